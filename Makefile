@@ -1,0 +1,60 @@
+# Two commands: `make study` (sets up, runs the source study) and `make test` (sets up, runs every check).
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LOCK   := requirements.lock
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help study test soak lint bench system lock clean
+
+help:                     ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+study: $(VENV)/.ready     ## run the source study (ARGS="--jobs 4 --seeds 3" adds options)
+	$(BIN)/niwaki study run source $(ARGS)
+
+test: $(VENV)/.ready-dev lint ## every check: format, lint, types, import contract, tests
+	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(VENV)/.ready-dev  ## the long forms of the tests
+	$(BIN)/python -m pytest -m soak --no-cov $(ARGS)
+
+lint: $(VENV)/.ready-dev  ## format, lint, types, import contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready-dev ## benchmarks against the peers (see benchmarks/README.md)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+system:                   ## system packages that some tests need (Debian, root)
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv make gcc libc6-dev
+
+lock:                     ## resolve the dependencies again into requirements.lock
+	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install -q pip-tools
+	echo 'torch==2.13.0' > $(VENV)-lock/pin.txt
+	$(VENV)-lock/bin/pip-compile -q --allow-unsafe --all-extras --strip-extras --no-header --no-emit-options \
+	  --annotation-style line -c $(VENV)-lock/pin.txt -o $(LOCK) pyproject.toml
+	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+( +#).*/\1\2 via niwaki (pyproject.toml), torch-pruning/' $(LOCK)
+	rm -r $(VENV)-lock
+
+clean:                    ## remove the environment and all caches; studies stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "niwaki needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The editable install builds with the locked hatchling, so that nothing unpinned is ever fetched.
+$(VENV)/.ready: $(VENV)/bin/python $(LOCK) pyproject.toml
+	$(PIP) --constraint $(LOCK) hatchling editables
+	$(PIP) --constraint $(LOCK) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	$(PIP) --constraint $(LOCK) --no-build-isolation --editable '.[dev,ray]'
+	@touch $@

@@ -1,0 +1,74 @@
+"""niwaki makes a PyTorch image classifier small enough for a device, and proves what was lost and gained.
+
+    import niwaki
+
+    data = niwaki.load_data("fashion-mnist")
+    model = niwaki.LeNet5()
+    niwaki.train(model, data, epochs=5)
+    niwaki.prune(model, data, ratio=0.6, steps=5, finetune={"epochs": 5, "lr": 1e-4})
+    print(niwaki.evaluate(model, data).accuracy, niwaki.count(model, data.input_shape).params)
+    niwaki.save(model, "small.safetensors", factory="lenet5", data=data)
+
+Names are imported when they are first used, so that `import niwaki` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from niwaki.api import (
+        evaluate,
+        load,
+        load_data,
+        prune,
+        read_info,
+        run_study,
+        save,
+        train,
+    )
+    from niwaki.data.preprocessing import Preprocessing
+    from niwaki.errors import NiwakiError
+    from niwaki.measure.cost import count
+    from niwaki.models.lenet5 import LeNet5
+
+_HOME = {
+    "LeNet5": "niwaki.models.lenet5",
+    "NiwakiError": "niwaki.errors",
+    "Preprocessing": "niwaki.data.preprocessing",
+    "count": "niwaki.measure.cost",
+    "evaluate": "niwaki.api",
+    "load": "niwaki.api",
+    "load_data": "niwaki.api",
+    "prune": "niwaki.api",
+    "read_info": "niwaki.api",
+    "run_study": "niwaki.api",
+    "save": "niwaki.api",
+    "train": "niwaki.api",
+}
+
+__all__ = [
+    "LeNet5",
+    "NiwakiError",
+    "Preprocessing",
+    "count",
+    "evaluate",
+    "load",
+    "load_data",
+    "prune",
+    "read_info",
+    "run_study",
+    "save",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'niwaki' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__doc__"]

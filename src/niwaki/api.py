@@ -1,0 +1,162 @@
+"""The steps of a study as functions, for use from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+from torch import nn
+
+from niwaki.compress.prune import PruneReport, prune_step
+from niwaki.compress.randomness import derive_seed
+from niwaki.compress.settings import FinetuneSettings, PruneSettings, TrainSettings
+from niwaki.compress.train import Epoch, fit, sample
+from niwaki.data.dataset import Dataset, open_dataset
+from niwaki.data.prepare import prepare
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.data.spec import DataSpec
+from niwaki.errors import SpecError
+from niwaki.measure.accuracy import Accuracy
+from niwaki.measure.accuracy import evaluate as measure_accuracy
+from niwaki.measure.predict import torch_predictor
+from niwaki.models import modelfile
+from niwaki.models.modelfile import load, read_info
+from niwaki.study.run import Listener, RunOptions, StudyResult
+from niwaki.study.run import run_study as run
+from niwaki.study.spec import explain, load_spec
+from niwaki.study.watch import Silent
+
+
+def load_data(name_or_folder: str = "fashion-mnist", **settings: Any) -> Dataset:
+    """A dataset, decoded once and memory-mapped: training, validation and test images as uint8 (N, C, H, W).
+
+    `name_or_folder` is fashion-mnist, synthetic, a folder with a folder of images per class, or an .npz file;
+    `settings` are those of a study's `[data]` section (`limit=1000`, `preprocessing={"size": [32, 32]}`).
+
+    Raises NiwakiError if it cannot be had or is damaged.
+    """
+    if name_or_folder in ("fashion-mnist", "synthetic"):
+        settings = {"name": name_or_folder, **settings}
+    else:
+        kind = "npz" if name_or_folder.endswith(".npz") else "folder"
+        settings = {"name": kind, "path": name_or_folder, **settings}
+    return open_dataset(prepare(_settings(DataSpec, settings)))
+
+
+def train(model: nn.Module, data: Dataset, *, seed: int = 0, device: str = "cpu", **settings: Any) -> list[Epoch]:
+    """Train `model` in place. `settings` are those of `[train]`: epochs, batch_size, optimizer, lr, …"""
+    recipe = _settings(TrainSettings, settings)
+    return fit(model, data.train, data.preprocessing, recipe, validation=data.validation, seed=seed, device=device)
+
+
+def prune(
+    model: nn.Module,
+    data: Dataset,
+    *,
+    seed: int = 0,
+    finetune: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+    after_step: Callable[[PruneReport], None] | None = None,
+    **settings: Any,
+) -> list[PruneReport]:
+    """Prune `model` in place in steps, with fine-tuning after each if `finetune` says how.
+
+    `settings` are those of `[prune]` (ratio, steps, scope, importance, distribution), `finetune` those of
+    `[finetune]` (epochs, lr, …). `after_step` is called with the report of each step, once it is fine-tuned.
+    """
+    how = _settings(PruneSettings, settings)
+    recover = _settings(FinetuneSettings, {"epochs": 0} if finetune is None else finetune)
+    reports: list[PruneReport] = []
+    for step in range(1, how.steps + 1):
+        step_seed = derive_seed(seed, "prune", step)
+        gradients = sample(data, how.taylor_images, step_seed) if how.importance == "taylor" else None
+        state = reports[-1].state if reports else None
+        report = prune_step(
+            model.cpu(), how, data.input_shape, step=step, state=state, gradients_from=gradients, seed=step_seed
+        )
+        if recover.epochs:
+            fit(
+                model,
+                data.train,
+                data.preprocessing,
+                recover,
+                validation=data.validation,
+                seed=seed,
+                kind="finetune",
+                position=step,
+                device=device,
+            )
+        reports.append(report)
+        if after_step:
+            after_step(report)
+    return reports
+
+
+def evaluate(
+    model: nn.Module, data: Dataset, split: Literal["train", "validation", "test"] = "test", *, device: str = "cpu"
+) -> Accuracy:
+    """Accuracy in percent, per class, and the confusion matrix of a model on one split of the data."""
+    part = getattr(data, split)
+    predict = torch_predictor(model.to(device), data.preprocessing.table(), device)
+    return measure_accuracy(predict, part.images, part.labels, data.num_classes)
+
+
+def save(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    factory: str,
+    args: Mapping[str, Any] | None = None,
+    data: Dataset | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    labels: tuple[str, ...] | list[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> Path:
+    """Write a trained model of your own as a model file; a study can start from it (`[model] weights = …`).
+
+    `factory` names what builds the module: `lenet5`, or `package.module:callable`, called with `args`. The
+    input shape, labels and preprocessing come from `data`, or are given one by one.
+
+    Raises ModelError if the file would not give the same model back.
+    """
+    if data is not None:
+        input_shape, labels = input_shape or data.input_shape, labels or data.labels
+        preprocessing = preprocessing or data.preprocessing
+    if input_shape is None or labels is None or preprocessing is None:
+        raise SpecError("save needs data=…, or input_shape, labels and preprocessing")
+    return modelfile.save(
+        model, path, factory=factory, args=args, input_shape=input_shape, labels=labels, preprocessing=preprocessing
+    )
+
+
+def run_study(
+    name_or_file: str = "source",
+    *,
+    out: str | Path | None = None,
+    data: str | None = None,
+    seeds: int | None = None,
+    jobs: int | None = None,
+    ray: str | None = None,
+    device: str = "cpu",
+    trust: bool = False,
+    listener: Listener | None = None,
+) -> StudyResult:
+    """Run a study, or what is missing of it, as `niwaki study run` does; without a listener, silently."""
+    spec, name = load_spec(name_or_file)
+    if seeds is not None:
+        spec = spec.model_copy(update={"seeds": seeds})
+    folder = Path(out) if out is not None else Path("studies") / name
+    options = RunOptions(folder, data, jobs, ray, device, trust, (str(Path.cwd()),) if trust else ())
+    return run(spec, options, listener or Silent())
+
+
+def _settings(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise SpecError(explain(error, kind)) from error
+
+
+__all__ = ["evaluate", "load", "load_data", "prune", "read_info", "run_study", "save", "train"]

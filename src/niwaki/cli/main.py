@@ -1,0 +1,147 @@
+"""The commands, and the one place where errors become lines and exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from niwaki.errors import NiwakiError
+
+app = typer.Typer(
+    name="niwaki",
+    help="Make a PyTorch image classifier small enough for a device, and prove what was lost and gained.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+study_app = typer.Typer(help="Run studies and show their tables.", no_args_is_help=True)
+app.add_typer(study_app, name="study")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Import factories that are not niwaki's: runs their code.")]
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    """Make a PyTorch image classifier small enough for a device, and prove what was lost and gained."""
+    context.obj = debug
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"niwaki {installed('niwaki')}")
+        raise typer.Exit
+
+
+@study_app.command("run")
+def study_run(
+    study: Annotated[str, typer.Argument(metavar="[NAME|FILE.toml]", help="source, quick, or a file.")] = "source",
+    data: Annotated[str | None, typer.Option(help="fashion-mnist, synthetic, or a folder.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds: tables show mean ± std.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Worker processes; one per processor if left out.")] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Run on a Ray cluster (auto, or host:port).")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="The study's folder; studies/NAME if left out.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; read no data, train nothing.")] = False,
+    json: Json = False,
+    trust: Trust = False,
+) -> None:
+    """Run a study, or what is missing of it.
+
+    Stages that are stored are not run again: after Ctrl-C or a crash, give the same command.
+
+    Example: niwaki study run quick --out studies/first
+    """
+    from niwaki.cli import study as commands
+
+    code = commands.run(
+        commands.Request(study, data, seeds, jobs, ray, device, out, trust), dry_run=dry_run, as_json=json
+    )
+    raise typer.Exit(code)
+
+
+@study_app.command("show")
+def study_show(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")],
+    json: Json = False,
+) -> None:
+    """Print the tables of a study, finished or not.
+
+    Example: niwaki study show studies/source
+    """
+    from niwaki.cli import study as commands
+
+    commands.show(folder, as_json=json)
+
+
+@study_app.command("copy")
+def study_copy(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A built-in study: source or quick.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="Where to write it; must not exist.")],
+) -> None:
+    """Write a built-in study to a file of your own, to change and run.
+
+    Example: niwaki study copy quick mine.toml
+    """
+    from niwaki.cli import study as commands
+
+    commands.copy(name, file)
+
+
+@app.command("inspect")
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors).")],
+    json: Json = False,
+    trust: Trust = False,
+) -> None:
+    """Show the layers of a model file, its parameters, MACs and bytes.
+
+    Example: niwaki inspect studies/source/chosen.safetensors
+    """
+    from niwaki.cli.inspect import inspect as command
+
+    command(file, as_json=json, trust=trust)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process: 0 done, 1 a trial failed, 2 bad input, 130 Ctrl-C."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of a command line."""
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]  # wherever it stands
+    try:
+        return int(app(arguments, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort) as stopped:
+        typer.echo(str(stopped) or "Stopped.", err=True)
+        return 130
+    except NiwakiError as error:
+        if debug:
+            traceback.print_exc()
+        typer.echo(f"niwaki: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:  # `niwaki … | head`
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        kind = type(error).__name__
+        typer.echo(f"niwaki: unexpected {kind}: {error}; run again with --debug and report what it prints", err=True)
+        return 1

@@ -1,0 +1,91 @@
+"""What a run shows while it goes: a bar with the time left in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as TimeLeft
+
+from niwaki.study.plan import Plan, Stage
+from niwaki.study.records import Record
+
+
+class Progression:
+    """Follows a run on a console (standard error, so that output stays clean)."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.stored, self.total = 0, 0
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._running: dict[str, Stage] = {}
+        self._begun = 0.0
+        self._epochs = [0, 0]  # done, in all
+
+    def message(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(escape(text), highlight=False, soft_wrap=True)
+
+    def planned(self, plan: Plan, missing: list[Stage]) -> None:
+        """Say what will be done and start the bar."""
+        self.total = len(plan.stages)
+        self.stored = self.total - len(missing)
+        asked = plan.requested
+        self._epochs[1] = sum(stage.epochs for stage in missing)
+        self._begun = time.monotonic()
+        self.message(
+            f"{len(plan.trials)} trials ask for {asked[0]} stages, {asked[1]} epochs; shared, these are {self.total} "
+            f"stages, {plan.unique[1]} epochs; {self.stored} stages are stored, {len(missing)} to run"
+        )
+        if missing and self.console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"),
+                TimeElapsedColumn(), TextColumn("left"), TimeLeft(), console=self.console, transient=True,
+            )  # fmt: skip
+            self._task = self._bar.add_task("starting", total=max(self._epochs[1], 1))
+            self._bar.start()
+
+    def started(self, stage: Stage) -> None:
+        """A stage is running."""
+        self._running[stage.key] = stage
+        self._describe()
+
+    def finished(self, stage: Stage, record: Record) -> None:
+        """A stage is stored: move the bar, or print a line."""
+        self._running.pop(stage.key, None)
+        self.stored += 1
+        self._epochs[0] += stage.epochs
+        if record.results is None:
+            self.message(f"[{self.stored}/{self.total}] {stage.label}: FAILED: {record.reason}")
+        elif self._bar is None:
+            accuracy = record.results.accuracy("validation")
+            self.message(f"[{self.stored}/{self.total}] {stage.label}: validation {accuracy:.2f} %{self._left()}")
+        for note in record.results.notes if record.results else ():
+            self.message(f"    {note}")
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=stage.epochs)
+            self._describe()
+            if self.stored == self.total:
+                self.stop()
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _describe(self) -> None:
+        if self._bar is not None and self._task is not None:
+            stages = list(self._running.values())
+            more = f" (+{len(stages) - 1})" if len(stages) > 1 else ""
+            self._bar.update(self._task, description=f"{escape(stages[0].label)}{more}" if stages else "")
+
+    def _left(self) -> str:
+        done, all_ = self._epochs
+        if not done or done == all_:
+            return ""
+        seconds = (time.monotonic() - self._begun) / done * (all_ - done)
+        return f"; about {seconds / 60:.0f} min left" if seconds >= 90 else f"; about {seconds:.0f} s left"

@@ -1,0 +1,169 @@
+"""`niwaki study …`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from niwaki.cli.progress import Progression
+from niwaki.errors import SpecError
+from niwaki.files import write_whole
+from niwaki.study.spec import StudySpec, load_spec, presets
+
+PLAIN_WIDTH = 220  # off a terminal, lines are as long as they are
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked `study run` for."""
+
+    study: str
+    data: str | None
+    seeds: int | None
+    jobs: int | None
+    ray: str | None
+    device: str
+    out: Path | None
+    trust: bool
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where the user's own modules are looked for: beside the study's file, then here."""
+        if not self.trust:
+            return ()
+        file = Path(self.study)
+        beside = [str(file.resolve().parent)] if file.suffix == ".toml" else []
+        return (*beside, str(Path.cwd()))
+
+
+def run(request: Request, *, dry_run: bool, as_json: bool) -> int:
+    """Run a study and print its tables; the exit code is 1 if a trial failed."""
+    spec, name = _spec(request)
+    if dry_run:
+        return _dry_run(request, spec, as_json=as_json)
+    from niwaki.report.text import print_study, study_as_json
+    from niwaki.report.view import load_view
+    from niwaki.study.run import RunOptions, run_study
+
+    folder = request.out or Path("studies") / name
+    progress = Progression(Console(stderr=True, soft_wrap=True))
+    options = RunOptions(
+        folder, request.data, request.jobs, request.ray, device_for(request.device), request.trust, request.paths
+    )
+    try:
+        result = run_study(spec, options, progress)
+    except KeyboardInterrupt:
+        progress.stop()
+        raise KeyboardInterrupt(_how_to_go_on(progress, folder)) from None
+    finally:
+        progress.stop()
+    view = load_view(folder)
+    if as_json:
+        print(json.dumps(study_as_json(view)))
+    else:
+        print_study(output(), view)
+        print(f"The study is in {folder}.")
+    for key, reason in result.lost.items():
+        print(f"niwaki: no result: {result.plan.stages[key].label}: {reason}", file=sys.stderr)
+    return 1 if result.failed else 0
+
+
+def show(folder: Path, *, as_json: bool) -> None:
+    """Print the tables of a study's folder."""
+    from niwaki.report.text import print_study, study_as_json
+    from niwaki.report.view import load_view
+
+    view = load_view(folder)
+    if as_json:
+        print(json.dumps(study_as_json(view)))
+    else:
+        print_study(output(), view)
+
+
+def copy(name: str, file: Path) -> None:
+    """Write a preset to a new file."""
+    if name not in presets():
+        raise SpecError(f"unknown study {name!r}: built-in are {', '.join(presets())}")
+    if file.exists():
+        raise SpecError(f"{file} exists: give another name")
+    if file.suffix != ".toml":
+        raise SpecError(f"{file}: a study's file ends in .toml")
+    write_whole(file, (resources.files("niwaki.study") / "presets" / f"{name}.toml").read_bytes())
+    print(f"Wrote {file}; run it with: niwaki study run {file}")
+
+
+def output() -> Console:
+    """Standard output: as wide as the terminal, or as the tables need where it is none."""
+    return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+
+
+def device_for(name: str) -> str:
+    """The torch device that `--device` means."""
+    if name not in ("cpu", "cuda", "auto"):
+        raise SpecError(f"--device {name!r}: expected cpu, cuda or auto")
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _spec(request: Request) -> tuple[StudySpec, str]:
+    spec, name = load_spec(request.study)
+    if request.seeds is not None:
+        if not 1 <= request.seeds <= 1000:
+            raise SpecError(f"--seeds {request.seeds}: expected 1 to 1000")
+        spec = spec.model_copy(update={"seeds": request.seeds})
+    if request.data is not None:
+        # A study that names its data never falls back to another.
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"fallback": False})})
+    return spec, name
+
+
+def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:
+    from niwaki.study.dryrun import dry_run
+    from niwaki.study.run import RunOptions, check_options
+
+    options = RunOptions(
+        Path(), None, request.jobs, request.ray, device_for(request.device), request.trust, request.paths
+    )
+    check_options(spec, options)
+    plan = dry_run(spec, trust=request.trust)
+    if as_json:
+        print(json.dumps(plan))
+    else:
+        _print_plan(spec, plan)
+    return 0
+
+
+def _print_plan(spec: StudySpec, plan: dict[str, Any]) -> None:
+    console = output()
+    stages, epochs = plan["stages"], plan["epochs"]
+    console.print(f"{spec.title}: nothing was read or trained", highlight=False, markup=False)
+    console.print(
+        f"{stages['requested']} stages and {epochs['requested']} epochs are asked for; shared, "
+        f"{stages['unique']} stages and {epochs['unique']} epochs will run",
+        highlight=False,
+    )
+    for experiment in plan["experiments"]:
+        console.print(f"\n{experiment['title']}", style="bold", highlight=False, markup=False)
+        for trial in experiment["trials"]:
+            last = trial["structure"][-1] if trial["structure"] else None
+            size = f"{last['params']:,} parameters, {last['macs']:,} MACs" if last else "size depends on training"
+            value = "" if trial["value"] is None else f"{trial['value']}: "
+            console.print(f"  {value}{trial['epochs']} epochs, {size}", highlight=False, markup=False)
+
+
+def _how_to_go_on(progress: Progression, folder: Path) -> str:
+    if not progress.total:
+        return "Stopped before anything ran."
+    return (
+        f"Stopped: {progress.stored} of {progress.total} stages are stored in {folder}, the running ones were dropped. "
+        "Give the same command again to go on."
+    )

@@ -1,0 +1,4 @@
+"""The steps that make a network small: training, pruning, fine-tuning.
+
+May import: measure, models, data, files, errors.
+"""

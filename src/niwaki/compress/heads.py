@@ -1,0 +1,122 @@
+"""Where a network's output is made, and whether the network still runs after its widths have changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from niwaki.errors import ModelError
+from niwaki.measure.predict import evaluating
+from niwaki.models.structure import weighted_layers
+
+
+def find_heads(model: nn.Module, input_shape: tuple[int, int, int]) -> list[str]:
+    """The names of the layers whose channels are the network's outputs, in order.
+
+    Found by walking the autograd graph back from the output to the first convolutions or linear layers
+    on every way: normalisation, activations and poolings after them are passed through.
+
+    Raises ModelError where the output depends on no such layer.
+    """
+    owner = {id(layer.weight): name for name, layer in weighted_layers(model)}
+    states = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    model.requires_grad_(True)
+    try:
+        with evaluating(model), torch.enable_grad():
+            device = next(model.parameters()).device
+            output = run(model, torch.rand(1, *input_shape, device=device), "before pruning")
+        found = _first_weights(output.grad_fn, owner)
+    finally:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(states[name])
+    if not found:
+        raise ModelError("the output depends on no convolution or linear layer: there is no classifier to keep")
+    return [name for name, _ in weighted_layers(model) if name in found]
+
+
+def check_still_runs(model: nn.Module, input_shape: tuple[int, int, int], when: str) -> None:
+    """Raise ModelError, naming the module, if the network no longer takes its input or mixes up its batch.
+
+    The usual cause is a size written into `forward` (`view(-1, 400)`, `split(x, [8, 8])`): some of these
+    fail, others silently make one image of two.
+    """
+    device = next(model.parameters()).device
+    with evaluating(model), torch.no_grad():
+        run(model, torch.rand(2, *input_shape, device=device), when)
+
+
+def run(model: nn.Module, images: torch.Tensor, when: str) -> torch.Tensor:
+    """The output for `images`; where that fails or the batch changes its size, a ModelError names the module."""
+    trail: list[tuple[str, nn.Module]] = []
+    names = {id(module): name or "(the network itself)" for name, module in model.named_modules()}
+    mixed: list[tuple[str, nn.Module]] = []  # whose forward handed on another number of images
+
+    def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        batch = inputs[0] if inputs else None
+        if isinstance(batch, torch.Tensor) and batch.dim() and batch.shape[0] != len(images) and trail:
+            mixed.append(trail[-1])
+        trail.append((names[id(module)], module))
+
+    def leave(*_: Any) -> None:
+        trail.pop()
+
+    hooks = [module.register_forward_pre_hook(enter) for module in model.modules()]
+    hooks += [module.register_forward_hook(leave) for module in model.modules()]
+    try:
+        output = model(images)
+    except Exception as error:  # whatever a user's forward raises
+        name, module = (mixed or trail[-1:] or [("(the network itself)", model)])[0]
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise ModelError(_hard_coded(name, type(module).__name__, when, f"{type(error).__name__}: {first}")) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not isinstance(output, torch.Tensor) or output.dim() != 2:
+        raise ModelError(f"the network must return a tensor (images, classes), not {_describe(output)}")
+    if output.shape[0] != len(images):
+        name, module = mixed[0] if mixed else ("(the network itself)", model)
+        what = f"{len(images)} images came out as {output.shape[0]}"
+        raise ModelError(_hard_coded(name, type(module).__name__, when, what))
+    return output
+
+
+def _hard_coded(name: str, kind: str, when: str, what: str) -> str:
+    return (
+        f"module {name} ({kind}) fails {when}: {what}; if its forward has sizes written into it "
+        "(view, reshape, split, chunk), take them from the tensor: x.flatten(1), x.shape[1]"
+    )
+
+
+def _first_weights(start: Any, owner: dict[int, str]) -> set[str]:
+    """Names of the weights met first on every way back through the graph from `start`."""
+    found: set[str] = set()
+    seen: set[Any] = set()
+    waiting = [start]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        name = _weight_of(node, owner)
+        if name:
+            found.add(name)
+        else:
+            waiting.extend(parent for parent, _ in node.next_functions)
+    return found
+
+
+def _weight_of(node: Any, owner: dict[int, str]) -> str | None:
+    """The layer that an operation belongs to: one of its inputs is a layer's weight, perhaps transposed."""
+    for parent, _ in node.next_functions:
+        if type(parent).__name__ in {"TBackward0", "TransposeBackward0", "PermuteBackward0"}:
+            parent = parent.next_functions[0][0]  # noqa: PLW2901 (one step further)
+        variable = getattr(parent, "variable", None)
+        if variable is not None and id(variable) in owner:
+            return owner[id(variable)]
+    return None
+
+
+def _describe(output: Any) -> str:
+    return f"a tensor {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"

@@ -1,0 +1,57 @@
+"""The settings of training and pruning, as a study's file and Python give them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class TrainSettings(BaseModel):
+    """How a network is trained. Everything here can change the result, so all of it is in a stage's key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(5, ge=0, le=100_000)
+    batch_size: int = Field(32, ge=1)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(1e-3, gt=0, le=100, description="learning rate; the peak of cosine and one-cycle")
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd; adam and adamw use betas (0.9, 0.999)")
+    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
+    flip: bool = Field(False, description="mirror half of the training images left to right")
+    shift: int = Field(0, ge=0, description="move training images by up to this many pixels each way")
+    clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    keep: Literal["last", "best"] = Field("last", description="the epoch to keep; best is chosen on validation")
+
+
+class FinetuneSettings(TrainSettings):
+    """How a pruned network recovers after each step; `epochs = 0` leaves it as pruning left it."""
+
+    lr: float = Field(1e-4, gt=0, le=100)
+
+
+class PruneSettings(BaseModel):
+    """How channels are taken away (structured pruning with torch-pruning)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ratio: float = Field(0.5, ge=0, lt=1, description="fraction of the channels removed after the last step")
+    steps: int = Field(5, ge=1, le=1000)
+    scope: Literal["conv", "linear", "both"] = "both"
+    importance: Literal["l1", "l2", "taylor", "random"] = "l1"
+    distribution: Literal["uniform", "global"] = Field(
+        "uniform", description="uniform: the ratio in every layer; global: one ranking over all layers"
+    )
+    taylor_images: int = Field(1024, ge=1, description="training images for the gradients of `taylor`")
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> PruneSettings:
+        if self.ratio == 0 and self.steps != 1:
+            raise ValueError("ratio 0 removes nothing: leave out the [prune] section, or give a ratio above 0")
+        return self
+
+    @property
+    def weights_decide(self) -> bool:
+        """Whether the widths that remain depend on the trained weights."""
+        return self.distribution == "global"

@@ -1,0 +1,167 @@
+"""A decoded dataset: uint8 images and labels of three splits, and the folder that keeps them memory-mapped."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.errors import DataError
+from niwaki.files import canonical_json, whole_file, write_whole
+
+FORMAT = 1
+MANIFEST = "dataset.json"
+SPLITS = ("train", "validation", "test")
+LABEL_TYPE = np.dtype("<i8")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images, uint8 (N, C, H, W) after the preprocessing's geometry, and their labels, int64 (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All that is trained and measured on. `fingerprint` is the same exactly where all of it is the same."""
+
+    name: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    fingerprint: str
+    origin: str
+    synthetic: bool
+    train: Split
+    validation: Split
+    test: Split
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the labels count."""
+        return len(self.labels)
+
+
+class _Manifest(BaseModel):
+    """What `dataset.json` says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1]
+    name: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    fingerprint: str
+    origin: str
+    synthetic: bool
+    shapes: dict[str, tuple[int, int, int, int]]
+
+
+def fingerprint_of(labels: tuple[str, ...], preprocessing: Preprocessing, splits: dict[str, Split]) -> str:
+    """SHA-256 over class names, preprocessing and every pixel and label: independent of where they are kept."""
+    shapes = {name: list(splits[name].images.shape) for name in SPLITS}
+    head = {"labels": labels, "preprocessing": preprocessing.model_dump(mode="json"), "shapes": shapes}
+    digest = hashlib.sha256(canonical_json(head))
+    for name in SPLITS:
+        digest.update(np.ascontiguousarray(splits[name].images).data)
+        digest.update(np.ascontiguousarray(splits[name].labels, dtype=LABEL_TYPE).data)
+    return digest.hexdigest()
+
+
+def write_dataset(
+    folder: Path,
+    splits: dict[str, Split],
+    *,
+    name: str,
+    labels: tuple[str, ...],
+    preprocessing: Preprocessing,
+    origin: str,
+    synthetic: bool,
+) -> None:
+    """Write what `open_dataset` reads into `folder`; `dataset.json` comes last and marks the rest as whole."""
+    for part in SPLITS:
+        _write_array(folder / f"{part}_images.npy", splits[part].images)
+        _write_array(folder / f"{part}_labels.npy", splits[part].labels.astype(LABEL_TYPE))
+    manifest = _Manifest(
+        format=FORMAT,
+        name=name,
+        labels=labels,
+        preprocessing=preprocessing,
+        fingerprint=fingerprint_of(labels, preprocessing, splits),
+        origin=origin,
+        synthetic=synthetic,
+        shapes={part: splits[part].images.shape for part in SPLITS},
+    )
+    write_whole(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """The dataset that `prepare` left in `folder`, memory-mapped and read-only.
+
+    Sizes and types are checked, not every pixel (`check_contents` does that). Raises DataError naming the file
+    that is missing or damaged.
+    """
+    try:
+        manifest = _Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except OSError as error:
+        raise DataError(f"{folder / MANIFEST}: {error.strerror}: not a decoded dataset; {_again(folder)}") from error
+    except ValidationError as error:
+        raise DataError(f"{folder / MANIFEST}: damaged or of another version; {_again(folder)}") from error
+    parts = {part: _open_split(folder, part, manifest) for part in SPLITS}
+    return Dataset(
+        name=manifest.name,
+        labels=manifest.labels,
+        preprocessing=manifest.preprocessing,
+        fingerprint=manifest.fingerprint,
+        origin=manifest.origin,
+        synthetic=manifest.synthetic,
+        **parts,
+    )
+
+
+def check_contents(data: Dataset, folder: Path) -> None:
+    """Read every pixel and label once. Raises DataError where they are not those of the fingerprint."""
+    splits = {name: getattr(data, name) for name in SPLITS}
+    if fingerprint_of(data.labels, data.preprocessing, splits) != data.fingerprint:
+        raise DataError(f"{folder}: its arrays are not those of its fingerprint; {_again(folder)}")
+
+
+def _open_split(folder: Path, part: str, manifest: _Manifest) -> Split:
+    shape = manifest.shapes.get(part, (0, 0, 0, 0))
+    images = _open_array(folder / f"{part}_images.npy", shape, np.dtype(np.uint8))
+    return Split(images, _open_array(folder / f"{part}_labels.npy", shape[:1], LABEL_TYPE))
+
+
+def _open_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: missing or damaged: {error}; {_again(path.parent)}") from error
+    if array.shape != shape or array.dtype != dtype:
+        found = f"{array.dtype} {array.shape}"
+        raise DataError(f"{path}: holds {found}, expected {dtype} {shape}; {_again(path.parent)}")
+    return array
+
+
+def _write_array(path: Path, array: np.ndarray) -> None:
+    with whole_file(path) as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def _again(folder: Path) -> str:
+    return f"delete {folder} and run again"

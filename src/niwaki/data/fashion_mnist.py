@@ -1,0 +1,79 @@
+"""Fashion-MNIST: 60,000 + 10,000 grey images of 28 × 28 in ten classes (Xiao, Rasul, Vollgraf: arXiv:1708.07747)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from niwaki.data import idx
+from niwaki.data.dataset import Split
+from niwaki.data.download import RemoteFile, md5_of
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.data.source import Raw, Source
+from niwaki.data.spec import GARMENTS
+from niwaki.errors import DataError
+from niwaki.files import sha256_of
+
+FILES = (
+    RemoteFile("train-images-idx3-ubyte.gz", 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+    RemoteFile("train-labels-idx1-ubyte.gz", 29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+    RemoteFile("t10k-images-idx3-ubyte.gz", 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
+    RemoteFile("t10k-labels-idx1-ubyte.gz", 5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
+)
+MIRRORS = (
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+    "https://storage.googleapis.com/tensorflow/tf-keras-datasets",
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
+)
+FOLDER = "fashion-mnist"
+
+
+def folder_within(place: Path) -> Path | None:
+    """`place`, or its sub-folder `fashion-mnist`, whichever holds any of the four files; None where neither does."""
+    for folder in (place, place / FOLDER):
+        if any((folder / file.name).exists() for file in FILES):
+            return folder
+    return None
+
+
+def missing(folder: Path) -> list[RemoteFile]:
+    """Those of the four files that are not in `folder`."""
+    return [file for file in FILES if not (folder / file.name).exists()]
+
+
+def check(folder: Path) -> None:
+    """Raise DataError, naming the file, unless all four are in `folder` with the right MD5."""
+    for file in missing(folder):
+        raise DataError(f"{folder / file.name}: not there: put the four files of Fashion-MNIST into {folder}")
+    check_present(folder)
+
+
+def check_present(folder: Path) -> None:
+    """Raise DataError, naming the file, where one of the four is in `folder` but has not the right MD5."""
+    for file in FILES:
+        path = folder / file.name
+        if not path.exists():
+            continue
+        try:
+            found = md5_of(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        if found != file.md5:
+            raise DataError(f"{path}: MD5 is {found}, expected {file.md5}: delete it and run again")
+
+
+def source(folder: Path) -> Source:
+    """The dataset in `folder`, whose four files `check` has found right."""
+
+    def decode(preprocessing: Preprocessing) -> Raw:
+        return Raw(GARMENTS, _split(folder, "train", preprocessing), test=_split(folder, "t10k", preprocessing))
+
+    identity = sha256_of("".join(file.md5 for file in FILES).encode())
+    return Source(FOLDER, identity, "Fashion-MNIST (Zalando Research), files checked by MD5", decode)
+
+
+def _split(folder: Path, part: str, preprocessing: Preprocessing) -> Split:
+    images = idx.read_images(folder / f"{part}-images-idx3-ubyte.gz")
+    labels = idx.read_labels(folder / f"{part}-labels-idx1-ubyte.gz", len(GARMENTS))
+    if len(images) != len(labels):
+        raise DataError(f"{folder}: {len(images)} {part} images but {len(labels)} labels: get the four files again")
+    return Split(preprocessing.arrange(images), labels)

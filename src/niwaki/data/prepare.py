@@ -1,0 +1,214 @@
+"""From a study's `[data]` to a folder that workers open: find it, check it, decode it once, hold out, keep it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from filelock import FileLock
+
+from niwaki.data import fashion_mnist, folder, npz, synthetic
+from niwaki.data.dataset import FORMAT, Split, check_contents, open_dataset, write_dataset
+from niwaki.data.download import download
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.data.source import Raw, Source
+from niwaki.data.spec import BUILT_IN, BUILT_IN_SIZE, DataSpec
+from niwaki.data.split import first_of_each, hold_out
+from niwaki.errors import DataError
+from niwaki.files import canonical_json, flush_folder, sha256_of
+
+CACHE_VARIABLE = "NIWAKI_CACHE_DIR"
+DATA_VARIABLE = "NIWAKI_DATA_DIR"
+Notify = Callable[[str], None]
+
+
+def prepare(
+    spec: DataSpec,
+    *,
+    data: str | None = None,
+    cache: Path | None = None,
+    notify: Notify | None = None,
+    mirrors: Sequence[str] = fashion_mnist.MIRRORS,
+) -> Path:
+    """The folder of the decoded dataset, for `open_dataset`; decoded now if nobody has done it before.
+
+    `data` overrides where the images come from: fashion-mnist or synthetic, an .npz file, or a folder (with the
+    four files of Fashion-MNIST, or with a folder of images per class). `cache` is where decoded and downloaded
+    data are kept, else $NIWAKI_CACHE_DIR, else the user's cache folder. `notify` is told, a line each, what
+    takes long or is not as asked for.
+
+    Raises DataError where the data cannot be had, is damaged, or is too little for the split.
+    """
+    tell: Notify = notify or (lambda _line: None)
+    cache = cache or cache_folder()
+    if data is not None:
+        spec = _redirected(spec, data)
+    found = _locate(spec, cache, tell, mirrors)
+    try:
+        return _decoded(found, spec, cache / "decoded", tell)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or cache}: {error.strerror or error}: decoded data cannot be kept there; "
+            f"set {CACHE_VARIABLE} to a folder with room"
+        ) from error
+
+
+def cache_folder() -> Path:
+    """$NIWAKI_CACHE_DIR, else the user's cache folder as the operating system has it."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else Path(platformdirs.user_cache_dir("niwaki"))
+
+
+def _redirected(spec: DataSpec, data: str) -> DataSpec:
+    """The study's data section with its images from elsewhere; split, limits and preprocessing stay."""
+    keep = ("validation", "split_seed", "limit", "test_limit", "preprocessing")
+    settings = {key: getattr(spec, key) for key in keep}
+    path = Path(data)
+    if data in BUILT_IN:
+        return spec.model_copy(update={"fallback": False}) if data == spec.name else DataSpec(name=data, **settings)
+    if path.is_dir():
+        if fashion_mnist.folder_within(path):
+            return DataSpec(name="fashion-mnist", path=path, **settings)
+        name = "folder"
+    elif path.suffix == ".npz" and path.is_file():
+        name = "npz"
+    else:
+        raise DataError(f"--data {data}: not {', not '.join(BUILT_IN)}, not a folder, not an .npz file")
+    return DataSpec(name=name, path=path, **{**settings, "test": spec.test, "preprocessing": _sized(spec)})
+
+
+def _sized(spec: DataSpec) -> Preprocessing:
+    """The preprocessing with the built-in size where the study relied on it, so that the network still fits."""
+    if spec.name in BUILT_IN and spec.preprocessing.size is None:
+        return spec.preprocessing.model_copy(update={"size": BUILT_IN_SIZE})
+    return spec.preprocessing
+
+
+def _locate(spec: DataSpec, cache: Path, tell: Notify, mirrors: Sequence[str]) -> Source:
+    """The dataset that the spec asks for, found and checked; synthetic where it allows that."""
+    if spec.name == "folder" and spec.path is not None:
+        return folder.source(spec.path)
+    if spec.name == "npz" and spec.path is not None:
+        return npz.source(spec.path)
+    if spec.name == "fashion-mnist":
+        try:
+            return fashion_mnist.source(_fashion_mnist(spec, cache, tell, mirrors))
+        except _NowhereToBeHad as error:
+            if not spec.fallback:
+                raise
+            tell(
+                f"Fashion-MNIST cannot be had, so this study runs on 'synthetic', garments that niwaki draws: "
+                f"no figure of it is a figure of Fashion-MNIST. {error}"
+            )
+    return synthetic.source(spec.train_samples, spec.test_samples, spec.synthetic_seed)
+
+
+class _NowhereToBeHad(DataError):
+    """Not found and not downloaded; the one failure after which the built-in study may go on with other data."""
+
+
+def _fashion_mnist(spec: DataSpec, cache: Path, tell: Notify, mirrors: Sequence[str]) -> Path:
+    """The folder with the four files: as named, else of $NIWAKI_DATA_DIR, else of the cache, downloaded if need be."""
+    named = _named_place(spec)
+    if named is not None:
+        fashion_mnist.check(named)
+        return named
+    place = cache / fashion_mnist.FOLDER
+    fashion_mnist.check_present(place)
+    missing = fashion_mnist.missing(place)
+    try:
+        if missing:
+            download(missing, place, mirrors, notify=tell)
+    except (DataError, OSError) as error:
+        raise _NowhereToBeHad(
+            f"Fashion-MNIST is not in ${DATA_VARIABLE}/{fashion_mnist.FOLDER} nor in {place}, and {error}; "
+            f"put its four files into {place}, or set {DATA_VARIABLE} or --data to where they are"
+        ) from error
+    return place
+
+
+def _named_place(spec: DataSpec) -> Path | None:
+    if spec.path is not None:
+        return fashion_mnist.folder_within(spec.path) or spec.path
+    named = os.environ.get(DATA_VARIABLE)
+    place = Path(named) / fashion_mnist.FOLDER if named else None
+    return place if place is not None and place.is_dir() else None
+
+
+def _decoded(found: Source, spec: DataSpec, store: Path, tell: Notify) -> Path:
+    """The folder of the decoded dataset under its key; written by whoever holds the lock, used by all."""
+    key = _key(found, spec)
+    target = store / key
+    store.mkdir(parents=True, exist_ok=True)
+    with FileLock(store / f"{key}.lock"):
+        if target.exists():
+            try:
+                check_contents(open_dataset(target), target)
+                return target
+            except DataError as error:
+                tell(f"{error} (done: it is decoded again)")
+                shutil.rmtree(target)
+        for left in store.glob(f".{key}.*"):  # of a process that was killed: who has the lock writes alone
+            shutil.rmtree(left)
+        _write(found, spec, target, tell)
+    return target
+
+
+def _key(found: Source, spec: DataSpec) -> str:
+    settings = spec.model_dump(
+        mode="json", include={"validation", "test", "split_seed", "limit", "test_limit", "preprocessing"}
+    )
+    identity = {"format": FORMAT, "name": found.name, "identity": found.identity, "origin": found.origin, **settings}
+    return sha256_of(canonical_json(identity))[:32]
+
+
+def _write(found: Source, spec: DataSpec, target: Path, tell: Notify) -> None:
+    tell(f"decoding {found.origin} into {target}")
+    raw = found.decode(spec.preprocessing)
+    splits = _divide(raw, spec)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        write_dataset(
+            temporary,
+            splits,
+            name=found.name,
+            labels=raw.labels,
+            preprocessing=spec.preprocessing,
+            origin=found.origin,
+            synthetic=found.synthetic,
+        )
+        temporary.chmod(0o755)
+        temporary.rename(target)
+        flush_folder(target.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _divide(raw: Raw, spec: DataSpec) -> dict[str, Split]:
+    """Hold out what the data does not bring itself: first the test, then validation; limits last."""
+    train, validation, test = raw.train, raw.validation, raw.test
+    if test is None:
+        count = max(1, round(spec.test * len(train)))
+        train, test = _held_out(train, raw.labels, count, spec.split_seed)
+    if validation is None:
+        train, validation = _held_out(train, raw.labels, spec.validation, spec.split_seed)
+    if spec.limit is not None:
+        train = _part(train, first_of_each(train.labels, raw.labels, spec.limit))
+    if spec.test_limit is not None:
+        test = _part(test, first_of_each(test.labels, raw.labels, spec.test_limit))
+    return {"train": train, "validation": validation, "test": test}
+
+
+def _held_out(split: Split, labels: tuple[str, ...], count: int, seed: int) -> tuple[Split, Split]:
+    stays, held = hold_out(split.labels, labels, count, seed)
+    return _part(split, stays), _part(split, held)
+
+
+def _part(split: Split, indices: np.ndarray) -> Split:
+    return Split(split.images[indices], split.labels[indices])

@@ -1,0 +1,170 @@
+"""The one definition of how an image becomes a network's input: grey or colour, resize, pad, scale."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from niwaki.errors import DataError
+
+Side = Annotated[int, Field(ge=1, le=4096)]
+EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
+
+
+class Preprocessing(BaseModel, frozen=True, extra="forbid"):
+    """From an image to a network's input, in the order of the fields. It travels in the model file as JSON.
+
+    Up to `pad` everything is uint8 geometry, done once when a dataset is decoded; `mean` and `std` are the
+    scale, applied to each batch through `table`.
+
+    >>> Preprocessing(pad=2).input_shape((28, 28))
+    (1, 32, 32)
+    """
+
+    color: Literal["grey", "rgb"] = Field(
+        "grey", description="grey: luma of ITU-R BT.601, (299 R + 587 G + 114 B)/1000"
+    )
+    size: tuple[Side, Side] | None = Field(
+        None, description="height and width after the resize rule, before padding; none: the images have one size"
+    )
+    resize: Literal["stretch", "fit", "crop"] = Field(
+        "fit", description="fit: all of the image, borders of zeros; crop: its centre; stretch: both sides to size"
+    )
+    pad: int = Field(0, ge=0, le=4096, description="raw zeros added on each side, after the resize rule")
+    mean: tuple[float, ...] = Field((0.0,), description="of x/255: one for all channels, or one each")
+    std: tuple[float, ...] = Field((1.0,), description="of x/255: one for all channels, or one each; above 0")
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _finite(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(map(math.isfinite, value)):
+            raise ValueError("every value must be a finite number")
+        return value
+
+    @field_validator("std")
+    @classmethod
+    def _positive(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if min(value, default=1.0) <= 0:
+            raise ValueError("every value must be above 0, since pixels are divided by it")
+        return value
+
+    @model_validator(mode="after")
+    def _one_value_per_channel(self) -> Preprocessing:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, self.channels):
+                allowed = "1" if self.channels == 1 else f"1 or {self.channels}"
+                raise ValueError(f"{name} has {len(values)} values, but color {self.color!r} takes {allowed}")
+        return self
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour (red, green, blue)."""
+        return 1 if self.color == "grey" else 3
+
+    def input_shape(self, size: tuple[int, int] | None = None) -> tuple[int, int, int]:
+        """(channels, height, width) of a network's input. `size` is that of the raw images, for want of `self.size`.
+
+        Raises DataError where neither is known.
+        """
+        known = self.size or size
+        if known is None:
+            raise DataError("preprocessing.size is not set, so the input shape is unknown: set size = [height, width]")
+        return self.channels, known[0] + 2 * self.pad, known[1] + 2 * self.pad
+
+    def decode(self, image: Image.Image) -> np.ndarray:
+        """One image as uint8 (C, H, W): turned as its EXIF says, transparency on black, resized bilinearly, padded.
+
+        Raises DataError for pixels that are not 8 bits deep.
+        """
+        flat = self._flatten(image)
+        resized = flat if self.size is None else _RESIZE[self.resize](flat, *self.size)
+        stack = self._padded(self._channels_first(np.asarray(resized)[None]))
+        return stack.reshape(stack.shape[1:])
+
+    def arrange(self, images: np.ndarray) -> np.ndarray:
+        """A stack of raw images, uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3), as uint8 (N, C, H, W).
+
+        Each image comes out as `decode` gives it. Raises DataError for another dtype or shape.
+        """
+        if (
+            images.dtype != np.uint8
+            or images.ndim not in (3, 4)
+            or (images.ndim == 4 and images.shape[3] not in (1, 3))
+        ):
+            raise DataError(
+                f"images are {images.dtype} {images.shape}: expected uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3)"
+            )
+        if 0 in images.shape:
+            raise DataError(f"images have the shape {images.shape}: there is nothing in them")
+        if images.ndim == 4 and images.shape[3] == 1:
+            images = images[..., 0]
+        if self.size is not None and self.size != images.shape[1:3]:
+            return np.stack([self.decode(Image.fromarray(image)) for image in images])
+        if images.ndim == 4 and self.color == "grey":
+            count, height, width = images.shape[:3]
+            tall = Image.fromarray(images.reshape(count * height, width, 3))  # pixel by pixel: one call for the stack
+            images = np.asarray(tall.convert("L")).reshape(count, height, width)
+        return self._padded(self._channels_first(images))
+
+    def table(self) -> np.ndarray:
+        """The value of each raw pixel x, float32 (C, 256): (x/255 − mean)/std in float64, rounded once."""
+        mean, std = (np.broadcast_to(np.array(values), self.channels)[:, None] for values in (self.mean, self.std))
+        values: np.ndarray = (np.arange(256) / 255 - mean) / std
+        return values.astype(np.float32)
+
+    def scale(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 (N, C, H, W) as the float32 (N, C, H, W) that the network sees.
+
+        Raises DataError for another dtype or number of channels.
+        """
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != self.channels:
+            raise DataError(f"pixels are {pixels.dtype} {pixels.shape}: expected uint8 (N, {self.channels}, H, W)")
+        table = self.table()
+        return np.stack([table[channel][pixels[:, channel]] for channel in range(self.channels)], axis=1)
+
+    def _flatten(self, image: Image.Image) -> Image.Image:
+        if image.mode not in EIGHT_BIT_MODES:
+            raise DataError(f"pixels of mode {image.mode} are not 8 bits deep: save the image with 8 bits per channel")
+        upright = ImageOps.exif_transpose(image)
+        if upright.has_transparency_data:
+            upright = upright.convert("RGBA")
+            black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
+            upright = Image.alpha_composite(black, upright).convert("RGB")
+        return upright.convert("L" if self.color == "grey" else "RGB")
+
+    def _channels_first(self, images: np.ndarray) -> np.ndarray:
+        if images.ndim == 4:
+            return images.transpose(0, 3, 1, 2)
+        return np.repeat(images[:, None], self.channels, axis=1)
+
+    def _padded(self, images: np.ndarray) -> np.ndarray:
+        sides = (self.pad, self.pad)
+        return np.ascontiguousarray(np.pad(images, ((0, 0), (0, 0), sides, sides)))
+
+
+def _stretch(image: Image.Image, height: int, width: int) -> Image.Image:
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _fit(image: Image.Image, height: int, width: int) -> Image.Image:
+    factor = min(height / image.height, width / image.width)
+    inner = _stretch(image, max(1, round(image.height * factor)), max(1, round(image.width * factor)))
+    whole = Image.new(image.mode, (width, height))
+    whole.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
+    return whole
+
+
+def _crop(image: Image.Image, height: int, width: int) -> Image.Image:
+    factor = max(height / image.height, width / image.width)
+    outer = _stretch(image, max(height, round(image.height * factor)), max(width, round(image.width * factor)))
+    left, top = (outer.width - width) // 2, (outer.height - height) // 2
+    return outer.crop((left, top, left + width, top + height))
+
+
+_RESIZE = {"stretch": _stretch, "fit": _fit, "crop": _crop}

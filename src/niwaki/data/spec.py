@@ -1,0 +1,101 @@
+"""The `[data]` section of a study: which images, how they are split, how they reach the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+
+from niwaki.data.preprocessing import Preprocessing
+
+DatasetName = Literal["fashion-mnist", "synthetic", "folder", "npz"]
+GARMENTS = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+BUILT_IN = ("fashion-mnist", "synthetic")
+BUILT_IN_SIZE = (28, 28)
+BUILT_IN_PAD = 2  # LeNet-5 takes 32 × 32
+MEANT_FOR = {  # fields that mean nothing for the other datasets
+    "fallback": ("fashion-mnist",),
+    "path": ("fashion-mnist", "folder", "npz"),
+    "test": ("folder", "npz"),
+    "train_samples": ("synthetic",),
+    "test_samples": ("synthetic",),
+    "synthetic_seed": ("synthetic",),
+}
+
+
+class DataSpec(BaseModel, frozen=True, extra="forbid"):
+    """Which dataset, and what of it is used.
+
+    >>> DataSpec(name="synthetic").known_input_shape()
+    (1, 32, 32)
+    """
+
+    name: DatasetName = Field("fashion-mnist", description="fashion-mnist, synthetic, folder or npz")
+    path: Path | None = Field(
+        None,
+        validate_default=True,
+        description="folder: with a folder of images per class; npz: the file; fashion-mnist: where its files are",
+    )
+    fallback: bool = Field(False, description="use synthetic where Fashion-MNIST cannot be had, and say so")
+    validation: int = Field(
+        5000, ge=1, description="images held out of training, if no part is for it; every class keeps its share"
+    )
+    test: float = Field(0.2, gt=0, lt=1, description="fraction held out for the test where the data has no test part")
+    split_seed: int = Field(0, ge=0, description="which images are held out")
+    limit: int | None = Field(None, ge=1, description="at most so many training images; every class keeps its share")
+    test_limit: int | None = Field(None, ge=1, description="at most so many test images; every class keeps its share")
+    train_samples: int = Field(20_000, ge=20, le=1_000_000, description="synthetic: images drawn, validation included")
+    test_samples: int = Field(4_000, ge=10, le=1_000_000, description="synthetic: images drawn for the test")
+    synthetic_seed: int = Field(0, ge=0, lt=2**32, description="synthetic: other garments for another seed")
+    preprocessing: Preprocessing = Field(
+        Preprocessing(), description="grey or colour, size, resize rule, pad, mean, std; built-in datasets: pad = 2"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pad_built_in(cls, values: Any) -> Any:
+        """Fashion-MNIST and synthetic get their usual padding, unless the study gives a size or a pad of its own."""
+        if not isinstance(values, dict) or values.get("name", "fashion-mnist") not in BUILT_IN:
+            return values
+        given = values.get("preprocessing", {})
+        if not isinstance(given, dict) or given.get("size") is not None:
+            return values
+        return {**values, "preprocessing": {"pad": BUILT_IN_PAD, **given}}
+
+    @field_validator(*MEANT_FOR)
+    @classmethod
+    def _meant_for_this_dataset(cls, value: Any, info: ValidationInfo) -> Any:
+        name, field = info.data.get("name"), str(info.field_name)
+        if name is not None and name not in MEANT_FOR[field] and value != cls.model_fields[field].default:
+            raise ValueError(f"{field} means nothing for {name}, only for {', '.join(MEANT_FOR[field])}: leave it out")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _path_where_needed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        name = info.data.get("name")
+        if value is None and name in ("folder", "npz"):
+            what = "the folder that holds one sub-folder of images per class" if name == "folder" else "the .npz file"
+            raise ValueError(f"name = {name!r} needs path: {what}")
+        return value
+
+    @field_validator("fallback")
+    @classmethod
+    def _named_data_never_falls_back(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("path") is not None:
+            raise ValueError("a study that names its data never falls back: leave out fallback or path")
+        return value
+
+    def known_input_shape(self) -> tuple[int, int, int] | None:
+        """(channels, height, width) of the network's input where no data need be read for it, else None."""
+        raw = BUILT_IN_SIZE if self.name in BUILT_IN else None
+        if raw is None and self.preprocessing.size is None:
+            return None
+        return self.preprocessing.input_shape(raw)
+
+    def known_classes(self) -> int | None:
+        """The number of classes where no data need be read for it, else None."""
+        return len(GARMENTS) if self.name in BUILT_IN else None

@@ -1,0 +1,60 @@
+"""Which images are held out: the same for the same seed, every class with its share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from niwaki.errors import DataError
+
+
+def shares(counts: np.ndarray, total: int) -> np.ndarray:
+    """Split `total` over classes in proportion to `counts`, by largest remainder; of equals the first class wins.
+
+    >>> shares(np.array([50, 30, 20]), 7).tolist()  # quotas 3.5, 2.1, 1.4
+    [4, 2, 1]
+    """
+    whole, remainder = np.divmod(counts.astype(np.int64) * total, counts.sum())
+    order = np.argsort(-remainder, kind="stable")
+    whole[order[: total - whole.sum()]] += 1
+    return whole
+
+
+def hold_out(labels: np.ndarray, classes: tuple[str, ...], count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of what stays and of the `count` held out, both ascending.
+
+    Which of a class are held out depends on (seed, class) alone. Raises DataError where there are not enough
+    images, or where a class would have none left to train on.
+    """
+    if count >= len(labels):
+        raise DataError(f"{count} images to hold out of {len(labels)}: hold out fewer, or give more images")
+    counts = np.bincount(labels, minlength=len(classes))
+    taken = shares(counts, count)
+    held = np.zeros(len(labels), dtype=bool)
+    for index, (have, take) in enumerate(zip(counts, taken, strict=True)):
+        if have == take:
+            raise DataError(
+                f"class {classes[index]!r} has {have} images, of which {take} are held out: "
+                "none is left to train on; hold out fewer, or give more images"
+            )
+        order = np.random.default_rng([seed, index]).permutation(have)
+        held[np.flatnonzero(labels == index)[order[:take]]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def first_of_each(labels: np.ndarray, classes: tuple[str, ...], limit: int) -> np.ndarray:
+    """Indices, ascending, of the first `limit` images, every class with its share; all of them if there are fewer.
+
+    Raises DataError if a class would have none.
+    """
+    if limit >= len(labels):
+        return np.arange(len(labels))
+    counts = np.bincount(labels, minlength=len(classes))
+    taken = shares(counts, limit)
+    lost = (taken == 0) & (counts > 0)
+    if lost.any():
+        raise DataError(
+            f"a limit of {limit} images leaves none of class {classes[int(lost.argmax())]!r} "
+            f"(of {len(classes)} classes): raise the limit"
+        )
+    chosen = [np.flatnonzero(labels == index)[:take] for index, take in enumerate(taken)]
+    return np.sort(np.concatenate(chosen))

@@ -1,0 +1,40 @@
+"""Every error that niwaki raises on purpose: one line that names the thing, the value and the way out."""
+
+from __future__ import annotations
+
+
+class NiwakiError(Exception):
+    """A problem that the user can understand and mend. `exit_code` is what the command line returns."""
+
+    exit_code = 2
+
+
+class DataError(NiwakiError):
+    """A dataset that cannot be had, read or trusted."""
+
+
+class ModelError(NiwakiError):
+    """A model, factory or model file that cannot be used."""
+
+
+class SpecError(NiwakiError):
+    """A study, or a setting in it, that is not valid."""
+
+
+class StoreError(NiwakiError):
+    """A study's folder that cannot be used as it is."""
+
+
+class StageFailed(NiwakiError):
+    """A stage whose own computation failed (a loss that is not finite, a model that breaks when pruned).
+
+    The failure is a result: with the same settings it happens again, so it is recorded.
+    """
+
+    exit_code = 1
+
+
+class WorkerLost(NiwakiError):
+    """Worker processes that ended without a result (killed, out of memory). Not a result: never recorded."""
+
+    exit_code = 1

@@ -1,0 +1,112 @@
+"""How often a classifier is right, by class, and how sure that number is. The classifier is any callable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from niwaki.errors import DataError, ModelError, SpecError, StageFailed
+
+Predict = Callable[[np.ndarray], np.ndarray]
+"""From uint8 images (n, C, H, W) to one row of scores per image (n, classes)."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The answers of a classifier on labelled images."""
+
+    total: int
+    correct: int
+    confusion: tuple[tuple[int, ...], ...]
+    """`confusion[t][p]`: how many images of class t were taken for class p."""
+
+    @property
+    def accuracy(self) -> float:
+        """Right answers in percent of all images."""
+        return 100 * self.correct / self.total
+
+    @property
+    def per_class(self) -> tuple[float | None, ...]:
+        """Recall of each class in percent; None for a class without images."""
+        return tuple(100 * row[true] / sum(row) if sum(row) else None for true, row in enumerate(self.confusion))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the counts, from which the rest follows."""
+        return {"total": self.total, "correct": self.correct, "confusion": [list(row) for row in self.confusion]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Accuracy:
+        """The Accuracy that `to_dict` wrote."""
+        return cls(values["total"], values["correct"], tuple(tuple(row) for row in values["confusion"]))
+
+
+def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray, num_classes: int, batch: int = 500) -> Accuracy:
+    """Compare the answers of `predict` on uint8 `images` (n, C, H, W) with integer `labels` (n,).
+
+    The answer is the class with the highest score, the first of them where several are equal. `predict` is
+    called with `batch` images at a time, the last time with what is left.
+
+    Raises DataError if images and labels are not as above, do not belong together, are none, or a label is
+    not in 0…num_classes−1; SpecError if `batch` is below 1; ModelError if `predict` returns another shape than
+    (n, num_classes); StageFailed if scores are NaN or infinite, because there is no highest one then: a network
+    that diverged has no accuracy.
+    """
+    _check_data(images, labels, num_classes)
+    if batch < 1:
+        raise SpecError(f"batch = {batch}: give at least 1 image per call")
+    confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
+    broken = 0
+    for start in range(0, len(images), batch):
+        some = images[start : start + batch]
+        scores = np.asarray(predict(some))
+        if scores.shape != (len(some), num_classes):
+            raise ModelError(
+                f"predict gave shape {scores.shape} for {len(some)} images, expected {(len(some), num_classes)}: "
+                "one score per class"
+            )
+        broken += int((~np.isfinite(scores)).any(axis=1).sum())
+        np.add.at(confusion, (labels[start : start + batch], scores.argmax(axis=1)), 1)
+    if broken:
+        raise StageFailed(
+            f"the outputs for {broken} of {len(images)} images are not finite (NaN or infinite): "
+            "training diverged; lower the learning rate"
+        )
+    return Accuracy(len(images), int(confusion.trace()), tuple(tuple(int(n) for n in row) for row in confusion))
+
+
+def wilson_interval(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """Where the true accuracy lies, in percent (low, high), after `correct` of `total`; z = 1.96 for 95 %.
+
+    The score interval of E. B. Wilson (Journal of the American Statistical Association 22, 1927): unlike
+    p ± z·s it holds near 0 and 100 %. Of no images at all nothing is known: (0, 100). It tells the spread
+    from the choice of images only, not from seeds. Raises DataError unless 0 ≤ correct ≤ total.
+    """
+    if not 0 <= correct <= total:
+        raise DataError(f"{correct} correct of {total}: expected 0 ≤ correct ≤ total")
+    if total == 0:
+        return 0.0, 100.0
+    p, spread = correct / total, z * z / total
+    middle = (p + spread / 2) / (1 + spread)
+    reach = z * math.sqrt(p * (1 - p) / total + spread / (4 * total)) / (1 + spread)
+    # At the ends the bound is exactly p; rounding must not put p outside.
+    low = 0.0 if correct == 0 else 100 * (middle - reach)
+    high = 100.0 if correct == total else 100 * (middle + reach)
+    return low, high
+
+
+def _check_data(images: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise DataError(f"images are {images.dtype} {images.shape}: expected uint8 (n, channels, height, width)")
+    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+        raise DataError(f"labels are {labels.dtype} {labels.shape}: expected integers ({len(images)},), one per image")
+    if len(images) == 0:
+        raise DataError("no images to evaluate on: check the split")
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise DataError(
+            f"labels run from {labels.min()} to {labels.max()}, but the classes are 0 to {num_classes - 1}: "
+            "check the labels or the number of classes"
+        )

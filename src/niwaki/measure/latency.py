@@ -1,0 +1,179 @@
+"""How long calls take, with the noise of the machine measured beside them. The calls are any callables."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from niwaki.errors import SpecError
+
+SAMPLE_NS = 100_000  # a sample lasts at least this long: a clock that is off by 100 ns is then off by 0.1 %
+LARGEST_BLOCK = 100_000  # calls in a sample, should a call seem to take no time at all
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """The time of one call, in microseconds, over all its samples."""
+
+    median_us: float
+    p95_us: float
+    """95th percentile of the samples: of single calls if `block` is 1, else of means of `block` calls."""
+    min_us: float
+    runs: int
+    """Calls timed: samples × block."""
+    batch: int
+    """Images per call."""
+    block: int = 1
+    """Calls per sample: 1 for calls of 100 µs and more, enough to fill 100 µs for shorter ones."""
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Latencies measured together, comparable with one another."""
+
+    rows: dict[str, Latency]
+    noise_floor: float
+    """Relative: the largest |a−b| / mean(a, b) of the two medians of one callable that was measured twice."""
+
+    def differ(self, a: str, b: str) -> bool:
+        """Whether the medians of rows `a` and `b` are further apart than the noise floor, relative to their mean."""
+        return _relative_gap(self.rows[a].median_us, self.rows[b].median_us) > self.noise_floor
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"rows": {name: vars(row).copy() for name, row in self.rows.items()}, "noise_floor": self.noise_floor}
+
+
+def measure_latency(
+    calls: Mapping[str, Call],
+    *,
+    batch: int,
+    rounds: int = 100,
+    warmup: int = 10,
+    budget_s: float = 60.0,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> LatencyTable:
+    """Time every callable against the others; `batch` is the number of images in a call, `clock` counts ns.
+
+    Each callable is first called `warmup` times, which also tells how many calls fill a sample. Then come the
+    rounds. In each round every callable is visited twice, once for series A and once for series B, all visits
+    in a new order (shuffled, the same in every measurement), so that a drift of the machine falls on all alike.
+    A visit is one call that is not timed, to have the caches as that callable leaves them, then one sample.
+    Garbage collection is off meanwhile.
+
+    A row is of the samples of both series. That A and B are the same callable makes their difference pure
+    noise: its largest value is the noise floor of the table. It shows what changes within this measurement; it
+    cannot show what stays the same in it (another clock frequency, another day).
+
+    After `rounds`, or after the first round that ends beyond `budget_s` seconds, it stops. Raises SpecError if
+    there is nothing to call, or `rounds`, `warmup` or `batch` is below 1; what a callable raises goes through.
+    """
+    _check(calls, rounds=rounds, warmup=warmup, batch=batch)
+    with _no_garbage_collection():
+        start = clock()
+        blocks = {name: _block_of(call, warmup, clock) for name, call in calls.items()}
+        samples: dict[tuple[str, str], list[float]] = {(name, series): [] for name in calls for series in "AB"}
+        for number in range(rounds):
+            visits = list(samples)
+            random.Random(number).shuffle(visits)
+            for name, series in visits:
+                samples[name, series].append(_sample(calls[name], blocks[name], clock))
+            if clock() - start > budget_s * 1e9:
+                break
+    rows = {name: _row(samples[name, "A"] + samples[name, "B"], batch, blocks[name]) for name in calls}
+    noise = max(_relative_gap(_median(samples[name, "A"]), _median(samples[name, "B"])) for name in calls)
+    return LatencyTable(rows, noise)
+
+
+@contextlib.contextmanager
+def alone_on_one_cpu() -> Iterator[bool]:
+    """Keep this thread on one CPU and torch to one thread inside; yield whether the system allowed the first.
+
+    Threads started inside stay on that CPU too; those that already run keep their own. Of the CPUs allowed, the
+    last is taken: interrupts tend to go to the first. Only Linux and some other systems let a process choose.
+    """
+    threads, allowed = torch.get_num_threads(), _pin()
+    torch.set_num_threads(1)
+    try:
+        yield allowed is not None
+    finally:
+        torch.set_num_threads(threads)
+        if allowed is not None:
+            os.sched_setaffinity(0, allowed)
+
+
+def _pin() -> set[int] | None:
+    """Take one CPU; the CPUs that were allowed before, or None if the choice is not ours."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    try:
+        allowed = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {max(allowed)})
+    except OSError:  # a sandbox may forbid it
+        return None
+    return allowed
+
+
+def _check(calls: Mapping[str, Call], **numbers: int) -> None:
+    if not calls:
+        raise SpecError("nothing to measure: give at least one callable")
+    for name, value in numbers.items():
+        if value < 1:
+            raise SpecError(f"{name} = {value}: give at least 1")
+
+
+def _block_of(call: Call, warmup: int, clock: Callable[[], int]) -> int:
+    """Warm up, and tell from the fastest call how many of them last as long as a sample must."""
+    fastest = max(1, min(_time(call, 1, clock) for _ in range(warmup)))
+    return min(math.ceil(SAMPLE_NS / fastest), LARGEST_BLOCK)
+
+
+def _sample(call: Call, block: int, clock: Callable[[], int]) -> float:
+    """Nanoseconds per call, mean of `block` calls, after one that is not timed."""
+    call()
+    return _time(call, block, clock) / block
+
+
+def _time(call: Call, times: int, clock: Callable[[], int]) -> int:
+    before = clock()
+    for _ in range(times):
+        call()
+    return clock() - before
+
+
+def _row(samples: list[float], batch: int, block: int) -> Latency:
+    median, p95, fastest = (float(value) / 1e3 for value in np.percentile(samples, [50, 95, 0]))
+    return Latency(median, p95, fastest, runs=len(samples) * block, batch=batch, block=block)
+
+
+def _median(samples: list[float]) -> float:
+    return float(np.median(samples))
+
+
+def _relative_gap(a: float, b: float) -> float:
+    mean = (a + b) / 2
+    return abs(a - b) / mean if mean else 0.0
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,97 @@
+"""From a factory's name to a module: `lenet5`, or `package.module:callable` of the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from niwaki.errors import ModelError
+
+BUILT_IN = {"lenet5": "niwaki.models.lenet5:LeNet5"}
+
+
+def is_foreign(factory: str) -> bool:
+    """Whether building `factory` runs code that is not niwaki's."""
+    return factory not in BUILT_IN
+
+
+def check_trust(factory: str, trust: bool) -> None:
+    """Refuse to import a foreign factory that the user has not vouched for."""
+    if is_foreign(factory) and not trust:
+        raise ModelError(
+            f"the factory {factory!r} is not niwaki's: building it runs its code; "
+            f"say --trust (Python: trust=True) if you know it, or use one of: {', '.join(BUILT_IN)}"
+        )
+
+
+def find(factory: str) -> Callable[..., Any]:
+    """The callable behind a factory's name. The caller has checked trust."""
+    path = BUILT_IN.get(factory, factory)
+    module_name, colon, attribute = path.partition(":")
+    if not (module_name and colon and attribute):
+        raise ModelError(
+            f"factory {factory!r}: expected one of {', '.join(BUILT_IN)}, or package.module:callable (mynet:build)"
+        )
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:  # a user's module may fail in any way when imported
+        raise ModelError(f"factory {factory!r}: importing {module_name} failed: {_one_line(error)}") from error
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise ModelError(f"factory {factory!r}: {module_name} has no {attribute!r}; check the spelling")
+        found = getattr(found, name)
+    if not callable(found):
+        raise ModelError(f"factory {factory!r}: {attribute} is a {type(found).__name__}, not something to call")
+    return found  # type: ignore[no-any-return]
+
+
+def build(factory: str, args: Mapping[str, Any], *, trust: bool = False) -> nn.Module:
+    """A fresh module from a factory's name and keyword arguments; weights as torch's global seed gives them.
+
+    Raises ModelError if the factory is foreign and not trusted, does not import, refuses `args` or
+    returns something other than a module.
+    """
+    check_trust(factory, trust)
+    make = find(factory)
+    try:
+        module = make(**args)
+    except TypeError as error:
+        raise ModelError(f"factory {factory!r} does not take {dict(args)!r}: {_one_line(error)}") from error
+    except Exception as error:
+        raise ModelError(f"factory {factory!r} with {dict(args)!r} failed: {_one_line(error)}") from error
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"factory {factory!r} returned a {type(module).__name__}, expected a torch.nn.Module")
+    return module
+
+
+def build_seeded(factory: str, args: Mapping[str, Any], seed: int, *, trust: bool = False) -> nn.Module:
+    """`build` with its weights drawn from `seed`, and torch's global generator left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(factory, args, trust=trust)
+
+
+def source_hash(factory: str) -> str:
+    """What identifies a factory's code: the SHA-256 of the file that defines it; the name alone if built in.
+
+    Only that one file is read; code that it imports from other files of the user's is not seen.
+    """
+    if not is_foreign(factory):
+        return f"built-in:{factory}"
+    made_by = find(factory)
+    file = inspect.getsourcefile(inspect.unwrap(made_by))
+    if file is None:
+        raise ModelError(f"factory {factory!r}: its source file cannot be found, so results could not be told apart")
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def _one_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")

@@ -1,0 +1,64 @@
+"""LeNet-5, the network of the source study: two convolutions, three linear layers, ReLU and max-pooling.
+
+The layers follow LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998), in the
+modern form: ReLU for tanh, max-pooling for trained subsampling, a full second convolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from niwaki.errors import ModelError
+
+KERNEL = 5  # of both convolutions, stride 1, no padding
+SMALLEST_IMAGE = 16  # leaves one pixel: 16 → 12 → 6 → 2 → 1
+
+
+class LeNet5(nn.Module):
+    """LeNet-5: (N, in_channels, image_size, image_size) float → (N, num_classes) logits.
+
+    `widths` are the outputs of conv1, conv2, fc1 and fc2. With the defaults: 61,706 parameters and
+    416,520 MACs. Raises ModelError for widths that are not four positive numbers, for no classes or
+    channels, and for an image under 16 pixels, of which nothing would be left.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (6, 16, 120, 84),
+        num_classes: int = 10,
+        in_channels: int = 1,
+        image_size: int = 32,
+    ) -> None:
+        super().__init__()
+        _check(widths, num_classes, in_channels, image_size)
+        c1, c2, f1, f2 = widths
+        side = ((image_size - KERNEL + 1) // 2 - KERNEL + 1) // 2  # of a map after conv2 and its pooling
+        self.conv1 = nn.Conv2d(in_channels, c1, KERNEL)
+        self.pool1 = nn.MaxPool2d(2)
+        self.conv2 = nn.Conv2d(c1, c2, KERNEL)
+        self.pool2 = nn.MaxPool2d(2)
+        self.fc1 = nn.Linear(c2 * side * side, f1)
+        self.fc2 = nn.Linear(f1, f2)
+        self.fc3 = nn.Linear(f2, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, num_classes) of images (N, in_channels, image_size, image_size)."""
+        x = self.pool1(F.relu(self.conv1(x)))  # (N, 6, 14, 14) by default
+        x = self.pool2(F.relu(self.conv2(x)))  # (N, 16, 5, 5)
+        x = torch.flatten(x, 1)  # (N, 400)
+        x = F.relu(self.fc1(x))  # (N, 120)
+        x = F.relu(self.fc2(x))  # (N, 84)
+        return self.fc3(x)  # type: ignore[no-any-return]  # (N, 10)
+
+
+def _check(widths: Sequence[int], num_classes: int, in_channels: int, image_size: int) -> None:
+    if len(widths) != 4 or min(widths) < 1:
+        raise ModelError(f"LeNet-5: widths {tuple(widths)}: give four positive numbers, for conv1, conv2, fc1, fc2")
+    if num_classes < 1 or in_channels < 1:
+        raise ModelError(f"LeNet-5: {num_classes} classes, {in_channels} input channels: give at least 1 of each")
+    if image_size < SMALLEST_IMAGE:
+        raise ModelError(f"LeNet-5: image size {image_size}: it needs at least {SMALLEST_IMAGE} pixels; pad or enlarge")

@@ -1,0 +1,191 @@
+"""The model file: one `.safetensors` file with the weights and, as JSON, all that rebuilds the module. No pickle."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+from torch import nn
+
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.errors import ModelError
+from niwaki.files import write_whole
+from niwaki.models import factory as factories
+from niwaki.models import structure
+
+FORMAT = "niwaki-model-1"
+_ENTRY = "niwaki"  # one metadata entry only: safetensors does not keep the order of several
+
+
+class PruningState(BaseModel):
+    """How far a model has been pruned, so that the next step can be taken elsewhere."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    step: int = Field(ge=1)
+    scopes: dict[str, int]  # channels before the first step, per ranking scope of torch-pruning
+
+
+class ModelInfo(BaseModel):
+    """All that a model file says beside its weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    factory: str
+    args: dict[str, Any] = {}
+    input_shape: tuple[int, int, int]
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing = Preprocessing()
+    original_widths: dict[str, int] = {}
+    pruning: PruningState | None = None
+    provenance: dict[str, Any] = {}
+
+
+def dumps(model: nn.Module, info: ModelInfo, *, trust: bool = False) -> bytes:
+    """The bytes of a model file; the same module and info give the same bytes.
+
+    Raises ModelError if the factory cannot make a module that these weights fit.
+    """
+    fresh = factories.build_seeded(info.factory, info.args, 0, trust=trust)
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    changed = structure.changed_sizes(model, fresh)
+    structure.resize(fresh, changed, tensors)
+    header = {"format": FORMAT, "sizes": changed, **info.model_dump(mode="json")}
+    text = json.dumps(header, sort_keys=True, ensure_ascii=False)
+    return safetensors.save(tensors, metadata={_ENTRY: text})
+
+
+def loads(data: bytes, *, trust: bool = False, name: str = "model file") -> tuple[nn.Module, ModelInfo]:
+    """The module (in eval mode, on the CPU) and the info of a model file's bytes.
+
+    Executes nothing from the file; a foreign factory is imported only with `trust`. Raises ModelError
+    if the bytes are damaged, truncated or not a niwaki model.
+    """
+    tensors, header = _parse(data, name)
+    changed = header.pop("sizes")
+    try:
+        info = ModelInfo.model_validate(header)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{name}: its description is damaged at {where!r}: {first['msg']}") from error
+    model = factories.build_seeded(info.factory, info.args, 0, trust=trust)
+    try:
+        structure.resize(model, changed, tensors)
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}") from error
+    return model.eval(), info
+
+
+def read_info(path: str | Path) -> ModelInfo:
+    """The description in a model file, without building the module."""
+    _, header = _parse(_read(Path(path)), str(path))
+    header.pop("sizes")
+    return ModelInfo.model_validate(header)
+
+
+def load(path: str | Path, *, trust: bool = False) -> nn.Module:
+    """The module that a model file holds, in eval mode, on the CPU.
+
+    >>> model = niwaki.load("small.safetensors")                    # doctest: +SKIP
+    """
+    return loads(_read(Path(path)), trust=trust, name=str(path))[0]
+
+
+def load_with_info(path: str | Path, *, trust: bool = False) -> tuple[nn.Module, ModelInfo]:
+    """`load`, and what the file says beside the weights."""
+    return loads(_read(Path(path)), trust=trust, name=str(path))
+
+
+def save(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    factory: str,
+    args: Mapping[str, Any] | None = None,
+    input_shape: tuple[int, int, int],
+    labels: tuple[str, ...] | list[str],
+    preprocessing: Preprocessing | None = None,
+) -> Path:
+    """Write a trained module of your own as a model file, whole or not at all, and return its path.
+
+    `factory` names what builds it (`lenet5` or `package.module:callable`, called with `args`); it is built
+    once to be sure that the file can be had back, and must then give the same outputs. `input_shape` is
+    (channels, height, width) after preprocessing.
+
+    Raises ModelError if the rebuilt module refuses the weights or computes something else.
+    """
+    info = ModelInfo(
+        factory=factory,
+        args=dict(args or {}),
+        input_shape=input_shape,
+        labels=tuple(labels),
+        preprocessing=preprocessing or Preprocessing(),
+    )
+    data = dumps(model, info, trust=True)
+    again, _ = loads(data, trust=True)
+    _check_same_outputs(model, again, info)
+    write_whole(Path(path), data)
+    return Path(path)
+
+
+def _check_same_outputs(model: nn.Module, again: nn.Module, info: ModelInfo) -> None:
+    sample = torch.rand(2, *info.input_shape, generator=torch.Generator().manual_seed(0))
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            device = next((p.device for p in model.parameters()), torch.device("cpu"))
+            before, after = model(sample.to(device)).cpu(), again(sample)
+    except RuntimeError as error:
+        shape = "×".join(map(str, info.input_shape))
+        raise ModelError(f"the module does not take an input of {shape}: {str(error).splitlines()[0]}") from error
+    finally:
+        model.train(was_training)
+    if before.shape != (2, len(info.labels)):
+        raise ModelError(
+            f"the module returns {tuple(before.shape)} for 2 images, but there are {len(info.labels)} labels"
+        )
+    if not torch.allclose(before, after, rtol=1e-5, atol=1e-6):
+        raise ModelError(
+            f"factory {info.factory!r} with {info.args!r} builds a module that computes something else with these "
+            "weights: give the arguments that made this one"
+        )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _parse(data: bytes, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    try:
+        tensors = safetensors.load(data)
+        length = struct.unpack("<Q", data[:8])[0]
+        metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
+    except (SafetensorError, ValueError, struct.error, UnicodeDecodeError, KeyError) as error:
+        raise ModelError(f"{name}: damaged, truncated or not a safetensors file: {error}") from error
+    if _ENTRY not in metadata:
+        raise ModelError(
+            f"{name}: holds tensors but no niwaki description; make model files with niwaki.save(model, …)"
+        )
+    try:
+        header = json.loads(metadata[_ENTRY])
+    except ValueError as error:
+        raise ModelError(f"{name}: its description is not JSON: {error}") from error
+    if (
+        not isinstance(header, dict)
+        or header.pop("format", None) != FORMAT
+        or not isinstance(header.get("sizes"), dict)
+    ):
+        raise ModelError(f"{name}: not a model file of this version ({FORMAT}); save it again")
+    return tensors, header

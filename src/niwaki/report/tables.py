@@ -1,0 +1,234 @@
+"""The tables of a study as data: every figure with its spread, beside what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from niwaki.measure.accuracy import Accuracy, wilson_interval
+from niwaki.report.view import TrialView, View
+from niwaki.study.records import Results
+from niwaki.study.spec import Experiment, Published
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number over the seeds: its mean, and its standard deviation (n − 1) where there are several."""
+
+    mean: float
+    std: float | None = None
+    n: int = 1
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Figure:
+        """The figure of one value per seed."""
+        return Figure(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table. `status` is done, partly (some seeds), running, or failed: with the reason."""
+
+    value: Any
+    step: int
+    base: bool
+    status: str
+    figures: dict[str, Figure]
+    widths: dict[str, int] | None
+    per_class: tuple[float | None, ...] | None
+    published: Published | None
+    notes: tuple[str, ...]
+    like_base: tuple[str, ...]  # latencies that differ from the base's by less than the noise floor
+
+
+@dataclass(frozen=True)
+class Table:
+    """One experiment."""
+
+    name: str
+    title: str
+    key: str | None
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    source: str
+    remarks: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        rows = []
+        for row in self.rows:
+            shown = asdict(row)
+            shown["published"] = _only_stated(row.published)
+            shown["difference"] = difference(row)
+            rows.append(shown)
+        return {"name": self.name, "title": self.title, "varied": self.key, "source": self.source, "rows": rows,
+                "remarks": list(self.remarks)}  # fmt: skip
+
+
+def make_tables(view: View) -> list[Table]:
+    """Every experiment of a study as a table, in the study's order; nothing from the source if data are synthetic."""
+    return [_table(view, experiment) for experiment in view.spec.experiment]
+
+
+def difference(row: Row) -> dict[str, list[float]]:
+    """Ours minus the published figure, for each published figure (points of accuracy, counts)."""
+    if row.published is None:
+        return {}
+    found: dict[str, list[float]] = {}
+    if row.published.accuracy and "accuracy" in row.figures:
+        found["accuracy"] = [row.figures["accuracy"].mean - theirs for theirs in row.published.accuracy]
+    for name in ("params", "macs_tp", "channels"):
+        theirs = getattr(row.published, name)
+        if theirs is not None and name in row.figures:
+            found[name] = [row.figures[name].mean - theirs]
+    return found
+
+
+def _table(view: View, experiment: Experiment) -> Table:
+    rows: list[Row] = []
+    trials = list(view.of(experiment))
+    bases: set[tuple[str, ...]] = set()
+    for value in _values(trials):
+        seeds = [trial for trial in trials if trial.value == value]
+        base = tuple(trial.rows[0] for trial in seeds)
+        if base not in bases:
+            shared = all(trial.rows[0] in base for trial in trials)
+            rows.append(_row(view, experiment, None if shared else value, 0, seeds, None))
+            bases.add(base)
+        last = len(seeds[0].rows) - 1
+        for index in range(1, last + 1) if experiment.rows == "steps" else [last] if last else []:
+            rows.append(_row(view, experiment, value, index, seeds, base))
+    remarks = _remarks(view, experiment, rows)
+    return Table(
+        experiment.name, experiment.title or experiment.name, experiment.varied_key, experiment.columns, tuple(rows),
+        "" if view.data["synthetic"] else experiment.source, remarks,
+    )  # fmt: skip
+
+
+def _row(
+    view: View, experiment: Experiment, value: Any, index: int, seeds: list[TrialView], base: tuple[str, ...] | None
+) -> Row:
+    found = [(trial, view.results(trial.rows[index])) for trial in seeds]
+    done = [results for _, results in found if results is not None]
+    status = _status(view, found, len(done))
+    step, last = _step(view, seeds[0], index), index == len(seeds[0].rows) - 1
+    published = None if view.data["synthetic"] else _published(experiment, value, step, last=last and index > 0)
+    base_results = [view.results(key) for key in base or ()]
+    return Row(
+        value=value,
+        step=step,
+        base=index == 0,
+        status=status,
+        figures=_figures(view, done),
+        widths=done[0].widths if done and all(d.widths == done[0].widths for d in done) else None,
+        per_class=Accuracy.from_dict(done[0].test).per_class if len(done) == 1 else None,
+        published=published,
+        notes=tuple(dict.fromkeys(note for results in done for note in results.notes)),
+        like_base=_like_base(view, done, [r for r in base_results if r is not None]),
+    )
+
+
+def _figures(view: View, done: list[Results]) -> dict[str, Figure]:
+    if not done:
+        return {}
+    classes = len(view.data["labels"])
+    read: dict[str, Callable[[Results], float | None]] = {
+        "validation": lambda r: r.accuracy("validation"),
+        "accuracy": lambda r: r.accuracy("test"),
+        "params": lambda r: r.params,
+        "macs": lambda r: r.macs,
+        "macs_tp": lambda r: r.macs_tp,
+        "bytes": lambda r: sum(r.bytes.values()),
+        "file": lambda r: r.file_bytes,
+        "activations": lambda r: r.activation_bytes,
+        "channels": lambda r: 2 * sum(r.widths.values()) + 2 * classes,  # the source's: inputs and outputs
+    }
+    for batch in (1, 256):
+        read[f"latency_{batch}"] = lambda r, batch=batch: _latency(view, r, batch, "median_us")  # type: ignore[misc]
+        read[f"latency_{batch}_p95"] = lambda r, batch=batch: _latency(view, r, batch, "p95_us")  # type: ignore[misc]
+    figures = {}
+    for name, of in read.items():
+        values = [of(results) for results in done]
+        if all(value is not None for value in values):
+            figures[name] = Figure.of([float(value) for value in values if value is not None])
+    return figures
+
+
+def _latency(view: View, results: Results, batch: int, what: str) -> float | None:
+    """Microseconds per image: a call's time over its images."""
+    row = (view.timings or {}).get("models", {}).get(results.structure, {}).get(str(batch))
+    return None if row is None else row[what] / batch
+
+
+def _like_base(view: View, done: list[Results], base: list[Results]) -> tuple[str, ...]:
+    like = []
+    for batch in (1, 256):
+        ours = [_latency(view, r, batch, "median_us") for r in done]
+        theirs = [_latency(view, r, batch, "median_us") for r in base]
+        if not ours or not theirs or None in ours or None in theirs:
+            continue
+        a, b = fmean(x for x in ours if x is not None), fmean(x for x in theirs if x is not None)
+        floor = (view.timings or {})["noise_floor"][str(batch)]
+        if abs(a - b) / ((a + b) / 2) <= floor:
+            like.append(f"latency_{batch}")
+    return tuple(like)
+
+
+def _status(view: View, found: list[tuple[TrialView, Results | None]], done: int) -> str:
+    if done == len(found):
+        return "done"
+    reasons = [view.failure(trial) for trial, results in found if results is None]
+    reason = next((reason for reason in reasons if reason), None)
+    if reason:
+        return f"failed: {reason}" if not done else f"{done} of {len(found)} seeds; failed: {reason}"
+    return "not run yet" if not done else f"{done} of {len(found)} seeds"
+
+
+def _step(view: View, trial: TrialView, index: int) -> int:
+    """The pruning step that a row shows: rows count steps, but a control has only its base and its end."""
+    record = view.records.get(trial.rows[index])
+    return record.position if record else index
+
+
+def _published(experiment: Experiment, value: Any, step: int, *, last: bool) -> Published | None:
+    for entry in experiment.published:
+        if (entry.step == step or (entry.step is None and last)) and entry.value in (None, value):
+            return entry
+    return None
+
+
+def _remarks(view: View, experiment: Experiment, rows: list[Row]) -> tuple[str, ...]:
+    remarks = []
+    tested = view.data["images"]["test"]
+    figure = next((row.figures["accuracy"] for row in rows if "accuracy" in row.figures), None)
+    if figure is not None and figure.n == 1 and "accuracy" in experiment.columns:
+        low, high = wilson_interval(round(figure.mean / 100 * tested), tested)
+        remarks.append(
+            f"One seed: an accuracy measured on {tested:,} images is known to about ±{(high - low) / 2:.1f} points "
+            "(95 %); what another seed would give is not known (--seeds 3)."
+        )
+    timed = [batch for batch in (1, 256) if f"latency_{batch}" in experiment.columns]
+    if timed and view.timings:
+        floors = ", ".join(f"{view.timings['noise_floor'][str(b)]:.1%} at batch {b}" for b in timed)
+        remarks.append(
+            "µs per image: median and 95th percentile, torch, one thread"
+            f"{', one pinned processor' if view.timings['pinned'] else ''}; the same network measured twice differs "
+            f"by up to {floors}: ≈ marks a time that is not different from the base's."
+        )
+    return tuple(remarks)
+
+
+def _values(trials: list[TrialView]) -> list[Any]:
+    values: list[Any] = []
+    for trial in trials:
+        if trial.value not in values:
+            values.append(trial.value)
+    return values
+
+
+def _only_stated(published: Published | None) -> dict[str, Any] | None:
+    if published is None:
+        return None
+    return published.model_dump(exclude_defaults=True, exclude={"value", "step"})

@@ -1,0 +1,50 @@
+"""What a study would do: its trials and their structure, without reading data or training anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from niwaki.study.plan import Plan, Trial, make_plan
+from niwaki.study.spec import StudySpec
+from niwaki.study.structure import Structures
+
+
+def dry_run(spec: StudySpec, *, trust: bool) -> dict[str, Any]:
+    """Stages and epochs, unique and as requested; every trial with the structure it will have, as JSON values."""
+    plan = make_plan(spec, data="", environment={})
+    structures = Structures(spec.data.known_input_shape(), trust=trust)
+    (unique_stages, unique_epochs), (asked_stages, asked_epochs) = plan.unique, plan.requested
+    return {
+        "stages": {"unique": unique_stages, "requested": asked_stages},
+        "epochs": {"unique": unique_epochs, "requested": asked_epochs},
+        "experiments": [
+            {
+                "name": experiment.name,
+                "title": experiment.title or experiment.name,
+                "varied": experiment.varied_key,
+                "trials": [
+                    _trial(plan, trial, structures) for trial in plan.trials if trial.experiment == experiment.name
+                ],
+            }
+            for experiment in spec.experiment
+        ],
+    }
+
+
+def _trial(plan: Plan, trial: Trial, structures: Structures) -> dict[str, Any]:
+    prune, finetune = trial.settings.prune, trial.settings.finetune
+    return {
+        "value": trial.value,
+        "seed": trial.seed,
+        "from_scratch": trial.settings.from_scratch,
+        "ratio": prune.ratio if prune else 0.0,
+        "scope": prune.scope if prune else None,
+        "steps": prune.steps if prune else 0,
+        "importance": prune.importance if prune else None,
+        "distribution": prune.distribution if prune else None,
+        "finetune_lr": finetune.lr,
+        "finetune_epochs": finetune.epochs,
+        "stages": len(trial.stages),
+        "epochs": sum(plan.stages[key].epochs for key in trial.stages),
+        "structure": structures.of(trial),
+    }

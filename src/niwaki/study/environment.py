@@ -1,0 +1,64 @@
+"""What of the machine and its libraries can change a result, and so belongs to every key."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import Any
+
+# Instruction sets that torch, oneDNN and the BLAS choose their kernels by.
+_FEATURES = (
+    "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni", "avx512_bf16",
+    "amx_tile", "amx_bf16", "amx_int8", "asimd", "asimddp", "sve", "bf16",
+)  # fmt: skip
+
+
+def fingerprint(device: str) -> dict[str, Any]:
+    """The part of every key that is not the study's: torch, its device, the processor's features."""
+    import torch
+
+    facts: dict[str, Any] = {
+        "torch": torch.__version__,
+        "device": device,
+        "machine": platform.machine(),
+        "processor": _processor_features(),
+        "kernels": torch.backends.cpu.get_cpu_capability(),
+    }
+    if device == "cuda":
+        facts["gpu"] = torch.cuda.get_device_name()
+    return facts
+
+
+def describe() -> dict[str, str]:
+    """The machine and versions in words, for people; part of no key."""
+    import torch
+
+    return {
+        "machine": f"{processor_name()} ({platform.machine()})",
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torch-pruning": importlib.metadata.version("torch-pruning"),
+        "niwaki": importlib.metadata.version("niwaki"),
+    }
+
+
+def processor_name() -> str:
+    """The processor's name as the system knows it."""
+    return _cpuinfo().get("model name") or platform.processor() or "unknown processor"
+
+
+def _processor_features() -> list[str]:
+    info = _cpuinfo()
+    flags = set((info.get("flags") or info.get("Features") or "").split())
+    return [info.get("vendor_id", ""), *(feature for feature in _FEATURES if feature in flags)]
+
+
+def _cpuinfo() -> dict[str, str]:
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}

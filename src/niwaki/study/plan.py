@@ -1,0 +1,168 @@
+"""From a specification to stages with content keys: trials that share a prefix share its stages."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from niwaki.compress.settings import PruneSettings, TrainSettings
+from niwaki.errors import ModelError
+from niwaki.files import canonical_json, sha256_of
+from niwaki.models import factory as factories
+from niwaki.study.spec import Experiment, ModelSpec, StudySpec, TrialSettings, resolve
+
+Kind = Literal["import", "train", "prune", "finetune"]
+
+# Raised whenever a stage of that kind computes something else than before with the same settings.
+VERSIONS: dict[Kind, int] = {"import": 1, "train": 1, "prune": 1, "finetune": 1}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One unit of work. `position` is the pruning step it belongs to (0 before the first)."""
+
+    key: str
+    kind: Kind
+    settings: dict[str, Any]
+    parent: str | None
+    seed: int
+    position: int
+    epochs: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One path of stages. `rows` are the keys that the table shows: what each pruning step left."""
+
+    experiment: str
+    value: Any
+    seed: int
+    settings: TrialSettings
+    stages: tuple[str, ...]
+    rows: tuple[str, ...]
+
+
+@dataclass
+class Plan:
+    """Stages by key, each after its parent, and the trials that ask for them."""
+
+    stages: dict[str, Stage] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+
+    @property
+    def requested(self) -> tuple[int, int]:
+        """Stages and epochs if every trial were run by itself."""
+        asked = [self.stages[key] for trial in self.trials for key in trial.stages]
+        return len(asked), sum(stage.epochs for stage in asked)
+
+    @property
+    def unique(self) -> tuple[int, int]:
+        """Stages and epochs that are really run."""
+        return len(self.stages), sum(stage.epochs for stage in self.stages.values())
+
+
+def make_plan(
+    spec: StudySpec,
+    *,
+    data: str,
+    environment: Mapping[str, Any],
+    weights_sha256: str | None = None,
+    sources: Mapping[str, str] | None = None,
+) -> Plan:
+    """The plan of a study over data with the fingerprint `data`.
+
+    `environment` is what of the machine can change results; `sources` are the hashes of the factories'
+    code by name (taken here where not given, which imports them: check trust before).
+    """
+    planner = _Planner(data, dict(environment), weights_sha256, dict(sources or {}))
+    for experiment in spec.experiment:
+        for value, settings in resolve(spec, experiment):
+            for seed in range(spec.seeds):
+                planner.add(experiment, value, settings, seed)
+    return planner.plan
+
+
+class _Planner:
+    """Builds a plan trial by trial; a stage that is there already is not added again."""
+
+    def __init__(self, data: str, environment: dict[str, Any], weights: str | None, sources: dict[str, str]) -> None:
+        self.plan = Plan()
+        self.data, self.environment, self.weights, self.sources = data, environment, weights, sources
+
+    def add(self, experiment: Experiment, value: Any, settings: TrialSettings, seed: int) -> None:
+        base = self._base(settings, seed)
+        path, rows = [base], [base]
+        prune, finetune = settings.prune, settings.finetune
+        if prune is not None and prune.ratio > 0:
+            for step in range(1, prune.steps + 1):
+                path.append(self._prune(prune, step, path[-1], seed))
+                if finetune.epochs:
+                    path.append(self._stage("finetune", finetune.model_dump(), path[-1], seed, step, finetune.epochs))
+                rows.append(path[-1])
+        if settings.from_scratch and prune is not None:
+            epochs = settings.train.epochs + prune.steps * finetune.epochs
+            recipe = settings.train.model_copy(update={"epochs": epochs})
+            pruned = path[-1] if not finetune.epochs else path[-2]  # its structure is all that counts
+            path = path[: path.index(pruned) + 1]
+            path.append(self._train(settings.model, recipe, pruned, seed, prune.steps))
+            rows = [base, path[-1]]
+        self.plan.trials.append(Trial(experiment.name, value, seed, settings, tuple(path), tuple(rows)))
+
+    def _base(self, settings: TrialSettings, seed: int) -> str:
+        if settings.model.weights is not None:
+            return self._stage("import", {**self._model(settings.model), "sha256": self.weights}, None, 0, 0, 0)
+        return self._train(settings.model, settings.train, None, seed, 0)
+
+    def _train(self, model: ModelSpec, recipe: TrainSettings, parent: str | None, seed: int, position: int) -> str:
+        settings = {**self._model(model), **recipe.model_dump()}
+        return self._stage("train", settings, parent, seed, position, recipe.epochs)
+
+    def _prune(self, prune: PruneSettings, step: int, parent: str, seed: int) -> str:
+        settings = prune.model_dump()
+        settings["torch_pruning"] = importlib.metadata.version("torch-pruning")
+        if prune.importance != "taylor":
+            del settings["taylor_images"]
+        drawn = seed if prune.importance in ("random", "taylor") else 0
+        return self._stage("prune", settings, parent, drawn, step, 0)
+
+    def _model(self, model: ModelSpec) -> dict[str, Any]:
+        if model.factory not in self.sources:
+            self.sources[model.factory] = factories.source_hash(model.factory)
+        return {"factory": model.factory, "args": model.args, "source": self.sources[model.factory]}
+
+    def _stage(
+        self, kind: Kind, settings: dict[str, Any], parent: str | None, seed: int, position: int, epochs: int
+    ) -> str:
+        identity = {
+            "kind": kind,
+            "version": VERSIONS[kind],
+            "settings": settings,
+            "parent": parent,
+            "seed": seed,
+            "position": position,
+            "data": self.data,
+            "environment": self.environment,
+        }
+        try:
+            key = sha256_of(canonical_json(identity))[:32]
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"{kind}: the settings {settings!r} cannot be written as JSON: {error}") from error
+        if key not in self.plan.stages:
+            label = _label(kind, settings, position, seed)
+            self.plan.stages[key] = Stage(key, kind, settings, parent, seed, position, epochs, label)
+        return key
+
+
+def _label(kind: Kind, settings: Mapping[str, Any], position: int, seed: int) -> str:
+    """A stage in a few words, for progress lines."""
+    if kind == "prune":
+        what = f"{settings['ratio']:.0%} {settings['scope']} {settings['importance']}, step {position}"
+        return f"prune {what}/{settings['steps']}"
+    if kind == "import":
+        return f"import {settings['factory']}"
+    where = f" after step {position}" if position else ""
+    again = "train from scratch" if kind == "train" and position else kind
+    return f"{again}{where}: {settings['epochs']} epochs, lr {settings['lr']:g}, seed {seed}"

@@ -1,0 +1,79 @@
+"""What a finished stage leaves: a JSON document of deterministic results with a checksum of itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from niwaki.files import canonical_json, sha256_of
+from niwaki.measure.accuracy import Accuracy
+
+FORMAT = 1
+
+
+class Results(BaseModel):
+    """What was measured of the model that a stage left. Deterministic: times are kept elsewhere."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    validation: dict[str, Any]
+    test: dict[str, Any]
+    params: int
+    macs: int
+    macs_tp: int | None
+    bytes: dict[str, int]
+    file_bytes: int
+    activation_bytes: int
+    widths: dict[str, int]
+    structure: str  # identifies the shape of the network: models of one structure take the same time
+    epochs: tuple[dict[str, float | None], ...] = ()
+    removed: dict[str, int] | None = None
+    notes: tuple[str, ...] = ()
+
+    def accuracy(self, split: Literal["validation", "test"]) -> float:
+        """Right answers in percent."""
+        return Accuracy.from_dict(getattr(self, split)).accuracy
+
+
+class Record(BaseModel):
+    """A stage's record. `results` is None, and `reason` says why, when the stage failed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    key: str
+    kind: str
+    parent: str | None
+    seed: int
+    position: int
+    settings: dict[str, Any]
+    data: str
+    environment: dict[str, Any]
+    status: Literal["done", "failed"]
+    reason: str | None = None
+    results: Results | None = None
+    weights_sha256: str | None = None
+
+
+def to_bytes(record: Record) -> bytes:
+    """The record as readable JSON, with the SHA-256 of its canonical form as `checksum`."""
+    body = record.model_dump(mode="json")
+    body["checksum"] = sha256_of(canonical_json(body))
+    return (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def from_bytes(data: bytes) -> Record:
+    """A record from its bytes; ValueError if it is damaged or of another format."""
+    try:
+        body = json.loads(data)
+        stated = body.pop("checksum")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ValueError("not a whole record") from error
+    if sha256_of(canonical_json(body)) != stated:
+        raise ValueError("its checksum does not fit")
+    try:
+        return Record.model_validate(body)
+    except ValidationError as error:
+        raise ValueError(f"not a record of format {FORMAT}") from error

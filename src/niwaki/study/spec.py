@@ -1,0 +1,269 @@
+"""What a study is: one TOML file, checked whole before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from niwaki.compress.settings import FinetuneSettings, PruneSettings, TrainSettings
+from niwaki.data.spec import DataSpec
+from niwaki.errors import SpecError
+from niwaki.study.budget import Budget, parse_budget
+
+Column = Literal[
+    "validation", "accuracy", "per_class", "params", "macs", "macs_tp", "bytes", "file", "activations",
+    "latency_1", "latency_256", "widths", "channels",
+]  # fmt: skip
+VARIED_SECTIONS = ("model", "train", "prune", "finetune")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSpec(_Strict):
+    """`[model]`: what builds the network, and weights to start from instead of training it."""
+
+    factory: str = Field("lenet5", description="lenet5, or package.module:callable of your own")
+    args: dict[str, Any] = Field({}, description="keyword arguments of the factory")
+    weights: Path | None = Field(None, description="a model file (niwaki.save) to start from")
+
+
+class Published(_Strict):
+    """Figures that somebody published for one row of an experiment; several values where they disagree."""
+
+    value: Any = Field(None, description="the varied value the row belongs to; none: every value (the base)")
+    step: int | None = Field(None, ge=0, description="the pruning step; none: the last")
+    accuracy: tuple[float, ...] = ()
+    params: int | None = None
+    macs_tp: int | None = None
+    latency_us: float | None = None
+    channels: int | None = None
+    memory_mb: float | None = None
+
+    @field_validator("accuracy", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, int | float) else value
+
+
+class Experiment(_Strict):
+    """`[[experiment]]`: one table. One key varies, everything else is fixed."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="short name: lower case, digits and hyphens")
+    title: str = ""
+    vary: dict[str, list[Any]] = Field({}, description='one key and its values: { "prune.ratio" = [0.5, 0.6] }')
+    set: dict[str, Any] = Field({}, description="keys that this experiment fixes otherwise than the study")
+    from_scratch: bool = Field(False, description="train the final widths anew for as many epochs in all (control)")
+    rows: Literal["steps", "final"] = Field("final", description="a row for every pruning step, or for the last only")
+    columns: tuple[Column, ...] = ("validation", "accuracy", "params", "macs", "latency_1")
+    published: tuple[Published, ...] = ()
+    source: str = Field("", description="where the published figures are from")
+
+    @model_validator(mode="after")
+    def _one_thing_varied(self) -> Experiment:
+        if len(self.vary) > 1:
+            raise ValueError(f"vary has {len(self.vary)} keys ({', '.join(self.vary)}): an experiment varies one thing")
+        for key, values in self.vary.items():
+            if not values:
+                raise ValueError(f"vary.{key} has no values")
+            if any(value in values[:index] for index, value in enumerate(values)):
+                raise ValueError(f"vary.{key} repeats a value: {values}")
+        if set(self.vary) & set(self.set):
+            raise ValueError(f"{next(iter(self.vary))} is both varied and set")
+        return self
+
+    @property
+    def varied_key(self) -> str | None:
+        """The one key that varies, if any."""
+        return next(iter(self.vary), None)
+
+
+class SelectSpec(_Strict):
+    """`[select]`: which model the study ends with."""
+
+    experiment: str
+    budget: tuple[str, ...] = ("accuracy_drop<=1",)
+    minimize: Literal["params", "macs", "bytes"] = "params"
+
+    @field_validator("budget")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            parse_budget(text)
+        return value
+
+    @property
+    def limits(self) -> tuple[Budget, ...]:
+        """The budget, parsed."""
+        return tuple(parse_budget(text) for text in self.budget)
+
+
+class TrialSettings(_Strict):
+    """All settings of one trial but its seed."""
+
+    model: ModelSpec
+    train: TrainSettings
+    prune: PruneSettings | None
+    finetune: FinetuneSettings
+    from_scratch: bool = False
+
+
+class StudySpec(_Strict):
+    """A whole study."""
+
+    title: str = ""
+    seeds: int = Field(1, ge=1, le=1000, description="how many seeds: 0, 1, …")
+    model: ModelSpec = ModelSpec()
+    data: DataSpec = DataSpec()
+    train: TrainSettings = TrainSettings()
+    prune: PruneSettings | None = None
+    finetune: FinetuneSettings = FinetuneSettings()
+    experiment: tuple[Experiment, ...] = Field(min_length=1)
+    select: SelectSpec | None = None
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> StudySpec:
+        names = [experiment.name for experiment in self.experiment]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two experiments are called {sorted(twice)[0]!r}")
+        if self.select and self.select.experiment not in names:
+            raise ValueError(f"select.experiment is {self.select.experiment!r}; experiments: {', '.join(names)}")
+        return self
+
+
+def presets() -> list[str]:
+    """The names of the built-in studies."""
+    folder = resources.files("niwaki.study") / "presets"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_spec(name_or_file: str) -> tuple[StudySpec, str]:
+    """The study behind a preset's name or a TOML file, and the short name for its folder.
+
+    Raises SpecError naming the file, the key and what is allowed.
+    """
+    path = Path(name_or_file)
+    if name_or_file in presets():
+        text = (resources.files("niwaki.study") / "presets" / f"{name_or_file}.toml").read_text(encoding="utf-8")
+        return parse_spec(text, name_or_file), name_or_file
+    if path.suffix != ".toml":
+        raise SpecError(f"unknown study {name_or_file!r}: built-in are {', '.join(presets())}; or give a .toml file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    spec = parse_spec(text, str(path))
+    return _beside(spec, path.parent), path.stem
+
+
+def _beside(spec: StudySpec, folder: Path) -> StudySpec:
+    """The study with the relative paths in it taken as its author meant them: beside its file."""
+    changes: dict[str, Any] = {}
+    for section, key in (("model", "weights"), ("data", "path")):
+        part = getattr(spec, section)
+        path = getattr(part, key)
+        if path is not None:
+            changes[section] = part.model_copy(update={key: folder / path.expanduser()})
+    return spec.model_copy(update=changes)
+
+
+def parse_spec(text: str, name: str) -> StudySpec:
+    """A study from the text of a TOML file; every trial's settings are resolved once, so that all are valid."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{name}: not valid TOML: {error}") from error
+    spec: StudySpec = _validated(StudySpec, values, name)
+    for experiment in spec.experiment:
+        resolve(spec, experiment, name)
+    return spec
+
+
+def resolve(spec: StudySpec, experiment: Experiment, name: str = "study") -> list[tuple[Any, TrialSettings]]:
+    """The varied value (None where nothing varies) and the settings of every trial of an experiment."""
+    key = experiment.varied_key
+    values: list[Any] = experiment.vary[key] if key else [None]
+    where = f"{name}: experiment {experiment.name!r}"
+    trials = []
+    for value in values:
+        settings: dict[str, Any] = {
+            section: getattr(spec, section).model_dump() if getattr(spec, section) is not None else None
+            for section in VARIED_SECTIONS
+        }
+        for dotted, new in {**experiment.set, **({key: value} if key else {})}.items():
+            _put(settings, dotted, new, where)
+        settings["from_scratch"] = experiment.from_scratch
+        trials.append((value, _validated(TrialSettings, settings, where)))
+    if experiment.from_scratch and any(trial.prune is None for _, trial in trials):
+        raise SpecError(f"{where}: from_scratch trains the widths that pruning left, but there is no [prune] section")
+    return trials
+
+
+def _put(settings: dict[str, Any], dotted: str, value: Any, where: str) -> None:
+    section, _, key = dotted.partition(".")
+    if section not in VARIED_SECTIONS or not key:
+        raise SpecError(
+            f"{where}: {dotted!r} cannot be varied or set; use {', '.join(f'{s}.…' for s in VARIED_SECTIONS)}"
+        )
+    target = settings[section] = dict(settings[section] or {})
+    parts = key.split(".")
+    for part in parts[:-1]:
+        if not isinstance(target.get(part), dict):
+            raise SpecError(f"{where}: {dotted!r}: there is no table {part!r}")
+        target[part] = dict(target[part])
+        target = target[part]
+    target[parts[-1]] = value
+
+
+def _validated(kind: type[Any], values: Mapping[str, Any], name: str) -> Any:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise SpecError(f"{name}: {explain(error, kind)}") from error
+
+
+def explain(error: ValidationError, kind: type[BaseModel]) -> str:
+    """One line for the first thing wrong: the key, its value, what is allowed, and how many more there are."""
+    errors = error.errors()
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    if first["type"] == "extra_forbidden":
+        allowed = _keys_beside(kind, first["loc"])
+        near = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        text = f"{where} is not a known key; {guess}allowed: {', '.join(allowed)}"
+    elif first["type"] == "missing":
+        text = f"{where} is missing"
+    else:
+        text = f"{where} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        if first["type"] == "value_error" and not first["loc"]:
+            text = first["msg"].removeprefix("Value error, ")
+    return text if len(errors) == 1 else f"{text} (and {len(errors) - 1} more)"
+
+
+def _keys_beside(kind: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    current: Any = kind
+    for part in loc[:-1]:
+        if isinstance(part, int):
+            continue
+        current = _model_inside(current.model_fields[part].annotation)
+    return list(current.model_fields)
+
+
+def _model_inside(annotation: Any) -> Any:
+    """The pydantic model in `Model`, `Model | None` or `tuple[Model, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        found = _model_inside(part)
+        if found is not None:
+            return found
+    return None

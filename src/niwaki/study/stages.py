@@ -1,0 +1,234 @@
+"""A worker's whole job: (task, parent's bytes, data) → (record, weights' bytes). It never touches the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from niwaki.compress.heads import find_heads
+from niwaki.compress.prune import prune_step, widths
+from niwaki.compress.randomness import derive_seed
+from niwaki.compress.settings import FinetuneSettings, PruneSettings, TrainSettings
+from niwaki.compress.train import fit, sample
+from niwaki.data.dataset import Dataset
+from niwaki.errors import ModelError, StageFailed
+from niwaki.files import sha256_of
+from niwaki.measure.accuracy import evaluate
+from niwaki.measure.cost import count
+from niwaki.measure.memory import peak_activation_bytes
+from niwaki.measure.predict import torch_predictor
+from niwaki.models import factory as factories
+from niwaki.models import modelfile
+from niwaki.models.modelfile import ModelInfo
+from niwaki.models.structure import sizes
+from niwaki.study.plan import Stage
+from niwaki.study.records import Record, Results
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a worker needs beside the data: plain values, so that it can be sent anywhere."""
+
+    stage: Stage
+    parent: bytes | None
+    data: str
+    environment: dict[str, Any]
+    device: str = "cpu"
+    trust: bool = False
+    paths: tuple[str, ...] = ()  # where the user's own modules are found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker hands back; `weights` is None when the stage failed."""
+
+    record: Record
+    weights: bytes | None
+
+
+def run_stage(task: Task, data: Dataset) -> Outcome:
+    """Run one stage. A failure of its own computation becomes its record; anything else is raised."""
+    sys.path[:0] = [path for path in task.paths if path not in sys.path]
+    torch.set_num_threads(1)  # a stage's bits may not depend on the number of cores
+    try:
+        model, info, extra = _STEPS[task.stage.kind](task, data)
+        model.cpu().eval()
+        weights = modelfile.dumps(model, info, trust=True)
+        results = measure(model, data, task.device, file_bytes=len(weights), **extra)
+        return Outcome(_record(task, results=results, weights=weights), weights)
+    except (StageFailed, ModelError) as error:
+        return Outcome(_record(task, reason=str(error)), None)
+
+
+def measure(model: nn.Module, data: Dataset, device: str, *, file_bytes: int, **extra: Any) -> Results:
+    """Everything deterministic about a model: accuracy on validation and test, cost, memory, structure."""
+    cost = count(model, data.input_shape)
+    heads = find_heads(model, data.input_shape)
+    activation_bytes = peak_activation_bytes(model, data.input_shape)
+    predict = torch_predictor(model.to(device), data.preprocessing.table(), device)
+    accuracy = {
+        name: evaluate(predict, split.images, split.labels, data.num_classes).to_dict()
+        for name, split in (("validation", data.validation), ("test", data.test))
+    }
+    return Results(
+        **accuracy,
+        params=cost.params,
+        macs=cost.macs,
+        macs_tp=cost.macs_tp,
+        bytes=cost.bytes,
+        file_bytes=file_bytes,
+        activation_bytes=activation_bytes,
+        widths=widths(model, heads),
+        structure=structure_id(model),
+        **extra,
+    )
+
+
+def structure_id(model: nn.Module) -> str:
+    """A short hash of the network's shape: two models that share it differ in weights only."""
+    shape = [type(model).__qualname__, sizes(model), {k: list(v.shape) for k, v in model.state_dict().items()}]
+    return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def reset_weights(model: nn.Module, seed: int) -> None:
+    """Give every layer fresh weights, as its own `reset_parameters` draws them, at the sizes that it has now.
+
+    Raises ModelError, naming the module, where parameters belong to one that cannot draw them.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, module in model.named_modules():
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+            elif any(True for _ in module.parameters(recurse=False)):
+                raise ModelError(
+                    f"module {name or type(module).__name__!r} has parameters but no reset_parameters(): "
+                    "it cannot be trained from scratch at pruned widths; give it that method"
+                )
+
+
+Step = tuple[nn.Module, ModelInfo, dict[str, Any]]
+
+
+def _import(task: Task, data: Dataset) -> Step:
+    model, info = modelfile.loads(_parent(task), trust=task.trust, name="the imported weights")
+    if info.input_shape != data.input_shape:
+        raise ModelError(f"the imported model takes {info.input_shape}, but the data gives {data.input_shape}")
+    if len(info.labels) != data.num_classes:
+        raise ModelError(f"the imported model knows {len(info.labels)} classes, but the data has {data.num_classes}")
+    if info.preprocessing != data.preprocessing:
+        raise ModelError(
+            f"the imported model was made for other preprocessing than the data's: {info.preprocessing} against "
+            f"{data.preprocessing}; set [data.preprocessing] to the model's, or save it with preprocessing=…"
+        )
+    return model, _info(task, data, model, task.stage.settings), {}
+
+
+def _train(task: Task, data: Dataset) -> Step:
+    stage = task.stage
+    seed = derive_seed(stage.seed, "init", stage.position)
+    recipe = TrainSettings(**_without(stage.settings, "factory", "args", "source"))
+    if task.parent is not None:  # a control: the parent's structure, nothing of its weights
+        model, info = modelfile.loads(task.parent, trust=task.trust)
+        reset_weights(model, seed)
+    else:
+        settings = stage.settings
+        model = factories.build_seeded(settings["factory"], settings["args"], seed, trust=task.trust)
+        info = _info(task, data, model, settings)
+    return model, info, {"epochs": _fit(model, task, data, recipe)}
+
+
+def _prune(task: Task, data: Dataset) -> Step:
+    stage = task.stage
+    model, info = modelfile.loads(_parent(task), trust=task.trust)
+    settings = PruneSettings(**_without(stage.settings, "torch_pruning"))
+    seed = derive_seed(stage.seed, "prune", stage.position)
+    report = prune_step(
+        model,
+        settings,
+        data.input_shape,
+        step=stage.position,
+        state=info.pruning if stage.position > 1 else None,
+        gradients_from=sample(data, settings.taylor_images, seed) if settings.importance == "taylor" else None,
+        seed=seed,
+    )
+    info = info.model_copy(update={"pruning": report.state})
+    return model, info, {"removed": report.removed, "notes": report.notes}
+
+
+def _finetune(task: Task, data: Dataset) -> Step:
+    model, info = modelfile.loads(_parent(task), trust=task.trust)
+    return model, info, {"epochs": _fit(model, task, data, FinetuneSettings(**task.stage.settings))}
+
+
+_STEPS = {"import": _import, "train": _train, "prune": _prune, "finetune": _finetune}
+
+
+def _fit(model: nn.Module, task: Task, data: Dataset, recipe: TrainSettings) -> tuple[dict[str, float | None], ...]:
+    stage = task.stage
+    with warnings.catch_warnings():
+        # OneCycleLR and CosineAnnealingLR are stepped after the optimizer, as torch asks.
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+        history = fit(
+            model,
+            data.train,
+            data.preprocessing,
+            recipe,
+            validation=data.validation,
+            seed=stage.seed,
+            kind=stage.kind,
+            position=stage.position,
+            device=task.device,
+        )
+    return tuple(epoch.to_dict() for epoch in history)
+
+
+def _info(task: Task, data: Dataset, model: nn.Module, settings: Mapping[str, Any]) -> ModelInfo:
+    return ModelInfo(
+        factory=settings["factory"],
+        args=settings["args"],
+        input_shape=data.input_shape,
+        labels=data.labels,
+        preprocessing=data.preprocessing,
+        original_widths=widths(model, find_heads(model, data.input_shape)),
+        provenance={"stage": task.stage.key, "data": task.data, "data_name": data.name, "synthetic": data.synthetic},
+    )
+
+
+def _parent(task: Task) -> bytes:
+    if task.parent is None:
+        raise ModelError(f"stage {task.stage.key} ({task.stage.kind}) was given no model to work on")
+    return task.parent
+
+
+def _record(
+    task: Task, *, results: Results | None = None, weights: bytes | None = None, reason: str | None = None
+) -> Record:
+    stage = task.stage
+    return Record(
+        key=stage.key,
+        kind=stage.kind,
+        parent=stage.parent,
+        seed=stage.seed,
+        position=stage.position,
+        settings=stage.settings,
+        data=task.data,
+        environment=task.environment,
+        status="failed" if reason else "done",
+        reason=reason,
+        results=results,
+        weights_sha256=sha256_of(weights) if weights else None,
+    )
+
+
+def _without(settings: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in keys}

@@ -1,0 +1,159 @@
+"""The folder of a study: stages under their keys, written whole, the record last. One driver writes.
+
+study.json                      what is studied: the specification, the plan, the data, the machine
+stages/<key>/weights.safetensors
+stages/<key>/record.json        the commit mark: a stage without one is not there
+timings.json                    measured after all stages; part of no key
+choice.json                     what the selection chose, and why
+chosen.safetensors              the model that the selection chose
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from niwaki.errors import NiwakiError, StoreError
+from niwaki.files import sha256_of, write_whole
+from niwaki.study.records import Record, from_bytes, to_bytes
+
+STUDY, TIMINGS, CHOICE, CHOSEN = "study.json", "timings.json", "choice.json", "chosen.safetensors"
+_HOLDER = ".driver.json"
+
+
+class DamagedStage(StoreError):
+    """A stage whose files do not fit together. Running it again mends it."""
+
+
+class Store:
+    """Reads and writes a study's folder. Readable while a study runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextlib.contextmanager
+    def driver(self) -> Iterator[None]:
+        """Hold the study as its one driver. Raises StoreError that says who holds it."""
+        lock = FileLock(self.folder / ".lock", timeout=0)
+        with self._explained():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise StoreError(
+                    f"{self.folder}: {self._holder()} is running this study; wait for it, or use another --out"
+                ) from error
+        try:
+            holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+            self.write_json(_HOLDER, holder)
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                (self.folder / _HOLDER).unlink(missing_ok=True)
+            lock.release()
+
+    def record(self, key: str) -> Record | None:
+        """The record of a stage, None if the stage is not there. Raises DamagedStage if it cannot be trusted."""
+        try:
+            data = self._path(key, "record.json").read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DamagedStage(f"stage {key}: record.json cannot be read: {error.strerror}") from error
+        try:
+            record = from_bytes(data)
+        except ValueError as error:
+            raise DamagedStage(f"stage {key}: record.json is damaged: {error}") from error
+        if record.key != key:
+            raise DamagedStage(f"stage {key}: record.json belongs to stage {record.key}")
+        return record
+
+    def weights(self, key: str, record: Record) -> bytes:
+        """The weights' bytes of a finished stage, checked against its record."""
+        path = self._path(key, "weights.safetensors")
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DamagedStage(f"stage {key}: {path.name} cannot be read: {error.strerror}") from error
+        if sha256_of(data) != record.weights_sha256:
+            raise DamagedStage(f"stage {key}: {path.name} is damaged: its SHA-256 is not the record's")
+        return data
+
+    def checked(self, key: str) -> Record | None:
+        """`record`, with the weights checked too."""
+        record = self.record(key)
+        if record is not None and record.status == "done":
+            self.weights(key, record)
+        return record
+
+    def put(self, record: Record, weights: bytes | None) -> None:
+        """Store a stage: its weights first, its record last. Raises StoreError, leaving no part behind."""
+        with self._explained():
+            if weights is not None:
+                write_whole(self._path(record.key, "weights.safetensors"), weights)
+            write_whole(self._path(record.key, "record.json"), to_bytes(record))
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """A JSON file of the folder, None if it is not there."""
+        path = self.folder / name
+        try:
+            value = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path}: damaged: {error}; remove it: it is made again") from error
+        if not isinstance(value, dict):
+            raise StoreError(f"{path}: damaged: not an object; remove it: it is made again")
+        return value
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write a JSON file of the folder, whole."""
+        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str)
+        self.write(name, (text + "\n").encode())
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file of the folder, whole."""
+        with self._explained():
+            write_whole(self.folder / name, data)
+
+    def study(self) -> dict[str, Any]:
+        """What `study.json` says. Raises StoreError if the folder is not a study's."""
+        if not self.folder.is_dir():
+            raise StoreError(f"{self.folder}: there is no such folder")
+        found = self.read_json(STUDY)
+        if found is None:
+            raise StoreError(f"{self.folder}: not a study's folder (no {STUDY}); make one with: niwaki study run")
+        return found
+
+    def _path(self, key: str, name: str) -> Path:
+        return self.folder / "stages" / key / name
+
+    def _holder(self) -> str:
+        try:
+            holder = self.read_json(_HOLDER)
+        except NiwakiError:
+            holder = None
+        if not holder:
+            return "another process"
+        return f"process {holder.get('pid')} on {holder.get('host')} (since {holder.get('since')})"
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            way = "free some space" if full else "check the folder's permissions"
+            raise StoreError(
+                f"{self.folder}: cannot be written: {error.strerror}; {way} and run the same command again: "
+                "what is stored is kept"
+            ) from error

@@ -1,0 +1,26 @@
+"""Where stages run: processes on this machine, or a Ray cluster. Two adapters of one interface."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Protocol
+
+from niwaki.study.stages import Outcome, Task
+
+
+class Workers(Protocol):
+    """Something that runs stages, `slots` at a time."""
+
+    slots: int
+
+    def submit(self, task: Task) -> Future[Outcome]:
+        """Start a stage. The future raises WorkerLost if whoever ran it went away."""
+        ...
+
+    def close(self) -> None:
+        """End the workers once they are idle."""
+        ...
+
+    def drop(self) -> None:
+        """End the workers now, with whatever they are doing."""
+        ...

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from niwaki.data.split import first_of_each, hold_out, shares
+from niwaki.errors import DataError
+
+ABC = ("a", "b", "c")
+
+
+def test_shares_by_hand():
+    assert shares(np.array([50, 30, 20]), 7).tolist() == [4, 2, 1]  # 3.5, 2.1, 1.4
+    assert shares(np.array([1, 1, 1]), 2).tolist() == [1, 1, 0]  # equal remainders: the first classes
+    assert shares(np.array([6000] * 10), 5000).tolist() == [500] * 10
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=8).filter(any), st.data())
+def test_shares_are_exact_and_within_one_of_the_quota(counts, data):
+    total = data.draw(st.integers(0, sum(counts)))
+    out = shares(np.array(counts), total)
+    assert out.sum() == total
+    for have, got in zip(counts, out, strict=True):
+        assert got <= have
+        assert abs(got - have * total / sum(counts)) < 1
+
+
+@given(st.lists(st.integers(0, 2), min_size=30, max_size=60), st.integers(0, 5))
+def test_both_parts_are_the_whole(labels, seed):
+    labels = np.array([0, 1, 2] * 10 + labels)
+    stays, held = hold_out(labels, ABC, 9, seed)
+    assert len(held) == 9
+    assert sorted([*stays, *held]) == list(range(len(labels)))
+    assert (np.diff(stays) > 0).all()
+    assert (np.diff(held) > 0).all()
+    np.testing.assert_array_equal(np.bincount(labels[held], minlength=3), shares(np.bincount(labels), 9))
+
+
+def test_the_seed_decides_and_nothing_else():
+    labels = np.arange(300) % 3
+    first = hold_out(labels, ABC, 30, 1)[1]
+    np.testing.assert_array_equal(first, hold_out(labels, ABC, 30, 1)[1])
+    assert not np.array_equal(first, hold_out(labels, ABC, 30, 2)[1])
+
+
+def test_too_few_images():
+    with pytest.raises(DataError, match="6 images to hold out of 6"):
+        hold_out(np.arange(6) % 3, ABC, 6, 0)
+    with pytest.raises(DataError, match="class 'a' has 1 images, of which 1 are held out"):
+        hold_out(np.array([0, 1, 1]), ("a", "b"), 2, 0)
+
+
+def test_limit_takes_the_first_of_each_class():
+    labels = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
+    assert first_of_each(labels, ABC, 3).tolist() == [0, 3, 6]
+    assert first_of_each(labels, ABC, 4).tolist() == [0, 1, 3, 6]
+    assert first_of_each(labels, ABC, 100).tolist() == list(range(9))
+
+
+def test_limit_below_the_number_of_classes():
+    with pytest.raises(DataError, match="a limit of 2 images leaves none of class 'c'"):
+        first_of_each(np.array([0, 1, 2, 0, 1, 2]), ABC, 2)
+
+
+def test_a_class_that_a_test_part_lacks_is_no_reason_to_refuse_a_limit():
+    assert first_of_each(np.array([0, 2, 0, 2]), ABC, 2).tolist() == [0, 1]

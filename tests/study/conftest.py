@@ -1,0 +1,122 @@
+"""A study that trains for seconds, and a way to run it as a user does: a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from niwaki.cli.main import run as run_command
+
+SMALL = """
+title = "small"
+
+[model]
+factory = "lenet5"
+args = {{ num_classes = 4, image_size = 16, widths = [3, 6, 16, 12] }}
+
+[data]
+name = "npz"
+path = "{data}"
+validation = 60
+preprocessing = {{ size = [16, 16] }}
+
+[train]
+epochs = 2
+batch_size = 20
+
+[prune]
+ratio = 0.5
+steps = 2
+
+[finetune]
+epochs = 1
+lr = 1e-3
+
+[select]
+experiment = "ratio"
+budget = ["accuracy_drop<=100"]
+
+[[experiment]]
+name = "ratio"
+vary = {{ "prune.ratio" = [0.3, 0.5] }}
+rows = "steps"
+
+[[experiment]]
+name = "importance"
+vary = {{ "prune.importance" = ["l1", "random", "taylor"] }}
+
+[[experiment]]
+name = "from-scratch"
+vary = {{ "prune.ratio" = [0.5] }}
+from_scratch = true
+"""
+
+
+@pytest.fixture
+def small_study(tmp_path: Path, small_npz: Path) -> Path:
+    """The file of the small study."""
+    file = tmp_path / "small.toml"
+    file.write_text(SMALL.format(data=small_npz))
+    return file
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared-cache")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Niwaki = Callable[..., Done]
+
+
+@pytest.fixture
+def niwaki(cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Niwaki:
+    """Run the command line to its end, in this process (its workers are processes all the same)."""
+    monkeypatch.setenv("NIWAKI_CACHE_DIR", str(cache))
+    tests = str(Path(__file__).parents[1])
+    monkeypatch.setenv("PYTHONPATH", tests)
+
+    def run(*arguments: object, check: int = 0) -> Done:
+        capsys.readouterr()
+        code = run_command([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert code == check, captured.out + captured.err
+        return Done(code, captured.out, captured.err)
+
+    return run
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "niwaki", *map(str, arguments)]
+
+
+def environment(cache: Path) -> dict[str, str]:
+    return {**os.environ, "NIWAKI_CACHE_DIR": str(cache), "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The hash of every record and weights file of a study."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((folder / "stages").rglob("*"))
+        if path.is_file()
+    }
+
+
+def records(folder: Path) -> list[dict]:
+    return [json.loads(path.read_bytes()) for path in (folder / "stages").glob("*/record.json")]

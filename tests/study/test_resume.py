@@ -1,0 +1,160 @@
+"""Killed at any moment and given the same command again, a study ends with the same bits."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.study.conftest import Niwaki, command, contents, environment
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_npz: Path, cache: Path) -> dict[str, str]:
+    """What the small study leaves when nothing happens to it."""
+    from tests.study.conftest import SMALL
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "small.toml").write_text(SMALL.format(data=small_npz))
+    subprocess.run(
+        command("study", "run", folder / "small.toml", "--jobs", 1, "--out", folder / "out"),
+        env=environment(cache), check=True, capture_output=True,
+    )  # fmt: skip
+    return contents(folder / "out")
+
+
+def test_two_workers_leave_the_same_bits_as_one(
+    undisturbed: dict[str, str], niwaki: Niwaki, small_study: Path, tmp_path: Path
+) -> None:
+    niwaki("study", "run", small_study, "--jobs", 2, "--out", tmp_path / "out")
+    assert contents(tmp_path / "out") == undisturbed
+    assert len(undisturbed) > 20
+
+
+def test_a_second_run_trains_nothing(niwaki: Niwaki, small_study: Path, tmp_path: Path) -> None:
+    niwaki("study", "run", small_study, "--out", tmp_path / "out")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.safetensors")}
+    again = niwaki("study", "run", small_study, "--out", tmp_path / "out")
+    assert "0 to run" in again.stderr
+    assert "timing" not in again.stderr
+    stages = {path: at for path, at in before.items() if path.name != "chosen.safetensors"}
+    assert all(path.stat().st_mtime_ns == at for path, at in stages.items())
+
+
+def killed_runs(study: Path, out: Path, cache: Path, *, jobs: int, whole_group: bool, kills: int, seed: int) -> None:
+    """Start the study again and again, and kill it with SIGKILL at random moments of its work."""
+    moments = random.Random(seed)
+    for _ in range(kills):
+        process = subprocess.Popen(
+            command("study", "run", study, "--jobs", jobs, "--out", out),
+            env=environment(cache), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        workers = wait_for_workers(process, jobs)
+        time.sleep(moments.uniform(0, 1.5))
+        if whole_group:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        process.wait()
+        deadline = time.monotonic() + 10
+        while any(alive(pid) for pid in workers):
+            assert time.monotonic() < deadline, f"orphaned workers: {workers}"
+            time.sleep(0.01)
+
+
+def wait_for_workers(process: subprocess.Popen, jobs: int) -> list[int]:
+    """The pids of the workers, once all have started (or the driver has ended)."""
+    while process.poll() is None:
+        found = [pid for pid in children(process.pid) if "spawn_main" in command_line(pid)]
+        if len(found) >= jobs:
+            return found
+        time.sleep(0.01)
+    return []
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="watches processes through /proc (Linux)")
+
+
+@needs_proc
+@pytest.mark.parametrize(("jobs", "whole_group"), [(1, True), (2, False)])
+def test_a_few_kills(
+    undisturbed: dict[str, str], small_study: Path, tmp_path: Path, cache: Path, niwaki: Niwaki, jobs: int,
+    whole_group: bool,
+) -> None:  # fmt: skip
+    killed_runs(small_study, tmp_path / "out", cache, jobs=jobs, whole_group=whole_group, kills=2, seed=jobs)
+    niwaki("study", "run", small_study, "--jobs", jobs, "--out", tmp_path / "out")
+    assert contents(tmp_path / "out") == undisturbed
+
+
+@pytest.mark.soak
+@needs_proc
+@pytest.mark.parametrize("whole_group", [False, True])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_fifty_kills(
+    undisturbed: dict[str, str], small_study: Path, tmp_path: Path, cache: Path, niwaki: Niwaki, jobs: int,
+    whole_group: bool,
+) -> None:  # fmt: skip
+    for number in range(25):
+        out = tmp_path / f"out{number}"
+        killed_runs(small_study, out, cache, jobs=jobs, whole_group=whole_group, kills=2, seed=100 * jobs + number)
+        niwaki("study", "run", small_study, "--jobs", jobs, "--out", out)
+        assert contents(out) == undisturbed
+
+
+@needs_proc
+def test_orphaned_workers_end_within_a_second(small_study: Path, tmp_path: Path, cache: Path) -> None:
+    process = subprocess.Popen(
+        command("study", "run", small_study, "--jobs", 2, "--out", tmp_path / "out"),
+        env=environment(cache), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    workers = wait_for_workers(process, 2)
+    assert len(workers) == 2
+    process.kill()
+    process.wait()
+    time.sleep(1)
+    assert not [pid for pid in workers if alive(pid)]
+
+
+@needs_proc
+def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(
+    small_study: Path, tmp_path: Path, cache: Path, niwaki: Niwaki, undisturbed: dict[str, str]
+) -> None:
+    process = subprocess.Popen(
+        command("study", "run", small_study, "--jobs", 2, "--out", tmp_path / "out"),
+        env=environment(cache), start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    workers = wait_for_workers(process, 2)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Give the same command again to go on." in errors
+    assert "Traceback" not in errors
+    assert not [pid for pid in workers if alive(pid)]
+    niwaki("study", "run", small_study, "--jobs", 2, "--out", tmp_path / "out")
+    assert contents(tmp_path / "out") == undisturbed

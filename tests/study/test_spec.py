@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from niwaki.errors import SpecError
+from niwaki.study.budget import parse_budget
+from niwaki.study.spec import load_spec, parse_spec, presets, resolve
+
+ONE = """
+[data]
+name = "synthetic"
+[[experiment]]
+name = "one"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = [", "not valid TOML"),
+        ("", "experiment is missing"),
+        (ONE + "[train]\nepoch = 3", r"train.epoch is not a known key; did you mean 'epochs'\? allowed: epochs, batch"),
+        (ONE + "[train]\nepochs = -1", r"train.epochs = -1: .*greater than or equal to 0"),
+        (ONE + '[train]\nlr = "fast"', r"train.lr = 'fast': .*valid number"),
+        (ONE + '[train]\noptimizer = "lion"', "train.optimizer = 'lion': .*'adam', 'adamw' or 'sgd'"),
+        (ONE + '[prune]\nscope = "all"', "prune.scope = 'all': .*'conv', 'linear' or 'both'"),
+        (ONE + "[prune]\nratio = 1.0", "prune.ratio = 1.0: .*less than 1"),
+        (ONE + '[data]\nname = "mnist"', "TOML"),
+        ('[data]\nname = "mnist"\n[[experiment]]\nname = "a"', "data.name = 'mnist': .*'fashion-mnist'"),
+        ("seeds = 0\n" + ONE, "seeds = 0: .*greater than or equal to 1"),
+        ("jobs = 2\n" + ONE, "jobs is not a known key"),
+        (ONE + '[[experiment]]\nname = "one"', "two experiments are called 'one'"),
+        (ONE + '[[experiment]]\nname = "Größe"', "experiment.1.name = 'Größe'"),
+        (ONE + "vary = { 'train.lr' = [] }", "vary.train.lr has no values"),
+        (ONE + "vary = { 'train.lr' = [1, 1.0] }", "vary.train.lr repeats a value"),
+        (ONE + "vary = { 'train.lr' = [1], 'prune.ratio' = [0.5] }", "an experiment varies one thing"),
+        (ONE + "vary = { 'train.lr' = [1] }\nset = { 'train.lr' = 2 }", "both varied and set"),
+        (ONE + "vary = { 'data.limit' = [1, 2] }", "'data.limit' cannot be varied or set; use model.…, train.…"),
+        (
+            ONE + "vary = { 'prune.rato' = [0.5] }",
+            "experiment 'one': prune.rato is not a known key; did you mean 'ratio'",
+        ),
+        (ONE + "vary = { 'prune.ratio' = [0.5, 1.5] }", "experiment 'one': prune.ratio = 1.5"),
+        (ONE + "set = { 'model.args.x.y' = 1 }", "there is no table 'x'"),
+        (ONE + "from_scratch = true", r"there is no \[prune\] section"),
+        (ONE + "[select]\nexperiment = 'two'", "select.experiment is 'two'; experiments: one"),
+        (ONE + "[select]\nexperiment = 'one'\nbudget = ['small']", "budget 'small': expected a quantity"),
+        (ONE + "[[experiment]]\nname='b'\npublished = [{ accuracy = 1, colour = 2 }]", "colour is not a known key"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_is_allowed(text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        parse_spec(text, "mine.toml")
+
+
+def test_unknown_and_unreadable_studies(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"unknown study 'sauce': built-in are quick, source; or give a \.toml file"):
+        load_spec("sauce")
+    with pytest.raises(SpecError, match="cannot be read: No such file"):
+        load_spec(str(tmp_path / "none.toml"))
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SpecError, match="cannot be read"):
+        load_spec(str(tmp_path / "binary.toml"))
+
+
+def test_presets_are_valid() -> None:
+    assert presets() == ["quick", "source"]
+    for name in presets():
+        spec, folder = load_spec(name)
+        assert folder == name
+        assert spec.experiment
+
+
+def test_weights_are_found_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[model]\nweights = "w.safetensors"\n' + ONE)
+    spec, _ = load_spec(str(tmp_path / "mine.toml"))
+    assert spec.model.weights == tmp_path / "w.safetensors"
+
+
+def test_one_thing_varies_and_everything_else_is_fixed() -> None:
+    text = ONE + "vary = { 'prune.ratio' = [0.2, 0.4] }\nset = { 'prune.steps' = 2, 'model.args.num_classes' = 3 }"
+    spec = parse_spec(text, "x")
+    (first, a), (second, b) = resolve(spec, spec.experiment[0])
+    assert (first, second) == (0.2, 0.4)
+    assert (a.prune.ratio, b.prune.ratio, a.prune.steps) == (0.2, 0.4, 2)
+    assert a.model.args == {"num_classes": 3}
+    assert a.model_copy(update={"prune": b.prune}) == b
+    assert spec.prune is None
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity", "limit"),
+    [
+        ("accuracy_drop<=1", "accuracy_drop", 1.0),
+        ("accuracy_drop <= 0.5 %", "accuracy_drop", 0.5),
+        ("macs<=83k", "macs", 83_000),
+        ("bytes<=16KB", "bytes", 16_384),
+        ("activations<=1.5MB", "activations", 1_572_864),
+        ("latency<=2ms", "latency", 2_000),
+        ("latency<=80us", "latency", 80),
+    ],
+)
+def test_budgets(text: str, quantity: str, limit: float) -> None:
+    budget = parse_budget(text)
+    assert (budget.quantity, budget.limit) == (quantity, limit)
+
+
+@pytest.mark.parametrize("text", ["macs<83k", "speed<=3", "bytes<=3ms", "params<=16KB", "latency<=2", "macs<=-1", ""])
+def test_budgets_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a quantity, <= and a limit"):
+        parse_budget(text)

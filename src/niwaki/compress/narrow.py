@@ -30,9 +30,9 @@ SMALL_PATCH = 64
 @contextlib.contextmanager
 def fast_narrow_convolutions(model: nn.Module) -> Iterator[None]:
     """Inside, the convolutions of `model` that fit take the faster way; after, they are as they were."""
-    fitting = [module for module in model.modules() if _fits(module)]
+    fitting = [module for module in model.modules() if isinstance(module, nn.Conv2d) and _fits(module)]
     for module in fitting:
-        module.forward = functools.partial(_forward, module)
+        module.forward = functools.partial(_forward, module)  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -40,7 +40,7 @@ def fast_narrow_convolutions(model: nn.Module) -> Iterator[None]:
             del module.forward
 
 
-def _fits(module: nn.Module) -> bool:
+def _fits(module: nn.Conv2d) -> bool:
     """A plain convolution on the CPU; subclasses may do something else in their forward."""
     return (
         type(module) is nn.Conv2d

@@ -34,6 +34,12 @@ class StageFailed(NiwakiError):
     exit_code = 1
 
 
+class Stopped(NiwakiError):
+    """The user pressed Ctrl-C; the message says how to go on."""
+
+    exit_code = 130
+
+
 class WorkerLost(NiwakiError):
     """Worker processes that ended without a result (killed, out of memory). Not a result: never recorded."""
 

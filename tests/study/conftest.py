@@ -30,6 +30,7 @@ preprocessing = {{ size = [16, 16] }}
 [train]
 epochs = 2
 batch_size = 20
+lr = 1e-2
 
 [prune]
 ratio = 0.5
@@ -37,7 +38,7 @@ steps = 2
 
 [finetune]
 epochs = 1
-lr = 1e-3
+lr = 3e-3
 
 [select]
 experiment = "ratio"

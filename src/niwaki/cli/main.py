@@ -7,10 +7,10 @@ import traceback
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
-from niwaki.errors import NiwakiError
+from niwaki.errors import NiwakiError, Stopped
 
 app = typer.Typer(
     name="niwaki",
@@ -27,19 +27,24 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 Trust = Annotated[bool, typer.Option("--trust", help="Import factories that are not niwaki's: runs their code.")]
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"niwaki {version('niwaki')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+    version: Annotated[  # noqa: ARG001 (its callback does it)
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
 ) -> None:
     """Make a PyTorch image classifier small enough for a device, and prove what was lost and gained."""
     context.obj = debug
-    if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"niwaki {installed('niwaki')}")
-        raise typer.Exit
 
 
 @study_app.command("run")
@@ -124,13 +129,13 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]  # wherever it stands
     try:
-        return int(app(arguments, standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
+        code = int(app(arguments, standalone_mode=False) or 0)
+        if code == Stopped.exit_code:  # Ctrl-C before there was anything to say of it
+            typer.echo("Stopped.", err=True)
+        return code
+    except TyperException as error:
+        typer.echo(f"niwaki: {error.format_message()} See niwaki --help.", err=True)
         return 2
-    except (KeyboardInterrupt, click.Abort) as stopped:
-        typer.echo(str(stopped) or "Stopped.", err=True)
-        return 130
     except NiwakiError as error:
         if debug:
             traceback.print_exc()

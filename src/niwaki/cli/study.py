@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from niwaki.cli.progress import Progression
-from niwaki.errors import SpecError
+from niwaki.errors import SpecError, Stopped
 from niwaki.files import write_whole
 from niwaki.study.spec import StudySpec, load_spec, presets
 
@@ -60,7 +60,7 @@ def run(request: Request, *, dry_run: bool, as_json: bool) -> int:
         result = run_study(spec, options, progress)
     except KeyboardInterrupt:
         progress.stop()
-        raise KeyboardInterrupt(_how_to_go_on(progress, folder)) from None
+        raise Stopped(_how_to_go_on(progress, folder)) from None
     finally:
         progress.stop()
     view = load_view(folder)

@@ -188,6 +188,8 @@ def _status(view: View, found: list[tuple[TrialView, Results | None]], done: int
 
 def _step(view: View, trial: TrialView, index: int) -> int:
     """The pruning step that a row shows: rows count steps, but a control has only its base and its end."""
+    if index == 0:
+        return 0
     record = view.records.get(trial.rows[index])
     return record.position if record else index
 

@@ -130,7 +130,9 @@ def _bytes(table: Table) -> list[tuple[str, str, Cell]]:
     ]
     if any(row.published and row.published.memory_mb is not None for row in table.rows):
         first = next((row for row in table.rows if row.published and row.published.memory_mb is not None), None)
-        columns.append((f"MB to {first.value if first else ''}", "right", lambda row: _megabytes_to(first, row)))
+        columns.append(
+            (f"MB to {_value(table, first) if first else ''}", "right", lambda row: _megabytes_to(first, row))
+        )
         columns.append(("source MB", "right", _their_memory))
     return columns
 

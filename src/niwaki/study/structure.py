@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import nn
 
 from niwaki.compress.heads import find_heads
@@ -42,7 +44,8 @@ class Structures:
         shape_of_pruning = prune.model_dump(include={"ratio", "steps", "scope"}) if prune else None
         key = canonical_json([model.model_dump(mode="json"), shape_of_pruning])
         if key not in self._known:
-            self._known[key] = self._work_out(model, prune)
+            with one_thread():
+                self._known[key] = self._work_out(model, prune)
         return self._known[key]
 
     def _work_out(self, model: ModelSpec, prune: PruneSettings | None) -> Rows | None:
@@ -56,6 +59,17 @@ class Structures:
             module, info = modelfile.load_with_info(model.weights, trust=self.trust)
             return module, info.input_shape
         return factories.build_seeded(model.factory, model.args, 0, trust=self.trust), self.input_shape
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """These networks are too small for torch's threads: they only wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def check_structures(plan: Plan, input_shape: Shape, *, trust: bool) -> None:

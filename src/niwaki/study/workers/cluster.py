@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ import numpy as np
 from niwaki.data.dataset import Dataset, Split, open_dataset
 from niwaki.errors import SpecError, WorkerLost
 from niwaki.study.stages import Outcome, Task, run_stage
+
+PATIENCE_S = 5
 
 
 class RayWorkers:
@@ -26,6 +29,7 @@ class RayWorkers:
         except ImportError as error:
             raise SpecError("--ray needs the extra 'ray': pip install 'niwaki[ray]'") from error
         self._ray = ray
+        _check_reachable(address)
         try:
             ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -66,6 +70,19 @@ class RayWorkers:
             outer.set_exception(error.cause if isinstance(error.cause, Exception) else error)
         else:
             outer.set_exception(WorkerLost(f"Ray lost the stage: {type(error).__name__}"))
+
+
+def _check_reachable(address: str) -> None:
+    """Ask whether anybody listens there: Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return  # auto, local
+    try:
+        socket.create_connection((host, int(port)), timeout=PATIENCE_S).close()
+    except OSError as error:
+        raise SpecError(
+            f"--ray {address}: no Ray cluster there: {error.strerror or error}; start one with: ray start --head"
+        ) from error
 
 
 def _in_memory(data: Dataset) -> Dataset:

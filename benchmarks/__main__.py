@@ -1,0 +1,76 @@
+"""The command: `python -m benchmarks [overhead|convolutions|study|scaling|all] [--quick] [--json FILE] [--write]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import niwaki
+from benchmarks import convolutions, overhead, report, scaling, study
+from niwaki.data.dataset import Dataset
+
+NAMES = ("overhead", "convolutions", "study", "scaling")
+README = Path(__file__).with_name("README.md")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was asked for; 0 when done, 2 with one line of explanation when it cannot be."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.write and (options.bench != "all" or options.quick):
+        parser.error("--write replaces all results in README.md: it goes with `all`, and not with --quick")
+    if options.wall is not None and options.wall <= 0:
+        parser.error(f"--wall {options.wall:g}: give the seconds that the study took")
+    try:
+        data = niwaki.load_data("fashion-mnist")
+        _run(options, data)
+    except (niwaki.NiwakiError, OSError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace, data: Dataset) -> None:
+    machine = report.machine()
+    _show(report.describe(machine))
+    if options.quick:
+        _show("QUICK: too little is measured for any figure to mean something.")
+    results: dict[str, report.Report] = {}
+    for name in NAMES if options.bench == "all" else (options.bench,):
+        results[name] = _bench(name, data, quick=options.quick, wall=options.wall)
+        _show("\n" + report.render(results[name]))
+    if options.json:
+        report.write_json(options.json, machine, results)
+    if options.write:
+        report.write_results(README, machine, results)
+
+
+def _bench(name: str, data: Dataset, *, quick: bool, wall: float | None) -> report.Report:
+    if name == "study":
+        return study.run(data, quick=quick, wall=wall)
+    return {"overhead": overhead.run, "convolutions": convolutions.run, "scaling": scaling.run}[name](data, quick=quick)
+
+
+def _show(text: str) -> None:
+    print(text, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What niwaki costs and saves.")
+    parser.add_argument("bench", nargs="?", choices=(*NAMES, "all"), default="all")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: shows that it works, no more")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE as well")
+    parser.add_argument("--write", action="store_true", help="put the results into benchmarks/README.md")
+    parser.add_argument(
+        "--wall",
+        type=float,
+        metavar="SECONDS",
+        help="study: what `niwaki study run source --jobs 2` really took here, up to its timing phase",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

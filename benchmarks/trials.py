@@ -1,0 +1,68 @@
+"""What the source study asks a script to train, taken from niwaki's own plan: epochs by structure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from niwaki.study.plan import Plan, Trial
+from niwaki.study.structure import Structures
+
+Widths = tuple[int, ...]  # outputs of conv1, conv2, fc1, fc2
+
+# Tables over the same networks as (f): a script prints them from those runs.
+PRINTED_FROM_RATIO = ("memory", "channels")
+
+
+def every_trial(plan: Plan) -> Counter[str]:
+    """How often each stage is run if every trial is run by itself, but those of tables printed from others'."""
+    return _stages(_own(trial) for trial in plan.trials if trial.experiment not in PRINTED_FROM_RATIO)
+
+
+def distinct_trials(plan: Plan) -> Counter[str]:
+    """How often each stage is run if trials that two tables ask for are run once."""
+    return _stages({_own(trial) for trial in plan.trials})
+
+
+def distinct_stages(plan: Plan) -> Counter[str]:
+    """Each stage once, as niwaki runs it."""
+    return Counter(dict.fromkeys(plan.stages, 1))
+
+
+def epochs(plan: Plan, stages: Counter[str]) -> int:
+    """Epochs of these stages in all."""
+    return sum(times * plan.stages[key].epochs for key, times in stages.items())
+
+
+def epochs_by_widths(plan: Plan, stages: Counter[str], widths: dict[str, Widths]) -> Counter[Widths]:
+    """Epochs of these stages by the structure that they train."""
+    found: Counter[Widths] = Counter()
+    for key, times in stages.items():
+        if plan.stages[key].epochs:
+            found[widths[key]] += times * plan.stages[key].epochs
+    return found
+
+
+def widths_of_stages(plan: Plan, input_shape: tuple[int, int, int]) -> dict[str, Widths]:
+    """The widths that each stage leaves (training does not change them)."""
+    structures = Structures(input_shape, trust=False)
+    found: dict[str, Widths] = {}
+    for trial in plan.trials:
+        # A control trains the widths that pruning left; on the way there are all the others.
+        pruning = replace(trial, settings=trial.settings.model_copy(update={"from_scratch": False}))
+        rows = structures.of(pruning)
+        if rows is None:
+            raise ValueError(f"experiment {trial.experiment!r}: its structures are not known before training")
+        for key in trial.stages:
+            found[key] = tuple(rows[plan.stages[key].position]["widths"].values())
+    return found
+
+
+def _own(trial: Trial) -> tuple[str, ...]:
+    """The stages that a script would run for this trial: a control starts at the widths that are known by then."""
+    return trial.stages[-1:] if trial.settings.from_scratch else trial.stages
+
+
+def _stages(paths: Iterable[tuple[str, ...]]) -> Counter[str]:
+    return Counter(key for path in paths for key in path)

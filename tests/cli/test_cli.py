@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import niwaki
+from niwaki.cli.main import run
+from niwaki.models.lenet5 import LeNet5
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = run([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["study", "run", "sauce"], "niwaki: unknown study 'sauce'"),
+        (["study", "run", "source", "--seeds", "0"], "niwaki: --seeds 0: expected 1 to 1000"),
+        (["study", "run", "source", "--jobs", "0", "--dry-run"], "niwaki: --jobs 0: at least one worker"),
+        (["study", "run", "source", "--device", "tpu"], "niwaki: --device 'tpu': expected cpu, cuda or auto"),
+        (["study", "run", "source", "--data", "/no/such/place", "--out", "x"], "niwaki: "),
+        (["study", "run", "source", "--colour"], "No such option"),
+        (["study", "show"], "Missing argument"),
+        (["study", "show", "/no/such/place"], "niwaki: /no/such/place: there is no such folder"),
+        (["study", "copy", "sauce", "x.toml"], "niwaki: unknown study 'sauce': built-in are quick, source"),
+        (["study", "copy", "quick", "x.yaml"], "niwaki: x.yaml: a study's file ends in .toml"),
+        (["inspect", "none.safetensors"], "niwaki: none.safetensors: there is no such file"),
+        (["paint"], "No such command"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(arguments, message, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, *arguments)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert out == ""
+    if err.startswith("niwaki: "):
+        assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_shows_the_traceback(capsys) -> None:
+    assert "Traceback" in call(capsys, "study", "run", "sauce", "--debug")[2]
+
+
+def test_an_unexpected_error_says_so(capsys, monkeypatch) -> None:
+    monkeypatch.setattr("niwaki.cli.study.load_spec", lambda _: 1 / 0)
+    code, _, err = call(capsys, "study", "run", "source")
+    assert code == 1
+    assert err == (
+        "niwaki: unexpected ZeroDivisionError: division by zero; run again with --debug and report what it prints\n"
+    )
+    assert "Traceback" in call(capsys, "--debug", "study", "run", "source")[2]
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["study"], ["study", "run"], ["study", "show"], ["study", "copy"], ["inspect"]]
+)
+def test_every_command_has_help_with_an_example(command, capsys) -> None:
+    code, out, _ = call(capsys, *command, "--help")
+    assert code == 0
+    if len(command) == 2 or command == ["inspect"]:
+        assert "Example: niwaki" in out
+
+
+def test_version(capsys) -> None:
+    assert call(capsys, "--version")[:2] == (0, "niwaki 0.1.0\n")
+
+
+def test_copy_writes_a_study_that_runs(capsys, tmp_path) -> None:
+    file = tmp_path / "mine.toml"
+    code, out, _ = call(capsys, "study", "copy", "quick", file)
+    assert code == 0
+    assert f"niwaki study run {file}" in out
+    code, out, _ = call(capsys, "study", "run", file, "--dry-run", "--json")
+    assert json.loads(out)["epochs"]["unique"] == 30
+    code, _, err = call(capsys, "study", "copy", "quick", file)
+    assert (code, err) == (2, f"niwaki: {file} exists: give another name\n")
+
+
+def test_dry_run_reads_no_data(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("NIWAKI_DATA_DIR", str(tmp_path / "nowhere"))
+    code, out, err = call(capsys, "study", "run", "source", "--dry-run")
+    assert (code, err) == (0, "")
+    assert "124 stages and 445 epochs will run" in out
+    assert "0.6: 30 epochs, 9,563 parameters, 78,314 MACs" in out
+
+
+def test_dry_run_with_a_foreign_factory(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dryfactory.py").write_text("from niwaki.models.lenet5 import LeNet5 as Net\n")
+    (tmp_path / "s.toml").write_text('[model]\nfactory = "dryfactory:Net"\n[[experiment]]\nname = "one"\n')
+    code, _, err = call(capsys, "study", "run", "s.toml", "--dry-run")
+    assert code == 2
+    assert "--trust" in err
+    code, out, _ = call(capsys, "study", "run", "s.toml", "--dry-run", "--trust", "--json")
+    assert code == 0
+    assert json.loads(out)["experiments"][0]["trials"][0]["structure"][0]["params"] == 61706
+
+
+def saved(tmp_path: Path) -> Path:
+    return niwaki.save(
+        LeNet5(), tmp_path / "m.safetensors", factory="lenet5", input_shape=(1, 32, 32), labels=tuple("0123456789"),
+        preprocessing=niwaki.Preprocessing(pad=2),
+    )  # fmt: skip
+
+
+def test_inspect(capsys, tmp_path) -> None:
+    file = saved(tmp_path)
+    code, out, _ = call(capsys, "inspect", file, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert (facts["params"], facts["macs"], facts["macs_tp"]) == (61706, 416520, 429342)
+    assert facts["bytes"] == {"float32": 246824, "file": file.stat().st_size}
+    assert facts["layers"][0]["name"] == "conv1"
+    assert facts["layers"][0]["macs"] == 6 * 25 * 28 * 28
+    code, out, _ = call(capsys, "inspect", file)
+    assert code == 0
+    assert "61,706 parameters, 416,520 MACs (torch-pruning counts 429,342)" in out
+    file.write_bytes(file.read_bytes()[:1000])
+    code, _, err = call(capsys, "inspect", file)
+    assert code == 2
+    assert "damaged, truncated" in err
+    (tmp_path / "m.onnx").write_bytes(b"")
+    assert "expected a model file (.safetensors)" in call(capsys, "inspect", tmp_path / "m.onnx")[2]
+
+
+def test_importing_niwaki_is_quick_because_torch_is_not_imported() -> None:
+    script = "import sys, niwaki; from niwaki.cli import main; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
+
+
+def test_every_public_name_is_there() -> None:
+    assert set(dir(niwaki)) >= set(niwaki.__all__)
+    assert all(getattr(niwaki, name) is not None for name in niwaki.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        niwaki.nonsense  # noqa: B018
+
+
+def test_a_closed_pipe_is_no_error(tmp_path) -> None:
+    script = f"{sys.executable} -m niwaki study run source --dry-run --json | head -c 10"
+    done = subprocess.run(script, shell=True, capture_output=True, text=True, env=dict(os.environ), check=False)
+    assert done.stderr == ""
+    assert done.stdout == '{"stages":'

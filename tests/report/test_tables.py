@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from niwaki.report.tables import Figure, make_tables
+from niwaki.report.text import print_study, study_as_json
+from niwaki.report.view import TrialView, View
+from niwaki.study.records import Record, Results
+from niwaki.study.spec import parse_spec
+
+SPEC = """
+title = "a [bold]title[/bold]"
+seeds = 2
+[[experiment]]
+name = "ratio"
+title = "By ratio"
+vary = { "prune.ratio" = [0.5, 0.6] }
+rows = "steps"
+columns = ["accuracy", "params", "macs_tp", "latency_1", "latency_256", "channels"]
+source = "a paper"
+published = [
+  { step = 0, accuracy = [89.39, 89.0], params = 61706 },
+  { value = 0.5, step = 1, accuracy = 91.0, params = 40, macs_tp = 99, latency_us = 6.5, channels = 30 },
+]
+[[experiment]]
+name = "memory"
+vary = { "prune.ratio" = [0.5, 0.6] }
+columns = ["bytes", "file", "activations", "widths", "per_class", "macs", "validation"]
+published = [{ value = 0.5, memory_mb = 0.0 }, { value = 0.6, memory_mb = -0.07 }]
+"""
+
+
+def record(key: str, correct: int, params: int, **more: Any) -> Record:
+    split = {"total": 1000, "correct": correct, "confusion": [[correct, 1000 - correct], [0, 0]]}
+    found = Results(
+        validation=split, test=split, params=params, macs=10 * params, macs_tp=11 * params,
+        bytes={"float32": 4 * params}, file_bytes=5 * params, activation_bytes=64, widths={"conv": 5, "fc": 4},
+        structure=str(params), **more,
+    )  # fmt: skip
+    return Record(
+        key=key, kind="finetune", parent=None, seed=0, position=1, settings={}, data="", environment={}, status="done",
+        results=found,
+    )  # fmt: skip
+
+
+def failed(key: str) -> Record:
+    return record(key, 1, 1).model_copy(update={"status": "failed", "results": None, "reason": "the loss became nan"})
+
+
+def view(records: list[Record], *, synthetic: bool = False, timings: dict | None = None) -> View:
+    spec = parse_spec(SPEC, "x")
+    trials = tuple(
+        TrialView(e.name, value, seed, (f"b{seed}", f"{value}-{seed}"), (f"b{seed}", f"{value}-{seed}"))
+        for e in spec.experiment
+        for value in (0.5, 0.6)
+        for seed in (0, 1)
+    )
+    data = {
+        "name": "d", "origin": "o", "synthetic": synthetic, "labels": ["a", "b"],
+        "images": {"train": 1, "validation": 1000, "test": 1000},
+    }  # fmt: skip
+    keys = tuple(dict.fromkeys(key for trial in trials for key in trial.stages))
+    return View(
+        Path("x"), spec, data, {"machine": "m", "torch": "t"}, keys, trials, {r.key: r for r in records}, ("damage",),
+        timings, {"key": None, "value": None, "reason": "Because."},
+    )  # fmt: skip
+
+
+TIMINGS = {
+    "pinned": True,
+    "noise_floor": {"1": 0.05, "256": 0.05},
+    "models": {
+        "61706": {"1": {"median_us": 100.0, "p95_us": 110.0}, "256": {"median_us": 2560.0, "p95_us": 5120.0}},
+        "40": {"1": {"median_us": 96.0, "p95_us": 99.0}, "256": {"median_us": 1280.0, "p95_us": 1281.0}},
+    },
+}
+
+
+def bases() -> list[Record]:
+    return [record("b0", 890, 61706), record("b1", 900, 61706)]
+
+
+def test_figures_are_means_with_the_sample_deviation() -> None:
+    table = make_tables(view([*bases(), record("0.5-0", 910, 40), record("0.5-1", 920, 40)]))[0]
+    base, half, six = table.rows
+    assert base.figures["accuracy"] == Figure(89.5, pytest.approx(0.5**0.5), 2)
+    assert base.figures["params"] == Figure(61706, 0.0, 2)
+    assert half.figures["channels"].mean == 2 * 9 + 2 * 2
+    assert half.status == "done"
+    assert six.status == "not run yet"
+    assert six.figures == {}
+    assert Figure.of([3.0]) == Figure(3.0, None, 1)
+
+
+def test_differences_to_each_published_figure() -> None:
+    rows = make_tables(view([*bases(), record("0.5-0", 910, 40), record("0.5-1", 920, 40)]))[0].to_dict()["rows"]
+    assert rows[0]["difference"] == {"accuracy": [pytest.approx(0.11), pytest.approx(0.5)], "params": [0.0]}
+    assert rows[1]["difference"] == {
+        "accuracy": [pytest.approx(0.5)], "params": [0.0], "macs_tp": [341.0], "channels": [-8.0],
+    }  # fmt: skip
+    assert rows[2]["published"] is None
+
+
+def test_the_sources_figures_are_hidden_for_synthetic_data() -> None:
+    hidden = view([*bases(), record("0.5-0", 910, 40)], synthetic=True)
+    assert all(row.published is None for table in make_tables(hidden) for row in table.rows)
+    text = printed(hidden)
+    assert "SYNTHETIC DATA" in text
+    assert "source" not in text.replace("the source's are left out", "")
+
+
+def test_times_within_the_noise_are_not_called_different() -> None:
+    table = make_tables(view([*bases(), record("0.5-0", 910, 40), record("0.5-1", 920, 40)], timings=TIMINGS))[0]
+    half = table.rows[1]
+    assert half.figures["latency_1"].mean == 96.0
+    assert half.figures["latency_256"].mean == 5.0
+    assert half.figures["latency_256_p95"].mean == pytest.approx(1281 / 256)
+    assert half.like_base == ("latency_1",)
+
+
+def test_failures_and_parts_are_said() -> None:
+    rows = make_tables(view([*bases(), record("0.5-0", 910, 40), failed("0.5-1"), failed("0.6-0"), failed("0.6-1")]))[
+        0
+    ].rows
+    assert rows[1].status == "1 of 2 seeds; failed: the loss became nan"
+    assert rows[2].status == "failed: the loss became nan"
+    rows = make_tables(view([*bases(), record("0.5-0", 910, 40)]))[0].rows
+    assert rows[1].status == "1 of 2 seeds"
+
+
+def printed(shown: View) -> str:
+    console = Console(file=io.StringIO(), width=220)
+    print_study(console, shown)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_printed_study() -> None:
+    note = {"notes": ("step 1 of 1 removed nothing",)}
+    text = printed(
+        view([*bases(), record("0.5-0", 910, 40, **note), record("0.5-1", 920, 40), failed("0.6-0")], timings=TIMINGS)
+    )
+    for part in (
+        "a [bold]title[/bold]", "89.50 ± 0.71", "89.39 | 89.00", "+0.11 | +0.50", "61,706 ✓", "440 (99 +341)", "96.0 ≈",
+        "22 (30 -8)", "step 1 of 1 removed nothing", "Source: a paper.", "damage; the next run mends it",
+        "failed: the loss became nan", "stages are not done yet", "Choice. Because.", "MB to 50%", "-0.07", "6.5",
+    ):  # fmt: skip
+        assert part in text, part
+    assert study_as_json(view(bases()))["stages"] == {"planned": 6, "done": 2}
+
+
+def test_one_seed_says_how_well_it_is_known() -> None:
+    text = printed(view(bases()[:1]))
+    assert "known to about ±" in text

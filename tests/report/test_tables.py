@@ -37,6 +37,7 @@ published = [{ value = 0.5, memory_mb = 0.0 }, { value = 0.6, memory_mb = -0.07 
 
 def record(key: str, correct: int, params: int, **more: Any) -> Record:
     split = {"total": 1000, "correct": correct, "confusion": [[correct, 1000 - correct], [0, 0]]}
+    split = {**split, **more.pop("split", {})}
     found = Results(
         validation=split, test=split, params=params, macs=10 * params, macs_tp=11 * params,
         bytes={"float32": 4 * params}, file_bytes=5 * params, activation_bytes=64, widths={"conv": 5, "fc": 4},
@@ -156,3 +157,9 @@ def test_the_printed_study() -> None:
 def test_one_seed_says_how_well_it_is_known() -> None:
     text = printed(view(bases()[:1]))
     assert "known to about ±" in text
+
+
+def test_a_dead_network_is_called_so() -> None:
+    dead = {"split": {"correct": 500, "confusion": [[500, 0], [500, 0]]}}
+    assert "the network is dead, not small" in printed(view([record("b0", 0, 61706, **dead), record("b1", 900, 61706)]))
+    assert "dead" not in printed(view(bases()))

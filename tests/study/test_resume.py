@@ -46,16 +46,26 @@ def test_a_second_run_trains_nothing(niwaki: Niwaki, small_study: Path, tmp_path
     assert all(path.stat().st_mtime_ns == at for path, at in stages.items())
 
 
-def killed_runs(study: Path, out: Path, cache: Path, *, jobs: int, whole_group: bool, kills: int, seed: int) -> None:
-    """Start the study again and again, and kill it with SIGKILL at random moments of its work."""
-    moments = random.Random(seed)
-    for _ in range(kills):
+def kill_and_resume(study: Path, out: Path, cache: Path, *, jobs: int, whole_group: bool, kills: int) -> set[Path]:
+    """Start the study again and again, and kill it with SIGKILL at random moments of its work.
+
+    A study that comes to its end before it is killed is left, and the next one begun in another folder.
+    Returns all folders.
+    """
+    moments = random.Random(f"{jobs}{whole_group}")
+    folders = {out / "0"}
+    while kills:
+        folder = out / str(len(folders) - 1)
         process = subprocess.Popen(
-            command("study", "run", study, "--jobs", jobs, "--out", out),
+            command("study", "run", study, "--jobs", jobs, "--out", folder),
             env=environment(cache), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         workers = wait_for_workers(process, jobs)
-        time.sleep(moments.uniform(0, 1.5))
+        time.sleep(moments.uniform(0, 4))
+        if process.poll() is not None:
+            folders.add(out / str(len(folders)))
+            continue
+        kills -= 1
         if whole_group:
             os.killpg(process.pid, signal.SIGKILL)
         else:
@@ -65,6 +75,7 @@ def killed_runs(study: Path, out: Path, cache: Path, *, jobs: int, whole_group: 
         while any(alive(pid) for pid in workers):
             assert time.monotonic() < deadline, f"orphaned workers: {workers}"
             time.sleep(0.01)
+    return folders
 
 
 def wait_for_workers(process: subprocess.Popen, jobs: int) -> list[int]:
@@ -102,29 +113,23 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="wa
 
 
 @needs_proc
-@pytest.mark.parametrize(("jobs", "whole_group"), [(1, True), (2, False)])
-def test_a_few_kills(
+@pytest.mark.parametrize(
+    ("jobs", "whole_group", "kills"),
+    [
+        (1, True, 2),
+        (2, False, 2),
+        *(pytest.param(jobs, group, 13, marks=pytest.mark.soak) for jobs in (1, 2) for group in (False, True)),
+    ],
+)
+def test_killed_and_resumed(
     undisturbed: dict[str, str], small_study: Path, tmp_path: Path, cache: Path, niwaki: Niwaki, jobs: int,
-    whole_group: bool,
+    whole_group: bool, kills: int,
 ) -> None:  # fmt: skip
-    killed_runs(small_study, tmp_path / "out", cache, jobs=jobs, whole_group=whole_group, kills=2, seed=jobs)
-    niwaki("study", "run", small_study, "--jobs", jobs, "--out", tmp_path / "out")
-    assert contents(tmp_path / "out") == undisturbed
-
-
-@pytest.mark.soak
-@needs_proc
-@pytest.mark.parametrize("whole_group", [False, True])
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_fifty_kills(
-    undisturbed: dict[str, str], small_study: Path, tmp_path: Path, cache: Path, niwaki: Niwaki, jobs: int,
-    whole_group: bool,
-) -> None:  # fmt: skip
-    for number in range(25):
-        out = tmp_path / f"out{number}"
-        killed_runs(small_study, out, cache, jobs=jobs, whole_group=whole_group, kills=2, seed=100 * jobs + number)
-        niwaki("study", "run", small_study, "--jobs", jobs, "--out", out)
-        assert contents(out) == undisturbed
+    """In the long form 52 kills: the driver alone and the whole group, with one worker and with two."""
+    folders = kill_and_resume(small_study, tmp_path / "out", cache, jobs=jobs, whole_group=whole_group, kills=kills)
+    for folder in folders:
+        niwaki("study", "run", small_study, "--jobs", jobs, "--out", folder)
+        assert contents(folder) == undisturbed
 
 
 @needs_proc

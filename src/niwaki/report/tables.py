@@ -125,9 +125,17 @@ def _row(
         widths=done[0].widths if done and all(d.widths == done[0].widths for d in done) else None,
         per_class=Accuracy.from_dict(done[0].test).per_class if len(done) == 1 else None,
         published=published,
-        notes=tuple(dict.fromkeys(note for results in done for note in results.notes)),
+        notes=tuple(dict.fromkeys(note for results in done for note in (*results.notes, *_warnings(results)))),
         like_base=_like_base(view, done, [r for r in base_results if r is not None]),
     )
+
+
+def _warnings(results: Results) -> tuple[str, ...]:
+    """What a reader must know to take an accuracy for what it is."""
+    answered = [index for index, column in enumerate(zip(*results.test["confusion"], strict=True)) if any(column)]
+    if len(answered) == 1 and len(results.test["confusion"]) > 1:
+        return ("answers the same class for every image: the network is dead, not small; try another seed or recipe",)
+    return ()
 
 
 def _figures(view: View, done: list[Results]) -> dict[str, Figure]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-import os
-import signal
-import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from niwaki.data.dataset import open_dataset
 from niwaki.errors import WorkerLost
+from niwaki.study import lifeline
 from niwaki.study.stages import Outcome, Task, run_stage
 
 
@@ -50,20 +47,7 @@ class ProcessWorkers:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # fork would copy torch's threads and locks
         held_by_worker, self._lifeline = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(self.slots, context, _prepare, (held_by_worker,))
-
-
-def _prepare(lifeline: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides
-    threading.Thread(target=_end_with_driver, args=(lifeline,), daemon=True).start()
-
-
-def _end_with_driver(lifeline: Connection) -> None:
-    """Wait for the end of the pipe: it comes when the driver closes it or dies, even by SIGKILL."""
-    try:
-        lifeline.recv()
-    except (EOFError, OSError):
-        os._exit(1)
+        self._pool = ProcessPoolExecutor(self.slots, context, lifeline.hold, (held_by_worker,))
 
 
 _opened = functools.cache(open_dataset)  # once in each worker process

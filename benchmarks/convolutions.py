@@ -1,6 +1,6 @@
 """The detours for convolutions over few channels, on and off: time of a training step, difference of gradients.
 
-Blocks of training steps (zero_grad, forward, backward, fused Adam) on one batch of 32 true images, with one
+Blocks of training steps (batch, forward, backward, fused Adam) on random batches of 32 true images, with one
 thread; on and off in turn, the ratio taken within each round.
 """
 
@@ -28,8 +28,9 @@ WIDTHS = {
     "80 %": (1, 3, 23, 16),
     "90 %": (1, 1, 11, 8),
 }
+WARM_UP = 20
 METHOD = (
-    "{steps} training steps (forward, backward, fused Adam) on one batch of 32 images with one thread, detours on and "
+    "{steps} training steps (forward, backward, fused Adam) on random batches of 32 images with one thread, detours on and "
     "off in turn; medians of the ratios within each of {rounds} rounds (quartiles). Gradients: the largest difference "
     "in any parameter's gradient, by the largest value of that gradient."
 )
@@ -38,15 +39,15 @@ METHOD = (
 def run(data: Dataset, *, quick: bool) -> Report:
     """On and off for the networks of the source study."""
     steps, rounds = (5, 3) if quick else (60, 25)
-    x = torch.from_numpy(data.train.images[:BATCH].copy()).to(torch.float32).div(255)
-    y = torch.from_numpy(data.train.labels[:BATCH].copy())
+    images, labels = torch.from_numpy(data.train.images.copy()), torch.from_numpy(data.train.labels.copy())
+    x, y = images[:BATCH].to(torch.float32).div(255), labels[:BATCH]
     rows, figures = [], {}
     with one_thread():
         for name, widths in WIDTHS.items():
             seconds = take_turns(
                 {
-                    "off": lambda widths=widths: _steps(LeNet5(widths), x, y, steps, fast=False),
-                    "on": lambda widths=widths: _steps(LeNet5(widths), x, y, steps, fast=True),
+                    "off": lambda widths=widths: _steps(widths, images, labels, steps, fast=False),
+                    "on": lambda widths=widths: _steps(widths, images, labels, steps, fast=True),
                 },
                 rounds,
             )
@@ -84,12 +85,19 @@ def _gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, fast: bool
     return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
 
 
-def _steps(model: nn.Module, x: torch.Tensor, y: torch.Tensor, steps: int, *, fast: bool) -> float:
+def _steps(widths: tuple[int, ...], images: torch.Tensor, labels: torch.Tensor, steps: int, *, fast: bool) -> float:
+    """Seconds of `steps` training steps on random batches, after a few that are not timed; the same on both sides."""
+    torch.manual_seed(0)
+    model = LeNet5(widths)
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
-    begun = time.perf_counter()
+    begun = 0.0
     with _detours(model, fast):
-        for _ in range(steps):
-            loss = F.cross_entropy(model(x), y)
+        for step in range(WARM_UP + steps):
+            if step == WARM_UP:
+                begun = time.perf_counter()
+            chosen = torch.randint(0, len(labels), (BATCH,))
+            pixels = images.index_select(0, chosen).to(torch.float32).div_(255)
+            loss = F.cross_entropy(model(pixels), labels.index_select(0, chosen))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

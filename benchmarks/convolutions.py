@@ -30,9 +30,9 @@ WIDTHS = {
 }
 WARM_UP = 20
 METHOD = (
-    "{steps} training steps (forward, backward, fused Adam) on random batches of 32 images with one thread, detours on and "
-    "off in turn; medians of the ratios within each of {rounds} rounds (quartiles). Gradients: the largest difference "
-    "in any parameter's gradient, by the largest value of that gradient."
+    "{steps} training steps (forward, backward, fused Adam) on random batches of 32 images with one thread, detours on "
+    "and off in turn; medians of the ratios within each of {rounds} rounds (quartiles). Gradients: the largest "
+    "difference in any parameter's gradient, by the largest value of that gradient."
 )
 
 

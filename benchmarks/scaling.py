@@ -17,13 +17,13 @@ from benchmarks.pairs import ratios, spread, take_turns
 from benchmarks.report import Report, Table
 from niwaki.data.dataset import Dataset
 from niwaki.errors import NiwakiError
+from niwaki.study.listener import Silent
 from niwaki.study.plan import Plan, Stage, make_plan
 from niwaki.study.records import Record
 from niwaki.study.run import RunOptions, run_study, stored
 from niwaki.study.spec import StudySpec, parse_spec
 from niwaki.study.store import Store
 from niwaki.study.structure import check_structures
-from niwaki.study.watch import Silent
 
 JOBS = (1, 2)
 METHOD = (

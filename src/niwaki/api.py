@@ -23,10 +23,12 @@ from niwaki.measure.accuracy import evaluate as measure_accuracy
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
 from niwaki.models.modelfile import load, read_info
-from niwaki.study.run import Listener, RunOptions, StudyResult
+from niwaki.study.drive import StudyResult
+from niwaki.study.listener import Listener, Silent
+from niwaki.study.request import Request
+from niwaki.study.run import RunOptions
 from niwaki.study.run import run_study as run
-from niwaki.study.spec import explain, load_spec
-from niwaki.study.watch import Silent
+from niwaki.study.spec import explain
 
 
 def load_data(name_or_folder: str = "fashion-mnist", **settings: Any) -> Dataset:
@@ -144,11 +146,9 @@ def run_study(
     listener: Listener | None = None,
 ) -> StudyResult:
     """Run a study, or what is missing of it, as `niwaki study run` does; without a listener, silently."""
-    spec, name = load_spec(name_or_file)
-    if seeds is not None:
-        spec = spec.model_copy(update={"seeds": seeds})
-    folder = Path(out) if out is not None else Path("studies") / name
-    options = RunOptions(folder, data, jobs, ray, device, trust, (str(Path.cwd()),) if trust else ())
+    request = Request(name_or_file, data, seeds, jobs, ray, device, None if out is None else Path(out), trust)
+    spec = request.spec()
+    options = RunOptions(request.folder, data, jobs, ray, request.torch_device, trust, request.paths)
     return run(spec, options, listener or Silent())
 
 

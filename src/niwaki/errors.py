@@ -17,6 +17,10 @@ class ModelError(NiwakiError):
     """A model, factory or model file that cannot be used."""
 
 
+class FactoryError(ModelError):
+    """A factory that cannot be imported, trusted or called: the fault of this machine or command, not of a stage."""
+
+
 class SpecError(NiwakiError):
     """A study, or a setting in it, that is not valid."""
 

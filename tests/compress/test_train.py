@@ -160,6 +160,14 @@ def test_a_last_batch_of_one_is_left_out() -> None:
     assert int(model[1].num_batches_tracked) == 1
 
 
+def test_batches_of_one_train_all_the_same() -> None:
+    model = linear()
+    before = weights(model)
+    history = fit(model, split(6), Preprocessing(), TrainSettings(epochs=1, batch_size=1))
+    assert history[0].loss > 0
+    assert not torch.equal(weights(model), before)
+
+
 def test_frozen_parameters_do_not_move() -> None:
     model = linear()
     model[1].bias.requires_grad_(False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
 from pathlib import Path
@@ -60,5 +61,7 @@ def test_code_without_a_file_has_no_hash() -> None:
     namespace: dict = {}
     exec("def make(): pass", namespace)
     networks.from_nowhere = namespace["make"]  # type: ignore[attr-defined]
-    with pytest.raises(ModelError, match="source file cannot be found"):
-        source_hash("networks:from_nowhere")
+    networks.partial = functools.partial(networks.ResidualNet, 4)  # type: ignore[attr-defined]
+    for factory in ("networks:from_nowhere", "networks:partial"):
+        with pytest.raises(ModelError, match="source file cannot be found"):
+            source_hash(factory)

@@ -95,6 +95,23 @@ def test_shared_parameters_stay_shared() -> None:
     assert again.a.weight is again.b.weight
 
 
+def test_a_module_under_two_names_gets_its_own_weights() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(16, 16, bias=False)
+            self.again = self.a
+            self.others = nn.ModuleList(nn.Linear(16, 16, bias=False) for _ in range(6))
+
+    networks.Twice = Twice  # type: ignore[attr-defined]
+    for seed in range(10):
+        torch.manual_seed(seed)
+        model = Twice()
+        again, _ = loads(dumps(model, info("networks:Twice"), trust=True), trust=True)
+        assert all(torch.equal(t, again.state_dict()[name]) for name, t in model.state_dict().items())
+        assert again.a is again.again
+
+
 def test_random_state_is_left_alone(tmp_path: Path) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
@@ -194,6 +211,17 @@ class TestDamage:
             loads(described(lambda entry: entry.update(format="other")))
         with pytest.raises(ModelError, match="damaged at 'input_shape"):
             loads(described(lambda entry: entry.update(input_shape=[1, 32])))
+
+    @pytest.mark.parametrize(
+        "sizes",
+        [{"conv1": 5}, {"conv1": {"groups": 0}}, {"conv1": {"in_channels": "x"}}, {"conv1": {"groups": True}}, 3],
+    )
+    def test_sizes_that_are_none(self, sizes: object) -> None:
+        data = described(lambda entry: entry.update(sizes=sizes))
+        with pytest.raises(ModelError, match="description is damaged at|not a model file of this version"):
+            loads(data)
+        with pytest.raises(ModelError, match="description is damaged at|not a model file of this version"):
+            modelfile.info_of(data)
 
     def test_sizes_that_do_not_fit(self) -> None:
         with pytest.raises(ModelError, match="'conv1': its weight is"):

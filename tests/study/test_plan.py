@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, SpecError
 from niwaki.study.dryrun import dry_run
 from niwaki.study.plan import VERSIONS, Plan, make_plan
 from niwaki.study.spec import load_spec, parse_spec
@@ -85,6 +85,14 @@ def test_seeds_matter_only_where_something_is_drawn() -> None:
 def test_arguments_must_be_json() -> None:
     with pytest.raises(ModelError, match="cannot be written as JSON"):
         plan_of(TEXT + "[model]\nargs = { when = 2020-01-01 }")
+
+
+def test_a_sweep_that_repeats_itself_is_refused() -> None:
+    text = TEXT.replace("'prune.ratio'", "x").replace(
+        '{ "prune.ratio" = [0.4, 0.5] }', '{ "finetune.lr" = [1e-3, 1e-4] }'
+    )
+    with pytest.raises(SpecError, match=r"finetune.lr = 0.001 and 0.0001 come to the same trial"):
+        plan_of(text + 'set = { "finetune.epochs" = 0 }')
 
 
 def test_the_source_study_has_the_structure_that_the_source_printed() -> None:

@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
+import torch
 
+import networks
 import niwaki as api
-from niwaki.errors import SpecError
-from niwaki.study.plan import VERSIONS
+from niwaki.errors import ModelError, SpecError, WorkerLost
+from niwaki.models.modelfile import ModelInfo, dumps
+from niwaki.study.environment import fingerprint
+from niwaki.study.plan import VERSIONS, Stage
 from niwaki.study.run import RunOptions, check_options
 from niwaki.study.spec import load_spec
-from niwaki.study.stages import Task, run_stage
+from niwaki.study.stages import Task, reset_weights, run_stage
 from tests.study.conftest import SMALL, Niwaki, contents, records
 
 
@@ -138,6 +143,55 @@ def test_a_study_from_weights_of_ones_own(niwaki: Niwaki, small_study: Path, sma
     assert "model.weights" in done.stderr
 
 
+def test_weights_bring_their_own_factory(niwaki: Niwaki, small_study: Path, small_npz: Path, tmp_path: Path) -> None:
+    data = api.load_data(str(small_npz), validation=60, preprocessing={"size": [16, 16]})
+    model = networks.ResidualNet(width=4, num_classes=4)
+    api.save(
+        model, tmp_path / "mine.safetensors", factory="networks:ResidualNet", args={"width": 4, "num_classes": 4},
+        data=data,
+    )  # fmt: skip
+    text = SMALL.split("[select]")[0].format(data=small_npz)
+    text = text[: text.index("[model]")] + '[model]\nweights = "mine.safetensors"\n' + text[text.index("[data]") :]
+    small_study.write_text(text + '[[experiment]]\nname = "one"\n')
+    refused = niwaki("study", "run", small_study, "--out", tmp_path / "out", check=2)
+    assert "'networks:ResidualNet' is not niwaki's" in refused.stderr
+    niwaki("study", "run", small_study, "--jobs", 1, "--trust", "--out", tmp_path / "out")
+    assert {record["kind"] for record in records(tmp_path / "out")} == {"import", "prune", "finetune"}
+    assert "--trust" in niwaki("study", "run", small_study, "--dry-run", check=2).stderr
+
+
+def test_imported_weights_must_fit_the_data(small_npz: Path) -> None:
+    data = api.load_data(str(small_npz), validation=60, preprocessing={"size": [16, 16]})
+    stage = Stage("k", "import", {"factory": "lenet5", "args": {}}, None, 0, 0, 0, "")
+    for shape, labels, message in (
+        ((1, 32, 32), 10, r"takes \(1, 32, 32\), but the data gives \(1, 16, 16\)"),
+        ((1, 16, 16), 10, "knows 10 classes, but the data has 4"),
+    ):
+        args = {"image_size": shape[1], "num_classes": labels}
+        info = ModelInfo(factory="lenet5", args=args, input_shape=shape, labels=tuple("0123456789"))
+        task = Task(stage, dumps(api.LeNet5(**args), info), "d", fingerprint("cpu"))
+        outcome = run_stage(task, data)
+        assert outcome.weights is None
+        assert re.search(message, outcome.record.reason)
+    none = run_stage(Task(stage, None, "d", fingerprint("cpu")), data)
+    assert "was given no model to work on" in none.record.reason
+
+
+def test_a_worker_of_another_kind_refuses(small_npz: Path) -> None:
+    data = api.load_data(str(small_npz), validation=60, preprocessing={"size": [16, 16]})
+    stage = Stage("k", "train", {}, None, 0, 0, 0, "")
+    with pytest.raises(WorkerLost, match=r"the worker's torch is '.*', the driver's '1.0'"):
+        run_stage(Task(stage, None, "d", {**fingerprint("cpu"), "torch": "1.0"}), data)
+
+
+def test_from_scratch_needs_layers_that_can_be_drawn_again() -> None:
+    with pytest.raises(ModelError, match=r"module 'Bare' has parameters but no reset_parameters\(\)"):
+        reset_weights(networks.Bare(), 0)
+    one, two = networks.ResidualNet(), networks.ResidualNet()
+    reset_weights(one, 3), reset_weights(two, 3)
+    assert torch.equal(one.conv1.weight, two.conv1.weight)
+
+
 def test_a_foreign_factory_needs_trust(niwaki: Niwaki, small_study: Path, tmp_path: Path) -> None:
     (tmp_path / "mynet.py").write_text(
         "import torch\n"
@@ -204,14 +258,10 @@ def test_lost_workers_are_replaced_once_and_then_reported(
     [
         ({"jobs": 0}, "--jobs 0: at least one worker"),
         ({"jobs": -2}, "--jobs -2"),
-        ({"device": "cuda"}, "torch finds no CUDA device"),
+        ({"jobs": 2, "ray": "auto"}, "--jobs and --ray exclude one another"),
     ],
 )
 def test_options_that_cannot_work(changes: dict, message: str, tmp_path: Path) -> None:
-    import torch
-
-    if changes.get("device") == "cuda" and torch.cuda.is_available():
-        pytest.skip("there is a CUDA device")
     spec, _ = load_spec("source")
     with pytest.raises(SpecError, match=message):
         check_options(spec, RunOptions(tmp_path, **changes))

@@ -46,7 +46,7 @@ def describe(file: Path, *, trust: bool) -> dict[str, Any]:
         "labels": list(info.labels),
         "preprocessing": info.preprocessing.model_dump(mode="json"),
         "original_widths": info.original_widths,
-        "pruning_step": info.pruning.step if info.pruning else 0,
+        "pruning_step": info.pruning.step if info.pruning else None,
         "provenance": info.provenance,
         "params": facts["params"],
         "macs": facts["macs"],

@@ -69,10 +69,10 @@ def study_run(
     Example: niwaki study run quick --out studies/first
     """
     from niwaki.cli import study as commands
+    from niwaki.study.request import Request
 
-    code = commands.run(
-        commands.Request(study, data, seeds, jobs, ray, device, out, trust), dry_run=dry_run, as_json=json
-    )
+    request = Request(study, data, seeds, jobs, ray, device, out, trust)
+    code = commands.run(request, dry_run=dry_run, as_json=json)
     raise typer.Exit(code)
 
 
@@ -141,8 +141,7 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         typer.echo(f"niwaki: {error}", err=True)
         return error.exit_code
-    except BrokenPipeError:  # `niwaki … | head`
-        sys.stderr.close()
+    except SystemExit:  # typer's answer to a closed pipe (`niwaki … | head`): the reader had enough
         return 0
     except Exception as error:
         if debug:

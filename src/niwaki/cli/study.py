@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,47 +13,25 @@ from rich.console import Console
 from niwaki.cli.progress import Progression
 from niwaki.errors import SpecError, Stopped
 from niwaki.files import write_whole
-from niwaki.study.spec import StudySpec, load_spec, presets
+from niwaki.study.request import Request
+from niwaki.study.spec import StudySpec, presets
 
 PLAIN_WIDTH = 220  # off a terminal, lines are as long as they are
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the user asked `study run` for."""
-
-    study: str
-    data: str | None
-    seeds: int | None
-    jobs: int | None
-    ray: str | None
-    device: str
-    out: Path | None
-    trust: bool
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Where the user's own modules are looked for: beside the study's file, then here."""
-        if not self.trust:
-            return ()
-        file = Path(self.study)
-        beside = [str(file.resolve().parent)] if file.suffix == ".toml" else []
-        return (*beside, str(Path.cwd()))
-
-
 def run(request: Request, *, dry_run: bool, as_json: bool) -> int:
     """Run a study and print its tables; the exit code is 1 if a trial failed."""
-    spec, name = _spec(request)
+    spec = request.spec()
     if dry_run:
         return _dry_run(request, spec, as_json=as_json)
     from niwaki.report.text import print_study, study_as_json
     from niwaki.report.view import load_view
     from niwaki.study.run import RunOptions, run_study
 
-    folder = request.out or Path("studies") / name
+    folder = request.folder
     progress = Progression(Console(stderr=True, soft_wrap=True))
     options = RunOptions(
-        folder, request.data, request.jobs, request.ray, device_for(request.device), request.trust, request.paths
+        folder, request.data, request.jobs, request.ray, request.torch_device, request.trust, request.paths
     )
     try:
         result = run_study(spec, options, progress)
@@ -103,36 +80,11 @@ def output() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
 
 
-def device_for(name: str) -> str:
-    """The torch device that `--device` means."""
-    if name not in ("cpu", "cuda", "auto"):
-        raise SpecError(f"--device {name!r}: expected cpu, cuda or auto")
-    if name != "auto":
-        return name
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _spec(request: Request) -> tuple[StudySpec, str]:
-    spec, name = load_spec(request.study)
-    if request.seeds is not None:
-        if not 1 <= request.seeds <= 1000:
-            raise SpecError(f"--seeds {request.seeds}: expected 1 to 1000")
-        spec = spec.model_copy(update={"seeds": request.seeds})
-    if request.data is not None:
-        # A study that names its data never falls back to another.
-        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"fallback": False})})
-    return spec, name
-
-
 def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:
     from niwaki.study.dryrun import dry_run
     from niwaki.study.run import RunOptions, check_options
 
-    options = RunOptions(
-        Path(), None, request.jobs, request.ray, device_for(request.device), request.trust, request.paths
-    )
+    options = RunOptions(Path(), None, request.jobs, request.ray, request.torch_device, request.trust, request.paths)
     check_options(spec, options)
     plan = dry_run(spec, trust=request.trust)
     if as_json:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class TrainSettings(BaseModel):
     """How a network is trained. Everything here can change the result, so all of it is in a stage's key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     epochs: int = Field(5, ge=0, le=100_000)
     batch_size: int = Field(32, ge=1)
@@ -34,7 +34,7 @@ class FinetuneSettings(TrainSettings):
 class PruneSettings(BaseModel):
     """How channels are taken away (structured pruning with torch-pruning)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     ratio: float = Field(0.5, ge=0, lt=1, description="fraction of the channels removed after the last step")
     steps: int = Field(5, ge=1, le=1000)

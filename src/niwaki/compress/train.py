@@ -131,7 +131,7 @@ def _one_epoch(
     augmented = settings.flip or settings.shift > 0
     seen = 0
     for chosen in torch.split(order, settings.batch_size):
-        if len(chosen) == 1 and count > 1:
+        if len(chosen) == 1 < settings.batch_size and count > 1:
             continue
         pixels = data.images.index_select(0, chosen)
         if augmented:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from niwaki.errors import ModelError
+from niwaki.errors import FactoryError
 
 BUILT_IN = {"lenet5": "niwaki.models.lenet5:LeNet5"}
 
@@ -25,7 +25,7 @@ def is_foreign(factory: str) -> bool:
 def check_trust(factory: str, trust: bool) -> None:
     """Refuse to import a foreign factory that the user has not vouched for."""
     if is_foreign(factory) and not trust:
-        raise ModelError(
+        raise FactoryError(
             f"the factory {factory!r} is not niwaki's: building it runs its code; "
             f"say --trust (Python: trust=True) if you know it, or use one of: {', '.join(BUILT_IN)}"
         )
@@ -36,26 +36,26 @@ def find(factory: str) -> Callable[..., Any]:
     path = BUILT_IN.get(factory, factory)
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute):
-        raise ModelError(
+        raise FactoryError(
             f"factory {factory!r}: expected one of {', '.join(BUILT_IN)}, or package.module:callable (mynet:build)"
         )
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:  # a user's module may fail in any way when imported
-        raise ModelError(f"factory {factory!r}: importing {module_name} failed: {_one_line(error)}") from error
+        raise FactoryError(f"factory {factory!r}: importing {module_name} failed: {_one_line(error)}") from error
     for name in attribute.split("."):
         if not hasattr(found, name):
-            raise ModelError(f"factory {factory!r}: {module_name} has no {attribute!r}; check the spelling")
+            raise FactoryError(f"factory {factory!r}: {module_name} has no {attribute!r}; check the spelling")
         found = getattr(found, name)
     if not callable(found):
-        raise ModelError(f"factory {factory!r}: {attribute} is a {type(found).__name__}, not something to call")
+        raise FactoryError(f"factory {factory!r}: {attribute} is a {type(found).__name__}, not something to call")
     return found  # type: ignore[no-any-return]
 
 
 def build(factory: str, args: Mapping[str, Any], *, trust: bool = False) -> nn.Module:
     """A fresh module from a factory's name and keyword arguments; weights as torch's global seed gives them.
 
-    Raises ModelError if the factory is foreign and not trusted, does not import, refuses `args` or
+    Raises FactoryError if the factory is foreign and not trusted, does not import, refuses `args` or
     returns something other than a module.
     """
     check_trust(factory, trust)
@@ -63,11 +63,11 @@ def build(factory: str, args: Mapping[str, Any], *, trust: bool = False) -> nn.M
     try:
         module = make(**args)
     except TypeError as error:
-        raise ModelError(f"factory {factory!r} does not take {dict(args)!r}: {_one_line(error)}") from error
+        raise FactoryError(f"factory {factory!r} does not take {dict(args)!r}: {_one_line(error)}") from error
     except Exception as error:
-        raise ModelError(f"factory {factory!r} with {dict(args)!r} failed: {_one_line(error)}") from error
+        raise FactoryError(f"factory {factory!r} with {dict(args)!r} failed: {_one_line(error)}") from error
     if not isinstance(module, nn.Module):
-        raise ModelError(f"factory {factory!r} returned a {type(module).__name__}, expected a torch.nn.Module")
+        raise FactoryError(f"factory {factory!r} returned a {type(module).__name__}, expected a torch.nn.Module")
     return module
 
 
@@ -86,9 +86,15 @@ def source_hash(factory: str) -> str:
     if not is_foreign(factory):
         return f"built-in:{factory}"
     made_by = find(factory)
-    file = inspect.getsourcefile(inspect.unwrap(made_by))
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(made_by))
+    except TypeError:  # an object that can be called, but is neither function nor class
+        file = None
     if file is None:
-        raise ModelError(f"factory {factory!r}: its source file cannot be found, so results could not be told apart")
+        raise FactoryError(
+            f"factory {factory!r}: its source file cannot be found, so results could not be told apart; "
+            "make it a function or a class in a file"
+        )
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 

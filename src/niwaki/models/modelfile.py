@@ -6,10 +6,10 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import nn
@@ -69,13 +69,7 @@ def loads(data: bytes, *, trust: bool = False, name: str = "model file") -> tupl
     if the bytes are damaged, truncated or not a niwaki model.
     """
     tensors, header = _parse(data, name)
-    changed = header.pop("sizes")
-    try:
-        info = ModelInfo.model_validate(header)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{name}: its description is damaged at {where!r}: {first['msg']}") from error
+    info, changed = _describe(header, name)
     model = factories.build_seeded(info.factory, info.args, 0, trust=trust)
     try:
         structure.resize(model, changed, tensors)
@@ -86,9 +80,12 @@ def loads(data: bytes, *, trust: bool = False, name: str = "model file") -> tupl
 
 def read_info(path: str | Path) -> ModelInfo:
     """The description in a model file, without building the module."""
-    _, header = _parse(_read(Path(path)), str(path))
-    header.pop("sizes")
-    return ModelInfo.model_validate(header)
+    return info_of(_read(Path(path)), name=str(path))
+
+
+def info_of(data: bytes, *, name: str = "model file") -> ModelInfo:
+    """The description in a model file's bytes, without building the module."""
+    return _describe(_parse(data, name)[1], name)[0]
 
 
 def load(path: str | Path, *, trust: bool = False) -> nn.Module:
@@ -128,12 +125,28 @@ def save(
         input_shape=input_shape,
         labels=tuple(labels),
         preprocessing=preprocessing or Preprocessing(),
+        original_widths=_widths(factories.build_seeded(factory, dict(args or {}), 0, trust=True)),
     )
     data = dumps(model, info, trust=True)
     again, _ = loads(data, trust=True)
     _check_same_outputs(model, again, info)
     write_whole(Path(path), data)
     return Path(path)
+
+
+_Size = Annotated[int, Field(ge=1, strict=True)]
+_SIZES: TypeAdapter[structure.Sizes] = TypeAdapter(dict[str, dict[str, _Size | list[_Size]]])
+
+
+def _describe(header: dict[str, Any], name: str) -> tuple[ModelInfo, structure.Sizes]:
+    """The info and the sizes in a description, both checked."""
+    try:
+        sizes = _SIZES.validate_python(header.pop("sizes"))
+        return ModelInfo.model_validate(header), sizes
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{name}: its description is damaged at {where!r}: {first['msg']}") from error
 
 
 def _check_same_outputs(model: nn.Module, again: nn.Module, info: ModelInfo) -> None:
@@ -158,6 +171,10 @@ def _check_same_outputs(model: nn.Module, again: nn.Module, info: ModelInfo) -> 
             f"factory {info.factory!r} with {info.args!r} builds a module that computes something else with these "
             "weights: give the arguments that made this one"
         )
+
+
+def _widths(model: nn.Module) -> dict[str, int]:
+    return {name: structure.out_width(layer) for name, layer in structure.weighted_layers(model)}
 
 
 def _read(path: Path) -> bytes:

@@ -59,7 +59,7 @@ def resize(model: nn.Module, changed: Mapping[str, Mapping[str, Any]], tensors: 
         side = "lacks" if odd in expected else "has, but the factory's module has not,"
         raise ModelError(f"weights and factory do not belong together: the file {side} {odd!r}")
     _set_sizes(model, changed)
-    replaced: dict[int, nn.Parameter] = {}
+    replaced: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}  # the old ones too: alive, their ids stay theirs
     for name, tensor in tensors.items():
         owner, leaf = _owner(model, name)
         old = getattr(owner, leaf)
@@ -67,8 +67,8 @@ def resize(model: nn.Module, changed: Mapping[str, Mapping[str, Any]], tensors: 
             owner._buffers[leaf] = tensor.clone()
         elif isinstance(old, nn.Parameter):
             if id(old) not in replaced:
-                replaced[id(old)] = nn.Parameter(tensor.clone(), requires_grad=old.requires_grad)
-            owner._parameters[leaf] = replaced[id(old)]
+                replaced[id(old)] = (old, nn.Parameter(tensor.clone(), requires_grad=old.requires_grad))
+            owner._parameters[leaf] = replaced[id(old)][1]
     _check_sizes(model)
 
 

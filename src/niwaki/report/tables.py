@@ -125,9 +125,18 @@ def _row(
         widths=done[0].widths if done and all(d.widths == done[0].widths for d in done) else None,
         per_class=Accuracy.from_dict(done[0].test).per_class if len(done) == 1 else None,
         published=published,
-        notes=tuple(dict.fromkeys(note for results in done for note in (*results.notes, *_warnings(results)))),
+        notes=tuple(dict.fromkeys(note for trial in seeds for note in _notes(view, trial, index))),
         like_base=_like_base(view, done, [r for r in base_results if r is not None]),
     )
+
+
+def _notes(view: View, trial: TrialView, index: int) -> tuple[str, ...]:
+    """What the stages noted that led from the row before to this one, and what is to be said of its result."""
+    path = trial.stages
+    start = path.index(trial.rows[index - 1]) + 1 if index else 0
+    found = [view.results(key) for key in path[start : path.index(trial.rows[index]) + 1]]
+    notes = [note for results in found if results for note in results.notes]
+    return (*notes, *(_warnings(found[-1]) if found and found[-1] else ()))
 
 
 def _warnings(results: Results) -> tuple[str, ...]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from niwaki.files import sha256_of
 from niwaki.study.plan import Plan, Trial, make_plan
+from niwaki.study.run import adopt_weights
 from niwaki.study.spec import StudySpec
 from niwaki.study.structure import Structures
 
 
 def dry_run(spec: StudySpec, *, trust: bool) -> dict[str, Any]:
     """Stages and epochs, unique and as requested; every trial with the structure it will have, as JSON values."""
-    plan = make_plan(spec, data="", environment={})
+    spec, weights = adopt_weights(spec)
+    plan = make_plan(spec, data="", environment={}, weights_sha256=sha256_of(weights) if weights else None)
     structures = Structures(spec.data.known_input_shape(), trust=trust)
     (unique_stages, unique_epochs), (asked_stages, asked_epochs) = plan.unique, plan.requested
     return {

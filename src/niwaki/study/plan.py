@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from niwaki.compress.settings import PruneSettings, TrainSettings
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, SpecError
 from niwaki.files import canonical_json, sha256_of
 from niwaki.models import factory as factories
 from niwaki.study.spec import Experiment, ModelSpec, StudySpec, TrialSettings, resolve
@@ -79,9 +79,17 @@ def make_plan(
     """
     planner = _Planner(data, dict(environment), weights_sha256, dict(sources or {}))
     for experiment in spec.experiment:
+        paths: dict[tuple[str, ...], Any] = {}
         for value, settings in resolve(spec, experiment):
             for seed in range(spec.seeds):
                 planner.add(experiment, value, settings, seed)
+            path = planner.plan.trials[-1].stages
+            if path in paths:
+                raise SpecError(
+                    f"experiment {experiment.name!r}: {experiment.varied_key} = {paths[path]!r} and {value!r} "
+                    "come to the same trial: another setting makes it idle"
+                )
+            paths[path] = value
     return planner.plan
 
 

@@ -119,7 +119,7 @@ class StudySpec(_Strict):
     """A whole study."""
 
     title: str = ""
-    seeds: int = Field(1, ge=1, le=1000, description="how many seeds: 0, 1, …")
+    seeds: int = Field(1, ge=1, le=1000, strict=True, description="how many seeds: 0, 1, …")
     model: ModelSpec = ModelSpec()
     data: DataSpec = DataSpec()
     train: TrainSettings = TrainSettings()
@@ -202,8 +202,10 @@ def resolve(spec: StudySpec, experiment: Experiment, name: str = "study") -> lis
             _put(settings, dotted, new, where)
         settings["from_scratch"] = experiment.from_scratch
         trials.append((value, _validated(TrialSettings, settings, where)))
-    if experiment.from_scratch and any(trial.prune is None for _, trial in trials):
-        raise SpecError(f"{where}: from_scratch trains the widths that pruning left, but there is no [prune] section")
+    if experiment.from_scratch and any(trial.prune is None or trial.prune.ratio == 0 for _, trial in trials):
+        raise SpecError(
+            f"{where}: from_scratch trains the widths that pruning left, but nothing is pruned: set [prune]"
+        )
     return trials
 
 
@@ -213,6 +215,8 @@ def _put(settings: dict[str, Any], dotted: str, value: Any, where: str) -> None:
         raise SpecError(
             f"{where}: {dotted!r} cannot be varied or set; use {', '.join(f'{s}.…' for s in VARIED_SECTIONS)}"
         )
+    if dotted == "model.weights":
+        raise SpecError(f"{where}: a study starts from one file: {dotted!r} cannot be varied; make a study for each")
     target = settings[section] = dict(settings[section] or {})
     parts = key.split(".")
     for part in parts[:-1]:

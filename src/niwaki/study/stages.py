@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import warnings
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import FinetuneSettings, PruneSettings, TrainSettings
 from niwaki.compress.train import fit, sample
 from niwaki.data.dataset import Dataset
-from niwaki.errors import ModelError, StageFailed
+from niwaki.errors import FactoryError, ModelError, StageFailed, WorkerLost
 from niwaki.files import sha256_of
 from niwaki.measure.accuracy import evaluate
 from niwaki.measure.cost import count
@@ -29,6 +30,7 @@ from niwaki.models import factory as factories
 from niwaki.models import modelfile
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.structure import sizes
+from niwaki.study.environment import fingerprint
 from niwaki.study.plan import Stage
 from niwaki.study.records import Record, Results
 
@@ -57,18 +59,21 @@ class Outcome:
 def run_stage(task: Task, data: Dataset) -> Outcome:
     """Run one stage. A failure of its own computation becomes its record; anything else is raised."""
     sys.path[:0] = [path for path in task.paths if path not in sys.path]
-    torch.set_num_threads(1)  # a stage's bits may not depend on the number of cores
+    _make_deterministic(task.device)
+    _check_machine(task)
     try:
         model, info, extra = _STEPS[task.stage.kind](task, data)
         model.cpu().eval()
         weights = modelfile.dumps(model, info, trust=True)
-        results = measure(model, data, task.device, file_bytes=len(weights), **extra)
+        results = measure(model, info, data, task.device, file_bytes=len(weights), **extra)
         return Outcome(_record(task, results=results, weights=weights), weights)
+    except FactoryError:
+        raise
     except (StageFailed, ModelError) as error:
         return Outcome(_record(task, reason=str(error)), None)
 
 
-def measure(model: nn.Module, data: Dataset, device: str, *, file_bytes: int, **extra: Any) -> Results:
+def measure(model: nn.Module, info: ModelInfo, data: Dataset, device: str, *, file_bytes: int, **extra: Any) -> Results:
     """Everything deterministic about a model: accuracy on validation and test, cost, memory, structure."""
     cost = count(model, data.input_shape)
     heads = find_heads(model, data.input_shape)
@@ -87,14 +92,14 @@ def measure(model: nn.Module, data: Dataset, device: str, *, file_bytes: int, **
         file_bytes=file_bytes,
         activation_bytes=activation_bytes,
         widths=widths(model, heads),
-        structure=structure_id(model),
+        structure=structure_id(model, info),
         **extra,
     )
 
 
-def structure_id(model: nn.Module) -> str:
-    """A short hash of the network's shape: two models that share it differ in weights only."""
-    shape = [type(model).__qualname__, sizes(model), {k: list(v.shape) for k, v in model.state_dict().items()}]
+def structure_id(model: nn.Module, info: ModelInfo) -> str:
+    """A short hash of what builds the network and of its sizes: two models that share it differ in weights only."""
+    shape = [info.factory, info.args, sizes(model), {k: list(v.shape) for k, v in model.state_dict().items()}]
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -114,6 +119,25 @@ def reset_weights(model: nn.Module, seed: int) -> None:
                     f"module {name or type(module).__name__!r} has parameters but no reset_parameters(): "
                     "it cannot be trained from scratch at pruned widths; give it that method"
                 )
+
+
+def _make_deterministic(device: str) -> None:
+    torch.set_num_threads(1)  # a stage's bits may not depend on the number of cores
+    if device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to repeat its sums
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+
+
+def _check_machine(task: Task) -> None:
+    """Refuse to compute under a key that says another machine: on a cluster, nodes may differ."""
+    here = fingerprint(task.device)
+    unlike = [name for name in here if here[name] != task.environment.get(name)]
+    if unlike:
+        raise WorkerLost(
+            f"the worker's {unlike[0]} is {here[unlike[0]]!r}, the driver's {task.environment.get(unlike[0])!r}: "
+            "results would differ; use nodes of one kind"
+        )
 
 
 Step = tuple[nn.Module, ModelInfo, dict[str, Any]]

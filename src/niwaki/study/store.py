@@ -55,6 +55,8 @@ class Store:
         try:
             holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
             self.write_json(_HOLDER, holder)
+            for left in self.folder.glob("stages/*/.*.tmp"):  # by a driver that was killed while it wrote
+                left.unlink(missing_ok=True)
             yield
         finally:
             with contextlib.suppress(OSError):

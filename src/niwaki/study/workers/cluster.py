@@ -22,7 +22,7 @@ PATIENCE_S = 5
 class RayWorkers:
     """Stages as Ray tasks of one CPU each. Ray repeats those that a dying node takes with it."""
 
-    def __init__(self, data: Path, address: str) -> None:
+    def __init__(self, data: Path, address: str, device: str = "cpu") -> None:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # else Ray writes a token into the home folder
         try:
             import ray
@@ -40,7 +40,7 @@ class RayWorkers:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.slots = max(1, int(resources.get("CPU", 1)))
         self._data = ray.put(_in_memory(open_dataset(data)))
-        self._work = ray.remote(num_cpus=1, max_retries=5)(run_stage)
+        self._work = ray.remote(num_cpus=1, num_gpus=int(device == "cuda"), max_retries=5)(run_stage)
         self._running: dict[Any, Any] = {}
 
     def submit(self, task: Task) -> Future[Outcome]:
@@ -57,7 +57,7 @@ class RayWorkers:
 
     def drop(self) -> None:
         """Cancel what runs, then leave."""
-        for reference in self._running.values():
+        for reference in list(self._running.values()):  # callbacks take theirs out meanwhile
             self._ray.cancel(reference, force=True)
         self._ray.shutdown()
 

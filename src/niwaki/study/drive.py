@@ -1,0 +1,143 @@
+"""Keeping the workers busy: which stage next, what to do with what comes back."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from niwaki.errors import WorkerLost
+from niwaki.study.listener import Listener
+from niwaki.study.plan import Plan, Stage
+from niwaki.study.records import Record
+from niwaki.study.select import Choice
+from niwaki.study.stages import Outcome, Task
+from niwaki.study.store import Store
+from niwaki.study.workers import Workers
+
+
+@dataclass
+class StudyResult:
+    """What a run leaves beside the folder."""
+
+    folder: Path
+    plan: Plan
+    records: dict[str, Record]
+    lost: dict[str, str] = field(default_factory=dict)  # stages without a result: why
+    choice: Choice | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether any stage failed or was lost."""
+        return bool(self.lost) or any(record.status == "failed" for record in self.records.values())
+
+
+@dataclass
+class Job:
+    """A run under way: what it works on, and what came of it so far."""
+
+    plan: Plan
+    store: Store
+    device: str
+    trust: bool
+    paths: tuple[str, ...]
+    listener: Listener
+    result: StudyResult
+    weights: bytes | None
+    data: str
+    facts: dict[str, Any]
+    retried: set[str] = field(default_factory=set)
+
+    def task(self, stage: Stage) -> Task:
+        """A stage with all that a worker needs for it."""
+        parent = self.weights if stage.kind == "import" else None
+        if stage.parent is not None:
+            parent = self.store.weights(stage.parent, self.result.records[stage.parent])
+        return Task(stage, parent, self.data, self.facts, self.device, self.trust, self.paths)
+
+
+def drive(job: Job, workers: Workers) -> None:
+    """Keep every slot busy, the longest path first, until nothing more can run."""
+    urgency = _urgency(job.plan)
+    children: dict[str | None, list[Stage]] = {}
+    for stage in job.plan.stages.values():
+        children.setdefault(stage.parent, []).append(stage)
+    ready: list[tuple[float, int, Stage]] = []
+    order = {key: index for index, key in enumerate(job.plan.stages)}
+
+    def offer(stages: Iterable[Stage]) -> None:
+        waiting = list(stages)
+        while waiting:
+            stage = waiting.pop()
+            if stage.key in job.result.records:
+                _skip_if_failed(job, stage)
+                waiting.extend(children.get(stage.key, []))
+            elif _parent_is_done(job, stage):
+                heapq.heappush(ready, (-urgency[stage.key], order[stage.key], stage))
+
+    offer(children[None])
+    running: dict[Future[Outcome], Stage] = {}
+    while ready or running:
+        while ready and len(running) < workers.slots and not _must_be_alone(job, ready[0][2], running.values()):
+            stage = heapq.heappop(ready)[2]
+            running[workers.submit(job.task(stage))] = stage
+            job.listener.started(stage)
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in sorted(done, key=lambda f: order[running[f].key]):
+            stage = running.pop(future)
+            if _take(job, stage, future):
+                offer(children.get(stage.key, []))
+            elif stage.key not in job.result.lost:
+                offer([stage])
+
+
+def _must_be_alone(job: Job, stage: Stage, running: Collection[Stage]) -> bool:
+    """A stage that was lost with its worker is tried again with nothing beside it: one of them killed the others."""
+    return bool(running) and any(s.key in job.retried for s in (stage, *running))
+
+
+def _take(job: Job, stage: Stage, future: Future[Outcome]) -> bool:
+    """Store what a worker hands back. False if it was lost; then it may be offered once more."""
+    try:
+        outcome = future.result()
+    except WorkerLost as error:
+        if stage.key in job.retried:
+            job.result.lost[stage.key] = str(error)
+            job.listener.message(f"{stage.label}: {error}, twice; left out")
+        job.retried.add(stage.key)
+        return False
+    except Exception as error:  # not a result: nothing is recorded, the rest goes on
+        job.result.lost[stage.key] = f"{type(error).__name__}: {error}"
+        job.listener.message(f"{stage.label}: {type(error).__name__}: {error}")
+        return False
+    job.store.put(outcome.record, outcome.weights)
+    job.result.records[stage.key] = outcome.record
+    job.listener.finished(stage, outcome.record)
+    return True
+
+
+def _parent_is_done(job: Job, stage: Stage) -> bool:
+    if stage.parent is None:
+        return True
+    record = job.result.records.get(stage.parent)
+    return record is not None and record.status == "done"
+
+
+def _skip_if_failed(job: Job, stage: Stage) -> None:
+    record = job.result.records[stage.key]
+    if record.status == "failed":
+        job.listener.message(f"{stage.label}: failed before: {record.reason}")
+
+
+def _urgency(plan: Plan) -> dict[str, float]:
+    """Epochs from a stage to the end of its longest path."""
+    longest: dict[str, float] = {}
+    for stage in reversed(plan.stages.values()):  # children come after their parents
+        own = stage.epochs + 0.1
+        longest[stage.key] = own + longest.get(stage.key, 0.0)
+        if stage.parent is not None:
+            longest[stage.parent] = max(longest.get(stage.parent, 0.0), longest[stage.key])
+    return longest

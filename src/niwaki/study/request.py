@@ -1,0 +1,63 @@
+"""What a user asks for, from the command line or Python, and what that means: a specification and options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from niwaki.errors import SpecError
+from niwaki.study.spec import StudySpec, load_spec
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `niwaki study run`; None where the user said nothing."""
+
+    study: str = "source"
+    data: str | None = None
+    seeds: int | None = None
+    jobs: int | None = None
+    ray: str | None = None
+    device: str = "cpu"
+    out: Path | None = None
+    trust: bool = False
+
+    def spec(self) -> StudySpec:
+        """The study with the options that change it. Raises SpecError for what is out of range."""
+        spec, _ = load_spec(self.study)
+        if self.seeds is not None:
+            if not 1 <= self.seeds <= 1000:
+                raise SpecError(f"--seeds {self.seeds}: expected 1 to 1000")
+            spec = spec.model_copy(update={"seeds": self.seeds})
+        if self.data is not None:  # a study that names its data never falls back to another
+            spec = spec.model_copy(update={"data": spec.data.model_copy(update={"fallback": False})})
+        return spec
+
+    @property
+    def folder(self) -> Path:
+        """Where the study is kept."""
+        return self.out or Path("studies") / Path(self.study).stem
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where the user's own modules are looked for, once trusted: beside the study's file, then here."""
+        if not self.trust:
+            return ()
+        file = Path(self.study)
+        beside = [str(file.resolve().parent)] if file.suffix == ".toml" else []
+        return (*beside, str(Path.cwd()))
+
+    @property
+    def torch_device(self) -> str:
+        """The torch device that `device` means. Raises SpecError if there is no such."""
+        if self.device not in ("cpu", "cuda", "auto"):
+            raise SpecError(f"--device {self.device!r}: expected cpu, cuda or auto")
+        if self.device == "cpu":
+            return "cpu"
+        import torch
+
+        if torch.cuda.is_available():
+            return "cuda"
+        if self.device == "cuda":
+            raise SpecError("--device cuda: torch finds no CUDA device here; use --device cpu")
+        return "cpu"

@@ -1,0 +1,67 @@
+"""The same steps from Python, as the README shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import niwaki
+from niwaki.errors import SpecError
+from niwaki.study.spec import load_spec
+from tests.study.conftest import SMALL
+
+ARGS = {"num_classes": 4, "image_size": 16, "widths": [3, 6, 16, 12]}
+
+
+@pytest.fixture
+def data(small_npz: Path) -> object:
+    return niwaki.load_data(str(small_npz), validation=60, preprocessing={"size": [16, 16]})
+
+
+@pytest.mark.parametrize("importance", ["l1", "taylor", "random"])
+def test_train_prune_save_load(data, tmp_path: Path, importance: str) -> None:
+    model = niwaki.LeNet5(**ARGS)
+    epochs = niwaki.train(model, data, epochs=4, lr=1e-2, batch_size=20)
+    assert epochs[-1].loss < epochs[0].loss
+    seen = []
+    reports = niwaki.prune(
+        model, data, ratio=0.5, steps=2, importance=importance, finetune={"epochs": 1, "lr": 3e-3, "batch_size": 20},
+        after_step=lambda report: seen.append(report.step),
+    )  # fmt: skip
+    assert seen == [1, 2]
+    assert list(reports[-1].widths.values()) == [1, 3, 8, 6]
+    path = niwaki.save(model, tmp_path / "m.safetensors", factory="lenet5", args=ARGS, data=data)
+    again = niwaki.load(path)
+    assert niwaki.evaluate(again, data).confusion == niwaki.evaluate(model, data).confusion
+    info = niwaki.read_info(path)
+    assert info.original_widths == {"conv1": 3, "conv2": 6, "fc1": 16, "fc2": 12, "fc3": 4}
+    assert info.labels == data.labels
+    assert niwaki.count(again, data.input_shape).params == niwaki.count(model, data.input_shape).params
+
+
+def test_pruning_alone_leaves_the_weights_that_remain(data) -> None:
+    model = niwaki.LeNet5(**ARGS)
+    rows = {tuple(row) for row in model.fc2.weight[:, :1].tolist()}
+    niwaki.prune(model, data, ratio=0.5, steps=1)
+    assert model.fc2.out_features == 6
+    assert niwaki.evaluate(model, data, "validation").total == 60
+    assert rows
+
+
+def test_settings_are_checked(data) -> None:
+    with pytest.raises(SpecError, match=r"epoch is not a known key; did you mean 'epochs'"):
+        niwaki.train(niwaki.LeNet5(**ARGS), data, epoch=3)
+    with pytest.raises(SpecError, match="ratio = 2: "):
+        niwaki.prune(niwaki.LeNet5(**ARGS), data, ratio=2)
+
+
+def test_run_study_does_what_the_command_does(small_npz: Path, tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(SMALL.split("[select]")[0].format(data=small_npz) + '[[experiment]]\nname = "one"\n')
+    result = niwaki.run_study(str(file), out=tmp_path / "out", jobs=1, seeds=1)
+    assert not result.failed
+    assert len(result.records) == 5
+    with pytest.raises(SpecError, match="--seeds 0"):
+        niwaki.run_study(str(file), out=tmp_path / "out", seeds=0)
+    assert load_spec(str(file))[1] == "s"

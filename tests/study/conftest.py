@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,6 +72,24 @@ def small_study(tmp_path: Path, small_npz: Path) -> Path:
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shared-cache")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, small_npz: Path, cache: Path) -> Path:
+    """A folder with the small study as one worker left it undisturbed, its file beside it."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "small.toml").write_text(SMALL.format(data=small_npz))
+    subprocess.run(
+        command("study", "run", folder / "small.toml", "--jobs", 1, "--out", folder / "out"),
+        env=environment(cache), check=True, capture_output=True,
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(finished: Path) -> dict[str, str]:
+    """The hashes of what the small study leaves when nothing happens to it."""
+    return contents(finished / "out")
 
 
 @dataclass(frozen=True)

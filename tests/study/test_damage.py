@@ -12,19 +12,7 @@ import pytest
 
 from niwaki.errors import StoreError
 from niwaki.study.store import Store
-from tests.study.conftest import SMALL, Niwaki, command, contents, environment, records
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, small_npz: Path, cache: Path) -> Path:
-    """A folder with the small study, its file beside it."""
-    folder = tmp_path_factory.mktemp("finished")
-    (folder / "small.toml").write_text(SMALL.format(data=small_npz))
-    subprocess.run(
-        command("study", "run", folder / "small.toml", "--jobs", 1, "--out", folder / "out"),
-        env=environment(cache), check=True, capture_output=True,
-    )  # fmt: skip
-    return folder
+from tests.study.conftest import SMALL, Niwaki, contents, records
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from niwaki.files import write_whole
 from niwaki.study.request import Request
 from niwaki.study.spec import StudySpec, presets
 
-PLAIN_WIDTH = 220  # off a terminal, lines are as long as they are
+WIDTH = 220  # the widest table; shorter lines stay short
 
 
 def run(request: Request, *, dry_run: bool, as_json: bool) -> int:
@@ -76,8 +76,8 @@ def copy(name: str, file: Path) -> None:
 
 
 def output() -> Console:
-    """Standard output: as wide as the terminal, or as the tables need where it is none."""
-    return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+    """Standard output, as wide as the tables need: a narrow terminal wraps lines, but nothing is cut off."""
+    return Console(width=max(Console().width, WIDTH))
 
 
 def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:

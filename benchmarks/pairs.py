@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 Side = Callable[[], float]  # does its work once and returns the seconds that count
 
@@ -51,14 +49,3 @@ def take_turns(sides: Mapping[str, Side], rounds: int, *, warm_up: bool = True) 
         for name in list(sides)[:: -1 if turn % 2 else 1]:
             seconds[name].append(sides[name]())
     return seconds
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Inside, torch computes with one thread, as niwaki's workers do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

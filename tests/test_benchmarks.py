@@ -25,6 +25,7 @@ from niwaki.errors import DataError, NiwakiError
 from niwaki.models.lenet5 import LeNet5
 from niwaki.study.plan import make_plan
 from niwaki.study.spec import load_spec, parse_spec
+from niwaki.study.structure import one_thread
 
 SMALL = """
 [data]
@@ -83,7 +84,7 @@ def test_sides_take_turns_and_every_second_round_runs_backwards(warm_up: bool, b
 def test_fit_and_the_bare_loops_train_the_same_batches(part: Split) -> None:
     ours, bare, usual = network(), network(), network()
     pixels, labels = torch.from_numpy(part.images), torch.from_numpy(part.labels)
-    with pairs.one_thread():
+    with one_thread():
         assert torch.get_num_threads() == 1
         fit(ours, part, Preprocessing(), TrainSettings(epochs=1, batch_size=loops.BATCH, lr=loops.LR))
         loops.same_kernels(bare, pixels, labels, overhead.SEED)

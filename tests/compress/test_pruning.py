@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import networks
-from niwaki.compress.heads import find_heads
+from niwaki.compress.heads import check_still_runs, find_heads
 from niwaki.compress.prune import prune_step
 from niwaki.compress.settings import PruneSettings
 from niwaki.errors import ModelError, StageFailed
@@ -228,6 +228,31 @@ def test_no_classifier() -> None:
 def test_the_output_must_be_scores() -> None:
     with pytest.raises(ModelError, match=r"must return a tensor \(images, classes\), not a tensor \(1, 3, 30, 30\)"):
         find_heads(nn.Conv2d(1, 3, 3), SHAPE)
+
+
+def test_a_batch_that_is_mixed_up_without_an_error_is_noticed() -> None:
+    class Merging(LeNet5):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).view(-1, 20)
+
+    with pytest.raises(ModelError, match="2 images came out as 1"):
+        check_still_runs(Merging(), SHAPE, "after pruning step 1")
+
+
+def test_a_model_that_cannot_be_traced() -> None:
+    class Once(LeNet5):
+        """Runs once: the walk to the classifier; torch-pruning's own tracing comes second."""
+
+        calls = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            if self.calls > 1:
+                raise RuntimeError("not again")
+            return super().forward(x)
+
+    with pytest.raises(ModelError, match="torch-pruning cannot trace this model: RuntimeError: not again"):
+        prune_step(Once(), PruneSettings(ratio=0.5, steps=1), SHAPE, step=1)
 
 
 def test_frozen_parameters_stay_frozen() -> None:

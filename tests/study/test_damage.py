@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from niwaki.errors import StoreError
-from niwaki.study.store import Store
+from niwaki.files import canonical_json, sha256_of
+from niwaki.study.store import DamagedStage, Store
 from tests.study.conftest import SMALL, Niwaki, contents, records
 
 
@@ -121,6 +122,23 @@ def test_a_folder_that_is_not_a_study(tmp_path: Path, copy: Path, niwaki: Niwaki
     assert "study.json: damaged: not an object" in niwaki("study", "show", copy / "out", check=2).stderr
     (copy / "out" / "study.json").write_text("{}")
     assert "study.json is of another version or damaged" in niwaki("study", "show", copy / "out", check=2).stderr
+
+
+def test_records_that_are_none(copy: Path) -> None:
+    store, stage = Store(copy / "out"), a_stage(copy / "out", "prune")
+    path = stage / "record.json"
+    body = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**body, "seed": 7}))
+    with pytest.raises(DamagedStage, match="record.json is damaged: its checksum does not fit"):
+        store.record(stage.name)
+    other = {key: value for key, value in {**body, "format": 2}.items() if key != "checksum"}
+    path.write_text(json.dumps({**other, "checksum": sha256_of(canonical_json(other))}))
+    with pytest.raises(DamagedStage, match="not a record of format 1"):
+        store.record(stage.name)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DamagedStage, match="record.json cannot be read: Is a directory"):
+        store.record(stage.name)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -255,6 +255,26 @@ def test_lost_workers_are_replaced_once_and_then_reported(
     assert signal.SIGKILL == 9
 
 
+def test_a_bug_in_a_users_network_is_told_and_not_recorded(
+    niwaki: Niwaki, small_study: Path, small_npz: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "buggy.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(torch.nn.Flatten(), torch.nn.Linear(256, 4))\n"
+        "    def forward(self, x):\n"
+        "        if self.training: raise ValueError('forgot something')\n"
+        "        return super().forward(x)\n"
+    )
+    text = SMALL.split("[prune]")[0].format(data=small_npz).replace('"lenet5"', '"buggy:Net"')
+    text = text.replace("args = { num_classes = 4, image_size = 16, widths = [3, 6, 16, 12] }", "")
+    small_study.write_text(text + '[[experiment]]\nname = "one"\n')
+    done = niwaki("study", "run", small_study, "--jobs", 1, "--trust", "--out", tmp_path / "out", check=1)
+    assert "ValueError: forgot something" in done.stderr
+    assert not records(tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -1,0 +1,83 @@
+"""The integer arithmetic of the contract: multipliers from exact fractions, one rounding, saturation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from niwaki.errors import ModelError
+
+LOW, HIGH = -128, 127
+MAX_SHIFT = 62
+
+
+@dataclass(frozen=True, eq=False)
+class Rescale:
+    """A real factor for each channel as integers: `(value * multiplier + 2**(shift - 1)) >> shift`.
+
+    `multiplier` and `shift` are int64 of one shape: (channels,), or (1,) for a whole tensor.
+    """
+
+    multiplier: np.ndarray
+    shift: np.ndarray
+
+
+def rescale_of(factors: Sequence[Fraction], name: str) -> Rescale:
+    """The integers nearest to exact, positive `factors`.
+
+    A multiplier lies in [2**30, 2**31), below that only where the shift would exceed 62.
+    Raises ModelError naming `name` where a factor is too large (2**30 or more) or not positive.
+    """
+    pairs = [_multiplier_and_shift(factor, name) for factor in factors]
+    return Rescale(np.array([m for m, _ in pairs], np.int64), np.array([s for _, s in pairs], np.int64))
+
+
+def common_rescale_of(factors: Sequence[Fraction], name: str) -> Rescale:
+    """Like `rescale_of`, with one shift for all (a sum of tensors is rounded once): the largest factor's."""
+    _, shift = _multiplier_and_shift(max(factors), name)
+    multipliers = []
+    for factor in factors:
+        if factor <= 0:
+            raise ModelError(f"{name}: a scale ratio is {float(factor):g}: scales must be above zero")
+        multipliers.append(_round(factor * (1 << shift)))
+    return Rescale(np.array(multipliers, np.int64), np.full(len(multipliers), shift, np.int64))
+
+
+def _multiplier_and_shift(factor: Fraction, name: str) -> tuple[int, int]:
+    if factor <= 0:
+        raise ModelError(f"{name}: a scale ratio is {float(factor):g}: scales must be above zero")
+    # factor is in [2**exponent, 2**(exponent + 1))
+    exponent = factor.numerator.bit_length() - factor.denominator.bit_length()
+    if Fraction(2) ** exponent > factor:
+        exponent -= 1
+    shift = 30 - exponent
+    if shift > MAX_SHIFT:
+        return _round(factor * (1 << MAX_SHIFT)), MAX_SHIFT
+    multiplier = _round(factor * Fraction(2) ** shift)
+    if multiplier == 1 << 31:
+        multiplier, shift = 1 << 30, shift - 1
+    if shift < 1:
+        raise ModelError(f"{name}: the scale ratio {float(factor):g} is too large for 32-bit arithmetic: requantize it")
+    return multiplier, shift
+
+
+def _round(value: Fraction) -> int:
+    """The nearest integer, halves up."""
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+
+
+def requantize(
+    values: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, zero_point: int, low: int = LOW, high: int = HIGH
+) -> np.ndarray:
+    """`values` (int64, within 32 bits) scaled, rounded once (ties up), moved to `zero_point` and clamped, as int8.
+
+    `multiplier` and `shift` broadcast against `values`. Raises OverflowError where a product could leave 64 bits.
+    """
+    if values.size and max(-int(values.min()), int(values.max())) > 1 << 31:
+        raise OverflowError("an accumulator left 32 bits")
+    values, multiplier, shift = (np.asarray(x, np.int64) for x in (values, multiplier, shift))
+    rounded = (values * multiplier + (np.int64(1) << (shift - 1))) >> shift
+    return np.clip(rounded + zero_point, low, high).astype(np.int8)

@@ -1,0 +1,135 @@
+"""The generated C as a shared library, called from Python on arrays of images."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from niwaki.errors import ModelError, NiwakiError
+
+SPEED = ("-O3", "-march=native")
+STANDARD = ("-std=c99",)
+
+
+def find_compiler() -> str | None:
+    """The C compiler of this machine: `$CC`, else cc, gcc or clang; None where there is none."""
+    named = os.environ.get("CC")
+    if named and shutil.which(shlex.split(named)[0]):
+        return named
+    return next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+
+
+def compile_library(
+    folder: Path, *, cc: str | None = None, flags: Sequence[str] = SPEED, out: Path | None = None
+) -> Path:
+    """Compile `model.c` of a generated folder as a shared library and return its path (`folder/libNAME.so`).
+
+    The file appears whole or not at all. Raises NiwakiError where there is no compiler, or with what it said.
+    """
+    compiler = cc or find_compiler()
+    if compiler is None:
+        raise NiwakiError("no C compiler: install one (Debian: apt-get install gcc libc6-dev) or set CC")
+    source = folder / "model.c"
+    if not source.is_file():
+        raise NiwakiError(f"{folder}: no model.c in it: make the folder with niwaki export FILE --to c")
+    target = out or folder / f"lib{interface(folder).prefix}.so"
+    with tempfile.TemporaryDirectory(prefix="niwaki-", dir=target.parent) as work:
+        fresh = Path(work) / target.name
+        command = [*shlex.split(compiler), *STANDARD, *flags, "-fPIC", "-shared", "-o", str(fresh), str(source)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise NiwakiError(f"{compiler}: cannot be run: {error.strerror}") from error
+        if done.returncode:
+            first = (done.stderr.strip().splitlines() or ["no message"])[0]
+            raise NiwakiError(f"{compiler} could not compile {source}: {first}")
+        fresh.replace(target)
+    return target
+
+
+class Interface:
+    """What `model.h` says of a generated model: its prefix, shapes and quantization."""
+
+    def __init__(self, header: str, name: str) -> None:
+        found = re.search(r"^int (\w+)_run\(", header, re.MULTILINE)
+        numbers = dict(re.findall(r"^#define \w+?_((?:INPUT|OUTPUT|ARENA|CLASSES)\w*) \(?([-+.\w]+)\)?", header, re.MULTILINE))
+        if found is None or "INPUT_BYTES" not in numbers:
+            raise NiwakiError(f"{name}: not a model.h that niwaki wrote")
+        self.prefix = found[1]
+        self.input_shape = tuple(int(numbers[f"INPUT_{side}"]) for side in ("CHANNELS", "HEIGHT", "WIDTH"))
+        self.input_bytes, self.output_bytes = int(numbers["INPUT_BYTES"]), int(numbers["OUTPUT_BYTES"])
+        self.arena_bytes = int(numbers["ARENA_BYTES"])
+        self.output_scale = float.fromhex(numbers["OUTPUT_SCALE"].removesuffix("f"))
+        self.output_zero_point = int(numbers["OUTPUT_ZERO_POINT"])
+        self.takes_pixels = f"{self.prefix}_run_pixels(" in header
+
+
+def interface(folder: Path) -> Interface:
+    """Read `model.h` of a generated folder. Raises NiwakiError where it is not one."""
+    header = folder / "model.h"
+    try:
+        return Interface(header.read_text(encoding="utf-8"), str(header))
+    except (OSError, UnicodeDecodeError) as error:
+        raise NiwakiError(f"{folder}: no readable model.h: make the folder with niwaki export FILE --to c") from error
+
+
+class CModel:
+    """A generated model as a callable: uint8 pixels (n, C, H, W) to int8 scores (n, classes), channels first.
+
+    Takes a generated folder, which is compiled if `library` is not given. Not for two threads at once: the library has
+    one static arena.
+
+    >>> CModel("exported/c")(data.test.images).argmax(1)              # doctest: +SKIP
+    """
+
+    def __init__(self, folder: str | Path, *, library: Path | None = None) -> None:
+        self.folder = Path(folder)
+        self.interface = interface(self.folder)
+        self._files: tempfile.TemporaryDirectory[str] | None = None
+        if library is None:
+            self._files = tempfile.TemporaryDirectory(prefix="niwaki-c-")
+            library = compile_library(self.folder, out=Path(self._files.name) / f"lib{self.interface.prefix}.so")
+        try:
+            loaded = ctypes.CDLL(str(library.resolve()))
+        except OSError as error:
+            raise NiwakiError(f"{library}: cannot be loaded: {error}") from error
+        self.run_one = self._function(loaded, "run", False)
+        self._batch = self._function(loaded, "run_batch", True)
+        if self.interface.takes_pixels:
+            self.run_pixels_one = self._function(loaded, "run_pixels", False)
+            self._pixels_batch = self._function(loaded, "run_pixels_batch", True)
+
+    def _function(self, loaded: ctypes.CDLL, name: str, counted: bool) -> ctypes._NamedFuncPointer:
+        function = getattr(loaded, f"{self.interface.prefix}_{name}")
+        function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *([ctypes.c_size_t] if counted else [])]
+        function.restype = ctypes.c_int
+        return function
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """int8 scores (n, classes) of raw uint8 images (n, C, H, W). Raises ModelError for another type or shape."""
+        if not self.interface.takes_pixels:
+            raise ModelError(f"{self.folder}: the ONNX had no preprocessing: this model takes int8 inputs only (run)")
+        return self._call(self._pixels_batch, images, np.dtype(np.uint8))
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        """int8 scores (n, classes) of quantized inputs, int8 (n, C, H, W)."""
+        return self._call(self._batch, inputs, np.dtype(np.int8))
+
+    def _call(self, function: ctypes._NamedFuncPointer, images: np.ndarray, dtype: np.dtype) -> np.ndarray:  # type: ignore[type-arg]
+        if images.dtype != dtype or images[:1].size != self.interface.input_bytes:
+            shape = "×".join(map(str, self.interface.input_shape))
+            raise ModelError(f"images are {images.dtype} {images.shape}: expected {dtype} (n, {shape.replace('×', ', ')})")
+        images = np.ascontiguousarray(images)
+        scores = np.empty((len(images), self.interface.output_bytes), np.int8)
+        if function(images.ctypes.data, scores.ctypes.data, len(images)) != 0:
+            raise ModelError(f"{self.folder}: the C refused the images")  # pragma: no cover (only for NULL)
+        return scores

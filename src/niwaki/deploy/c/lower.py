@@ -1,0 +1,357 @@
+"""From a graph of layers to steps on buffers: layouts, pooling taken into convolutions, memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from niwaki.deploy.c.arithmetic import Rescale
+from niwaki.deploy.c.graph import (
+    Add,
+    AveragePool,
+    Concat,
+    Conv,
+    Dense,
+    Graph,
+    Layer,
+    MaxPool,
+    Pad,
+    Requantize,
+    Reshape,
+    Tensor,
+)
+from niwaki.deploy.c.memory import Life, check_plan, lifetimes_bytes, plan_arena
+from niwaki.deploy.c.program import INPUT, OUTPUT, Program, Step
+from niwaki.errors import ModelError
+
+MAX_SIDE = 32767  # shapes are 16-bit numbers in the C
+
+
+def lower(graph: Graph) -> Program:
+    """The program of a graph.
+
+    Raises ModelError naming the layer whose shape is beyond the C's 16-bit numbers.
+    """
+    plain = _Lowering(graph, fuse=False).run()
+    lowering = _Lowering(graph, fuse=True)
+    steps = lowering.run()
+    lives = _share_in_place(steps, _lives(steps, lowering.sizes))
+    offsets, arena = plan_arena(_unaliased(lives), last=INPUT)
+    places = {name: offsets[root] for name, root in lives.roots.items()}
+    check_plan(_unaliased(lives), offsets)
+    return Program(
+        steps=tuple(steps),
+        offsets=places,
+        sizes={name: lowering.sizes[name] for name in places},
+        arena_bytes=arena,
+        arena_without_input=max(
+            (places[name] + lowering.sizes[name] for name in places if name != INPUT or lowering.arrange_input),
+            default=0,
+        ),
+        lifetimes_bytes=lifetimes_bytes(list(_lives(plain, _sizes(graph)).values())),
+        arrange_input=lowering.arrange_input,
+    )
+
+
+def hwc(tensor: Tensor) -> tuple[int, int, int]:
+    """Height, width, channels of a tensor; a flat one is a single pixel."""
+    if len(tensor.shape) == 1:
+        return 1, 1, tensor.shape[0]
+    channels, height, width = tensor.shape
+    return height, width, channels
+
+
+def _ordered_alike(tensor: Tensor) -> bool:
+    """Whether channels first and channels last are the same order of bytes."""
+    height, width, channels = hwc(tensor)
+    return channels == 1 or height * width == 1
+
+
+def _sizes(graph: Graph) -> dict[str, int]:
+    return {**{name: tensor.size for name, tensor in graph.tensors.items()}, INPUT: graph.tensors[graph.input].size}
+
+
+@dataclass
+class _Lowering:
+    """Walks the layers of a graph and writes steps."""
+
+    graph: Graph
+    fuse: bool
+    steps: list[Step] = field(default_factory=list)
+    home: dict[str, str] = field(default_factory=dict)  # the buffer in which a tensor lies
+    layout: dict[str, Tensor] = field(default_factory=dict)  # the shape in which a free reshape left the bytes
+    sizes: dict[str, int] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+
+    @property
+    def arrange_input(self) -> bool:
+        return not _ordered_alike(self.graph.tensors[self.graph.input])
+
+    def run(self) -> list[Step]:
+        graph = self.graph
+        self.home[graph.input] = INPUT
+        self.sizes = _sizes(graph)
+        for layer in graph.layers:
+            for name in (*layer.inputs, layer.output):
+                if max(hwc(graph.tensors[name])[:2]) > MAX_SIDE or hwc(graph.tensors[name])[2] > MAX_SIDE:
+                    if isinstance(layer, Dense | Reshape):
+                        continue
+                    raise ModelError(f"{layer.name}: shape {graph.tensors[name].shape}: sides go up to {MAX_SIDE}")
+            if layer.name not in self.done:
+                self._lower(layer)
+        return self._into_output()
+
+    def _lower(self, layer: Layer) -> None:
+        match layer:
+            case Conv():
+                self._conv(layer)
+            case Dense():
+                self._dense(layer)
+            case MaxPool():
+                self._emit("max_pool", layer, {**self._image(layer), **_window(layer)})
+            case AveragePool():
+                self._average_pool(layer)
+            case Add():
+                self._add(layer)
+            case Concat():
+                self._concat(layer)
+            case Requantize():
+                size = self.graph.tensors[layer.output].size
+                self._emit("requantize", layer, _requantize(layer.rescale, 1, size, size) | self._ends(layer))
+            case Pad():
+                self._pad(layer)
+            case Reshape():
+                self._reshape(layer)
+            case _:  # pragma: no cover (the reader makes no others)
+                raise AssertionError(type(layer))
+
+    def _emit(
+        self, kernel: str, layer: Layer, fields: dict[str, int], arrays: dict[str, np.ndarray] | None = None,
+        weights: str = "", output: str | None = None, inputs: tuple[str, ...] | None = None,
+    ) -> None:  # fmt: skip
+        output = output or layer.output
+        self.home[output] = output
+        homes = tuple(self.home[name] for name in inputs or layer.inputs)
+        self.steps.append(Step(kernel, layer.name, homes, output, fields, arrays or {}, weights))
+
+    def _image(self, layer: Layer, output: str | None = None) -> dict[str, int]:
+        in_h, in_w, channels = hwc(self.graph.tensors[layer.inputs[0]])
+        out_h, out_w, _ = hwc(self.graph.tensors[output or layer.output])
+        return {"in_h": in_h, "in_w": in_w, "channels": channels, "out_h": out_h, "out_w": out_w}
+
+    def _ends(self, layer: Layer) -> dict[str, int]:
+        low, high = getattr(layer, "clamp", (-128, 127))
+        return {
+            "in_zero": self.graph.tensors[layer.inputs[0]].zero_point,
+            "out_zero": self.graph.tensors[layer.output].zero_point,
+            "low": low,
+            "high": high,
+        }
+
+    def _conv(self, layer: Conv) -> None:
+        pool = self._pool_after(layer)
+        output = pool.output if pool else layer.output
+        image = self._image(layer, output)
+        in_c, filters = image.pop("channels"), layer.weights.shape[0]
+        depthwise = layer.groups == in_c == filters and in_c > 1
+        fields = image | {
+            "in_c": in_c, "out_c": filters, "kernel_h": layer.weights.shape[2], "kernel_w": layer.weights.shape[3],
+            "stride_h": layer.strides[0], "stride_w": layer.strides[1], "pad_top": layer.pads[0],
+            "pad_left": layer.pads[1], "dilation_h": layer.dilations[0], "dilation_w": layer.dilations[1],
+            "groups": layer.groups, "pool_h": pool.kernel[0] if pool else 1, "pool_w": pool.kernel[1] if pool else 1,
+            **self._ends(layer), "wide": _wide(layer), "pixels": 0,
+        }  # fmt: skip
+        by_tap = layer.weights.transpose(0, 2, 3, 1)  # OHWI
+        if depthwise:
+            arrays, weights = {"weights": by_tap[..., 0].transpose(1, 2, 0)}, "depthwise"
+        else:
+            arrays = {"weights": by_tap}
+            weights = "rows" if layer.groups > 1 or layer.dilations[1] > 1 else "blocks"
+        if weights == "blocks":
+            fields["pixels"] = int(_over_pixels(fields))
+        self._emit("depthwise" if depthwise else "conv" if weights == "blocks" else "grouped_conv", layer, fields,
+                   arrays | self._ending(layer), weights, output)  # fmt: skip
+        if pool:
+            self.done.add(pool.name)
+
+    def _ending(self, layer: Conv | Dense) -> dict[str, np.ndarray]:
+        """The arrays with which a sum of products is rounded; the bias takes in the input's zero point."""
+        zero = self.graph.tensors[layer.inputs[0]].zero_point
+        sums = layer.weights.astype(np.int64).reshape(len(layer.weights), -1).sum(axis=1)
+        return {
+            "bias": layer.bias.astype(np.int64) - zero * sums,
+            "sums": sums,
+            "multiplier": layer.rescale.multiplier,
+            "shift": layer.rescale.shift,
+        }
+
+    def _pool_after(self, layer: Conv) -> MaxPool | None:
+        """The pooling that can be done on the sums: maximum and rounding, which keeps order, may change places."""
+        readers = list(self.graph.readers(layer.output))
+        if not self.fuse or len(readers) != 1 or layer.output == self.graph.output:
+            return None
+        pool = readers[0]
+        if isinstance(pool, MaxPool) and pool.kernel == pool.strides and pool.pads == (0, 0, 0, 0):
+            return pool
+        return None
+
+    def _dense(self, layer: Dense) -> None:
+        weights = layer.weights
+        shape = self.layout.get(layer.inputs[0])
+        if shape is not None:  # the bytes still lie as rows of pixels
+            weights = weights.reshape(len(weights), *shape.shape).transpose(0, 2, 3, 1).reshape(len(weights), -1)
+        fields = {"in": weights.shape[1], "out": len(weights), **self._ends(layer), "wide": _wide(layer)}
+        del fields["in_zero"]
+        self._emit("dense", layer, fields, {"weights": weights, **self._ending(layer)}, "blocks")
+
+    def _average_pool(self, layer: AveragePool) -> None:
+        divisors = sorted(layer.rescale)
+        table = np.zeros((2, divisors[-1]), np.int64) + np.array([[0], [1]])
+        for n in divisors:
+            table[:, n - 1] = layer.rescale[n].multiplier[0], layer.rescale[n].shift[0]
+        if len(divisors) == 1:
+            table = table[:, -1:]
+        fields = {
+            **self._image(layer), **_window(layer), **self._ends(layer), "divisors": table.shape[1],
+            "count_pads": int(layer.count_include_pad),
+        }  # fmt: skip
+        self._emit("average_pool", layer, fields, {"multiplier": table[0], "shift": table[1]})
+
+    def _add(self, layer: Add) -> None:
+        a, b = (self.graph.tensors[name] for name in layer.inputs)
+        ends = self._ends(layer)
+        del ends["in_zero"]
+        (ma, mb), shift = layer.rescale.multiplier, layer.rescale.shift[0]
+        self._emit("add", layer, {
+            "size": a.size, "multiplier_a": int(ma), "multiplier_b": int(mb), "shift": int(shift),
+            "zero_a": a.zero_point, "zero_b": b.zero_point, **ends,
+        })  # fmt: skip
+
+    def _concat(self, layer: Concat) -> None:
+        """One step for each part; in rows of pixels the channels are the innermost axis."""
+        out = hwc(self.graph.tensors[layer.output])
+        axis = (2, 0, 1)[layer.axis] if len(self.graph.tensors[layer.output].shape) == 3 else 2
+        inner, start = int(np.prod(out[axis + 1 :])), 0
+        for index, name in enumerate(layer.inputs):
+            tensor = self.graph.tensors[name]
+            size = hwc(tensor)[axis] * inner
+            part = replace(layer, inputs=(name,))
+            step = _requantize(layer.rescale[index], int(np.prod(out[:axis])), size, out[axis] * inner)
+            fields = {**step, **self._ends(part), "at": start}
+            self._emit("requantize", part, fields)
+            start += size
+
+    def _pad(self, layer: Pad) -> None:
+        image = self._image(layer)
+        top, left, bottom, right = layer.pads
+        self._emit("pad", layer, {
+            "in_h": image["in_h"], "in_w": image["in_w"], "channels": image["channels"], "top": top, "left": left,
+            "bottom": bottom, "right": right, "value": layer.value,
+        })  # fmt: skip
+
+    def _reshape(self, layer: Reshape) -> None:
+        """Nothing to do where the bytes lie alike, or where only dense layers read them: these take their order."""
+        source, target = self.graph.tensors[layer.inputs[0]], self.graph.tensors[layer.output]
+        readers = list(self.graph.readers(layer.output))
+        flat = len(target.shape) == 1 and layer.output != self.graph.output
+        if _ordered_alike(source) and _ordered_alike(target):
+            self.home[layer.output] = self.home[layer.inputs[0]]
+        elif flat and len(source.shape) == 3 and readers and all(isinstance(r, Dense) for r in readers):
+            self.home[layer.output] = self.home[layer.inputs[0]]
+            self.layout[layer.output] = source
+        else:
+            self._emit("reshape", layer, _reshape(source, target))
+
+    def _into_output(self) -> list[Step]:
+        """The last step writes to the caller's output, channels first; a copy where it cannot."""
+        graph, last = self.graph, self.home[self.graph.output]
+        tensor = graph.tensors[graph.output]
+        written = [step for step in self.steps if step.output == last]
+        read = any(last in step.inputs for step in self.steps)
+        if _ordered_alike(tensor) and written and not read:
+            return [replace(step, output=OUTPUT) if step.output == last else step for step in self.steps]
+        flat = Tensor(tensor.name, (tensor.size,), tensor.scale, tensor.zero_point)
+        copy = Step("reshape", "output", (last,), OUTPUT, _reshape(tensor, flat))
+        return [*self.steps, copy]
+
+
+def _window(layer: MaxPool | AveragePool) -> dict[str, int]:
+    return {
+        "kernel_h": layer.kernel[0], "kernel_w": layer.kernel[1], "stride_h": layer.strides[0],
+        "stride_w": layer.strides[1], "pad_top": layer.pads[0], "pad_left": layer.pads[1],
+    }  # fmt: skip
+
+
+def _requantize(rescale: Rescale, rows: int, size: int, out_step: int) -> dict[str, int]:
+    return {"rows": rows, "size": size, "out_step": out_step, "multiplier": int(rescale.multiplier[0]),
+            "shift": int(rescale.shift[0])}  # fmt: skip
+
+
+def _reshape(source: Tensor, target: Tensor) -> dict[str, int]:
+    names = ("in_h", "in_w", "in_c", "out_h", "out_w", "out_c")
+    return dict(zip(names, (*hwc(source), *hwc(target)), strict=True))
+
+
+def _wide(layer: Conv | Dense) -> int:
+    """Whether a rounded sum could leave 32 bits before it is clamped."""
+    sums = np.abs(layer.weights.astype(np.int64)).reshape(len(layer.weights), -1).sum(axis=1)
+    most = np.abs(layer.bias.astype(np.int64)) + 255 * sums
+    rounded = (most * layer.rescale.multiplier >> layer.rescale.shift) + 1
+    return int(rounded.max() >= 2**31 - 512)
+
+
+def _over_pixels(fields: dict[str, int]) -> bool:
+    """Whether vectors of 16 pixels do a convolution in fewer steps than vectors of its output channels."""
+    step = fields["stride_w"] * fields["pool_w"] * fields["in_c"]
+    places, rows = fields["pool_h"] * fields["pool_w"], (fields["pool_h"] - 1) * fields["stride_h"] + fields["kernel_h"]
+    windows = rows * fields["pool_w"] * -(-fields["kernel_w"] * fields["in_c"] // 4)
+    fits = step <= 4 and places in (1, 2, 4) and fields["out_c"] <= 8 and windows <= 96
+    if not fits or fields["wide"] or fields["dilation_h"] > 1:
+        return False
+    return -(-fields["out_w"] // 16) * fields["out_c"] < fields["out_w"]
+
+
+@dataclass(frozen=True)
+class _Lives:
+    lives: dict[str, Life]
+    roots: dict[str, str]
+
+
+def _lives(steps: list[Step], sizes: dict[str, int]) -> dict[str, Life]:
+    """From the step that first writes a buffer to the one that last reads it; the image is there before step 0."""
+    first, last = {INPUT: 0}, {INPUT: 0}
+    for index, step in enumerate(steps):
+        for name in step.inputs:
+            last[name] = index
+        if step.output != OUTPUT:
+            first.setdefault(step.output, index)
+            last[step.output] = max(last.get(step.output, 0), index)
+    return {name: Life(name, sizes[name], first[name], last[name]) for name in first}
+
+
+def _share_in_place(steps: list[Step], lives: dict[str, Life]) -> _Lives:
+    """Let a step that may work in place write over the input that nothing reads after it."""
+    roots = {name: name for name in lives}
+    for index, step in enumerate(steps):
+        if step.output == OUTPUT or not _may_be_in_place(step) or lives[step.output].first != index:
+            continue
+        for name in dict.fromkeys(step.inputs):
+            root = roots[name]
+            old, new = lives[root], lives[step.output]
+            if old.last == index and new.size <= old.size and root != INPUT:
+                roots[step.output] = root
+                lives[root] = replace(old, last=new.last)
+                break
+    return _Lives(lives, roots)
+
+
+def _may_be_in_place(step: Step) -> bool:
+    """A sum, another scale for a whole tensor, and a maximum without padding read ahead of what they write."""
+    if step.kernel == "max_pool":
+        return step.fields["pad_top"] == 0 and step.fields["pad_left"] == 0
+    return step.kernel == "add" or (step.kernel == "requantize" and step.fields["rows"] == 1 and "at" not in step.fields)
+
+
+def _unaliased(lives: _Lives) -> list[Life]:
+    return [life for name, life in lives.lives.items() if lives.roots[name] == name]

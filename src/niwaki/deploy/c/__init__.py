@@ -1,4 +1,5 @@
-"""A quantized (QDQ) ONNX becomes integer C: read, fused, planned, written; `reference` is what the C must equal.
+"""A quantized (QDQ) ONNX becomes integer C: read, fused, planned, written. `reference` is what the C must equal.
 
-`qdq` reads into `graph`; `reference` runs a graph in NumPy; `lower`, `memory`, `emit` write the C; `library` compiles it.
+`qdq` reads into a `graph`; `reference` runs it in NumPy; `lower`, `memory`, `emit`, `generate` write the C; `library`
+compiles it for this machine, `toolchain` for others.
 """

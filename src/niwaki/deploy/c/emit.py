@@ -10,13 +10,10 @@ import numpy as np
 
 from niwaki.deploy.c import pack
 from niwaki.deploy.c.graph import Graph
+from niwaki.deploy.c.layout import stack_bytes
 from niwaki.deploy.c.program import INPUT, OUTPUT, Program, Step
 
-_STRUCTURES = {
-    "conv": "conv", "grouped_conv": "conv", "depthwise": "conv", "dense": "dense", "max_pool": "max_pool",
-    "average_pool": "average_pool", "add": "add", "requantize": "requantize", "pad": "pad", "reshape": "reshape",
-}  # fmt: skip
-_CALLS = {"grouped_conv": "niwaki_conv_rows"}
+_CALLS = {"depthwise": "niwaki_run_depthwise", "rows": "niwaki_{kernel}_rows"}  # by how the weights lie
 _TYPES = {"weights": "int8_t", "bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t"}
 
 
@@ -48,9 +45,12 @@ def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Sou
         writer.table(graph.table)
     names = {"prefix": prefix, "macro": prefix.upper(), "title": comment(title)}
     has_pixels = graph.table is not None
+    patch, scratch = stack_bytes(program.steps)
     model_c = fill(
         "model.c",
         **names,
+        patch=patch,
+        scratch=scratch,
         constants="\n".join(writer.lines),
         calls="\n".join(_call(program, index, step) for index, step in enumerate(program.steps)),
         arrange=_arrange(graph, program),
@@ -90,6 +90,7 @@ def pixels_are_shifted(graph: Graph) -> bool:
 def _header(graph: Graph, program: Program, names: dict[str, str]) -> str:
     channels, height, width = input_shape(graph)
     source, target = graph.tensors[graph.input], graph.tensors[graph.output]
+    pixels = graph.table is not None
     declaration = f"extern const char *const {names['prefix']}_labels[{names['macro']}_CLASSES]; /* UTF-8 */\n"
     return fill(
         "model.h",
@@ -99,7 +100,7 @@ def _header(graph: Graph, program: Program, names: dict[str, str]) -> str:
         output_scale=f"{target.scale.hex()}f /* {target.scale:.9g} */", output_zero=target.zero_point,
         arena_bytes=max(program.arena_bytes, 1),
         label_declaration=declaration if graph.labels else "",
-        pixels_declaration=fill("pixels.h", **names, preprocessing=_preprocessing(graph)) if graph.table is not None else "",
+        pixels_declaration=fill("pixels.h", **names, preprocessing=_preprocessing(graph)) if pixels else "",
     )  # fmt: skip
 
 
@@ -123,12 +124,14 @@ class _Writer:
         arrays = {key: values for key, values in step.arrays.items() if key != "sums"}
         if step.weights == "blocks":
             self._two_layouts(name, arrays, step.arrays["sums"])
+        elif step.weights == "depthwise":
+            self._depthwise(name, arrays, step.arrays["sums"])
         else:
             for key, values in arrays.items():
                 self._array(f"{name}_{key}", _TYPES[key], values)
         members = [f".{key} = {value}" for key, value in step.fields.items() if key != "at"]
         members += [f".{key} = {name}_{key}" for key in arrays]
-        kind = _STRUCTURES[step.kernel]
+        kind = step.kernel.removeprefix("large_")
         self.lines.append(f"static const niwaki_{kind} {name} = {{\n  {_wrap(', '.join(members))}\n}};\n")
 
     def table(self, table: np.ndarray) -> None:
@@ -159,6 +162,26 @@ class _Writer:
             width = _width(_TYPES[key])
             self.constants.append(Constant(f"{name}_{key}", values.size * width, blocks[key].size * width))
 
+    def _depthwise(self, name: str, arrays: dict[str, np.ndarray], sums: np.ndarray) -> None:
+        """Tap by tap, and in tiles of 16 channels for AVX-512."""
+        tiles = -(-len(sums) // pack.BLOCK) * pack.BLOCK
+        tiled = {
+            "weights": pack.in_tiles(arrays["weights"]),
+            "bias": pack.fill(arrays["bias"] - 128 * sums, to=tiles),
+            "multiplier": pack.fill(arrays["multiplier"], to=tiles), "shift": pack.fill(arrays["shift"], 1, to=tiles),
+        }  # fmt: skip
+        plain = arrays | {"weights": arrays["weights"].transpose(1, 2, 0)}
+        self.lines.append("#if defined(NIWAKI_AVX512)")
+        for key, values in tiled.items():
+            self._values(f"{name}_{key}", _TYPES[key], values)
+        self.lines.append("#else")
+        for key, values in plain.items():
+            self._values(f"{name}_{key}", _TYPES[key], values)
+        self.lines.append("#endif")
+        for key, values in plain.items():
+            width = _width(_TYPES[key])
+            self.constants.append(Constant(f"{name}_{key}", values.size * width, tiled[key].size * width))
+
     def _array(self, name: str, kind: str, values: np.ndarray) -> None:
         self._values(name, kind, values)
         size = values.size * _width(kind)
@@ -178,7 +201,7 @@ def _call(program: Program, index: int, step: Step) -> str:
         return name if name in (INPUT, OUTPUT) else f"arena + {program.offsets[name]}"
 
     target = place(step.output) + (f" + {step.fields['at']}" if step.fields.get("at") else "")
-    kernel = _CALLS.get(step.kernel, f"niwaki_run_{step.kernel}")
+    kernel = _CALLS.get(step.weights, "niwaki_run_{kernel}").format(kernel=step.kernel)
     return f"  {kernel}(&layer{index}_{step.kernel}, {', '.join(map(place, step.inputs))}, {target});"
 
 
@@ -230,10 +253,11 @@ def _labels(graph: Graph, prefix: str) -> str:
 def describe(step: Step) -> str:
     """A step's shapes in a few words."""
     f = step.fields
-    if step.kernel in ("conv", "grouped_conv", "depthwise"):
+    if step.kernel in ("conv", "large_conv"):
         pool = f", maximum of {f['pool_h']}x{f['pool_w']}" if f["pool_h"] * f["pool_w"] > 1 else ""
+        kind = "depthwise" if step.weights == "depthwise" else f"groups {f['groups']}" if f["groups"] > 1 else "conv"
         return (
-            f"{step.kernel} {f['kernel_h']}x{f['kernel_w']}, {f['in_h']}x{f['in_w']}x{f['in_c']} -> "
+            f"{kind} {f['kernel_h']}x{f['kernel_w']}, {f['in_h']}x{f['in_w']}x{f['in_c']} -> "
             f"{f['out_h']}x{f['out_w']}x{f['out_c']}{pool}"
         )
     if step.kernel == "dense":

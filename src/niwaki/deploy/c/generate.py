@@ -18,9 +18,12 @@ from niwaki.files import write_whole
 
 PREFIX = "niwaki_model"
 _KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long "
-    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while".split()
-)
+    {
+        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
+        "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
+        "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Generated:
 
 
 def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None, title: str = "") -> Generated:
-    """The C of a graph: `model.h`, `model.c`, kernels, `Makefile`, `main.c`, `README.md`. The same graph, the same bytes.
+    """The C of a graph: `model.h`, `model.c`, kernels, `Makefile`, `main.c`, `README.md`; always the same bytes.
 
     `ram_limit` is in bytes, for arena and output. Raises ModelError where `prefix` is no C identifier or the model
     needs more RAM than the limit.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from niwaki.deploy.c.arena import apart, lives_of, share_in_place
 from niwaki.deploy.c.arithmetic import Rescale
 from niwaki.deploy.c.graph import (
     Add,
@@ -21,7 +22,8 @@ from niwaki.deploy.c.graph import (
     Reshape,
     Tensor,
 )
-from niwaki.deploy.c.memory import Life, check_plan, lifetimes_bytes, plan_arena
+from niwaki.deploy.c.layout import MOST_PATCH_BYTES, MOST_STRIP_BYTES, is_wide, over_pixels, weights_layout
+from niwaki.deploy.c.memory import check_plan, lifetimes_bytes, plan_arena
 from niwaki.deploy.c.program import INPUT, OUTPUT, Program, Step
 from niwaki.errors import ModelError
 
@@ -36,10 +38,10 @@ def lower(graph: Graph) -> Program:
     plain = _Lowering(graph, fuse=False).run()
     lowering = _Lowering(graph, fuse=True)
     steps = lowering.run()
-    lives = _share_in_place(steps, _lives(steps, lowering.sizes))
-    offsets, arena = plan_arena(_unaliased(lives), last=INPUT)
+    lives = share_in_place(steps, lives_of(steps, lowering.sizes))
+    offsets, arena = plan_arena(apart(lives), last=INPUT)
     places = {name: offsets[root] for name, root in lives.roots.items()}
-    check_plan(_unaliased(lives), offsets)
+    check_plan(apart(lives), offsets)
     return Program(
         steps=tuple(steps),
         offsets=places,
@@ -49,7 +51,7 @@ def lower(graph: Graph) -> Program:
             (places[name] + lowering.sizes[name] for name in places if name != INPUT or lowering.arrange_input),
             default=0,
         ),
-        lifetimes_bytes=lifetimes_bytes(list(_lives(plain, _sizes(graph)).values())),
+        lifetimes_bytes=lifetimes_bytes(list(lives_of(plain, _sizes(graph)).values())),
         arrange_input=lowering.arrange_input,
     )
 
@@ -154,24 +156,22 @@ class _Lowering:
         output = pool.output if pool else layer.output
         image = self._image(layer, output)
         in_c, filters = image.pop("channels"), layer.weights.shape[0]
-        depthwise = layer.groups == in_c == filters and in_c > 1
         fields = image | {
             "in_c": in_c, "out_c": filters, "kernel_h": layer.weights.shape[2], "kernel_w": layer.weights.shape[3],
             "stride_h": layer.strides[0], "stride_w": layer.strides[1], "pad_top": layer.pads[0],
             "pad_left": layer.pads[1], "dilation_h": layer.dilations[0], "dilation_w": layer.dilations[1],
             "groups": layer.groups, "pool_h": pool.kernel[0] if pool else 1, "pool_w": pool.kernel[1] if pool else 1,
-            **self._ends(layer), "wide": _wide(layer), "pixels": 0,
+            **self._ends(layer), "wide": is_wide(layer), "pixels": 0,
         }  # fmt: skip
         by_tap = layer.weights.transpose(0, 2, 3, 1)  # OHWI
-        if depthwise:
-            arrays, weights = {"weights": by_tap[..., 0].transpose(1, 2, 0)}, "depthwise"
-        else:
-            arrays = {"weights": by_tap}
-            weights = "rows" if layer.groups > 1 or layer.dilations[1] > 1 else "blocks"
+        weights = weights_layout(fields)
+        if weights == "depthwise":
+            by_tap = by_tap[..., 0]
         if weights == "blocks":
-            fields["pixels"] = int(_over_pixels(fields))
-        self._emit("depthwise" if depthwise else "conv" if weights == "blocks" else "grouped_conv", layer, fields,
-                   arrays | self._ending(layer), weights, output)  # fmt: skip
+            fields["pixels"] = int(over_pixels(fields))
+        seen = by_tap[0].size * fields["pool_h"] * fields["pool_w"]
+        kernel = "conv" if weights != "blocks" or seen <= MOST_PATCH_BYTES else "large_conv"
+        self._emit(kernel, layer, fields, {"weights": by_tap, **self._ending(layer)}, weights, output)
         if pool:
             self.done.add(pool.name)
 
@@ -189,7 +189,7 @@ class _Lowering:
     def _pool_after(self, layer: Conv) -> MaxPool | None:
         """The pooling that can be done on the sums: maximum and rounding, which keeps order, may change places."""
         readers = list(self.graph.readers(layer.output))
-        if not self.fuse or len(readers) != 1 or layer.output == self.graph.output:
+        if not self.fuse or len(readers) != 1 or layer.output == self.graph.output or layer.groups > 1:
             return None
         pool = readers[0]
         if isinstance(pool, MaxPool) and pool.kernel == pool.strides and pool.pads == (0, 0, 0, 0):
@@ -201,9 +201,10 @@ class _Lowering:
         shape = self.layout.get(layer.inputs[0])
         if shape is not None:  # the bytes still lie as rows of pixels
             weights = weights.reshape(len(weights), *shape.shape).transpose(0, 2, 3, 1).reshape(len(weights), -1)
-        fields = {"in": weights.shape[1], "out": len(weights), **self._ends(layer), "wide": _wide(layer)}
+        fields = {"in": weights.shape[1], "out": len(weights), **self._ends(layer), "wide": is_wide(layer)}
         del fields["in_zero"]
-        self._emit("dense", layer, fields, {"weights": weights, **self._ending(layer)}, "blocks")
+        lies = "blocks" if weights.shape[1] <= MOST_STRIP_BYTES else "rows"
+        self._emit("dense", layer, fields, {"weights": weights, **self._ending(layer)}, lies)
 
     def _average_pool(self, layer: AveragePool) -> None:
         divisors = sorted(layer.rescale)
@@ -291,67 +292,3 @@ def _requantize(rescale: Rescale, rows: int, size: int, out_step: int) -> dict[s
 def _reshape(source: Tensor, target: Tensor) -> dict[str, int]:
     names = ("in_h", "in_w", "in_c", "out_h", "out_w", "out_c")
     return dict(zip(names, (*hwc(source), *hwc(target)), strict=True))
-
-
-def _wide(layer: Conv | Dense) -> int:
-    """Whether a rounded sum could leave 32 bits before it is clamped."""
-    sums = np.abs(layer.weights.astype(np.int64)).reshape(len(layer.weights), -1).sum(axis=1)
-    most = np.abs(layer.bias.astype(np.int64)) + 255 * sums
-    rounded = (most * layer.rescale.multiplier >> layer.rescale.shift) + 1
-    return int(rounded.max() >= 2**31 - 512)
-
-
-def _over_pixels(fields: dict[str, int]) -> bool:
-    """Whether vectors of 16 pixels do a convolution in fewer steps than vectors of its output channels."""
-    step = fields["stride_w"] * fields["pool_w"] * fields["in_c"]
-    places, rows = fields["pool_h"] * fields["pool_w"], (fields["pool_h"] - 1) * fields["stride_h"] + fields["kernel_h"]
-    windows = rows * fields["pool_w"] * -(-fields["kernel_w"] * fields["in_c"] // 4)
-    fits = step <= 4 and places in (1, 2, 4) and fields["out_c"] <= 8 and windows <= 96
-    if not fits or fields["wide"] or fields["dilation_h"] > 1:
-        return False
-    return -(-fields["out_w"] // 16) * fields["out_c"] < fields["out_w"]
-
-
-@dataclass(frozen=True)
-class _Lives:
-    lives: dict[str, Life]
-    roots: dict[str, str]
-
-
-def _lives(steps: list[Step], sizes: dict[str, int]) -> dict[str, Life]:
-    """From the step that first writes a buffer to the one that last reads it; the image is there before step 0."""
-    first, last = {INPUT: 0}, {INPUT: 0}
-    for index, step in enumerate(steps):
-        for name in step.inputs:
-            last[name] = index
-        if step.output != OUTPUT:
-            first.setdefault(step.output, index)
-            last[step.output] = max(last.get(step.output, 0), index)
-    return {name: Life(name, sizes[name], first[name], last[name]) for name in first}
-
-
-def _share_in_place(steps: list[Step], lives: dict[str, Life]) -> _Lives:
-    """Let a step that may work in place write over the input that nothing reads after it."""
-    roots = {name: name for name in lives}
-    for index, step in enumerate(steps):
-        if step.output == OUTPUT or not _may_be_in_place(step) or lives[step.output].first != index:
-            continue
-        for name in dict.fromkeys(step.inputs):
-            root = roots[name]
-            old, new = lives[root], lives[step.output]
-            if old.last == index and new.size <= old.size and root != INPUT:
-                roots[step.output] = root
-                lives[root] = replace(old, last=new.last)
-                break
-    return _Lives(lives, roots)
-
-
-def _may_be_in_place(step: Step) -> bool:
-    """A sum, another scale for a whole tensor, and a maximum without padding read ahead of what they write."""
-    if step.kernel == "max_pool":
-        return step.fields["pad_top"] == 0 and step.fields["pad_left"] == 0
-    return step.kernel == "add" or (step.kernel == "requantize" and step.fields["rows"] == 1 and "at" not in step.fields)
-
-
-def _unaliased(lives: _Lives) -> list[Life]:
-    return [life for name, life in lives.lives.items() if lives.roots[name] == name]

@@ -36,8 +36,17 @@ def in_blocks(weights: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def fill(values: np.ndarray, filler: int = 0) -> np.ndarray:
-    """One value for each output channel, filled up to whole blocks."""
-    result = np.full(padded(len(values)), filler, np.int64)
+def in_tiles(weights: np.ndarray) -> np.ndarray:
+    """Depthwise weights (C, KH, KW) as [tile of 16 channels][KW][KH / 4][channel][4], flat; what is added is zero."""
+    channels, rows, columns = weights.shape
+    groups, tiles = -(-rows // GROUP), -(-channels // BLOCK)
+    whole = np.zeros((tiles * BLOCK, groups * GROUP, columns), weights.dtype)
+    whole[:channels, :rows] = weights
+    return whole.reshape(tiles, BLOCK, groups, GROUP, columns).transpose(0, 4, 2, 1, 3).reshape(-1)
+
+
+def fill(values: np.ndarray, filler: int = 0, *, to: int | None = None) -> np.ndarray:
+    """One value for each output channel, filled up to whole blocks (or `to` so many)."""
+    result = np.full(to or padded(len(values)), filler, np.int64)
     result[: len(values)] = values
     return result

@@ -19,7 +19,7 @@ class Step:
     output: str
     fields: dict[str, int]
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    weights: str = ""  # how its weights lie: rows, blocks_of, depthwise; empty: none
+    weights: str = ""  # how its weights lie: rows, blocks, depthwise; empty: it has none
 
 
 @dataclass(frozen=True, eq=False)

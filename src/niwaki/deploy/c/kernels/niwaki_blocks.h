@@ -5,9 +5,8 @@
 #define NIWAKI_JOIN(a, b) NIWAKI_JOIN_(a, b)
 #define N(name) NIWAKI_JOIN(niwaki_##name##_, NIWAKI_W)
 
-#define NIWAKI_SCRATCH 49152 /* bytes of an image that a kernel keeps on its stack */
-#define NIWAKI_STRIP 24576   /* bytes that it works on at a time, where more than a row fits: the first-level cache */
-#define NIWAKI_SLACK 128     /* vectors may read beyond the end */
+#define NIWAKI_STRIP 24576 /* bytes of an image copied at a time, where more than a row fits: the first-level cache */
+#define NIWAKI_SLACK 128   /* vectors may read beyond the end */
 
 #define NIWAKI_EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
@@ -38,12 +37,17 @@ typedef struct {
   int32_t row;
 } niwaki_strip;
 
+/* Input rows that `rows` output rows see. */
+NIWAKI_KERNEL int32_t niwaki_strip_height(const niwaki_conv *d, int32_t rows) {
+  return (rows * d->pool_h - 1) * d->stride_h + (d->kernel_h - 1) * d->dilation_h + 1;
+}
+
 /* Copy the input rows that output rows y0 to y0 + rows see; padding is the zero point. */
 NIWAKI_KERNEL void niwaki_fill_strip(const niwaki_conv *d, const int8_t *in, int32_t y0, int32_t rows, int32_t row,
                                      uint8_t *strip) {
   const int32_t from = y0 * d->pool_h * d->stride_h - d->pad_top;
-  const int32_t count = (rows * d->pool_h - 1) * d->stride_h + (d->kernel_h - 1) * d->dilation_h + 1;
-  const int32_t left = d->pad_left * d->in_c;
+  const int32_t count = niwaki_strip_height(d, rows);
+  const int32_t left = niwaki_least(d->pad_left * d->in_c, row);
   const int32_t taken = niwaki_least(d->in_w * d->in_c, row - left);
   const int fill = (d->in_zero ^ NIWAKI_FLIP) & 0xff;
   for (int32_t r = 0; r < count; r++, strip += row) {
@@ -61,7 +65,7 @@ NIWAKI_KERNEL void niwaki_fill_strip(const niwaki_conv *d, const int8_t *in, int
 
 /* Bytes of one padded row, as far as the kernel sees it. */
 NIWAKI_KERNEL int32_t niwaki_strip_row(const niwaki_conv *d) {
-  return ((d->out_w * d->pool_w - 1) * d->stride_w + d->kernel_w) * d->in_c;
+  return ((d->out_w * d->pool_w - 1) * d->stride_w + (d->kernel_w - 1) * d->dilation_w + 1) * d->in_c;
 }
 
 /* Output rows of a strip. */
@@ -112,6 +116,8 @@ typedef __mmask8 niwaki_mask_8, niwaki_mask_4;
 #undef V
 #undef I
 #include "niwaki_pixels.h"
+#include "niwaki_depthwise.h"
+#include "niwaki_add_avx512.h"
 
 #else /* AVX2 and NEON: at most 8 lanes */
 
@@ -150,10 +156,9 @@ NIWAKI_KERNEL void niwaki_conv_strip(const niwaki_conv *d, const niwaki_strip *s
 NIWAKI_KERNEL void niwaki_conv_rows_from(const niwaki_conv *d, const int8_t *in, int32_t y, int32_t rows, int8_t *out) {
   uint8_t scratch[NIWAKI_SCRATCH + NIWAKI_SLACK];
   const int32_t row = niwaki_strip_row(d);
-  const int32_t count = (rows * d->pool_h - 1) * d->stride_h + (d->kernel_h - 1) * d->dilation_h + 1;
   const niwaki_strip strip = {scratch, row};
   niwaki_fill_strip(d, in, y, rows, row, scratch);
-  memset(scratch + count * row, 0, NIWAKI_SLACK);
+  memset(scratch + niwaki_strip_height(d, rows) * row, 0, NIWAKI_SLACK);
   niwaki_conv_strip(d, &strip, rows, out + y * d->out_w * d->out_c);
 }
 
@@ -162,6 +167,8 @@ NIWAKI_KERNEL void niwaki_run_conv(const niwaki_conv *d, const int8_t *in, int8_
   for (int32_t y = 0; y + rows <= d->out_h; y += rows) niwaki_conv_rows_from(d, in, y, rows, out);
   if (rest) niwaki_conv_rows_from(d, in, d->out_h - rest, rest, out);
 }
+
+#define niwaki_run_large_conv niwaki_run_conv
 
 NIWAKI_KERNEL void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int8_t *out) {
   uint8_t x[NIWAKI_SCRATCH + NIWAKI_SLACK];
@@ -175,8 +182,9 @@ NIWAKI_KERNEL void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int
     NIWAKI_WIDEST(dense_blocks)(d, x, (d->out + 15) / 16, 16, out);
 }
 
+#if !defined(NIWAKI_AVX512)
 #define niwaki_run_depthwise niwaki_depthwise
-
 NIWAKI_KERNEL void niwaki_run_add(const niwaki_add *d, const int8_t *a, const int8_t *b, int8_t *out) {
   niwaki_add_values(d, a, b, out, 0);
 }
+#endif

@@ -4,6 +4,7 @@
  *   NIWAKI_AVX512   x86 with AVX-512 VNNI        NIWAKI_NEON   ARM with NEON, and its dot product where compiled for
  *   NIWAKI_AVX2     x86 with AVX2                NIWAKI_DSP    Cortex-M with the DSP extension
  *
+ * model.c says how much its layers keep on the stack: NIWAKI_PATCH bytes in plain C, NIWAKI_SCRATCH in vector kernels.
  * -DNIWAKI_PORTABLE leaves only plain C. Activations lie in memory as rows of pixels, the channels of a pixel side by
  * side (HWC). A layer is described by a constant structure; compiled for speed, its kernel is inlined and every number
  * in the structure becomes a literal; compiled for size (-Os), the layers of a kind share one function.
@@ -107,7 +108,7 @@ typedef struct {
 
 /* The same elements, counted channels first, under another shape. */
 typedef struct {
-  int16_t in_h, in_w, in_c, out_h, out_w, out_c;
+  int32_t in_h, in_w, in_c, out_h, out_w, out_c;
 } niwaki_reshape;
 
 NIWAKI_KERNEL int32_t niwaki_clamp(int32_t value, int32_t low, int32_t high) {

@@ -1,44 +1,65 @@
 /* The kernels in plain C, and with the DSP instructions of Cortex-M. Included by niwaki_kernels.h. */
 
 #if defined(NIWAKI_DSP)
+#include <arm_acle.h>
 
-/* Bytes 0 and 2 of a word, or 1 and 3, as a pair of 16 bits. */
-NIWAKI_KERNEL uint32_t niwaki_even_bytes(uint32_t bytes) {
-  uint32_t pair;
-  __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(bytes));
-  return pair;
+NIWAKI_KERNEL int32_t niwaki_four(const int8_t *x) {
+  int32_t four;
+  memcpy(&four, x, 4);
+  return four;
 }
 
-NIWAKI_KERNEL uint32_t niwaki_odd_bytes(uint32_t bytes) {
-  uint32_t pair;
-  __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes));
-  return pair;
+/* Bytes 0 and 2, and bytes 1 and 3, as pairs of 16 bits. */
+NIWAKI_KERNEL int32_t niwaki_bytes_02(int32_t four) { return __sxtb16(four); }
+NIWAKI_KERNEL int32_t niwaki_bytes_13(int32_t four) {
+  const uint32_t bits = (uint32_t)four;
+  return __sxtb16((int32_t)(bits >> 8 | bits << 24));
 }
-
-/* Two products at a time. */
-NIWAKI_KERNEL int32_t niwaki_add_products(uint32_t a, uint32_t b, int32_t sum) {
-  __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
-  return sum;
-}
+#endif
 
 NIWAKI_KERNEL int32_t niwaki_dot(const int8_t *x, const int8_t *w, int32_t count, int32_t sum) {
   int32_t i = 0;
+#if defined(NIWAKI_DSP)
   for (; i + 4 <= count; i += 4) {
-    uint32_t xs, ws;
-    memcpy(&xs, x + i, 4);
-    memcpy(&ws, w + i, 4);
-    sum = niwaki_add_products(niwaki_even_bytes(xs), niwaki_even_bytes(ws), sum);
-    sum = niwaki_add_products(niwaki_odd_bytes(xs), niwaki_odd_bytes(ws), sum);
+    const int32_t xs = niwaki_four(x + i), ws = niwaki_four(w + i);
+    sum = __smlad(niwaki_bytes_02(xs), niwaki_bytes_02(ws), sum);
+    sum = __smlad(niwaki_bytes_13(xs), niwaki_bytes_13(ws), sum);
   }
+#endif
   for (; i < count; i++) sum += x[i] * w[i];
   return sum;
 }
-#else
-NIWAKI_KERNEL int32_t niwaki_dot(const int8_t *x, const int8_t *w, int32_t count, int32_t sum) {
-  for (int32_t i = 0; i < count; i++) sum += x[i] * w[i];
-  return sum;
-}
+
+/* Four sums over one input: the rows of weights lie `count` apart. */
+NIWAKI_KERNEL void niwaki_dot_by_four(const int8_t *x, const int8_t *w, int32_t count, int32_t *sums) {
+  const int8_t *const w1 = w + count, *const w2 = w1 + count, *const w3 = w2 + count;
+  int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3], i = 0;
+#if defined(NIWAKI_DSP)
+#define NIWAKI_STEP(sum, row)                                   \
+  ws = niwaki_four(row + i);                                    \
+  sum = __smlad(x02, niwaki_bytes_02(ws), sum);                 \
+  sum = __smlad(x13, niwaki_bytes_13(ws), sum);
+  for (; i + 4 <= count; i += 4) {
+    const int32_t xs = niwaki_four(x + i), x02 = niwaki_bytes_02(xs), x13 = niwaki_bytes_13(xs);
+    int32_t ws;
+    NIWAKI_STEP(s0, w)
+    NIWAKI_STEP(s1, w1)
+    NIWAKI_STEP(s2, w2)
+    NIWAKI_STEP(s3, w3)
+  }
+#undef NIWAKI_STEP
 #endif
+  for (; i < count; i++) {
+    s0 += x[i] * w[i];
+    s1 += x[i] * w1[i];
+    s2 += x[i] * w2[i];
+    s3 += x[i] * w3[i];
+  }
+  sums[0] = s0;
+  sums[1] = s1;
+  sums[2] = s2;
+  sums[3] = s3;
+}
 
 NIWAKI_KERNEL int32_t niwaki_sum(const int8_t *w, int32_t count) {
   int32_t sum = 0;
@@ -97,17 +118,73 @@ NIWAKI_KERNEL void niwaki_conv_rows(const niwaki_conv *d, const int8_t *in, int8
   }
 }
 
+/* What one output place sees, side by side; padding is the zero point. */
+NIWAKI_KERNEL void niwaki_gather(const niwaki_conv *d, const int8_t *in, int32_t top, int32_t left, int8_t *patch) {
+  for (int32_t ky = 0; ky < d->kernel_h; ky++) {
+    const int32_t y = top + ky * d->dilation_h;
+    for (int32_t kx = 0; kx < d->kernel_w; kx++, patch += d->in_c) {
+      const int32_t x = left + kx * d->dilation_w;
+      if (y < 0 || y >= d->in_h || x < 0 || x >= d->in_w) {
+        memset(patch, d->in_zero, (size_t)d->in_c);
+      } else if (d->dilation_w == 1 && x + d->kernel_w - kx <= d->in_w) { /* the rest of the row at once */
+        memcpy(patch, in + (y * d->in_w + x) * d->in_c, (size_t)((d->kernel_w - kx) * d->in_c));
+        patch += (d->kernel_w - kx) * d->in_c;
+        break;
+      } else {
+        memcpy(patch, in + (y * d->in_w + x) * d->in_c, (size_t)d->in_c);
+      }
+    }
+  }
+}
+
+/* `channels` output channels (at most 4) of one place: the largest of its `places` sums, rounded. */
+NIWAKI_KERNEL void niwaki_conv_channels(const niwaki_conv *d, const int8_t *patches, int32_t size, int32_t first,
+                                        int32_t channels, int8_t *out) {
+  const int8_t *const w = d->weights + first * size;
+  int32_t best[4] = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN};
+  for (int32_t place = 0; place < d->pool_h * d->pool_w; place++, patches += size) {
+    int32_t sums[4] = {0, 0, 0, 0};
+    for (int32_t c = 0; c < channels; c++) sums[c] = d->bias[first + c];
+    if (channels == 4) {
+      niwaki_dot_by_four(patches, w, size, sums);
+    } else {
+      for (int32_t c = 0; c < channels; c++) sums[c] = niwaki_dot(patches, w + c * size, size, sums[c]);
+    }
+    for (int32_t c = 0; c < channels; c++) best[c] = sums[c] > best[c] ? sums[c] : best[c];
+  }
+  for (int32_t c = 0; c < channels; c++)
+    out[c] = niwaki_round((int64_t)best[c] * d->multiplier[first + c], d->shift[first + c], d->out_zero, d->low,
+                          d->high);
+}
+
+/* A convolution without groups that sees at most NIWAKI_PATCH bytes at a place: model.c says how many. */
+NIWAKI_KERNEL void niwaki_conv_patches(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+  const int32_t size = d->kernel_h * d->kernel_w * d->in_c;
+  int8_t patches[NIWAKI_PATCH];
+  for (int32_t y = 0; y < d->out_h; y++) {
+    for (int32_t x = 0; x < d->out_w; x++, out += d->out_c) {
+      for (int32_t py = 0; py < d->pool_h; py++)
+        for (int32_t px = 0; px < d->pool_w; px++)
+          niwaki_gather(d, in, (y * d->pool_h + py) * d->stride_h - d->pad_top,
+                        (x * d->pool_w + px) * d->stride_w - d->pad_left, patches + (py * d->pool_w + px) * size);
+      for (int32_t o = 0; o < d->out_c; o += 4)
+        niwaki_conv_channels(d, patches, size, o, d->out_c - o < 4 ? d->out_c - o : 4, out + o);
+    }
+  }
+}
+
 #define NIWAKI_LANES 16
 
-/* Each channel by itself; weights [kernel_h][kernel_w][channels]. */
-NIWAKI_KERNEL void niwaki_depthwise_at(const niwaki_conv *d, const int8_t *in, int32_t first, int32_t count,
-                                       int32_t top, int32_t left, int32_t *sums) {
+/* Channels `first` to `first + count`, each by itself; weights [kernel_h][kernel_w][channels]. Where the whole window
+ * lies `inside` the image, nothing is asked of single taps. */
+NIWAKI_KERNEL void niwaki_depthwise_sums(const niwaki_conv *d, const int8_t *in, int32_t first, int32_t count,
+                                         int32_t top, int32_t left, int inside, int32_t *sums) {
   for (int32_t c = 0; c < count; c++) sums[c] = d->bias[first + c];
   for (int32_t ky = 0; ky < d->kernel_h; ky++) {
     for (int32_t kx = 0; kx < d->kernel_w; kx++) {
       const int32_t y = top + ky * d->dilation_h, x = left + kx * d->dilation_w;
       const int8_t *w = d->weights + (ky * d->kernel_w + kx) * d->in_c + first;
-      if (y >= 0 && y < d->in_h && x >= 0 && x < d->in_w) {
+      if (inside || (y >= 0 && y < d->in_h && x >= 0 && x < d->in_w)) {
         const int8_t *p = in + (y * d->in_w + x) * d->in_c + first;
         for (int32_t c = 0; c < count; c++) sums[c] += p[c] * w[c];
       } else {
@@ -117,32 +194,45 @@ NIWAKI_KERNEL void niwaki_depthwise_at(const niwaki_conv *d, const int8_t *in, i
   }
 }
 
+NIWAKI_KERNEL void niwaki_depthwise_lanes(const niwaki_conv *d, const int8_t *in, int32_t y, int32_t x, int32_t first,
+                                          int32_t count, int8_t *out) {
+  const int32_t top = y * d->stride_h - d->pad_top, left = x * d->stride_w - d->pad_left;
+  int32_t sums[NIWAKI_LANES];
+  if (top >= 0 && left >= 0 && top + (d->kernel_h - 1) * d->dilation_h < d->in_h &&
+      left + (d->kernel_w - 1) * d->dilation_w < d->in_w)
+    niwaki_depthwise_sums(d, in, first, count, top, left, 1, sums);
+  else
+    niwaki_depthwise_sums(d, in, first, count, top, left, 0, sums);
+  for (int32_t c = 0; c < count; c++)
+    out[first + c] = niwaki_round((int64_t)sums[c] * d->multiplier[first + c], d->shift[first + c], d->out_zero,
+                                  d->low, d->high);
+}
+
 NIWAKI_KERNEL void niwaki_depthwise(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+  const int32_t whole = d->out_c / NIWAKI_LANES * NIWAKI_LANES;
   for (int32_t y = 0; y < d->out_h; y++) {
     for (int32_t x = 0; x < d->out_w; x++, out += d->out_c) {
-      for (int32_t first = 0; first < d->out_c; first += NIWAKI_LANES) {
-        const int32_t count = d->out_c - first < NIWAKI_LANES ? d->out_c - first : NIWAKI_LANES;
-        int32_t best[NIWAKI_LANES], sums[NIWAKI_LANES];
-        for (int32_t c = 0; c < count; c++) best[c] = INT32_MIN;
-        for (int32_t py = 0; py < d->pool_h; py++) {
-          for (int32_t px = 0; px < d->pool_w; px++) {
-            niwaki_depthwise_at(d, in, first, count, (y * d->pool_h + py) * d->stride_h - d->pad_top,
-                                (x * d->pool_w + px) * d->stride_w - d->pad_left, sums);
-            for (int32_t c = 0; c < count; c++) best[c] = sums[c] > best[c] ? sums[c] : best[c];
-          }
-        }
-        for (int32_t c = 0; c < count; c++)
-          out[first + c] = niwaki_round((int64_t)best[c] * d->multiplier[first + c], d->shift[first + c], d->out_zero,
-                                        d->low, d->high);
-      }
+      for (int32_t first = 0; first < whole; first += NIWAKI_LANES)
+        niwaki_depthwise_lanes(d, in, y, x, first, NIWAKI_LANES, out);
+      if (whole < d->out_c) niwaki_depthwise_lanes(d, in, y, x, whole, d->out_c - whole, out);
     }
   }
 }
 
 NIWAKI_KERNEL void niwaki_dense_rows(const niwaki_dense *d, const int8_t *in, int8_t *out) {
-  for (int32_t o = 0; o < d->out; o++) {
-    const int32_t sum = niwaki_dot(in, d->weights + o * d->in, d->in, d->bias[o]);
-    out[o] = niwaki_round((int64_t)sum * d->multiplier[o], d->shift[o], d->out_zero, d->low, d->high);
+  for (int32_t o = 0; o < d->out; o += 4) {
+    const int8_t *const w = d->weights + o * d->in;
+    const int32_t channels = d->out - o < 4 ? d->out - o : 4;
+    int32_t sums[4] = {0, 0, 0, 0};
+    for (int32_t c = 0; c < channels; c++) sums[c] = d->bias[o + c];
+    if (channels == 4) {
+      niwaki_dot_by_four(in, w, d->in, sums);
+    } else {
+      for (int32_t c = 0; c < channels; c++) sums[c] = niwaki_dot(in, w + c * d->in, d->in, sums[c]);
+    }
+    for (int32_t c = 0; c < channels; c++)
+      out[o + c] = niwaki_round((int64_t)sums[c] * d->multiplier[o + c], d->shift[o + c], d->out_zero, d->low,
+                                d->high);
   }
 }
 
@@ -239,7 +329,8 @@ NIWAKI_KERNEL void niwaki_run_reshape(const niwaki_reshape *d, const int8_t *in,
 }
 
 #if !NIWAKI_BLOCKS
-#define niwaki_run_conv niwaki_conv_rows
+#define niwaki_run_conv niwaki_conv_patches
+#define niwaki_run_large_conv niwaki_conv_rows
 #define niwaki_run_depthwise niwaki_depthwise
 #define niwaki_run_dense niwaki_dense_rows
 NIWAKI_KERNEL void niwaki_run_add(const niwaki_add *d, const int8_t *a, const int8_t *b, int8_t *out) {

@@ -1,0 +1,292 @@
+"""Random quantized graphs, and many of them compiled into one library."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from hypothesis import strategies as st
+
+from niwaki.deploy.c.arithmetic import Rescale, common_rescale_of, rescale_of
+from niwaki.deploy.c.generate import generate, write
+from niwaki.deploy.c.graph import (
+    Add,
+    AveragePool,
+    Concat,
+    Conv,
+    Dense,
+    Graph,
+    Layer,
+    MaxPool,
+    Pad,
+    Pads,
+    Pair,
+    Requantize,
+    Reshape,
+    Tensor,
+)
+
+
+class Builder:
+    """Adds layers to a graph, drawing what is not given."""
+
+    def __init__(self, shape: tuple[int, ...], seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.tensors: dict[str, Tensor] = {}
+        self.layers: list[Layer] = []
+        self.last = self.tensor(shape)
+        self.input = self.last
+
+    def tensor(self, shape: tuple[int, ...], like: str | None = None) -> str:
+        name = f"t{len(self.tensors)}"
+        if like is not None:
+            scale, zero = self.tensors[like].scale, self.tensors[like].zero_point
+        else:
+            scale, zero = (
+                float(np.float32(self.rng.uniform(0.01, 0.2))),
+                int(self.rng.choice([-128, 127, *range(-20, 20)])),
+            )
+        self.tensors[name] = Tensor(name, tuple(shape), scale, zero)
+        return name
+
+    def graph(self) -> Graph:
+        return Graph(self.tensors, tuple(self.layers), self.input, self.last)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.tensors[self.last].shape
+
+    def clamp(self) -> tuple[int, int]:
+        low = int(self.rng.choice([-128, -128, -60, 0]))
+        return low, int(self.rng.choice([127, 127, low, low + 40]))
+
+    def weights(self, *shape: int) -> tuple[np.ndarray, np.ndarray, Rescale]:
+        """Weights, biases and factors; some channels dead, with scale 1.0 as quantizers give them; −128 occurs."""
+        weights = self.rng.integers(-128, 128, shape).astype(np.int8)
+        count = int(np.prod(shape[1:]))
+        bias = self.rng.integers(-3000, 3000, shape[0]).astype(np.int32)
+        factors = self.rng.uniform(0.2, 3, shape[0]) / (60 * np.sqrt(count))
+        dead = self.rng.random(shape[0]) < 0.15
+        weights[dead], factors[dead] = 0, 1.0
+        bias[dead] = self.rng.integers(-200, 200, int(dead.sum()))
+        if self.rng.random() < 0.1:  # a rounded sum may leave 32 bits
+            factors[0] = float(self.rng.choice([2.0**20, 2.0**28]))
+        if self.rng.random() < 0.1:  # a multiplier below 2**30
+            factors[-1] = 2.0**-40
+        return weights, bias, rescale_of([Fraction(float(f)) for f in factors], "random")
+
+    def conv(
+        self, filters: int, kernel: Pair, strides: Pair = (1, 1), pads: Pads = (0, 0, 0, 0), dilations: Pair = (1, 1),
+        groups: int = 1, source: str | None = None,
+    ) -> str:  # fmt: skip
+        source = source or self.last
+        channels, height, width = self.tensors[source].shape
+        weights, bias, rescale = self.weights(filters, channels // groups, *kernel)
+        out_h = (height + pads[0] + pads[2] - (kernel[0] - 1) * dilations[0] - 1) // strides[0] + 1
+        out_w = (width + pads[1] + pads[3] - (kernel[1] - 1) * dilations[1] - 1) // strides[1] + 1
+        out = self.tensor((filters, out_h, out_w))
+        return self._put(
+            Conv(self._name(), (source,), out, weights, bias, rescale, strides, pads, dilations, groups, self.clamp())
+        )
+
+    def dense(self, outputs: int) -> str:
+        if len(self.shape) == 3:
+            self.reshape((int(np.prod(self.shape)),))
+        weights, bias, rescale = self.weights(outputs, self.shape[0])
+        out = self.tensor((outputs,))
+        return self._put(Dense(self._name(), (self.last,), out, weights, bias, rescale, self.clamp()))
+
+    def reshape(self, shape: tuple[int, ...]) -> str:
+        return self._put(Reshape(self._name(), (self.last,), self.tensor(shape, self.last)))
+
+    def max_pool(
+        self, kernel: tuple[int, int], strides: tuple[int, int], pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    ) -> str:
+        out = self.tensor(self._pooled(kernel, strides, pads), self.last)
+        return self._put(MaxPool(self._name(), (self.last,), out, kernel, strides, pads))
+
+    def average_pool(
+        self, kernel: tuple[int, int], strides: tuple[int, int], pads: tuple[int, int, int, int], count_pads: bool
+    ) -> str:
+        source = self.tensors[self.last]
+        out = self.tensor(self._pooled(kernel, strides, pads))
+        ratio = Fraction(source.scale) / Fraction(self.tensors[out].scale)
+        rescale = {n: rescale_of([ratio / n], "pool") for n in self._divisors(kernel, strides, pads, count_pads, out)}
+        return self._put(
+            AveragePool(self._name(), (self.last,), out, kernel, strides, pads, count_pads, rescale, self.clamp())
+        )
+
+    def _divisors(self, kernel, strides, pads, count_pads, out) -> set[int]:  # type: ignore[no-untyped-def]
+        if count_pads:
+            return {kernel[0] * kernel[1]}
+        (_, height, width), (_, out_h, out_w) = self.shape, self.tensors[out].shape
+        seen = [
+            {min(i * s - p + k, size) - max(i * s - p, 0) for i in range(count)}
+            for s, p, k, size, count in (
+                (strides[0], pads[0], kernel[0], height, out_h), (strides[1], pads[1], kernel[1], width, out_w),
+            )
+        ]  # fmt: skip
+        return {a * b for a in seen[0] for b in seen[1]}
+
+    def _pooled(self, kernel, strides, pads) -> tuple[int, int, int]:  # type: ignore[no-untyped-def]
+        channels, height, width = self.shape
+        return (
+            channels,
+            (height + pads[0] + pads[2] - kernel[0]) // strides[0] + 1,
+            (width + pads[1] + pads[3] - kernel[1]) // strides[1] + 1,
+        )
+
+    def add(self, a: str, b: str) -> str:
+        out = self.tensor(self.tensors[a].shape)
+        scale = Fraction(self.tensors[out].scale)
+        factors = [Fraction(self.tensors[x].scale) / scale for x in (a, b)]
+        return self._put(Add(self._name(), (a, b), out, common_rescale_of(factors, "add"), self.clamp()))
+
+    def concat(self, names: Sequence[str], axis: int = 0) -> str:
+        shapes = [self.tensors[name].shape for name in names]
+        shape = list(shapes[0])
+        shape[axis] = sum(s[axis] for s in shapes)
+        out = self.tensor(tuple(shape))
+        ratios = [Fraction(self.tensors[name].scale) / Fraction(self.tensors[out].scale) for name in names]
+        rescale = tuple(rescale_of([ratio], "concat") for ratio in ratios)
+        return self._put(Concat(self._name(), tuple(names), out, axis, rescale))
+
+    def requantize(self) -> str:
+        out = self.tensor(self.shape)
+        ratio = Fraction(self.tensors[self.last].scale) / Fraction(self.tensors[out].scale)
+        return self._put(Requantize(self._name(), (self.last,), out, rescale_of([ratio], "q"), self.clamp()))
+
+    def pad(self, pads: tuple[int, int, int, int]) -> str:
+        channels, height, width = self.shape
+        out = self.tensor((channels, height + pads[0] + pads[2], width + pads[1] + pads[3]), self.last)
+        return self._put(Pad(self._name(), (self.last,), out, pads, self.tensors[self.last].zero_point))
+
+    def _name(self) -> str:
+        return f"node{len(self.layers)}"
+
+    def _put(self, layer: Layer) -> str:
+        self.layers.append(layer)
+        self.last = layer.output
+        return self.last
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    """A network of one to five layers with anything in it that the generator knows."""
+    side = st.integers(1, 12)
+    shape = (draw(st.sampled_from([1, 1, 2, 3, 4, 5, 8, 16, 17, 20])), draw(side), draw(st.integers(1, 20)))
+    builder = Builder(shape, draw(st.integers(0, 2**32 - 1)))
+    for _ in range(draw(st.integers(1, 5))):
+        _add_layer(draw, builder)
+    return builder.graph()
+
+
+def _add_layer(draw: st.DrawFn, b: Builder) -> None:  # noqa: PLR0912 (one branch for each kind of layer)
+    if len(b.shape) == 1:
+        kind = draw(st.sampled_from(["dense", "add", "requantize", "concat", "unflatten"]))
+    else:
+        kinds = [
+            "conv", "conv", "conv", "depthwise", "grouped", "max_pool", "average_pool", "global_pool", "add", "concat",
+            "requantize", "pad", "dense", "pooled_conv", "pooled_conv", "flatten",
+        ]  # fmt: skip
+        kind = draw(st.sampled_from(kinds))
+    pads = draw(st.tuples(*[st.integers(0, 2)] * 4)) if draw(st.booleans()) else (0, 0, 0, 0)
+    if kind in ("conv", "depthwise", "grouped", "pooled_conv"):
+        _add_conv(draw, b, kind, pads)
+    elif kind in ("max_pool", "average_pool"):
+        kernel, strides = _window(draw, b, pads)
+        inner = tuple(min(p, k - 1) for p, k in zip(pads, (*kernel, *kernel), strict=True))
+        if kind == "max_pool":
+            b.max_pool(kernel, strides, inner)
+        else:
+            b.average_pool(kernel, strides, inner, draw(st.booleans()))
+    elif kind == "global_pool":
+        b.average_pool(b.shape[1:], (1, 1), (0, 0, 0, 0), False)  # type: ignore[arg-type]
+    elif kind == "add":
+        left = b.last
+        b.add(left, b.requantize() if draw(st.booleans()) else left)
+    elif kind == "concat":
+        left = b.last
+        b.concat([left, b.requantize(), left], draw(st.integers(0, len(b.shape) - 1)))
+    elif kind == "requantize":
+        b.requantize()
+    elif kind == "pad":
+        b.pad(pads)
+    elif kind == "flatten":
+        b.reshape((int(np.prod(b.shape)),))
+    elif kind == "unflatten":
+        size = b.shape[0]
+        height = draw(st.sampled_from([n for n in (1, 2, 3, 4, 5) if size % n == 0]))
+        b.reshape((size // height, height, 1) if draw(st.booleans()) else (1, height, size // height))
+    else:
+        b.dense(draw(st.sampled_from([1, 3, 4, 7, 8, 10, 16, 17, 33, 130])))
+
+
+def _window(draw: st.DrawFn, b: Builder, pads: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
+    _, height, width = b.shape
+    kernel = draw(st.integers(1, min(5, height))), draw(st.integers(1, min(5, width)))
+    strides = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    return kernel, strides
+
+
+def _add_conv(draw: st.DrawFn, b: Builder, kind: str, pads: tuple[int, int, int, int]) -> None:
+    channels, height, width = b.shape
+    kernel, strides = _window(draw, b, pads)
+    room = [(n - 1) // (k - 1) if k > 1 else 3 for n, k in zip((height, width), kernel, strict=True)]
+    dilations = (1, 1)
+    if draw(st.integers(0, 3)) == 0:
+        dilations = (draw(st.integers(1, max(1, min(3, room[0])))), draw(st.integers(1, max(1, min(3, room[1])))))
+    filters, groups = draw(st.sampled_from([1, 2, 3, 4, 6, 8, 9, 16, 20, 33])), 1
+    if kind == "depthwise":
+        filters = groups = channels
+    elif kind == "grouped":
+        groups = draw(st.sampled_from([g for g in (1, 2, 4, 5, 8) if channels % g == 0]))
+        filters = groups * draw(st.integers(1, 5))
+    b.conv(filters, kernel, strides, pads, dilations, groups)
+    _, height, width = b.shape
+    if kind == "pooled_conv" and height > 1 and width > 1:
+        pool = draw(st.sampled_from([(2, 2), (1, 2), (2, 1), (3, 3)]))
+        if pool[0] <= height and pool[1] <= width:
+            b.max_pool(pool, pool)
+
+
+def compile_together(graphs: Sequence[Graph], folder: Path, flags: Sequence[str], cc: str = "cc") -> ctypes.CDLL:
+    """One library of many models; number i has the prefix `m<i>`. Compiled as strictly as can be."""
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
+    build = folder / hashlib.sha256(repr((cc, flags)).encode()).hexdigest()[:8]
+
+    def compile_one(index: int) -> str:
+        source = folder / str(index)
+        if not source.exists():
+            write(generate(graphs[index], prefix=f"m{index}"), source)
+        made = build / f"{index}.o"
+        _run([cc, *strict, *flags, "-fPIC", "-c", "-o", str(made), str(source / "model.c")])
+        return str(made)
+
+    build.mkdir()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compile_one, range(len(graphs))))
+    _run([cc, *flags, "-shared", "-o", str(build / "lib.so"), *objects])
+    return ctypes.CDLL(str(build / "lib.so"))
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:3000]
+
+
+def run_c(library: ctypes.CDLL, index: int, graph: Graph, inputs: np.ndarray) -> np.ndarray:
+    """Outputs (n, size) of model `index` for int8 inputs."""
+    function = getattr(library, f"m{index}_run_batch")
+    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+    outputs = np.empty((len(inputs), graph.tensors[graph.output].size), np.int8)
+    inputs = np.ascontiguousarray(inputs)
+    assert function(inputs.ctypes.data, outputs.ctypes.data, len(inputs)) == 0
+    return outputs

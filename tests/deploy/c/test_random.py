@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_graphs import compile_together, graphs, run_c
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from niwaki.deploy.c import reference
 from niwaki.deploy.c.graph import Graph
+from random_graphs import compile_together, graphs, run_c
 
 # A few hundred cases: every network in plain C and with this processor's widest vectors.
 FEW = settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

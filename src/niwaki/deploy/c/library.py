@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import re
 import shlex
@@ -129,7 +130,7 @@ class CModel:
         return self._call(self._batch, inputs, np.dtype(np.int8))
 
     def _call(self, function: Callable[..., int], images: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-        if images.dtype != dtype or images[:1].size != self.interface.input_bytes:
+        if images.dtype != dtype or math.prod(images.shape[1:]) != self.interface.input_bytes:
             shape = ", ".join(map(str, self.interface.input_shape))
             raise ModelError(f"images are {images.dtype} {images.shape}: expected {dtype} (n, {shape})")
         if len(images) == 1:  # asking numpy for two addresses takes longer than a small network

@@ -1,0 +1,82 @@
+"""The C as a callable: compiled, loaded, and its errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from niwaki.deploy.c.generate import generate, write
+from niwaki.deploy.c.library import CModel, compile_library, find_compiler, interface
+from niwaki.errors import ModelError, NiwakiError
+from random_graphs import Builder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    builder = Builder((1, 4, 4), 0)
+    builder.dense(3)
+    return write(generate(builder.graph(), prefix="tiny"), tmp_path_factory.mktemp("tiny"))
+
+
+def test_the_header_says_what_the_model_is(folder: Path) -> None:
+    found = interface(folder)
+    assert (found.prefix, found.input_shape, found.input_bytes, found.output_bytes) == ("tiny", (1, 4, 4), 16, 3)
+    assert found.output_scale > 0
+
+
+def test_images_of_another_kind_are_refused(folder: Path) -> None:
+    model = CModel(folder)
+    with pytest.raises(ModelError, match=r"images are uint8 \(2, 1, 4, 4\): expected int8 \(n, 1, 4, 4\)"):
+        model.run(np.zeros((2, 1, 4, 4), np.uint8))
+    with pytest.raises(ModelError, match="expected int8"):
+        model.run(np.zeros((2, 1, 5, 4), np.int8))
+    assert model.run(np.zeros((0, 1, 4, 4), np.int8)).shape == (0, 3)
+
+
+def test_a_strided_view_is_read_as_it_looks(folder: Path) -> None:
+    model = CModel(folder)
+    images = np.random.default_rng(0).integers(-128, 128, (6, 1, 4, 8)).astype(np.int8)
+    np.testing.assert_array_equal(model.run(images[::2, :, :, ::2]), model.run(images[::2, :, :, ::2].copy()))
+
+
+def test_no_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.delenv("CC", raising=False)
+    assert find_compiler() is None
+    with pytest.raises(NiwakiError, match="no C compiler: install one"):
+        compile_library(folder)
+
+
+def test_the_users_compiler_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "gcc -m64")
+    assert find_compiler() == "gcc -m64"
+
+
+def test_a_compiler_that_is_not_there(folder: Path) -> None:
+    with pytest.raises(NiwakiError, match="/nonexistent/cc: cannot be run"):
+        compile_library(folder, cc="/nonexistent/cc")
+
+
+def test_a_compiler_s_complaint_is_passed_on(folder: Path) -> None:
+    with pytest.raises(NiwakiError, match="could not compile .*model.c: .*no-such-flag"):
+        compile_library(folder, flags=("--no-such-flag",))
+    assert not list(folder.glob("*.so"))
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(NiwakiError, match="no model.c in it"):
+        compile_library(tmp_path)
+    with pytest.raises(NiwakiError, match=r"no readable model\.h"):
+        CModel(tmp_path)
+    (tmp_path / "model.h").write_text("int x;")
+    with pytest.raises(NiwakiError, match="not a model.h that niwaki wrote"):
+        CModel(tmp_path)
+
+
+def test_a_library_that_cannot_be_loaded(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "libtiny.so"
+    broken.write_bytes(b"not a library")
+    with pytest.raises(NiwakiError, match="cannot be loaded"):
+        CModel(folder, library=broken)

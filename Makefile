@@ -5,6 +5,10 @@ BIN    := $(VENV)/bin
 LOCK   := requirements.lock
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS   ?=
+# What the tests of the generated C compile and run it with; a test that finds its tool missing is skipped by name.
+SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu-user-static qemu-system-arm \
+  gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
+  gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-arm-none-eabi libnewlib-arm-none-eabi
 
 .DEFAULT_GOAL := help
 .PHONY: help study test soak lint bench system lock clean
@@ -30,8 +34,10 @@ lint: $(VENV)/.ready-dev  ## format, lint, types, import contract
 bench: $(VENV)/.ready-dev ## benchmarks against the peers (see benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-system:                   ## system packages that some tests need (Debian, root)
-	apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv make gcc libc6-dev
+system:                   ## system packages that some tests need (Debian 12, root): those that are missing
+	@missing=$$(for package in $(SYSTEM); do \
+	  dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || echo $$package; done); \
+	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; fi
 
 lock:                     ## resolve the dependencies again into requirements.lock
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install -q pip-tools

@@ -1,17 +1,20 @@
-"""The command: `python -m benchmarks [overhead|convolutions|study|scaling|all] [--quick] [--json FILE] [--write]`."""
+"""The command: `python -m benchmarks [BENCH|all] [--quick] [--json FILE] [--write]`; BENCH is one of NAMES."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import niwaki
-from benchmarks import convolutions, overhead, report, scaling, study
+from benchmarks import convolutions, inference, overhead, report, scaling, study
 from niwaki.data.dataset import Dataset
 
-NAMES = ("overhead", "convolutions", "study", "scaling")
+TRAINING = ("overhead", "convolutions", "study", "scaling")
+INFERENCE = "inference"
+NAMES = (*TRAINING, INFERENCE)
 README = Path(__file__).with_name("README.md")
 
 
@@ -19,8 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; 0 when done, 2 with one line of explanation when it cannot be."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.write and (options.bench != "all" or options.quick):
-        parser.error("--write replaces all results in README.md: it goes with `all`, and not with --quick")
+    if options.write and (options.bench not in ("all", INFERENCE) or options.quick):
+        parser.error(
+            "--write replaces results in README.md, those of training all at once: it goes with `all` or `inference`, "
+            "and not with --quick"
+        )
     if options.wall is not None and options.wall <= 0:
         parser.error(f"--wall {options.wall:g}: give the seconds that the study took")
     try:
@@ -44,13 +50,27 @@ def _run(options: argparse.Namespace, data: Dataset) -> None:
     if options.json:
         report.write_json(options.json, machine, results)
     if options.write:
-        report.write_results(README, machine, results)
+        _write(machine, results)
+
+
+def _write(machine: Mapping[str, Any], results: Mapping[str, report.Report]) -> None:
+    training = {name: results[name] for name in TRAINING if name in results}
+    if training:
+        report.write_results(README, machine, training)
+    if INFERENCE in results:
+        report.write_results(README, machine, {INFERENCE: results[INFERENCE]}, part=INFERENCE)
 
 
 def _bench(name: str, data: Dataset, *, quick: bool, wall: float | None) -> report.Report:
     if name == "study":
         return study.run(data, quick=quick, wall=wall)
-    return {"overhead": overhead.run, "convolutions": convolutions.run, "scaling": scaling.run}[name](data, quick=quick)
+    benches = {
+        "overhead": overhead.run,
+        "convolutions": convolutions.run,
+        "scaling": scaling.run,
+        INFERENCE: inference.run,
+    }
+    return benches[name](data, quick=quick)
 
 
 def _show(text: str) -> None:
@@ -58,7 +78,9 @@ def _show(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What niwaki costs and saves.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="What niwaki costs and saves, and how fast its C is."
+    )
     parser.add_argument("bench", nargs="?", choices=(*NAMES, "all"), default="all")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: shows that it works, no more")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE as well")

@@ -16,7 +16,7 @@ from niwaki.errors import NiwakiError
 from niwaki.files import write_whole
 from niwaki.study.environment import processor_name
 
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
+RESULTS = "results"  # the part that is not named for one benchmark
 BUSY = 0.5  # a load average above it means that somebody else is computing here
 
 
@@ -96,13 +96,19 @@ def write_json(path: Path, where: Mapping[str, Any], reports: Mapping[str, Repor
     write_whole(path, (json.dumps({"machine": dict(where), **benches}, indent=1) + "\n").encode())
 
 
-def write_results(path: Path, where: Mapping[str, Any], reports: Mapping[str, Report]) -> None:
-    """Replace what is between the two markers of a Markdown file by the results."""
+def markers(part: str = RESULTS) -> tuple[str, str]:
+    """The two comments between which a part of the results stands in a Markdown file."""
+    return f"<!-- {part} -->", f"<!-- /{part} -->"
+
+
+def write_results(path: Path, where: Mapping[str, Any], reports: Mapping[str, Report], part: str = RESULTS) -> None:
+    """Replace what is between the two markers of a part of a Markdown file by the results."""
+    first, last = markers(part)
     texts = [describe(where), *(render(report) for report in reports.values())]
     block = "\n\n".join(f"```text\n{text}\n```" for text in texts)
     text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise NiwakiError(f"{path}: the markers {BEGIN} and {END} are not both there: put them back")
-    write_whole(path, f"{before}{BEGIN}\n\n{block}\n\n{END}{after}".encode())
+        raise NiwakiError(f"{path}: the markers {first} and {last} are not both there: put them back")
+    write_whole(path, f"{before}{first}\n\n{block}\n\n{last}{after}".encode())

@@ -11,18 +11,19 @@ from niwaki.study.structure import Structures
 
 Widths = tuple[int, ...]  # outputs of conv1, conv2, fc1, fc2
 
-# Tables over the same networks as (f): a script prints them from those runs.
+# Tables over the same networks as (f): a script prints them from those runs, and takes what it quantizes from them.
 PRINTED_FROM_RATIO = ("memory", "channels")
 
 
 def every_trial(plan: Plan) -> Counter[str]:
-    """How often each stage is run if every trial is run by itself, but those of tables printed from others'."""
-    return _stages(_own(trial) for trial in plan.trials if trial.experiment not in PRINTED_FROM_RATIO)
+    """How often each stage is run if every trial is run by itself, but those of tables made of others' networks."""
+    alone = (t for t in plan.trials if t.experiment not in PRINTED_FROM_RATIO and t.quantized is None)
+    return _stages(_own(trial, plan) for trial in alone)
 
 
 def distinct_trials(plan: Plan) -> Counter[str]:
     """How often each stage is run if trials that two tables ask for are run once."""
-    return _stages({_own(trial) for trial in plan.trials})
+    return _stages({_own(trial, plan) for trial in plan.trials})
 
 
 def distinct_stages(plan: Plan) -> Counter[str]:
@@ -59,9 +60,10 @@ def widths_of_stages(plan: Plan, input_shape: tuple[int, int, int]) -> dict[str,
     return found
 
 
-def _own(trial: Trial) -> tuple[str, ...]:
-    """The stages that a script would run for this trial: a control starts at the widths that are known by then."""
-    return trial.stages[-1:] if trial.settings.from_scratch else trial.stages
+def _own(trial: Trial, plan: Plan) -> tuple[str, ...]:
+    """The stages that a script would train for this trial: a control starts at the widths that are known by then."""
+    trained = tuple(key for key in trial.stages if plan.stages[key].kind != "quantize")
+    return trained[-1:] if trial.settings.from_scratch else trained
 
 
 def _stages(paths: Iterable[tuple[str, ...]]) -> Counter[str]:

@@ -9,6 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from niwaki import api
+from niwaki.compress.settings import QuantizeSettings
+from niwaki.data.dataset import Dataset, open_dataset
+from niwaki.data.prepare import prepare
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.data.spec import DataSpec
+from niwaki.models.factory import build_seeded
+
 sys.path.insert(0, str(Path(__file__).parent))  # for `networks`
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
@@ -37,6 +45,33 @@ def small_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (x_train, y_train), (x_test, y_test) = draw(400), draw(100)
     np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     return path
+
+
+@pytest.fixture(scope="session")
+def small_data(small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The same as a dataset, decoded into the cache that tests use."""
+    spec = DataSpec(name="npz", path=small_npz, validation=60, preprocessing=Preprocessing(size=(16, 16)))
+    return open_dataset(prepare(spec, cache=tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def small_model(small_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file: a LeNet-5 for those images, trained well enough to tell them apart."""
+    args = {"num_classes": 4, "image_size": 16, "widths": [3, 6, 16, 12]}
+    model = build_seeded("lenet5", args, 0)
+    api.train(model, small_data, epochs=5, lr=1e-2, batch_size=20)
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    return api.save(model, path, factory="lenet5", args=args, data=small_data)
+
+
+@pytest.fixture(scope="session")
+def small_export(small_model: Path, small_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its float ONNX, int8 ONNX and C in one folder; not to be written to."""
+    from niwaki.deploy.export import export_all
+
+    out = tmp_path_factory.mktemp("exported") / "small"
+    export_all(small_model, out, data=small_data, settings=QuantizeSettings(images=100))
+    return out
 
 
 @pytest.fixture(scope="session")

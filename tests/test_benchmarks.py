@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -14,13 +16,31 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ is beside tests/, not installed
 
 from benchmarks import __main__ as command
-from benchmarks import convolutions, loops, overhead, pairs, plain_script, report, scaling, study, trials
+from benchmarks import (
+    convolutions,
+    inference,
+    inference_limits,
+    inference_networks,
+    inference_race,
+    loops,
+    overhead,
+    pairs,
+    peers,
+    peers_emx,
+    peers_executorch,
+    plain_script,
+    report,
+    scaling,
+    study,
+    trials,
+)
 
 import niwaki
 from niwaki.compress.settings import TrainSettings
 from niwaki.compress.train import fit
-from niwaki.data.dataset import Split
+from niwaki.data.dataset import Dataset, Split
 from niwaki.data.preprocessing import Preprocessing
+from niwaki.deploy.c.library import find_compiler
 from niwaki.errors import DataError, NiwakiError
 from niwaki.models.lenet5 import LeNet5
 from niwaki.study.plan import make_plan
@@ -174,21 +194,25 @@ def test_a_report_as_text() -> None:
 def test_results_go_between_the_markers_and_into_json(tmp_path: Path) -> None:
     where = report.machine()
     page = tmp_path / "README.md"
-    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    kept = "<!-- inference -->\nold\n<!-- /inference -->"
+    page.write_text(f"before\n<!-- results -->\nold\n<!-- /results -->\n{kept}\nafter\n", encoding="utf-8")
     for _ in range(2):
         report.write_results(page, where, {"race": example()})
         text = page.read_text(encoding="utf-8")
-        assert text.startswith(f"before\n{report.BEGIN}\n")
-        assert text.endswith(f"{report.END}\nafter\n")
+        assert text.startswith("before\n<!-- results -->\n\n```text\n")
+        assert text.endswith(f"```\n\n<!-- /results -->\n{kept}\nafter\n")
         assert text.count("== Race ==") == 1
-        assert "old" not in text
+    report.write_results(page, where, {"race": example()}, part="inference")
+    text = page.read_text(encoding="utf-8")
+    assert text.count("== Race ==") == 2
+    assert "old" not in text
     report.write_json(tmp_path / "all.json", where, {"race": example()})
     assert json.loads((tmp_path / "all.json").read_text())["race"]["seconds"] == [1.5, 10.25]
 
 
 def test_a_page_without_markers_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text(f"{report.BEGIN} only", encoding="utf-8")
-    with pytest.raises(NiwakiError, match="markers"):
+    (tmp_path / "README.md").write_text("<!-- results --> only", encoding="utf-8")
+    with pytest.raises(NiwakiError, match="the markers <!-- results --> and <!-- /results --> are not both there"):
         report.write_results(tmp_path / "README.md", report.machine(), {})
 
 
@@ -210,3 +234,159 @@ def test_the_command_explains_what_it_cannot_do(
     for wrong in (["study", "--write"], ["all", "--quick", "--write"], ["study", "--wall", "0"]):
         with pytest.raises(SystemExit):
             command.main(wrong)
+
+
+def dataset(part: Split) -> Dataset:
+    return Dataset("drawn", tuple("0123456789"), Preprocessing(), "", "", True, part, part, part)
+
+
+def contender(scores: np.ndarray, form: str = "float", name: str = "a peer", **settings: object) -> peers.Contender:
+    return peers.Contender(name, form, lambda: None, lambda _pixels: scores, **settings)
+
+
+def a_race(**seconds: list[float]) -> inference_race.Race:
+    labels = {"ours": "niwaki C int8", "looped": "niwaki C int8, loop in C", "slow": "torch float", "fast": "ORT int8"}
+    return inference_race.Race(
+        "LeNet-5", 400_000, {labels[key]: value for key, value in seconds.items()}, {"ORT int8": 0.99}, {"AVX2": 50_000}
+    )
+
+
+RACE = a_race(ours=[4e-6, 4e-6, 8e-6], looped=[2e-6] * 3, slow=[90e-6] * 3, fast=[20e-6, 24e-6, 40e-6])
+
+
+def test_peers_are_held_against_the_c_called_alike() -> None:
+    assert RACE.fastest_peer() == "ORT int8"
+    ratio = RACE.ratio("ORT int8")
+    assert ratio is not None
+    assert (round(ratio.low, 9), round(ratio.median, 9), round(ratio.high, 9)) == (5, 5, 5.5)
+    looped = RACE.ratio("niwaki C int8, loop in C")
+    assert looped is not None
+    assert looped.median == 1
+    assert a_race(slow=[1.0], fast=[2.0]).ratio("torch float") is None
+
+
+def test_the_report_of_a_race() -> None:
+    peak = inference_limits.Peak("a unit", macs_per_ns=400.0, cycles_per_ns=4.0)
+    assert peak.macs_per_cycle == 100
+    rows = inference.times_table(RACE).rows
+    assert [row[0] for row in rows] == ["niwaki C int8", "ORT int8", "torch float", "niwaki C int8, loop in C"]
+    assert rows[1] == ("ORT int8", "24.00", "5.000 (5.000–5.500)", "0.9900")
+    limit = inference.limit_table([RACE], peak)
+    assert limit.rows == (("LeNet-5", "400,000", "1.00", "2.00", "200.0", "50.0%"),)
+    assert limit.title.endswith("measured 400.0 MACs/ns = 100.0 per cycle at 4.00 GHz")
+    assert inference.instructions_table([RACE]).rows == (("LeNet-5", "50,000", "8.00", "–", "–"),)
+    outcome = inference_race.Outcome((RACE,), peak, ("a peer is missing: pip install it",))
+    assert list(inference.findings(outcome)) == [
+        "LeNet-5: 5.00 times as fast as ORT int8, the fastest peer; goal: 4 times (met).",
+        "a peer is missing: pip install it",
+    ]
+    assert json.loads(json.dumps(inference.figures(outcome)))["networks"]["LeNet-5"]["us"]["torch float"] == 90
+
+
+def test_a_contender_that_computes_something_else_is_refused(part: Split) -> None:
+    model = network().eval()
+    shown = inference_networks.Network("LeNet-5", model, b"", b"", part.images)
+    with torch.no_grad():
+        right = model(torch.from_numpy(shown.inputs)).numpy()
+    assert inference_race.check(contender(right), shown) == pytest.approx(1)
+    assert inference_race.check(contender(np.round(right * 1000), "int8"), shown) > 0.99  # in a unit of its own
+    wrong = {
+        "a peer float is off by": contender(right * 1.01),
+        "a peer int8 does not compute": contender(right[::-1], "int8"),
+        "a peer int8 gives scores": contender(right[:, :5], "int8"),
+        "its scores correlate by 0.00": contender(np.zeros_like(right), "int8"),
+    }
+    for message, other in wrong.items():
+        with pytest.raises(NiwakiError, match=message):
+            inference_race.check(other, shown)
+
+
+PEERS = {  # by the maker: the package that it needs and what it brings
+    peers.niwaki_c: ("", [inference_race.OURS_INT8, inference_race.OURS_INT8 + peers.LOOPED, inference_race.AGAIN]),
+    peers.torch_eager: ("", ["torch float"]),
+    peers.onnxruntime: ("", ["ONNX Runtime float", "ONNX Runtime int8"]),
+    peers_emx.emx_float: ("emx_onnx_cgen", ["emx-onnx-cgen C float", "emx-onnx-cgen C float, loop in C"]),
+    peers_emx.emx_int8: ("emx_onnx_cgen", ["emx-onnx-cgen C int8 QDQ", "emx-onnx-cgen C int8 QDQ, loop in C"]),
+    peers_emx.emx_int8_linear: (
+        "emx_onnx_cgen", ["emx-onnx-cgen C int8 QLinear", "emx-onnx-cgen C int8 QLinear, loop in C"],
+    ),
+    peers_executorch.executorch_float: ("executorch", ["ExecuTorch/XNNPACK float"]),
+    peers_executorch.executorch_int8: ("executorch", ["ExecuTorch/XNNPACK int8"]),
+}  # fmt: skip
+
+
+NAMES = {"emx_onnx_cgen": peers_emx.NAME, "executorch": peers_executorch.NAME}
+
+
+def test_what_is_not_installed_says_how_to_have_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: Split
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(peers, "find_compiler", lambda: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    nothing = inference_networks.Network("x", network(), b"", b"", part.images)
+    makers = (*(maker for maker, (package, _) in PEERS.items() if package), peers.niwaki_c)
+    said = set()
+    for make in makers:
+        with pytest.raises(peers.MissingPeer) as caught:
+            make(nothing, tmp_path)
+        said.add(str(caught.value))
+    assert said == {
+        "emx-onnx-cgen C is missing: pip install 'niwaki[bench]'",
+        "ExecuTorch/XNNPACK is missing: pip install 'niwaki[bench]'",
+        "niwaki C is missing: it needs a C compiler: apt-get install gcc libc6-dev, or set CC",
+    }
+    with pytest.raises(peers.MissingPeer, match="the arithmetic limit is missing: it needs a C compiler"):
+        inference_limits.measure_peak(tmp_path)
+    monkeypatch.setattr(peers, "find_compiler", lambda: "cc")
+    with pytest.raises(peers.MissingPeer, match="apt-get install valgrind"):
+        inference_limits.count_instructions(tmp_path, "AVX2")
+    monkeypatch.setattr(shutil, "which", lambda _name: "valgrind")
+    monkeypatch.setattr(inference_limits.platform, "machine", lambda: "aarch64")
+    with pytest.raises(peers.MissingPeer, match="for AVX2 is missing: this processor is aarch64"):
+        inference_limits.count_instructions(tmp_path, "AVX2")
+
+
+def test_a_command_that_fails_says_what_it_said(tmp_path: Path) -> None:
+    with pytest.raises(NiwakiError, match=r"failed \(3\): so it is"):
+        inference_limits._run(sys.executable, "-c", "print('so it is'); raise SystemExit(3)")
+    with pytest.raises(NiwakiError, match="emx-onnx-cgen C: .* failed: so it is"):
+        peers_emx._run(sys.executable, "-c", "print('so it is'); raise SystemExit(3)")
+
+
+def absent(_network: object, _folder: Path) -> list[peers.Contender]:
+    peers.need("no_such_package", "A peer")
+    raise AssertionError("not reached")
+
+
+@pytest.mark.parametrize(
+    "makers",
+    [
+        pytest.param(list(PEERS)[:4], id="some"),
+        pytest.param(inference_race.MAKERS, id="all", marks=pytest.mark.soak),
+    ],
+)
+def test_the_quick_benchmark_runs_with_the_peers_that_are_installed(
+    part: Split, makers: list[inference_race.Maker]
+) -> None:
+    if find_compiler() is None:
+        pytest.skip("needs a C compiler: apt-get install gcc libc6-dev")
+    found = inference.run(dataset(part), quick=True, makers=(absent, *makers))
+    figures, missing = found.figures["networks"]["LeNet-5, 60 %"], found.figures["missing"]
+    expected: set[str] = set()
+    for package, labels in (PEERS[maker] for maker in makers):
+        there = not package or importlib.util.find_spec(package) is not None
+        expected |= set(labels) if there else set()
+        assert there or any(line.startswith(f"{NAMES[package]} is missing: pip") for line in missing)
+    assert set(figures["us"]) == expected
+    assert all(value > 0 for value in figures["us"].values())
+    assert all(value > 0.9 for value in figures["likeness"].values())
+    assert figures["macs"] == 78_314
+    assert "A peer is missing: pip install 'niwaki[bench]'" in missing
+    assert len(missing) == len(set(missing))
+    if shutil.which("valgrind"):
+        assert all(78_314 / 4 < number < 78_314 * 20 for number in figures["instructions"].values())
+    assert found.figures["peak"]["macs_per_ns"] / found.figures["peak"]["cycles_per_ns"] >= 0.5
+    text = report.render(found)
+    assert "LeNet-5, 60 % (78,314 MACs)" in text
+    assert "- A peer is missing: pip install 'niwaki[bench]'" in text

@@ -8,6 +8,8 @@
     niwaki.prune(model, data, ratio=0.6, steps=5, finetune={"epochs": 5, "lr": 1e-4})
     print(niwaki.evaluate(model, data).accuracy, niwaki.count(model, data.input_shape).params)
     niwaki.save(model, "small.safetensors", factory="lenet5", data=data)
+    niwaki.export("small.safetensors", "small", data="fashion-mnist")
+    print(niwaki.verify("small").ok)
 
 Names are imported when they are first used, so that `import niwaki` costs next to nothing.
 """
@@ -15,18 +17,25 @@ Names are imported when they are first used, so that `import niwaki` costs next 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime (from 1.29 on) reports to its maker, from its import on, unless told not to before.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from niwaki.api import (
         evaluate,
+        export,
         load,
+        load_c,
         load_data,
         prune,
         read_info,
         run_study,
         save,
         train,
+        verify,
     )
     from niwaki.data.preprocessing import Preprocessing
     from niwaki.errors import NiwakiError
@@ -39,13 +48,16 @@ _HOME = {
     "Preprocessing": "niwaki.data.preprocessing",
     "count": "niwaki.measure.cost",
     "evaluate": "niwaki.api",
+    "export": "niwaki.api",
     "load": "niwaki.api",
+    "load_c": "niwaki.api",
     "load_data": "niwaki.api",
     "prune": "niwaki.api",
     "read_info": "niwaki.api",
     "run_study": "niwaki.api",
     "save": "niwaki.api",
     "train": "niwaki.api",
+    "verify": "niwaki.api",
 }
 
 __all__ = [
@@ -54,13 +66,16 @@ __all__ = [
     "Preprocessing",
     "count",
     "evaluate",
+    "export",
     "load",
+    "load_c",
     "load_data",
     "prune",
     "read_info",
     "run_study",
     "save",
     "train",
+    "verify",
 ]
 
 

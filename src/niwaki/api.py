@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 from torch import nn
 
 from niwaki.compress.prune import PruneReport, prune_step
 from niwaki.compress.randomness import derive_seed
-from niwaki.compress.settings import FinetuneSettings, PruneSettings, TrainSettings
+from niwaki.compress.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
 from niwaki.compress.train import Epoch, fit, sample
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
@@ -29,6 +29,12 @@ from niwaki.study.request import Request
 from niwaki.study.run import RunOptions
 from niwaki.study.run import run_study as run
 from niwaki.study.spec import explain
+
+if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
+    from niwaki.deploy.c.library import CModel
+    from niwaki.deploy.export import ExportReport
+    from niwaki.deploy.judge import Progress
+    from niwaki.deploy.verify import VerifyReport
 
 
 def load_data(name_or_folder: str = "fashion-mnist", **settings: Any) -> Dataset:
@@ -119,7 +125,8 @@ def save(
     """Write a trained model of your own as a model file; a study can start from it (`[model] weights = …`).
 
     `factory` names what builds the module: `lenet5`, or `package.module:callable`, called with `args`. The
-    input shape, labels and preprocessing come from `data`, or are given one by one.
+    input shape, labels and preprocessing come from `data`, or are given one by one; with `data` the file also says
+    on which images it was trained, so that exports are calibrated and verified on them.
 
     Raises ModelError if the file would not give the same model back.
     """
@@ -128,9 +135,69 @@ def save(
         preprocessing = preprocessing or data.preprocessing
     if input_shape is None or labels is None or preprocessing is None:
         raise SpecError("save needs data=…, or input_shape, labels and preprocessing")
+    known = {} if data is None else {"data": data.fingerprint, "data_name": data.name, "synthetic": data.synthetic}
     return modelfile.save(
-        model, path, factory=factory, args=args, input_shape=input_shape, labels=labels, preprocessing=preprocessing
-    )
+        model, path, factory=factory, args=args, input_shape=input_shape, labels=labels, preprocessing=preprocessing,
+        provenance=known,
+    )  # fmt: skip
+
+
+def export(
+    file: str | Path,
+    out: str | Path,
+    *,
+    to: str | Sequence[str] = "all",
+    data: str | None = None,
+    opset: int | None = None,
+    prefix: str = "niwaki_model",
+    ram_limit: int | None = None,
+    trust: bool = False,
+    notify: Callable[[str], None] | None = None,
+    **settings: Any,
+) -> ExportReport:
+    """Write forms of a model file or an ONNX into the folder `out`: onnx, onnx-int8, onnx-dynamic, c, or all.
+
+    `data` names the dataset whose training images calibrate int8, where the file does not; `ram_limit` is in bytes;
+    `settings` are those of `[quantize]` (calibration, images, percentile). Raises NiwakiError for what cannot be used.
+    """
+    from niwaki.deploy.export import export_file
+    from niwaki.deploy.forms import ExportOptions
+
+    options = ExportOptions(opset, prefix, ram_limit, _settings(QuantizeSettings, settings))
+    forms = (to,) if isinstance(to, str) else to
+    tell = notify or _silent
+    return export_file(Path(file), forms, Path(out), data=data, options=options, trust=trust, notify=tell)
+
+
+def verify(
+    path: str | Path,
+    *,
+    data: str | None = None,
+    images: int | None = None,
+    trust: bool = False,
+    notify: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Send the same images through every form of an exported folder, a model file or an ONNX; `ok` if all agree.
+
+    `data` names the dataset whose test images they are, where the files do not; `images` how many.
+    """
+    from niwaki.deploy.verify import verify_file
+
+    tell, show = notify or _silent, progress or _silent
+    return verify_file(Path(path), data=data, images=images, trust=trust, notify=tell, progress=show)
+
+
+def load_c(folder: str | Path) -> CModel:
+    """The generated C of an exported folder, compiled for this processor: uint8 (n, C, H, W) to int8 (n, classes).
+
+    Raises NiwakiError where there is no C compiler or no generated C.
+
+    >>> niwaki.load_c("exported/c")(data.test.images).argmax(1)              # doctest: +SKIP
+    """
+    from niwaki.deploy.c.library import CModel
+
+    return CModel(folder)
 
 
 def run_study(
@@ -152,6 +219,10 @@ def run_study(
     return run(spec, options, listener or Silent())
 
 
+def _silent(*_said: object) -> None:
+    """Tell nobody."""
+
+
 def _settings(kind: type[Any], values: Mapping[str, Any]) -> Any:
     try:
         return kind.model_validate(dict(values))
@@ -159,4 +230,6 @@ def _settings(kind: type[Any], values: Mapping[str, Any]) -> Any:
         raise SpecError(explain(error, kind)) from error
 
 
-__all__ = ["evaluate", "load", "load_data", "prune", "read_info", "run_study", "save", "train"]
+__all__ = [
+    "evaluate", "export", "load", "load_c", "load_data", "prune", "read_info", "run_study", "save", "train", "verify",
+]  # fmt: skip

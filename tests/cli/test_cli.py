@@ -94,7 +94,7 @@ def test_dry_run_reads_no_data(capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NIWAKI_DATA_DIR", str(tmp_path / "nowhere"))
     code, out, err = call(capsys, "study", "run", "source", "--dry-run")
     assert (code, err) == (0, "")
-    assert "124 stages and 445 epochs will run" in out
+    assert "126 stages and 445 epochs will run" in out
     assert "0.6: 30 epochs, 9,563 parameters, 78,314 MACs" in out
 
 
@@ -133,8 +133,8 @@ def test_inspect(capsys, tmp_path) -> None:
     code, _, err = call(capsys, "inspect", file)
     assert code == 2
     assert "damaged, truncated" in err
-    (tmp_path / "m.onnx").write_bytes(b"")
-    assert "expected a model file (.safetensors)" in call(capsys, "inspect", tmp_path / "m.onnx")[2]
+    (tmp_path / "m.txt").write_bytes(b"")
+    assert "expected a model file (.safetensors)" in call(capsys, "inspect", tmp_path / "m.txt")[2]
 
 
 def test_importing_niwaki_is_quick_because_torch_is_not_imported() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +40,15 @@ published = [{ value = 0.5, memory_mb = 0.0 }, { value = 0.6, memory_mb = -0.07 
 def record(key: str, correct: int, params: int, **more: Any) -> Record:
     split = {"total": 1000, "correct": correct, "confusion": [[correct, 1000 - correct], [0, 0]]}
     split = {**split, **more.pop("split", {})}
-    found = Results(
-        validation=split, test=split, params=params, macs=10 * params, macs_tp=11 * params,
-        bytes={"float32": 4 * params}, file_bytes=5 * params, activation_bytes=64, widths={"conv": 5, "fc": 4},
-        structure=str(params), **more,
-    )  # fmt: skip
+    kind, position = more.pop("kind", "finetune"), more.pop("position", 1)
+    measured = {
+        "macs": 10 * params, "macs_tp": 11 * params, "bytes": {"float32": 4 * params}, "file_bytes": 5 * params,
+        "activation_bytes": 64, "widths": {"conv": 5, "fc": 4}, "structure": str(params),
+    }  # fmt: skip
+    found = Results(validation=split, test=split, params=params, **{**measured, **more})
     return Record(
-        key=key, kind="finetune", parent=None, seed=0, position=1, settings={}, data="", environment={}, status="done",
-        results=found,
+        key=key, kind=kind, parent=None, seed=0, position=position, settings={}, data="", environment={},
+        status="done", results=found,
     )  # fmt: skip
 
 
@@ -152,6 +155,81 @@ def test_the_printed_study() -> None:
     ):  # fmt: skip
         assert part in text, part
     assert study_as_json(view(bases()))["stages"] == {"planned": 6, "done": 2}
+
+
+QUANTIZED = """
+[[experiment]]
+name = "int8"
+vary = { "quantize.kind" = ["static", "dynamic"] }
+columns = ["accuracy", "agreement", "macs_tp", "bytes_by_type", "activations", "flash", "ram", "file", "latency_ort"]
+published = [
+  { step = 0, accuracy = 89.0 },
+  { step = 5, accuracy = 86.0, size_kb = 41, latency_us = 13.7 },
+  { value = "dynamic", quantized = true, accuracy = 86.5, macs_tp = 73, size_kb = 16, latency_us = 18.16 },
+]
+[[experiment]]
+name = "steps"
+vary = { "prune.ratio" = [0.6] }
+rows = "steps"
+"""
+
+
+def quantized_view() -> View:
+    """A base, five pruning steps of one ratio (two shown to be there), and int8 of the last in both kinds."""
+    path = ("b0", "p4", "p5")
+    rows = {kind: (*path, kind) for kind in ("static", "dynamic")}
+    trials = (
+        *(TrialView("int8", kind, 0, rows[kind], rows[kind], kind) for kind in rows),
+        TrialView("steps", 0.6, 0, rows["static"], rows["static"], "static"),
+    )
+    int8 = {"bytes": {"int8": 30, "int32": 8}, "macs_tp": None, "kind": "quantize"}
+    found = [
+        record("b0", 890, 61706, position=0), record("p4", 880, 60, position=4), record("p5", 860, 40, position=5),
+        record("static", 850, 41, position=5, agreement=975, flash=600, ram=300, **int8),
+        record("dynamic", 862, 42, position=5, agreement=1000, **int8),
+    ]  # fmt: skip
+    in_onnxruntime = {"41": 7.25, "40": 5.0, "42": 5.2}
+    times = {**TIMINGS, "onnxruntime": {n: {"1": {"median_us": t, "p95_us": 8.0}} for n, t in in_onnxruntime.items()}}
+    return replace(
+        view([]), spec=parse_spec(QUANTIZED, "x"), trials=trials, stages=("b0", "p4", "p5", "static", "dynamic"),
+        records={r.key: r for r in found}, timings=times, damaged=(),
+    )  # fmt: skip
+
+
+def test_int8_has_a_row_of_its_own_below_the_float_rows_that_both_kinds_share() -> None:
+    int8, steps = make_tables(quantized_view())
+    assert [(row.value, row.step, row.quantized) for row in int8.rows] == [
+        (None, 0, None), (None, 5, None), ("static", 5, "static"), ("dynamic", 5, "dynamic"),
+    ]  # fmt: skip
+    assert [(row.value, row.step, row.quantized) for row in steps.rows] == [
+        (None, 0, None), (0.6, 4, None), (0.6, 5, None), (0.6, 5, "static"),
+    ]  # fmt: skip
+    _, pruned, static, dynamic = int8.rows
+    assert static.figures["agreement"].mean == 97.5
+    assert (static.figures["flash"].mean, static.figures["ram"].mean) == (600, 300)
+    assert static.figures["latency_ort"].mean == 7.25
+    assert static.notes == ("slower than float in ONNX Runtime (7.2 µs against 5.0): for speed, compare niwaki bench",)
+    assert dynamic.notes == ()  # 4 % slower, which is within the noise
+    assert not {"flash", "ram", "macs_tp"} & set(dynamic.figures)
+    assert "agreement" not in pruned.figures
+    assert static.bytes_by_type == {"int8": 30, "int32": 8}
+    assert [row.published and row.published.accuracy for row in int8.rows] == [(89.0,), (86.0,), None, (86.5,)]
+    assert int8.to_dict()["rows"][3]["difference"] == {"accuracy": [pytest.approx(-0.3)]}
+
+
+def test_the_printed_quantization() -> None:
+    text = printed(quantized_view())
+    lines = [line.split() for line in text.splitlines()]
+    heading = next(line for line in lines if line[:1] == ["quantization"])
+    assert [" ".join(pair) for pair in itertools.pairwise(heading) if pair[1] == "B"] == [
+        "float32 B", "int8 B", "int32 B",
+    ]  # fmt: skip
+    static, dynamic = (next(line for line in lines if line[:2] == [kind, "int8"]) for kind in ("static", "dynamic"))
+    assert {"97.50", "30", "8", "600", "300", "205", "7.2", "8.0"} <= set(static)
+    assert {"86.20", "86.50", "-0.30", "100.00", "(73)", "16", "18.2"} <= set(dynamic)
+    assert "60%    int8" in text
+    for part in ("source KB", "Flash: constant data", "Agree: test images", "µs b1 ONNX R.", "13.7"):
+        assert part in text, part
 
 
 def test_one_seed_says_how_well_it_is_known() -> None:

@@ -44,6 +44,7 @@ lr = 3e-3
 [select]
 experiment = "ratio"
 budget = ["accuracy_drop<=100"]
+export = false
 
 [[experiment]]
 name = "ratio"
@@ -60,12 +61,27 @@ vary = {{ "prune.ratio" = [0.5] }}
 from_scratch = true
 """
 
+INT8 = """
+[[experiment]]
+name = "int8"
+set = {{ "quantize.kind" = "static", "quantize.images" = 40 }}
+columns = ["accuracy", "agreement", "macs", "bytes_by_type", "flash", "ram"]
+"""
+
 
 @pytest.fixture
 def small_study(tmp_path: Path, small_npz: Path) -> Path:
     """The file of the small study."""
     file = tmp_path / "small.toml"
     file.write_text(SMALL.format(data=small_npz))
+    return file
+
+
+@pytest.fixture
+def int8_study(tmp_path: Path, small_npz: Path) -> Path:
+    """The file of the small study with int8 of its 50 % model."""
+    file = tmp_path / "int8.toml"
+    file.write_text((SMALL + INT8).format(data=small_npz))
     return file
 
 
@@ -76,9 +92,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, small_npz: Path, cache: Path) -> Path:
-    """A folder with the small study as one worker left it undisturbed, its file beside it."""
+    """A folder with the small study and its int8 as one worker left it undisturbed, its file beside it."""
     folder = tmp_path_factory.mktemp("finished")
-    (folder / "small.toml").write_text(SMALL.format(data=small_npz))
+    (folder / "small.toml").write_text((SMALL + INT8).format(data=small_npz))
     subprocess.run(
         command("study", "run", folder / "small.toml", "--jobs", 1, "--out", folder / "out"),
         env=environment(cache), check=True, capture_output=True,
@@ -87,9 +103,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small_npz: Path, cache: P
 
 
 @pytest.fixture(scope="session")
-def undisturbed(finished: Path) -> dict[str, str]:
-    """The hashes of what the small study leaves when nothing happens to it."""
+def undisturbed_int8(finished: Path) -> dict[str, str]:
+    """The hashes of what the small study with int8 leaves when nothing happens to it."""
     return contents(finished / "out")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(finished: Path, undisturbed_int8: dict[str, str]) -> dict[str, str]:
+    """The same of the small study, which is of float models only."""
+    (int8,) = (record["key"] for record in records(finished / "out") if record["kind"] == "quantize")
+    return {path: digest for path, digest in undisturbed_int8.items() if int8 not in path}
 
 
 @dataclass(frozen=True)
@@ -130,7 +153,7 @@ def environment(cache: Path) -> dict[str, str]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The hash of every record and weights file of a study."""
+    """The hash of every record and model file of a study."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted((folder / "stages").rglob("*"))

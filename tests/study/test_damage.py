@@ -28,12 +28,16 @@ def a_stage(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [("weights.safetensors", "weights.safetensors is damaged"), ("record.json", "record.json is damaged")],
+    ("kind", "name", "message"),
+    [
+        ("finetune", "weights.safetensors", "weights.safetensors is damaged"),
+        ("finetune", "record.json", "record.json is damaged"),
+        ("quantize", "model.onnx", "model.onnx is damaged: its SHA-256 is not the record's"),
+    ],
 )
-def test_a_flipped_byte_costs_one_stage(copy: Path, niwaki: Niwaki, name: str, message: str) -> None:
+def test_a_flipped_byte_costs_one_stage(copy: Path, niwaki: Niwaki, kind: str, name: str, message: str) -> None:
     before = contents(copy / "out")
-    path = a_stage(copy / "out", "finetune") / name
+    path = a_stage(copy / "out", kind) / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import json
 
 import pytest
@@ -82,6 +83,58 @@ def test_seeds_matter_only_where_something_is_drawn() -> None:
     assert [stage.kind for stage in drawn.stages.values()].count("prune") == 4
 
 
+INT8 = TEXT + "[quantize]\n"
+
+
+def int8_of(plan: Plan) -> set[str]:
+    return {key for key, stage in plan.stages.items() if stage.kind == "quantize"}
+
+
+def test_quantization_comes_last_and_leaves_all_other_keys_as_they_were() -> None:
+    plain, plan = plan_of(), plan_of(INT8)
+    assert set(plain.stages) < set(plan.stages)
+    assert len(int8_of(plan)) == 2
+    for trial, before in zip(plan.trials, plain.trials, strict=True):
+        assert (trial.stages[:-1], trial.rows[:-1]) == (before.stages, before.rows)
+        stage = plan.stages[trial.rows[-1]]
+        assert (stage.kind, stage.parent, stage.position, stage.epochs) == ("quantize", before.stages[-1], 3, 0)
+        assert (before.quantized, trial.quantized) == (None, "static")
+    assert "quantize after step 3: static, minmax, 1000 images" in {stage.label for stage in plan.stages.values()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "same"),
+    [
+        ("percentile = 99.0", True),  # minmax does not use it
+        ('calibration = "percentile"', False),
+        ("images = 999", False),
+        ('kind = "dynamic"', False),
+    ],
+)
+def test_what_a_kind_of_quantization_does_not_use_is_no_part_of_its_key(settings: str, same: bool) -> None:
+    assert (int8_of(plan_of(INT8)) == int8_of(plan_of(INT8 + settings))) is same
+
+
+def test_dynamic_quantization_draws_and_calibrates_nothing() -> None:
+    dynamic = INT8 + 'kind = "dynamic"\n'
+    calibrated = dynamic + "images = 5\ncalibration = 'entropy'\npercentile = 99.0\n"
+    assert int8_of(plan_of(dynamic)) == int8_of(plan_of(calibrated))
+    start = "seeds = 2\n[model]\nweights = 'w'\n"
+    for text, seeds in ((dynamic, 1), (INT8, 2)):
+        bare = start + text.replace("[prune]\nratio = 0.5\nsteps = 3\n", "").replace("prune.ratio", "train.lr")
+        plan = make_plan(
+            parse_spec(bare.replace("[0.4, 0.5]", "[1e-3]"), "x"), data="d", environment={}, weights_sha256="s"
+        )
+        assert len(int8_of(plan)) == seeds
+
+
+def test_the_key_of_a_quantized_stage_changes_with_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, version = plan_of(INT8), importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "9" if name == "onnxruntime" else version(name))
+    changed = plan_of(INT8)
+    assert set(base.stages) & set(changed.stages) == set(base.stages) - int8_of(base)
+
+
 def test_arguments_must_be_json() -> None:
     with pytest.raises(ModelError, match="cannot be written as JSON"):
         plan_of(TEXT + "[model]\nargs = { when = 2020-01-01 }")
@@ -119,6 +172,8 @@ def test_the_source_study_has_the_structure_that_the_source_printed() -> None:
     }  # fmt: skip
     assert plan["epochs"]["unique"] < plan["epochs"]["requested"]
     assert json.loads(json.dumps(plan)) == plan
+    kinds = {name: [trial["quantize"] for trial in found["trials"]] for name, found in experiments.items()}
+    assert (kinds["quantization"], kinds["final"], kinds["ratio"]) == (["static", "dynamic"], ["static"], [None] * 5)
     scratch = experiments["from-scratch"]["trials"][0]
     assert [row["widths"] for row in scratch["structure"]] == [ends[0.5]]
     assert scratch["from_scratch"]
@@ -140,4 +195,7 @@ def test_published_figures_are_the_sources() -> None:
     assert sum(entry.params for entry in ratio) == 574_928
     assert sum(entry.macs_tp for entry in ratio) == 4_212_190
     assert round(sum(entry.accuracy[0] for entry in ratio), 2) == 2138.35
+    ends = [(e.step, e.quantized, e.accuracy[-1], e.params, e.size_kb) for e in by_name["final"].published]
+    assert ends == [(0, False, 89.3, 61706, 245), (5, False, 86.27, 9563, 41), (None, True, 86.28, 9563, 16)]
+    assert [entry.macs_tp for entry in by_name["quantization"].published] == [82_741, 82_741 - 9_205]
     assert [entry.channels for entry in by_name["channels"].published] == [472, 246, 189, 152, 106, 62]

@@ -100,14 +100,14 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="wa
     ],
 )
 def test_killed_and_resumed(
-    undisturbed: dict[str, str], small_study: Path, tmp_path: Path, cache: Path, niwaki: Niwaki, jobs: int,
+    undisturbed_int8: dict[str, str], int8_study: Path, tmp_path: Path, cache: Path, niwaki: Niwaki, jobs: int,
     whole_group: bool, kills: int,
 ) -> None:  # fmt: skip
     """In the long form 52 kills: the driver alone and the whole group, with one worker and with two."""
-    folders = kill_and_resume(small_study, tmp_path / "out", cache, jobs=jobs, whole_group=whole_group, kills=kills)
+    folders = kill_and_resume(int8_study, tmp_path / "out", cache, jobs=jobs, whole_group=whole_group, kills=kills)
     for folder in folders:
-        niwaki("study", "run", small_study, "--jobs", jobs, "--out", folder)
-        assert contents(folder) == undisturbed
+        niwaki("study", "run", int8_study, "--jobs", jobs, "--out", folder)
+        assert contents(folder) == undisturbed_int8
 
 
 @needs_proc

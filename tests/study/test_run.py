@@ -22,14 +22,15 @@ from tests.study.conftest import SMALL, Niwaki, contents, records
 
 
 def test_a_study_from_end_to_end_with_the_bits_of_one_worker(
-    niwaki: Niwaki, small_study: Path, tmp_path: Path, undisturbed: dict[str, str]
+    niwaki: Niwaki, int8_study: Path, tmp_path: Path, undisturbed_int8: dict[str, str]
 ) -> None:
     out = tmp_path / "out"
-    done = niwaki("study", "run", small_study, "--jobs", 2, "--out", out, "--json")
-    assert contents(out) == undisturbed
+    done = niwaki("study", "run", int8_study, "--jobs", 2, "--out", out, "--json")
+    assert contents(out) == undisturbed_int8
     study = json.loads(done.stdout)
-    assert study["stages"] == {"planned": 18, "done": 18}  # 1 + 4·4 + 1: l1 at 50 % is shared
-    assert [experiment["name"] for experiment in study["experiments"]] == ["ratio", "importance", "from-scratch"]
+    assert study["stages"] == {"planned": 19, "done": 19}  # 1 + 4·4 + 1 + 1: l1 at 50 % is shared
+    names = [experiment["name"] for experiment in study["experiments"]]
+    assert names == ["ratio", "importance", "from-scratch", "int8"]
     steps = study["experiments"][0]["rows"]
     assert [(row["value"], row["step"]) for row in steps] == [(None, 0), (0.3, 1), (0.3, 2), (0.5, 1), (0.5, 2)]
     assert all(row["status"] == "done" for row in steps)
@@ -64,6 +65,14 @@ GOLDEN = [  # kind, position, widths, loss of the last epoch
     ("train", 0, 3, 6, 16, 12, 1.0156),
     ("train", 2, 1, 3, 8, 6, 1.1334),
 ]
+GOLDEN_INT8 = {
+    "params": 218,
+    "macs": 3996,
+    "flash": 394,
+    "ram": 296,
+    "activation_bytes": 400,
+    "structure": "e09f8b77672a05db",
+}
 
 
 def test_results_are_those_of_these_versions(finished: Path) -> None:
@@ -71,7 +80,7 @@ def test_results_are_those_of_these_versions(finished: Path) -> None:
 
     Losses to a tolerance that other processors stay within; widths exactly.
     """
-    assert VERSIONS == {"import": 1, "train": 1, "prune": 1, "finetune": 1}
+    assert VERSIONS == {"import": 1, "train": 1, "prune": 1, "finetune": 1, "quantize": 1}
     found = [
         (r["kind"], r["position"], *r["results"]["widths"].values(), r["results"]["epochs"][-1]["loss"])
         for r in records(finished / "out")
@@ -80,6 +89,9 @@ def test_results_are_those_of_these_versions(finished: Path) -> None:
     for (*shape, loss), (*expected, golden) in zip(sorted(found), GOLDEN, strict=True):
         assert shape == expected
         assert loss == pytest.approx(golden, abs=2e-3)
+    (int8,) = (r["results"] for r in records(finished / "out") if r["kind"] == "quantize")
+    assert {name: int8[name] for name in GOLDEN_INT8} == GOLDEN_INT8
+    assert int8["test"]["correct"] == pytest.approx(76, abs=4)
 
 
 def test_seeds_give_mean_and_deviation(niwaki: Niwaki, small_study: Path, tmp_path: Path) -> None:

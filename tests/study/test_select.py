@@ -6,13 +6,14 @@ from niwaki.study.select import choose
 from niwaki.study.spec import SelectSpec, TrialSettings
 
 
-def results(validation: int, params: int, test: int = 50) -> Results:
+def results(validation: int, params: int, test: int = 50, **more: int | None) -> Results:
     def right(count: int) -> dict:
         return {"total": 1000, "correct": count, "confusion": [[count, 1000 - count], [0, 0]]}
 
     return Results(
         validation=right(validation), test=right(test), params=params, macs=10 * params, macs_tp=None,
         bytes={"float32": 4 * params}, file_bytes=5 * params, activation_bytes=100, widths={}, structure=str(params),
+        **more,
     )  # fmt: skip
 
 
@@ -64,6 +65,29 @@ def test_several_limits_and_other_quantities() -> None:
     rule = SelectSpec(experiment="ratio", budget=("accuracy_drop<=2", "latency<=20us"), minimize="macs")
     assert choose(rule, plan, records, {"50": 10.0, "40": 30.0}).value == 0.5
     assert choose(rule, plan, records).key is None  # a limit on what was not measured is not met
+
+
+def test_flash_and_ram_of_int8() -> None:
+    plan, records = study(
+        (0.5, 0, results(895, 50, flash=20_000, ram=2_000)), (0.6, 0, results(890, 40, flash=16_384, ram=9_000)),
+        (0.7, 0, results(889, 30, flash=9_000, ram=1_500)), (0.8, 0, results(888, 20)),
+    )  # fmt: skip
+    rule = SelectSpec(experiment="ratio", budget=("accuracy_drop<=2", "flash<=16KB", "ram<=8KB"))
+    chosen = choose(rule, plan, records)
+    assert chosen.value == 0.7
+    assert "Chosen: 0.7: 88.90 % (drop 1.10), 30 params, 9,000 flash, 1,500 ram." in chosen.reason
+    assert "0.8: 88.80 % (drop 1.20), 20 params, unknown flash, unknown ram" in chosen.reason
+    assert choose(rule.model_copy(update={"minimize": "flash", "budget": ()}), plan, records).value == 0.7
+    unknown = study((0.8, 0, results(888, 20)))
+    assert choose(SelectSpec(experiment="ratio", minimize="flash"), *unknown).key is None
+
+
+def test_activations_that_are_not_known_are_within_no_limit() -> None:
+    plan, records = study((0.5, 0, results(895, 50)), (0.6, 0, results(890, 40)))
+    final = records["0.6/0"]
+    unknown = final.results.model_copy(update={"activation_bytes": None})
+    records["0.6/0"] = final.model_copy(update={"results": unknown})
+    assert choose(SelectSpec(experiment="ratio", budget=("activations<=1KB",)), plan, records).value == 0.5
 
 
 def test_nothing_within_the_budget_is_said() -> None:

@@ -50,6 +50,18 @@ name = "one"
         (ONE + "vary = { 'model.weights' = ['a', 'b'] }", "'model.weights' cannot be varied; make a study for each"),
         (ONE + "[select]\nexperiment = 'two'", "select.experiment is 'two'; experiments: one"),
         (ONE + "[select]\nexperiment = 'one'\nbudget = ['small']", "budget 'small': expected a quantity"),
+        (ONE + "[quantize]\nkind = 'int4'", "quantize.kind = 'int4': .*'static' or 'dynamic'"),
+        (ONE + "[quantize]\nimages = 0", "quantize.images = 0: .*greater than or equal to 1"),
+        (ONE + "vary = { 'quantize.kin' = ['static'] }", "quantize.kin is not a known key; did you mean 'kind'"),
+        (
+            ONE + "[select]\nexperiment = 'one'\nbudget = ['params<=9', 'flash<=16KB']",
+            "mine.toml: select: flash<=16KB: flash and RAM are known of static int8 only, but experiment 'one'",
+        ),
+        (
+            ONE + "set = { 'quantize.kind' = 'dynamic' }\n[select]\nexperiment = 'one'\nbudget = ['ram<=8KB']",
+            'ram<=8KB: flash and RAM .* set .quantize. kind = "static"',
+        ),
+        (ONE + "[select]\nexperiment = 'one'\nminimize = 'flash'", "select: flash: flash and RAM are known"),
         (ONE + "[[experiment]]\nname='b'\npublished = [{ accuracy = 1, colour = 2 }]", "colour is not a known key"),
     ],
 )
@@ -93,6 +105,19 @@ def test_one_thing_varies_and_everything_else_is_fixed() -> None:
     assert spec.prune is None
 
 
+def test_quantization_is_of_the_study_or_of_one_experiment() -> None:
+    text = ONE + "set = { 'quantize.kind' = 'dynamic' }\n[[experiment]]\nname = 'two'\n"
+    spec = parse_spec(text, "x")
+    ((_, one),), ((_, two),) = (resolve(spec, experiment) for experiment in spec.experiment)
+    assert (one.quantize.kind, two.quantize) == ("dynamic", None)
+    spec = parse_spec(text + "[quantize]\nimages = 7", "x")
+    ((_, one),), ((_, two),) = (resolve(spec, experiment) for experiment in spec.experiment)
+    assert (one.quantize.kind, one.quantize.images) == ("dynamic", 7)
+    assert (two.quantize.kind, two.quantize.images) == ("static", 7)
+    whole = "[quantize]\n[select]\nexperiment = 'two'\nbudget = ['flash<=16KB', 'ram<=8KB']\nminimize = 'ram'\n"
+    assert parse_spec(text + whole, "x").select.of_generated_c == "flash<=16KB"
+
+
 @pytest.mark.parametrize(
     ("text", "quantity", "limit"),
     [
@@ -101,6 +126,8 @@ def test_one_thing_varies_and_everything_else_is_fixed() -> None:
         ("macs<=83k", "macs", 83_000),
         ("bytes<=16KB", "bytes", 16_384),
         ("activations<=1.5MB", "activations", 1_572_864),
+        ("flash<=16KB", "flash", 16_384),
+        ("ram <= 2.5 kb", "ram", 2_560),
         ("latency<=2ms", "latency", 2_000),
         ("latency<=80us", "latency", 80),
     ],
@@ -110,7 +137,9 @@ def test_budgets(text: str, quantity: str, limit: float) -> None:
     assert (budget.quantity, budget.limit) == (quantity, limit)
 
 
-@pytest.mark.parametrize("text", ["macs<83k", "speed<=3", "bytes<=3ms", "params<=16KB", "latency<=2", "macs<=-1", ""])
+@pytest.mark.parametrize(
+    "text", ["macs<83k", "speed<=3", "bytes<=3ms", "params<=16KB", "flash<=2ms", "latency<=2", "macs<=-1", ""]
+)
 def test_budgets_that_are_none(text: str) -> None:
     with pytest.raises(ValueError, match="expected a quantity, <= and a limit"):
         parse_budget(text)

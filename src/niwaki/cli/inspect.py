@@ -15,14 +15,16 @@ from niwaki.errors import ModelError
 
 
 def inspect(file: Path, *, as_json: bool, trust: bool) -> None:
-    """Print what a model file holds."""
+    """Print what a model file or an ONNX holds."""
     if not file.exists():
         raise ModelError(f"{file}: there is no such file")
-    if file.suffix != ".safetensors":
-        raise ModelError(f"{file}: expected a model file (.safetensors), as niwaki.save and studies write them")
+    if file.suffix not in (".safetensors", ".onnx"):
+        raise ModelError(
+            f"{file}: expected a model file (.safetensors), as niwaki.save and studies write them, or an ONNX (.onnx)"
+        )
     if trust:
         sys.path.insert(0, str(Path.cwd()))
-    facts = describe(file, trust=trust)
+    facts = describe_onnx(file) if file.suffix == ".onnx" else describe(file, trust=trust)
     if as_json:
         print(json.dumps(facts))
     else:
@@ -57,14 +59,62 @@ def describe(file: Path, *, trust: bool) -> dict[str, Any]:
     }
 
 
+def describe_onnx(file: Path) -> dict[str, Any]:
+    """Parameters, MACs, bytes and layers of an ONNX, float or int8, and what a runtime must know, as JSON values.
+
+    `quantization` is none, qdq (QuantizeLinear around float operators, as niwaki writes it), qoperator (QLinearConv
+    and the like) or dynamic.
+    """
+    from niwaki.measure.onnxcost import count_onnx
+    from niwaki.models.onnxfile import load_onnx, metadata
+
+    model = load_onnx(file)
+    try:
+        about, facts = metadata(model), count_onnx(model).to_dict()
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+    constants = {tensor.name for tensor in model.graph.initializer}
+    entry = next(value for value in model.graph.input if value.name not in constants)
+    return {
+        "file": str(file),
+        "input_shape": [dim.dim_value for dim in entry.type.tensor_type.shape.dim[1:]],
+        "labels": list(about.labels),
+        "preprocessing": about.preprocessing.model_dump(mode="json") if about.preprocessing else None,
+        "opset": next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None),
+        "ir_version": model.ir_version,
+        "domains": sorted(entry.domain or "ai.onnx" for entry in model.opset_import),
+        "producer": model.producer_name,
+        "quantization": _quantization({node.op_type for node in model.graph.node}),
+        "params": facts["params"],
+        "macs": facts["macs"],
+        "macs_tp": facts["macs_tp"],
+        "bytes": {**facts["bytes"], "file": file.stat().st_size},
+        "layers": facts["layers"],
+    }
+
+
+def _quantization(operators: set[str]) -> str:
+    if any(operator.startswith("QLinear") for operator in operators):
+        return "qoperator"
+    if "QuantizeLinear" in operators:
+        return "qdq"
+    return "dynamic" if "DynamicQuantizeLinear" in operators else "none"
+
+
+def _heading(facts: dict[str, Any]) -> str:
+    shape = "×".join(map(str, facts["input_shape"]))
+    if "factory" in facts:
+        kind = facts["factory"]
+    else:
+        form = "float" if facts["quantization"] == "none" else f"int8 ({facts['quantization']})"
+        kind = f"ONNX, {form}, opset {facts['opset']}, file version {facts['ir_version']}"
+    classes = f"{len(facts['labels'])} classes" if facts["labels"] else "no labels"
+    return f"{facts['file']}: {kind}, input {shape}, {classes}"
+
+
 def _print(facts: dict[str, Any]) -> None:
     console = output()
-    channels, height, width = facts["input_shape"]
-    console.print(
-        f"{facts['file']}: {facts['factory']}, input {channels}×{height}×{width}, {len(facts['labels'])} classes",
-        highlight=False,
-        markup=False,
-    )
+    console.print(_heading(facts), highlight=False, markup=False)
     table = Table(box=None, pad_edge=False)
     for heading in ("layer", "kind", "output"):
         table.add_column(heading)
@@ -80,7 +130,5 @@ def _print(facts: dict[str, Any]) -> None:
     weights = ", ".join(f"{count:,} {name}" for name, count in facts["bytes"].items() if name != "file")
     macs_tp = f" (torch-pruning counts {facts['macs_tp']:,})" if facts["macs_tp"] is not None else ""
     console.print(f"{facts['params']:,} parameters, {facts['macs']:,} MACs{macs_tp}", highlight=False)
-    console.print(
-        f"bytes: {weights}; file {facts['bytes']['file']:,}; activations at batch 1 {facts['activation_bytes']:,}",
-        highlight=False,
-    )
+    activations = f"; activations at batch 1 {facts['activation_bytes']:,}" if "activation_bytes" in facts else ""
+    console.print(f"bytes: {weights}; file {facts['bytes']['file']:,}{activations}", highlight=False)

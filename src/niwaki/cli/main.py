@@ -106,11 +106,11 @@ def study_copy(
 
 @app.command("inspect")
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors).")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors) or an ONNX.")],
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Show the layers of a model file, its parameters, MACs and bytes.
+    """Show the layers of a model file or an ONNX, its parameters, MACs and bytes.
 
     Example: niwaki inspect studies/source/chosen.safetensors
     """
@@ -119,8 +119,75 @@ def inspect(
     command(file, as_json=json, trust=trust)
 
 
+@app.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors) or an ONNX.")],
+    to: Annotated[
+        list[str], typer.Option(metavar="FORM", help="onnx, onnx-int8, onnx-dynamic, c or all; can be repeated.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder that the forms go to.")],
+    opset: Annotated[int | None, typer.Option(help="ONNX operator set, 13 to 18; 17 if left out.")] = None,
+    prefix: Annotated[str, typer.Option(help="Of every name in the C.")] = "niwaki_model",
+    ram_limit: Annotated[
+        str | None, typer.Option(metavar="BYTES", help="Fail if the C needs more RAM, as in 8KB.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder."),
+    ] = None,
+    calibration: Annotated[str, typer.Option(help="minmax, entropy or percentile.")] = "minmax",
+    images: Annotated[int, typer.Option(help="Training images to calibrate on.")] = 1000,
+    json: Json = False,
+    trust: Trust = False,
+) -> None:
+    """Write a model as ONNX, as int8 ONNX, or as integer C that runs anywhere.
+
+    Example: niwaki export studies/source/chosen.safetensors --to c --out small
+    """
+    from niwaki.cli import deploy as commands
+
+    commands.export(
+        file, to, out, opset=opset, prefix=prefix, ram_limit=ram_limit, data=data, calibration=calibration,
+        images=images, as_json=json, trust=trust,
+    )  # fmt: skip
+
+
+@app.command("verify")
+def verify(
+    path: Annotated[Path, typer.Argument(metavar="DIR|FILE", help="An exported folder, a model file or an ONNX.")],
+    data: Annotated[
+        str | None, typer.Option(help="Images to try it on, if the files do not name them: fashion-mnist, a folder.")
+    ] = None,
+    images: Annotated[int | None, typer.Option(help="How many; as many as take seconds if left out.")] = None,
+    json: Json = False,
+    trust: Trust = False,
+) -> None:
+    """Send the same images through every form of a model; exit code 1 if they disagree.
+
+    Example: niwaki verify small
+    """
+    from niwaki.cli import deploy as commands
+
+    raise typer.Exit(commands.verify(path, data=data, images=images, as_json=json, trust=trust))
+
+
+@app.command("bench")
+def bench(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files, ONNX, exported folders.")],
+    json: Json = False,
+    trust: Trust = False,
+) -> None:
+    """Time every form of a model in every runtime on this machine, in one run.
+
+    Example: niwaki bench studies/source/chosen.safetensors
+    """
+    from niwaki.cli import deploy as commands
+
+    commands.bench(files, as_json=json, trust=trust)
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and end the process: 0 done, 1 a trial failed, 2 bad input, 130 Ctrl-C."""
+    """Run the command line and end the process: 0 done, 1 a trial failed or forms disagree, 2 bad input, 130 Ctrl-C."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -55,3 +55,20 @@ class PruneSettings(BaseModel):
     def weights_decide(self) -> bool:
         """Whether the widths that remain depend on the trained weights."""
         return self.distribution == "global"
+
+
+class QuantizeSettings(BaseModel):
+    """How a network becomes int8. What a kind does not use changes nothing: `dynamic` needs no calibration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    kind: Literal["static", "dynamic"] = Field(
+        "static", description="static: everything int8, calibrated; dynamic: the linear layers only (the source's way)"
+    )
+    calibration: Literal["minmax", "entropy", "percentile"] = Field(
+        "minmax", description="how the range of an activation follows from the values that training images give it"
+    )
+    images: int = Field(1000, ge=1, le=100_000, description="training images to calibrate on")
+    percentile: float = Field(
+        99.99, gt=50, le=100, description="of `percentile`: the share of an activation's values inside its range"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ import platformdirs
 from filelock import FileLock
 
 from niwaki.data import fashion_mnist, folder, npz, synthetic
-from niwaki.data.dataset import FORMAT, Split, check_contents, open_dataset, write_dataset
+from niwaki.data.dataset import FORMAT, MANIFEST, Dataset, Split, check_contents, open_dataset, write_dataset
 from niwaki.data.download import download
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.source import Raw, Source
@@ -62,6 +63,17 @@ def cache_folder() -> Path:
     """$NIWAKI_CACHE_DIR, else the user's cache folder as the operating system has it."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named) if named else Path(platformdirs.user_cache_dir("niwaki"))
+
+
+def find_decoded(fingerprint: str, *, cache: Path | None = None) -> Dataset | None:
+    """The decoded dataset of that fingerprint, if `prepare` has left it in the cache and it is whole; else None."""
+    for manifest in sorted(((cache or cache_folder()) / "decoded").glob(f"*/{MANIFEST}")):
+        with contextlib.suppress(DataError):
+            data = open_dataset(manifest.parent)
+            if data.fingerprint == fingerprint:
+                check_contents(data, manifest.parent)
+                return data
+    return None
 
 
 def _redirected(spec: DataSpec, data: str) -> DataSpec:

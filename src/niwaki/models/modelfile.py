@@ -110,12 +110,14 @@ def save(
     input_shape: tuple[int, int, int],
     labels: tuple[str, ...] | list[str],
     preprocessing: Preprocessing | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a trained module of your own as a model file, whole or not at all, and return its path.
 
     `factory` names what builds it (`lenet5` or `package.module:callable`, called with `args`); it is built
     once to be sure that the file can be had back, and must then give the same outputs. `input_shape` is
-    (channels, height, width) after preprocessing.
+    (channels, height, width) after preprocessing; `provenance` says where the model is from, `data` (a fingerprint)
+    and `data_name` on what it was trained.
 
     Raises ModelError if the rebuilt module refuses the weights or computes something else.
     """
@@ -126,6 +128,7 @@ def save(
         labels=tuple(labels),
         preprocessing=preprocessing or Preprocessing(),
         original_widths=_widths(factories.build_seeded(factory, dict(args or {}), 0, trust=True)),
+        provenance=dict(provenance or {}),
     )
     data = dumps(model, info, trust=True)
     again, _ = loads(data, trust=True)

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from niwaki.measure.accuracy import Accuracy, wilson_interval
+from niwaki.report import times
 from niwaki.report.view import TrialView, View
 from niwaki.study.records import Results
 from niwaki.study.spec import Experiment, Published
@@ -34,9 +35,11 @@ class Row:
     value: Any
     step: int
     base: bool
+    quantized: str | None  # static, dynamic; None: float
     status: str
     figures: dict[str, Figure]
     widths: dict[str, int] | None
+    bytes_by_type: dict[str, int] | None
     per_class: tuple[float | None, ...] | None
     published: Published | None
     notes: tuple[str, ...]
@@ -89,17 +92,17 @@ def difference(row: Row) -> dict[str, list[float]]:
 def _table(view: View, experiment: Experiment) -> Table:
     rows: list[Row] = []
     trials = list(view.of(experiment))
-    bases: set[tuple[str, ...]] = set()
+    seen: set[tuple[str, ...]] = set()
     for value in _values(trials):
         seeds = [trial for trial in trials if trial.value == value]
-        base = tuple(trial.rows[0] for trial in seeds)
-        if base not in bases:
-            shared = all(trial.rows[0] in base for trial in trials)
-            rows.append(_row(view, experiment, None if shared else value, 0, seeds, None))
-            bases.add(base)
-        last = len(seeds[0].rows) - 1
-        for index in range(1, last + 1) if experiment.rows == "steps" else [last] if last else []:
-            rows.append(_row(view, experiment, value, index, seeds, base))
+        for index in _shown(experiment, seeds[0]):
+            keys = tuple(trial.rows[index] for trial in seeds)
+            may_be_shared = index == 0 or _only_quantization_varies(experiment)
+            if may_be_shared and keys in seen:
+                continue
+            seen.add(keys)
+            shared = may_be_shared and all(set(keys) & set(trial.rows) for trial in trials)
+            rows.append(_row(view, experiment, None if shared else value, index, seeds))
     remarks = _remarks(view, experiment, rows)
     return Table(
         experiment.name, experiment.title or experiment.name, experiment.varied_key, experiment.columns, tuple(rows),
@@ -107,27 +110,43 @@ def _table(view: View, experiment: Experiment) -> Table:
     )  # fmt: skip
 
 
-def _row(
-    view: View, experiment: Experiment, value: Any, index: int, seeds: list[TrialView], base: tuple[str, ...] | None
-) -> Row:
+def _shown(experiment: Experiment, trial: TrialView) -> list[int]:
+    """Which rows of a trial a table shows: the base, every pruning step or the last, and int8."""
+    last = len(trial.rows) - 1
+    last_float = last - 1 if trial.quantize else last
+    steps = list(range(1, last_float + 1))
+    return [0, *(steps if experiment.rows == "steps" else steps[-1:]), *([last] if trial.quantize else [])]
+
+
+def _only_quantization_varies(experiment: Experiment) -> bool:
+    return (experiment.varied_key or "").startswith("quantize.")
+
+
+def _row(view: View, experiment: Experiment, value: Any, index: int, seeds: list[TrialView]) -> Row:
     found = [(trial, view.results(trial.rows[index])) for trial in seeds]
     done = [results for _, results in found if results is not None]
-    status = _status(view, found, len(done))
-    step, last = _step(view, seeds[0], index), index == len(seeds[0].rows) - 1
-    published = None if view.data["synthetic"] else _published(experiment, value, step, last=last and index > 0)
-    base_results = [view.results(key) for key in base or ()]
+    first = seeds[0]
+    quantized = first.quantize if index == len(first.rows) - 1 else None
+    base_results = [view.results(trial.rows[0]) for trial in seeds] if index else []
     return Row(
         value=value,
-        step=step,
+        step=_step(view, first, index),
         base=index == 0,
-        status=status,
+        quantized=quantized,
+        status=_status(view, found, len(done)),
         figures=_figures(view, done),
-        widths=done[0].widths if done and all(d.widths == done[0].widths for d in done) else None,
+        widths=_common([results.widths for results in done]),
+        bytes_by_type=_common([results.bytes for results in done]),
         per_class=Accuracy.from_dict(done[0].test).per_class if len(done) == 1 else None,
-        published=published,
+        published=None if view.data["synthetic"] else _published(view, experiment, value, index, first),
         notes=tuple(dict.fromkeys(note for trial in seeds for note in _notes(view, trial, index))),
-        like_base=_like_base(view, done, [r for r in base_results if r is not None]),
+        like_base=times.like_base(view, done, [r for r in base_results if r is not None]),
     )
+
+
+def _common(values: list[dict[str, int]]) -> dict[str, int] | None:
+    """What all seeds have alike, else None."""
+    return values[0] if values and all(value == values[0] for value in values) else None
 
 
 def _notes(view: View, trial: TrialView, index: int) -> tuple[str, ...]:
@@ -136,7 +155,12 @@ def _notes(view: View, trial: TrialView, index: int) -> tuple[str, ...]:
     start = path.index(trial.rows[index - 1]) + 1 if index else 0
     found = [view.results(key) for key in path[start : path.index(trial.rows[index]) + 1]]
     notes = [note for results in found if results for note in results.notes]
-    return (*notes, *(_warnings(found[-1]) if found and found[-1] else ()))
+    if found and found[-1]:
+        notes += _warnings(found[-1])
+        before = view.results(trial.rows[index - 1]) if trial.quantize and index == len(trial.rows) - 1 else None
+        slower = times.slower_than(view, found[-1], before) if before else None
+        notes += [slower] if slower else []
+    return tuple(notes)
 
 
 def _warnings(results: Results) -> tuple[str, ...]:
@@ -160,37 +184,20 @@ def _figures(view: View, done: list[Results]) -> dict[str, Figure]:
         "bytes": lambda r: sum(r.bytes.values()),
         "file": lambda r: r.file_bytes,
         "activations": lambda r: r.activation_bytes,
+        "flash": lambda r: r.flash,
+        "ram": lambda r: r.ram,
+        "agreement": lambda r: None if r.agreement is None else 100 * r.agreement / r.test["total"],
         "channels": lambda r: 2 * sum(r.widths.values()) + 2 * classes,  # the source's: inputs and outputs
     }
-    for batch in (1, 256):
-        read[f"latency_{batch}"] = lambda r, batch=batch: _latency(view, r, batch, "median_us")  # type: ignore[misc]
-        read[f"latency_{batch}_p95"] = lambda r, batch=batch: _latency(view, r, batch, "p95_us")  # type: ignore[misc]
+    for name in times.COLUMNS:
+        read[name] = lambda r, name=name: times.latency(view, r, name, "median_us")  # type: ignore[misc]
+        read[f"{name}_p95"] = lambda r, name=name: times.latency(view, r, name, "p95_us")  # type: ignore[misc]
     figures = {}
     for name, of in read.items():
         values = [of(results) for results in done]
         if all(value is not None for value in values):
             figures[name] = Figure.of([float(value) for value in values if value is not None])
     return figures
-
-
-def _latency(view: View, results: Results, batch: int, what: str) -> float | None:
-    """Microseconds per image: a call's time over its images."""
-    row = (view.timings or {}).get("models", {}).get(results.structure, {}).get(str(batch))
-    return None if row is None else row[what] / batch
-
-
-def _like_base(view: View, done: list[Results], base: list[Results]) -> tuple[str, ...]:
-    like = []
-    for batch in (1, 256):
-        ours = [_latency(view, r, batch, "median_us") for r in done]
-        theirs = [_latency(view, r, batch, "median_us") for r in base]
-        if not ours or not theirs or None in ours or None in theirs:
-            continue
-        a, b = fmean(x for x in ours if x is not None), fmean(x for x in theirs if x is not None)
-        floor = (view.timings or {})["noise_floor"][str(batch)]
-        if abs(a - b) / ((a + b) / 2) <= floor:
-            like.append(f"latency_{batch}")
-    return tuple(like)
 
 
 def _status(view: View, found: list[tuple[TrialView, Results | None]], done: int) -> str:
@@ -211,9 +218,15 @@ def _step(view: View, trial: TrialView, index: int) -> int:
     return record.position if record else index
 
 
-def _published(experiment: Experiment, value: Any, step: int, *, last: bool) -> Published | None:
+def _published(view: View, experiment: Experiment, value: Any, index: int, trial: TrialView) -> Published | None:
+    last = len(trial.rows) - 1
+    quantized = trial.quantize is not None and index == last
+    last_float = index > 0 and index == (last - 1 if trial.quantize else last)
+    step = _step(view, trial, index)
     for entry in experiment.published:
-        if (entry.step == step or (entry.step is None and last)) and entry.value in (None, value):
+        if entry.quantized != quantized or entry.value not in (None, value):
+            continue
+        if quantized or entry.step == step or (entry.step is None and last_float):
             return entry
     return None
 
@@ -228,15 +241,24 @@ def _remarks(view: View, experiment: Experiment, rows: list[Row]) -> tuple[str, 
             f"One seed: an accuracy measured on {tested:,} images is known to about ±{(high - low) / 2:.1f} points "
             "(95 %); what another seed would give is not known (--seeds 3)."
         )
-    timed = [batch for batch in (1, 256) if f"latency_{batch}" in experiment.columns]
-    if timed and view.timings:
-        floors = ", ".join(f"{view.timings['noise_floor'][str(b)]:.1%} at batch {b}" for b in timed)
-        remarks.append(
-            "µs per image: median and 95th percentile, torch, one thread"
-            f"{', one pinned processor' if view.timings['pinned'] else ''}; the same network measured twice differs "
-            f"by up to {floors}: ≈ marks a time that is not different from the base's."
-        )
-    return tuple(remarks)
+    remarks += [text for columns, text in _EXPLAINED if columns & set(experiment.columns)]
+    said = times.remark(view, experiment.columns)
+    return (*remarks, *([said] if said else []))
+
+
+_EXPLAINED: tuple[tuple[set[str], str], ...] = (
+    (
+        {"flash", "ram"},
+        "Flash: constant data of the C that is generated from static int8; RAM: its arena with the image, and its "
+        "output. Code and stack depend on processor and compiler and come on top.",
+    ),
+    ({"agreement"}, "Agree: test images that get the same answer as from the float model."),
+    (
+        {"bytes_by_type"},
+        "Bytes (B) of constants by data type: of int8 layers, biases are int32 and scales float32; int64 are shapes.",
+    ),
+    ({"file"}, "File: the model file, for int8 the ONNX, with all that is in it beside the weights."),
+)
 
 
 def _values(trials: list[TrialView]) -> list[Any]:
@@ -250,4 +272,4 @@ def _values(trials: list[TrialView]) -> list[Any]:
 def _only_stated(published: Published | None) -> dict[str, Any] | None:
     if published is None:
         return None
-    return published.model_dump(exclude_defaults=True, exclude={"value", "step"})
+    return published.model_dump(exclude_defaults=True, exclude={"value", "step", "quantized"})

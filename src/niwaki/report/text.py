@@ -9,11 +9,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from niwaki.report.forms import print_verification
 from niwaki.report.tables import Figure, Row, Table, difference, make_tables
 from niwaki.report.view import View
+from niwaki.study.store import FORMS
 
 _LABELS = {"finetune.epochs": "fine-tuning epochs", "finetune.lr": "fine-tuning lr", "prune.ratio": "ratio",
-           "prune.steps": "steps", "prune.scope": "scope", "prune.importance": "importance"}  # fmt: skip
+           "prune.steps": "steps", "prune.scope": "scope", "prune.importance": "importance",
+           "quantize.kind": "quantization", "quantize.images": "calibration images"}  # fmt: skip
+_INT8 = {"static": "int8", "dynamic": "dynamic int8"}
 
 
 def print_study(console: Console, view: View) -> None:
@@ -67,10 +71,16 @@ def _columns(table: Table) -> list[tuple[str, str, Cell]]:
     columns: list[tuple[str, str, Cell]] = []
     if table.key is not None:
         columns.append((_LABELS.get(table.key, table.key), "left", lambda row: _value(table, row)))
-    columns.append(("step", "right", lambda row: "base" if row.base else str(row.step)))
+    columns.append(("step", "right", lambda row: _step(row, table)))
     for name in table.columns:
         columns.extend(_COLUMNS[name](table))
     return columns
+
+
+def _step(row: Row, table: Table) -> str:
+    if row.quantized:
+        return "int8" if table.key == "quantize.kind" else _INT8[row.quantized]  # the kind stands beside it
+    return "base" if row.base else str(row.step)
 
 
 def _number(name: str, heading: str, digits: int = 0) -> Callable[[Table], list[tuple[str, str, Cell]]]:
@@ -78,10 +88,13 @@ def _number(name: str, heading: str, digits: int = 0) -> Callable[[Table], list[
 
     def cell(row: Row) -> str:
         text = _figure(row.figures.get(name), digits)
-        gaps = difference(row).get(name, []) if name in ("params", "macs_tp", "channels") else []
-        if not gaps or row.published is None:
+        theirs = getattr(row.published, name) if name in ("params", "macs_tp", "channels") and row.published else None
+        if theirs is None:
             return text
-        return f"{text} ✓" if gaps[0] == 0 else f"{text} ({getattr(row.published, name):,} {gaps[0]:+,.0f})"
+        gap = difference(row).get(name, [None])[0]
+        if gap is None:
+            return f"{text} ({theirs:,})"
+        return f"{text} ✓" if gap == 0 else f"{text} ({theirs:,} {gap:+,.0f})"
 
     return lambda _: [(heading, "right", cell)]
 
@@ -102,18 +115,16 @@ def _accuracy_gap(row: Row) -> str:
     return " | ".join(f"{gap:+.2f}" for gap in difference(row).get("accuracy", []))
 
 
-def _latency(batch: int) -> Callable[[Table], list[tuple[str, str, Cell]]]:
-    name = f"latency_{batch}"
-
+def _latency(name: str, heading: str) -> Callable[[Table], list[tuple[str, str, Cell]]]:
     def cell(row: Row) -> str:
         return _figure(row.figures.get(name), 1) + (" ≈" if name in row.like_base else "")
 
     def make(table: Table) -> list[tuple[str, str, Cell]]:
         columns: list[tuple[str, str, Cell]] = [
-            (f"µs b{batch}", "right", cell),
+            (heading, "right", cell),
             ("p95", "right", lambda row: _figure(row.figures.get(f"{name}_p95"), 1)),
         ]
-        if batch > 1 and any(row.published and row.published.latency_us for row in table.rows):
+        if name != "latency_1" and any(row.published and row.published.latency_us for row in table.rows):
             columns.append(("source µs", "right", _their_latency))
         return columns
 
@@ -147,6 +158,29 @@ def _their_memory(row: Row) -> str:
     return f"{row.published.memory_mb:+.2f}" if row.published and row.published.memory_mb is not None else ""
 
 
+def _bytes_by_type(table: Table) -> list[tuple[str, str, Cell]]:
+    largest: dict[str, int] = {}
+    for row in table.rows:
+        for name, count in (row.bytes_by_type or {}).items():
+            largest[name] = max(count, largest.get(name, 0))
+    return [(f"{name} B", "right", _bytes_of(name)) for name in sorted(largest, key=lambda name: -largest[name])]
+
+
+def _bytes_of(name: str) -> Cell:
+    return lambda row: f"{row.bytes_by_type[name]:,}" if name in (row.bytes_by_type or {}) else "–"  # type: ignore[index]
+
+
+def _file(table: Table) -> list[tuple[str, str, Cell]]:
+    columns = _number("file", "file, bytes")(table)
+    if any(row.published and row.published.size_kb is not None for row in table.rows):
+        columns.append(("source KB", "right", _their_size))
+    return columns
+
+
+def _their_size(row: Row) -> str:
+    return f"{row.published.size_kb:g}" if row.published and row.published.size_kb is not None else ""
+
+
 def _widths(table: Table) -> list[tuple[str, str, Cell]]:
     names = next((list(row.widths) for row in table.rows if row.widths), [])
     return [(name, "right", _width_of(name)) for name in names]
@@ -177,11 +211,16 @@ _COLUMNS: dict[str, Callable[[Table], list[tuple[str, str, Cell]]]] = {
     "macs": _number("macs", "MACs"),
     "macs_tp": _number("macs_tp", "macs_tp"),
     "bytes": _bytes,
-    "file": _number("file", "file, bytes"),
+    "bytes_by_type": _bytes_by_type,
+    "flash": _number("flash", "flash, bytes"),
+    "ram": _number("ram", "RAM, bytes"),
+    "agreement": _number("agreement", "agree %", 2),
+    "file": _file,
     "activations": _number("activations", "activations, bytes"),
     "channels": _number("channels", "channels (in + out)"),
-    "latency_1": _latency(1),
-    "latency_256": _latency(256),
+    "latency_1": _latency("latency_1", "µs b1"),
+    "latency_256": _latency("latency_256", "µs b256"),
+    "latency_ort": _latency("latency_ort", "µs b1 ONNX R."),
     "widths": _widths,
 }
 
@@ -203,7 +242,8 @@ def _value(table: Table, row: Row) -> str:
 
 def _name(table: Table, row: Row) -> str:
     value = _value(table, row)
-    return f"{value}, step {row.step}" if value else "base" if row.base else f"step {row.step}"
+    where = _step(row, table) if row.base or row.quantized else f"step {row.step}"
+    return f"{value}, {where}" if value else where
 
 
 def _print_state(console: Console, view: View) -> None:
@@ -216,6 +256,8 @@ def _print_state(console: Console, view: View) -> None:
         console.print(f"{missing} of {len(view.stages)} stages are not done yet.", highlight=False)
     if view.choice:
         console.print(f"[bold]Choice.[/bold] {escape(view.choice['reason'])}", highlight=False)
+    if view.verification:
+        print_verification(console, view.verification, view.folder / FORMS)
 
 
 def study_as_json(view: View) -> dict[str, Any]:
@@ -229,6 +271,7 @@ def study_as_json(view: View) -> dict[str, Any]:
         "stages": {"planned": len(view.stages), "done": len(view.records) - len(view.failures)},
         "experiments": [table.to_dict() for table in make_tables(view)],
         "choice": view.choice,
+        "verification": view.verification,
         "failed": view.failures,
         "damaged": list(view.damaged),
         "timings": view.timings,

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from niwaki.errors import StoreError
 from niwaki.study.records import Record, Results
 from niwaki.study.spec import Experiment, StudySpec
-from niwaki.study.store import CHOICE, TIMINGS, DamagedStage, Store
+from niwaki.study.store import CHOICE, TIMINGS, VERIFY, DamagedStage, Store
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class TrialView:
     seed: int
     stages: tuple[str, ...]
     rows: tuple[str, ...]
+    quantize: str | None = None  # the kind of quantization that the last row is of
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class View:
     damaged: tuple[str, ...]
     timings: dict[str, Any] | None
     choice: dict[str, Any] | None
+    verification: dict[str, Any] | None = None
 
     def of(self, experiment: Experiment) -> Iterator[TrialView]:
         """The trials of an experiment."""
@@ -71,7 +73,7 @@ def load_view(folder: Path) -> View:
     try:
         spec = StudySpec.model_validate(study["spec"])
         trials = tuple(
-            TrialView(t["experiment"], t["value"], t["seed"], tuple(t["stages"]), tuple(t["rows"]))
+            TrialView(t["experiment"], t["value"], t["seed"], tuple(t["stages"]), tuple(t["rows"]), t.get("quantize"))
             for t in study["trials"]
         )
         data, machine, stages = study["data"], study["environment"], tuple(study["stages"])
@@ -89,5 +91,5 @@ def load_view(folder: Path) -> View:
             records[key] = record
     return View(
         folder, spec, data, machine, stages, trials, records, tuple(damaged), store.read_json(TIMINGS),
-        store.read_json(CHOICE),
+        store.read_json(CHOICE), store.read_json(VERIFY),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-QUANTITIES = ("accuracy_drop", "params", "macs", "bytes", "activations", "latency")
+QUANTITIES = ("accuracy_drop", "params", "macs", "bytes", "activations", "flash", "ram", "latency")
 _UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "kb": 1024.0, "mb": 1024.0**2, "us": 1.0, "ms": 1e3, "%": 1.0}
 _FORM = re.compile(r"^\s*([a-z_]+)\s*<=\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z%]*)\s*$")
 _ALLOWED_UNITS = {
@@ -14,13 +14,19 @@ _ALLOWED_UNITS = {
     "macs": ("", "k", "m"),
     "bytes": ("", "kb", "mb"),
     "activations": ("", "kb", "mb"),
+    "flash": ("", "kb", "mb"),
+    "ram": ("", "kb", "mb"),
     "latency": ("us", "ms"),
 }
 
 
 @dataclass(frozen=True)
 class Budget:
-    """An upper limit. Units: points of accuracy, counts, bytes, microseconds at batch 1."""
+    """An upper limit. Units: points of accuracy, counts, bytes, microseconds at batch 1.
+
+    `flash` is the constant data of the generated C, `ram` its arena with input and output; the code that a compiler
+    makes for some target is in neither.
+    """
 
     quantity: str
     limit: float
@@ -39,6 +45,6 @@ def parse_budget(text: str) -> Budget:
     if not match or match[1] not in QUANTITIES or match[3].lower() not in _ALLOWED_UNITS[match[1]]:
         raise ValueError(
             f"budget {text!r}: expected a quantity, <= and a limit, as in accuracy_drop<=1, params<=20k, "
-            "macs<=83k, bytes<=16KB, activations<=8KB, latency<=2ms"
+            "macs<=83k, bytes<=16KB, activations<=8KB, flash<=16KB, ram<=8KB, latency<=2ms"
         )
     return Budget(match[1], float(match[2]) * _UNITS[match[3].lower()], text.strip())

@@ -28,11 +28,13 @@ class StudyResult:
     records: dict[str, Record]
     lost: dict[str, str] = field(default_factory=dict)  # stages without a result: why
     choice: Choice | None = None
+    verification: dict[str, Any] | None = None  # of the chosen model, as `verify.json` has it
 
     @property
     def failed(self) -> bool:
-        """Whether any stage failed or was lost."""
-        return bool(self.lost) or any(record.status == "failed" for record in self.records.values())
+        """Whether any stage failed or was lost, or the forms of the chosen model disagree."""
+        disagree = self.verification is not None and self.verification["ok"] is False
+        return bool(self.lost) or disagree or any(record.status == "failed" for record in self.records.values())
 
 
 @dataclass

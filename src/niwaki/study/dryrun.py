@@ -47,6 +47,7 @@ def _trial(plan: Plan, trial: Trial, structures: Structures) -> dict[str, Any]:
         "distribution": prune.distribution if prune else None,
         "finetune_lr": finetune.lr,
         "finetune_epochs": finetune.epochs,
+        "quantize": trial.quantized,
         "stages": len(trial.stages),
         "epochs": sum(plan.stages[key].epochs for key in trial.stages),
         "structure": structures.of(trial),

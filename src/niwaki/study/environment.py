@@ -39,8 +39,7 @@ def describe() -> dict[str, str]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torch-pruning": importlib.metadata.version("torch-pruning"),
-        "niwaki": importlib.metadata.version("niwaki"),
+        **{name: importlib.metadata.version(name) for name in ("torch-pruning", "onnxruntime", "niwaki")},
     }
 
 

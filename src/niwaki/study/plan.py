@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from niwaki.compress.settings import PruneSettings, TrainSettings
+from niwaki.compress.settings import PruneSettings, QuantizeSettings, TrainSettings
 from niwaki.errors import ModelError, SpecError
 from niwaki.files import canonical_json, sha256_of
 from niwaki.models import factory as factories
 from niwaki.study.spec import Experiment, ModelSpec, StudySpec, TrialSettings, resolve
 
-Kind = Literal["import", "train", "prune", "finetune"]
+Kind = Literal["import", "train", "prune", "finetune", "quantize"]
 
 # Raised whenever a stage of that kind computes something else than before with the same settings.
-VERSIONS: dict[Kind, int] = {"import": 1, "train": 1, "prune": 1, "finetune": 1}
+VERSIONS: dict[Kind, int] = {"import": 1, "train": 1, "prune": 1, "finetune": 1, "quantize": 1}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Trial:
-    """One path of stages. `rows` are the keys that the table shows: what each pruning step left."""
+    """One path of stages. `rows` are the keys that the table shows: what each pruning step, and then int8, left."""
 
     experiment: str
     value: Any
@@ -43,6 +43,11 @@ class Trial:
     settings: TrialSettings
     stages: tuple[str, ...]
     rows: tuple[str, ...]
+
+    @property
+    def quantized(self) -> str | None:
+        """The kind of quantization that the last row is of, if any."""
+        return self.settings.quantize.kind if self.settings.quantize else None
 
 
 @dataclass
@@ -117,6 +122,9 @@ class _Planner:
             path = path[: path.index(pruned) + 1]
             path.append(self._train(settings.model, recipe, pruned, seed, prune.steps))
             rows = [base, path[-1]]
+        if settings.quantize is not None:
+            path.append(self._quantize(settings.quantize, path[-1], seed))
+            rows.append(path[-1])
         self.plan.trials.append(Trial(experiment.name, value, seed, settings, tuple(path), tuple(rows)))
 
     def _base(self, settings: TrialSettings, seed: int) -> str:
@@ -135,6 +143,16 @@ class _Planner:
             del settings["taylor_images"]
         drawn = seed if prune.importance in ("random", "taylor") else 0
         return self._stage("prune", settings, parent, drawn, step, 0)
+
+    def _quantize(self, quantize: QuantizeSettings, parent: str, seed: int) -> str:
+        """Calibration images are drawn; what the kind does not use is no part of the identity."""
+        used = {"static": {"kind", "calibration", "images"}, "dynamic": {"kind"}}[quantize.kind]
+        if quantize.kind == "static" and quantize.calibration == "percentile":
+            used.add("percentile")
+        settings = quantize.model_dump(include=used)
+        settings["tools"] = {name: importlib.metadata.version(name) for name in ("onnx", "onnxscript", "onnxruntime")}
+        drawn = seed if quantize.kind == "static" else 0
+        return self._stage("quantize", settings, parent, drawn, self.plan.stages[parent].position, 0)
 
     def _model(self, model: ModelSpec) -> dict[str, Any]:
         if model.factory not in self.sources:
@@ -172,5 +190,8 @@ def _label(kind: Kind, settings: Mapping[str, Any], position: int, seed: int) ->
     if kind == "import":
         return f"import {settings['factory']}"
     where = f" after step {position}" if position else ""
+    if kind == "quantize":
+        how = f"{settings['calibration']}, {settings['images']} images" if "images" in settings else "linear layers"
+        return f"quantize{where}: {settings['kind']}, {how}"
     again = "train from scratch" if kind == "train" and position else kind
     return f"{again}{where}: {settings['epochs']} epochs, lr {settings['lr']:g}, seed {seed}"

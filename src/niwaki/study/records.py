@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,12 +26,16 @@ class Results(BaseModel):
     macs_tp: int | None
     bytes: dict[str, int]
     file_bytes: int
-    activation_bytes: int
+    activation_bytes: int | None
     widths: dict[str, int]
     structure: str  # identifies the shape of the network: models of one structure take the same time
     epochs: tuple[dict[str, float | None], ...] = ()
     removed: dict[str, int] | None = None
     notes: tuple[str, ...] = ()
+    # Of a quantized model only; a record without them is written as it was before there were any.
+    agreement: int | None = None  # test images that get the answer of the float model
+    flash: int | None = None  # constant bytes of the generated C
+    ram: int | None = None  # bytes of its arena, with the image, and of its output
 
     def accuracy(self, split: Literal["validation", "test"]) -> float:
         """Right answers in percent."""
@@ -57,11 +62,23 @@ class Record(BaseModel):
     weights_sha256: str | None = None
 
 
+def float_record(records: Mapping[str, Record], key: str) -> Record:
+    """The record of a stage, or of its parent where the stage quantized: the float model is that one."""
+    record = records[key]
+    return records[record.parent] if record.kind == "quantize" and record.parent else record
+
+
 def to_bytes(record: Record) -> bytes:
     """The record as readable JSON, with the SHA-256 of its canonical form as `checksum`."""
     body = record.model_dump(mode="json")
+    if record.results is not None:
+        body["results"] = record.results.model_dump(mode="json", exclude=_absent(record.results))
     body["checksum"] = sha256_of(canonical_json(body))
     return (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _absent(results: Results) -> set[str]:
+    return {name for name in ("agreement", "flash", "ram") if getattr(results, name) is None}
 
 
 def from_bytes(data: bytes) -> Record:

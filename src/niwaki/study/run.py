@@ -1,4 +1,4 @@
-"""The main job: data → plan → stages not yet in the store → timings → choice."""
+"""The main job: data → plan → stages not yet in the store → timings → choice → exported, verified forms of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.errors import SpecError, StoreError
@@ -16,9 +18,10 @@ from niwaki.models import factory as factories
 from niwaki.models import modelfile
 from niwaki.study import environment
 from niwaki.study.drive import Job, StudyResult, drive
+from niwaki.study.finish import finish
 from niwaki.study.listener import Listener
 from niwaki.study.plan import Plan, make_plan
-from niwaki.study.records import Record
+from niwaki.study.records import Record, float_record
 from niwaki.study.select import choose
 from niwaki.study.spec import StudySpec, resolve
 from niwaki.study.store import CHOICE, CHOSEN, STUDY, TIMINGS, DamagedStage, Store
@@ -72,8 +75,9 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
                 data.fingerprint, facts,
             )  # fmt: skip
             _run_missing(job, options, folder)
-        timings = _timings(store, result, data, listener, options)
+        timings = _timings(spec, store, result, data, listener, options)
         _choose(spec, store, result, timings)
+        result.verification = finish(spec, store, result, data, listener.message, trust=options.trust)
     return result
 
 
@@ -108,7 +112,14 @@ def describe_study(spec: StudySpec, plan: Plan, data: Dataset) -> dict[str, Any]
         "environment": environment.describe(),
         "stages": list(plan.stages),
         "trials": [
-            {"experiment": t.experiment, "value": t.value, "seed": t.seed, "stages": t.stages, "rows": t.rows}
+            {
+                "experiment": t.experiment,
+                "value": t.value,
+                "seed": t.seed,
+                "stages": t.stages,
+                "rows": t.rows,
+                "quantize": t.quantized,
+            }
             for t in plan.trials
         ],
     }
@@ -166,7 +177,7 @@ def adopt_weights(spec: StudySpec) -> tuple[StudySpec, bytes | None]:
 
 def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Listener) -> None:
     before = store.read_json(STUDY) or {}
-    if before and before.get("spec") != spec.model_dump(mode="json"):
+    if before and not _is_spec(before.get("spec"), spec):
         listener.message(f"{store.folder} holds this study with other settings: what still fits of it is used")
     known = before.get("data", {}).get("fingerprint")
     if known is not None and known != data.fingerprint:
@@ -176,15 +187,28 @@ def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Li
         )
 
 
+def _is_spec(stored: Any, spec: StudySpec) -> bool:
+    """Whether a stored specification means `spec`: one of an earlier version says nothing of newer keys."""
+    try:
+        return StudySpec.model_validate(stored).model_dump(mode="json") == spec.model_dump(mode="json")
+    except ValidationError:
+        return False
+
+
 def _timings(
-    store: Store, result: StudyResult, data: Dataset, listener: Listener, options: RunOptions
+    spec: StudySpec, store: Store, result: StudyResult, data: Dataset, listener: Listener, options: RunOptions
 ) -> dict[str, Any] | None:
     try:
         known = store.read_json(TIMINGS)
     except StoreError as error:
         listener.message(str(error))
         known = None
-    timings = measure_timings(store, result.records, result.plan, data, known, listener.message, options.trust)
+    in_onnxruntime = {experiment.name for experiment in spec.experiment if "latency_ort" in experiment.columns}
+    if spec.select and any(limit.quantity == "latency" for limit in spec.select.limits):
+        in_onnxruntime.add(spec.select.experiment)
+    timings = measure_timings(
+        store, result.records, result.plan, in_onnxruntime, data, known, listener.message, options.trust
+    )
     if timings is not None and timings is not known:
         store.write_json(TIMINGS, dict(timings))
     return dict(timings) if timings else None
@@ -195,8 +219,10 @@ def _choose(spec: StudySpec, store: Store, result: StudyResult, timings: dict[st
         (store.folder / name).unlink(missing_ok=True)
     if spec.select is None:
         return
-    latency = {key: rows["1"]["median_us"] for key, rows in (timings or {}).get("models", {}).items()}
+    measured = {**(timings or {}).get("onnxruntime", {}), **(timings or {}).get("models", {})}
+    latency = {structure: rows["1"]["median_us"] for structure, rows in measured.items()}
     result.choice = choose(spec.select, result.plan, result.records, latency)
     if result.choice.key is not None:
-        store.write(CHOSEN, store.weights(result.choice.key, result.records[result.choice.key]))
+        record = float_record(result.records, result.choice.key)
+        store.write(CHOSEN, store.weights(record.key, record))
     store.write_json(CHOICE, result.choice.to_dict())

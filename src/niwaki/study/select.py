@@ -42,11 +42,12 @@ def choose(
 
     `accuracy_drop` is the base's validation accuracy minus the candidate's, in points, averaged over seeds;
     the file comes from the seed with the best validation accuracy. `timings` are microseconds at batch 1
-    by structure. The test set plays no part.
+    by structure. A quantized trial is measured against its float base. The test set plays no part.
     """
     trials = [trial for trial in plan.trials if trial.experiment == select.experiment]
     candidates = _candidates(trials, records, timings or {})
-    fitting = [c for c in candidates if all(_within(c, limit) for limit in select.limits)]
+    known = [c for c in candidates if c.figures[select.minimize] is not None]
+    fitting = [c for c in known if all(_within(c, limit) for limit in select.limits)]
     rule = f"fewest {select.minimize} within {' and '.join(select.budget)} on validation"
     if not fitting:
         seen = "; ".join(_describe(c, select) for c in candidates) or "no trial finished"
@@ -87,10 +88,18 @@ def _candidate(value: Any, whole: Sequence[tuple[Results, Results, str]], timing
         "params": fmean(f.params for f in finals),
         "macs": fmean(f.macs for f in finals),
         "bytes": fmean(sum(f.bytes.values()) for f in finals),
-        "activations": fmean(f.activation_bytes for f in finals),
-        "latency": fmean(t for t in times if t is not None) if all(t is not None for t in times) else None,
+        "activations": _mean([f.activation_bytes for f in finals]),
+        "flash": _mean([f.flash for f in finals]),
+        "ram": _mean([f.ram for f in finals]),
+        "latency": _mean(times),
     }
     return Candidate(value, figures, tuple(key for _, _, key in whole))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None where a value is not known: a time not measured, the flash of a network that has no C."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
 
 
 def _within(candidate: Candidate, limit: Budget) -> bool:
@@ -107,8 +116,16 @@ def _describe(candidate: Candidate, select: SelectSpec) -> str:
     figures = candidate.figures
     value = "" if candidate.value is None else f"{candidate.value}: "
     parts = [f"{figures['validation']:.2f} % (drop {figures['accuracy_drop']:.2f})"]
-    parts.append(f"{_figure(candidate, select.minimize):,.0f} {select.minimize}")
+    parts.append(f"{_stated(candidate, select.minimize)} {select.minimize}")
+    for limit in select.limits:
+        if limit.quantity in ("flash", "ram") and limit.quantity != select.minimize:
+            parts.append(f"{_stated(candidate, limit.quantity)} {limit.quantity}")
     return value + ", ".join(parts)
+
+
+def _stated(candidate: Candidate, name: str) -> str:
+    figure = candidate.figures[name]
+    return "unknown" if figure is None else f"{figure:,.0f}"
 
 
 def _validation(record: Record) -> float:

@@ -11,16 +11,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from niwaki.compress.settings import FinetuneSettings, PruneSettings, TrainSettings
+from niwaki.compress.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
 from niwaki.data.spec import DataSpec
 from niwaki.errors import SpecError
 from niwaki.study.budget import Budget, parse_budget
 
 Column = Literal[
-    "validation", "accuracy", "per_class", "params", "macs", "macs_tp", "bytes", "file", "activations",
-    "latency_1", "latency_256", "widths", "channels",
+    "validation", "accuracy", "per_class", "params", "macs", "macs_tp", "bytes", "bytes_by_type", "file", "activations",
+    "flash", "ram", "agreement", "latency_1", "latency_256", "latency_ort", "widths", "channels",
 ]  # fmt: skip
-VARIED_SECTIONS = ("model", "train", "prune", "finetune")
+VARIED_SECTIONS = ("model", "train", "prune", "finetune", "quantize")
 
 
 class _Strict(BaseModel):
@@ -40,12 +40,14 @@ class Published(_Strict):
 
     value: Any = Field(None, description="the varied value the row belongs to; none: every value (the base)")
     step: int | None = Field(None, ge=0, description="the pruning step; none: the last")
+    quantized: bool = Field(False, description="of the row after quantization (then without a step)")
     accuracy: tuple[float, ...] = ()
     params: int | None = None
     macs_tp: int | None = None
     latency_us: float | None = None
     channels: int | None = None
     memory_mb: float | None = None
+    size_kb: float | None = Field(None, description="a size in KB, whatever the source counted")
 
     @field_validator("accuracy", mode="before")
     @classmethod
@@ -90,7 +92,8 @@ class SelectSpec(_Strict):
 
     experiment: str
     budget: tuple[str, ...] = ("accuracy_drop<=1",)
-    minimize: Literal["params", "macs", "bytes"] = "params"
+    minimize: Literal["params", "macs", "bytes", "flash", "ram"] = "params"
+    export: bool = Field(True, description="export the chosen model to ONNX, int8 ONNX and C, and verify all forms")
 
     @field_validator("budget")
     @classmethod
@@ -104,6 +107,12 @@ class SelectSpec(_Strict):
         """The budget, parsed."""
         return tuple(parse_budget(text) for text in self.budget)
 
+    @property
+    def of_generated_c(self) -> str | None:
+        """The first limit (or what is minimized) that only a generated C has: flash and RAM."""
+        asked = {limit.quantity: limit.text for limit in self.limits} | {self.minimize: self.minimize}
+        return next((text for quantity, text in asked.items() if quantity in ("flash", "ram")), None)
+
 
 class TrialSettings(_Strict):
     """All settings of one trial but its seed."""
@@ -112,6 +121,7 @@ class TrialSettings(_Strict):
     train: TrainSettings
     prune: PruneSettings | None
     finetune: FinetuneSettings
+    quantize: QuantizeSettings | None = None
     from_scratch: bool = False
 
 
@@ -125,6 +135,7 @@ class StudySpec(_Strict):
     train: TrainSettings = TrainSettings()
     prune: PruneSettings | None = None
     finetune: FinetuneSettings = FinetuneSettings()
+    quantize: QuantizeSettings | None = None
     experiment: tuple[Experiment, ...] = Field(min_length=1)
     select: SelectSpec | None = None
 
@@ -183,8 +194,20 @@ def parse_spec(text: str, name: str) -> StudySpec:
         raise SpecError(f"{name}: not valid TOML: {error}") from error
     spec: StudySpec = _validated(StudySpec, values, name)
     for experiment in spec.experiment:
-        resolve(spec, experiment, name)
+        trials = resolve(spec, experiment, name)
+        if spec.select and spec.select.experiment == experiment.name:
+            _check_select(spec.select, trials, name)
     return spec
+
+
+def _check_select(select: SelectSpec, trials: list[tuple[Any, TrialSettings]], name: str) -> None:
+    """Flash and RAM are those of the generated C, which only static int8 has."""
+    without = [trial for _, trial in trials if trial.quantize is None or trial.quantize.kind != "static"]
+    if select.of_generated_c and without:
+        raise SpecError(
+            f"{name}: select: {select.of_generated_c}: flash and RAM are known of static int8 only, but experiment "
+            f'{select.experiment!r} leaves trials without it: set [quantize] kind = "static"'
+        )
 
 
 def resolve(spec: StudySpec, experiment: Experiment, name: str = "study") -> list[tuple[Any, TrialSettings]]:

@@ -1,9 +1,7 @@
-"""A worker's whole job: (task, parent's bytes, data) → (record, weights' bytes). It never touches the store."""
+"""A worker's whole job: (task, parent's bytes, data) → (record, model's bytes). It never touches the store."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
 import warnings
@@ -29,10 +27,10 @@ from niwaki.measure.predict import torch_predictor
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
 from niwaki.models.modelfile import ModelInfo
-from niwaki.models.structure import sizes
 from niwaki.study.environment import fingerprint
 from niwaki.study.plan import Stage
 from niwaki.study.records import Record, Results
+from niwaki.study.structure import structure_id
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker hands back; `weights` is None when the stage failed."""
+    """What a worker hands back: the record and the model's file (an ONNX after `quantize`), None when it failed."""
 
     record: Record
     weights: bytes | None
@@ -62,15 +60,24 @@ def run_stage(task: Task, data: Dataset) -> Outcome:
     _make_deterministic(task.device)
     _check_machine(task)
     try:
-        model, info, extra = _STEPS[task.stage.kind](task, data)
-        model.cpu().eval()
-        weights = modelfile.dumps(model, info, trust=True)
-        results = measure(model, info, data, task.device, file_bytes=len(weights), **extra)
+        if task.stage.kind == "quantize":
+            from niwaki.study.quantize import quantize_stage  # only here: workers that train need no ONNX
+
+            weights, results = quantize_stage(task.stage, _parent(task), data, trust=task.trust)
+        else:
+            weights, results = _float_stage(task, data)
         return Outcome(_record(task, results=results, weights=weights), weights)
     except FactoryError:
         raise
     except (StageFailed, ModelError) as error:
         return Outcome(_record(task, reason=str(error)), None)
+
+
+def _float_stage(task: Task, data: Dataset) -> tuple[bytes, Results]:
+    model, info, extra = _STEPS[task.stage.kind](task, data)
+    model.cpu().eval()
+    weights = modelfile.dumps(model, info, trust=True)
+    return weights, measure(model, info, data, task.device, file_bytes=len(weights), **extra)
 
 
 def measure(model: nn.Module, info: ModelInfo, data: Dataset, device: str, *, file_bytes: int, **extra: Any) -> Results:
@@ -95,12 +102,6 @@ def measure(model: nn.Module, info: ModelInfo, data: Dataset, device: str, *, fi
         structure=structure_id(model, info),
         **extra,
     )
-
-
-def structure_id(model: nn.Module, info: ModelInfo) -> str:
-    """A short hash of what builds the network and of its sizes: two models that share it differ in weights only."""
-    shape = [info.factory, info.args, sizes(model), {k: list(v.shape) for k, v in model.state_dict().items()}]
-    return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def reset_weights(model: nn.Module, seed: int) -> None:

@@ -1,11 +1,13 @@
 """The folder of a study: stages under their keys, written whole, the record last. One driver writes.
 
 study.json                      what is studied: the specification, the plan, the data, the machine
-stages/<key>/weights.safetensors
+stages/<key>/weights.safetensors     of a quantized stage: model.onnx
 stages/<key>/record.json        the commit mark: a stage without one is not there
 timings.json                    measured after all stages; part of no key
 choice.json                     what the selection chose, and why
-chosen.safetensors              the model that the selection chose
+chosen.safetensors              the model that the selection chose, in float
+chosen/                         the same as ONNX, int8 ONNX and C
+verify.json                     whether these forms agree
 """
 
 from __future__ import annotations
@@ -27,7 +29,13 @@ from niwaki.files import sha256_of, write_whole
 from niwaki.study.records import Record, from_bytes, to_bytes
 
 STUDY, TIMINGS, CHOICE, CHOSEN = "study.json", "timings.json", "choice.json", "chosen.safetensors"
+FORMS, VERIFY = "chosen", "verify.json"
 _HOLDER = ".driver.json"
+
+
+def model_name(record: Record) -> str:
+    """The name of the file that holds the model of a stage."""
+    return "model.onnx" if record.kind == "quantize" else "weights.safetensors"
 
 
 class DamagedStage(StoreError):
@@ -80,8 +88,8 @@ class Store:
         return record
 
     def weights(self, key: str, record: Record) -> bytes:
-        """The weights' bytes of a finished stage, checked against its record."""
-        path = self._path(key, "weights.safetensors")
+        """The bytes of the model that a finished stage left, checked against its record."""
+        path = self._path(key, model_name(record))
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -101,7 +109,7 @@ class Store:
         """Store a stage: its weights first, its record last. Raises StoreError, leaving no part behind."""
         with self._explained():
             if weights is not None:
-                write_whole(self._path(record.key, "weights.safetensors"), weights)
+                write_whole(self._path(record.key, model_name(record)), weights)
             write_whole(self._path(record.key, "record.json"), to_bytes(record))
 
     def read_json(self, name: str) -> dict[str, Any] | None:

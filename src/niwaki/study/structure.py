@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +18,8 @@ from niwaki.files import canonical_json
 from niwaki.measure.cost import count
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
-from niwaki.models.modelfile import PruningState
+from niwaki.models.modelfile import ModelInfo, PruningState
+from niwaki.models.structure import sizes
 from niwaki.study.plan import Plan, Trial
 from niwaki.study.spec import ModelSpec
 
@@ -80,6 +83,12 @@ def check_structures(plan: Plan, input_shape: Shape, *, trust: bool) -> None:
     structures = Structures(input_shape, trust=trust)
     for trial in plan.trials:
         structures.of(trial)
+
+
+def structure_id(model: nn.Module, info: ModelInfo) -> str:
+    """A short hash of what builds the network and of its sizes: two models that share it differ in weights only."""
+    shape = [info.factory, info.args, sizes(model), {k: list(v.shape) for k, v in model.state_dict().items()}]
+    return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _walk(module: nn.Module, prune: PruneSettings | None, shape: Shape) -> Iterator[dict[str, Any]]:

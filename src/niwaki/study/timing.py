@@ -1,16 +1,19 @@
-"""How long the networks of a study take in torch: measured after all stages, alone, in one interleaved run."""
+"""How long the networks of a study take: measured after all stages, alone, in one interleaved run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from niwaki.data.dataset import Dataset
-from niwaki.measure.latency import alone_on_one_cpu, measure_latency
+from niwaki.measure.latency import Call, LatencyTable, alone_on_one_cpu, measure_latency
 from niwaki.models import modelfile
+from niwaki.models.modelfile import ModelInfo
 from niwaki.study import environment
 from niwaki.study.plan import Plan
 from niwaki.study.records import Record
@@ -25,6 +28,7 @@ def measure_timings(
     store: Store,
     records: Mapping[str, Record],
     plan: Plan,
+    in_onnxruntime: Collection[str],
     data: Dataset,
     known: Mapping[str, Any] | None,
     notify: Callable[[str], None],
@@ -32,47 +36,110 @@ def measure_timings(
 ) -> Mapping[str, Any] | None:
     """Latencies by structure, at batch 1 and 256; `known` if it has them all, from this machine.
 
-    Networks of one structure take the same time whatever their weights, so each structure is measured once;
-    and since times are compared with one another, they come from one run: if one is missing, all are
-    measured. On one pinned CPU with one thread, the network alone on float images that lie ready.
+    `models` are in torch; `onnxruntime` has, at batch 1 and for the experiments named in `in_onnxruntime`, what is
+    quantized, and the float networks to compare it with: its parents and the bases. Networks of one structure take
+    the same time whatever their weights, so each structure is measured once; and since times are compared with one
+    another, they come from one run: if one is missing, all are measured. On one pinned CPU with one thread, the
+    network alone on float images that lie ready.
     """
-    wanted = _structures(records, plan)
-    if not wanted:
+    wanted = _wanted(records, plan, in_onnxruntime)
+    if not wanted.torch:
         return None
-    machine = {"processor": environment.processor_name(), "torch": torch.__version__}
-    if known and known.get("machine") == machine and set(wanted) <= set(known.get("models", {})):
+    machine = _machine(wanted)
+    if known and known.get("machine") == machine and wanted.are_in(known):
         return known
-    notify(f"timing {len(wanted)} networks, alone on one processor")
+    notify(f"timing {len(wanted.torch) + len(wanted.onnxruntime)} networks, alone on one processor")
+    models = {name: _load(store, records[key], trust)[0] for name, key in wanted.torch.items()}
+    onnx = {name: _onnx(store, records[key], trust) for name, key in wanted.onnxruntime.items()}
+    one, many = (np.random.default_rng(0).random((batch, *data.input_shape), np.float32) for batch in BATCHES)
     with alone_on_one_cpu() as pinned, torch.inference_mode():
-        models = {name: _load(store, records[key], trust) for name, key in wanted.items()}
-        tables = {batch: _measure(models, data, batch) for batch in BATCHES}
+        tables = {
+            1: _measure(_torch(models, one) | _onnxruntime(onnx, one), 1),
+            256: _measure(_torch(models, many), 256),
+        }
     return {
         "machine": machine,
         "pinned": pinned,
         "threads": 1,
         "noise_floor": {str(batch): table.noise_floor for batch, table in tables.items()},
         "models": {
-            name: {str(batch): vars(table.rows[name]).copy() for batch, table in tables.items()} for name in wanted
+            name: {str(batch): _row(table, "torch", name) for batch, table in tables.items()} for name in models
         },
+        "onnxruntime": {name: {"1": _row(tables[1], "onnxruntime", name)} for name in wanted.onnxruntime},
     }
 
 
-def _structures(records: Mapping[str, Record], plan: Plan) -> dict[str, str]:
-    """For each structure in a table of the study, the key of one stage that has it."""
-    found: dict[str, str] = {}
+@dataclass
+class _Wanted:
+    """For each structure, the key of one stage that has it."""
+
+    torch: dict[str, str] = field(default_factory=dict)
+    onnxruntime: dict[str, str] = field(default_factory=dict)
+
+    def are_in(self, known: Mapping[str, Any]) -> bool:
+        return set(self.torch) <= set(known.get("models", {})) and set(self.onnxruntime) <= set(
+            known.get("onnxruntime", {})
+        )
+
+
+def _wanted(records: Mapping[str, Record], plan: Plan, in_onnxruntime: Collection[str]) -> _Wanted:
+    """The structures in the tables of the study."""
+    found = _Wanted()
     for trial in plan.trials:
-        for key in trial.rows:
-            record = records.get(key)
-            if record is not None and record.results is not None:
-                found.setdefault(record.results.structure, key)
+        done = {key: records[key].results for key in trial.rows if key in records}
+        asked = trial.experiment in in_onnxruntime and trial.quantized and done.get(trial.rows[-1])
+        compared = {trial.rows[0], *trial.rows[-2:]} if asked else set()
+        for key, results in done.items():
+            if results is None:
+                continue
+            if records[key].kind != "quantize":
+                found.torch.setdefault(results.structure, key)
+            if key in compared:
+                found.onnxruntime.setdefault(results.structure, key)
     return found
 
 
-def _load(store: Store, record: Record, trust: bool) -> nn.Module:
-    return modelfile.loads(store.weights(record.key, record), trust=trust)[0]
+def _machine(wanted: _Wanted) -> dict[str, str]:
+    machine = {"processor": environment.processor_name(), "torch": torch.__version__}
+    if wanted.onnxruntime:
+        import onnxruntime
+
+        machine["onnxruntime"] = onnxruntime.__version__
+    return machine
 
 
-def _measure(models: Mapping[str, nn.Module], data: Dataset, batch: int) -> Any:
-    images = torch.rand(batch, *data.input_shape, generator=torch.Generator().manual_seed(0))
-    calls = {name: lambda model=model: model(images) for name, model in models.items()}
-    return measure_latency(calls, batch=batch, rounds=ROUNDS[batch], budget_s=BUDGET_S[batch])
+Calls = dict[tuple[str, str], Call]  # by runtime and structure
+
+
+def _torch(models: Mapping[str, nn.Module], images: np.ndarray) -> Calls:
+    inputs = torch.from_numpy(images)
+    return {("torch", name): lambda model=model: model(inputs) for name, model in models.items()}  # type: ignore[misc]
+
+
+def _onnxruntime(models: Mapping[str, bytes], images: np.ndarray) -> Calls:
+    if not models:
+        return {}
+    from niwaki.deploy.runtimes import onnxruntime_call
+
+    return {("onnxruntime", name): onnxruntime_call(model, images) for name, model in models.items()}
+
+
+def _load(store: Store, record: Record, trust: bool) -> tuple[nn.Module, ModelInfo]:
+    return modelfile.loads(store.weights(record.key, record), trust=trust)
+
+
+def _onnx(store: Store, record: Record, trust: bool) -> bytes:
+    if record.kind == "quantize":
+        return store.weights(record.key, record)
+    from niwaki.models.onnx_export import to_onnx
+
+    return to_onnx(*_load(store, record, trust))
+
+
+def _measure(calls: Calls, batch: int) -> LatencyTable:
+    named = {"/".join(name): call for name, call in calls.items()}
+    return measure_latency(named, batch=batch, rounds=ROUNDS[batch], budget_s=BUDGET_S[batch])
+
+
+def _row(table: LatencyTable, runtime: str, structure: str) -> dict[str, Any]:
+    return vars(table.rows[f"{runtime}/{structure}"]).copy()

@@ -78,6 +78,11 @@ def requantize(
     """
     if values.size and max(-int(values.min()), int(values.max())) > 1 << 31:
         raise OverflowError("an accumulator left 32 bits")
-    values, multiplier, shift = (np.asarray(x, np.int64) for x in (values, multiplier, shift))
-    rounded = (values * multiplier + (np.int64(1) << (shift - 1))) >> shift
+    return round_off(values.astype(np.int64) * multiplier.astype(np.int64), shift, zero_point, low, high)
+
+
+def round_off(products: np.ndarray, shift: np.ndarray, zero_point: int, low: int = LOW, high: int = HIGH) -> np.ndarray:
+    """`products` (int64, within ±2**62) divided by 2**`shift`, ties up, moved to `zero_point`, clamped, as int8."""
+    shift = shift.astype(np.int64)
+    rounded = (products + (np.int64(1) << (shift - 1))) >> shift
     return np.clip(rounded + zero_point, low, high).astype(np.int8)

@@ -13,7 +13,7 @@ from niwaki.deploy.c.library import STANDARD, interface
 from niwaki.deploy.c.toolchain import board_files, call_of, check_tools, find_target, link_flags, run_compiler
 from niwaki.errors import ModelError, NiwakiError
 
-LEVELS = ("-Os", "-O2", "-O3")
+UNNAMED = "unnamed"  # constants that the compiler made itself
 _WHOLE = 1 << 29  # bytes of each memory: no board's size is in the way of measuring
 _MODEL = "model.o"
 # GNU ld: ` .rodata.name  0xaddress  0xsize file`, broken after a long name; `*fill*` has no file.
@@ -137,7 +137,7 @@ def read_map(text: str, model: Path) -> Sizes:
             continue
         kind, _, name = section[1:].partition(".")
         if file == str(model):
-            _count(sizes, kind, name, size)
+            _count(sizes, kind, name or UNNAMED, size)
             sizes.padding += fill if kind in ("text", "rodata") else 0
         elif re.search(r"\.a\(", file) and kind in ("text", "rodata", "data"):
             sizes.library += size + fill

@@ -6,6 +6,8 @@ each layer then rounds once (`arithmetic.requantize`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -67,16 +69,18 @@ def quantize_pixels(graph: Graph, pixels: np.ndarray) -> np.ndarray:
 def _run(graph: Graph, inputs: np.ndarray) -> np.ndarray:
     values = {graph.input: inputs}
     for layer in graph.layers:
-        sources = [graph.tensors[name] for name in layer.inputs]
-        target = graph.tensors[layer.output]
-        result = _apply(layer, [values[name] for name in layer.inputs], sources, target)
-        assert result.shape[1:] == target.shape, (layer.name, result.shape, target.shape)
+        result = run_layer(layer, [values[name] for name in layer.inputs], graph.tensors)
+        assert result.shape[1:] == graph.tensors[layer.output].shape, (layer.name, result.shape)
         values[layer.output] = result
     return values[graph.output]
 
 
-def _apply(layer: Layer, inputs: list[np.ndarray], sources: list[Tensor], target: Tensor) -> np.ndarray:
-    """One layer on some images: int8 (n, *shape) each."""
+def run_layer(layer: Layer, inputs: Sequence[np.ndarray], tensors: Mapping[str, Tensor]) -> np.ndarray:
+    """One layer on some images: from int8 (n, *shape) for each of its inputs to int8 (n, *output shape).
+
+    Raises TypeError for a layer that is none of `graph`'s.
+    """
+    sources, target = [tensors[name] for name in layer.inputs], tensors[layer.output]
     x, source, zero = inputs[0], sources[0], target.zero_point
     match layer:
         case Conv():

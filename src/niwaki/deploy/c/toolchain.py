@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import shutil
 import signal
@@ -26,6 +28,7 @@ _EXITS = {
     4: "a file cannot be written",
     5: "a part of an image",
 }
+_ERROR = re.compile(r"error:|undefined reference|will not fit|leaves less than")  # of GCC, Clang, GNU ld, cortex_m.ld
 _FAULT = 128  # and the number of the exception: cortex_m.c
 
 
@@ -36,7 +39,7 @@ class Board:
     machine: str
     flash_bytes: int
     ram_bytes: int
-    instructions_per_tick: int
+    instructions_per_tick: float
     """Of the timer (SysTick) when each instruction takes a nanosecond (`-icount shift=0`): its period."""
 
 
@@ -64,12 +67,14 @@ _A57, _A76 = ("qemu-aarch64-static", "-cpu", "cortex-a57"), ("qemu-aarch64-stati
 _A7 = ("qemu-arm-static", "-cpu", "cortex-a7")
 _QEMU = ("qemu-system-arm",)
 _MPS2 = 4 << 20  # bytes of code memory and of RAM on ARM's MPS2 boards, whose clock of 25 MHz ticks every 40 ns
+_MICROBIT = Board("microbit", 256 << 10, 16 << 10, 62.5)
 _KNOWN = (
     Target("native", "", (), (), "gcc libc6-dev"),
     Target("aarch64", _A64, ("-static",), _A57, _A64_PACKAGES),
     Target("aarch64-dotprod", _A64, ("-static", "-march=armv8.2-a+dotprod"), _A76, _A64_PACKAGES),
     Target("armhf", _A32, ("-static", "-mcpu=cortex-a7", "-mfpu=vfpv4-d16"), _A7, _A32_PACKAGES),
     Target("armhf-neon", _A32, ("-static", "-mcpu=cortex-a7", "-mfpu=neon-vfpv4"), _A7, _A32_PACKAGES),
+    Target("cortex-m0", _M, ("-mcpu=cortex-m0", "-mthumb"), _QEMU, _M_PACKAGES, _MICROBIT),
     Target("cortex-m3", _M, ("-mcpu=cortex-m3", "-mthumb"), _QEMU, _M_PACKAGES, Board("mps2-an385", _MPS2, _MPS2, 40)),
     Target(
         "cortex-m4", _M, ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
@@ -90,16 +95,16 @@ def find_target(name: str) -> Target:
     return TARGETS[name]
 
 
-def missing_tools(target: Target, *, emulator: bool = True) -> tuple[str, ...]:
-    """The commands that `target` needs and this machine has not: its compiler and, if asked for, its emulator."""
-    compiler = target.compiler or find_compiler()
-    commands = [shlex.split(compiler)[0] if compiler else "cc", *(target.emulator[:1] if emulator else ())]
-    return tuple(command for command in commands if not shutil.which(command))
+def missing_tools(target: Target, *, compiler: bool = True, emulator: bool = True) -> tuple[str, ...]:
+    """Of the commands that `target` needs, those that this machine has not: its compiler, its emulator, or either."""
+    command = target.compiler or find_compiler() or "cc"
+    needed = [*([shlex.split(command)[0]] if compiler else ()), *(target.emulator[:1] if emulator else ())]
+    return tuple(name for name in needed if not shutil.which(name))
 
 
-def check_tools(target: Target, *, emulator: bool = True) -> None:
+def check_tools(target: Target, *, compiler: bool = True, emulator: bool = True) -> None:
     """Raise NiwakiError, with what installs them, where tools of `target` are missing."""
-    missing = missing_tools(target, emulator=emulator)
+    missing = missing_tools(target, compiler=compiler, emulator=emulator)
     if missing:
         raise NiwakiError(
             f"{target.name}: no {' and no '.join(missing)} on this machine; Debian: apt-get install {target.packages}"
@@ -111,30 +116,40 @@ def compile_program(
 ) -> Path:
     """Compile `main_source` with the `model.c` of a generated folder into the program `out` and return it.
 
-    For a board, start-up code and linker script come with it. Raises NiwakiError where tools are missing, or with
-    the compiler's first error.
+    Raises as `compile_sources` does.
+    """
+    return compile_sources((main_source, folder / "model.c"), target, (*flags, f"-I{folder}"), out=out)
+
+
+def compile_sources(sources: Sequence[Path], target: Target, flags: Sequence[str] = SPEED, *, out: Path) -> Path:
+    """Compile C files into the program `out` and return it; `host.h` can be included.
+
+    For a board, start-up code and linker script come with it. Raises NiwakiError where the compiler is missing, or
+    with its first error.
     """
     check_tools(target, emulator=False)
     compiler = target.compiler or find_compiler() or ""
+    board = target.board
     with board_files() as files:
-        start = link_flags(files, target.board.flash_bytes, target.board.ram_bytes) if target.board else ()
+        linked = link_flags(files, board.flash_bytes, board.ram_bytes) if board else ()
         run_compiler(
-            [*shlex.split(compiler), *STANDARD, *target.flags, *flags, f"-I{folder}", f"-I{files}", "-o", str(out),
-             str(main_source), str(folder / "model.c"), *start],
-            str(folder),
+            [*shlex.split(compiler), *STANDARD, *target.flags, *flags, f"-I{files}", "-o", str(out),
+             *map(str, sources), *linked],
+            str(sources[-1]),
         )  # fmt: skip
     return out
 
 
 def run_compiler(command: Sequence[str], what: str) -> str:
     """Run a compiler to its end and return what it wrote. Raises NiwakiError naming `what`, with its first error."""
+    english = {**os.environ, "LC_ALL": "C"}  # its messages and the linker's map are read
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=english)
     except OSError as error:
         raise NiwakiError(f"{command[0]}: cannot be run: {error.strerror}") from error
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
-        first = next((line for line in lines if "error" in line or "will not fit" in line), lines[0])
+        first = next((line for line in lines if _ERROR.search(line)), lines[0])
         raise NiwakiError(f"{what}: {command[0]} could not compile it: {first}")
     return done.stdout
 
@@ -162,7 +177,7 @@ def run_program(
 
     Raises NiwakiError where the emulator is missing or `timeout` seconds have passed.
     """
-    check_tools(target)
+    check_tools(target, compiler=False)
     command = [*target.emulator, str(program.resolve())]
     if target.board:
         command = [
@@ -170,7 +185,9 @@ def run_program(
             "-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel", str(program.resolve()),
         ]  # fmt: skip
     try:
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=timeout)
+        return subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL
+        )
     except subprocess.TimeoutExpired as error:
         raise NiwakiError(f"{program.name} on {target.name}: not finished after {timeout:g} seconds") from error
 
@@ -195,7 +212,7 @@ class BoardRun:
     scores: np.ndarray
     """int8 (n, classes)."""
     instructions: np.ndarray
-    """int64 (n,): instructions of each inference, in steps of a timer's tick (40)."""
+    """int64 (n,): instructions of each inference, to a tick of the timer (40; on cortex-m0 62.5)."""
     stack_bytes: int
     """The most stack that a call of the model used, everything that it calls included."""
 
@@ -212,7 +229,7 @@ def measure_on_board(
     with tempfile.TemporaryDirectory(prefix="niwaki-target-") as work:
         scores = _run(folder, images, target, flags, "measure.c", Path(work), timeout)
         measured = np.fromfile(Path(work) / "measured.bin", "<u4").reshape(len(images), 2).astype(np.int64)
-    instructions = measured[:, 0] * target.board.instructions_per_tick
+    instructions = np.rint(measured[:, 0] * target.board.instructions_per_tick).astype(np.int64)
     return BoardRun(scores, instructions, int(measured[:, 1].max(initial=0)))
 
 
@@ -237,7 +254,7 @@ def _run(
     images.tofile(work / "inputs.bin")
     done = run_program(program, target, folder=work, timeout=timeout)
     if done.returncode:
-        raise NiwakiError(f"{folder} on {target.name}: {_reason(done)}")
+        raise NiwakiError(f"{folder} on {target.name}: {_reason(done, target)}")
     scores = np.fromfile(work / "scores.bin", np.int8)
     if scores.size != len(images) * model.output_bytes:
         raise NiwakiError(f"{folder} on {target.name}: {scores.size} scores came back for {len(images)} images")
@@ -251,11 +268,11 @@ def call_of(folder: Path, *, pixels: bool) -> tuple[str, ...]:
     return f"-DRUN={function}", f"-DINPUT_BYTES={model.input_bytes}", f"-DOUTPUT_BYTES={model.output_bytes}"
 
 
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
+def _reason(done: subprocess.CompletedProcess[str], target: Target) -> str:
     """Why a program failed, in words."""
     if done.returncode < 0:
         return f"ended by {signal.Signals(-done.returncode).name}"
-    if done.returncode > _FAULT:
+    if target.board and done.returncode > _FAULT:
         return f"ended by exception {done.returncode - _FAULT}"
     said = (done.stderr.strip().splitlines() or [""])[-1]
     return said or _EXITS.get(done.returncode, f"exit status {done.returncode}")

@@ -1,0 +1,235 @@
+"""`niwaki export`, `niwaki verify` and `niwaki bench`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TimeRemainingColumn as TimeLeft
+from rich.table import Table
+
+from niwaki.cli.study import output
+from niwaki.errors import ModelError, SpecError
+from niwaki.study.budget import parse_budget
+
+if TYPE_CHECKING:
+    from niwaki.deploy.bench import BenchReport, BenchRow
+    from niwaki.deploy.export import ExportReport
+    from niwaki.deploy.judge import FormReport
+    from niwaki.deploy.verify import VerifyReport
+
+
+def export(
+    file: Path,
+    to: Sequence[str],
+    out: Path,
+    *,
+    ram_limit: str | None,
+    as_json: bool,
+    trust: bool,
+    **settings: Any,
+) -> None:
+    """Write forms of a model and say what was written and what it needs."""
+    from niwaki import api
+
+    _check_file(file)
+    _allow(trust)
+    limit = None if ram_limit is None else _bytes(ram_limit)
+    with Lines() as lines:
+        report = api.export(file, out, to=to, ram_limit=limit, trust=trust, notify=lines.message, **settings)
+    if as_json:
+        print(json.dumps(report.to_dict()))
+    else:
+        _print_export(report)
+
+
+def verify(path: Path, *, data: str | None, images: int | None, as_json: bool, trust: bool) -> int:
+    """Send the same images through every form; the exit code is 1 if one disagrees."""
+    from niwaki import api
+
+    _check_file(path)
+    _allow(trust)
+    with Lines() as lines:
+        report = api.verify(path, data=data, images=images, trust=trust, notify=lines.message, progress=lines.progress)
+    if as_json:
+        print(json.dumps(report.to_dict()))
+    else:
+        _print_verify(report, path)
+    for line in report.disagreements:
+        print(f"niwaki: disagrees: {line}", file=sys.stderr)
+    return 0 if report.ok else 1
+
+
+def bench(files: Sequence[Path], *, as_json: bool, trust: bool) -> None:
+    """Time every form and runtime in one run."""
+    from niwaki.deploy.bench import bench_files
+
+    for file in files:
+        _check_file(file)
+    _allow(trust)
+    with Lines() as lines:
+        report = bench_files(files, trust=trust, notify=lines.message)
+    if as_json:
+        print(json.dumps(report.to_dict()))
+    else:
+        _print_bench(report)
+
+
+class Lines:
+    """What is going on, on standard error: a line for each step, and in a terminal a bar while one runs."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("images, left"),
+            TimeLeft(), console=self.console, transient=True,
+        )  # fmt: skip
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Lines:
+        if self.console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.console.is_terminal:
+            self._bar.stop()
+
+    def message(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(escape(text), highlight=False, soft_wrap=True)
+
+    def progress(self, form: str, done: int, of: int) -> None:
+        """Move the bar of a form, and take it away when it is done."""
+        if done == 0 or self._task is None:
+            self._task = self._bar.add_task(escape(form), total=of)
+        self._bar.update(self._task, completed=done)
+        if done == of:
+            self._bar.remove_task(self._task)
+            self._task = None
+
+
+def _print_export(report: ExportReport) -> None:
+    console = output()
+    console.print(f"{report.origin}: written to {report.folder}", highlight=False, markup=False)
+    table = _table(("form", "left"), ("file", "left"), ("bytes", "right"))
+    facts = report.to_dict()
+    for form, entry in facts["forms"].items():
+        table.add_row(form, escape(Path(entry["path"]).name), f"{entry['bytes']:,}")
+    console.print(table)
+    if report.calibration:
+        console.print(f"int8 calibrated by {report.calibration}", highlight=False, markup=False)
+    if report.footprint:
+        needs = report.footprint
+        console.print(
+            f"C: flash {needs.constant_bytes:,} bytes of constants, and the code; RAM {needs.ram_bytes:,} bytes (arena "
+            f"{needs.arena_bytes:,}, with the image; output {needs.output_bytes:,}), and the stack",
+            highlight=False,
+        )
+    if report.board:
+        board = facts["forms"]["c"]["board"]
+        console.print(
+            f"C on {board['cpu']}, compiled with {board['optimization']}: flash {board['flash']:,} bytes (code "
+            f"{board['code']:,}, constants {board['constants']:,}), RAM {board['ram']:,}, stack {board['stack']:,}",
+            highlight=False,
+        )
+    for note in report.notes:
+        console.print(note, highlight=False, markup=False)
+    console.print(f"Compare the forms with: niwaki verify {report.folder}", highlight=False, markup=False)
+
+
+def _print_verify(report: VerifyReport, path: Path) -> None:
+    console = output()
+    console.print(f"{path}: {report.of}", highlight=False, markup=False)
+    table = _table(
+        ("form", "left"), ("how", "left"), ("images", "right"), ("", "left"), ("compared with", "left"),
+        ("same class", "right"), ("largest difference", "right"), ("accuracy % (95 % interval)", "right"),
+    )  # fmt: skip
+    for form in report.forms:
+        table.add_row(*(escape(cell) for cell in _verify_cells(form)))
+    console.print(table)
+    for form in report.forms:
+        if form.ok is None and form.reason:
+            console.print(f"  {form.form}, {form.how}: not run: {form.reason}", highlight=False, markup=False)
+    for note in report.notes:
+        console.print(note, highlight=False, markup=False)
+    compared = any(form.ok is not None for form in report.forms)
+    agree = "All forms agree." if compared else "There are no two forms that must agree."
+    console.print(agree if report.ok else "The forms disagree.")
+
+
+def _verify_cells(form: FormReport) -> tuple[str, ...]:
+    from niwaki.deploy.judge import percent
+
+    if not form.images:
+        return form.form, form.how, "", "not run", "", "", "", ""
+    verdict = {True: "agrees", False: "DISAGREES", None: ""}[form.ok]
+    against = same = difference = accuracy = ""
+    if form.agreement:
+        found = form.agreement
+        against, same = found.against, percent(found.same_class, form.images)
+        if found.equal is not None:
+            against += ", to the bit" if found.equal else ", not to the bit"
+        if found.difference is not None:
+            steps = f"{found.difference:.0f} {found.unit}{'' if found.difference == 1 else 's'}"
+            difference = steps if found.unit == "int8 step" else f"{found.difference:.3g} in a {found.unit}"
+    if form.right:
+        low, high = form.right.to_dict()["interval"]
+        accuracy = f"{form.right.percent:.2f} ({low:.2f} to {high:.2f})"
+    return form.form, form.how, f"{form.images:,}", verdict, against, same, difference, accuracy
+
+
+def _print_bench(report: BenchReport) -> None:
+    console = output()
+    for file in dict.fromkeys(row.file for row in report.rows):
+        console.print(f"{file}: one image, one thread", highlight=False, markup=False)
+        table = _table(
+            ("form", "left"), ("runtime", "left"), ("median µs", "right"), ("p95 µs", "right"),
+            ("times the fastest other", "right"),
+        )  # fmt: skip
+        for row in sorted((row for row in report.rows if row.file == file), key=lambda row: row.median_us):
+            table.add_row(row.form, row.runtime, f"{row.median_us:.2f}", f"{row.p95_us:.2f}", _ratio(row))
+        console.print(table)
+    for left in report.left_out:
+        console.print(f"{left.file}: {left.form} not timed: {left.reason}", highlight=False, markup=False)
+    for note in report.notes:
+        console.print(note, highlight=False, markup=False)
+    pinned = "" if report.pinned else "; not pinned to one processor, which the system does not allow"
+    console.print(f"≈ within the noise of this run, {100 * report.noise_floor:.1f} %{pinned}", highlight=False)
+
+
+def _ratio(row: BenchRow) -> str:
+    if row.ratio is None:
+        return ""
+    return f"{row.ratio:.2f}{' ≈' if row.noise else '  '}"
+
+
+def _table(*columns: tuple[str, str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading, justify in columns:
+        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    return table
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise ModelError(f"{path}: there is no such file")
+
+
+def _allow(trust: bool) -> None:
+    """Find factories of the user's own in the working directory, once they are trusted."""
+    if trust:
+        sys.path.insert(0, str(Path.cwd()))
+
+
+def _bytes(text: str) -> int:
+    try:
+        return int(parse_budget(f"ram<={text}").limit)
+    except ValueError as error:
+        raise SpecError(f"--ram-limit {text}: expected bytes, as in 8192 or 8KB") from error

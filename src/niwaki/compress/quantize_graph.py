@@ -1,0 +1,98 @@
+"""The graph of a float ONNX as the quantizer wants it, and of an int8 one as a reader does."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, helper
+
+_COMMUTES = ("MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose")
+
+
+def prepared(model: ModelProto) -> ModelProto:
+    """A copy of a float model that computes the same numbers and loses less when it is quantized.
+
+    - Relu and Clip come before max-pooling and changes of shape, not after: the quantizer fuses an activation only
+      into the layer right before it, so `relu(max_pool2d(conv(x)))`, as many write it, would be rounded twice.
+    - Average pooling over the whole image becomes global: the quantizer gives ordinary pooling the scale of what
+      goes in, which is far too coarse for the mean of a whole image.
+
+    Every node gets a name of its own, by which the quantizer is told of it.
+    """
+    copied = ModelProto()
+    copied.CopyFrom(model)
+    taken = Counter(node.name for node in copied.graph.node)
+    for number, node in enumerate(copied.graph.node):
+        if not node.name or taken[node.name] > 1:
+            node.name = f"{node.name or node.op_type}, node {number}"
+    _activations_first(copied.graph)
+    _global_pooling(copied)
+    return copied
+
+
+def _activations_first(graph: GraphProto) -> None:
+    uses = Counter(name for node in graph.node for name in node.input)
+    uses.update(output.name for output in graph.output)
+    moved = True
+    while moved:
+        moved = False
+        makers = {name: node for node in graph.node for name in node.output}
+        for node in graph.node:
+            maker = makers.get(node.input[0]) if node.op_type in ("Relu", "Clip") else None
+            if maker and maker.op_type in _COMMUTES and len(maker.output) == 1 and uses[maker.output[0]] == 1:
+                _swap(maker, node)
+                moved = True
+                break
+
+
+def _global_pooling(model: ModelProto) -> None:
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    sizes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim[2:]]
+        for value in (*inferred.input, *inferred.value_info)
+    }
+    for node in model.graph.node:
+        if node.op_type != "AveragePool":
+            continue
+        attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+        if attributes["kernel_shape"] == sizes.get(node.input[0]) and not any(attributes.get("pads", ())):
+            node.op_type = "GlobalAveragePool"
+            del node.attribute[:]
+
+
+def _swap(first: NodeProto, activation: NodeProto) -> None:
+    """From x → `first` → a → `activation` → b to x → `activation` → a → `first` → b, in the two nodes' places."""
+    source, between, result = first.input[0], first.output[0], activation.output[0]
+    before, after = NodeProto(), NodeProto()
+    before.CopyFrom(activation)
+    after.CopyFrom(first)
+    before.input[0], before.output[0] = source, between
+    after.input[0], after.output[0] = between, result
+    first.CopyFrom(before)
+    activation.CopyFrom(after)
+
+
+def last_softmax(model: ModelProto) -> list[str]:
+    """The names of softmax nodes that give the model's output: they stay float."""
+    outputs = {output.name for output in model.graph.output}
+    softmax = [node for node in model.graph.node if node.op_type in ("Softmax", "LogSoftmax")]
+    return [node.name for node in softmax if node.output[0] in outputs]
+
+
+def in_order(graph: GraphProto) -> list[NodeProto]:
+    """The nodes in an order in which they can run, each right before the first that needs it; unused ones left out."""
+    makers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    ordered: dict[int, NodeProto] = {}
+    stack = [(makers[output.name], False) for output in reversed(graph.output)]
+    while stack:
+        index, ready = stack.pop()
+        if index in ordered:
+            continue
+        node = graph.node[index]
+        if ready:
+            ordered[index] = node
+            continue
+        stack.append((index, True))
+        stack.extend((makers[name], False) for name in reversed(node.input) if name in makers)
+    return list(ordered.values())

@@ -1,0 +1,87 @@
+"""Whether two forms of a model agree on the same images, and on which they first do not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from niwaki.measure.accuracy import wilson_interval
+
+Rule = Literal["equal bits", "same class"]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One form's scores beside another's."""
+
+    against: str
+    same_class: int
+    """Images for which the highest score is of the same class (the first of equals)."""
+    equal: bool | None
+    """Whether all int8 scores are the same; None where one of the two is float."""
+    difference: float | None
+    """The largest, between two scores; None where they have different units."""
+    unit: str
+    """Of the difference: score, or int8 step."""
+    first: int | None
+    """Where the first image stands that breaks the rule, or would; None where there is none."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "first"}
+
+
+def compare(scores: np.ndarray, other: np.ndarray, against: str, *, unit: str = "score") -> Agreement:
+    """Put scores (n, classes) beside those of another form; an empty `unit` says that they cannot be subtracted.
+
+    >>> compare(np.int8([[1, 2], [3, 4]]), np.int8([[1, 2], [3, 2]]), "reference", unit="int8 step").first
+    1
+    """
+    ours, theirs = scores.reshape(len(scores), -1), other.reshape(len(other), -1)
+    bits = ours.dtype == theirs.dtype == np.int8
+    same = ours.argmax(axis=1) == theirs.argmax(axis=1)
+    gaps = np.abs(ours.astype(np.float64) - theirs).max(axis=1, initial=0.0) if unit else None
+    apart = gaps != 0 if bits and gaps is not None else ~same
+    return Agreement(
+        against,
+        int(same.sum()),
+        bool(not apart.any()) if bits else None,
+        None if gaps is None else float(gaps.max(initial=0.0)),
+        unit,
+        int(np.flatnonzero(apart)[0]) if apart.any() else None,
+    )
+
+
+def allowed(images: int, percent: float) -> int:
+    """How many of `images` may fall into another class where `percent` of them must not: rounded up.
+
+    >>> allowed(10_000, 99.5), allowed(100, 99.5)
+    (50, 1)
+    """
+    return math.ceil(round(images * (100 - percent) / 100, 9))
+
+
+@dataclass(frozen=True)
+class Right:
+    """How many labelled images a form gets right."""
+
+    correct: int
+    total: int
+
+    @property
+    def percent(self) -> float:
+        """Of all images."""
+        return 100 * self.correct / self.total
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, with the 95 % interval of Wilson."""
+        low, high = wilson_interval(self.correct, self.total)
+        return {"correct": self.correct, "total": self.total, "percent": self.percent, "interval": [low, high]}
+
+
+def count_right(scores: np.ndarray, labels: np.ndarray) -> Right:
+    """Compare the classes with the highest scores (the first of equals) with integer labels (n,)."""
+    return Right(int((scores.reshape(len(scores), -1).argmax(axis=1) == labels).sum()), len(labels))

@@ -1,0 +1,139 @@
+"""How long one image takes in every form and runtime: measured in one interleaved run, through the same boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from niwaki.deploy.bench_forms import DYNAMIC, FLOAT, INT8, ORT, Forms, LeftOut, Subject, forms_of
+from niwaki.errors import SpecError
+from niwaki.measure.latency import Latency, LatencyTable, alone_on_one_cpu, measure_latency
+
+BATCH = 1
+
+
+@dataclass(frozen=True)
+class BenchRow:
+    """The latency of one form of one file in one runtime, in microseconds per image."""
+
+    file: str
+    form: str
+    """torch, onnx, onnx-int8, onnx-dynamic or c."""
+    runtime: str
+    """torch, ONNX Runtime, C; `C, in a loop` is the C alone, without the call from Python."""
+    batch: int
+    median_us: float
+    p95_us: float
+    """95th percentile of the samples, each the mean of `block` images."""
+    runs: int
+    block: int
+    ratio: float | None
+    """Median, by that of the fastest other row of the file that is called from Python; None where there is no other."""
+    noise: bool
+    """Whether the difference to that other row is within the noise of this measurement."""
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """All rows, measured together; `noise_floor` is relative, as in `measure.latency`."""
+
+    rows: tuple[BenchRow, ...]
+    noise_floor: float
+    pinned: bool
+    """Whether the process was alone on one processor."""
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    """What to know of these figures: which int8 does not pay, what was calibrated on what."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def bench_files(
+    files: Sequence[Path],
+    *,
+    rounds: int = 100,
+    budget_s: float = 60.0,
+    trust: bool = False,
+    notify: Callable[[str], None] = lambda _line: None,
+) -> BenchReport:
+    """Time every form of `files` (see `forms_of`) on one image, in one thread, all in one interleaved run.
+
+    Runtimes that take float get an image that lies ready, the C gets raw pixels and quantizes them itself. The C is
+    compiled for this processor. It stops after `rounds` or `budget_s` seconds. `notify` is told, a line each, what is
+    going on. `trust` allows foreign factories.
+
+    Raises SpecError where there is nothing to time, ModelError where a file is damaged or of no known kind.
+    """
+    if not files:
+        raise SpecError("nothing to time: give a model file, an ONNX or an exported folder")
+    found: list[Forms] = []
+    for path in files:
+        notify(f"preparing {path}")
+        found.append(forms_of(path, trust=trust))
+    subjects = [subject for forms in found for subject in forms.subjects]
+    if not subjects:
+        reasons = "; ".join(sorted({left.reason for forms in found for left in forms.left_out}))
+        raise SpecError(f"nothing to time: {reasons}")
+    notify(f"timing {len(subjects)} calls in turn, alone on one processor")
+    with alone_on_one_cpu() as pinned, torch.inference_mode():
+        calls = {str(number): subject.call for number, subject in enumerate(subjects)}
+        table = measure_latency(calls, batch=BATCH, rounds=rounds, budget_s=budget_s)
+    rows = tuple(_rows(subjects, table))
+    notes = (*(note for forms in found for note in forms.notes), *int8_notes(rows, table.noise_floor))
+    return BenchReport(rows, table.noise_floor, pinned, tuple(out for forms in found for out in forms.left_out), notes)
+
+
+def _rows(subjects: Sequence[Subject], table: LatencyTable) -> Iterator[BenchRow]:
+    timed = [_per_image(table.rows[str(number)], subject.images) for number, subject in enumerate(subjects)]
+    for number, (subject, latency) in enumerate(zip(subjects, timed, strict=True)):
+        others = [
+            other.median_us
+            for index, (rival, other) in enumerate(zip(subjects, timed, strict=True))
+            if index != number and rival.file == subject.file and rival.form != subject.form and rival.images == 1
+        ]
+        fastest = min(others, default=None)
+        yield BenchRow(
+            subject.file,
+            subject.form,
+            subject.runtime,
+            BATCH,
+            latency.median_us,
+            latency.p95_us,
+            latency.runs,
+            latency.block,
+            ratio=None if fastest is None else latency.median_us / fastest,
+            noise=fastest is not None and not apart(latency.median_us, fastest, table.noise_floor),
+        )
+
+
+def _per_image(latency: Latency, images: int) -> Latency:
+    """The latency of a loop over images as that of one of them."""
+    return Latency(
+        latency.median_us / images, latency.p95_us / images, latency.min_us / images,
+        runs=latency.runs * images, batch=BATCH, block=latency.block * images,
+    )  # fmt: skip
+
+
+def apart(a: float, b: float, noise_floor: float) -> bool:
+    """Whether two medians differ by more than the noise, relative to their mean."""
+    return 2 * abs(a - b) / (a + b) > noise_floor
+
+
+def int8_notes(rows: Sequence[BenchRow], noise_floor: float) -> Iterator[str]:
+    """Where int8 is no faster than float in the same runtime."""
+    floats = {(row.file, row.runtime): row for row in rows if row.form == FLOAT}
+    for row in rows:
+        other = floats.get((row.file, row.runtime))
+        if row.form not in (INT8, DYNAMIC) or other is None:
+            continue
+        figures = f"{row.median_us:.1f} µs against {other.median_us:.1f} in float"
+        if not apart(row.median_us, other.median_us, noise_floor):
+            yield f"{row.file}: {row.form} is as fast as float in {ORT}, within the noise ({figures})"
+        elif row.median_us > other.median_us:
+            yield f"{row.file}: {row.form} does not pay in {ORT}: {figures}"

@@ -1,0 +1,191 @@
+"""What `bench` times: every form that a file has or can be brought into, as a call on one image."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from niwaki.compress.quantize import quantize_dynamic, quantize_static
+from niwaki.compress.settings import QuantizeSettings
+from niwaki.data.prepare import find_decoded
+from niwaki.deploy.c.generate import generate, write
+from niwaki.deploy.c.library import CModel
+from niwaki.deploy.c.qdq import read_qdq
+from niwaki.deploy.images import calibration_images, random_images
+from niwaki.deploy.origin import Origin, open_origin
+from niwaki.deploy.runtimes import classifier_session, onnxruntime_call, torch_call
+from niwaki.errors import ModelError, NiwakiError
+from niwaki.measure.latency import Call
+from niwaki.models import modelfile
+from niwaki.models.onnx_export import to_onnx
+from niwaki.models.onnxfile import load_onnx
+
+TORCH, ORT, C, C_LOOP = "torch", "ONNX Runtime", "C", "C, in a loop"
+FLOAT, INT8, DYNAMIC, GENERATED = "onnx", "onnx-int8", "onnx-dynamic", "c"
+CALIBRATION = 100  # images: times do not depend on how well int8 fits
+LOOP = 256  # images in one call of the loop in C: of the cost of that call, little is left for each
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One form of one file in one runtime."""
+
+    file: str
+    form: str
+    """torch, onnx, onnx-int8, onnx-dynamic or c."""
+    runtime: str
+    call: Call
+    images: int = 1
+    """Images in a call: more than one for a loop in C."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A form that cannot be timed here, and why."""
+
+    file: str
+    form: str
+    reason: str
+
+
+@dataclass
+class Forms:
+    """The forms of one file, collected."""
+
+    file: str
+    subjects: list[Subject] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, form: str, runtime: str, call: Call, images: int = 1) -> None:
+        """Take a form in."""
+        self.subjects.append(Subject(self.file, form, runtime, call, images))
+
+    @contextlib.contextmanager
+    def attempt(self, *forms: str) -> Iterator[None]:
+        """Go on without these forms where niwaki cannot make them, and remember why."""
+        try:
+            yield
+        except NiwakiError as error:
+            self.left_out += [LeftOut(self.file, form, str(error)) for form in forms]
+
+
+def forms_of(path: Path, *, trust: bool = False) -> Forms:
+    """All forms of a model file; those of a float ONNX and the int8 ones made of it; of an int8 ONNX, it and its C.
+
+    Of an exported folder, what is in it. A form that cannot be made is left out. Raises ModelError if the file is
+    none of these, or damaged.
+    """
+    forms = Forms(str(path))
+    if path.is_dir():
+        _add_folder(path, forms, trust)
+        return forms
+    origin = open_origin(path)
+    if origin.kind == "model":
+        _add_model(origin, forms, trust)
+    elif origin.kind == "float":
+        _add_float(origin.data, origin, forms)
+    else:
+        _add_quantized(origin, forms)
+        if origin.kind == "int8":
+            _add_c_of(origin.data, forms)
+    return forms
+
+
+def _add_model(origin: Origin, forms: Forms, trust: bool) -> None:
+    model = _add_torch(origin, forms, trust)
+    with forms.attempt(FLOAT, INT8, DYNAMIC, GENERATED):
+        _add_float(to_onnx(model, modelfile.info_of(origin.data, name=origin.name)), origin, forms)
+
+
+def _add_folder(path: Path, forms: Forms, trust: bool) -> None:
+    """Each model in the folder as it is, and the C in it or in a folder of it."""
+    files = [*sorted(path.glob("*.safetensors")), *sorted(path.glob("*.onnx"))]
+    headers = sorted([*path.glob("model.h"), *path.glob("*/model.h")])
+    if not files and not headers:
+        raise ModelError(f"{path}: no model and no generated C in it: give a folder that niwaki export wrote")
+    for origin in map(open_origin, files):
+        if origin.kind == "model":
+            _add_torch(origin, forms, trust)
+        elif origin.kind == "float":
+            _add_session(FLOAT, origin.data, forms)
+        else:
+            _add_quantized(origin, forms)
+    for header in headers:
+        _add_c(header.parent, forms)
+
+
+def _add_torch(origin: Origin, forms: Forms, trust: bool) -> nn.Module:
+    model, info = modelfile.loads(origin.data, trust=trust, name=origin.name)
+    forms.add(TORCH, TORCH, torch_call(model, _random_inputs(info.input_shape)))
+    return model
+
+
+def _add_quantized(origin: Origin, forms: Forms) -> None:
+    _add_session(INT8 if origin.kind == "int8" else DYNAMIC, origin.data, forms)
+
+
+def _add_float(data: bytes, origin: Origin, forms: Forms) -> None:
+    """A float ONNX, and the int8 forms that are made of it."""
+    _add_session(FLOAT, data, forms)
+    with forms.attempt(INT8, GENERATED):
+        static = quantize_static(data, _calibration(data, origin, forms), QuantizeSettings()).onnx
+        _add_session(INT8, static, forms)
+        _add_c_of(static, forms)
+    with forms.attempt(DYNAMIC):
+        _add_session(DYNAMIC, quantize_dynamic(data).onnx, forms)
+
+
+def _add_session(form: str, data: bytes, forms: Forms) -> None:
+    with forms.attempt(form):
+        forms.add(form, ORT, onnxruntime_call(data, _random_inputs(_input_shape(data, forms.file)), forms.file))
+
+
+def _add_c_of(data: bytes, forms: Forms) -> None:
+    """The C of a QDQ ONNX."""
+    with tempfile.TemporaryDirectory(prefix="niwaki-bench-") as folder, forms.attempt(GENERATED):
+        graph = read_qdq(load_onnx(data, forms.file), forms.file)
+        _add_c(write(generate(graph), Path(folder)), forms)
+
+
+def _add_c(folder: Path, forms: Forms) -> None:
+    """A generated folder, compiled for this processor: called for one image, and for many, which is a loop in C."""
+    with forms.attempt(GENERATED):
+        model = CModel(folder)
+        run = model if model.interface.takes_pixels else model.run
+        pixels = random_images(model.interface.input_shape, LOOP)
+        images = pixels if model.interface.takes_pixels else pixels.view(np.int8)
+        one = images[:1]
+        forms.add(GENERATED, C, lambda: run(one))
+        forms.add(GENERATED, C_LOOP, lambda: run(images), images=LOOP)
+
+
+def _input_shape(data: bytes, name: str) -> tuple[int, int, int]:
+    """(channels, height, width) of a classifier. Raises ModelError where it takes no single image, or any size."""
+    batch, *shape = classifier_session(data, name).get_inputs()[0].shape
+    if batch not in (1, None) and not isinstance(batch, str):
+        raise ModelError(f"{name}: takes {batch} images at once, and bench times one: export it with a free batch")
+    if not all(isinstance(side, int) for side in shape):
+        raise ModelError(f"{name}: takes images of any size: export it for the size that is meant")
+    channels, height, width = shape
+    return channels, height, width
+
+
+def _calibration(data: bytes, origin: Origin, forms: Forms) -> np.ndarray:
+    """Training images of the model if they lie decoded on this machine, else made-up ones."""
+    shape, known = _input_shape(data, forms.file), origin.provenance.get("data")
+    found = find_decoded(known) if isinstance(known, str) else None
+    if found is not None and found.input_shape == shape:
+        return calibration_images(found.train, CALIBRATION)
+    forms.notes.append(f"{forms.file}: int8 is calibrated on made-up images, which changes no time")
+    return random_images(shape, CALIBRATION)
+
+
+def _random_inputs(shape: tuple[int, int, int]) -> np.ndarray:
+    return np.random.default_rng(0).random((1, *shape), np.float32)

@@ -1,0 +1,221 @@
+"""From a model file or an ONNX to a folder of the forms that run: float ONNX, int8 ONNX, generated C."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from niwaki.compress.settings import QuantizeSettings
+from niwaki.data.dataset import Dataset
+from niwaki.data.spec import BUILT_IN
+from niwaki.deploy.c.footprint import TargetFootprint, measure_footprint
+from niwaki.deploy.c.generate import Footprint
+from niwaki.deploy.folder import FILES, FolderNote, Form, put
+from niwaki.deploy.forms import ExportOptions, Making
+from niwaki.deploy.images import Notify, check_fits, find_data
+from niwaki.deploy.origin import Origin, model_origin, open_origin
+from niwaki.errors import ModelError, NiwakiError
+from niwaki.files import sha256_of
+from niwaki.models.opset import check_asked
+
+CHOICES: tuple[Form, ...] = ("onnx", "onnx-int8", "onnx-dynamic", "c")
+ALL = "all"
+_VERSIONS = ("niwaki", "torch", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written."""
+
+    folder: Path
+    origin: str
+    sizes: Mapping[Form, int]
+    """Bytes of each form's files."""
+    calibration: str = ""
+    footprint: Footprint | None = None
+    """Of the C: constants and RAM, known without a compiler."""
+    board: TargetFootprint | None = None
+    """The same and the code, as a compiler for Cortex-M4 and its linker have it; None where there is none."""
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON. Flash and RAM of `c` are bytes, without code; those of its `board` are with code."""
+        forms: dict[str, Any] = {
+            form: {"path": str(self.folder / FILES[form]), "bytes": size} for form, size in self.sizes.items()
+        }
+        if self.footprint:
+            forms["c"] |= {
+                "flash": self.footprint.constant_bytes,
+                "ram": self.footprint.ram_bytes,
+                "arena": self.footprint.arena_bytes,
+                "board": self.board and _on_board(self.board),
+            }
+        return {
+            "folder": str(self.folder),
+            "origin": self.origin,
+            "calibration": self.calibration or None,
+            "forms": forms,
+            "notes": list(self.notes),
+        }
+
+
+def export_file(
+    file: Path,
+    forms: Sequence[str],
+    out: Path,
+    *,
+    data: str | None = None,
+    options: ExportOptions | None = None,
+    trust: bool = False,
+    notify: Notify = lambda _line: None,
+) -> ExportReport:
+    """Write `forms` (onnx, onnx-int8, onnx-dynamic, c, or all) of a model file or an ONNX into the folder `out`.
+
+    The int8 ONNX is calibrated on training images of the dataset that `data` names, else of the one that the model
+    file says it was trained on; it comes with the C that is generated from it. An ONNX that is int8 already (QDQ)
+    becomes C as it is. All files appear at once, or none.
+
+    Raises ModelError where the file, or what is asked of it, cannot be used; DataError where images are needed and
+    cannot be had.
+    """
+    options = options or ExportOptions()
+    origin = open_origin(file)
+    wanted = _wanted(origin, forms)
+    check_possible(origin, wanted, options)
+    found = None
+    if origin.preprocessing is not None and origin.kind != "int8" and {"onnx-int8", "c"} & set(wanted):
+        found = find_data(origin.provenance, origin.preprocessing, data, notify)
+    return export(
+        origin, wanted, out, data=found, named=data, options=options, trust=trust, notify=notify,
+        optional=("onnx-dynamic",) if ALL in forms else (),
+    )  # fmt: skip
+
+
+def export_all(
+    model: Path | bytes,
+    out: Path,
+    *,
+    data: Dataset,
+    settings: QuantizeSettings,
+    int8: bytes | None = None,
+    trust: bool = False,
+    notify: Notify = lambda _line: None,
+) -> ExportReport:
+    """Write a model file's float ONNX, int8 ONNX and C into the folder `out`, calibrated on training images of `data`.
+
+    `int8` is an int8 ONNX that was made of it before, with these settings: it is taken as it is. Raises ModelError
+    where one of the forms cannot be made.
+    """
+    origin = open_origin(model) if isinstance(model, Path) else model_origin(model)
+    options = ExportOptions(settings=settings)
+    forms: tuple[Form, ...] = ("onnx", "onnx-int8", "c")
+    return export(origin, forms, out, data=data, int8=int8, options=options, trust=trust, notify=notify)
+
+
+def export(
+    origin: Origin,
+    forms: Sequence[Form],
+    out: Path,
+    *,
+    data: Dataset | None,
+    named: str | None = None,
+    int8: bytes | None = None,
+    options: ExportOptions,
+    optional: Sequence[Form] = (),
+    trust: bool = False,
+    notify: Notify,
+    measure: bool = True,
+) -> ExportReport:
+    """Write forms of an opened model, calibrated on training images of `data`, which the user `named`.
+
+    `int8` is taken in place of calibrating; `optional` forms that cannot be made are left out, with a note; `measure`
+    says whether to compile the C for a microcontroller to see what it needs.
+    """
+    if data is not None:
+        check_fits(data, origin.input_shape, len(origin.labels))
+    making = Making(origin, data, options, trust, notify, int8=int8)
+    for form in forms:
+        try:
+            making.make(form)
+        except ModelError as error:
+            if form not in optional:
+                raise
+            making.remarks.append(f"no {form}: {error}")
+    note = FolderNote(
+        origin=Path(origin.name).name,
+        origin_sha256=sha256_of(origin.data),
+        provenance=_provenance(origin, data),
+        data=None if named is None or named in BUILT_IN else str(Path(named).resolve()),
+        versions={name: importlib.metadata.version(name) for name in _VERSIONS},
+        forms=making.notes,
+    )
+    files = {path: content for form in making.files.values() for path, content in form.items()}
+    put(out, files, note, notify)
+    board, remarks = _measured(out / FILES["c"], notify) if measure and making.footprint else (None, ())
+    sizes = {form: sum(map(len, made.values())) for form, made in making.files.items()}
+    return ExportReport(
+        out, origin.name, sizes, making.calibration, making.footprint, board, (*making.remarks, *remarks)
+    )
+
+
+def check_possible(origin: Origin, forms: Sequence[Form], options: ExportOptions) -> None:
+    """Raise ModelError for what cannot be made of such a file, with the way out."""
+    if origin.kind == "dynamic":
+        raise ModelError(
+            f"{origin.name}: is quantized dynamically, which runs in ONNX Runtime only: give the model file or the "
+            "float ONNX that it was made of"
+        )
+    if options.opset is not None:
+        if origin.kind != "model":
+            raise ModelError(f"{origin.name}: an ONNX keeps its operator set: leave out --opset, or give a model file")
+        check_asked(options.opset)
+    if origin.kind == "int8" and not set(forms) <= {"onnx-int8", "c"}:
+        raise ModelError(
+            f"{origin.name}: is int8, of which no float form can be made: --to c is possible, or give the model file"
+        )
+    if origin.kind == "float" and origin.preprocessing is None and {"onnx-int8", "c"} & set(forms):
+        raise ModelError(
+            f"{origin.name}: a float ONNX that does not say how pixels become its input, so that nothing can be "
+            "calibrated: quantize it elsewhere (QDQ, int8) and give that, or save the module with niwaki.save"
+        )
+
+
+def _wanted(origin: Origin, forms: Sequence[str]) -> tuple[Form, ...]:
+    """The forms without repetition, in the order in which they are made. Raises ModelError for an unknown name."""
+    unknown = [form for form in forms if form not in (*CHOICES, ALL)]
+    if unknown or not forms:
+        raise ModelError(f"--to {unknown[0] if unknown else ''}: expected {', '.join(CHOICES)}, or all")
+    if ALL not in forms:
+        return tuple(form for form in CHOICES if form in forms)
+    if origin.kind == "int8":
+        return ("onnx-int8", "c")
+    return CHOICES
+
+
+def _provenance(origin: Origin, data: Dataset | None) -> dict[str, Any]:
+    """Of the model; where it says nothing of its data, the data that it was calibrated on."""
+    used = {} if data is None else {"data": data.fingerprint, "data_name": data.name, "synthetic": data.synthetic}
+    return {**used, **origin.provenance}
+
+
+def _measured(folder: Path, notify: Notify) -> tuple[TargetFootprint | None, tuple[str, ...]]:
+    notify("measuring the C for Cortex-M4")
+    try:
+        return measure_footprint(folder), ()
+    except NiwakiError as error:
+        return None, (f"code size not measured: {error}",)
+
+
+def _on_board(board: TargetFootprint) -> dict[str, Any]:
+    return {
+        "cpu": board.cpu,
+        "optimization": board.optimization,
+        "flash": board.flash,
+        "code": board.code + board.library_code,
+        "constants": sum(board.constants.values()),
+        "ram": board.ram,
+        "stack": board.stack,
+    }

@@ -1,0 +1,141 @@
+"""The forms of a model, each made from the one before it: float ONNX, int8 ONNX, generated C."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from niwaki.compress.quantize import quantize_dynamic, quantize_static
+from niwaki.compress.settings import QuantizeSettings
+from niwaki.data.dataset import Dataset
+from niwaki.deploy.c.generate import PREFIX, Footprint, generate
+from niwaki.deploy.c.qdq import read_qdq
+from niwaki.deploy.folder import FILES, Form, FormNote
+from niwaki.deploy.images import Notify, calibration_images, random_images
+from niwaki.deploy.origin import Origin
+from niwaki.errors import DataError
+from niwaki.files import sha256_of
+from niwaki.models import modelfile
+from niwaki.models.onnx_export import check_against_torch, to_onnx
+from niwaki.models.onnxfile import load_onnx
+from niwaki.models.opset import DEFAULT_OPSET
+
+CHECKED = 100  # images on which a fresh float ONNX is compared with its module
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How forms are made."""
+
+    opset: int | None = None
+    """Of the ONNX files, 13 to 18; None: 17, or the one that an ONNX has."""
+    prefix: str = PREFIX
+    """Of every name in the C."""
+    ram_limit: int | None = None
+    """Bytes of RAM that the C may need."""
+    settings: QuantizeSettings = field(default_factory=QuantizeSettings)
+
+
+@dataclass
+class Making:
+    """The forms of one origin as they come to be; the origin itself is the first of them.
+
+    `data` is None where the images that the model was trained on are not known: then nothing can be calibrated.
+    `int8` is the int8 ONNX, where it was made before.
+    """
+
+    origin: Origin
+    data: Dataset | None
+    options: ExportOptions
+    trust: bool
+    notify: Notify
+    files: dict[Form, dict[str, bytes]] = field(default_factory=dict)
+    notes: dict[Form, FormNote] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    calibration: str = ""
+    footprint: Footprint | None = None
+    int8: bytes | None = None
+    _float: bytes | None = None
+
+    def __post_init__(self) -> None:
+        kept: dict[str, Form] = {"model": "model", "float": "onnx", "int8": "onnx-int8"}
+        form = kept[self.origin.kind]
+        self._take(form, {FILES[form]: self.origin.data})
+
+    def make(self, form: Form) -> None:
+        """Make one form, and of C also what it is generated from.
+
+        Raises ModelError where it cannot be made of this model; DataError where it needs images and there are none.
+        """
+        if form == "onnx":
+            self._take(form, {FILES[form]: self._float_onnx()}, opset=self.options.opset)
+        elif form == "onnx-dynamic":
+            self._take(form, {FILES[form]: quantize_dynamic(self._float_onnx()).onnx}, opset=self.options.opset)
+        elif form == "onnx-int8":
+            self._take(form, {FILES[form]: self._int8_onnx()}, **self._calibrated())
+        elif form == "c":
+            self.make("onnx-int8")
+            self._generate(self._int8_onnx())
+
+    def _take(self, form: Form, files: Mapping[str, bytes], made_of: bytes | None = None, **settings: Any) -> None:
+        hashes = {path: sha256_of(data) for path, data in files.items()}
+        made_of = self.origin.data if made_of is None else made_of
+        self.files[form] = dict(files)
+        self.notes[form] = FormNote(files=hashes, made_of=sha256_of(made_of), settings=settings)
+
+    def _float_onnx(self) -> bytes:
+        if self._float is None:
+            self._float = self.origin.data if self.origin.kind == "float" else self._export()
+        return self._float
+
+    def _export(self) -> bytes:
+        self.notify("exporting to ONNX")
+        model, info = modelfile.loads(self.origin.data, trust=self.trust, name=self.origin.name)
+        data = to_onnx(model, info, opset=self.options.opset or DEFAULT_OPSET)
+        images = random_images(info.input_shape, CHECKED)
+        if self.data is not None:
+            images = calibration_images(self.data.train, CHECKED)
+        check_against_torch(data, model, images, info.preprocessing)
+        return data
+
+    def _int8_onnx(self) -> bytes:
+        if self.int8 is None:
+            self.int8 = self.origin.data if self.origin.kind == "int8" else self._quantize()
+        return self.int8
+
+    def _quantize(self) -> bytes:
+        if self.data is None:
+            raise DataError(
+                f"{self.origin.name}: int8 needs training images to calibrate on, and which they are is not known "
+                f"here{_its_data(self.origin)}: name them with --data"
+            )
+        settings, float_onnx = self.options.settings, self._float_onnx()
+        images = calibration_images(self.data.train, settings.images)
+        self.calibration = f"{settings.calibration} on {len(images):,} training images of {self.data.name}"
+        self.notify(f"quantizing, calibrated by {self.calibration}")
+        if self.data.synthetic:
+            self.remarks.append("calibrated on synthetic data: garments that niwaki draws, not photographs")
+        done = quantize_static(float_onnx, images, settings)
+        self.remarks.extend(done.notes)
+        return done.onnx
+
+    def _calibrated(self) -> dict[str, Any]:
+        return {} if self.origin.kind == "int8" else {"opset": self.options.opset, **self.options.settings.model_dump()}
+
+    def _generate(self, int8_onnx: bytes) -> None:
+        self.notify("generating C")
+        options, name = self.options, self.origin.name
+        graph = read_qdq(load_onnx(int8_onnx, name), name)
+        generated = generate(graph, prefix=options.prefix, ram_limit=options.ram_limit, title=self.origin.title)
+        self.footprint = generated.report
+        if graph.preprocessing is None:
+            taken = "int8 inputs only" if graph.table is None else "pixels as x/255; if that is wrong, give int8 inputs"
+            self.remarks.append(f"the ONNX does not say how pixels become its input: the C takes {taken}")
+        files = {f"{FILES['c']}/{file}": content for file, content in generated.files.items()}
+        self._take("c", files, made_of=int8_onnx, prefix=options.prefix)
+
+
+def _its_data(origin: Origin) -> str:
+    name = origin.provenance.get("data_name")
+    return f" (it was trained on {name!r} data that are not in the cache)" if name else ""

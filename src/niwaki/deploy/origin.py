@@ -1,0 +1,87 @@
+"""What is exported or tried: a model in whichever file it came, a model file or an ONNX, float or int8."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import onnx
+
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.errors import ModelError
+from niwaki.models import modelfile
+from niwaki.models.onnxfile import load_onnx, metadata
+
+Kind = Literal["model", "float", "int8", "dynamic"]
+_INT8 = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul")
+_DYNAMIC = ("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A model as it came. `data` are the bytes of one file that says everything."""
+
+    name: str
+    """How errors call it."""
+    title: str
+    kind: Kind
+    data: bytes
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing | None
+    """None: the file does not say how pixels become its input."""
+    input_shape: tuple[int, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def open_origin(path: Path) -> Origin:
+    """Read and check a model file (.safetensors) or an ONNX (.onnx), whose weights may lie in files beside it.
+
+    Raises ModelError for another kind of file, and for one that is damaged or not there.
+    """
+    if path.suffix not in (".safetensors", ".onnx"):
+        raise ModelError(
+            f"{path}: expected a model file (.safetensors), as niwaki.save and studies write them, or an ONNX (.onnx)"
+        )
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such file")
+    return onnx_origin(path) if path.suffix == ".onnx" else model_origin(path.read_bytes(), str(path), path.stem)
+
+
+def model_origin(data: bytes, name: str = "model file", title: str = "") -> Origin:
+    """The origin that a model file's bytes are. Its factory is not called. Raises ModelError where it is damaged."""
+    info = modelfile.info_of(data, name=name)
+    return Origin(name, title, "model", data, info.labels, info.preprocessing, info.input_shape, info.provenance)
+
+
+def onnx_origin(path: Path) -> Origin:
+    """The origin that an ONNX is; weights in files beside it come into its bytes. Raises ModelError as `load_onnx`."""
+    model = load_onnx(path)
+    about = metadata(model)
+    operators = {node.op_type for node in model.graph.node}
+    kind: Kind = "int8" if operators & set(_INT8) else "dynamic" if operators & set(_DYNAMIC) else "float"
+    data = path.read_bytes()
+    if not _is_whole(data):
+        data = model.SerializeToString(deterministic=True)
+    return Origin(str(path), path.stem, kind, data, about.labels, about.preprocessing, input_shape_of(model))
+
+
+def input_of(model: onnx.ModelProto) -> onnx.ValueInfoProto:
+    """The input that is no weight. Raises ModelError where there is none."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    entry: onnx.ValueInfoProto | None = next((value for value in model.graph.input if value.name not in weights), None)
+    if entry is None:
+        raise ModelError("the ONNX has no input")
+    return entry
+
+
+def input_shape_of(model: onnx.ModelProto) -> tuple[int, ...]:
+    """What an ONNX says of one image's shape; 0 where it says nothing."""
+    return tuple(int(dim.dim_value) for dim in input_of(model).type.tensor_type.shape.dim[1:])
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether an ONNX keeps its weights in itself."""
+    tensors = onnx.load_from_string(data).graph.initializer
+    return all(tensor.data_location != onnx.TensorProto.EXTERNAL for tensor in tensors)

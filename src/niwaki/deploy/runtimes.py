@@ -1,0 +1,103 @@
+"""The runtimes that a network runs in, as plain callables: on raw images for accuracy, without arguments for latency.
+
+Each runs in one thread, so that the same images give the same bits in every call and on any number of processors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from onnxruntime import InferenceSession
+from torch import nn
+
+from niwaki.errors import DataError, ModelError
+from niwaki.measure.accuracy import Predict
+from niwaki.measure.latency import Call
+from niwaki.models.onnxsession import open_session
+
+
+def classifier_session(data: bytes, name: str = "the ONNX") -> InferenceSession:
+    """ONNX Runtime on the CPU with one thread, at its default (full) optimization.
+
+    Raises ModelError naming `name` if it refuses the bytes, or they are not from one float32 image batch to one tensor.
+    """
+    try:
+        session = open_session(data)
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}") from error
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelError(f"{name}: has {len(inputs)} inputs and {len(outputs)} outputs; a classifier has one of each")
+    if inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
+        stated = " × ".join(map(str, inputs[0].shape))
+        raise ModelError(f"{name}: its input is {inputs[0].type} {stated}; expected tensor(float) n × C × H × W")
+    return session
+
+
+def onnxruntime_predictor(data: bytes, table: np.ndarray, name: str = "the ONNX") -> Predict:
+    """The function from raw uint8 images (n, C, H, W) to the scores (n, classes) of an ONNX, float32.
+
+    `table` is the scale of the preprocessing, float32 (C, 256): the value of each raw pixel in each channel. An
+    ONNX whose batch is fixed is called as often as it takes.
+
+    Raises ModelError as `classifier_session`; DataError if `table` is not (C, 256) or, when called, the images are not
+    uint8 of the shape that the ONNX takes.
+    """
+    if table.ndim != 2 or table.shape[1] != 256:
+        raise DataError(f"preprocessing table: shape {table.shape}, expected (channels, 256)")
+    session = classifier_session(data, name)
+    entry, output = session.get_inputs()[0], session.get_outputs()[0].name
+    fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        _check_images(images, entry.shape, len(table), name)
+        inputs = np.stack([values[images[:, channel]] for channel, values in enumerate(table)], axis=1)
+        size = fixed or max(len(inputs), 1)
+        parts = [_padded(inputs[start : start + size], size) for start in range(0, len(inputs) or 1, size)]
+        scores = np.concatenate([session.run([output], {entry.name: part})[0] for part in parts])
+        return np.asarray(scores[: len(images)], np.float32)
+
+    return predict
+
+
+def torch_call(model: nn.Module, inputs: np.ndarray) -> Call:
+    """`model` on float32 images (n, C, H, W) that lie ready. It is put in eval mode; call in `torch.inference_mode()`.
+
+    The mode is the caller's so that entering it is not timed with each call.
+    """
+    images = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))
+    model.eval()
+    return lambda: model(images)
+
+
+def onnxruntime_call(data: bytes, inputs: np.ndarray, name: str = "the ONNX") -> Call:
+    """ONNX Runtime's usual `run` on float32 images (n, C, H, W) that lie ready. Raises as `classifier_session`."""
+    session = classifier_session(data, name)
+    feeds = {session.get_inputs()[0].name: np.ascontiguousarray(inputs, np.float32)}
+    outputs = [session.get_outputs()[0].name]
+    return lambda: session.run(outputs, feeds)
+
+
+def predictor_call(predict: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -> Call:
+    """Any function of raw uint8 images (n, C, H, W), such as the generated C, on images that lie ready."""
+    images = np.ascontiguousarray(pixels)
+    return lambda: predict(images)
+
+
+def _check_images(images: np.ndarray, shape: list[int | str | None], channels: int, name: str) -> None:
+    expected = (channels, *shape[2:])
+    if images.dtype != np.uint8 or images.ndim != 4 or not _fits(images.shape[1:], expected):
+        stated = ", ".join(map(str, expected))
+        raise DataError(f"images are {images.dtype} {images.shape}: {name} takes uint8 (n, {stated})")
+
+
+def _fits(found: tuple[int, ...], expected: tuple[int | str | None, ...]) -> bool:
+    """Whether a shape is the expected one; anything but a number stands for any."""
+    return all(not isinstance(want, int) or want == have for have, want in zip(found, expected, strict=True))
+
+
+def _padded(inputs: np.ndarray, size: int) -> np.ndarray:
+    missing = size - len(inputs)
+    return np.pad(inputs, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else inputs

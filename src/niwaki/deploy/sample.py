@@ -1,0 +1,83 @@
+"""The images that the forms of a model are tried on: those of its test split, or made-up ones, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from niwaki.data.dataset import Dataset
+from niwaki.deploy.images import Notify, check_fits, find_data, random_images
+from niwaki.deploy.subjects import Opened
+from niwaki.errors import DataError, ModelError
+
+WORK = 5_000_000_000  # MACs that are tried unless the user says how many images: LeNet-5 on all 10,000, in seconds
+FEWEST, RANDOM = 100, 1000
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The images that every form gets."""
+
+    images: np.ndarray  # uint8 (n, C, H, W)
+    what: str
+    labels: np.ndarray | None = None
+    places: np.ndarray | None = None
+    """Where in the test split they stand."""
+    notes: tuple[str, ...] = ()
+
+    def name(self, index: int) -> str:
+        """Which image that is."""
+        return f"image {index if self.places is None else self.places[index]}"
+
+
+def choose_sample(opened: Opened, data: Dataset | str | None, count: int | None, notify: Notify) -> Sample:
+    """`count` test images of `data`, else of the dataset that the files name, else random ones; None: as take seconds.
+
+    Raises DataError where `data` cannot be had or does not fit the model.
+    """
+    if count is not None and count < 1:
+        raise DataError(f"{count} images: give at least 1")
+    found, why_not = (data, "") if isinstance(data, Dataset) else _find(opened, data, notify)
+    usual = max(FEWEST, WORK // opened.macs)
+    if found is None:
+        count = count or min(RANDOM, usual)
+        return Sample(random_images(_three(opened.input_shape), count), f"{count:,} random images", notes=(why_not,))
+    check_fits(found, opened.input_shape, len(opened.labels))
+    test = found.test
+    count = min(len(test), count or usual)
+    places = np.sort(np.random.default_rng(0).permutation(len(test))[:count])
+    what = f"{count:,} of the {len(test):,} test images of {found.name}"
+    if count == len(test):
+        what = f"all {count:,} test images of {found.name}"
+    notes = ("synthetic data: no figure here is a figure of Fashion-MNIST",) if found.synthetic else ()
+    return Sample(np.asarray(test.images[places]), what, np.asarray(test.labels[places]), places, notes)
+
+
+def _find(opened: Opened, named: str | None, notify: Notify) -> tuple[Dataset | None, str]:
+    """The dataset; or None, and why the images are random."""
+    if opened.preprocessing is None:
+        reason = "no file says how pixels become the model's input"
+        if named is not None:
+            raise ModelError(f"{opened.folder}: {reason}, so --data means nothing for it: leave it out")
+        return None, f"random images, since {reason}"
+    note = opened.note
+    provenance: Mapping[str, Any] = opened.info.provenance if opened.info else {}
+    if note is not None and not provenance:
+        provenance = note.provenance
+    try:
+        found = find_data(provenance, opened.preprocessing, named or (note.data if note else None), notify)
+    except DataError as error:
+        if named is not None:
+            raise
+        return None, f"random images, since those that the model was trained on cannot be had: {error}"
+    if found is None:
+        return None, "random images, since no file says which the model was trained on: name them with --data"
+    return found, ""
+
+
+def _three(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape as channels, height and width."""
+    return shape if len(shape) == 3 else (1, 1, *shape)

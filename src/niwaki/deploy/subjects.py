@@ -1,0 +1,219 @@
+"""The forms in an export's folder as functions from raw images to scores, and why some cannot be run here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.deploy.c import reference
+from niwaki.deploy.c.graph import Conv, Dense, Graph
+from niwaki.deploy.c.library import SPEED, find_compiler
+from niwaki.deploy.c.qdq import read_qdq
+from niwaki.deploy.c.toolchain import TARGETS, Target, missing_tools, run_on_target
+from niwaki.deploy.folder import FILES, FolderNote, Form, read_note
+from niwaki.deploy.origin import input_of, input_shape_of
+from niwaki.deploy.runtimes import onnxruntime_predictor
+from niwaki.errors import ModelError
+from niwaki.measure.accuracy import Predict
+from niwaki.measure.onnxcost import count_onnx
+from niwaki.measure.predict import torch_predictor
+from niwaki.models import factory, modelfile
+from niwaki.models.modelfile import ModelInfo
+from niwaki.models.onnxfile import load_onnx, metadata
+
+TORCH, REFERENCE, C = "torch", "reference", "c"
+PORTABLE = ("-O2", "-DNIWAKI_PORTABLE")
+EMULATED_MACS = {"aarch64": 2_000_000_000, "cortex-m4": 200_000_000}  # some seconds of emulation each
+MACS = 5_000_000  # of a network that is small, where they cannot be counted
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An export's folder, read."""
+
+    folder: Path
+    info: ModelInfo | None
+    onnx: dict[Form, onnx.ModelProto]
+    note: FolderNote | None
+    graph: Graph | None
+    """Of the int8 ONNX; None where there is none or it is no integer network."""
+    no_graph: str
+    """Why it is no integer network."""
+
+    @property
+    def has_c(self) -> bool:
+        """Whether there is generated C."""
+        return (self.folder / FILES["c"] / "model.c").is_file()
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How raw pixels become an input; None where no file says it."""
+        stated = [self.info.preprocessing] if self.info else []
+        stated += [about for model in self.onnx.values() if (about := metadata(model).preprocessing) is not None]
+        return next(iter(stated), None)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes, where a file says them."""
+        stated = [self.info.labels] if self.info else []
+        stated += [metadata(model).labels for model in self.onnx.values()]
+        return next((names for names in stated if names), ())
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(channels, height, width) of one image."""
+        if self.info:
+            return self.info.input_shape
+        if self.graph:
+            return self.graph.tensors[self.graph.input].shape
+        return input_shape_of(next(iter(self.onnx.values())))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image; a guess where there are operators of which they are not known."""
+        try:
+            return count_onnx(next(iter(self.onnx.values()))).macs or MACS
+        except ModelError:
+            return MACS
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One form in one runtime. `run` takes uint8 (n, C, H, W) and gives scores (n, …); None where it cannot be run."""
+
+    form: str
+    how: str
+    run: Predict | None = None
+    reason: str = ""
+    """Why it cannot be run."""
+    images: int | None = None
+    """At most so many: an emulator is slow."""
+    at_once: bool = False
+    """Whether it takes all images in one call."""
+
+
+def open_export(folder: Path) -> Opened:
+    """Read what is in an export's folder. Raises ModelError where nothing is there to compare, or a file is damaged."""
+    paths = {form: folder / name for form, name in FILES.items()}
+    models = {form: load_onnx(path) for form, path in paths.items() if path.suffix == ".onnx" and path.is_file()}
+    if not models:
+        raise ModelError(
+            f"{folder}: no {FILES['onnx']} nor {FILES['onnx-int8']} in it: give a folder that niwaki export wrote, a "
+            "model file or an ONNX"
+        )
+    info = modelfile.read_info(paths["model"]) if paths["model"].is_file() else None
+    opened = Opened(folder, info, models, read_note(folder), None, "")
+    if "onnx-int8" not in models:
+        if opened.has_c:
+            raise ModelError(f"{folder}: C, but not the {FILES['onnx-int8']} that it was generated from: export again")
+        return opened
+    try:
+        return replace(opened, graph=read_qdq(models["onnx-int8"], str(paths["onnx-int8"])))
+    except ModelError as error:
+        if opened.has_c:
+            raise
+        return replace(opened, no_graph=str(error))
+
+
+def subjects_of(opened: Opened, *, trust: bool = False) -> list[Subject]:
+    """Every form in the folder: those in float first, then the reference, then what is compared with it."""
+    found = [_torch(opened, trust)] if opened.info else []
+    found += [_onnxruntime(opened, form) for form in ("onnx", "onnx-dynamic") if form in opened.onnx]
+    if "onnx-int8" in opened.onnx:
+        found += [_reference(opened), _onnxruntime(opened, "onnx-int8")]
+    return [*found, *(_c(opened, opened.graph) if opened.has_c and opened.graph else ())]
+
+
+def _torch(opened: Opened, trust: bool) -> Subject:
+    subject = Subject(TORCH, f"torch {torch.__version__}")
+    file = opened.folder / FILES["model"]
+    if opened.info and factory.is_foreign(opened.info.factory) and not trust:
+        reason = f"its factory {opened.info.factory!r} is not niwaki's: say --trust to run its code"
+        return replace(subject, reason=reason)
+    model, info = modelfile.load_with_info(file, trust=trust)
+    return replace(subject, run=torch_predictor(model, info.preprocessing.table()))
+
+
+def _onnxruntime(opened: Opened, form: Form) -> Subject:
+    subject = Subject(form, f"ONNX Runtime {onnxruntime.__version__}")
+    entry = input_of(opened.onnx[form]).type.tensor_type
+    if entry.elem_type != onnx.TensorProto.FLOAT or len(entry.shape.dim) != 4:
+        return replace(subject, reason="its input is no batch of float images, the only kind that is tried there")
+    table = _table(opened, form)
+    if table is None:
+        return replace(subject, reason="no file says how pixels become its input")
+    name = str(opened.folder / FILES[form])
+    return replace(subject, run=onnxruntime_predictor(opened.onnx[form].SerializeToString(), table, name))
+
+
+def _table(opened: Opened, form: Form) -> np.ndarray | None:
+    """What each raw pixel is to an ONNX, float32 (C, 256); of an int8 one that does not say it, pixel − 128 is int8."""
+    preprocessing = metadata(opened.onnx[form]).preprocessing or opened.preprocessing
+    if preprocessing is not None:
+        return preprocessing.table()
+    if form != "onnx-int8" or opened.graph is None:
+        return None
+    entry = opened.graph.tensors[opened.graph.input]
+    values = (np.arange(-128, 128) - entry.zero_point) * np.float64(entry.scale)
+    return np.tile(values.astype(np.float32), (entry.shape[0], 1))
+
+
+def _reference(opened: Opened) -> Subject:
+    subject = Subject(REFERENCE, "NumPy, integers only")
+    if opened.graph is None:
+        return replace(subject, reason=opened.no_graph)
+    graph = opened.graph
+    return replace(subject, run=lambda pixels: reference.run(graph, inputs_of(graph, pixels)))
+
+
+def inputs_of(graph: Graph, pixels: np.ndarray) -> np.ndarray:
+    """Raw pixels, uint8 (n, C, H, W), as the graph's int8 inputs (n, …); pixel − 128 where no file says how."""
+    if takes_pixels(graph):
+        return reference.quantize_pixels(graph, pixels)
+    return (pixels.astype(np.int16) - 128).astype(np.int8).reshape(-1, *graph.tensors[graph.input].shape)
+
+
+def takes_pixels(graph: Graph) -> bool:
+    """Whether its file says how pixels become its input; where it does not, the C's own guess is not relied on."""
+    return graph.preprocessing is not None and graph.table is not None
+
+
+def _c(opened: Opened, graph: Graph) -> list[Subject]:
+    native = TARGETS["native"]
+    compiler = find_compiler() or "cc"
+    builds: list[tuple[str, Target, tuple[str, ...]]] = [
+        (f"plain C, {compiler} {' '.join(PORTABLE)}", native, PORTABLE),
+        (f"this processor, {compiler} {' '.join(SPEED)}", native, SPEED),
+        ("64-bit ARM with NEON, emulated", TARGETS["aarch64"], ("-O2",)),
+        ("Cortex-M4, emulated", TARGETS["cortex-m4"], ("-O2",)),
+    ]
+    return [_build(opened, graph, how, target, flags) for how, target, flags in builds]
+
+
+def _build(opened: Opened, graph: Graph, how: str, target: Target, flags: tuple[str, ...]) -> Subject:
+    subject = Subject(C, how, at_once=True)
+    missing = missing_tools(target)
+    if missing:
+        install = f"Debian: apt-get install {target.packages}"
+        return replace(subject, reason=f"no {' and no '.join(missing)} on this machine; {install}")
+    weights = sum(layer.weights.nbytes for layer in graph.layers if isinstance(layer, Conv | Dense))
+    if target.board is not None and weights > target.board.flash_bytes // 2:
+        return replace(
+            subject, reason=f"{weights:,} bytes of weights are too many for the board {target.board.machine}"
+        )
+    limit = EMULATED_MACS.get(target.name)
+    images = None if limit is None else max(1, limit // opened.macs)
+    return replace(subject, run=partial(_run_c, opened.folder / FILES["c"], graph, target, flags), images=images)
+
+
+def _run_c(folder: Path, graph: Graph, target: Target, flags: tuple[str, ...], pixels: np.ndarray) -> np.ndarray:
+    """The C as a program of its own, so that a crash in it is its failure and nobody else's."""
+    images = pixels if takes_pixels(graph) else inputs_of(graph, pixels)
+    return run_on_target(folder, np.ascontiguousarray(images), target, flags)

@@ -1,0 +1,129 @@
+"""The same images through every form of a model, and whether all of them agree."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from niwaki.data.dataset import Dataset
+from niwaki.deploy.export import check_possible, export
+from niwaki.deploy.folder import Form
+from niwaki.deploy.forms import ExportOptions
+from niwaki.deploy.images import Notify, find_data
+from niwaki.deploy.judge import FormReport, Judge, Progress, losses
+from niwaki.deploy.origin import Origin, open_origin
+from niwaki.deploy.sample import choose_sample
+from niwaki.deploy.subjects import open_export, subjects_of
+from niwaki.errors import DataError
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What all forms did with the same images."""
+
+    ok: bool
+    of: str
+    """Which images."""
+    forms: tuple[FormReport, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def disagreements(self) -> tuple[str, ...]:
+        """A line for each form that does not agree."""
+        return tuple(f"{form.form} ({form.how}): {form.reason}" for form in self.forms if form.ok is False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "ok": self.ok,
+            "images": self.of,
+            "forms": [form.to_dict() for form in self.forms],
+            "notes": list(self.notes),
+        }
+
+
+def verify_file(
+    path: Path,
+    *,
+    data: str | None = None,
+    images: int | None = None,
+    trust: bool = False,
+    notify: Notify = lambda _line: None,
+    progress: Progress = lambda _form, _done, _of: None,
+) -> VerifyReport:
+    """`verify_folder` of an export's folder; of a model file or an ONNX, after exporting all that can be made of it.
+
+    Where it is not known which images a model was trained on, no int8 can be made of it: a note says so.
+    """
+    if path.is_dir():
+        return verify_folder(path, data=data, images=images, trust=trust, notify=notify, progress=progress)
+    origin = open_origin(path)
+    with tempfile.TemporaryDirectory(prefix="niwaki-verify-") as name:
+        folder = Path(name) / "export"
+        found, notes = _export(origin, folder, data, trust, notify)
+        report = verify_folder(folder, data=found or data, images=images, trust=trust, notify=notify, progress=progress)
+    return replace(report, notes=(*notes, *report.notes))
+
+
+def verify_folder(
+    folder: Path,
+    *,
+    data: Dataset | str | None = None,
+    images: int | None = None,
+    trust: bool = False,
+    notify: Notify = lambda _line: None,
+    progress: Progress = lambda _form, _done, _of: None,
+) -> VerifyReport:
+    """Send the same images through every form in an export's folder.
+
+    The images are the test split of `data`, or of the dataset that the export names, or random where none is known:
+    `images` of them, else as many as take seconds. The C, compiled for this processor, in plain C and for emulated
+    ones, must give the bits of the integer reference; ONNX Runtime's int8 the same class on 99.5 % of the images, its
+    float that of torch on 99.9 % (exceptions rounded up) and the same scores but for a thousandth of the largest. A
+    form that cannot be run here fails nothing; why is said.
+
+    Raises ModelError or DataError where the files, or the images asked for, cannot be used.
+    """
+    opened = open_export(folder)
+    sample = choose_sample(opened, data, images, notify)
+    judge = Judge(opened, sample)
+    forms = []
+    for subject in subjects_of(opened, trust=trust):
+        notify(f"{subject.form}, {subject.how}" + (f": not run: {subject.reason}" if subject.reason else ""))
+        forms.append(judge.take(subject, progress))
+    ok = all(form.ok is not False for form in forms)
+    return VerifyReport(ok, sample.what, tuple(forms), (*sample.notes, *losses(forms)))
+
+
+def _export(
+    origin: Origin, folder: Path, named: str | None, trust: bool, notify: Notify
+) -> tuple[Dataset | None, tuple[str, ...]]:
+    """Write all forms that can be made of a file. The data they are calibrated on, and which forms are not possible."""
+    data = _data_of(origin, named, notify)
+    forms: tuple[Form, ...] = ("onnx", "onnx-dynamic", "c")
+    notes: tuple[str, ...] = ()
+    if origin.kind == "int8":
+        forms = ("c",)
+    elif data is None:
+        forms = ("onnx", "onnx-dynamic")
+        notes = ("no int8 and no C: which images the model was trained on is not known here: name them with --data",)
+    options = ExportOptions()
+    check_possible(origin, forms[:1], options)
+    optional = forms[1:]
+    report = export(
+        origin, forms, folder, data=data, options=options, optional=optional, trust=trust, notify=notify, measure=False
+    )
+    return data, (*notes, *report.notes)
+
+
+def _data_of(origin: Origin, named: str | None, notify: Notify) -> Dataset | None:
+    if origin.preprocessing is None:
+        return None
+    try:
+        return find_data(origin.provenance, origin.preprocessing, named, notify)
+    except DataError:
+        if named is not None:
+            raise
+        return None

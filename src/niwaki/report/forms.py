@@ -1,0 +1,68 @@
+"""What became of the chosen model: its forms, what the C needs, whether all of them agree; for a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+_VERDICTS = {True: "agrees", False: "DISAGREES", None: ""}
+
+
+def print_verification(console: Console, found: dict[str, Any], folder: Path) -> None:
+    """Print what `verify.json` says of the forms in `folder`."""
+    if found["ok"] is None:
+        reason = f"The chosen model cannot be exported and verified: {found['reason']}"
+        console.print(f"[yellow]{escape(reason)}[/yellow]", highlight=False)
+        return
+    verdict = "all forms agree" if found["ok"] else "[red]FORMS DISAGREE[/red]"
+    console.print(
+        f"[bold]Exported[/bold] to {escape(str(folder))}, verified on {escape(found['images'])}: {verdict}.",
+        highlight=False,
+    )
+    table = RichTable(box=None, pad_edge=False)
+    for heading, justify in (("form", "left"), ("run by", "left"), ("images", "right"), ("test %", "right"),
+                             ("compared with", "left"), ("same class", "right"), ("", "left")):  # fmt: skip
+        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for form in found["forms"]:
+        table.add_row(*(escape(cell) for cell in _cells(form)))
+    console.print(table)
+    needs = _needs(found["exported"].get("c", {}))
+    for line in (*needs, *_reasons(found["forms"]), *found["export_notes"], *found["notes"]):
+        console.print(f"  {escape(line)}", highlight=False)
+
+
+def _cells(form: dict[str, Any]) -> tuple[str, ...]:
+    if not form["images"]:
+        return form["form"], form["how"], "", "", "", "", _VERDICTS[form["ok"]] or "not run"
+    accuracy = f"{form['accuracy']['percent']:.2f}" if form["accuracy"] else ""
+    against = same = ""
+    if form["agreement"]:
+        bits = {True: ", to the bit", False: ", not to the bit", None: ""}[form["agreement"]["equal"]]
+        against = form["agreement"]["against"] + bits
+        same = f"{form['agreement']['same_class']:,}"
+    return form["form"], form["how"], f"{form['images']:,}", accuracy, against, same, _VERDICTS[form["ok"]]
+
+
+def _needs(c: dict[str, Any]) -> list[str]:
+    lines = []
+    if "flash" in c:
+        lines.append(
+            f"C: {c['flash']:,} bytes of constants in flash, {c['ram']:,} bytes of RAM; code and stack on top."
+        )
+    if c.get("board"):
+        board = c["board"]
+        lines.append(
+            f"C on {board['cpu']} ({board['optimization']}): flash {board['flash']:,} bytes (code {board['code']:,}, "
+            f"constants {board['constants']:,}), RAM {board['ram']:,}, stack {board['stack']:,}."
+        )
+    return lines
+
+
+def _reasons(forms: list[dict[str, Any]]) -> list[str]:
+    """Where forms disagree, and why some were not run."""
+    said = {True: "", False: "", None: "not run: "}
+    return [f"{f['form']}, {f['how']}: {said[f['ok']]}{f['reason']}" for f in forms if f["reason"]]

@@ -1,0 +1,102 @@
+"""The stage that makes int8 of a float model: exported to ONNX, quantized, measured in everything but time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+
+from niwaki.compress.heads import find_heads
+from niwaki.compress.prune import widths
+from niwaki.compress.quantize import quantize
+from niwaki.compress.randomness import derive_seed
+from niwaki.compress.settings import QuantizeSettings
+from niwaki.data.dataset import Dataset, Split
+from niwaki.deploy.c.generate import Footprint, generate
+from niwaki.deploy.c.qdq import read_qdq
+from niwaki.deploy.runtimes import onnxruntime_predictor
+from niwaki.errors import ModelError
+from niwaki.files import canonical_json, sha256_of
+from niwaki.measure.accuracy import Predict, evaluate
+from niwaki.measure.memory import peak_activation_bytes
+from niwaki.measure.onnxcost import count_onnx
+from niwaki.measure.predict import torch_predictor
+from niwaki.models import modelfile
+from niwaki.models.onnx_export import to_onnx
+from niwaki.study.plan import Stage
+from niwaki.study.records import Results
+from niwaki.study.structure import structure_id
+
+BATCH = 500
+
+
+def quantize_stage(stage: Stage, parent: bytes, data: Dataset, *, trust: bool) -> tuple[bytes, Results]:
+    """The int8 ONNX of the model file `parent`, and what was measured of it.
+
+    Accuracy is ONNX Runtime's with one thread. Flash and RAM are those of the C that is written from the ONNX; a
+    note says why where none can be. Raises ModelError or StageFailed if the model cannot be exported, quantized or
+    run.
+    """
+    model, info = modelfile.loads(parent, trust=trust)
+    settings = QuantizeSettings(**{name: value for name, value in stage.settings.items() if name != "tools"})
+    images = calibration_images(data.train, settings.images, derive_seed(stage.seed, "quantize", stage.position))
+    done = quantize(to_onnx(model, info), images, settings)
+    table = data.preprocessing.table()
+    predict, before = onnxruntime_predictor(done.onnx, table), torch_predictor(model, table)
+    cost = count_onnx(onnx.load_from_string(done.onnx))
+    activations: int | None
+    if settings.kind == "static":
+        footprint, notes = _footprint(done.onnx)
+        activations = footprint.lifetimes_bytes if footprint else None
+    else:  # between layers, activations stay float
+        footprint, notes = None, ()
+        activations = peak_activation_bytes(model, data.input_shape)
+    results = Results(
+        **_accuracy(predict, data),
+        params=cost.params,
+        macs=cost.macs,
+        macs_tp=None,
+        bytes=cost.bytes,
+        file_bytes=len(done.onnx),
+        activation_bytes=activations,
+        widths=widths(model, find_heads(model, data.input_shape)),
+        structure=_structure(structure_id(model, info), settings),
+        notes=(*done.notes, *notes),
+        agreement=count_agreement(before, predict, data.test.images),
+        flash=footprint.constant_bytes if footprint else None,
+        ram=footprint.ram_bytes if footprint else None,
+    )
+    return done.onnx, results
+
+
+def calibration_images(train: Split, count: int, seed: int) -> np.ndarray:
+    """`count` images drawn from the training split, uint8 (n, C, H, W); all of them where there are not so many."""
+    chosen = np.random.default_rng(seed).permutation(len(train))[:count]
+    return np.asarray(train.images[np.sort(chosen)])
+
+
+def count_agreement(one: Predict, other: Predict, images: np.ndarray) -> int:
+    """On how many of uint8 `images` (n, C, H, W) two classifiers answer with the same class."""
+    parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    return sum(int((one(part).argmax(axis=1) == other(part).argmax(axis=1)).sum()) for part in parts)
+
+
+def _accuracy(predict: Predict, data: Dataset) -> dict[str, dict[str, Any]]:
+    return {
+        name: evaluate(predict, split.images, split.labels, data.num_classes).to_dict()
+        for name, split in (("validation", data.validation), ("test", data.test))
+    }
+
+
+def _footprint(int8_onnx: bytes) -> tuple[Footprint | None, tuple[str, ...]]:
+    """What the generated C needs, known without a compiler; None and the reason where it cannot be generated."""
+    try:
+        return generate(read_qdq(onnx.load_from_string(int8_onnx), "the int8 ONNX")).report, ()
+    except ModelError as error:
+        return None, (f"no C can be generated: {error}",)
+
+
+def _structure(of_float: str, settings: QuantizeSettings) -> str:
+    """Of the float network and the kind: calibration changes numbers, not what is computed."""
+    return sha256_of(canonical_json([of_float, settings.kind]))[:16]

@@ -1,0 +1,127 @@
+"""`niwaki inspect` of ONNX files; of model files, see test_cli."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from handmade_onnx import by_hand, node, pixels
+from niwaki.cli.main import run
+from niwaki.compress.quantize import quantize
+from niwaki.compress.settings import QuantizeSettings
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.models.lenet5 import LeNet5
+from niwaki.models.modelfile import ModelInfo
+from niwaki.models.onnx_export import to_onnx
+
+LABELS = tuple(f"class {number}" for number in range(10))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LeNet-5 as float.onnx, static.onnx, dynamic.onnx."""
+    folder = tmp_path_factory.mktemp("onnx")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LeNet5()
+    info = ModelInfo(
+        factory="lenet5", input_shape=(1, 32, 32), labels=LABELS, preprocessing=Preprocessing(pad=2)
+    )  # fmt: skip
+    data = to_onnx(model, info, opset=13)
+    (folder / "float.onnx").write_bytes(data)
+    for kind in ("static", "dynamic"):
+        done = quantize(data, pixels(5, (1, 32, 32)), QuantizeSettings(kind=kind))
+        (folder / f"{kind}.onnx").write_bytes(done.onnx)
+    return folder
+
+
+def inspect(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = run(["inspect", *map(str, arguments)])
+    return code, *capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("form", "quantization", "dtype"),
+    [("float", "none", "float32"), ("static", "qdq", "int8"), ("dynamic",) * 2 + ("int8",)],
+)
+def test_an_onnx_has_the_keys_of_a_model_file_and_what_a_runtime_must_know(
+    form, quantization, dtype, folder, capsys
+) -> None:
+    file = folder / f"{form}.onnx"
+    code, out, err = inspect(capsys, file, "--json")
+    assert (code, err) == (0, "")
+    facts = json.loads(out)
+    assert (facts["params"], facts["macs"], facts["macs_tp"]) == (61_706, 416_520, None)
+    assert facts["bytes"]["file"] == file.stat().st_size
+    assert facts["bytes"][dtype] > 58_000
+    assert (facts["opset"], facts["ir_version"], facts["domains"]) == (13, 7, ["ai.onnx"])
+    assert (facts["quantization"], facts["producer"]) == (quantization, "niwaki")
+    assert (facts["input_shape"], facts["labels"]) == ([1, 32, 32], list(LABELS))
+    assert facts["preprocessing"] == Preprocessing(pad=2).model_dump(mode="json")
+    fc1 = next(layer for layer in facts["layers"] if layer["name"] == "fc1")
+    assert (fc1["params"], fc1["macs"], fc1["output_shape"], fc1["dtype"]) == (48_120, 48_000, [120], dtype)
+
+
+def test_it_prints_a_table(folder, capsys) -> None:
+    code, out, _ = inspect(capsys, folder / "static.onnx")
+    assert code == 0
+    assert "static.onnx: ONNX, int8 (qdq), opset 13, file version 7, input 1×32×32, 10 classes" in out.replace("\n", "")
+    assert "61,706 parameters, 416,520 MACs\n" in out
+    assert "61,712 int8" in out
+    assert "activations" not in out
+    assert "ONNX, float, opset 13" in inspect(capsys, folder / "float.onnx")[1].replace("\n", "")
+
+
+def foreign(domain: str = "") -> bytes:
+    """A file of another tool's: no metadata, its weight among the inputs, as old files have it."""
+    model = onnx.load_from_string(by_hand([node("MatMul", "input w", "logits")], (4,), w=np.zeros((4, 2))))
+    del model.metadata_props[:]
+    weight = onnx.helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, [4, 2])
+    model.graph.input.insert(0, weight)
+    if domain:
+        model.graph.node[0].domain = domain
+        model.opset_import.append(onnx.helper.make_opsetid(domain, 1))
+    return model.SerializeToString()
+
+
+def test_an_onnx_of_another_tool(tmp_path, capsys) -> None:
+    file = tmp_path / "f.onnx"
+    file.write_bytes(foreign())
+    facts = json.loads(inspect(capsys, file, "--json")[1])
+    assert (facts["labels"], facts["preprocessing"], facts["input_shape"]) == ([], None, [4])
+    assert (facts["params"], facts["macs"]) == (8, 8)
+    assert "input 4, no labels" in inspect(capsys, file)[1].replace("\n", "")
+
+
+def test_qlinear_operators_are_named_as_such(tmp_path, capsys) -> None:
+    nodes = [
+        node("QuantizeLinear", "input s z", "q"), node("QLinearMatMul", "q s z w s z s z", "p"),
+        node("DequantizeLinear", "p s z", "logits"),
+    ]  # fmt: skip
+    values = {"s": np.float32(1), "z": np.int8(0), "w": np.zeros((4, 2), np.int8)}
+    (tmp_path / "q.onnx").write_bytes(by_hand(nodes, (4,), **values))
+    assert json.loads(inspect(capsys, tmp_path / "q.onnx", "--json")[1])["quantization"] == "qoperator"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "no ONNX, or empty"),
+        (b"\x08\x07\x12", "no ONNX, or truncated"),
+        (foreign("com.acme"), "node 'MatMul logits': the MACs of com.acme:MatMul are not known"),
+        (foreign().replace(b"MatMul", b"MotMul"), "not a valid ONNX: No Op registered for MotMul"),
+    ],
+)
+def test_what_cannot_be_inspected_is_one_line(data, message, tmp_path, capsys) -> None:
+    file = tmp_path / "bad.onnx"
+    file.write_bytes(data)
+    code, out, err = inspect(capsys, file)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"niwaki: {file}: {message}")
+    assert err.count("\n") == 1

@@ -1,0 +1,393 @@
+"""From a model file or an ONNX to a folder: what is in it, what it refuses, and that it is whole or not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+
+import niwaki
+from niwaki.compress.settings import QuantizeSettings
+from niwaki.data.dataset import Dataset, open_dataset
+from niwaki.data.prepare import prepare
+from niwaki.data.spec import DataSpec
+from niwaki.deploy import export as exporting
+from niwaki.deploy import folder as folders
+from niwaki.deploy import forms
+from niwaki.deploy.c import reference
+from niwaki.deploy.c.library import CModel, find_compiler
+from niwaki.deploy.c.qdq import read_qdq
+from niwaki.deploy.export import export_file
+from niwaki.deploy.folder import NOTE, read_note
+from niwaki.deploy.forms import ExportOptions
+from niwaki.deploy.images import find_data, random_images
+from niwaki.deploy.origin import open_origin
+from niwaki.errors import DataError, ModelError, NiwakiError
+from niwaki.files import sha256_of
+from niwaki.models.onnxfile import load_onnx, metadata
+
+ALL = {"model.safetensors", "model.onnx", "model-int8.onnx", "model-dynamic.onnx", "c", NOTE}
+
+
+@pytest.fixture(autouse=True)
+def unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling for a board takes a second each time: only those tests do it that look at it."""
+    if "board" not in request.node.name:
+        monkeypatch.setattr(exporting, "_measured", lambda _folder, _notify: (None, ()))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): sha256_of(path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def foreign(path: Path, out: Path) -> Path:
+    """The same ONNX as if another tool had written it: no metadata."""
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, out)
+    return out
+
+
+def options(**settings: object) -> ExportOptions:
+    return ExportOptions(settings=QuantizeSettings(**settings))
+
+
+def test_all_forms_in_one_folder(small_model: Path, small_data: Dataset, tmp_path: Path) -> None:
+    out, lines = tmp_path / "deep" / "small", []
+    report = export_file(small_model, ["all"], out, options=options(images=80), notify=lines.append)
+    assert {path.name for path in out.iterdir()} == ALL
+    assert {path.name for path in out.parent.iterdir()} == {"small"}
+    facts = report.to_dict()
+    for form in ("model", "onnx", "onnx-int8", "onnx-dynamic"):
+        assert facts["forms"][form]["bytes"] == Path(facts["forms"][form]["path"]).stat().st_size
+    assert facts["calibration"] == "minmax on 80 training images of npz"
+    assert lines == ["exporting to ONNX", f"quantizing, calibrated by {facts['calibration']}", "generating C"]
+    header = (out / "c" / "model.h").read_text()
+    c = facts["forms"]["c"]
+    assert f"ARENA_BYTES {c['arena']}" in header
+    assert c["ram"] == c["arena"] + small_data.num_classes
+    assert (out / "model.safetensors").read_bytes() == small_model.read_bytes()
+    written = contents(out)
+    note = read_note(out)
+    assert note is not None
+    assert {path: digest for form in note.forms.values() for path, digest in form.files.items()} == {
+        path: digest for path, digest in written.items() if path != NOTE
+    }
+    assert note.provenance["data"] == small_data.fingerprint
+    again = export_file(small_model, ["all"], tmp_path / "again", options=options(images=80))
+    assert contents(again.folder) == written
+
+
+def test_the_c_gives_what_the_reference_gives(small_export: Path, small_data: Dataset) -> None:
+    if find_compiler() is None:
+        pytest.skip("needs a C compiler: apt-get install gcc libc6-dev")
+    graph = read_qdq(load_onnx(small_export / "model-int8.onnx"), "small")
+    images = small_data.test.images
+    expected = reference.run(graph, reference.quantize_pixels(graph, images))
+    scores = niwaki.load_c(small_export / "c")(images)
+    np.testing.assert_array_equal(scores, expected)
+    assert (scores.argmax(1) == small_data.test.labels).mean() > 0.9
+
+
+def test_calibration_sees_training_images_only(
+    small_export: Path, small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+
+    def watch(data: bytes, images: np.ndarray, settings: QuantizeSettings) -> object:
+        seen.append(images)
+        return quantize(data, images, settings)
+
+    quantize = forms.quantize_static
+    monkeypatch.setattr(forms, "quantize_static", watch)
+    exporting.export(
+        open_origin(small_export / "model.onnx"), ["onnx-int8"], tmp_path / "out", data=small_data,
+        options=options(images=200), notify=lambda _line: None,
+    )  # fmt: skip
+    rows = {image.tobytes() for image in seen[0]}
+    assert len(rows) == 200
+    assert rows <= {image.tobytes() for image in small_data.train.images}
+    assert not rows & {image.tobytes() for image in small_data.test.images}
+
+
+def test_one_form_and_then_another(small_export: Path, small_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_file(small_model, ["onnx"], out, options=ExportOptions(opset=13))
+    assert {path.name for path in out.iterdir()} == {"model.safetensors", "model.onnx", NOTE}
+    assert [entry.version for entry in load_onnx(out / "model.onnx").opset_import] == [13]
+    source, out = small_export / "model-int8.onnx", tmp_path / "more"
+    export_file(source, ["onnx-int8"], out)
+    assert {path.name for path in out.iterdir()} == {"model-int8.onnx", NOTE}
+    export_file(source, ["c"], out)
+    assert {path.name for path in out.iterdir()} == {"model-int8.onnx", "c", NOTE}
+    note = read_note(out)
+    assert note is not None
+    assert note.forms["c"].made_of == note.forms["onnx-int8"].files["model-int8.onnx"]
+
+
+def test_what_is_no_longer_true_is_removed(small_export: Path, small_npz: Path, tmp_path: Path) -> None:
+    out, lines, source = tmp_path / "out", [], small_export / "model.onnx"
+    export_file(source, ["all"], out, data=str(small_npz), options=options(images=40))
+    (out / "c" / "mine.txt").write_text("kept")
+    export_file(source, ["onnx-int8"], out, data=str(small_npz), options=options(images=40), notify=lines.append)
+    assert (out / "c" / "model.c").exists()  # the same int8 ONNX: its C is still true
+    rough = options(images=40, calibration="percentile", percentile=60.0)
+    export_file(source, ["onnx-int8"], out, data=str(small_npz), options=rough, notify=lines.append)
+    assert f"{out}: removed c, made of another model or with other settings" in lines
+    assert [path.name for path in (out / "c").iterdir()] == ["mine.txt"]
+    assert (out / "model-dynamic.onnx").exists()
+    (out / "c" / "mine.txt").unlink()
+    export_file(source, ["c"], out, data=str(small_npz), options=rough)
+    export_file(small_export / "model-int8.onnx", ["c"], out)  # another origin: nothing of the old one is left
+    assert {path.name for path in out.iterdir()} == {"model-int8.onnx", "c", NOTE}
+    assert (out / "model-int8.onnx").read_bytes() == (small_export / "model-int8.onnx").read_bytes()
+
+
+def test_a_float_onnx_of_ours_is_calibrated_on_named_data(
+    small_export: Path, small_npz: Path, small_data: Dataset, tmp_path: Path
+) -> None:
+    source, out = small_export / "model.onnx", tmp_path / "out"
+    with pytest.raises(DataError, match=r"model.onnx: int8 needs training images .* name them with --data"):
+        export_file(source, ["c"], out)
+    assert not out.exists()
+    report = export_file(source, ["c"], out, data=str(small_npz), options=options(images=30))
+    assert report.calibration == "minmax on 30 training images of npz"
+    assert (out / "model.onnx").read_bytes() == source.read_bytes()
+    assert metadata(load_onnx(out / "model-int8.onnx")).labels == small_data.labels
+    note = read_note(out)
+    assert note is not None
+    assert note.data == str(small_npz)
+
+
+def test_a_foreign_int8_onnx_becomes_c_as_it_is(small_export: Path, tmp_path: Path) -> None:
+    source = foreign(small_export / "model-int8.onnx", tmp_path / "theirs.onnx")
+    report = export_file(source, ["all"], tmp_path / "out", options=ExportOptions(prefix="theirs"))
+    assert {path.name for path in report.folder.iterdir()} == {"model-int8.onnx", "c", NOTE}
+    assert (report.folder / "model-int8.onnx").read_bytes() == source.read_bytes()
+    remark = "the ONNX does not say how pixels become its input: the C takes pixels as x/255"
+    assert any(note.startswith(remark) for note in report.notes)
+    assert "int theirs_run(const int8_t *input" in (report.folder / "c" / "model.h").read_text()
+
+
+def test_weights_beside_a_foreign_onnx_come_into_the_export(small_export: Path, tmp_path: Path) -> None:
+    model = onnx.load(small_export / "model-int8.onnx")
+    onnx.save(model, tmp_path / "big.onnx", save_as_external_data=True, location="big.bin", size_threshold=0)
+    report = export_file(tmp_path / "big.onnx", ["c"], tmp_path / "out")
+    inside = onnx.load(report.folder / "model-int8.onnx", load_external_data=False)
+    assert all(tensor.data_location != onnx.TensorProto.EXTERNAL for tensor in inside.graph.initializer)
+    assert (report.folder / "c" / "model.c").read_text().split("\n", 2)[2] == (
+        (small_export / "c" / "model.c").read_text().split("\n", 2)[2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "settings", "message"),
+    [
+        ("model.onnx", "onnx", {"opset": 13}, "an ONNX keeps its operator set: leave out --opset"),
+        ("model-int8.onnx", "onnx", {}, "is int8, of which no float form can be made"),
+        ("model-dynamic.onnx", "c", {}, "is quantized dynamically, which runs in ONNX Runtime only"),
+        ("model-int8.onnx", "c", {"ram_limit": 100}, "more than the limit of 100: prune further or raise the limit"),
+        ("model-int8.onnx", "c", {"prefix": "9lives"}, "prefix '9lives': expected a C identifier"),
+        ("model-int8.onnx", "tflite", {}, "--to tflite: expected onnx, onnx-int8, onnx-dynamic, c, or all"),
+        ("theirs.onnx", "c", {}, "a float ONNX that does not say how pixels become its input"),
+        ("short.onnx", "c", {}, "short.onnx: "),
+        ("model.tflite", "c", {}, "expected a model file (.safetensors)"),
+        ("none.onnx", "c", {}, "there is no such file"),
+    ],
+)
+def test_what_is_refused(name, form, settings, message, small_export, small_model, tmp_path) -> None:
+    for file in ("model.onnx", "model-int8.onnx"):
+        (tmp_path / file).write_bytes((small_export / file).read_bytes())
+    dynamic = forms.quantize_dynamic((small_export / "model.onnx").read_bytes())
+    (tmp_path / "model-dynamic.onnx").write_bytes(dynamic.onnx)
+    (tmp_path / "short.onnx").write_bytes((small_export / "model.onnx").read_bytes()[:500])
+    (tmp_path / "model.tflite").write_bytes(b"TFL3")
+    foreign(small_export / "model.onnx", tmp_path / "theirs.onnx")
+    with pytest.raises(ModelError) as caught:
+        export_file(tmp_path / name, [form], tmp_path / "out", options=ExportOptions(**settings))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_opset_is_checked_before_work(small_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="opset 12: expected 13 to 18"):
+        export_file(small_model, ["onnx"], tmp_path / "out", options=ExportOptions(opset=12))
+    with pytest.raises(ModelError, match="--to : expected onnx"):
+        export_file(small_model, [], tmp_path / "out")
+
+
+def test_data_must_be_those_of_the_model(small_model: Path, tmp_path: Path) -> None:
+    for name, shape, classes, message in (
+        ("wide", (24, 16), 4, "its images are 1×16×16, but the model"),
+        ("many", (16, 16), 6, "6 classes, but the model has 4"),
+    ):
+        rng = np.random.default_rng(0)
+        labels = np.arange(60) % classes
+        np.savez(tmp_path / f"{name}.npz", x_train=rng.integers(0, 256, (60, *shape), np.uint8), y_train=labels)
+        if name == "wide":
+            continue  # it is resized to what the model's preprocessing says
+        with pytest.raises(DataError, match=message):
+            export_file(small_model, ["c"], tmp_path / "out", data=str(tmp_path / f"{name}.npz"))
+    with pytest.raises(DataError, match=r"--data nowhere: not fashion-mnist"):
+        export_file(small_model, ["c"], tmp_path / "out", data="nowhere")
+
+
+def test_other_data_than_it_was_trained_on_is_said(small_npz: Path, small_data: Dataset, tmp_path: Path) -> None:
+    lines: list[str] = []
+    known = {"data": small_data.fingerprint, "data_name": "npz"}
+    same = find_data(known, small_data.preprocessing, str(small_npz), lines.append)
+    assert same is not None
+    assert same.fingerprint == small_data.fingerprint  # split as for training, though only the file was named
+    assert not any("other images" in line for line in lines)
+    np.savez(tmp_path / "new.npz", x_train=small_data.train.images[:100, 0], y_train=small_data.train.labels[:100])
+    find_data(known, small_data.preprocessing, str(tmp_path / "new.npz"), lines.append)
+    assert "new.npz: other images, or split in another way, than those that the model was trained on" in lines
+    assert find_data({}, small_data.preprocessing, None, lines.append) is None
+
+
+def test_a_model_trained_on_synthetic_data_says_so(tmp_path: Path) -> None:
+    spec = DataSpec(name="synthetic", train_samples=200, test_samples=40, validation=20)
+    data = open_dataset(prepare(spec))
+    path = niwaki.save(niwaki.LeNet5(), tmp_path / "m.safetensors", factory="lenet5", data=data)
+    lines: list[str] = []
+    report = export_file(path, ["onnx-int8"], tmp_path / "out", options=options(images=20), notify=lines.append)
+    assert "calibrated on synthetic data: garments that niwaki draws, not photographs" in report.notes
+    assert "synthetic: garments that niwaki draws; no figure of them is a figure of Fashion-MNIST" in lines
+
+
+def test_without_its_data_nothing_can_be_calibrated(small_model: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("NIWAKI_CACHE_DIR", str(tmp_path / "empty"))
+    with pytest.raises(DataError, match=r"\(it was trained on 'npz' data that are not in the cache\): name them"):
+        export_file(small_model, ["onnx-int8"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_compiler_for_the_board_code_is_not_measured(small_export: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    report = export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
+    assert report.board is None
+    assert report.to_dict()["forms"]["c"]["board"] is None
+    assert any("code size not measured: cortex-m4: no arm-none-eabi-gcc" in note for note in report.notes)
+
+
+def test_flash_and_ram_on_a_board_are_the_linkers(small_export: Path, tmp_path: Path) -> None:
+    report = export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
+    if report.board is None:
+        pytest.skip("needs arm-none-eabi-gcc: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
+    board = report.to_dict()["forms"]["c"]["board"]
+    assert report.footprint is not None
+    assert board["ram"] == report.footprint.ram_bytes
+    assert board["flash"] >= board["code"] + board["constants"]
+    assert 0 <= board["constants"] - report.footprint.constant_bytes < 256
+
+
+def test_files_of_others_are_never_overwritten(small_export: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "model-int8.onnx"
+    mine.write_bytes(b"mine")
+    with pytest.raises(ModelError, match=r"model-int8.onnx: exists, and no export wrote it"):
+        export_file(small_export / "model-int8.onnx", ["c"], tmp_path)
+    assert mine.read_bytes() == b"mine"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match="cannot be written"):
+        export_file(small_export / "model.onnx", ["onnx"], tmp_path / "file")
+
+
+def test_exporting_beside_the_source_keeps_it(small_export: Path, tmp_path: Path) -> None:
+    source = tmp_path / "model-int8.onnx"
+    source.write_bytes((small_export / "model-int8.onnx").read_bytes())
+    export_file(source, ["c"], tmp_path)
+    assert source.read_bytes() == (small_export / "model-int8.onnx").read_bytes()
+    assert (tmp_path / "c" / "model.c").exists()
+
+
+def test_a_damaged_note_is_said(small_export: Path, tmp_path: Path) -> None:
+    export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
+    note = tmp_path / "out" / NOTE
+    note.write_text(note.read_text()[:-20])
+    with pytest.raises(ModelError, match=r"export.json: damaged or of another version: export into another folder"):
+        export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
+    note.unlink()
+    note.mkdir()
+    with pytest.raises(ModelError, match=r"export.json: cannot be read: Is a directory"):
+        read_note(tmp_path / "out")
+
+
+def interrupt_at(call: int) -> Callable[[Path, bytes], None]:
+    """What writes files, until Ctrl-C at one of them."""
+    count = 0
+
+    def write(path: Path, data: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count == call:
+            raise KeyboardInterrupt
+        write_whole(path, data)
+
+    write_whole = folders.write_whole
+    return write
+
+
+@pytest.mark.parametrize("call", [1, 4, 12])
+def test_ctrl_c_leaves_nothing_half_written(call: int, small_export: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(folders, "write_whole", interrupt_at(call))
+    with pytest.raises(KeyboardInterrupt):
+        export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+
+
+def test_ctrl_c_leaves_an_earlier_export_as_it_was(small_export: Path, tmp_path: Path, monkeypatch) -> None:
+    out = tmp_path / "out"
+    export_file(small_export / "model-int8.onnx", ["c"], out)
+    before = contents(out)
+    monkeypatch.setattr(folders, "write_whole", interrupt_at(5))
+    with pytest.raises(KeyboardInterrupt):
+        export_file(small_export / "model-int8.onnx", ["c"], out, options=ExportOptions(prefix="other"))
+    assert contents(out) == before
+
+
+def test_random_images_are_the_same_every_time() -> None:
+    images = random_images((3, 7, 5), 6)
+    assert images.shape == (6, 3, 7, 5)
+    np.testing.assert_array_equal(images, random_images((3, 7, 5), 6))
+    assert (images[1, 0, :4, :4] == images[1, 0, 0, 0]).all()  # a patch
+    assert len(np.unique(images[0])) > 50  # noise
+
+
+def test_a_network_without_linear_layers_has_no_dynamic_form(small_data: Dataset, tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 16), torch.nn.Flatten())
+    torch.onnx.export(
+        model, (torch.zeros(1, 1, 16, 16),), tmp_path / "conv.onnx", dynamo=False, input_names=["x"],
+        dynamic_axes={"x": {0: "n"}}, opset_version=17,
+    )  # fmt: skip
+    ready = onnx.load(tmp_path / "conv.onnx")
+    helper.set_model_props(ready, {
+        "niwaki.labels": json.dumps(small_data.labels),
+        "niwaki.preprocessing": small_data.preprocessing.model_dump_json(),
+    })  # fmt: skip
+    onnx.save(ready, tmp_path / "conv.onnx")
+    report = export_all_of(tmp_path / "conv.onnx", small_data, tmp_path / "out")
+    assert any(note.startswith("no onnx-dynamic: dynamic quantization is for linear layers") for note in report.notes)
+    with pytest.raises(NiwakiError, match="this network has none"):
+        export_file(tmp_path / "conv.onnx", ["onnx-dynamic"], tmp_path / "more")
+
+
+def export_all_of(file: Path, data: Dataset, out: Path) -> object:
+    np.savez(out.parent / "d.npz", x_train=data.train.images[:, 0], y_train=data.train.labels)
+    return export_file(file, ["all"], out, data=str(out.parent / "d.npz"), options=options(images=20))
+
+
+def test_c_model_needs_a_folder_that_was_generated(tmp_path: Path) -> None:
+    with pytest.raises(NiwakiError, match="make the folder with niwaki export"):
+        CModel(tmp_path)

@@ -1,0 +1,380 @@
+"""Every form against every other, on real files: that they agree, and that the smallest change is found and named."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import niwaki
+from niwaki.data.dataset import Dataset
+from niwaki.deploy import subjects
+from niwaki.deploy.agreement import allowed, compare, count_right
+from niwaki.deploy.c.library import find_compiler
+from niwaki.deploy.c.toolchain import TARGETS, Target, missing_tools
+from niwaki.deploy.export import export_file
+from niwaki.deploy.folder import NOTE
+from niwaki.deploy.forms import ExportOptions
+from niwaki.deploy.judge import FormReport, Judge
+from niwaki.deploy.sample import Sample
+from niwaki.deploy.subjects import Subject, open_export
+from niwaki.deploy.verify import VerifyReport, verify_file, verify_folder
+from niwaki.errors import DataError, ModelError
+from niwaki.models.modelfile import load
+
+INTEGER_FORMS = ("reference", "onnx-int8", "c", "c")
+
+
+@pytest.fixture
+def here_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A C compiler, in a hurry, and no emulators (compiling for them takes seconds)."""
+    if find_compiler() is None:
+        pytest.skip("needs a C compiler: apt-get install gcc libc6-dev")
+
+    def missing(target: Target) -> tuple[str, ...]:
+        return missing_tools(target) or target.emulator[:1]
+
+    monkeypatch.setattr(subjects, "missing_tools", missing)
+    monkeypatch.setattr(subjects, "SPEED", ("-O0",))
+    monkeypatch.setattr(subjects, "PORTABLE", ("-O0", "-DNIWAKI_PORTABLE"))
+
+
+@pytest.fixture
+def copy(small_export: Path, tmp_path: Path) -> Path:
+    """An export to do harm to."""
+    return Path(shutil.copytree(small_export, tmp_path / "copy"))
+
+
+def forms_of(report: VerifyReport) -> dict[str, list[FormReport]]:
+    found: dict[str, list[FormReport]] = {}
+    for form in report.forms:
+        found.setdefault(form.form, []).append(form)
+    return found
+
+
+def wrong(report: VerifyReport) -> set[str]:
+    return {form.form for form in report.forms if form.ok is False}
+
+
+def test_all_forms_agree(small_export: Path, small_data: Dataset, small_model: Path) -> None:
+    if find_compiler() is None:
+        pytest.skip("needs a C compiler: apt-get install gcc libc6-dev")
+    done: list[tuple[str, int, int]] = []
+    report = verify_folder(small_export, data=small_data, progress=lambda *seen: done.append(seen))
+    assert report.ok
+    assert report.of == "all 100 test images of npz"
+    assert [form.form for form in report.forms] == ["torch", "onnx", *INTEGER_FORMS, "c", "c"]
+    assert ("torch", 100, 100) in done
+    right = {form.form: form.right for form in report.forms if form.right}
+    assert right["torch"] is not None
+    assert right["torch"].percent == niwaki.evaluate(load(small_model), small_data).accuracy
+    for form in report.forms[4:]:
+        if form.images:
+            assert form.agreement is not None
+            assert (form.ok, form.agreement.equal, form.agreement.difference) == (True, True, 0)
+            assert form.right == right["reference"]
+        else:
+            assert "Debian: apt-get install" in form.reason
+    onnx_int8 = report.forms[3]
+    assert onnx_int8.ok
+    assert onnx_int8.agreement is not None
+    assert onnx_int8.agreement.unit == "int8 step"
+    facts = report.to_dict()
+    assert facts["ok"] is True
+    assert facts["forms"][4]["agreement"] == {
+        "against": "reference", "same_class": 100, "equal": True, "difference": 0.0, "unit": "int8 step",
+    }  # fmt: skip
+    low, high = facts["forms"][0]["accuracy"]["interval"]
+    assert low < facts["forms"][0]["accuracy"]["percent"] <= high
+    assert re.search(r"^int8 and float give the same class for \d+\.\d\d % of the images; accuracy ", report.notes[-1])
+
+
+def test_the_data_are_found_in_the_cache(small_export: Path, here_only: None) -> None:
+    report = verify_folder(small_export, images=30)
+    assert report.of == "30 of the 100 test images of npz"
+    assert report.ok
+
+
+def change(file: Path, pattern: str, replacement: str) -> None:
+    text = file.read_text()
+    changed = re.sub(pattern, replacement, text, count=1, flags=re.DOTALL)
+    assert changed != text
+    file.write_text(changed)
+
+
+def scale_last_bias(file: Path, factor: float) -> None:
+    """Multiply the last layer's biases in an ONNX."""
+    model = onnx.load(file)
+    names = [name for node in model.graph.node for name in node.input]
+    tensor = max(
+        (t for t in model.graph.initializer if list(t.dims) == [4] and "bias" in t.name and t.name in names
+         and t.data_type in (TensorProto.INT32, TensorProto.FLOAT) and not t.name.endswith("_scale")),
+        key=lambda t: np.abs(numpy_helper.to_array(t)).max(),
+    )  # fmt: skip
+    values = numpy_helper.to_array(tensor)
+    tensor.CopyFrom(numpy_helper.from_array((values * factor).astype(values.dtype), tensor.name))
+    onnx.save(model, file)
+
+
+def flip_last_bias(file: Path) -> None:
+    """Change one number of one bias in generated C: that of the last layer."""
+    text = file.read_text()
+    at = [match.end() for match in re.finditer(r"_bias\[[^\]]*\] = \{\s*", text)][-1]
+    number = re.match(r"-?\d+", text[at:])
+    assert number
+    file.write_text(text[:at] + str(int(number[0]) + 100_000) + text[at + number.end() :])
+
+
+def test_one_changed_number_in_the_c_is_found(copy: Path, small_data: Dataset, here_only: None) -> None:
+    flip_last_bias(copy / "c" / "model.c")
+    report = verify_folder(copy, data=small_data)
+    assert not report.ok
+    assert wrong(report) == {"c"}
+    assert re.search(
+        r"^c \(plain C, .*\): first image \d+: \[[-\d ]+\], reference \[[-\d ]+\]$", report.disagreements[0]
+    )
+
+
+def test_a_changed_int8_onnx_is_found_by_its_c(copy: Path, small_data: Dataset, here_only: None) -> None:
+    scale_last_bias(copy / "model-int8.onnx", -3)
+    assert wrong(verify_folder(copy, data=small_data)) == {"c"}
+
+
+def test_a_changed_float_onnx_is_found(copy: Path, small_data: Dataset, here_only: None) -> None:
+    shutil.rmtree(copy / "c")
+    scale_last_bias(copy / "model.onnx", 1.5)
+    report = verify_folder(copy, data=small_data)
+    assert wrong(report) == {"onnx"}
+    assert "a score differs from that of torch by " in report.disagreements[0]
+    scale_last_bias(copy / "model.onnx", 10_000)
+    report = verify_folder(copy, data=small_data)
+    assert wrong(report) == {"onnx"}
+    assert re.search(
+        r"another class than torch for \d+ of 100 images, at most 1 may have; first image", report.disagreements[0]
+    )
+
+
+def test_scores_that_are_no_numbers_are_found(copy: Path, small_data: Dataset) -> None:
+    shutil.rmtree(copy / "c")
+    model = onnx.load(copy / "model.onnx")
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT)
+    broken = numpy_helper.to_array(tensor) * np.float32("nan")
+    tensor.CopyFrom(numpy_helper.from_array(broken, tensor.name))
+    onnx.save(model, copy / "model.onnx")
+    report = verify_folder(copy, data=small_data)
+    assert report.disagreements[0].endswith("100 images have scores that are not finite: image 0")
+
+
+def test_c_that_does_not_compile_or_crashes_disagrees(
+    small_export: Path, copy: Path, small_data: Dataset, here_only: None
+) -> None:
+    source = copy / "c" / "model.c"
+    change(source, r"\n  return 0;\n", "\n  return 0\n")
+    report = verify_folder(copy, data=small_data, images=5)
+    assert wrong(report) == {"c"}
+    assert "could not compile" in report.disagreements[0]
+    shutil.copy(small_export / "c" / "model.c", source)
+    change(source, r"(int RUN_PIXELS_IN\([^;{]*\{)", r"\1 *(volatile int *)0 = 1;")
+    report = verify_folder(copy, data=small_data, images=5)
+    assert wrong(report) == {"c"}
+    assert re.search("ended by SIG", report.disagreements[0])
+
+
+def test_without_compilers_the_rest_is_verified(small_export: Path, small_data: Dataset, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CC", "/nonexistent")
+    report = verify_folder(small_export, data=small_data, images=20)
+    assert report.ok
+    missing = forms_of(report)["c"]
+    assert [form.ok for form in missing] == [None] * 4
+    assert missing[0].reason == "no cc on this machine; Debian: apt-get install gcc libc6-dev"
+    assert missing[2].reason.startswith("no aarch64-linux-gnu-gcc and no qemu-aarch64-static on this machine")
+    assert [form.ok for form in report.forms[:4]] == [None, True, None, True]
+
+
+def test_a_foreign_int8_onnx_is_tried_on_random_images(small_export: Path, tmp_path: Path, here_only: None) -> None:
+    model = onnx.load(small_export / "model-int8.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "theirs.onnx")
+    report = verify_file(tmp_path / "theirs.onnx", images=50)
+    assert report.ok
+    assert report.of == "50 random images"
+    assert [form.form for form in report.forms] == [*INTEGER_FORMS, "c", "c"]
+    assert all(form.right is None for form in report.forms)
+    assert "random images, since no file says how pixels become the model's input" in report.notes
+    with pytest.raises(ModelError, match="so --data means nothing for it: leave it out"):
+        verify_file(tmp_path / "theirs.onnx", data="fashion-mnist")
+
+
+def test_a_model_file_is_exported_first(small_model: Path, small_npz: Path, here_only: None, monkeypatch) -> None:
+    report = verify_file(small_model, images=40)
+    assert report.ok
+    assert [form.form for form in report.forms] == ["torch", "onnx", "onnx-dynamic", *INTEGER_FORMS, "c", "c"]
+    assert sum("give the same class for" in note for note in report.notes) == 2
+
+
+def test_a_float_onnx_alone_has_no_int8(small_export: Path, small_npz: Path, tmp_path: Path, here_only: None) -> None:
+    report = verify_file(small_export / "model.onnx", images=40)
+    assert report.ok
+    assert [form.form for form in report.forms] == ["onnx", "onnx-dynamic"]
+    assert report.of == "40 random images"
+    assert any(note.startswith("no int8 and no C: which images the model was trained on") for note in report.notes)
+    assert "random images, since no file says which the model was trained on: name them with --data" in report.notes
+    report = verify_file(small_export / "model.onnx", data=str(small_npz), images=40)
+    assert [form.form for form in report.forms] == ["onnx", "onnx-dynamic", *INTEGER_FORMS, "c", "c"]
+    assert report.of == "40 of the 100 test images of npz"
+
+
+def test_data_that_were_named_at_export_are_found_again(
+    small_export: Path, small_npz: Path, tmp_path: Path, here_only: None, monkeypatch
+) -> None:
+    own = tmp_path / "own.npz"
+    own.write_bytes(small_npz.read_bytes())
+    export_file(small_export / "model.onnx", ["onnx-int8"], tmp_path / "out", data=str(own))
+    monkeypatch.setenv("NIWAKI_CACHE_DIR", str(tmp_path / "empty"))
+    assert verify_file(tmp_path / "out", images=9).of == "9 of the 100 test images of npz"
+    own.unlink()
+    report = verify_file(tmp_path / "out", images=9)
+    assert report.of == "9 random images"
+    assert "those that the model was trained on cannot be had" in report.notes[0]
+    with pytest.raises(DataError, match="not fashion-mnist, not synthetic"):
+        verify_file(tmp_path / "out", data="gone.npz")
+    with pytest.raises(DataError, match="not fashion-mnist, not synthetic"):
+        verify_file(small_export / "model.onnx", data="gone.npz")
+
+
+def test_a_foreign_factory_is_run_only_when_trusted(small_data: Dataset, tmp_path: Path, here_only: None) -> None:
+    from networks import ResidualNet
+
+    path = niwaki.save(
+        ResidualNet(4, 4), tmp_path / "m.safetensors", factory="networks:ResidualNet",
+        args={"width": 4, "num_classes": 4}, data=small_data,
+    )  # fmt: skip
+    export_file(path, ["onnx"], tmp_path / "out", trust=True)
+    report = verify_folder(tmp_path / "out", data=small_data, images=10)
+    assert report.forms[0].reason == "its factory 'networks:ResidualNet' is not niwaki's: say --trust to run its code"
+    assert [form.ok for form in report.forms] == [None, None]
+    report = verify_folder(tmp_path / "out", data=small_data, images=10, trust=True)
+    assert [form.ok for form in report.forms] == [None, True]
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ((), "no model.onnx nor model-int8.onnx in it"),
+        (("model.safetensors", NOTE), "no model.onnx nor model-int8.onnx in it"),
+        (("model.onnx", "c"), "C, but not the model-int8.onnx that it was generated from: export again"),
+    ],
+)
+def test_folders_that_cannot_be_verified(kept: tuple[str, ...], message: str, copy: Path, small_data: Dataset) -> None:
+    for path in copy.iterdir():
+        if path.name not in kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ModelError, match=message):
+        verify_folder(copy, data=small_data)
+
+
+def test_what_cannot_be_asked(copy: Path, small_data: Dataset) -> None:
+    with pytest.raises(DataError, match="0 images: give at least 1"):
+        verify_folder(copy, data=small_data, images=0)
+    file = copy / "model-int8.onnx"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ModelError, match="model-int8.onnx"):
+        verify_folder(copy, data=small_data)
+
+
+def test_an_int8_onnx_that_is_no_integer_network(copy: Path, small_data: Dataset, here_only: None) -> None:
+    model = onnx.load(copy / "model-int8.onnx")
+    graph = model.graph
+    last = graph.output[0].name  # something in float at the end
+    for node in graph.node:
+        node.output[:] = ["before" if name == last else name for name in node.output]
+    graph.node.append(helper.make_node("Tanh", ["before"], [last], "end"))
+    onnx.save(model, copy / "model-int8.onnx")
+    with pytest.raises(ModelError, match="end"):
+        verify_folder(copy, data=small_data)
+    shutil.rmtree(copy / "c")
+    report = verify_folder(copy, data=small_data, images=10)
+    found = forms_of(report)
+    assert "end" in found["reference"][0].reason
+    assert found["onnx-int8"][0].ok is None  # with nothing to hold it against but float
+    assert found["onnx-int8"][0].agreement is not None
+    assert report.ok
+
+
+def test_an_onnx_without_an_input_is_no_network(tmp_path: Path) -> None:
+    constant = helper.make_node("Constant", [], ["y"], value=numpy_helper.from_array(np.zeros((1, 4), np.float32)))
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])
+    graph = helper.make_graph([constant], "constant", [], [output])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), tmp_path / "constant.onnx")
+    with pytest.raises(ModelError, match="has no input"):
+        verify_file(tmp_path / "constant.onnx")
+
+
+@pytest.fixture
+def judge(small_export: Path) -> Judge:
+    """With scores of 1,000 images that the reference is said to give."""
+    rng = np.random.default_rng(0)
+    sample = Sample(rng.integers(0, 256, (1000, 1, 16, 16), dtype=np.uint8), "1,000 images", np.zeros(1000, np.int64))
+    return Judge(open_export(small_export), sample, {"reference": rng.integers(-50, 50, (1000, 4)).astype(np.int8)})
+
+
+@pytest.mark.parametrize(("others", "ok"), [(0, True), (5, True), (6, False)])
+def test_onnx_runtime_may_differ_in_one_image_of_two_hundred(judge: Judge, others: int, ok: bool) -> None:
+    reference, graph = judge.scores["reference"], judge.opened.graph
+    assert graph is not None
+    changed = reference.copy()
+    changed[:others] = np.roll(reference[:others], 1, axis=1)
+    end = graph.tensors[graph.output]
+    real = ((changed.astype(np.float32) - end.zero_point) * np.float32(end.scale)).astype(np.float32)
+    rows = iter(np.split(real, 5))
+    report = judge.take(Subject("onnx-int8", "test", lambda images: next(rows)), lambda *_seen: None)
+    assert report.ok is ok
+    assert report.agreement is not None
+    assert report.agreement.same_class == 1000 - others
+    if not ok:
+        assert report.reason.startswith("another class than reference for 6 of 1000 images, at most 5 may have; first")
+
+
+def test_one_bit_in_a_thousand_images_is_too_much_for_c(judge: Judge) -> None:
+    scores = judge.scores["reference"].copy()
+    scores[777, 2] += 1
+    report = judge.take(Subject("c", "test", lambda images: scores, at_once=True), lambda *_seen: None)
+    assert report.ok is False
+    assert report.agreement is not None
+    assert report.agreement.difference == 1
+    before, after = (" ".join(map(str, rows[777])) for rows in (judge.scores["reference"], scores))
+    assert report.reason == f"first image 777: [{after}], reference [{before}]"
+
+
+def test_comparing_by_hand() -> None:
+    ours, theirs = np.array([[1.0, 2.0], [5.0, 4.0], [0.0, 0.0]]), np.array([[1.5, 2.0], [3.0, 4.0], [0.0, 0.0]])
+    found = compare(ours, theirs, "torch")
+    assert (found.same_class, found.equal, found.difference, found.first) == (2, None, 2.0, 1)
+    assert compare(ours, theirs, "torch", unit="").difference is None
+    assert count_right(ours, np.array([1, 0, 1])).to_dict()["percent"] == pytest.approx(200 / 3)
+    assert [allowed(n, 99.9) for n in (1, 1000, 1001, 10_000)] == [1, 1, 2, 10]
+
+
+def test_a_network_too_large_for_the_board_is_not_run_on_it(small_export: Path, monkeypatch) -> None:
+    import dataclasses
+
+    board = dataclasses.replace(TARGETS["cortex-m4"].board, flash_bytes=1000)
+    monkeypatch.setitem(subjects.TARGETS, "cortex-m4", dataclasses.replace(TARGETS["cortex-m4"], board=board))
+    monkeypatch.setattr(subjects, "missing_tools", lambda _target: ())
+    found = subjects.subjects_of(open_export(small_export))[-1]
+    assert found.run is None
+    assert re.fullmatch(r"[\d,]+ bytes of weights are too many for the board mps2-an386", found.reason)
+
+
+def test_prefix_and_pixels_of_the_c_do_not_matter(small_export: Path, tmp_path: Path, here_only: None) -> None:
+    export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out", options=ExportOptions(prefix="net"))
+    report = verify_file(tmp_path / "out", images=12)
+    assert report.ok
+    assert report.of == "12 random images"  # the int8 ONNX says how pixels go in, but not which images they were
+    assert [form.ok for form in forms_of(report)["c"][:2]] == [True, True]

@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+import functools
+import logging
+import re
+import warnings
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+import networks
+import tiny_networks
+from niwaki.compress.prune import prune_step
+from niwaki.compress.settings import PruneSettings
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.errors import DataError, ModelError
+from niwaki.models import opset as opsets
+from niwaki.models.lenet5 import LeNet5
+from niwaki.models.modelfile import ModelInfo
+from niwaki.models.onnx_export import check_against_torch, to_onnx
+from niwaki.models.onnxfile import metadata
+from niwaki.models.opset import check_opset, lower
+
+GREY = Preprocessing(mean=(0.4,), std=(0.3,))
+COLOUR = Preprocessing(color="rgb", mean=(0.4, 0.5, 0.6), std=(0.3, 0.2, 0.1))
+
+
+class Pixels(nn.Module):
+    """No weights: the score of a class is the sum of one row."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sum((1, 3))
+
+
+def about(shape: tuple[int, int, int], classes: int) -> ModelInfo:
+    labels = tuple(f"class {number}" for number in range(classes))
+    return ModelInfo(factory="tests", input_shape=shape, labels=labels, preprocessing=(COLOUR, GREY)[shape[0] == 1])
+
+
+def lived(model: nn.Module) -> nn.Module:
+    """The module with batch norm as after some training, in no mode in particular."""
+    torch.manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            if module.affine:
+                nn.init.normal_(module.weight, 1, 0.3)
+                nn.init.normal_(module.bias, std=0.3)
+    return model
+
+
+def pruned_residual() -> nn.Module:
+    model = lived(networks.ResidualNet())
+    prune_step(model, PruneSettings(ratio=0.5, steps=1), (1, 28, 28), step=1, state=None, gradients_from=None, seed=0)
+    return model
+
+
+NETWORKS = {
+    "LeNet-5": (LeNet5, (1, 32, 32), 10),
+    "residual": (lambda: lived(networks.ResidualNet()), (1, 28, 28), 10),
+    "pruned residual": (pruned_residual, (1, 28, 28), 10),
+    "depthwise and grouped": (lambda: lived(networks.MobileNet()), (1, 28, 28), 10),
+    "split and concatenated": (networks.HardCodedSplit, (1, 28, 28), 10),
+    "a parameter of its own": (networks.Bare, (1, 32, 32), 10),
+    "ResNet-8": (lambda: tiny_networks.tiny_network("ResNet-8"), (3, 32, 32), 10),
+    "DS-CNN": (lambda: tiny_networks.tiny_network("DS-CNN"), (1, 49, 10), 12),
+    "MobileNetV1-0.25": (lambda: tiny_networks.tiny_network("MobileNetV1-0.25"), (3, 96, 96), 2),
+    "autoencoder": (lambda: tiny_networks.tiny_network("autoencoder"), (1, 1, 640), 640),
+}
+
+
+@functools.cache
+def exported(name: str, opset: int = 17) -> tuple[nn.Module, ModelInfo, bytes]:
+    build, shape, classes = NETWORKS[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build()
+    info = about(shape, classes)
+    return model, info, to_onnx(model, info, opset=opset)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_scores_are_torchs(name) -> None:
+    model, info, data = exported(name)
+    images = tiny_networks.pictures(info.input_shape, 20)
+    check_against_torch(data, model, images, info.preprocessing)
+    written = onnx.load_from_string(data)
+    assert not {"BatchNormalization", "Identity", "Constant"} & {node.op_type for node in written.graph.node}
+    names = [node.name for node in written.graph.node]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", ["LeNet-5", "residual", "split and concatenated"])
+def test_an_old_board_gets_an_old_file_with_the_same_numbers(name) -> None:
+    model, info, data = exported(name, 13)
+    written = onnx.load_from_string(data)
+    assert [(entry.domain, entry.version) for entry in written.opset_import] == [("", 13)]
+    assert written.ir_version == 7
+    check_against_torch(data, model, tiny_networks.pictures(info.input_shape, 5), info.preprocessing)
+
+
+def test_lenet5_in_full() -> None:
+    _, info, data = exported("LeNet-5")
+    model = onnx.load_from_string(data)
+    assert (model.ir_version, [(entry.domain, entry.version) for entry in model.opset_import]) == (8, [("", 17)])
+    assert [(node.name, node.op_type) for node in model.graph.node] == [
+        ("conv1", "Conv"), ("relu", "Relu"), ("pool1", "MaxPool"), ("conv2", "Conv"), ("relu_1", "Relu"),
+        ("pool2", "MaxPool"), ("reshape", "Reshape"), ("fc1", "Gemm"), ("relu_2", "Relu"), ("fc2", "Gemm"),
+        ("relu_3", "Relu"), ("fc3", "Gemm"),
+    ]  # fmt: skip
+    ends = [(end[0].name, [d.dim_param or d.dim_value for d in end[0].type.tensor_type.shape.dim])
+            for end in (model.graph.input, model.graph.output)]  # fmt: skip
+    assert ends == [("input", ["batch", 1, 32, 32]), ("logits", ["batch", 10])]
+    assert (metadata(model).labels, metadata(model).preprocessing) == (info.labels, GREY)
+    assert (model.producer_name, model.producer_version, model.graph.name) == ("niwaki", "", "niwaki")
+    # nothing of the machine that wrote it: no source lines, no paths
+    assert not re.search(rb"\.py|stack_trace|torch", data)
+    assert len(data) < 4 * 61_706 + 3_000
+
+
+def test_any_number_of_images_at_once() -> None:
+    model, info, data = exported("depthwise and grouped")
+    for count in (1, 3):
+        check_against_torch(data, model, tiny_networks.pictures(info.input_shape, count), info.preprocessing)
+
+
+class Restless(nn.Module):
+    """Changes what it can as it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+        self.linear = nn.Linear(16, 3)
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return self.linear(nn.functional.dropout(self.norm(x), training=self.training).flatten(1))
+
+
+def test_the_module_is_left_alone_and_nothing_is_said(capfd, caplog) -> None:
+    model = Restless().train()
+    model.linear.eval()
+    model(torch.rand(2, 1, 4, 4)).sum().backward()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state, calls = torch.get_rng_state(), model.calls
+    with warnings.catch_warnings(record=True) as warned, caplog.at_level(logging.INFO):
+        warnings.simplefilter("always")
+        to_onnx(model, about((1, 4, 4), 3))
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.levelno >= logging.INFO]
+    assert not warned
+    assert model.calls == calls
+    assert [module.training for module in (model, model.norm, model.linear)] == [True, True, False]
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert model.linear.weight.grad is not None
+    assert torch.equal(torch.get_rng_state(), state)
+    assert logging.root.manager.disable == logging.NOTSET
+
+
+class Branching(Pixels):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x if x.sum() > 0 else -x)
+
+
+class OneBatch(Pixels):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.reshape(2, 1, 3, 4))
+
+
+class Twice(Pixels):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return super().forward(x), x
+
+
+class Broken(Pixels):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError(f"out of paper\nand of ink after {len(x)} images")
+
+
+@pytest.mark.parametrize(
+    ("model", "opset", "message"),
+    [
+        (Pixels(), 12, "opset 12: expected 13 to 18; old boards take 13"),
+        (Pixels(), 19, "opset 19: expected 13 to 18"),
+        (Broken(), 17, "Broken: cannot be exported to ONNX: RuntimeError: out of paper; forward must take a batch of"),
+        (Branching(), 17, "Branching: cannot be exported to ONNX: GuardOnDataDependentSymNode"),
+        (OneBatch(), 17, "OneBatch: returns 2 × 3 scores; expected batch × 3, one for each label"),
+        (Twice(), 17, "Twice: returns 2 tensors; a classifier returns its scores only"),
+        (nn.Flatten(), 17, "Flatten: returns batch × 12 scores; expected batch × 3"),
+        (
+            nn.Sequential(Pixels(), nn.Hardswish()), 13,
+            "node '1': the operator HardSwish, as this network uses it, needs opset 14, not 13: ask for opset 14",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_exported_is_named(model, opset, message, capfd) -> None:
+    with pytest.raises(ModelError, match=f"^{re.escape(message)}") as caught:
+        to_onnx(model, about((1, 3, 4), 3), opset=opset)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def moved(by: tuple[float, float]) -> nn.Module:
+    """A module whose two scores are equal, but for what is added; the ONNX is of the module with nothing added."""
+    linear = nn.Linear(3, 2)
+    nn.init.zeros_(linear.weight)
+    linear.bias = nn.Parameter(torch.tensor(by))
+    return nn.Sequential(Pixels(), linear)
+
+
+def test_an_onnx_that_is_not_its_module_is_refused() -> None:
+    images, plain = tiny_networks.pictures((1, 3, 4), 6), Preprocessing()
+    info = about((1, 3, 4), 2)
+    data = to_onnx(moved((0.0, 0.0)), info)
+    assert check_against_torch(data, moved((0.5e-4, 0.0)), images, plain) == pytest.approx(0.5e-4)
+    with pytest.raises(ModelError, match=r"differs from its module by 0\.01 in a score, allowed is 0\.0001"):
+        check_against_torch(data, moved((0.01, 0.0)), images, plain)
+    with pytest.raises(ModelError, match="differs from its module by nan"):
+        check_against_torch(data, moved((np.nan, 0.0)), images, plain)
+    # scores within tolerance, and still another answer: class 0 for class 1
+    with pytest.raises(ModelError, match="another class than its module on 6 of 6 images"):
+        check_against_torch(data, moved((-0.8e-4, 0.8e-4)), images, plain)
+    with pytest.raises(ModelError, match=r"scores of shape \(6, 2\), its module of \(6, 3\)"):
+        check_against_torch(data, Pixels(), images, plain)
+    with pytest.raises(DataError, match="no images to compare"):
+        check_against_torch(data, Pixels(), images[:0], plain)
+
+
+def changed(**fields: object) -> bytes:
+    model = onnx.load_from_string(exported("LeNet-5")[2])
+    for name, value in fields.items():
+        if name == "ir_version":
+            model.ir_version = value
+        else:
+            getattr(model, name).extend(value if isinstance(value, list) else [value])
+    return model.SerializeToString()
+
+
+def with_node(**fields: object) -> bytes:
+    model = onnx.load_from_string(exported("LeNet-5")[2])
+    for name, value in fields.items():
+        setattr(model.graph.node[1], name, value)
+    return model.SerializeToString()
+
+
+def with_outside_weights() -> bytes:
+    model = onnx.load_from_string(exported("LeNet-5")[2])
+    model.graph.initializer[0].data_location = TensorProto.EXTERNAL
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (lambda: changed(opset_import=helper.make_opsetid("ml", 3)), "imports ai.onnx 17, ml 3; expected ai.onnx 17"),
+        (lambda: changed(ir_version=9), "has ir_version 9; expected at most 8"),
+        (lambda: changed(functions=onnx.FunctionProto(name="mine", domain="mine")), "calls functions of its own"),
+        (lambda: with_node(domain="mine"), "calls functions of its own"),
+        (lambda: with_node(op_type="Gelu"), "is not valid at opset 17: No Op registered for Gelu"),
+        (with_outside_weights, "keeps weights in a second file"),
+    ],
+)  # fmt: skip
+def test_the_written_bytes_are_checked(data, message) -> None:
+    with pytest.raises(ModelError, match=f"^the written ONNX {re.escape(message)}"):
+        check_opset(data(), 17, 8)
+
+
+def test_another_opset_than_the_one_asked_for_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"^the written ONNX imports ai.onnx 17; expected ai.onnx 16 only"):
+        check_opset(exported("LeNet-5")[2], 16, 8)
+
+
+def alone(node: onnx.NodeProto, **constants: list[float] | list[int]) -> onnx.ModelProto:
+    """A model of one node at opset 18."""
+    graph = onnx.GraphProto(name="alone", node=[node])
+    for name, values in constants.items():
+        dtype = np.float32 if isinstance(values[0], float) else np.int64
+        graph.initializer.append(numpy_helper.from_array(np.array(values, dtype), name))
+    return onnx.ModelProto(graph=graph, opset_import=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+@pytest.mark.parametrize(
+    ("node", "constants"),
+    [
+        (helper.make_node("Reshape", ["x", "shape"], ["y"], "it", allowzero=1), {"shape": [0, 4]}),
+        (helper.make_node("Reshape", ["x", "unknown"], ["y"], "it", allowzero=1), {}),
+        (helper.make_node("ReduceMean", ["x", "unknown"], ["y"], "it"), {}),
+        (helper.make_node("ReduceMean", ["x"], ["y"], "it", noop_with_empty_axes=1), {}),
+        (helper.make_node("Pad", ["x", "pads", "", "axes"], ["y"], "it"), {"pads": [1, 1], "axes": [2]}),
+        (helper.make_node("Split", ["x"], ["y", "z"], "it", num_outputs=2), {}),
+        (helper.make_node("Resize", ["x", "", "s"], ["y"], "it", antialias=1), {"s": [1.0, 1.0, 2.0, 2.0]}),
+        (helper.make_node("LayerNormalization", ["x", "w"], ["y"], "it"), {"w": [1.0]}),
+        (helper.make_node("RoiAlign", ["x", "rois", "b"], ["y"], "it"), {}),
+    ],
+)  # fmt: skip
+def test_what_an_older_opset_cannot_say_is_refused(node, constants) -> None:
+    with pytest.raises(ModelError, match=rf"^node 'it': the operator {node.op_type}, .* needs opset 1\d, not 13"):
+        lower(alone(node, **constants), 13)
+
+
+@pytest.mark.parametrize(
+    ("node", "constants", "attributes"),
+    [
+        (helper.make_node("Reshape", ["x", "shape"], ["y"], allowzero=1), {"shape": [-1, 4]}, {}),
+        (helper.make_node("Reshape", ["x", "unknown"], ["y"], allowzero=0), {}, {}),
+        (helper.make_node("ReduceMean", ["x", "axes"], ["y"]), {"axes": [2, 3]}, {"axes": [2, 3]}),
+        (helper.make_node("Shape", ["x"], ["y"], start=0), {}, {}),
+        (helper.make_node("Split", ["x", "sizes"], ["y", "z"], axis=1), {"sizes": [3, 5]}, {"axis": 1}),
+    ],
+)  # fmt: skip
+def test_what_an_older_opset_says_otherwise_is_rewritten(node, constants, attributes) -> None:
+    model = alone(node, **constants)
+    lower(model, 13)
+    assert {entry.name: helper.get_attribute_value(entry) for entry in model.graph.node[0].attribute} == attributes
+    assert {tensor.name for tensor in model.graph.initializer} == set(model.graph.node[0].input) & set(constants)
+    assert (model.ir_version, model.opset_import[0].version) == (7, 13)
+
+
+def test_the_file_version_is_the_oldest_that_has_the_opset() -> None:
+    assert {opset: opsets.ir_version_of(opset) for opset in opsets.OPSETS} == {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8}

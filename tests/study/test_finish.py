@@ -1,0 +1,195 @@
+"""The end of a study: the chosen model exported and verified, kept while it is whole, and what is said if it is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from niwaki.compress.settings import QuantizeSettings
+from niwaki.deploy import export
+from niwaki.errors import ModelError
+from niwaki.study.drive import StudyResult
+from niwaki.study.finish import _quantization
+from niwaki.study.plan import make_plan
+from niwaki.study.spec import parse_spec
+from niwaki.study.store import Store
+from tests.study.conftest import Niwaki, records
+
+STUDY = """
+[model]
+factory = "{factory}"
+args = {args}
+
+[data]
+name = "npz"
+path = "{data}"
+validation = 60
+preprocessing = {{ size = [16, 16] }}
+
+[train]
+epochs = 2
+batch_size = 20
+lr = 1e-2
+
+[quantize]
+images = 40
+
+[select]
+experiment = "calibration"
+budget = ["accuracy_drop<=50", "flash<=16KB", "ram<=2KB"]
+minimize = "flash"
+
+[[experiment]]
+name = "calibration"
+vary = {{ "quantize.calibration" = ["minmax", "percentile"] }}
+columns = ["accuracy", "flash", "ram", "latency_1", "latency_ort"]
+"""
+LENET = ("lenet5", "{ num_classes = 4, image_size = 16, widths = [3, 6, 16, 12] }")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> Path:
+    folder = tmp_path_factory.mktemp("finish")
+    (folder / "s.toml").write_text(STUDY.format(factory=LENET[0], args=LENET[1], data=small_npz))
+    return folder
+
+
+@pytest.fixture
+def study(template: Path, tmp_path: Path, niwaki: Niwaki) -> Path:
+    """A copy of the finished study, its file beside it."""
+    if not (template / "out").exists():
+        niwaki("study", "run", template / "s.toml", "--jobs", 1, "--out", template / "out")
+    shutil.copytree(template, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def run(niwaki: Niwaki, study: Path, **more: int):  # type: ignore[no-untyped-def]
+    return niwaki("study", "run", study / "s.toml", "--jobs", 1, "--out", study / "out", **more)
+
+
+def verified(study: Path) -> dict:
+    return json.loads((study / "out" / "verify.json").read_bytes())
+
+
+def test_the_chosen_model_is_exported_and_its_forms_agree(study: Path, niwaki: Niwaki) -> None:
+    chosen = study / "out" / "chosen"
+    choice = json.loads((study / "out" / "choice.json").read_bytes())
+    int8 = study / "out" / "stages" / choice["key"] / "model.onnx"
+    assert (chosen / "model-int8.onnx").read_bytes() == int8.read_bytes()  # the very model that was measured
+    assert (chosen / "model.safetensors").read_bytes() == (study / "out" / "chosen.safetensors").read_bytes()
+    assert {"model.onnx", "c/model.c", "c/model.h", "c/README.md"} < set(verified(study)["files"])
+    found = verified(study)
+    assert found["ok"] is True
+    forms = {form["form"]: form for form in found["forms"]}
+    assert {"torch", "onnx", "onnx-int8", "reference", "c"} <= set(forms)
+    (record,) = (r for r in records(study / "out") if r["key"] == choice["key"])
+    assert forms["onnx-int8"]["accuracy"]["correct"] == record["results"]["test"]["correct"]
+    flash_and_ram = record["results"]["flash"], record["results"]["ram"]
+    assert (found["exported"]["c"]["flash"], found["exported"]["c"]["ram"]) == flash_and_ram
+    assert (
+        f"within accuracy_drop<=50 and flash<=16KB and ram<=2KB on validation. Chosen: {choice['value']}: "
+        in (choice["reason"])
+    )
+    assert f"{flash_and_ram[0]:,} flash, {flash_and_ram[1]:,} ram." in choice["reason"]
+    shown = niwaki("study", "show", study / "out").stdout
+    assert "verified on all 100 test images of npz: all forms agree" in shown
+    assert "NumPy, integers only" in shown
+    assert f"C: {flash_and_ram[0]:,} bytes of constants in flash" in shown
+    assert json.loads(niwaki("study", "show", study / "out", "--json").stdout)["verification"] == found
+
+
+def test_onnxruntime_is_timed_for_int8_and_its_float_parent(study: Path) -> None:
+    timings = json.loads((study / "out" / "timings.json").read_bytes())
+    structures = {record["kind"]: record["results"]["structure"] for record in records(study / "out")}
+    assert set(timings["models"]) == {structures["train"]}
+    assert set(timings["onnxruntime"]) == set(structures.values())  # both calibrations are one structure
+    assert all(row["1"]["median_us"] > 0 for row in timings["onnxruntime"].values())
+    assert "onnxruntime" in timings["machine"]
+
+
+def test_a_second_run_keeps_what_is_whole_and_makes_the_rest_again(study: Path, niwaki: Niwaki) -> None:
+    before = verified(study)
+    again = run(niwaki, study).stderr
+    assert "exported" not in again
+    assert "timing" not in again
+    header = study / "out" / "chosen" / "c" / "model.h"
+    header.write_bytes(header.read_bytes() + b"\n")
+    assert "the chosen model is exported" in run(niwaki, study).stderr
+    assert verified(study)["files"] == before["files"]
+    (study / "s.toml").write_text((study / "s.toml").read_text().replace("[select]", "[select]\nexport = false"))
+    run(niwaki, study)
+    assert not (study / "out" / "chosen").exists()
+    assert "verified" not in niwaki("study", "show", study / "out").stdout
+
+
+def test_forms_that_disagree_fail_the_study(study: Path, niwaki: Niwaki, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C that is another model's: its last layer is cut off too early."""
+    whole = export.export_all
+
+    def cut_off(model: Path, out: Path, **more: object) -> export.ExportReport:
+        report = whole(model, out, **more)
+        source = out / "c" / "model.c"
+        source.write_text(source.read_text().replace(".high = 127", ".high = -20"))
+        return report
+
+    monkeypatch.setattr(export, "export_all", cut_off)
+    (study / "out" / "verify.json").unlink()
+    done = run(niwaki, study, check=1)
+    assert "the forms of the chosen model disagree: c (plain C" in done.stderr
+    assert verified(study)["ok"] is False
+    shown = niwaki("study", "show", study / "out").stdout
+    assert "FORMS DISAGREE" in shown
+    assert "DISAGREES" in shown
+    assert "first image " in shown
+
+
+def test_a_missing_compiler_is_said(
+    study: Path, niwaki: Niwaki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = run(niwaki, study)  # what can be verified here is not what it was
+    assert "c, plain C, cc -O2 -DNIWAKI_PORTABLE: not run: no cc on this machine; Debian: apt-get" in done.stderr
+    assert verified(study)["ok"] is True
+    assert "c, plain C, cc -O2 -DNIWAKI_PORTABLE: not run: no cc on this machine" in done.stdout
+    assert "NumPy, integers only" in done.stdout
+
+
+def test_a_model_that_cannot_be_exported_is_said(study: Path, niwaki: Niwaki, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ModelError("operator Sigmoid: no integer form")
+
+    monkeypatch.setattr(export, "export_all", refuse)
+    (study / "out" / "verify.json").write_text("{")
+    done = run(niwaki, study)
+    assert "verify.json: damaged" in done.stderr
+    assert "the chosen model cannot be exported and verified: operator Sigmoid: no integer form" in done.stderr
+    assert "The chosen model cannot be exported and verified: operator Sigmoid: no integer form" in done.stdout
+    assert verified(study)["ok"] is None
+    assert not (study / "out" / "chosen").exists()
+
+
+def test_a_float_choice_becomes_int8_as_a_trial_did_it_or_as_the_study_says() -> None:
+    spec = parse_spec(FLOAT, "x")
+    plan = make_plan(spec, data="d", environment={})
+    base = plan.trials[0].rows[0]
+    store, result = Store(Path("none")), StudyResult(Path("none"), plan, {})
+    assert _quantization(spec, store, result, base) == (QuantizeSettings(), None)  # that stage is not done
+    named = spec.model_copy(update={"quantize": QuantizeSettings(images=7)})
+    assert _quantization(named, store, result, base) == (QuantizeSettings(images=7), None)
+    dynamic = spec.model_copy(update={"quantize": QuantizeSettings(kind="dynamic")})
+    assert _quantization(dynamic, store, result, base) == (QuantizeSettings(), None)
+
+
+FLOAT = """
+[[experiment]]
+name = "float"
+[[experiment]]
+name = "int8"
+set = { "quantize.images" = 9 }
+[select]
+experiment = "float"
+"""

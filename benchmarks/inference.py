@@ -111,7 +111,7 @@ def findings(outcome: Outcome) -> Iterator[str]:
         ratio = race.ratio(peer)
         if ratio is not None:
             goal = GOALS[race.name]
-            verdict = f"goal: {goal:g} times ({'met' if ratio.median >= goal else 'MISSED'})"
+            verdict = f"goal: at least {goal:g} times ({'met' if ratio.median >= goal else 'MISSED'})"
             yield f"{race.name}: {ratio.median:.2f} times as fast as {peer}, the fastest peer; {verdict}."
     yield from outcome.missing
 

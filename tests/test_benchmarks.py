@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import shutil
@@ -231,7 +232,12 @@ def test_the_command_explains_what_it_cannot_do(
     monkeypatch.setattr(niwaki, "load_data", nowhere, raising=False)
     assert command.main(["overhead", "--quick"]) == 2
     assert capsys.readouterr().err == "benchmarks: Fashion-MNIST is nowhere\n"
-    for wrong in (["study", "--write"], ["all", "--quick", "--write"], ["study", "--wall", "0"]):
+    for wrong in (
+        ["study", "--write"],
+        ["all", "--quick", "--write"],
+        ["inference", "--quick", "--write"],
+        ["study", "--wall", "0"],
+    ):
         with pytest.raises(SystemExit):
             command.main(wrong)
 
@@ -277,7 +283,7 @@ def test_the_report_of_a_race() -> None:
     assert inference.instructions_table([RACE]).rows == (("LeNet-5", "50,000", "8.00", "–", "–"),)
     outcome = inference_race.Outcome((RACE,), peak, ("a peer is missing: pip install it",))
     assert list(inference.findings(outcome)) == [
-        "LeNet-5: 5.00 times as fast as ORT int8, the fastest peer; goal: 4 times (met).",
+        "LeNet-5: 5.00 times as fast as ORT int8, the fastest peer; goal: at least 4 times (met).",
         "a peer is missing: pip install it",
     ]
     assert json.loads(json.dumps(inference.figures(outcome)))["networks"]["LeNet-5"]["us"]["torch float"] == 90
@@ -347,11 +353,31 @@ def test_what_is_not_installed_says_how_to_have_it(
         inference_limits.count_instructions(tmp_path, "AVX2")
 
 
-def test_a_command_that_fails_says_what_it_said(tmp_path: Path) -> None:
+def test_all_replaces_both_parts_of_the_results_and_inference_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("<!-- inference -->\n<!-- /inference -->\n<!-- results -->\n<!-- /results -->\n", encoding="utf-8")
+    monkeypatch.setattr(command, "README", page)
+    where = report.machine()
+    command._write(where, dict.fromkeys(command.NAMES, example()))
+    parts = page.read_text(encoding="utf-8").split("<!-- results -->")
+    assert [part.count("== Race ==") for part in parts] == [1, 4]
+    other = dataclasses.replace(example(), title="Rerun")
+    command._write(where, {"inference": other})
+    parts = page.read_text(encoding="utf-8").split("<!-- results -->")
+    assert [part.count("== Race ==") for part in parts] == [0, 4]
+    assert parts[0].count("== Rerun ==") == 1
+
+
+def test_a_command_that_fails_says_what_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NiwakiError, match=r"failed \(3\): so it is"):
         inference_limits._run(sys.executable, "-c", "print('so it is'); raise SystemExit(3)")
     with pytest.raises(NiwakiError, match="emx-onnx-cgen C: .* failed: so it is"):
         peers_emx._run(sys.executable, "-c", "print('so it is'); raise SystemExit(3)")
+    monkeypatch.setattr(inference_limits, "_run", lambda *_command: "==1== nothing of note")
+    with pytest.raises(NiwakiError, match="valgrind said nothing of instructions for .*count: .*nothing of note"):
+        inference_limits._collected(tmp_path / "count", 1)
 
 
 def absent(_network: object, _folder: Path) -> list[peers.Contender]:

@@ -8,7 +8,7 @@
     niwaki.prune(model, data, ratio=0.6, steps=5, finetune={"epochs": 5, "lr": 1e-4})
     print(niwaki.evaluate(model, data).accuracy, niwaki.count(model, data.input_shape).params)
     niwaki.save(model, "small.safetensors", factory="lenet5", data=data)
-    niwaki.export("small.safetensors", "small", data="fashion-mnist")
+    niwaki.export("small.safetensors", "small")
     print(niwaki.verify("small").ok)
 
 Names are imported when they are first used, so that `import niwaki` costs next to nothing.

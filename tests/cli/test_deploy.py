@@ -13,7 +13,7 @@ from rich.console import Console
 
 from niwaki.cli.deploy import Lines
 from niwaki.cli.main import run
-from niwaki.deploy import bench, subjects
+from niwaki.deploy import bench, forms, subjects
 from niwaki.deploy.c.library import find_compiler
 from niwaki.deploy.c.toolchain import Target, missing_tools
 
@@ -126,6 +126,17 @@ def test_verify_prints_a_line_for_each_form(call, small_export: Path) -> None:
     assert "int8 and float give the same class for" in said
     assert said.endswith("All forms agree.\n")
     assert "reference, NumPy, integers only\n" in err
+
+
+def test_ctrl_c_is_130_and_leaves_nothing(call, small_export: Path, tmp_path: Path, monkeypatch) -> None:
+    def interrupted(*_arguments: object, **_settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(forms, "generate", interrupted)
+    code, said, err = call("export", small_export / "model-int8.onnx", "--to", "c", "--out", tmp_path / "out")
+    assert (code, said) == (130, "")
+    assert err.endswith("Stopped.\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_form_alone_agrees_with_nothing(call, small_export: Path) -> None:

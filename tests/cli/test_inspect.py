@@ -8,16 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 
-from handmade_onnx import by_hand, node, pixels
+from exported import exported
+from handmade_onnx import by_hand, node
 from niwaki.cli.main import run
 from niwaki.compress.quantize import quantize
 from niwaki.compress.settings import QuantizeSettings
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.models.lenet5 import LeNet5
-from niwaki.models.modelfile import ModelInfo
-from niwaki.models.onnx_export import to_onnx
 
 LABELS = tuple(f"class {number}" for number in range(10))
 
@@ -26,16 +23,10 @@ LABELS = tuple(f"class {number}" for number in range(10))
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LeNet-5 as float.onnx, static.onnx, dynamic.onnx."""
     folder = tmp_path_factory.mktemp("onnx")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = LeNet5()
-    info = ModelInfo(
-        factory="lenet5", input_shape=(1, 32, 32), labels=LABELS, preprocessing=Preprocessing(pad=2)
-    )  # fmt: skip
-    data = to_onnx(model, info, opset=13)
-    (folder / "float.onnx").write_bytes(data)
+    network = exported("LeNet-5")
+    (folder / "float.onnx").write_bytes(network.onnx)
     for kind in ("static", "dynamic"):
-        done = quantize(data, pixels(5, (1, 32, 32)), QuantizeSettings(kind=kind))
+        done = quantize(network.onnx, network.images(5), QuantizeSettings(kind=kind))
         (folder / f"{kind}.onnx").write_bytes(done.onnx)
     return folder
 
@@ -63,7 +54,7 @@ def test_an_onnx_has_the_keys_of_a_model_file_and_what_a_runtime_must_know(
     assert (facts["opset"], facts["ir_version"], facts["domains"]) == (13, 7, ["ai.onnx"])
     assert (facts["quantization"], facts["producer"]) == (quantization, "niwaki")
     assert (facts["input_shape"], facts["labels"]) == ([1, 32, 32], list(LABELS))
-    assert facts["preprocessing"] == Preprocessing(pad=2).model_dump(mode="json")
+    assert facts["preprocessing"] == Preprocessing().model_dump(mode="json")
     fc1 = next(layer for layer in facts["layers"] if layer["name"] == "fc1")
     assert (fc1["params"], fc1["macs"], fc1["output_shape"], fc1["dtype"]) == (48_120, 48_000, [120], dtype)
 

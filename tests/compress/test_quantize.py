@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import re
@@ -13,12 +12,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import numpy_helper
 from pydantic import ValidationError
-from torch import nn
 
-import networks
 import niwaki
-import tiny_networks
+from exported import exported
 from handmade_onnx import by_hand, constants, node, operators, pixels
 from niwaki.compress import quantize as module
 from niwaki.compress.quantize import input_quantization, quantize, quantize_dynamic, quantize_static
@@ -38,51 +36,12 @@ CALIBRATIONS = ("minmax", "entropy", "percentile")
 PLAIN = Preprocessing()
 
 
-class AllKinds(nn.Module):
-    """Every operator that becomes int8, as people write them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 8, 3, padding=1)
-        self.conv2 = nn.Conv2d(8, 8, 3, padding=1, groups=8)
-        self.conv3 = nn.Conv2d(12, 6, 1, bias=False)
-        self.norm = nn.BatchNorm2d(6)
-        self.linear = nn.Linear(36, 5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = nn.functional.pad(torch.relu(nn.functional.max_pool2d(self.conv1(x), 2)), (1, 1, 0, 0))
-        y = nn.functional.relu6(x + self.conv2(x))
-        y = torch.cat([y, nn.functional.avg_pool2d(x[:, :4], 3, 1, 1)], 1)
-        y = nn.functional.hardtanh(self.norm(self.conv3(y)))
-        return torch.softmax(self.linear(nn.functional.avg_pool2d(y, 2).flatten(1)) * 2.0, 1)
+NETWORKS = ("LeNet-5", "residual", "depthwise and grouped", "all kinds", "DS-CNN", "autoencoder")
 
 
-NETWORKS = {
-    "LeNet-5": (LeNet5, (1, 32, 32), 10),
-    "residual": (networks.ResidualNet, (1, 16, 16), 10),
-    "depthwise and grouped": (networks.MobileNet, (1, 16, 16), 10),
-    "all kinds": (AllKinds, (1, 8, 8), 5),
-    "DS-CNN": (tiny_networks.ds_cnn, (1, 49, 10), 12),
-    "autoencoder": (tiny_networks.autoencoder, (1, 1, 640), 640),
-}
-
-
-@functools.cache
 def network(name: str) -> tuple[bytes, np.ndarray]:
-    """The float ONNX of a network, its batch norm as after training, and 100 images for it."""
-    build, shape, classes = NETWORKS[name]
-    images = tiny_networks.pictures(shape, 100)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)
-        model = build()
-        for layer in model.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight)
-            elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-                layer.momentum = None
-        model.train()(torch.from_numpy(PLAIN.scale(images)))
-    labels = tuple(f"class {number}" for number in range(classes))
-    return to_onnx(model, ModelInfo(factory="tests", input_shape=shape, labels=labels), opset=13), images
+    """The float ONNX of a network and 100 images for it."""
+    return exported(name).onnx, exported(name).images(100)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -173,27 +132,25 @@ def test_every_value_of_a_table_fits_to_half_a_step_and_0_exactly(mean, std) -> 
 # Relu and Clip
 
 
-@functools.cache
 def dying(channels: int) -> tuple[bytes, np.ndarray]:
     """A LeNet-5, some or all of whose channels of conv2 are dead, and its scores."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = tiny_networks.as_if_trained(LeNet5(), (1, 32, 32))
-    with torch.no_grad():
-        model.conv2.bias[:channels] -= 1000
-    data = to_onnx(model, ModelInfo(factory="lenet5", input_shape=(1, 32, 32), labels=tuple("0123456789")))
-    return data, scores(data, others())
+    model = onnx.load_from_string(exported("LeNet-5").onnx)
+    for tensor in model.graph.initializer:
+        if tensor.name == "conv2.bias":
+            bias = numpy_helper.to_array(tensor) - 1000 * (np.arange(16) < channels)
+            tensor.CopyFrom(numpy_helper.from_array(bias.astype(np.float32), tensor.name))
+    return model.SerializeToString(), scores(model.SerializeToString(), others())
 
 
 def others() -> np.ndarray:
-    return PLAIN.scale(tiny_networks.pictures((1, 32, 32), 50, seed=1))
+    return exported("LeNet-5").inputs(50, seed=1)
 
 
 @pytest.mark.parametrize("channels", [8, 16])
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
 def test_a_dead_layer_lets_nothing_negative_pass(channels, calibration) -> None:
     data, expected = dying(channels)
-    done = quantize_static(data, tiny_networks.pictures((1, 32, 32), 50), QuantizeSettings(calibration=calibration))
+    done = quantize_static(data, exported("LeNet-5").images(50), QuantizeSettings(calibration=calibration))
     found = constants(done.onnx)
     assert [int(found[f"relu{suffix}_zero_point"]) for suffix in ("", "_1", "_2", "_3")] == [-128] * 4
     difference = np.abs(scores(done.onnx, others()) - expected).max()
@@ -204,9 +161,9 @@ def test_without_the_repair_a_dead_layer_is_refused_and_rightly_so(monkeypatch) 
     data, expected = dying(16)
     monkeypatch.setattr(module, "_usable", lambda _model, ranges: ranges)
     with pytest.raises(ModelError, match=r"^Relu 'relu_1': int8 stands for -128 to 127 there, outside of 0 to inf: "):
-        quantize_static(data, tiny_networks.pictures((1, 32, 32), 50), QuantizeSettings())
+        quantize_static(data, exported("LeNet-5").images(50), QuantizeSettings())
     monkeypatch.setattr(module, "check_clamps", lambda _float, _int8: None)
-    wrong = scores(quantize_static(data, tiny_networks.pictures((1, 32, 32), 50), QuantizeSettings()).onnx, others())
+    wrong = scores(quantize_static(data, exported("LeNet-5").images(50), QuantizeSettings()).onnx, others())
     assert np.abs(wrong - expected).max() > 0.1 * np.abs(expected).max()
 
 

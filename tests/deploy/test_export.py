@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-import torch
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
 import niwaki
 from niwaki.compress.settings import QuantizeSettings
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
+from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
 from niwaki.deploy import export as exporting
 from niwaki.deploy import folder as folders
 from niwaki.deploy import forms
+from niwaki.deploy import images as finding
 from niwaki.deploy.c import reference
 from niwaki.deploy.c.library import CModel, find_compiler
 from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.export import export_file
 from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.forms import ExportOptions
-from niwaki.deploy.images import find_data, random_images
+from niwaki.deploy.images import check_fits, find_data, random_images
 from niwaki.deploy.origin import open_origin
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.files import sha256_of
-from niwaki.models.onnxfile import load_onnx, metadata
+from niwaki.models.onnxfile import load_onnx, metadata, write_metadata
 
 ALL = {"model.safetensors", "model.onnx", "model-int8.onnx", "model-dynamic.onnx", "c", NOTE}
 
@@ -227,20 +227,15 @@ def test_opset_is_checked_before_work(small_model: Path, tmp_path: Path) -> None
         export_file(small_model, [], tmp_path / "out")
 
 
-def test_data_must_be_those_of_the_model(small_model: Path, tmp_path: Path) -> None:
-    for name, shape, classes, message in (
-        ("wide", (24, 16), 4, "its images are 1×16×16, but the model"),
-        ("many", (16, 16), 6, "6 classes, but the model has 4"),
-    ):
-        rng = np.random.default_rng(0)
-        labels = np.arange(60) % classes
-        np.savez(tmp_path / f"{name}.npz", x_train=rng.integers(0, 256, (60, *shape), np.uint8), y_train=labels)
-        if name == "wide":
-            continue  # it is resized to what the model's preprocessing says
-        with pytest.raises(DataError, match=message):
-            export_file(small_model, ["c"], tmp_path / "out", data=str(tmp_path / f"{name}.npz"))
+def test_data_must_be_those_of_the_model(small_model: Path, small_data: Dataset, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 16), np.uint8)
+    np.savez(tmp_path / "many.npz", x_train=images, y_train=np.arange(60) % 6)
+    with pytest.raises(DataError, match=r"many.npz: 6 classes, but the model has 4: name the data it was trained on"):
+        export_file(small_model, ["c"], tmp_path / "out", data=str(tmp_path / "many.npz"))
     with pytest.raises(DataError, match=r"--data nowhere: not fashion-mnist"):
         export_file(small_model, ["c"], tmp_path / "out", data="nowhere")
+    with pytest.raises(DataError, match=r"small.npz: its images are 1×16×16, but the model takes 3×32×32"):
+        check_fits(small_data, (3, 32, 32), 4)
 
 
 def test_other_data_than_it_was_trained_on_is_said(small_npz: Path, small_data: Dataset, tmp_path: Path) -> None:
@@ -254,6 +249,21 @@ def test_other_data_than_it_was_trained_on_is_said(small_npz: Path, small_data: 
     find_data(known, small_data.preprocessing, str(tmp_path / "new.npz"), lines.append)
     assert "new.npz: other images, or split in another way, than those that the model was trained on" in lines
     assert find_data({}, small_data.preprocessing, None, lines.append) is None
+
+
+def test_a_dataset_that_is_built_in_is_had_by_its_name(small_data: Dataset, monkeypatch) -> None:
+    asked: list[DataSpec] = []
+
+    def prepared(spec: DataSpec, **_settings: object) -> Path:
+        asked.append(spec)
+        return Path(small_data.train.images.filename).parent
+
+    monkeypatch.setattr(finding, "prepare", prepared)
+    found = find_data({"data_name": "fashion-mnist"}, Preprocessing(pad=2), None, lambda _line: None)
+    assert found is not None
+    assert asked == [DataSpec(name="fashion-mnist")]
+    find_data({}, Preprocessing(pad=2), "synthetic", lambda _line: None)
+    assert asked[1] == DataSpec(name="synthetic")
 
 
 def test_a_model_trained_on_synthetic_data_says_so(tmp_path: Path) -> None:
@@ -366,26 +376,23 @@ def test_random_images_are_the_same_every_time() -> None:
 
 
 def test_a_network_without_linear_layers_has_no_dynamic_form(small_data: Dataset, tmp_path: Path) -> None:
-    model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 16), torch.nn.Flatten())
-    torch.onnx.export(
-        model, (torch.zeros(1, 1, 16, 16),), tmp_path / "conv.onnx", dynamo=False, input_names=["x"],
-        dynamic_axes={"x": {0: "n"}}, opset_version=17,
+    weights = np.random.default_rng(0).normal(size=(4, 1, 16, 16)).astype(np.float32)
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], "conv"), helper.make_node("Flatten", ["y"], ["z"], "flat")]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, 16, 16])],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", 4])], [numpy_helper.from_array(weights, "w")],
     )  # fmt: skip
-    ready = onnx.load(tmp_path / "conv.onnx")
-    helper.set_model_props(ready, {
-        "niwaki.labels": json.dumps(small_data.labels),
-        "niwaki.preprocessing": small_data.preprocessing.model_dump_json(),
-    })  # fmt: skip
-    onnx.save(ready, tmp_path / "conv.onnx")
-    report = export_all_of(tmp_path / "conv.onnx", small_data, tmp_path / "out")
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    write_metadata(model, small_data.labels, small_data.preprocessing)
+    onnx.save(model, tmp_path / "conv.onnx")
+    np.savez(tmp_path / "d.npz", x_train=small_data.train.images[:, 0], y_train=small_data.train.labels)
+    settings = options(images=20)
+    report = export_file(
+        tmp_path / "conv.onnx", ["all"], tmp_path / "out", data=str(tmp_path / "d.npz"), options=settings
+    )
     assert any(note.startswith("no onnx-dynamic: dynamic quantization is for linear layers") for note in report.notes)
     with pytest.raises(NiwakiError, match="this network has none"):
         export_file(tmp_path / "conv.onnx", ["onnx-dynamic"], tmp_path / "more")
-
-
-def export_all_of(file: Path, data: Dataset, out: Path) -> object:
-    np.savez(out.parent / "d.npz", x_train=data.train.images[:, 0], y_train=data.train.labels)
-    return export_file(file, ["all"], out, data=str(out.parent / "d.npz"), options=options(images=20))
 
 
 def test_c_model_needs_a_folder_that_was_generated(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from niwaki.deploy.export import export_file
 from niwaki.deploy.folder import NOTE
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.judge import FormReport, Judge
-from niwaki.deploy.sample import Sample
+from niwaki.deploy.sample import Sample, choose_sample
 from niwaki.deploy.subjects import Subject, open_export
 from niwaki.deploy.verify import VerifyReport, verify_file, verify_folder
 from niwaki.errors import DataError, ModelError
@@ -378,3 +378,52 @@ def test_prefix_and_pixels_of_the_c_do_not_matter(small_export: Path, tmp_path: 
     assert report.ok
     assert report.of == "12 random images"  # the int8 ONNX says how pixels go in, but not which images they were
     assert [form.ok for form in forms_of(report)["c"][:2]] == [True, True]
+
+
+def test_a_float_onnx_that_does_not_say_its_preprocessing_is_not_run(small_export: Path, tmp_path: Path) -> None:
+    model = onnx.load(small_export / "model.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "theirs.onnx")
+    report = verify_file(tmp_path / "theirs.onnx")
+    assert {form.reason for form in report.forms} == {"no file says how pixels become its input"}
+
+
+def test_an_onnx_that_takes_int8_is_tried_in_c_only(small_export: Path, tmp_path: Path, here_only: None) -> None:
+    model = onnx.load(small_export / "model-int8.onnx")
+    graph = model.graph
+    del model.metadata_props[:]
+    first = next(node for node in graph.node if node.input[0] == graph.input[0].name)
+    after = next(node for node in graph.node if node.input[0] == first.output[0])
+    assert (first.op_type, after.op_type) == ("QuantizeLinear", "DequantizeLinear")
+    after.input[0] = graph.input[0].name
+    graph.node.remove(first)
+    graph.input[0].type.tensor_type.elem_type = TensorProto.INT8
+    onnx.save(model, tmp_path / "int8.onnx")
+    report = verify_file(tmp_path / "int8.onnx", images=20)
+    assert report.ok
+    assert forms_of(report)["onnx-int8"][0].reason.startswith("its input is no batch of float images")
+    assert [form.ok for form in forms_of(report)["c"][:2]] == [True, True]
+
+
+def test_probabilities_are_compared_by_class(small_export: Path, tmp_path: Path, here_only: None) -> None:
+    model = onnx.load(small_export / "model-int8.onnx")
+    graph = model.graph
+    for node in graph.node:
+        node.output[:] = ["scores" if name == graph.output[0].name else name for name in node.output]
+    graph.node.append(helper.make_node("Softmax", ["scores"], [graph.output[0].name], "softmax", axis=-1))
+    onnx.save(model, tmp_path / "softmax.onnx")
+    report = verify_file(tmp_path / "softmax.onnx", images=20)
+    found = forms_of(report)["onnx-int8"][0]
+    assert report.ok
+    assert found.agreement is not None
+    assert (found.ok, found.agreement.same_class, found.agreement.difference) == (True, 20, None)
+
+
+def test_where_macs_are_unknown_few_images_are_tried(small_export: Path, small_data: Dataset, monkeypatch) -> None:
+    def unknown(_model: onnx.ModelProto) -> None:
+        raise ModelError("node 'x': no known work")
+
+    monkeypatch.setattr(subjects, "count_onnx", unknown)
+    opened = open_export(small_export)
+    assert opened.macs == subjects.MACS
+    assert len(choose_sample(opened, small_data, None, lambda _line: None).images) == 100

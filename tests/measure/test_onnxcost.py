@@ -6,53 +6,32 @@ import json
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import helper
 from torch import nn
 
-import networks
-import tiny_networks
-from handmade_onnx import by_hand, node, pixels
+from exported import exported
+from handmade_onnx import by_hand, node
 from niwaki.compress.quantize import quantize
 from niwaki.compress.settings import QuantizeSettings
 from niwaki.errors import ModelError
 from niwaki.measure.cost import Cost, count
 from niwaki.measure.onnxcost import count_onnx
-from niwaki.models.lenet5 import LeNet5
-from niwaki.models.modelfile import ModelInfo
-from niwaki.models.onnx_export import to_onnx
 
-NETWORKS = {
-    "LeNet-5": (LeNet5, (1, 32, 32), 10),
-    "pruned LeNet-5": (lambda: LeNet5((2, 6, 48, 33)), (1, 32, 32), 10),
-    "residual": (networks.ResidualNet, (1, 28, 28), 10),
-    "depthwise and grouped": (networks.MobileNet, (1, 28, 28), 10),
-    "a parameter of its own": (networks.Bare, (1, 32, 32), 10),
-    "MobileNetV1-0.25": (tiny_networks.mobilenet, (3, 96, 96), 2),
-}
-# weight and bias of each channel that a batch norm had are gone; without a bias, the layer before it gets one
-FOLDED = {"residual": 16 + 32 + 32 - 2 * 16, "depthwise and grouped": 16 + 16 + 32}
+NETWORKS = (
+    "LeNet-5", "pruned LeNet-5", "residual", "depthwise and grouped", "a parameter of its own", "MobileNetV1-0.25",
+)  # fmt: skip
+# Weight and bias of each channel that a batch norm had are gone; a convolution that had no bias gets one.
+FOLDED = {"residual": 2 * (8 + 16 + 16) - 2 * 16, "depthwise and grouped": 2 * (8 + 8 + 16)}
 
 
 @functools.cache
-def files(name: str) -> tuple[nn.Module, tuple[int, int, int], dict[str, bytes]]:
-    """A network, its input's shape, and its float, static and dynamic ONNX."""
-    build, shape, classes = NETWORKS[name]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build()
-        for layer in model.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                nn.init.normal_(layer.bias)
-                nn.init.normal_(layer.running_mean)
-    colour = {"color": "rgb"} if shape[0] == 3 else {}
-    labels = tuple(f"class {number}" for number in range(classes))
-    info = ModelInfo(factory="tests", input_shape=shape, labels=labels, preprocessing=colour)
-    data = to_onnx(model, info)
-    forms = {"float": data, "static": quantize(data, pixels(3, shape), QuantizeSettings()).onnx}
+def files(name: str) -> dict[str, bytes]:
+    """The float, static and dynamic ONNX of a network."""
+    network = exported(name)
+    forms = {"float": network.onnx, "static": quantize(network.onnx, network.images(3), QuantizeSettings()).onnx}
     if name != "depthwise and grouped":
-        forms["dynamic"] = quantize(data, pixels(0, shape), QuantizeSettings(kind="dynamic")).onnx
-    return model, shape, forms
+        forms["dynamic"] = quantize(network.onnx, network.images(0), QuantizeSettings(kind="dynamic")).onnx
+    return forms
 
 
 def counted(data: bytes) -> Cost:
@@ -69,10 +48,10 @@ def adds_up(cost: Cost) -> bool:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_counts_are_those_of_the_module_before_and_after_quantization(name) -> None:
-    model, shape, forms = files(name)
-    expected = count(model, shape)
+    model = exported(name).model
+    expected = count(model, exported(name).info.input_shape)
     folded = FOLDED.get(name, 2 * sum(m.num_features for m in model.modules() if isinstance(m, nn.BatchNorm2d)))
-    for form, data in forms.items():
+    for form, data in files(name).items():
         cost = counted(data)
         assert (cost.macs, cost.macs_tp) == (expected.macs, None), form
         assert cost.params == expected.params - folded, form
@@ -91,7 +70,7 @@ LENET5 = [
 
 
 def test_lenet5_in_float() -> None:
-    cost = counted(files("LeNet-5")[2]["float"])
+    cost = counted(files("LeNet-5")["float"])
     assert [(x.name, x.output_shape, x.params, x.macs) for x in cost.layers if x.params] == LENET5
     assert [x.kind for x in cost.layers] == [
         "Conv", "Relu", "MaxPool", "Conv", "Relu", "MaxPool", "Reshape", "Gemm", "Relu", "Gemm", "Relu", "Gemm",
@@ -102,7 +81,7 @@ def test_lenet5_in_float() -> None:
 
 
 def test_lenet5_in_int8() -> None:
-    cost = counted(files("LeNet-5")[2]["static"])
+    cost = counted(files("LeNet-5")["static"])
     assert [(x.name, x.output_shape, x.params, x.macs) for x in cost.layers if x.params] == LENET5
     assert [(x.name, x.kind) for x in cost.layers] == [
         ("input", "Input"), ("conv1", "Conv"), ("pool1", "MaxPool"), ("conv2", "Conv"), ("pool2", "MaxPool"),
@@ -120,7 +99,7 @@ def test_lenet5_in_int8() -> None:
 
 
 def test_lenet5_with_dynamic_linear_layers() -> None:
-    cost = counted(files("LeNet-5")[2]["dynamic"])
+    cost = counted(files("LeNet-5")["dynamic"])
     assert [(x.name, x.output_shape, x.params, x.macs) for x in cost.layers if x.params] == LENET5
     assert [(x.kind, x.dtype) for x in cost.layers if x.params] == 2 * [("Conv", "float32")] + 3 * [
         ("MatMulInteger", "int8")
@@ -223,7 +202,7 @@ def test_constants_that_are_nodes_and_outputs_beside_the_first() -> None:
 
 
 def test_a_fixed_batch_is_counted_for_one_image() -> None:
-    model = onnx.load_from_string(files("LeNet-5")[2]["float"])
+    model = onnx.load_from_string(files("LeNet-5")["float"])
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 8
     assert count_onnx(model).macs == 416_520
 
@@ -237,7 +216,7 @@ def broken(case: str) -> onnx.ModelProto:
     if case == "einsum":
         return onnx.load_from_string(by_hand([node("Einsum", "input", "logits", equation="nchw->nc")]))
     if case == "free size":
-        model = onnx.load_from_string(files("LeNet-5")[2]["float"])
+        model = onnx.load_from_string(files("LeNet-5")["float"])
         model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
         return model
     if case == "no input":
@@ -269,7 +248,7 @@ def test_what_cannot_be_counted_is_named(case, message) -> None:
 
 
 def test_to_dict_is_plain_json() -> None:
-    values = json.loads(json.dumps(counted(files("LeNet-5")[2]["static"]).to_dict()))
+    values = json.loads(json.dumps(counted(files("LeNet-5")["static"]).to_dict()))
     assert values["layers"][1] == {
         "name": "conv1", "kind": "Conv", "output_shape": [6, 28, 28], "params": 156, "macs": 117_600, "dtype": "int8",
         "bytes": 150 + 6 + 24 + 24 + 24 + 24 + 5,

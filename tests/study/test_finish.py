@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,15 +111,12 @@ def test_onnxruntime_is_timed_for_int8_and_its_float_parent(study: Path) -> None
     assert "onnxruntime" in timings["machine"]
 
 
-def test_a_second_run_keeps_what_is_whole_and_makes_the_rest_again(study: Path, niwaki: Niwaki) -> None:
+def test_a_second_run_keeps_what_is_whole_and_takes_away_what_is_not_asked_for(study: Path, niwaki: Niwaki) -> None:
     before = verified(study)
     again = run(niwaki, study).stderr
     assert "exported" not in again
     assert "timing" not in again
-    header = study / "out" / "chosen" / "c" / "model.h"
-    header.write_bytes(header.read_bytes() + b"\n")
-    assert "the chosen model is exported" in run(niwaki, study).stderr
-    assert verified(study)["files"] == before["files"]
+    assert verified(study) == before
     (study / "s.toml").write_text((study / "s.toml").read_text().replace("[select]", "[select]\nexport = false"))
     run(niwaki, study)
     assert not (study / "out" / "chosen").exists()
@@ -126,20 +124,25 @@ def test_a_second_run_keeps_what_is_whole_and_makes_the_rest_again(study: Path, 
 
 
 def test_forms_that_disagree_fail_the_study(study: Path, niwaki: Niwaki, monkeypatch: pytest.MonkeyPatch) -> None:
-    """C that is another model's: its last layer is cut off too early."""
+    """A changed file is noticed, and the forms are made again; this time the C is another model's."""
     whole = export.export_all
 
-    def cut_off(model: Path, out: Path, **more: object) -> export.ExportReport:
+    def cut_off(model: Path, out: Path, **more: Any) -> export.ExportReport:
         report = whole(model, out, **more)
         source = out / "c" / "model.c"
         source.write_text(source.read_text().replace(".high = 127", ".high = -20"))
         return report
 
     monkeypatch.setattr(export, "export_all", cut_off)
-    (study / "out" / "verify.json").unlink()
+    before = verified(study)["files"]
+    header = study / "out" / "chosen" / "c" / "model.h"
+    header.write_bytes(header.read_bytes() + b"\n")
     done = run(niwaki, study, check=1)
+    assert "the chosen model is exported" in done.stderr
     assert "the forms of the chosen model disagree: c (plain C" in done.stderr
-    assert verified(study)["ok"] is False
+    found = verified(study)
+    assert found["ok"] is False
+    assert {name for name in before if found["files"].get(name) != before[name]} == {"c/model.c"}
     shown = niwaki("study", "show", study / "out").stdout
     assert "FORMS DISAGREE" in shown
     assert "DISAGREES" in shown

@@ -92,22 +92,23 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="wa
 
 @needs_proc
 @pytest.mark.parametrize(
-    ("jobs", "whole_group", "kills"),
+    ("jobs", "whole_group", "kills", "int8"),
     [
-        (1, True, 2),
-        (2, False, 2),
-        *(pytest.param(jobs, group, 13, marks=pytest.mark.soak) for jobs in (1, 2) for group in (False, True)),
+        (1, True, 2, True),
+        (2, False, 2, False),
+        *(pytest.param(jobs, group, 13, True, marks=pytest.mark.soak) for jobs in (1, 2) for group in (False, True)),
     ],
 )
 def test_killed_and_resumed(
-    undisturbed_int8: dict[str, str], int8_study: Path, tmp_path: Path, cache: Path, niwaki: Niwaki, jobs: int,
-    whole_group: bool, kills: int,
+    undisturbed: dict[str, str], undisturbed_int8: dict[str, str], small_study: Path, int8_study: Path, tmp_path: Path,
+    cache: Path, niwaki: Niwaki, jobs: int, whole_group: bool, kills: int, int8: bool,
 ) -> None:  # fmt: skip
     """In the long form 52 kills: the driver alone and the whole group, with one worker and with two."""
-    folders = kill_and_resume(int8_study, tmp_path / "out", cache, jobs=jobs, whole_group=whole_group, kills=kills)
+    study, expected = (int8_study, undisturbed_int8) if int8 else (small_study, undisturbed)
+    folders = kill_and_resume(study, tmp_path / "out", cache, jobs=jobs, whole_group=whole_group, kills=kills)
     for folder in folders:
-        niwaki("study", "run", int8_study, "--jobs", jobs, "--out", folder)
-        assert contents(folder) == undisturbed_int8
+        niwaki("study", "run", study, "--jobs", jobs, "--out", folder)
+        assert contents(folder) == expected
 
 
 @needs_proc

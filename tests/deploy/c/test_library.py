@@ -80,3 +80,11 @@ def test_a_library_that_cannot_be_loaded(folder: Path, tmp_path: Path) -> None:
     broken.write_bytes(b"not a library")
     with pytest.raises(NiwakiError, match="cannot be loaded"):
         CModel(folder, library=broken)
+
+
+def test_one_image_alone_is_what_it_is_among_others(folder: Path) -> None:
+    model = CModel(folder)
+    images = np.random.default_rng(1).integers(-128, 128, (5, 1, 4, 8)).astype(np.int8)[:, :, :, ::2]
+    alone = [model.run(images[i : i + 1]) for i in range(5)]
+    np.testing.assert_array_equal(np.concatenate(alone), model.run(images))
+    assert len({scores.ctypes.data for scores in alone}) == 5  # the caller's own, not one that is written over

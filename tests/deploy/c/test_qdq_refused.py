@@ -117,7 +117,7 @@ OF_IMAGES: list[tuple[str, Bad]] = [
     ("another scale or zero point than those with which 'Q", lambda m, x: m.dq(m.q(x, 1), 2)),
     ("another scale or zero point than those with which 'Q", lambda m, x: m.dq(m.q(x, 1), 1, 2)),
     ("the input is quantized twice, with different scales", op("Add", lambda m, _: m.qdq("x", 2))),
-    ("DequantizeLinear '.*' reads 'x', which no QuantizeLinear makes", lambda m, _: m.dq("x", 0.5)),
+    ("DequantizeLinear '.*': a zero point of int8 for float32", lambda m, _: m.dq("x", 0.5)),
     ("QuantizeLinear 'q': 'Deq.*' must be a constant", lambda m, x: m.node("QuantizeLinear", [x, x], name="q")),
     # weights and biases
     ("Conv 'conv': 'constant.*' is not quantized: int8 constants with Deq", op("Conv", np.float32(ONES))),

@@ -85,4 +85,5 @@ def round_off(products: np.ndarray, shift: np.ndarray, zero_point: int, low: int
     """`products` (int64, within ±2**62) divided by 2**`shift`, ties up, moved to `zero_point`, clamped, as int8."""
     shift = shift.astype(np.int64)
     rounded = (products + (np.int64(1) << (shift - 1))) >> shift
-    return np.clip(rounded + zero_point, low, high).astype(np.int8)
+    clamped: np.ndarray = np.clip(rounded + zero_point, low, high)
+    return clamped.astype(np.int8)

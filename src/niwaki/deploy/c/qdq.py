@@ -144,8 +144,6 @@ class _Reader:
         name, quantization = node.input[0], self.constants.quantization(node)
         if name == self.source and name not in self._values:
             self._quantized[name] = self._quantize_input(node, quantization)
-        if name not in self._quantized:
-            raise ModelError(f"{describe(node)} reads {name!r}, which no {QUANTIZE} makes")
         tensor = self.layers.tensors[self._quantized[name]]
         if (tensor.scale, tensor.zero_point) != (quantization.scale, quantization.zero_point):
             raise ModelError(f"{describe(node)}: another scale or zero point than those with which {name!r} was made")

@@ -31,6 +31,12 @@ def test_activations_move_before_pooling_and_whole_pooling_is_global() -> None:
         [node("MaxPool", "input", "a", kernel_shape=[2, 2]), node("Relu", "a", "b"), node("Add", "a b", "logits")],
         [node("AveragePool", "input", "a", kernel_shape=[2, 2]), node("Relu", "a", "logits")],
         [node("Relu", "input", "a"), node("MaxPool", "a", "logits", kernel_shape=[2, 2])],
+        # its bound is computed after the pooling
+        [
+            node("MaxPool", "input", "a", kernel_shape=[2, 2]),
+            node("ReduceMax", "a", "high", keepdims=0),
+            onnx.helper.make_node("Clip", ["a", "", "high"], ["logits"], "clip"),
+        ],
         # not over the whole image, or with a border
         [node("AveragePool", "input", "logits", kernel_shape=[2, 4])],
         [node("AveragePool", "input", "logits", kernel_shape=[4, 4], pads=[1, 1, 1, 1])],

@@ -327,6 +327,11 @@ def test_a_damaged_note_is_said(small_export: Path, tmp_path: Path) -> None:
     note.write_text(note.read_text()[:-20])
     with pytest.raises(ModelError, match=r"export.json: damaged or of another version: export into another folder"):
         export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
+    text = (small_export / NOTE).read_text()
+    for path in ("../model.onnx", "/etc/model.onnx"):
+        note.write_text(text.replace('"model.onnx"', f'"{path}"'))
+        with pytest.raises(ModelError, match=r"export.json: damaged"):
+            read_note(tmp_path / "out")
     note.unlink()
     note.mkdir()
     with pytest.raises(ModelError, match=r"export.json: cannot be read: Is a directory"):

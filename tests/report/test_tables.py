@@ -210,6 +210,7 @@ def test_int8_has_a_row_of_its_own_below_the_float_rows_that_both_kinds_share() 
     assert static.figures["latency_ort"].mean == 7.25
     assert static.notes == ("slower than float in ONNX Runtime (7.2 µs against 5.0): for speed, compare niwaki bench",)
     assert dynamic.notes == ()  # 4 % slower, which is within the noise
+    assert steps.rows[-1].notes == ()  # shows no such times
     assert not {"flash", "ram", "macs_tp"} & set(dynamic.figures)
     assert "agreement" not in pruned.figures
     assert static.bytes_by_type == {"int8": 30, "int32": 8}

@@ -39,7 +39,9 @@ def _activations_first(graph: GraphProto) -> None:
         moved = False
         makers = {name: node for node in graph.node for name in node.output}
         for node in graph.node:
-            maker = makers.get(node.input[0]) if node.op_type in ("Relu", "Clip") else None
+            if node.op_type not in ("Relu", "Clip") or any(name in makers for name in node.input[1:]):
+                continue  # bounds that a node computes could come too late
+            maker = makers.get(node.input[0])
             if maker and maker.op_type in _COMMUTES and len(maker.output) == 1 and uses[maker.output[0]] == 1:
                 _swap(maker, node)
                 moved = True

@@ -10,13 +10,12 @@ export.json            what each was made of
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from niwaki.errors import ModelError
 from niwaki.files import flush_folder, write_whole
@@ -40,6 +39,14 @@ class FormNote(BaseModel):
     files: dict[str, str]
     made_of: str
     settings: dict[str, Any] = {}
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, str]) -> dict[str, str]:
+        """Files of a form may be removed one day: a note from elsewhere must not name any outside its folder."""
+        if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in files):
+            raise ValueError("a file outside the folder")
+        return files
 
 
 class FolderNote(BaseModel):
@@ -92,7 +99,11 @@ def put(folder: Path, files: Mapping[str, bytes], note: FolderNote, notify: Call
                 stage.rename(folder)
                 flush_folder(folder.parent)
                 return
-            _remove(folder, _left_over(before, whole, files), notify)
+            left = _left_over(before, whole, files)
+            _remove(folder, left)
+            gone = {path.split("/")[0] for path in left} - {path.split("/")[0] for path in files}
+            if gone:
+                notify(f"{folder}: removed {', '.join(sorted(gone))}, made of another model or with other settings")
             for path in (*files, NOTE):  # only renames from here on; the note last
                 (folder / path).parent.mkdir(exist_ok=True)
                 (stage / path).replace(folder / path)
@@ -126,12 +137,9 @@ def _left_over(before: FolderNote | None, whole: FolderNote, files: Mapping[str,
     return [path for path in old if path not in current]
 
 
-def _remove(folder: Path, paths: list[str], notify: Callable[[str], None]) -> None:
+def _remove(folder: Path, paths: list[str]) -> None:
     for path in paths:
         (folder / path).unlink(missing_ok=True)
         parent = (folder / path).parent
         if parent != folder and parent.is_dir() and not any(parent.iterdir()):
-            shutil.rmtree(parent)
-    if paths:
-        shown = sorted({path.split("/")[0] for path in paths})
-        notify(f"{folder}: removed {', '.join(shown)}, made of another model or with other settings")
+            parent.rmdir()

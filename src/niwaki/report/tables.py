@@ -139,7 +139,7 @@ def _row(view: View, experiment: Experiment, value: Any, index: int, seeds: list
         bytes_by_type=_common([results.bytes for results in done]),
         per_class=Accuracy.from_dict(done[0].test).per_class if len(done) == 1 else None,
         published=None if view.data["synthetic"] else _published(view, experiment, value, index, first),
-        notes=tuple(dict.fromkeys(note for trial in seeds for note in _notes(view, trial, index))),
+        notes=tuple(dict.fromkeys(note for trial in seeds for note in _notes(view, experiment, trial, index))),
         like_base=times.like_base(view, done, [r for r in base_results if r is not None]),
     )
 
@@ -149,7 +149,7 @@ def _common(values: list[dict[str, int]]) -> dict[str, int] | None:
     return values[0] if values and all(value == values[0] for value in values) else None
 
 
-def _notes(view: View, trial: TrialView, index: int) -> tuple[str, ...]:
+def _notes(view: View, experiment: Experiment, trial: TrialView, index: int) -> tuple[str, ...]:
     """What the stages noted that led from the row before to this one, and what is to be said of its result."""
     path = trial.stages
     start = path.index(trial.rows[index - 1]) + 1 if index else 0
@@ -158,8 +158,8 @@ def _notes(view: View, trial: TrialView, index: int) -> tuple[str, ...]:
     if found and found[-1]:
         notes += _warnings(found[-1])
         before = view.results(trial.rows[index - 1]) if trial.quantize and index == len(trial.rows) - 1 else None
-        slower = times.slower_than(view, found[-1], before) if before else None
-        notes += [slower] if slower else []
+        if before and "latency_ort" in experiment.columns:
+            notes += times.slower_than(view, found[-1], before)
     return tuple(notes)
 
 

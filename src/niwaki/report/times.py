@@ -33,12 +33,12 @@ def like_base(view: View, done: Sequence[Results], base: Sequence[Results]) -> t
     return tuple(like)
 
 
-def slower_than(view: View, int8: Results, before: Results) -> str | None:
+def slower_than(view: View, int8: Results, before: Results) -> tuple[str, ...]:
     """A sentence where ONNX Runtime takes longer for an int8 network than for the float one, beyond the noise."""
     ours, theirs = (latency(view, results, "latency_ort", "median_us") for results in (int8, before))
     if ours is None or theirs is None or (ours - theirs) / ((ours + theirs) / 2) <= _noise(view, "latency_ort"):
-        return None
-    return f"slower than float in ONNX Runtime ({ours:.1f} µs against {theirs:.1f}): for speed, compare niwaki bench"
+        return ()
+    return (f"slower than float in ONNX Runtime ({ours:.1f} µs against {theirs:.1f}): for speed, compare niwaki bench",)
 
 
 def remark(view: View, columns: Sequence[str]) -> str | None:

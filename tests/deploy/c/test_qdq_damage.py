@@ -20,20 +20,6 @@ OPERATORS = (
     "Conv", "Gemm", "Relu", "MaxPool", "Flatten", "Add", "Concat", "QuantizeLinear", "DequantizeLinear", "Softmax",
     "Clip", "Pad", "ReduceMean",
 )  # fmt: skip
-    "Conv",
-    "Gemm",
-    "Relu",
-    "MaxPool",
-    "Flatten",
-    "Add",
-    "Concat",
-    "QuantizeLinear",
-    "DequantizeLinear",
-    "Softmax",
-    "Clip",
-    "Pad",
-    "ReduceMean",
-]
 
 
 def branches() -> ModelProto:

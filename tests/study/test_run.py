@@ -15,7 +15,7 @@ from niwaki.errors import ModelError, SpecError, WorkerLost
 from niwaki.models.modelfile import ModelInfo, dumps
 from niwaki.study.environment import fingerprint
 from niwaki.study.plan import VERSIONS, Stage
-from niwaki.study.run import RunOptions, check_options
+from niwaki.study.run import RunOptions, _is_spec, check_options
 from niwaki.study.spec import load_spec
 from niwaki.study.stages import Task, reset_weights, run_stage
 from tests.study.conftest import SMALL, Niwaki, contents, records
@@ -299,6 +299,15 @@ def test_options_that_cannot_work(changes: dict, message: str, tmp_path: Path) -
     spec, _ = load_spec("source")
     with pytest.raises(SpecError, match=message):
         check_options(spec, RunOptions(tmp_path, **changes))
+
+
+def test_a_study_begun_before_there_was_int8_is_the_same_study() -> None:
+    spec, _ = load_spec("quick")
+    stored = spec.model_dump(mode="json")
+    del stored["quantize"], stored["select"]["export"]
+    assert _is_spec(stored, spec)
+    assert not _is_spec({**stored, "seeds": 2}, spec)
+    assert not _is_spec({**stored, "of_another_version": 1}, spec)
 
 
 def test_a_worker_never_touches_the_store() -> None:

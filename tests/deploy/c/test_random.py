@@ -15,7 +15,7 @@ from niwaki.deploy.c.graph import Graph
 from random_graphs import compile_together, graphs, run_c
 
 # A few hundred cases: every network in plain C and with this processor's widest vectors.
-FEW = settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 MANY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 BATCHES = st.lists(graphs(), min_size=50, max_size=50)
 PLAIN, WIDEST = ("-O1", "-DNIWAKI_PORTABLE"), ("-O0", "-march=native")

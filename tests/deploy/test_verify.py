@@ -94,6 +94,15 @@ def test_all_forms_agree(small_export: Path, small_data: Dataset, small_model: P
     assert re.search(r"^int8 and float give the same class for \d+\.\d\d % of the images; accuracy ", report.notes[-1])
 
 
+def test_a_study_s_folder_means_its_chosen_model(
+    small_export: Path, small_data: Dataset, tmp_path: Path, here_only: None
+) -> None:
+    shutil.copytree(small_export, tmp_path / "study" / "chosen")
+    report = verify_file(tmp_path / "study", images=5)
+    assert report.ok
+    assert {"reference", "c"} <= set(forms_of(report))
+
+
 def test_the_data_are_found_in_the_cache(small_export: Path, here_only: None) -> None:
     report = verify_folder(small_export, images=30)
     assert report.of == "30 of the 100 test images of npz"

@@ -9,7 +9,7 @@ from typing import Any
 
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.export import check_possible, export
-from niwaki.deploy.folder import Form
+from niwaki.deploy.folder import NOTE, Form
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.images import Notify, find_data
 from niwaki.deploy.judge import FormReport, Judge, Progress, losses
@@ -17,6 +17,8 @@ from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.sample import choose_sample
 from niwaki.deploy.subjects import open_export, subjects_of
 from niwaki.errors import DataError
+
+CHOSEN = "chosen"  # where a study's folder holds its export
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,13 @@ def verify_file(
     notify: Notify = lambda _line: None,
     progress: Progress = lambda _form, _done, _of: None,
 ) -> VerifyReport:
-    """`verify_folder` of an export's folder; of a model file or an ONNX, after exporting all that can be made of it.
+    """`verify_folder` of an export's folder, or of a study's `chosen`; else after exporting all that the file allows.
 
     Where it is not known which images a model was trained on, no int8 can be made of it: a note says so.
     """
     if path.is_dir():
+        inside = path / CHOSEN
+        path = inside if (inside / NOTE).is_file() and not (path / NOTE).is_file() else path
         return verify_folder(path, data=data, images=images, trust=trust, notify=notify, progress=progress)
     origin = open_origin(path)
     with tempfile.TemporaryDirectory(prefix="niwaki-verify-") as name:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from niwaki.study.plan import Stage
+from niwaki.study.stages import Task
+from niwaki.study.workers.processes import ProcessWorkers
 from tests.study.conftest import Niwaki, command, contents, environment
 
 
@@ -123,6 +126,28 @@ def test_orphaned_workers_end_within_a_second(small_study: Path, tmp_path: Path,
     process.wait()
     time.sleep(1)
     assert not [pid for pid in workers if alive(pid)]
+
+
+@needs_proc
+def test_a_worker_is_deaf_to_ctrl_c_from_its_first_moment(small_npz: Path) -> None:
+    """Also while it still starts, before it can ignore the signal by itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    workers = ProcessWorkers(small_npz, 1)
+    task = Task(Stage("key", "train", {}, None, 0, 0, 0, "a stage that fails"), None, "", {})
+    outcome = workers.submit(task)
+    try:
+        (worker,) = workers._pool._processes
+        assert blocked(worker, signal.SIGINT)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before  # the driver hears it as before
+        assert outcome.exception() is not None
+    finally:
+        workers.close()
+
+
+def blocked(process: int, number: int) -> bool:
+    status = Path(f"/proc/{process}/status").read_text()
+    (mask,) = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigBlk"))
+    return bool(mask >> (number - 1) & 1)
 
 
 @needs_proc

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import multiprocessing
+import signal
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -24,12 +27,13 @@ class ProcessWorkers:
 
     def submit(self, task: Task) -> Future[Outcome]:
         """Start a stage; after workers were lost, in a fresh pool."""
-        try:
-            inner = self._pool.submit(_work, task, self._data)
-        except BrokenProcessPool:
-            self._pool.shutdown(wait=False)
-            self._start()
-            inner = self._pool.submit(_work, task, self._data)
+        with _ctrl_c_held_back():
+            try:
+                inner = self._pool.submit(_work, task, self._data)
+            except BrokenProcessPool:
+                self._pool.shutdown(wait=False)
+                self._start()
+                inner = self._pool.submit(_work, task, self._data)
         outer: Future[Outcome] = Future()
         inner.add_done_callback(lambda done: _hand_on(done, outer))
         return outer
@@ -48,6 +52,19 @@ class ProcessWorkers:
         context = multiprocessing.get_context("spawn")  # fork would copy torch's threads and locks
         held_by_worker, self._lifeline = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(self.slots, context, lifeline.hold, (held_by_worker,))
+
+
+@contextlib.contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Let what is started here inherit a blocked SIGINT: Ctrl-C is the driver's, also while a worker still starts."""
+    if not hasattr(signal, "pthread_sigmask"):  # not POSIX
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _opened = functools.cache(open_dataset)  # once in each worker process

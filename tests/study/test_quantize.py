@@ -13,6 +13,7 @@ import torch
 
 import niwaki as api
 from niwaki.data.dataset import Dataset
+from niwaki.deploy.images import calibration_images
 from niwaki.errors import ModelError
 from niwaki.files import canonical_json, sha256_of
 from niwaki.models import factory
@@ -20,7 +21,7 @@ from niwaki.models.modelfile import ModelInfo, dumps
 from niwaki.study import quantize
 from niwaki.study.environment import fingerprint
 from niwaki.study.plan import Stage
-from niwaki.study.quantize import calibration_images, count_agreement
+from niwaki.study.quantize import count_agreement
 from niwaki.study.records import Record, from_bytes, to_bytes
 from niwaki.study.stages import Outcome, Task, run_stage
 from tests.study.conftest import records

@@ -56,12 +56,13 @@ def check_fits(data: Dataset, input_shape: tuple[int, ...], classes: int) -> Non
         )
 
 
-def calibration_images(train: Split, count: int) -> np.ndarray:
+def calibration_images(train: Split, count: int, seed: int | None = None) -> np.ndarray:
     """`count` images drawn from a training split, uint8 (n, C, H, W); all of them where there are not so many.
 
-    The same split gives the same images.
+    The same split and seed give the same images; without a seed they are those of every export.
     """
-    chosen = np.random.default_rng(derive_seed(0, "export", 0)).permutation(len(train))[:count]
+    drawn = derive_seed(0, "export", 0) if seed is None else seed
+    chosen = np.random.default_rng(drawn).permutation(len(train))[:count]
     return np.asarray(train.images[np.sort(chosen)])
 
 

@@ -12,9 +12,10 @@ from niwaki.compress.prune import widths
 from niwaki.compress.quantize import quantize
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import QuantizeSettings
-from niwaki.data.dataset import Dataset, Split
+from niwaki.data.dataset import Dataset
 from niwaki.deploy.c.generate import Footprint, generate
 from niwaki.deploy.c.qdq import read_qdq
+from niwaki.deploy.images import calibration_images
 from niwaki.deploy.runtimes import onnxruntime_predictor
 from niwaki.errors import ModelError
 from niwaki.files import canonical_json, sha256_of
@@ -68,12 +69,6 @@ def quantize_stage(stage: Stage, parent: bytes, data: Dataset, *, trust: bool) -
         ram=footprint.ram_bytes if footprint else None,
     )
     return done.onnx, results
-
-
-def calibration_images(train: Split, count: int, seed: int) -> np.ndarray:
-    """`count` images drawn from the training split, uint8 (n, C, H, W); all of them where there are not so many."""
-    chosen = np.random.default_rng(seed).permutation(len(train))[:count]
-    return np.asarray(train.images[np.sort(chosen)])
 
 
 def count_agreement(one: Predict, other: Predict, images: np.ndarray) -> int:

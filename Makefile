@@ -8,7 +8,8 @@ ARGS   ?=
 # What the tests of the generated C compile and run it with; a test that finds its tool missing is skipped by name.
 SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu-user-static qemu-system-arm \
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
-  gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-arm-none-eabi libnewlib-arm-none-eabi
+  gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-arm-none-eabi libnewlib-arm-none-eabi \
+  chromium espeak-ng fonts-noto-cjk
 
 .DEFAULT_GOAL := help
 .PHONY: help study test soak lint bench system lock clean
@@ -58,9 +59,9 @@ $(VENV)/bin/python:
 # The editable install builds with the locked hatchling, so that nothing unpinned is ever fetched.
 $(VENV)/.ready: $(VENV)/bin/python $(LOCK) pyproject.toml
 	$(PIP) --constraint $(LOCK) hatchling editables
-	$(PIP) --constraint $(LOCK) --no-build-isolation --editable .
+	$(PIP) --constraint $(LOCK) --no-build-isolation --editable '.[device]'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	$(PIP) --constraint $(LOCK) --no-build-isolation --editable '.[dev,ray]'
+	$(PIP) --constraint $(LOCK) --no-build-isolation --editable '.[dev,ray,device]'
 	@touch $@

@@ -1,13 +1,12 @@
-"""The error of the runner: one line for standard error, and the exit code that goes with it."""
+"""The one error of the runner: one line that names the thing, the value and the way out, and its exit code."""
+
+DONE, SELFTEST_FAILED, BAD_INPUT, NO_CAMERA, NO_ROOM, NO_LIBRARY = range(6)
+INTERRUPTED, TERMINATED = 130, 143  # 128 and the signal's number, as shells count
 
 
 class DeviceError(Exception):
-    """A problem that whoever started the runner can understand and mend.
+    """A problem that the user can understand and mend. `exit_code` is what the runner returns."""
 
-    `exit_code`: 1 the self-test failed; 2 bad input; 3 no camera; 4 a recording cannot be written; 5 the library cannot
-    be loaded.
-    """
-
-    def __init__(self, message: str, exit_code: int = 2) -> None:
+    def __init__(self, message: str, exit_code: int = BAD_INPUT) -> None:
         super().__init__(message)
         self.exit_code = exit_code

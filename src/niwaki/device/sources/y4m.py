@@ -13,8 +13,8 @@ from .spec import LARGEST_SIDE
 
 MAGIC = b"YUV4MPEG2"
 LONGEST_LINE = 4096
-# What follows the luminance, by the header's C parameter, where that means 8 bits a sample: how many planes, and how many
-# pixels share one sample across and down.
+# What follows the luminance, by those C parameters of the header that mean 8 bits a sample: how many planes, and how
+# many pixels share one sample across and down.
 COLOUR_PLANES = {
     "mono": (0, 1, 1),
     "420": (2, 2, 2),
@@ -38,7 +38,7 @@ class Y4mFilm(Source):
     def __init__(self, path: str) -> None:
         self.name = path
         try:
-            self._file = Path(path).open("rb")
+            self._file = Path(path).open("rb")  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise DeviceError("{}: {}".format(path, error.strerror)) from error
         try:

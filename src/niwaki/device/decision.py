@@ -6,7 +6,7 @@ of a bundle are calibrated with this very module.
 
 import math
 from collections import deque
-from typing import Any, Deque, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .errors import DeviceError
 
@@ -132,6 +132,25 @@ class Decider:
         self._since = 0.0
         self._empty_since = None
         self._last_s = None
+
+    def save(self) -> Dict[str, Any]:
+        """All that it remembers, for JSON: `restore` goes on from there as if nothing had happened."""
+        return {
+            "window": [[time_s, logits] for time_s, logits, _ in self._window],
+            "spoken": self._spoken,
+            "last_s": self._last_s,
+            "empty_since": self._empty_since,
+            "named": self._named,
+            "since": self._since,
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take up what `save` gave."""
+        self.interrupt()
+        for time_s, logits in saved["window"]:
+            self._window.append((time_s, tuple(logits), best_of(logits)) if logits else (time_s, None, -1))
+        self._spoken, self._named, self._since = saved["spoken"], saved["named"], saved["since"]
+        self._last_s, self._empty_since = saved["last_s"], saved["empty_since"]
 
     def step(self, time_s: float, outcome: str, logits: Optional[Sequence[float]] = None) -> Decision:
         """Take a frame: its time, whether a garment was found, and if so its logits. Raises ValueError."""

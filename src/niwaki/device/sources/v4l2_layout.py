@@ -28,8 +28,8 @@ FORMAT = struct.Struct("@I{}xII4sIII176s".format(_POINTER - 4))
 STREAMPARM = struct.Struct("@IIIII184s")
 # count, type, memory, capabilities, flags and reserved
 REQUESTBUFFERS = struct.Struct("@IIIII")
-# index, type, bytesused, flags, field, timestamp, timecode, sequence, memory, offset (in a union with a pointer), length,
-# two reserved; a 0 aligns what follows it. The timestamp has 32-bit seconds on 32 bits, as every kernel still takes them.
+# index, type, bytesused, flags, field, timestamp, timecode, sequence, memory, offset (in a union with a pointer),
+# length, two reserved; a 0P aligns what follows. On 32 bits the timestamp has 32-bit seconds: kernels take both forms.
 BUFFER = struct.Struct("@IIIIIll16sII0PI{}xIII0P".format(_POINTER - 4))
 
 

@@ -98,7 +98,7 @@ class RequestReader:
         while _END not in self._held:
             if len(self._held) > self._limits.head_bytes:
                 raise Refused(431, "more than {} bytes of headers".format(self._limits.head_bytes))
-            if not self._receive(deadline):
+            if not self._receive(deadline, begun=bool(self._held)):
                 return None
         head, self._held = self._held.split(_END, 1)
         if len(head) > self._limits.head_bytes:
@@ -106,12 +106,13 @@ class RequestReader:
         request = parse_head(head, self._local)
         length = _length(request.headers, self._limits.body_bytes)
         while len(self._held) < length:
-            if not self._receive(deadline):
+            if not self._receive(deadline, begun=True):
                 return None
         body, self._held = self._held[:length], self._held[length:]
         return request._replace(body=body)
 
-    def _receive(self, deadline: float) -> bool:
+    def _receive(self, deadline: float, begun: bool) -> bool:
+        """Whether more came; False where the client left, or never began a request in time."""
         left = deadline - time.monotonic()
         try:
             if left <= 0:
@@ -119,7 +120,7 @@ class RequestReader:
             self._sock.settimeout(left)
             received = self._sock.recv(4096)
         except socket.timeout:
-            if self._held:
+            if begun:
                 raise Refused(408, "the request took more than {:g} s".format(self._limits.request_s)) from None
             return False
         self._held += received

@@ -34,7 +34,7 @@ def wood(rng: np.random.Generator, size: Size) -> np.ndarray:
     height, width = size
     lengthways = size if rng.random() < 0.5 else (width, height)
     fibre = clouds(rng, lengthways, (height / 120, height / 2)) * np.float32(rng.uniform(0.01, 0.04))
-    rows, columns = grid(lengthways)
+    rows, _ = grid(lengthways)
     wave = rows * np.float32(rng.uniform(8, 25)) + clouds(rng, lengthways, (height / 2, height)) * np.float32(0.8)
     rings = np.sin(wave * np.float32(2)) * np.float32(rng.uniform(0.01, 0.06))
     board = 1 + fibre + rings

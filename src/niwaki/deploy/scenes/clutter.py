@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from niwaki.deploy.scenes.backgrounds import Family
-from niwaki.deploy.scenes.fields import Size, clouds, grid
+from niwaki.deploy.scenes.fields import Size, grid, layered
 
 FINER = 2  # things are drawn so many times finer, then averaged: soft edges
 
@@ -64,15 +64,16 @@ def _aspect(size: Size) -> float:
     return size[1] / size[0]
 
 
-def _cloth(rng: np.random.Generator, size: Size, level: float, rough: float = 0.03) -> np.ndarray:
+def _cloth(rng: np.random.Generator, size: Size, level: float, rough: float = 0.02) -> np.ndarray:
     """A surface of that reflectance, lit from one side."""
     rows, columns = grid(size)
     turn = rng.uniform(0, 2 * np.pi)
     side = np.float32(rng.uniform(0, 0.3)) * (np.float32(np.cos(turn)) * columns + np.float32(np.sin(turn)) * rows)
-    return np.float32(level) * (1 + side + np.float32(rough) * clouds(rng, size, size[0] / 20))
+    patches = layered(rng, size, [size[0] / 8, size[0] / 100], 0.8)
+    return np.float32(level) * (1 + side + np.float32(rough) * patches)
 
 
-def _thing(rng: np.random.Generator, sheet: _Sheet, level: float, rough: float = 0.03) -> Thing:
+def _thing(rng: np.random.Generator, sheet: _Sheet, level: float, rough: float = 0.02) -> Thing:
     return Thing(sheet.mask(), _cloth(rng, sheet.size, level, rough))
 
 

@@ -11,6 +11,7 @@ from niwaki.deploy.scenes.fields import Size, clouds
 
 SEEN = 12  # a pixel brighter than this is garment
 EDGE = (0.35, 0.65)  # of the enlarged mask: outside, inside
+MARGIN = 0.03  # of the frame's height: a garment lies whole in the frame, at least so far from its border
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ def place(pixels: np.ndarray, placed: Placed, size: Size) -> Enlarged:
     scale = placed.longest * size[0] / max(tall, wide)
     turn = np.deg2rad(placed.degrees)
     cos, sin = np.cos(turn), np.sin(turn)
-    half_x = (abs(cos) * wide + abs(sin) * tall) * scale / 2
-    half_y = (abs(sin) * wide + abs(cos) * tall) * scale / 2
+    half_x = (abs(cos) * wide + abs(sin) * tall) * scale / 2 + MARGIN * size[0]
+    half_y = (abs(sin) * wide + abs(cos) * tall) * scale / 2 + MARGIN * size[0]
     middle_x = _between(half_x, size[1] - half_x, placed.across)
     middle_y = _between(half_y, size[0] - half_y, placed.down)
     # From frame to picture: output (x, y) is read at (a x + b y + c, d x + e y + f).

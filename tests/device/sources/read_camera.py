@@ -1,4 +1,7 @@
-"""Reads frames in whatever Python runs it, and prints what came as JSON. Arguments: a source, and settings as JSON."""
+"""Reads frames in whatever Python runs it. Standard input: JSON {name: settings}; standard output: what came, as JSON.
+
+Settings: `source`; `shim`, the settings of the preloaded camera; and those of `read`.
+"""
 
 import hashlib
 import json
@@ -11,35 +14,35 @@ from niwaki_device.sources import Patient, open_source
 
 
 def descriptors():
-    """Numbers of the open ones, without the one that lists them."""
+    """How many are open, without the one that lists them."""
     return len(os.listdir("/proc/self/fd")) - 1
 
 
-def first_pixel(frame):
-    return frame.grey[0]
-
-
-def main(text, patient=False, frames=3, timeout_s=20.0, sleep_s=0.0, rounds=1):
-    said = []
+def read(source, patient=False, frames=3, timeout_s=30.0, sleep_s=0.0):
+    """Name, size and frames of a source (number, first pixel, hash), what a patient one said, and the error, if any."""
+    said, got = [], []
     before = descriptors()
-    out = {"frames": [], "said": said, "error": None}
+    out = {"frames": got, "said": said, "error": None}
     try:
-        for _ in range(rounds):
-            with Patient(text, said.append, lambda s: time.sleep(0.001)) if patient else open_source(text) as source:
-                out["name"], out["size"], out["live"] = source.name, [source.width, source.height], source.live
-                for _ in range(frames):
-                    frame = source.read(timeout_s)
-                    if frame is None:
-                        out["frames"].append(None)
-                        break
-                    digest = hashlib.sha256(frame.grey).hexdigest()
-                    out["frames"].append([frame.number, len(frame.grey), first_pixel(frame), digest])
-                    time.sleep(sleep_s)
+        with Patient(source, said.append, lambda s: time.sleep(0.001)) if patient else open_source(source) as opened:
+            out.update(name=opened.name, size=[opened.width, opened.height], live=opened.live)
+            for _ in range(frames):
+                frame = opened.read(timeout_s)
+                got.append([frame.number, frame.grey[0], hashlib.sha256(frame.grey).hexdigest()])
+                time.sleep(sleep_s)
     except DeviceError as error:
         out["error"] = [type(error).__name__, str(error), error.exit_code]
     out["leaked"] = descriptors() - before
-    print(json.dumps(out))
+    return out
+
+
+def main():
+    results = {}
+    for name, settings in json.load(sys.stdin).items():
+        os.environ["V4L2_SHIM"] = settings.pop("shim", "")
+        results[name] = read(**settings)
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], **json.loads(sys.argv[2]))
+    main()

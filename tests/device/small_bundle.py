@@ -62,7 +62,9 @@ class Garments:
 def train(true_data: Path | None, cache: Path) -> Garments:
     """On Fashion-MNIST where it is, else on garments that niwaki draws."""
     name = "synthetic" if true_data is None else "fashion-mnist"
-    data = open_dataset(prepare(DataSpec(name=name, limit=IMAGES), data=str(true_data) if true_data else None, cache=cache))
+    data = open_dataset(
+        prepare(DataSpec(name=name, limit=IMAGES), data=str(true_data) if true_data else None, cache=cache)
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = LeNet5(WIDTHS)
@@ -75,7 +77,7 @@ def train(true_data: Path | None, cache: Path) -> Garments:
     info = ModelInfo(factory="lenet5", input_shape=(1, 32, 32), labels=GARMENTS, preprocessing=Preprocessing(pad=2))
     int8 = quantize_static(to_onnx(model, info), data.train.images[:200], QuantizeSettings(images=200)).onnx
     graph = read_qdq(load_onnx(int8), "small")
-    source = {path: content for path, content in generate(graph).files.items()}
+    source = dict(generate(graph).files.items())
     network = Network("small", int8, graph, source, GARMENTS, 2, data)
     return _judged(network, data)
 

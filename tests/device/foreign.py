@@ -43,8 +43,9 @@ class Python(NamedTuple):
     def run(self, *arguments, packages=(), preload=None, variables=None, **keywords):
         """Run it with these arguments; the finished process with its text output."""
         env = self.environment(packages, preload, **(variables or {}))
-        settings = {"capture_output": True, "encoding": "utf-8", "timeout": 120, "check": False, **keywords}
-        return subprocess.run([*self.command, *PLAIN, *map(str, arguments)], env=env, **settings)
+        settings = {"capture_output": True, "encoding": "utf-8", "timeout": 120, **keywords}
+        check = settings.pop("check", False)
+        return subprocess.run([*self.command, *PLAIN, *map(str, arguments)], env=env, check=check, **settings)
 
     def start(self, *arguments, packages=(), preload=None, variables=None, **keywords):
         """The same, running on."""

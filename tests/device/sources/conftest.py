@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from device.foreign import HERE, device_package, foreign_python
 
 SHIM = HERE / "shim" / "v4l2_shim.c"
@@ -33,11 +34,10 @@ def shim(tmp_path_factory):
 def read_cameras(package, shim):
     """A function: a Python's name and {name: settings of read_camera.py} to {name: what came}."""
 
-    def read(name, cameras, **variables):
-        given = json.dumps(cameras)
-        done = foreign_python(name).run(
-            READ_CAMERA, packages=[package], preload=shim(name), variables=variables, input=given
-        )
+    def read(name, cameras, preload=True):
+        python, given = foreign_python(name), json.dumps(cameras)
+        library = shim(name) if preload else None
+        done = python.run(READ_CAMERA, packages=[package], preload=library, input=given)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 from niwaki_device.errors import DeviceError
 from niwaki_device.sources import Patient, open_source
@@ -15,7 +16,7 @@ from niwaki_device.sources import Patient, open_source
 
 def descriptors():
     """How many are open, without the one that lists them."""
-    return len(os.listdir("/proc/self/fd")) - 1
+    return len(list(Path("/proc/self/fd").iterdir())) - 1
 
 
 def read(source, patient=False, frames=3, timeout_s=30.0, sleep_s=0.0):

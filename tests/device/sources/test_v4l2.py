@@ -3,15 +3,12 @@
 import errno
 import functools
 import hashlib
-import re
-import signal
-import subprocess
+import itertools
 
 import numpy as np
 import pytest
-from device.foreign import PYTHONS, foreign_python
 
-from niwaki.device.errors import DeviceError
+from device.foreign import PYTHONS
 from niwaki.device.sources.luminance import PACKINGS
 
 CAMERA = "v4l2:/dev/video0?width=64&height=48"
@@ -130,7 +127,7 @@ def test_a_slow_reader_gets_new_frames(seen):
     """100 ms pass between reads and a frame takes 5: what waited in the four buffers is old."""
     check_frames(seen["slow reader"])
     numbers = times_of(seen["slow reader"])
-    assert all((b - a) % 256 >= 15 for a, b in zip(numbers, numbers[1:], strict=False)), numbers
+    assert all((b - a) % 256 >= 15 for a, b in itertools.pairwise(numbers)), numbers
 
 
 def test_an_unplugged_camera_is_lost(seen):
@@ -156,10 +153,10 @@ def test_what_goes_wrong_is_said(seen, call, number):
 @pytest.mark.parametrize(
     ("name", "kind", "line"),
     [
-        ("metadata", "DeviceError", "gives no pictures (Shim Camera): its camera may have another number, see v4l2-ctl"),
+        ("metadata", "DeviceError", "gives no pictures (Shim Camera): its camera may have another number"),
         ("in planes", "DeviceError", "gives pictures in several planes (Shim Camera), which niwaki does not read"),
         ("no streaming", "DeviceError", "cannot stream to memory (Shim Camera): too old a driver"),
-        ("raw sensor", "DeviceError", "gives only RG10, BA81, of which niwaki reads none; for a camera on a ribbon cable"),
+        ("raw sensor", "DeviceError", "gives only RG10, BA81, of which niwaki reads none; for a camera on"),
         ("nothing", "DeviceError", "gives only no picture at all, of which"),
         ("too large", "DeviceError", "gives only GREY, of which niwaki reads none"),
         ("one buffer", "SourceLost", "the driver has no memory for frames"),

@@ -4,6 +4,7 @@ import json
 import subprocess
 
 import pytest
+
 from device.foreign import DEVICE, HERE, PYTHONS, foreign_python
 
 SHOW = """

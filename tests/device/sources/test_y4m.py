@@ -13,7 +13,8 @@ from niwaki.device.sources import open_source
 from niwaki.device.sources.y4m import Y4mFilm
 
 COLOUR_BYTES = {  # of a 5×3 picture, worked out by hand
-    "mono": 0, "420": 12, "420jpeg": 12, "420mpeg2": 12, "420paldv": 12, "411": 12, "422": 18, "444": 30, "444alpha": 45,
+    "mono": 0, "420": 12, "420jpeg": 12, "420mpeg2": 12, "420paldv": 12, "411": 12,
+    "422": 18, "444": 30, "444alpha": 45,
 }  # fmt: skip
 GREY = bytes(range(16, 31))
 
@@ -25,8 +26,7 @@ def film(path, *parts):
 
 def error_of(path):
     with pytest.raises(DeviceError) as caught, Y4mFilm(path) as opened:
-        while opened.read(1.0):
-            pass
+        list(iter(lambda: opened.read(1.0), None))
     assert caught.value.exit_code == 2
     assert str(caught.value).startswith(f"{path}: ")
     return str(caught.value).removeprefix(f"{path}: ")

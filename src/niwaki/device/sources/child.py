@@ -93,8 +93,8 @@ class ChildCamera(Source):
             return self._newest
 
     def _last_words(self) -> str:
+        self._threads[1].join(END_S)  # its messages end when it does
         status = _end(self._process)
-        self._threads[1].join(END_S)
         words = list(self._words)
         told = [word for word in words if "error" in word.lower()] or words[-1:]
         return "{}: {} ended ({}): {}".format(
@@ -139,8 +139,8 @@ def _fill(pipe: IO[bytes], view: memoryview) -> bool:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> str:
-    """End the program and whatever it started; says how it ended."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    """End the program and whatever it started, once; says how it ended."""
+    for number in (signal.SIGTERM, signal.SIGKILL) if process.returncode is None else ():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -37,8 +37,12 @@ class Patient(Source):
         self._source: Optional[Source] = None
         self._waited_s = 0.0  # how long the last pause was; 0 while all is well
         self._first_number = self._next_number = 0
-        self._first = self._next(FIRST_FRAME_S)
         self._first_pending = True
+        try:
+            self._first = self._next(FIRST_FRAME_S)
+        except BaseException:
+            self.close()
+            raise
 
     def read(self, timeout_s: float) -> Optional[Frame]:
         """The next frame, however long the camera was away; None at the end of a film."""

@@ -21,7 +21,7 @@ study: $(VENV)/.ready     ## run the source study (ARGS="--jobs 4 --seeds 3" add
 	$(BIN)/niwaki study run source $(ARGS)
 
 test: $(VENV)/.ready-dev lint ## every check: format, lint, types, import contract, tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 soak: $(VENV)/.ready-dev  ## the long forms of the tests
 	$(BIN)/python -m pytest -m soak --no-cov $(ARGS)

@@ -5,11 +5,15 @@ Everything in it is what `niwaki bundle` writes, but for the compiler, the progr
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import subprocess
 import wave
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -129,6 +133,21 @@ def compile_library(network: Network, work: Path, compiler: tuple[str, ...]) -> 
         flags = ["-std=c99", "-O2", "-fPIC", "-shared", "-o", str(library)]
         subprocess.run([*compiler, *flags, *sources], check=True)
     return library.read_bytes()
+
+
+def rewrite(folder: Path, name: str, content: bytes) -> None:
+    """Change a file as a builder would: the manifest fits it."""
+    (folder / name).write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def redescribe(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what bundle.json says."""
+    description = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    change(description)
+    rewrite(folder, "bundle.json", json.dumps(description).encode())
 
 
 def _silence() -> bytes:

@@ -1,5 +1,6 @@
 """The newest snapshot, between the loop that makes it and the threads that send it."""
 
+import secrets
 import threading
 import time
 from typing import NamedTuple, Optional, Tuple
@@ -22,7 +23,7 @@ class Entry(NamedTuple):
     """A snapshot and what was spoken up to it, newest first."""
 
     sequence: int
-    """Counted here, from 1: the source's own numbers may begin again."""
+    """Counted here, from a random number: the source's own numbers may begin again, and so may this program."""
     snapshot: Snapshot
     words: Tuple[Word, ...]
 
@@ -33,6 +34,7 @@ class Latest:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._entry: Optional[Entry] = None
+        self._first = secrets.randbelow(1 << 40)  # JavaScript counts exactly up to 2^53
         self._waiting = 0
         self._closed = False
 
@@ -47,7 +49,7 @@ class Latest:
         if snapshot.decision.speak is not None:
             word = Word(snapshot.decision.speak, snapshot.language, time.monotonic())
             words = (word, *words[: _KEPT - 1])
-        self._entry = Entry(before.sequence + 1 if before else 1, snapshot, words)
+        self._entry = Entry(before.sequence + 1 if before else self._first, snapshot, words)
         if self._waiting:
             with self._changed:
                 self._changed.notify_all()

@@ -12,6 +12,8 @@ class Limits(NamedTuple):
     """Pages that are sent frames."""
     request_s: float = 8.0
     """For a whole request to arrive, counted from when it could begin: also how long a silent connection is kept."""
+    busy_s: float = 1.0
+    """The same for those who are only told to come back later."""
     send_s: float = 10.0
     """For a whole answer to leave."""
     wait_s: float = 1.0

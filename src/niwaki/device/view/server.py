@@ -126,7 +126,7 @@ class _Server(socketserver.TCPServer):
         thread.start()
 
     def _serve(self, sock: socket.socket, busy: bool) -> None:
-        limits = self._limits._replace(request_s=1.0) if busy else self._limits
+        limits = self._limits._replace(request_s=self._limits.busy_s) if busy else self._limits
         answer: _Answer = (lambda _: _BUSY) if busy else self.answer
         try:
             with contextlib.suppress(OSError):  # the client is gone

@@ -8,7 +8,6 @@ import pytest
 from device.foreign import DEVICE, foreign_python
 
 FILES = sorted(DEVICE.rglob("*.py"))
-# What left the standard library after 3.6, and what came to it later, would fail on one of the two.
 CAME_LATER = {
     "contextvars",
     "dataclasses",
@@ -18,6 +17,13 @@ CAME_LATER = {
     "importlib.resources",
     "importlib.metadata",
 }
+
+LATER_SYNTAX = (
+    "if (n := 1): pass",
+    "def f(a, /): pass",
+    "with (open(a) as b, open(c) as d): pass",
+    "match x:\n case 1: pass",
+)
 
 
 def tree_of(path):

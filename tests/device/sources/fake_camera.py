@@ -1,7 +1,7 @@
 """Stands in for gst-launch-1.0, rpicam-vid and ffmpeg: obeys the same command lines, and writes raw frames as they do.
 
 FAKE_CAMERA holds JSON: `frames` until it ends (none: forever), `period_s`, `status` and `words` at its end, `part` of a
-last frame, `stubborn`, `grandchild`. Luminance of frame n is n; colour is 0xEE.
+last frame, `stubborn`, `grandchild`, `first_s` before the first frame. Luminance of frame n is n; colour is 0xEE.
 """
 
 import itertools
@@ -48,6 +48,7 @@ def main():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if asked.get("grandchild"):
         subprocess.Popen(["sleep", "1000"], pass_fds=(out.fileno(),))
+    time.sleep(asked.get("first_s", 0.0))
     n = 0
     while n != asked.get("frames", -1):
         out.write(bytes([n % 256]) * (width * height) + b"\xee" * colour)

@@ -156,8 +156,23 @@ def test_death_without_a_word_and_silence(programs, monkeypatch):
             with pytest.raises(SourceLost, match=r"^rpicam:0: rpicam-vid ended \(exit status 3\): it gave no reason$"):
                 opened.read(20.0)
     programs("rpicam-vid", script="#!/bin/sh\nexec sleep 1000\n")
+    monkeypatch.setattr(child, "START_S", 0.1)
     with open_source("rpicam:0") as opened, pytest.raises(SourceLost, match=r"^rpicam:0: no frame for 0.1 s$"):
-        opened.read(0.1)
+        opened.read(0.05)
+
+
+def test_the_first_frame_may_take_longer(programs):
+    programs("rpicam-vid", first_s=0.3)
+    with open_source("rpicam:0") as opened:
+        assert opened.read(0.001).number >= 0
+
+
+def test_a_program_of_another_processor(programs):
+    programs("rpicam-vid", script="no program")
+    line = "rpicam:0: rpicam-vid cannot be started: Exec format error"
+    with pytest.raises(DeviceError, match=f"^{line}$") as caught:
+        open_source("rpicam:0")
+    assert caught.value.exit_code == 3
 
 
 def alive(pid):

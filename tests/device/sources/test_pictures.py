@@ -137,6 +137,31 @@ def test_damage_of_png_is_told(data, line):
     assert str(caught.value).startswith(line)
 
 
+@given(st.data())
+def test_any_content_is_a_picture_or_a_line(data):
+    """Chunks with true checksums around whatever a damaged or hostile file may hold."""
+    ihdr = data.draw(st.tuples(*[st.integers(0, 9)] * 2, st.sampled_from([1, 2, 4, 8, 16]), *[st.integers(0, 6)] * 2))
+    body = data.draw(st.binary(max_size=200))
+    between = [chunk(b"PLTE", data.draw(st.binary(max_size=30))), chunk(b"tRNS", data.draw(st.binary(max_size=9)))]
+    made = png(*ihdr[:4], [body], *between, interlace=ihdr[4] % 2)
+    made = made[: data.draw(st.integers(0, len(made)))] if data.draw(st.booleans()) else made
+    try:
+        width, height, grey = decode_png(made)
+    except ValueError:
+        return
+    assert (width, height) == ihdr[:2]
+    assert len(grey) == width * height
+
+
+@given(st.binary(max_size=40))
+def test_any_header_of_pgm_is_a_picture_or_a_line(data):
+    try:
+        width, height, grey = decode_pnm(b"P5 " + data)
+    except ValueError:
+        return
+    assert len(grey) == width * height
+
+
 def test_pgm_and_ppm():
     assert decode_pnm(b"P5\n# made by hand\n3 2\n255\n" + b"abcdef") == (3, 2, b"abcdef")
     assert decode_pnm(b"P5 1 1 255\n\n") == (1, 1, b"\n")

@@ -13,7 +13,7 @@ from niwaki.device.sources.luminance import PACKINGS
 
 CAMERA = "v4l2:/dev/video0?width=64&height=48"
 SMALL = "sizes=64x48,"
-CAPTURE_IN_PLANES, METADATA, CAPTURE_WITHOUT_STREAMING = "0x04201000", "0x04A00000", "0x00200001"
+CAPTURE_IN_PLANES, METADATA, WITHOUT_STREAMING, PIPELINE = "0x04201000", "0x04A00000", "0x00200001", "0x24200001"
 FAILURES = {  # call, errno: the error's kind and what its line says
     ("open", errno.ENOENT): ("SourceLost", "no such camera; those there are: ls /dev/video*"),
     ("open", errno.ENODEV): ("SourceLost", "no such camera: it was unplugged"),
@@ -29,6 +29,10 @@ FAILURES = {  # call, errno: the error's kind and what its line says
     ("STREAMON", errno.ENOSPC): (
         "SourceLost", "USB has too little room for this size and rate: ask for less, or use another port",
     ),
+    ("STREAMON", errno.EPIPE): (
+        "DeviceError", "is part of a larger camera: for a camera on a ribbon cable use csi:0 (Jetson) or rpicam:0 "
+        "(Raspberry Pi)",
+    ),
     ("DQBUF", errno.EIO): ("SourceLost", "the camera stopped: Input/output error"),
     ("DQBUF", errno.ENODEV): ("SourceLost", "the camera was unplugged"),
 }  # fmt: skip
@@ -37,7 +41,7 @@ FAILURES = {  # call, errno: the error's kind and what its line says
 def cameras():
     """Every situation, so that an emulated Python, which starts slowly, starts once."""
     described = {
-        "usual": {"source": "v4l2:/dev/video0", "shim": "pad=64"},
+        "usual": {"source": "v4l2:/dev/video0", "shim": "pad=64,period=20000"},
         "default node": {"source": "v4l2:", "shim": SMALL},
         "another size": {"source": "v4l2:/dev/video0?width=200&height=150", "shim": "sizes=1280x720+160x120+64x48"},
         "another node": {"source": "v4l2:/dev/v4l/by-id/it", "shim": SMALL + "path=/dev/v4l/by-id/it"},
@@ -51,7 +55,8 @@ def cameras():
         "lost often": {"source": CAMERA, "shim": SMALL + "unplug=1,gone=2", "patient": True, "frames": 51},
         "metadata": {"source": CAMERA, "shim": f"capabilities={METADATA}"},
         "in planes": {"source": CAMERA, "shim": f"capabilities={CAPTURE_IN_PLANES}"},
-        "no streaming": {"source": CAMERA, "shim": f"capabilities={CAPTURE_WITHOUT_STREAMING}"},
+        "no streaming": {"source": CAMERA, "shim": f"capabilities={WITHOUT_STREAMING}"},
+        "pipeline": {"source": CAMERA, "shim": f"capabilities={PIPELINE}"},
         "raw sensor": {"source": CAMERA, "shim": "formats=RG10+BA81"},
         "nothing": {"source": CAMERA, "shim": "formats="},
         "too large": {"source": CAMERA, "shim": "sizes=8000x6000,formats=GREY"},
@@ -94,7 +99,8 @@ def test_frames_of_the_usual_camera(seen):
     assert seen["usual"]["size"] == [640, 480]
     assert seen["usual"]["live"]
     check_frames(seen["usual"], 640, 480)
-    assert seen["usual"]["frames"][0][0] == 0
+    numbers = [number for number, _, _ in seen["usual"]["frames"]]
+    assert numbers == sorted(set(numbers))
     check_frames(seen["default node"])
     check_frames(seen["another node"])
     check_frames(seen["fixed rate"])
@@ -156,9 +162,10 @@ def test_what_goes_wrong_is_said(seen, call, number):
         ("metadata", "DeviceError", "gives no pictures (Shim Camera): its camera may have another number"),
         ("in planes", "DeviceError", "gives pictures in several planes (Shim Camera), which niwaki does not read"),
         ("no streaming", "DeviceError", "cannot stream to memory (Shim Camera): too old a driver"),
-        ("raw sensor", "DeviceError", "gives only RG10, BA81, of which niwaki reads none; for a camera on"),
-        ("nothing", "DeviceError", "gives only no picture at all, of which"),
-        ("too large", "DeviceError", "gives only GREY, of which niwaki reads none"),
+        ("pipeline", "DeviceError", "is part of a larger camera (Shim Camera): for a camera on a ribbon cable"),
+        ("raw sensor", "DeviceError", "gives only RG10, BA81, which niwaki does not read; for a camera on"),
+        ("nothing", "DeviceError", "gives only no picture at all, which"),
+        ("too large", "DeviceError", "gives only GREY, which niwaki does not read"),
         ("one buffer", "SourceLost", "the driver has no memory for frames"),
     ],
 )  # fmt: skip

@@ -46,8 +46,6 @@ def _through_ffmpeg(path: str, picture: Picture, rate: int) -> Source:
     try:
         return ChildCamera(ffmpeg(path, (picture.width, picture.height), rate))
     except DeviceError as error:
-        if isinstance(error, SourceLost):
-            raise
         raise DeviceError("{}: gives only MJPEG, which needs {}".format(path, INSTALL), NO_CAMERA) from error
 
 

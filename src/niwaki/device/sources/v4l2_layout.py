@@ -13,6 +13,7 @@ FIELD_NONE = 1  # V4L2_FIELD_: whole pictures, not every other line
 CAP_VIDEO_CAPTURE = 0x00000001
 CAP_VIDEO_CAPTURE_MPLANE = 0x00001000
 CAP_STREAMING = 0x04000000
+CAP_IO_MC = 0x20000000  # one part of a pipeline that another program must put together
 CAP_DEVICE_CAPS = 0x80000000
 BUF_FLAG_ERROR = 0x00000040
 

@@ -173,3 +173,18 @@ def test_cameras_that_cannot_be_used(seen, name, kind, line):
     given, message, exit_code = seen[name]["error"]
     assert (given, exit_code) == (kind, 3)
     assert message.startswith(f"/dev/video0: {line}")
+
+
+def test_what_the_driver_is_asked(read_cameras, tmp_path):
+    """The size and rate wished for, four shared buffers that all wait for frames, and nothing held after the end."""
+    log = tmp_path / "log"
+    wish = "v4l2:/dev/video0?width=60&height=50&fps=15"
+    read_cameras("newest", {"camera": {"source": wish, "shim": f"{SMALL}buffers=4,log={log}"}})
+    assert log.read_text().splitlines() == [
+        "open",
+        "S_FMT 60x50 YUYV",
+        "S_PARM 1/15",
+        "REQBUFS 4",
+        "STREAMON with 4 queued, 4 mapped",
+        "close with 0 mapped",
+    ]

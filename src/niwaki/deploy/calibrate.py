@@ -95,8 +95,11 @@ def choose(labels: np.ndarray, found: np.ndarray, logits: np.ndarray, target: fl
     """The rule that says the most right words less the wrong ones while false words stay within `target`.
 
     Labels (n,), found bool (2, n) and logits (2, n, classes), without and with the empty place learned: the target
-    holds for each of the two ways.
+    holds for each of the two ways. Where all garments found can be named within it, the energy is the highest of
+    theirs. Raises DataError where no garment was found at all.
     """
+    if not found[:, labels != NONE].any():
+        raise DataError("no garment was found in any scene: there is nothing to calibrate rejection on")
     best: tuple[float, Rule] | None = None
     for margin in MARGINS:
         energy = _highest_energy(labels, found, logits, margin, target)
@@ -191,8 +194,8 @@ def _highest_energy(
         if allowed < len(order):
             below = order[allowed - 1] if allowed else order[0] - 1
             limits.append((below + order[allowed]) / 2 if below < order[allowed] else below - 1e-3)
-    highest = np.concatenate([energies(logits[way][found[way]]) for way in (0, 1)]).max(initial=0.0)
-    return float(min(limits, default=highest))
+    garments = np.concatenate([energies(logits[way][found[way] & (labels != NONE)]) for way in (0, 1)])
+    return float(min(limits, default=garments.max()))
 
 
 def _gain(labels: np.ndarray, found: np.ndarray, logits: np.ndarray, rule: Rule) -> float:

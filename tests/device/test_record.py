@@ -25,7 +25,7 @@ LARGE = 10**9
 
 
 def record(network, folder, frames, *, limit=LARGE, events=None, learned=4, first=0):
-    """Record frames, the first of which are learned; `events` by frame number. Returns what was spoken: (number, class)."""
+    """Record frames, the first of which are learned; `events` by frame number. Returns (number, class) as spoken."""
     pipeline = Pipeline(network, WIDTH, HEIGHT)
     recorder, spoken = Recorder(folder, pipeline, limit), []
     for number, grey in enumerate(frames, first):

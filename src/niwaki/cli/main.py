@@ -53,7 +53,7 @@ def options(
 
 @study_app.command("run")
 def study_run(
-    study: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="source, quick, or a file.")] = "source",
+    study: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="source, quick, camera, or a file.")] = "source",
     data: Annotated[str | None, typer.Option(help="fashion-mnist, synthetic, or a folder.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds: tables show mean ± std.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Worker processes; one per processor if left out.")] = None,
@@ -96,7 +96,7 @@ def study_show(
 
 @study_app.command("copy")
 def study_copy(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A built-in study: source or quick.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A built-in study: source, quick or camera.")],
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="Where to write it; must not exist.")],
 ) -> None:
     """Write a built-in study to a file of your own, to change and run.

@@ -163,12 +163,16 @@ def without_padding(images: np.ndarray, pad: int) -> np.ndarray:
 
 def rates_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> Rates:
     """Rates without (`way` 0) or with (1) the empty place learned."""
-    words, best = _words(seen.found[way], named[way], rule)
+    words, best = words_of(seen, named, rule, way)
     return rates(seen.labels, words, best)
 
 
+def words_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is said of each scene, and what the best class is, int64 (n,); REJECTED where nothing is."""
+    return _words(seen.found[way], named[way], rule)
+
+
 def _words(found: np.ndarray, logits: np.ndarray, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
-    """What is said of each scene, and what the best class is; REJECTED where nothing was found."""
     words = np.full(len(found), REJECTED, dtype=np.int64)
     best = words.copy()
     words[found] = judge_all(logits[found], rule)

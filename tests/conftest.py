@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,35 @@ def small_export(small_model: Path, small_data: Dataset, tmp_path_factory: pytes
     out = tmp_path_factory.mktemp("exported") / "small"
     export_all(small_model, out, data=small_data, settings=QuantizeSettings(images=100))
     return out
+
+
+@pytest.fixture(scope="session")
+def zig(pytestconfig: pytest.Config) -> None:
+    """The C libraries of the boards take zig long to compile: they are kept from one run of the tests to the next."""
+    pytest.importorskip("ziglang", reason="needs zig: pip install 'niwaki[device]'")
+    if pytestconfig.cache is not None:
+        os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(pytestconfig.cache.mkdir("zig")))
+
+
+@pytest.fixture(scope="session")
+def bundle_for(small_export: Path, tmp_path_factory: pytest.TempPathFactory, zig: None) -> Callable[[str], Path]:
+    """The bundle of `small_export` for a target, with sound for linux-x86_64; made once, not to be written to."""
+    from niwaki.deploy.bundle.build import bundle_file
+    from niwaki.deploy.bundle.options import BundleOptions
+
+    made: dict[str, Path] = {}
+
+    def make(target: str) -> Path:
+        if target not in made:
+            sound = target == "linux-x86_64" and shutil.which("espeak-ng") is not None
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("NIWAKI_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+                out = tmp_path_factory.mktemp("bundle") / target
+                bundle_file(small_export, target, out, options=BundleOptions(sound=sound, scenes=30))
+            made[target] = out
+        return made[target]
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -24,17 +24,17 @@ def check_zig() -> None:
 def compile_c(arguments: Sequence[str], what: str, folder: Path) -> None:
     """Run `zig cc` in `folder`: with paths relative to it, so that the same sources give the same bytes anywhere.
 
-    Raises NiwakiError naming `what`, with the compiler's first error, or where zig is missing.
+    What it compiles on the way stays there; the C library of the board is kept for the next time. Raises NiwakiError
+    naming `what`, with the compiler's first error, or where zig is missing.
     """
     check_zig()
     command = [sys.executable, "-m", "ziglang", "cc", *arguments]
-    run_compiler(command, what, folder=folder, environment=caches())
+    run_compiler(command, what, name="zig", folder=folder, environment=caches(folder))
 
 
-def caches() -> Mapping[str, str]:
-    """Where zig keeps what it has compiled: as the environment says, else in niwaki's cache folder."""
-    folder = cache_folder() / "zig"
+def caches(folder: Path) -> Mapping[str, str]:
+    """Where zig keeps libraries and what it compiles in `folder`: as the environment says, else in niwaki's cache."""
     return {
-        GLOBAL_CACHE: os.environ.get(GLOBAL_CACHE) or str(folder),
-        LOCAL_CACHE: os.environ.get(LOCAL_CACHE) or str(folder / "local"),
+        GLOBAL_CACHE: os.environ.get(GLOBAL_CACHE) or str(cache_folder() / "zig"),
+        LOCAL_CACHE: os.environ.get(LOCAL_CACHE) or str(folder / ".zig"),
     }

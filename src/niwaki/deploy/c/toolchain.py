@@ -141,11 +141,12 @@ def compile_sources(sources: Sequence[Path], target: Target, flags: Sequence[str
 
 
 def run_compiler(
-    command: Sequence[str], what: str, *, folder: Path | None = None, environment: Mapping[str, str] | None = None
-) -> str:
+    command: Sequence[str], what: str, *, name: str = "", folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:  # fmt: skip
     """Run a compiler to its end, in `folder`, and return what it wrote; `environment` is added to this process's.
 
-    Raises NiwakiError naming `what`, with the compiler's first error.
+    Raises NiwakiError naming `what` and the compiler (`name`, else its command), with its first error.
     """
     english = {**os.environ, **(environment or {}), "LC_ALL": "C"}  # its messages and the linker's map are read
     try:
@@ -155,7 +156,7 @@ def run_compiler(
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
         first = next((line for line in lines if _ERROR.search(line)), lines[0])
-        raise NiwakiError(f"{what}: {command[0]} could not compile it: {first}")
+        raise NiwakiError(f"{what}: {name or command[0]} could not compile it: {first}")
     return done.stdout
 
 

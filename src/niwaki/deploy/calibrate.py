@@ -117,7 +117,7 @@ def calibrate(
     train: Split,
     *,
     pad: int,
-    scenes: int = SCENES,
+    scenes: int | None = None,
     bare: int = BARE,
     target: float = TARGET,
     seed: int = 0,
@@ -125,8 +125,10 @@ def calibrate(
     """The `decision` of a bundle: thresholds, and their measured rates over the scenes they were chosen on.
 
     `logits` are those of the integer network, `vision` looks at frames of 320 × 240, `train` are grey training images
-    that have `pad` raw zeros around. Raises DataError where they are not grey, or fewer than `scenes`.
+    that have `pad` raw zeros around; without `scenes`, SCENES of them are shown, or all where there are fewer. Raises
+    DataError where they are not grey, or fewer than `scenes`.
     """
+    scenes = min(SCENES, len(train)) if scenes is None else scenes
     seen = see_training_scenes(vision, train, pad=pad, scenes=scenes, bare=bare, seed=seed)
     named = name_all(seen, logits, pad)
     rule = choose(seen.labels, seen.found, named, target)

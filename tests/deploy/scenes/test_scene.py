@@ -164,6 +164,12 @@ def test_enlarging_keeps_the_picture() -> None:
     assert abs(small.mean() / original.mean() - 1) < 0.15
 
 
+def test_a_black_picture_puts_nothing_down() -> None:
+    scene = garment_scene(np.full((28, 28), SEEN, dtype=np.uint8), 0, 0, family="tuning")
+    assert scene.box == (0, 0, 0, 0)
+    assert np.abs(blur(scene.frame.astype(np.float32), 3) - blur(scene._before, 3)).max() < 20
+
+
 def test_fields() -> None:
     rng = np.random.default_rng(0)
     for field in (clouds(rng, QVGA, 1), clouds(rng, QVGA, 10), clouds(rng, QVGA, (4, 40)), layered(rng, QVGA, [60, 8])):

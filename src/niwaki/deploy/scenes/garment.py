@@ -36,6 +36,8 @@ class Enlarged:
 def place(pixels: np.ndarray, placed: Placed, size: Size) -> Enlarged:
     """Enlarge uint8 (H, W) pixels smoothly (bicubic) to where `placed` says; `box` is x, y, width, height."""
     inside = pixels > SEEN
+    if not inside.any():  # a black picture: nothing is put down
+        return Enlarged(np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.float32), (0, 0, 0, 0))
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     top, left, tall, wide = rows[0], columns[0], rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
     scale = placed.longest * size[0] / max(tall, wide)

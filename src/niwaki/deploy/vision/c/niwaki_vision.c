@@ -6,7 +6,9 @@
  */
 #include "niwaki_vision.h"
 
-#include <string.h>
+/* Of the C library only these; compilers for browsers have no <string.h>. */
+void *memcpy(void *to, const void *from, size_t bytes);
+void *memset(void *to, int value, size_t bytes);
 
 #define MOST_CELLS 76800
 #define WHITE 4080
@@ -484,13 +486,19 @@ static void find_firm(const workspace *w, int32_t mean) {
     const int16_t *const below = w->soft + least(y + 2, rows - 1) * columns;
     uint8_t *const firm = w->firm + y * columns;
     for (int32_t x = 0; x < columns; x++) firm[x] = here[x] >= mean / 2 || apart(above[x], below[x]) >= mean / 4;
-    for (int32_t x = 2; x < columns - 2; x++) firm[x] |= apart(here[x - 2], here[x + 2]) >= mean / 4;
+    for (int32_t x = 2; x < columns - 2; x++) firm[x] = (uint8_t)(firm[x] | (apart(here[x - 2], here[x + 2]) >= mean / 4));
     for (int32_t x = 0; x < 2; x++) {
       const int32_t last = columns - 1 - x;
-      firm[x] |= apart(here[0], here[x + 2]) >= mean / 4;
-      firm[last] |= apart(here[last - 2], here[columns - 1]) >= mean / 4;
+      firm[x] = (uint8_t)(firm[x] | (apart(here[0], here[x + 2]) >= mean / 4));
+      firm[last] = (uint8_t)(firm[last] | (apart(here[last - 2], here[columns - 1]) >= mean / 4));
     }
   }
+}
+
+static uint64_t eight(const uint8_t *cells) {
+  uint64_t together;
+  memcpy(&together, cells, 8);
+  return together;
 }
 
 /* Copies marked cells, less those that are not firm and have a neighbour outside. */
@@ -501,7 +509,13 @@ static void peel(const workspace *w, const uint8_t *from, uint8_t *to) {
     const uint8_t *const above = y > 0 ? here - columns : here, *const below = y < rows - 1 ? here + columns : here;
     uint8_t *const out = to + y * columns;
     const int32_t end = columns - 1;
-    for (int32_t x = 1; x < end; x++)
+    int32_t x = 1;
+    for (; x + 8 <= end; x += 8) {
+      const uint64_t inner = eight(above + x) & eight(below + x) & eight(here + x - 1) & eight(here + x + 1);
+      const uint64_t left = eight(here + x) & (eight(firm + x) | inner);
+      memcpy(out + x, &left, 8);
+    }
+    for (; x < end; x++)
       out[x] = (uint8_t)(here[x] & (firm[x] | (above[x] & below[x] & here[x - 1] & here[x + 1])));
     out[0] = (uint8_t)(here[0] & (firm[0] | (above[0] & below[0] & here[1])));
     out[end] = (uint8_t)(here[end] & (firm[end] | (above[end] & below[end] & here[end - 1])));
@@ -752,7 +766,7 @@ static void stretch(const workspace *w, int32_t floor, uint8_t *picture) {
     if (w->values[i] > floor) picture[i] = (uint8_t)least((510 * w->values[i] + white) / (2 * white), 255);
 }
 
-static niwaki_outcome judge(const workspace *w, const niwaki_finding *finding, const box *cells) {
+static int32_t judge(const workspace *w, const niwaki_finding *finding, const box *cells) {
   const sizes *const size = w->size;
   const int32_t smallest = most(most(size->inner_width, size->inner_height), least(size->width, size->height) / SMALLEST);
   if (cells->left == 0 && cells->right == size->columns - 1) return NIWAKI_TOO_LARGE;

@@ -185,18 +185,24 @@ def test_never_the_same_word_twice_without_an_empty_scene_between(frames, rule):
 @settings(max_examples=60, deadline=None)
 @given(FRAMES, RULES)
 def test_what_is_spoken_was_seen_and_accepted(frames, rule):
-    rows = played(frames, rule)
+    rows, first, before, empty_since = played(frames, rule), 0, 0.0, None
     for at, (now, outcome, _, decision) in enumerate(rows):
+        gap, before = now - before > 2 * rule.window_s, now
+        empty_since = (
+            None if outcome not in (NOTHING, TOO_SMALL) else now if empty_since is None or gap else empty_since
+        )
+        if gap or (empty_since is not None and now - empty_since >= rule.empty_s - 1e-6):
+            first = at  # what was seen before counts no more
         if decision.speak is None:
             continue
-        seen = [logits for then, _, logits, _ in rows[: at + 1] if now - rule.window_s - 1e-6 <= then and logits]
+        seen = [logits for then, _, logits, _ in rows[first : at + 1] if now - rule.window_s - 1e-6 <= then and logits]
         votes = [max(range(3), key=logits.__getitem__) for logits in seen]
         assert outcome == FOUND
         assert decision.state == NAMED
         assert 2 * votes.count(decision.speak) > len(votes)
         assert judge(decision.mean_logits, rule).class_index == decision.speak
         if rule.energy is not None:  # energy is concave: the mean of rejected frames is never accepted
-            assert min(energy(logits) for logits in seen) <= rule.energy + 1e-9
+            assert min(energy(logits, rule.temperature) for logits in seen) <= rule.energy + 1e-9
 
 
 @settings(max_examples=40, deadline=None)

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+import subprocess
 
 import pytest
 
@@ -81,6 +83,17 @@ def test_no_camera(check, tmp_path):
     code, found, _ = check("--source", f"file:{tmp_path}/empty.y4m", "--quiet")
     assert (code, found["camera"][0]) == (1, "FAILED")
     assert found["camera"][1].endswith("gives no frames")
+
+
+def test_a_signal_ends_it(start_runner):
+    with start_runner("selftest", "--source", "pipe:-?width=64&height=48", "--quiet", stdin=subprocess.PIPE) as process:
+        process.stdin.buffer.write(bytes(64 * 48))
+        process.stdin.buffer.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.0)  # for the next frame
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert process.stdout.read() == process.stderr.read() == ""
 
 
 def test_no_sound(check):

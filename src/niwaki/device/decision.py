@@ -191,7 +191,8 @@ class Decider:
             window.popleft()
 
     def _name(self, time_s: float, outcome: str, seen: List[Tuple[Tuple[float, ...], int]]) -> Decision:
-        mean = tuple(math.fsum(column) / len(seen) for column in zip(*(logits for logits, _ in seen)))
+        count = len(seen)  # columns as lists: of tuples of many lengths Python keeps megabytes for later
+        mean = tuple([math.fsum([logits[index] for logits, _ in seen]) / count for index in range(self.classes)])
         verdict = judge(mean, self.rule)
         index, reason = verdict.class_index, verdict.reason
         if index is not None and 2 * sum(best == index for _, best in seen) <= len(seen):

@@ -32,9 +32,11 @@ def main(arguments: Optional[List[str]] = None, prog: str = "niwaki") -> int:
     """Run a command to its end and return its exit code. Errors are one line on standard error."""
     _speak_utf8()
     try:
-        options = command_line.parse(arguments, prog)
         with Stopping() as stopping:
-            return _selftest(options) if options.command == "selftest" else _watch_or_replay(options, stopping)
+            options = command_line.parse(arguments, prog)
+            if options.command == "selftest":
+                return _selftest(options, stopping)
+            return _watch_or_replay(options, stopping)
     except DeviceError as error:
         sys.stderr.write("{}: {}\n".format(prog, error))
         return error.exit_code
@@ -62,13 +64,14 @@ def _language(options: argparse.Namespace, bundle: Bundle) -> str:
     return str(language)
 
 
-def _selftest(options: argparse.Namespace) -> int:
+def _selftest(options: argparse.Namespace, stopping: Stopping) -> int:
     bundle = Bundle.open(options.bundle)
     checks = selftest.Selftest(
         bundle, source=options.source or DEFAULT_SOURCE, language=_language(options, bundle),
         device=options.audio_device, quiet=options.quiet,
     )  # fmt: skip
-    results = checks.run()
+    with stopping.waiting():
+        results = checks.run()
     print((selftest.as_json if options.json else selftest.show)(bundle, results))
     return selftest.exit_code(results)
 

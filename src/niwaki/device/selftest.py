@@ -133,7 +133,7 @@ class Selftest:
         if not times:
             raise DeviceError("{}: gives no frames".format(self._source))
         rate = (len(times) - 1) / (times[-1] - times[0]) if times[-1] > times[0] else 0.0
-        facts = {"source": self._source, "width": source.width, "height": source.height, "fps": rate}
+        facts: Dict[str, Any] = {"source": self._source, "width": source.width, "height": source.height, "fps": rate}
         return "{source}: {width}x{height}, {fps:.1f} frames/s".format(**facts), facts
 
     def _sound(self) -> _Found:

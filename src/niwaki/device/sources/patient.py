@@ -22,7 +22,8 @@ class Patient(Source):
 
     `on_state` hears one line when the camera is lost ("camera lost: …; waiting") and when it is back ("camera back").
     `pause(seconds)` is how it waits between attempts: whatever it raises, and whatever a signal handler raises, ends
-    the waiting. Frames are numbered through; a camera that comes back with another size raises `DeviceError`.
+    the waiting. Frames are numbered through; `width` and `height` are those of the last one, should
+    another camera come back.
 
     At first only what may come by itself is waited for (`SourceLost`): a wrong option, or a camera that this user has
     no right to, is an error at once. A camera that has been there is waited for whatever opening it says.
@@ -75,16 +76,8 @@ class Patient(Source):
                     raise SourceLost(str(error)) from error
                 raise
             self._source, self._first_number = source, self._next_number
-            self._keep_size(source)
-        return self._source
-
-    def _keep_size(self, source: Source) -> None:
-        if not self.width:
             self.width, self.height, self.live = source.width, source.height, source.live
-        if (source.width, source.height) != (self.width, self.height):
-            sizes = (self.name, source.width, source.height, self.width, self.height)
-            self.close()
-            raise DeviceError("{}: came back with {}×{} pixels, was {}×{}: start again".format(*sizes), NO_CAMERA)
+        return self._source
 
     def _wait(self, error: SourceLost) -> None:
         self.close()

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import niwaki
-from benchmarks import convolutions, domain_gap, inference, overhead, report, scaling, study
+from benchmarks import convolutions, domain_gap, inference, overhead, report, scaling, study, vision
 from niwaki.data.dataset import Dataset
 
 TRAINING = ("overhead", "convolutions", "study", "scaling")
-INFERENCE, DOMAIN_GAP = "inference", "domain-gap"
-ALONE = (INFERENCE, DOMAIN_GAP)  # each has a part of README.md to itself
+INFERENCE, DOMAIN_GAP, VISION = "inference", "domain-gap", "vision"
+ALONE = (INFERENCE, DOMAIN_GAP, VISION)  # each has a part of README.md to itself
 NAMES = (*TRAINING, *ALONE)
 README = Path(__file__).with_name("README.md")
 
@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.write and (options.bench not in ("all", *ALONE) or options.quick):
         parser.error(
-            "--write replaces results in README.md, those of training all at once: it goes with `all`, `inference` or "
-            "`domain-gap`, and not with --quick"
+            "--write replaces results in README.md, those of training all at once: it goes with `all`, `inference`, "
+            "`domain-gap` or `vision`, and not with --quick"
         )
     if options.wall is not None and options.wall <= 0:
         parser.error(f"--wall {options.wall:g}: give the seconds that the study took")
@@ -73,6 +73,7 @@ def _bench(name: str, data: Dataset, options: argparse.Namespace) -> report.Repo
         "convolutions": convolutions.run,
         "scaling": scaling.run,
         INFERENCE: inference.run,
+        VISION: vision.run,
     }
     return benches[name](data, quick=options.quick)
 

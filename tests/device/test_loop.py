@@ -10,6 +10,8 @@ from device.film import FPS, HEIGHT, WIDTH, Table
 from niwaki.device.errors import DeviceError
 from niwaki.device.loop import Controls, Loop
 from niwaki.device.pipeline import Pipeline, Times
+from niwaki.device.record import Recorder
+from niwaki.device.replay import replay
 from niwaki.device.report import Report
 from niwaki.device.sources import Frame, Source
 from niwaki.device.speech import Speaker
@@ -43,7 +45,7 @@ class Runner:
         self.controls, self.snapshots = Controls(), []
         self.loop = None
 
-    def run(self, *script, limit=None, as_json=False):
+    def run(self, *script, limit=None, as_json=False, record=None):
         flat = [part for parts in script for part in (parts if isinstance(parts, list) else [parts])]
         pipeline = Pipeline(self.network, WIDTH, HEIGHT)
         report = Report(as_json)
@@ -51,7 +53,7 @@ class Runner:
         with Stopping() as stopping:
             self.loop = Loop(
                 Script(flat), pipeline, speaker, report, stopping, controls=self.controls, learn=self.learn,
-                publish=self.snapshots.append,
+                publish=self.snapshots.append, recorder=Recorder(record, pipeline, 10**9) if record else None,
             )  # fmt: skip
             self.loop.run(limit)
         out, self.notices = self.capsys.readouterr()
@@ -185,6 +187,24 @@ def test_buttons(runner, table, garments):
     assert [s.finding.used_scene for s in runner.snapshots[105:145]] == [False] * 40
     assert runner.snapshots[-1].finding.used_scene
     assert runner.notices.count("the empty scene is learned") == 2
+
+
+def test_everything_that_happens_is_recorded(runner, table, garments, tmp_path):
+    """Losses, another size, buttons: the replay decides the same, and speaks the same."""
+    coat, bag = garments.image("Coat"), garments.image("Bag")
+    small = [frame[:96, :128].copy() for frame in table.empty(10)]
+    words = runner.run(
+        table.empty(5), table.shows(coat, 40), runner.lose, table.shows(coat, 30), runner.controls.forget,
+        table.shows(bag, 40), runner.controls.learn, table.empty(30), table.shows(coat, 10), runner.lose, small,
+        table.empty(5), table.shows(bag, 30), record=tmp_path,
+    )  # fmt: skip
+    assert words == ["coat", "bag", "bag"]
+    again = []
+    done = replay(tmp_path, runner.network, notify=pytest.fail,
+                  on_step=lambda _, step: step.decision.speak is None or again.append(step.decision.speak))  # fmt: skip
+    assert (done.difference, done.parts, again) == (None, 3, [4, 8, 8])
+    looked = sum(s.decision.reason != "learning" for s in runner.snapshots if s.source_state != "waiting")
+    assert done.frames == looked
 
 
 def test_more_wishes_than_can_be_kept_are_not_heard(runner, table):

@@ -219,6 +219,24 @@ def test_recordings_that_cannot_be_replayed(network, film, tmp_path):
     assert refusal(network, tmp_path).endswith("part-000001.frames: No such file or directory")
 
 
+@pytest.mark.parametrize("lost", ["lines", "frames", "content"])
+def test_a_part_that_a_power_cut_took(network, film, tmp_path, lost):
+    """It is left out; recording goes on after it, and it is removed like any other when its time has come."""
+    record(network, tmp_path, film[:10])
+    (part,) = parts_of(tmp_path)
+    if lost == "content":
+        part.write_bytes(b"")
+        frames_of(part).write_bytes(b"")
+    else:
+        {"lines": part, "frames": frames_of(part)}[lost].unlink()
+    second = record(network, tmp_path, film)
+    done, replayed, said = play(network, tmp_path)
+    assert (done.difference, done.parts, replayed) == (None, 1, second)
+    assert [line.endswith("left out") for line in said] == [True] * (lost != "lines")
+    record(network, tmp_path, film, limit=1_000_000)
+    assert part.name not in {path.name for path in tmp_path.iterdir()}
+
+
 def test_a_recording_of_another_model(film, changed_bundle, network, tmp_path):
     record(network, tmp_path / "kept", film[:10])
     redescribe(changed_bundle, lambda description: description.update(model_sha256="0" * 64, name="other"))

@@ -67,11 +67,10 @@ class Recorder:
         self._decider = pipeline.decider.save()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            parts = parts_of(folder)
-            self._sizes = {part: part.stat().st_size + frames_of(part).stat().st_size for part in parts}
+            self._sizes = {part: _size(part) + _size(frames_of(part)) for part in parts_of(folder)}
         except OSError as error:
             raise _cannot_write(folder, error) from error
-        self._number = max(map(_number_of, parts), default=0)
+        self._number = max(map(_number_of, self._sizes), default=0)
 
     def look(self, frame: Frame, step: Step) -> None:
         """A frame that was looked at."""
@@ -137,8 +136,7 @@ class Recorder:
         for path in sorted(self._sizes)[:-1]:
             if sum(self._sizes.values()) <= self._limit:
                 return
-            path.unlink()
-            frames_of(path).unlink()
+            _remove(path)
             del self._sizes[path]
 
 
@@ -149,10 +147,10 @@ class _Part:
         self.path = path
         self._lines = path.open("xb", buffering=0)
         try:
-            self._frames = frames_of(path).open("xb", buffering=0)
+            self._frames = frames_of(path).open("wb", buffering=0)
         except OSError:
             self._lines.close()
-            path.unlink()
+            _remove(path)
             raise
         self._whole = (0, 0)  # bytes of lines and frames that belong to whole records
         self._things = 0
@@ -194,9 +192,8 @@ class _Part:
         with contextlib.suppress(OSError):
             self.close()
         if self._things < 2:
-            for path in (self.path, frames_of(self.path)):
-                with contextlib.suppress(OSError):
-                    path.unlink()
+            with contextlib.suppress(OSError):
+                _remove(self.path)
 
 
 def _packed(frame: Frame) -> bytes:
@@ -205,6 +202,17 @@ def _packed(frame: Frame) -> bytes:
 
 def _number_of(part: Path) -> int:
     return int(part.stem[-6:])
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _remove(part: Path) -> None:
+    """Both files; after a power cut one may be missing."""
+    for path in (part, frames_of(part)):
+        if path.exists():
+            path.unlink()
 
 
 def _write_all(file: "io.FileIO", data: bytes) -> None:

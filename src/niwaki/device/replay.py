@@ -27,27 +27,45 @@ class Replayed:
 Spoken = Callable[[Frame, Step], None]
 
 
+class Unreadable(DeviceError):
+    """A part without a whole beginning."""
+
+
 def replay(folder: Path, network: Network, *, on_step: Spoken, notify: Callable[[str], None]) -> Replayed:
     """Replay all parts of a recording, until a difference.
 
-    `on_step` sees every frame and what came of it, `notify` hears where a part is damaged at its end (by a power cut):
-    what comes before is replayed. Raises DeviceError where there is no recording, or it is of another model.
+    `on_step` sees every frame and what came of it, `notify` hears what is damaged (by a power cut) and left out: the
+    end of a part, or all of it. Raises DeviceError where no part can be read, or it is of another model.
     """
-    parts = _parts(folder)
     done = Replayed()
-    for path in parts:
-        with _Reader(path) as reader:
-            pipeline = _prepared(reader, network)
-            for line, frames in reader:
-                done.difference = _again(pipeline, line, frames, on_step)
-                done.frames += line["do"] == LOOK
-                if done.difference is not None:
-                    done.difference = "{}: {}".format(path, done.difference)
-                    return done
-            if reader.damage:
-                notify("{}: {}: the rest of this part is left out".format(path, reader.damage))
-        done.parts += 1
+    unreadable: Optional[Unreadable] = None
+    for path in _parts(folder):
+        try:
+            _replay_part(path, network, done, on_step, notify)
+        except Unreadable as error:
+            unreadable = unreadable or error
+            notify("{}: left out".format(error))
+        if done.difference is not None:
+            return done
+    if done.parts == 0 and unreadable is not None:
+        raise unreadable
     return done
+
+
+def _replay_part(
+    path: Path, network: Network, done: Replayed, on_step: Spoken, notify: Callable[[str], None]
+) -> None:  # fmt: skip
+    with _Reader(path) as reader:
+        pipeline = _prepared(reader, network)
+        done.parts += 1
+        for line, frames in reader:
+            difference = _again(pipeline, line, frames, on_step)
+            done.frames += line["do"] == LOOK
+            if difference is not None:
+                done.difference = "{}: {}".format(path, difference)
+                return
+        if reader.damage:
+            notify("{}: {}: the rest of this part is left out".format(path, reader.damage))
 
 
 def _parts(folder: Path) -> List[Path]:
@@ -107,8 +125,8 @@ def _alike(before: Any, now: Any) -> bool:
     return before is not None and now is not None and abs(before - now) <= _ROUNDING * abs(now)
 
 
-def _unreadable(path: Path, error: Exception) -> DeviceError:
-    return DeviceError("{}: is no recording that can be read: {!r}".format(path, error))
+def _unreadable(path: Path, error: Exception) -> Unreadable:
+    return Unreadable("{}: is no recording that can be read: {!r}".format(path, error))
 
 
 class _Reader:
@@ -121,7 +139,7 @@ class _Reader:
             self._lines = path.open("rb")
             self._frames: BinaryIO = frames_of(path).open("rb")
         except OSError as error:
-            raise DeviceError("{}: {}".format(error.filename, error.strerror)) from error
+            raise Unreadable("{}: {}".format(error.filename, error.strerror)) from error
         try:
             self.head, self.learned = self._next(self._lines.readline())
             if self.head["niwaki_recording"] != FORMAT:

@@ -51,7 +51,7 @@ def to_blocks(cells: Array) -> Array:
     """Means of the cells in 16 × 16 blocks, rounded down."""
     rows, columns = edges(cells.shape[0]), edges(cells.shape[1])
     sums = np.add.reduceat(np.add.reduceat(cells, rows[:-1], 0), columns[:-1], 1)
-    return sums // np.outer(np.diff(rows), np.diff(columns))
+    return np.asarray(sums // np.outer(np.diff(rows), np.diff(columns)))
 
 
 _RING = np.ones((BLOCKS, BLOCKS), bool)

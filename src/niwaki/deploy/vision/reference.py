@@ -62,7 +62,7 @@ class Reference:
         """Sums over squares of `factor` pixels; what is left over at the right and at the bottom is not looked at."""
         f, (rows, columns) = self.factor, self.shape
         whole = frame[: rows * f, : columns * f].astype(np.int64)
-        return whole.reshape(rows, f, columns, f).sum((1, 3))
+        return np.asarray(whole.reshape(rows, f, columns, f).sum((1, 3)))
 
     def _cells(self, frame: Array) -> Array:
         """Means over cells, in 16ths."""

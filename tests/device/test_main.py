@@ -1,6 +1,7 @@
 """The command line: what it refuses, in one line and with a defined code; how it ends."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -218,6 +219,27 @@ def test_a_view_for_others_has_a_token(start_runner):
         assert re.search(r"\?token=[\w-]{32}$", serving["url"])
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
+
+
+def test_a_python_that_is_too_old_says_so(bundle_folder):
+    program = "import runpy, sys; sys.version_info = (3, 5, 2); runpy.run_module('niwaki_device', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program], cwd=bundle_folder, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "niwaki: Python 3.5 is too old: start it with 3.6 or newer: PYTHON=python3.6 ./start\n"
+
+
+def test_nothing_is_left_open(bundle_folder, film, calls, tmp_path):
+    """Python's own watch over files, sockets and threads, every warning an error."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-B", "-m", "niwaki_device", "--source", film]
+    options = ["--record", str(tmp_path / "kept"), "--serve", "--port", "0"]
+    env = {**os.environ, **calls.variables(), "PYTHONPATH": str(bundle_folder)}
+    done = subprocess.run([*command, *options], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "coat\n")
+    served, learned = done.stderr.splitlines()
+    assert served.startswith("niwaki: live view: http://127.0.0.1:")
+    assert learned == "niwaki: the empty scene is learned"
 
 
 def test_inside_another_program(bundle_folder, film, capsys, monkeypatch):

@@ -16,6 +16,7 @@ from device.small_bundle import rewrite
 from niwaki.device import main as runner
 from niwaki.device.errors import DeviceError
 from niwaki.device.options import parse
+from niwaki.device.record import sealed, unsealed
 
 
 @pytest.fixture
@@ -144,7 +145,10 @@ def test_record_and_replay(run_runner, film, tmp_path, calls):
     assert done.stderr == "niwaki: 45 frames, every decision as it was recorded\n"
     assert calls.lines == []
     part = kept / "part-000001.jsonl"
-    part.write_text(part.read_text().replace('"reason":"speak"', '"reason":"spoken"'))
+    lines = [unsealed(line) for line in part.read_bytes().splitlines(keepends=True)]
+    for line in lines:
+        line.update(reason="spoken" if line.get("reason") == "speak" else line.get("reason"))
+    part.write_bytes(b"".join(map(sealed, lines)))
     done = run_runner("--replay", kept)
     assert done.returncode == 1
     assert re.fullmatch(

@@ -5,7 +5,8 @@ then has a line for each thing that happened, in order; `part-000001.frames` hol
 those lines say. A part can be replayed by itself: its first line also says from which frames the empty scene was
 learned and what the decision remembered. So the oldest parts can be removed when the limit is reached.
 
-A line is written after its frame, in one piece. Whatever ended the recording, all whole lines can be read.
+A line is written after its frame, in one piece, and both have checksums. Whatever ended the recording, all whole lines
+can be read.
 """
 
 import contextlib
@@ -51,6 +52,21 @@ def described(step: Step) -> Dict[str, Any]:
         "speak": decision.speak,
         "reason": decision.reason,
     }
+
+
+def sealed(line: Dict[str, Any]) -> bytes:
+    """A line of a part: JSON whose last entry, `crc`, is the CRC-32 of the text before it."""
+    text = json.dumps(line, separators=(",", ":")).encode("ascii")[:-1]
+    return text + b',"crc":%d}\n' % zlib.crc32(text)
+
+
+def unsealed(text: bytes) -> Dict[str, Any]:
+    """The line, if it is whole. Raises ValueError."""
+    content, _, checksum = text.rpartition(b',"crc":')
+    if checksum != b"%d}\n" % zlib.crc32(content):
+        raise ValueError("its checksum does not fit")
+    line: Dict[str, Any] = json.loads((content + b"}").decode("ascii"))
+    return line
 
 
 class Recorder:
@@ -172,7 +188,7 @@ class _Part:
             _write_all(self._frames, blob)
             places.append([at, len(blob), zlib.crc32(blob)])
             at += len(blob)
-        text = json.dumps(dict(line, frames=places), separators=(",", ":")).encode("ascii") + b"\n"
+        text = sealed(dict(line, frames=places))
         _write_all(self._lines, text)
         self._whole = (self._whole[0] + len(text), at)
         self._things += 1

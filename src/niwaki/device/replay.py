@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Tupl
 from .errors import DeviceError
 from .network import Network
 from .pipeline import Pipeline, Step
-from .record import FORGET, FORMAT, INTERRUPT, LEARN, LOOK, described, frames_of, parts_of
+from .record import FORGET, FORMAT, INTERRUPT, LEARN, LOOK, described, frames_of, parts_of, unsealed
 from .sources import Frame
 
 _FRAMES = {LOOK: 1, LEARN: 1, FORGET: 0, INTERRUPT: 0}  # of a line
@@ -172,9 +172,7 @@ class _Reader:
             yield line, frames
 
     def _next(self, text: bytes) -> Tuple[Dict[str, Any], List[bytes]]:
-        if not text.endswith(b"\n"):
-            raise ValueError("cut off")
-        line = json.loads(text.decode("ascii"))
+        line = unsealed(text)
         return line, [self._frame(*place) for place in line["frames"]]
 
     def _frame(self, at: int, size: int, checksum: int) -> bytes:

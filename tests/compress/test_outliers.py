@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from niwaki.compress import outliers
 from niwaki.compress.outliers import against_none, draw_outliers, draw_shapes
 from niwaki.compress.settings import TrainSettings
 from niwaki.compress.train import fit
@@ -40,30 +41,43 @@ def test_without_outliers_only_sure_images_lose_little() -> None:
     assert against_none(high, labels) < against_none(low, labels) / 100
 
 
+POOLED = draw_shapes(50, 20, 24, draws(9))
+
+
 @pytest.mark.parametrize(("share", "count"), [(0.25, 10), (0.01, 0), (1.0, 40)])
 def test_a_share_of_the_batch_is_drawn(share: float, count: int) -> None:
     images = batch()
-    drawn = draw_outliers(images, share, draws())
+    drawn = draw_outliers(images, share, POOLED, draws())
     assert drawn.shape == (count, 1, 20, 24)
     assert drawn.dtype == torch.uint8
-    assert torch.equal(drawn, draw_outliers(images, share, draws()))
+    assert torch.equal(drawn, draw_outliers(images, share, POOLED, draws()))
     if count:
-        assert not torch.equal(drawn, draw_outliers(images, share, draws(1)))
+        assert not torch.equal(drawn, draw_outliers(images, share, POOLED, draws(1)))
 
 
-def test_a_quarter_of_them_are_images_with_their_quarters_exchanged() -> None:
+def test_a_quarter_of_them_are_images_with_their_quarters_exchanged_the_others_shapes() -> None:
     images = batch()
-    drawn = draw_outliers(images, 0.5, draws())
+    drawn = draw_outliers(images, 0.5, POOLED, draws())
     for before, after in zip(images[:5], drawn[:5], strict=True):
         quarters = before[0].view(2, 10, 2, 12)
         assert torch.equal(after[0].view(2, 10, 2, 12), quarters.flip(0, 2))
-    assert all((drawn[5:] == 0).flatten(1).any(1))  # shapes are on black
+    known = {shape.numpy().tobytes() for shape in POOLED}
+    assert {shape[0].numpy().tobytes() for shape in drawn[5:]} <= known
 
 
 def test_colour_images_get_grey_shapes() -> None:
-    drawn = draw_outliers(batch(channels=3), 0.5, draws())[5:]
+    drawn = draw_outliers(batch(channels=3), 0.5, POOLED, draws())[5:]
     assert torch.equal(drawn[:, 0], drawn[:, 1])
     assert torch.equal(drawn[:, 0], drawn[:, 2])
+
+
+def test_the_pool_is_as_large_as_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outliers, "POOL", 700 * 20 * 24)
+    pool = outliers.shape_pool(20, 24, draws())
+    assert pool.shape == (700, 20, 24)
+    assert len({shape.numpy().tobytes() for shape in pool}) == 700
+    assert torch.equal(pool, outliers.shape_pool(20, 24, draws()))
+    assert len(outliers.shape_pool(700, 700, draws())) == 1
 
 
 def test_shapes_are_bright_on_black_large_and_of_many_kinds() -> None:
@@ -81,8 +95,9 @@ def test_shapes_are_bright_on_black_large_and_of_many_kinds() -> None:
     assert (alike > 0.95).float().sum() < 30  # of 44,850 pairs
 
 
-def test_a_network_learns_to_know_nothing_of_them() -> None:
+def test_a_network_learns_to_know_nothing_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trained on drawn garments: shapes never seen before get a higher energy than garments never seen before."""
+    monkeypatch.setattr(outliers, "POOL", 1000 * 28 * 28)
     train, test = (
         Split(np.ascontiguousarray(images[:, None]), labels)
         for images, labels in (
@@ -92,11 +107,11 @@ def test_a_network_learns_to_know_nothing_of_them() -> None:
     )
     shapes = draw_shapes(200, 28, 28, draws(77))[:, None]
 
-    def told_apart(outliers: float) -> float:
+    def told_apart(share: float) -> float:
         """How often a shape has the higher energy of a pair: the area under the ROC curve."""
         torch.manual_seed(0)
         model = nn.Sequential(nn.Flatten(), nn.Linear(784, 48), nn.ReLU(), nn.Linear(48, 10))
-        fit(model, train, Preprocessing(), TrainSettings(epochs=12, outliers=outliers))
+        fit(model, train, Preprocessing(), TrainSettings(epochs=12, outliers=share))
         with torch.no_grad():
             known, unknown = (
                 energies(model(images / 255).double().numpy()) for images in (torch.from_numpy(test.images), shapes)

@@ -13,7 +13,8 @@ import torch
 from torch.nn import functional as F
 
 SHAPES = 4  # painted over each other, at most
-REST_OF = 0.25  # of the outliers: training images in quarters
+TORN = 0.25  # of the outliers: training images in quarters
+POOL, AT_ONCE = 1 << 23, 512  # bytes of shapes; shapes drawn at once
 Draws = torch.Generator
 
 
@@ -30,17 +31,29 @@ def against_none(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(F.pad(logits, (0, 1)), targets)
 
 
-def draw_outliers(images: torch.Tensor, share: float, generator: Draws) -> torch.Tensor:
+def shape_pool(height: int, width: int, generator: Draws) -> torch.Tensor:
+    """Shapes to choose from again and again, uint8 (n, height, width): as many as fit into POOL bytes.
+
+    To draw new ones for every batch would take longer than to train a small network on it.
+    """
+    count = max(1, POOL // (height * width))
+    parts = [draw_shapes(min(AT_ONCE, count - done), height, width, generator) for done in range(0, count, AT_ONCE)]
+    return torch.cat(parts)
+
+
+def draw_outliers(images: torch.Tensor, share: float, shapes: torch.Tensor, generator: Draws) -> torch.Tensor:
     """Images of no class, uint8 (m, C, H, W), for a batch of uint8 (N, C, H, W): m = N · share, rounded.
 
-    On the device of the batch; what is drawn comes from `generator` (on the CPU) alone.
+    A part of them are images of the batch in quarters, the others `shapes`, uint8 (n, H, W) on the device of the batch;
+    which ones comes from `generator` (on the CPU) alone.
     """
     count = round(len(images) * share)
-    torn = min(len(images), round(count * REST_OF))
+    torn = min(len(images), round(count * TORN))
     height, width = images.shape[2:]
     quarters = images[:torn].roll((height // 2, width // 2), (2, 3))
-    drawn = draw_shapes(count - torn, height, width, generator).to(images.device)
-    return torch.cat([quarters, drawn[:, None].expand(-1, images.shape[1], -1, -1)])
+    chosen = torch.randint(0, len(shapes), (count - torn,), generator=generator).to(images.device)
+    drawn = shapes.index_select(0, chosen)[:, None].expand(-1, images.shape[1], -1, -1)
+    return torch.cat([quarters, drawn])
 
 
 def draw_shapes(count: int, height: int, width: int, generator: Draws) -> torch.Tensor:

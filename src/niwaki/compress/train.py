@@ -6,7 +6,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from niwaki.compress.augment import augment
 from niwaki.compress.narrow import fast_narrow_convolutions
-from niwaki.compress.outliers import against_none, draw_outliers
+from niwaki.compress.outliers import against_none, draw_outliers, shape_pool
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import TrainSettings
 from niwaki.data.dataset import Dataset, Split
@@ -46,6 +46,7 @@ class Batches:
     images: torch.Tensor  # uint8 (N, C, H, W)
     labels: torch.Tensor  # int64 (N,)
     scale: Callable[[torch.Tensor], torch.Tensor]
+    shapes: torch.Tensor | None = None  # uint8 (n, H, W): outliers are among them
 
     @staticmethod
     def resident(split: Split, preprocessing: Preprocessing, device: str) -> Batches:
@@ -76,6 +77,10 @@ def fit(
     Raises StageFailed when the loss of an epoch is not finite.
     """
     data = Batches.resident(train, preprocessing, device)
+    if settings.outliers:
+        generator = torch.Generator().manual_seed(derive_seed(seed, f"outliers of {kind}", position))
+        shapes = shape_pool(*data.images.shape[2:], generator)
+        data = replace(data, shapes=shapes.to(device))
     model.to(device)
     steps = settings.epochs * _batches(len(data.labels), settings.batch_size)
     optimizer = _optimizer(model, settings)
@@ -136,12 +141,12 @@ def _one_epoch(
         if len(chosen) == 1 < settings.batch_size and count > 1:
             continue
         pixels, labels = data.images.index_select(0, chosen), data.labels.index_select(0, chosen)
-        if settings.outliers:
-            pixels = torch.cat([pixels, draw_outliers(pixels, settings.outliers, generator)])
+        if data.shapes is not None:
+            pixels = torch.cat([pixels, draw_outliers(pixels, settings.outliers, data.shapes, generator)])
         if augmented:
             pixels = augment(pixels, settings, generator)
         logits = model(data.scale(pixels))
-        loss = against_none(logits, labels) if settings.outliers else F.cross_entropy(logits, labels)
+        loss = against_none(logits, labels) if data.shapes is not None else F.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.clip_norm is not None:

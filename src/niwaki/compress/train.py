@@ -79,7 +79,8 @@ def fit(
     data = Batches.resident(train, preprocessing, device)
     if settings.outliers:
         generator = torch.Generator().manual_seed(derive_seed(seed, f"outliers of {kind}", position))
-        shapes = shape_pool(*data.images.shape[2:], generator)
+        height, width = data.images.shape[2:]
+        shapes = shape_pool(height, width, generator)
         data = replace(data, shapes=shapes.to(device))
     model.to(device)
     steps = settings.epochs * _batches(len(data.labels), settings.batch_size)

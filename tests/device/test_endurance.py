@@ -60,9 +60,9 @@ def check_words(lines, rounds):
     assert [word["word"] for word in words] == ["coat", "ankle boot", "bag"] * rounds
     moments = [word["number"] % ROUND for word in words]
     assert moments == moments[:3] * rounds
-    assert [moment - begins for moment, begins in zip(moments, (40, 100, 200), strict=False)] == pytest.approx(
-        [18, 34, 18], abs=2
-    )
+    coat, boot, bag = moments[:3]
+    assert coat - 40 == bag - 200 == 18  # 0.6 s
+    assert 18 < boot - 100 < 50  # the coat's scores leave the mean first
 
 
 def check_replay(start_runner, folder, count):

@@ -121,8 +121,8 @@ def test_a_camera_that_is_unplugged_and_comes_back(rpicam, bundle_folder, calls)
     """In real time, on the oldest Python; the program of the camera dies and is started again."""
     python = foreign_python("3.6")
     scenes = rpicam([
-        ["empty", 0, 1.2], ["coat", 1, 0.3], ["flicker", 1, 0.8], ["boot", 2, 0.2], ["unplugged", 0, 0],
-        ["boot", 2, 1.0], ["bag", 3, 0.2], ["empty", 3, 1.0],
+        ["empty", 0, 1.0], ["coat", 1, 0.3], ["flicker", 1, 0.8], ["boot", 2, 0.2], ["unplugged", 0, 0],
+        ["boot", 2, 0.9], ["bag", 3, 0.2], ["empty", 3, 0.7],
     ])  # fmt: skip
     arguments = ("-m", "niwaki_device", "--source", f"rpicam:0?width={WIDTH}&height={HEIGHT}", "--speak", "ko")
     variables = {**calls.variables(), "NIWAKI_SCENES": str(scenes)}

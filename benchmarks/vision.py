@@ -38,7 +38,7 @@ METHOD = (
 
 def run(data: Dataset, *, quick: bool) -> Report:
     """All builds and sizes, with and without a learned scene."""
-    frames, rounds = (3, 2) if quick else (16, 40)
+    frames, rounds = (3, 2) if quick else (16, 20)
     times: dict[tuple[str, str, tuple[int, int]], Spread] = {}
     with TemporaryDirectory(prefix="niwaki-vision-") as work:
         libraries = {

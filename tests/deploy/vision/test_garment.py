@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from niwaki.deploy.vision.garment import Box, blur, distance, label, otsu, widen, without_shadow
+from niwaki.deploy.vision.garment import Box, blur, distance, is_sharp, label, otsu, widen, without_shadow
 
 
 def plain_otsu(values):
@@ -88,10 +88,21 @@ def test_a_faint_slope_beside_cloth_is_taken_away_and_a_faint_edge_is_not():
     away[10:30, 40:52] = 400 - 30 * np.arange(12)  # a shadow
     away[10:30, 10:20] = 800  # a sleeve in the light
     marked = away > 60
-    kept = without_shadow(marked, away)
+    kept = without_shadow(marked, away, blur(away))
     assert kept[10:30, 10:40].all()
     assert not kept[14:26, 43:].any()  # above and below, its own edges are sharp
-    np.testing.assert_array_equal(without_shadow(np.zeros((4, 4), bool), np.zeros((4, 4), np.int64)), False)
+    nothing = np.zeros((4, 4), np.int64)
+    np.testing.assert_array_equal(without_shadow(nothing > 0, nothing, nothing), False)
+
+
+def test_cloth_has_a_sharp_outline_and_a_spot_of_light_has_none():
+    rows, columns = np.mgrid[:60, :80]
+    spot = 800 - 20 * np.hypot(rows - 30, columns - 40).astype(np.int64)
+    assert not is_sharp(spot > 300, blur(spot), 500)
+    cloth = np.where(spot > 300, 800, 0)
+    assert is_sharp(spot > 300, blur(cloth), 800)
+    cut = np.full((60, 80), 800)  # by the frame on all sides: no outline at all
+    assert is_sharp(cut > 0, blur(cut), 800)
 
 
 def test_distance_between_boxes():

@@ -105,6 +105,17 @@ def test_a_lamp_that_flickers_is_no_garment():
     assert near(found.box, (100, 60, 90, 120), 3)
 
 
+def test_folds_and_spots_of_light_are_no_garment():
+    """As far from the background as a garment would be, but without an edge."""
+    rows, columns = np.mgrid[:240, :320]
+    spot = np.exp(-((rows - 100) ** 2 + (columns - 200) ** 2) / (2 * 30**2))
+    fold = np.exp(-((columns - 150) ** 2) / (2 * 15**2))
+    assert find(noisy(120 + 60 * spot, 2)).outcome == "nothing"
+    assert find(noisy(120 - 60 * spot, 2)).outcome == "nothing"
+    assert find(noisy(120 - 40 * fold, 2)).outcome == "nothing"
+    assert find(noisy(with_box(120 + 60 * spot, 30, (60, 40, 100, 140)), 2)).outcome == "found"
+
+
 def test_a_shadow_is_not_of_the_garment():
     """A soft shadow around a dark box: a third of the light is gone beside it, less and less farther away."""
     rows, columns = np.mgrid[:240, :320]

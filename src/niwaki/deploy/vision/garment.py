@@ -13,6 +13,8 @@ from niwaki.deploy.vision.background import Array
 
 OTSU = {1: 1, -1: 4}  # eighths of Otsu's threshold: dark things on a bright ground have shadows beside them
 SHADOW = 12  # cells: so wide a shadow is taken away
+STEEP = 4  # over four cells a fourth of the contrast is a slope
+SHARP = 2  # in a garment there are at least half as many steep cells as on its outline; mostly, six times as many
 REACH = 2  # cells: parts within twice this are connected
 NEAR, SHARE = 4, 20  # a part belongs to the heaviest within a fourth of its side, with a twentieth of its mass
 FEWEST = 9  # cells of a garment
@@ -68,13 +70,14 @@ class Part:
 
 
 def find_garment(difference: Array, least: int) -> Garment | None:
-    """The garment among the cells; None where nothing differs by more than `least`."""
+    """The garment among the cells; None where nothing that looks like one differs by more than `least`."""
     brighter, darker = (int((side * difference - least).clip(0).sum()) for side in (1, -1))
     polarity = 1 if brighter >= darker else -1
     away = polarity * difference
     marked = away > max(least, otsu(away.clip(0) >> 4) * 16 * OTSU[polarity] // 8)
+    soft = blur(away)
     if polarity < 0:
-        marked = without_shadow(marked, away)
+        marked = without_shadow(marked, away, soft)
     labels, count = label(widen(marked, REACH))
     chosen = join(measure(labels, count, marked, away))
     area, mass = sum(part.area for part in chosen), sum(part.mass for part in chosen)
@@ -82,9 +85,10 @@ def find_garment(difference: Array, least: int) -> Garment | None:
         return None
     boxes = [part.box for part in chosen]
     box = Box(*(f(getattr(b, side) for b in boxes) for f, side in zip((min, min, max, max), _SIDES, strict=True)))
-    if area * THINNEST < box.longest**2:
+    mask = np.isin(labels, [part.number for part in chosen])
+    if area * THINNEST < box.longest**2 or not is_sharp(mask & marked, soft, mass // area):
         return None
-    return Garment(np.isin(labels, [part.number for part in chosen]), box, polarity, mass // area >> 4)
+    return Garment(mask, box, polarity, mass // area >> 4)
 
 
 _SIDES = ("left", "top", "right", "bottom")
@@ -111,24 +115,37 @@ def otsu(values: Array) -> int:
     return chosen
 
 
-def without_shadow(marked: Array, away: Array) -> Array:
+def without_shadow(marked: Array, away: Array, soft: Array) -> Array:
     """Take away marked cells that hang on the outside and are faint and smooth, as shadows are and cloth is not.
 
     Faint: less than half as far from the background as the mean. Smooth: over four cells they change by less than a
-    fourth of it. At most SHADOW cells from each outside are taken.
+    fourth of it. `soft` are the distances, blurred. At most SHADOW cells from each outside are taken.
     """
     if not marked.any():
         return marked
-    soft = blur(away)
     mean = int(away[marked].sum()) // int(marked.sum())
-    wide = np.pad(soft, 2, mode="edge")
-    slope = np.maximum(abs(wide[2:-2, 4:] - wide[2:-2, :-4]), abs(wide[4:, 2:-2] - wide[:-4, 2:-2]))
-    firm = (soft >= mean // 2) | (slope >= mean // 4)
+    firm = (soft >= mean // 2) | (slopes(soft) >= mean // STEEP)
     for _ in range(SHADOW):
-        inside = np.pad(marked, 1, mode="edge")
-        inner = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-        marked = marked & (firm | inner)
+        marked = marked & (firm | inner(marked))
     return marked
+
+
+def is_sharp(marked: Array, soft: Array, mean: int) -> bool:
+    """Whether there are enough steep cells for the outline: the edges of cloth are steep, folds and stains are not."""
+    steep = int((marked & (slopes(soft) >= mean // STEEP)).sum())
+    return steep * SHARP >= int((marked & ~inner(marked)).sum())
+
+
+def inner(marked: Array) -> Array:
+    """Cells whose four neighbours are marked; beyond the frame, everything is as at its edge."""
+    wide = np.pad(marked, 1, mode="edge")
+    return np.asarray(wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:])
+
+
+def slopes(soft: Array) -> Array:
+    """How much the values change over four cells, along rows or columns, whichever is more; edges are repeated."""
+    wide = np.pad(soft, 2, mode="edge")
+    return np.maximum(abs(wide[2:-2, 4:] - wide[2:-2, :-4]), abs(wide[4:, 2:-2] - wide[:-4, 2:-2]))
 
 
 def blur(values: Array) -> Array:

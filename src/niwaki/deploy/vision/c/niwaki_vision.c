@@ -21,6 +21,8 @@ void *memset(void *to, int value, size_t bytes);
 #define OTSU_BRIGHT 1 /* eighths of Otsu's threshold, for a bright garment */
 #define OTSU_DARK 4  /* and for a dark one, which has shadows beside it */
 #define SHADOW 12    /* cells: so wide a shadow is taken away; an even number */
+#define STEEP 4      /* a slope: over four cells a fourth of the contrast */
+#define SHARP 2      /* in a garment there are at least half as many steep cells as on its outline */
 #define REACH 2      /* cells: parts of a garment that lie within twice this are one */
 #define NEAR 4       /* a part joins the main one within a fourth of its longest side, */
 #define SHARE 20     /* with a twentieth of its mass */
@@ -485,12 +487,12 @@ static void find_firm(const workspace *w, int32_t mean) {
     const int16_t *const above = w->soft + most(y - 2, 0) * columns;
     const int16_t *const below = w->soft + least(y + 2, rows - 1) * columns;
     uint8_t *const firm = w->firm + y * columns;
-    for (int32_t x = 0; x < columns; x++) firm[x] = here[x] >= mean / 2 || apart(above[x], below[x]) >= mean / 4;
-    for (int32_t x = 2; x < columns - 2; x++) firm[x] = (uint8_t)(firm[x] | (apart(here[x - 2], here[x + 2]) >= mean / 4));
+    for (int32_t x = 0; x < columns; x++) firm[x] = here[x] >= mean / 2 || apart(above[x], below[x]) >= mean / STEEP;
+    for (int32_t x = 2; x < columns - 2; x++) firm[x] = (uint8_t)(firm[x] | (apart(here[x - 2], here[x + 2]) >= mean / STEEP));
     for (int32_t x = 0; x < 2; x++) {
       const int32_t last = columns - 1 - x;
-      firm[x] = (uint8_t)(firm[x] | (apart(here[0], here[x + 2]) >= mean / 4));
-      firm[last] = (uint8_t)(firm[last] | (apart(here[last - 2], here[columns - 1]) >= mean / 4));
+      firm[x] = (uint8_t)(firm[x] | (apart(here[0], here[x + 2]) >= mean / STEEP));
+      firm[last] = (uint8_t)(firm[last] | (apart(here[last - 2], here[columns - 1]) >= mean / STEEP));
     }
   }
 }
@@ -531,7 +533,6 @@ static void remove_shadow(const workspace *w) {
     mass += w->marked[i] ? w->difference[i] : 0;
   }
   if (area == 0) return;
-  blur(w);
   find_firm(w, mass / area);
   for (int32_t i = 0; i < SHADOW; i += 2) {
     peel(w, w->marked, w->mask);
@@ -668,10 +669,40 @@ static component join_parts(const workspace *w, int32_t count) {
   return whole;
 }
 
+static int32_t slope_at(const workspace *w, int32_t x, int32_t y) {
+  const int32_t columns = w->size->columns, last_x = columns - 1, last_y = w->size->rows - 1;
+  const int16_t *const soft = w->soft;
+  return most(apart(soft[y * columns + most(x - 2, 0)], soft[y * columns + least(x + 2, last_x)]),
+              apart(soft[most(y - 2, 0) * columns + x], soft[least(y + 2, last_y) * columns + x]));
+}
+
+/* Whether a cell's four neighbours are marked; beyond the frame, everything is as at its edge. */
+static int is_inner(const workspace *w, int32_t x, int32_t y) {
+  const int32_t columns = w->size->columns, last_x = columns - 1, last_y = w->size->rows - 1;
+  const uint8_t *const marked = w->marked;
+  return marked[y * columns + most(x - 1, 0)] && marked[y * columns + least(x + 1, last_x)] &&
+         marked[most(y - 1, 0) * columns + x] && marked[least(y + 1, last_y) * columns + x];
+}
+
+/* Whether there are enough steep cells for the outline: the edges of cloth are steep, folds and stains are not. */
+static int is_sharp(const workspace *w, const component *whole) {
+  const int32_t limit = whole->mass / whole->area / STEEP;
+  int32_t outline = 0, steep = 0;
+  for (int32_t y = whole->around.top; y <= whole->around.bottom; y++)
+    for (int32_t x = whole->around.left; x <= whole->around.right; x++) {
+      const int32_t i = y * w->size->columns + x;
+      if (!w->marked[i] || !w->mask[i]) continue;
+      if (!is_inner(w, x, y)) outline++;
+      if (slope_at(w, x, y) >= limit) steep++;
+    }
+  return steep * SHARP >= outline;
+}
+
 /* The garment among the cells; 0 where there is none. */
 static int find_garment(const workspace *w, int32_t limit, garment *found) {
   found->polarity = find_polarity(w, limit);
   mark(w, found->polarity, limit);
+  blur(w);
   if (found->polarity < 0) remove_shadow(w);
   widen(w);
   const int32_t count = connect(w);
@@ -680,6 +711,7 @@ static int find_garment(const workspace *w, int32_t limit, garment *found) {
   const component whole = join_parts(w, count);
   const int32_t longest = longest_of(&whole.around);
   if (whole.area < FEWEST || whole.area * THINNEST < longest * longest) return 0; /* at most 4096 squared */
+  if (!is_sharp(w, &whole)) return 0;
   found->around = whole.around;
   found->contrast = whole.mass / whole.area >> 4;
   return 1;

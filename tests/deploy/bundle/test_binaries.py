@@ -1,5 +1,6 @@
 """The library and the program of a bundle, on emulated boards: the right bits, and nothing that a board has not."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from niwaki.data.spec import GARMENTS, DataSpec
 from niwaki.deploy.bundle import zig as zig_cc
 from niwaki.deploy.bundle.build import bundle_file
 from niwaki.deploy.bundle.compile import LIBRARY, PROGRAM, compile_binaries
+from niwaki.deploy.bundle.known import write_known
 from niwaki.deploy.bundle.options import BundleOptions
+from niwaki.deploy.bundle.selftest import make_selftest
 from niwaki.deploy.bundle.targets import AARCH64
 from niwaki.deploy.c import reference
 from niwaki.deploy.c.generate import generate
@@ -110,21 +113,15 @@ def test_the_library_is_loaded_and_runs_on_arm(target, bundle_for, images, exact
         np.testing.assert_array_equal(scores, exact(images))
 
 
-def test_the_same_sources_give_the_same_bytes(small_graph, zig, tmp_path_factory):
-    """Compiled twice, in folders of different names, with nothing kept but zig's own libraries."""
-    source = generate(small_graph).files
-    known = (
-        b'#include "known.h"\nconst char *const known_names[] = {"a", "b", "c", "d"};\n'
-        b"const known_rule known_decision = {0, 0, 0, 1, 0};\n"
-        b"const int32_t known_pad = 0, known_inner_width = 16, known_inner_height = 16;\n"
-        b"const int known_images = 0, known_frames = 0, known_learned = 0;\n"
-        b"const int32_t known_frame_width = 16, known_frame_height = 16;\n"
-        b"const uint8_t known_inputs[1], known_film[1], known_pictures[1];\n"
-        b"const int8_t known_scores[1];\nconst niwaki_finding known_findings[1];\n"
-    )
-    first, second = (compile_binaries(source, known, AARCH64) for _ in range(2))
-    assert first == second
-    assert b"/tmp" not in first.library + first.program
+def test_the_same_model_gives_the_same_bytes(bundle_for, small_graph, small_data):
+    """Compiled again, in another folder, with nothing kept but zig's own libraries."""
+    bundle = bundle_for("jetson-nano")
+    decision = json.loads((bundle / "bundle.json").read_bytes())["decision"]
+    known = write_known(make_selftest(small_graph, small_data, 0), small_graph.labels, decision, 0)
+    again = compile_binaries(generate(small_graph).files, known, AARCH64)
+    assert again.library == (bundle / LIBRARY).read_bytes()
+    assert again.program == (bundle / PROGRAM).read_bytes()
+    assert b"/tmp" not in again.library + again.program
 
 
 def test_what_does_not_compile_is_named(tmp_path, zig):
@@ -172,3 +169,4 @@ def test_all_test_images_on_emulated_boards(true_data, zig, widths, tmp_path):
             if board == target:
                 found = scores_of(out / PROGRAM, data.test.images, tmp_path, emulated(target, processor))
                 np.testing.assert_array_equal(found, expected)
+        assert sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) < 2_000_000

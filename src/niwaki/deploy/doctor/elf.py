@@ -59,7 +59,8 @@ def _binary(file: object) -> Binary:
     segments = list(file.iter_segments())  # type: ignore[attr-defined]
     dynamic = next((segment for segment in segments if isinstance(segment, DynamicSegment)), None)
     tags = list(dynamic.iter_tags()) if dynamic else []
-    symbols = [symbol for symbol in dynamic.iter_symbols() if symbol.name] if dynamic else []
+    table = file.get_section_by_name(".dynsym")  # type: ignore[attr-defined]
+    symbols = [symbol for symbol in table.iter_symbols() if symbol.name] if table else []
     needs = [part for part in file.iter_sections() if isinstance(part, GNUVerNeedSection)]  # type: ignore[attr-defined]
     header = file.header  # type: ignore[attr-defined]
     return Binary(

@@ -109,7 +109,7 @@ def test_folds_and_spots_of_light_are_no_garment():
     """As far from the background as a garment would be, but without an edge."""
     rows, columns = np.mgrid[:240, :320]
     spot = np.exp(-((rows - 100) ** 2 + (columns - 200) ** 2) / (2 * 30**2))
-    fold = np.exp(-((columns - 150) ** 2) / (2 * 15**2))
+    fold = np.exp(-((columns - 150) ** 2) / (2 * 25**2))
     assert find(noisy(120 + 60 * spot, 2)).outcome == "nothing"
     assert find(noisy(120 - 60 * spot, 2)).outcome == "nothing"
     assert find(noisy(120 - 40 * fold, 2)).outcome == "nothing"

@@ -7,7 +7,7 @@ import pytest
 
 from niwaki.data import synthetic
 from niwaki.deploy.scenes import backgrounds, clutter
-from niwaki.deploy.scenes.fields import blur, clouds, layered, wide_blur
+from niwaki.deploy.scenes.fields import blur, clouds, layered, shift, wide_blur
 from niwaki.deploy.scenes.garment import SEEN, Placed, place
 from niwaki.deploy.scenes.scene import QVGA, VGA, Scene, bare_scene, garment_scene
 from niwaki.files import sha256_of
@@ -175,6 +175,8 @@ def test_fields() -> None:
     for field in (clouds(rng, QVGA, 1), clouds(rng, QVGA, 10), clouds(rng, QVGA, (4, 40)), layered(rng, QVGA, [60, 8])):
         assert field.dtype == np.float32
         assert 0.5 < field.std() < 1.5
+    picture = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert shift(picture, 1, -2).tolist() == [[2, 3, 3, 3], [2, 3, 3, 3], [6, 7, 7, 7]]
     point = np.zeros((41, 41), dtype=np.float32)
     point[20, 20] = 1
     away = (np.arange(41) - 20) ** 2

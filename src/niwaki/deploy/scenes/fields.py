@@ -45,6 +45,14 @@ def grid(size: Size) -> tuple[Field, Field]:
     return rows[:, None], columns[None, :]
 
 
+def shift(picture: Field, down: int, across: int) -> Field:
+    """A picture moved by whole pixels; what comes in repeats the border."""
+    height, width = picture.shape
+    rows = np.clip(np.arange(height) - down, 0, height - 1)
+    columns = np.clip(np.arange(width) - across, 0, width - 1)
+    return picture[rows][:, columns]
+
+
 def blur(picture: Field, sigma: float) -> Field:
     """Gaussian blur with the border repeated; below a fifth of a pixel nothing happens."""
     if sigma < 0.2:

@@ -10,7 +10,7 @@ import numpy as np
 from niwaki.deploy.scenes import backgrounds, clutter
 from niwaki.deploy.scenes.backgrounds import Family
 from niwaki.deploy.scenes.camera import Camera
-from niwaki.deploy.scenes.fields import Field, Size, wide_blur
+from niwaki.deploy.scenes.fields import Field, Size, shift, wide_blur
 from niwaki.deploy.scenes.garment import Enlarged, Placed, place, with_texture
 
 VERSION = 1  # of the scenes: a new one wherever a pixel changes
@@ -140,7 +140,7 @@ def _shadow(rng: np.random.Generator, ground: Field, mask: Field) -> Field:
     height = ground.shape[0]
     down, across = (round(rng.uniform(-0.03, 0.03) * height) for _ in range(2))
     strength, soft = np.float32(rng.uniform(0, 0.4)), rng.uniform(0.01, 0.05) * height
-    shade = wide_blur(np.roll(mask, (down, across), (0, 1)), soft)
+    shade = wide_blur(shift(mask, down, across), soft)
     return ground * (1 - strength * np.clip(shade, 0, 1))
 
 

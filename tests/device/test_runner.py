@@ -138,3 +138,13 @@ def test_a_camera_that_is_unplugged_and_comes_back(rpicam, bundle_folder, calls)
     assert lost.endswith("camera unplugged ***; waiting")
     assert back == "niwaki: camera back"
     assert calls.words == ["ko/4", "ko/9", "ko/8"]
+
+
+def test_a_camera_that_is_unplugged_ends_a_runner_that_does_not_wait(rpicam, bundle_folder, calls):
+    scenes = rpicam([["empty", 0, 0.3], ["unplugged", 0, 0]])
+    arguments = ("-m", "niwaki_device", "--source", f"rpicam:0?width={WIDTH}&height={HEIGHT}", "--once", "--learn", "3")
+    variables = {**calls.variables(), "NIWAKI_SCENES": str(scenes)}
+    done = foreign_python("newest").run(*arguments, packages=[bundle_folder], variables=variables)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.splitlines()[-1].startswith("niwaki: rpicam:0")
+    assert "camera unplugged" in done.stderr

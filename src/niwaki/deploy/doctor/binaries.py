@@ -53,7 +53,7 @@ def check_program(folder: Path, target: BundleTarget) -> Iterator[Check]:
         return
     yield _processor(name, binary, target)
     wants = [*([binary.interpreter] if binary.interpreter else []), *binary.needed, *sorted(binary.imported)]
-    found = f"needs {', '.join(wants)}" if wants else "static: imports nothing"
+    found = f"needs {', '.join(wants[:4])}{', …' if len(wants) > 4 else ''}" if wants else "static: imports nothing"
     yield Check(f"{name}: imports", not wants, found)
 
 

@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from niwaki.errors import ModelError, NiwakiError
 
@@ -51,26 +52,26 @@ def read_elf(path: Path) -> Binary:
         raise ModelError(f"{path.name}: no ELF file, or a damaged one: {error}") from error
 
 
-def _binary(file: object) -> Binary:
+def _binary(file: Any) -> Binary:
     from elftools.elf.dynamic import DynamicSegment
     from elftools.elf.gnuversions import GNUVerNeedSection
     from elftools.elf.segments import InterpSegment
 
-    segments = list(file.iter_segments())  # type: ignore[attr-defined]
+    segments = list(file.iter_segments())
     dynamic = next((segment for segment in segments if isinstance(segment, DynamicSegment)), None)
-    tags = list(dynamic.iter_tags()) if dynamic else []
-    table = file.get_section_by_name(".dynsym")  # type: ignore[attr-defined]
+    tags: list[Any] = list(dynamic.iter_tags()) if dynamic else []
+    table = file.get_section_by_name(".dynsym")
     symbols = [symbol for symbol in table.iter_symbols() if symbol.name] if table else []
-    needs = [part for part in file.iter_sections() if isinstance(part, GNUVerNeedSection)]  # type: ignore[attr-defined]
-    header = file.header  # type: ignore[attr-defined]
+    needs = [part for part in file.iter_sections() if isinstance(part, GNUVerNeedSection)]
+    header = file.header
     return Binary(
         machine=str(header["e_machine"]),
-        bits=int(file.elfclass),  # type: ignore[attr-defined]
+        bits=int(file.elfclass),
         hard_float=bool(header["e_flags"] & _HARD_FLOAT),
         interpreter=next((part.get_interp_name() for part in segments if isinstance(part, InterpSegment)), None),
-        needed=tuple(tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"),
+        needed=tuple(str(tag.needed) for tag in tags if tag.entry.d_tag == "DT_NEEDED"),
         versions={
-            version.name: tuple(entry.name for entry in entries)
+            str(version.name): tuple(str(entry.name) for entry in entries)
             for need in needs
             for version, entries in need.iter_versions()
         },

@@ -114,7 +114,7 @@ def _words(folder: Path) -> Iterator[Check]:
 def _can_be_heard(file: Path) -> bool:
     try:
         with wave.open(io.BytesIO(file.read_bytes())) as sound:
-            return sound.getnframes() > 0
+            return bool(sound.getnframes())
     except (OSError, EOFError, wave.Error):
         return False
 

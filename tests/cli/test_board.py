@@ -116,6 +116,15 @@ def test_missing_espeak_is_said_before_anything_is_done(call, small_export, zig,
     assert err.count("\n") == 1
 
 
+def test_watch_without_espeak_prints_words(call, bundle_for, monkeypatch) -> None:
+    monkeypatch.setattr(sounds, "COMMAND", "espeak-ng-that-is-not-there")
+    folder = bundle_for("linux-x86_64")
+    source = f"file:{folder / 'selftest' / 'frames.y4m'}"
+    code, _, err = call("watch", folder, "--source", source, "--no-learn")
+    assert err.startswith("no espeak-ng-that-is-not-there, so words are printed: apt-get install espeak-ng\n")
+    assert code in (0, 5)  # 5: this machine is no x86-64
+
+
 @pytest.mark.parametrize("command", ["bundle", "watch", "doctor"])
 def test_every_command_has_help_with_an_example(command: str, call) -> None:
     code, out, _ = call(command, "--help")

@@ -58,12 +58,16 @@ def watch(
 ) -> int:
     """Run a bundle for this machine, made first where there is none; the runner's exit code."""
     from niwaki.deploy.bundle.options import BundleOptions
+    from niwaki.deploy.bundle.sounds import COMMAND, PACKAGE, has_voice
     from niwaki.deploy.bundle.watch import bundle_here, run
 
     check_file(file)
     allow(trust)
-    options = BundleOptions(sound=not passed["quiet"], names=names, scenes=scenes)
+    silent = bool(passed["quiet"] or passed["replay"])
+    options = BundleOptions(sound=not silent and has_voice(), names=names, scenes=scenes)
     with Lines() as lines:
+        if not silent and not options.sound:
+            lines.message(f"no {COMMAND}, so words are printed: apt-get install {PACKAGE}")
         found = bundle_here(file, options, data=data, trust=trust, notify=lines.message)
     return run(found, arguments_of(passed))
 

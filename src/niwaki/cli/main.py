@@ -53,7 +53,9 @@ def options(
 
 @study_app.command("run")
 def study_run(
-    study: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="source, quick, camera, or a file.")] = "source",
+    study: Annotated[
+        str, typer.Argument(metavar="NAME|FILE.toml", help="source, quick, camera, or a file.")
+    ] = "source",
     data: Annotated[str | None, typer.Option(help="fashion-mnist, synthetic, or a folder.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds: tables show mean ± std.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Worker processes; one per processor if left out.")] = None,

@@ -18,9 +18,14 @@ _VOICES = {"en": "en", "ko": "ko"}
 _SPEED = {"en": "150", "ko": "150"}  # words a minute
 
 
+def has_voice() -> bool:
+    """Whether espeak-ng is installed."""
+    return shutil.which(COMMAND) is not None
+
+
 def check_voice() -> None:
     """Raise NiwakiError, with what installs it, where espeak-ng is missing."""
-    if shutil.which(COMMAND) is None:
+    if not has_voice():
         raise NiwakiError(
             f"no {COMMAND}, which speaks the words: install it (Debian: apt-get install {PACKAGE}), or make a bundle "
             "that only writes them: --no-sound"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import tempfile
 import wave
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from niwaki.deploy.bundle.cache import is_bundle
 from niwaki.deploy.bundle.manifest import Manifest, differences, read_manifest
 from niwaki.deploy.bundle.options import BundleOptions
 from niwaki.deploy.bundle.place import EXECUTABLE
-from niwaki.deploy.bundle.sounds import COMMAND
+from niwaki.deploy.bundle.sounds import has_voice
 from niwaki.deploy.bundle.targets import BundleTarget, find_target
 from niwaki.deploy.doctor.binaries import check_instructions, check_library, check_program
 from niwaki.deploy.doctor.elf import check_reader
@@ -44,7 +43,7 @@ def examine_file(
     from niwaki.deploy.bundle.build import bundle_file
 
     with tempfile.TemporaryDirectory(prefix="niwaki-doctor-") as name:
-        options = BundleOptions(sound=shutil.which(COMMAND) is not None)
+        options = BundleOptions(sound=has_voice())
         bundle_file(path, target, Path(name) / "bundle", options=options, data=data, trust=trust, notify=notify)
         return examine(Path(name) / "bundle", board, str(path))
 

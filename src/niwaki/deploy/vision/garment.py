@@ -145,7 +145,8 @@ def inner(marked: Array) -> Array:
 def slopes(soft: Array) -> Array:
     """How much the values change over four cells, along rows or columns, whichever is more; edges are repeated."""
     wide = np.pad(soft, 2, mode="edge")
-    return np.maximum(abs(wide[2:-2, 4:] - wide[2:-2, :-4]), abs(wide[4:, 2:-2] - wide[:-4, 2:-2]))
+    across, down = abs(wide[2:-2, 4:] - wide[2:-2, :-4]), abs(wide[4:, 2:-2] - wide[:-4, 2:-2])
+    return np.asarray(np.maximum(across, down))
 
 
 def blur(values: Array) -> Array:

@@ -184,8 +184,11 @@ def test_images_that_cannot_be_had(small_export, small_model, small_npz, tmp_pat
     assert open_network(Path(alone), data=None, trust=False, notify=lines.append).data is None
     with pytest.raises(DataError, match="--data moon: not fashion-mnist"):
         opened(alone, "moon")
-    with pytest.raises(DataError, match="10 classes, but the model has 4: name the data it was trained on"):
-        opened(alone, "synthetic")
+    other, labels = tmp_path / "other.npz", np.arange(30) % 3
+    images = np.zeros((30, 16, 16), np.uint8)
+    np.savez(other, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    with pytest.raises(DataError, match="3 classes, but the model has 4: name the data it was trained on"):
+        opened(alone, str(other))
 
 
 def test_a_network_without_images_is_tried_on_made_up_ones(small_export, tmp_path):
@@ -205,9 +208,9 @@ def test_a_network_without_images_is_tried_on_made_up_ones(small_export, tmp_pat
 
 def test_without_a_compiler_the_calibration_is_the_same(small_export, monkeypatch):
     network = opened(small_export)
-    compiled = build.decide(network, 12, said)
+    compiled = build.decide(network, 4, said)
     monkeypatch.setattr("niwaki.deploy.bundle.decide.find_compiler", lambda: None)
-    assert build.decide(network, 12, said) == compiled
+    assert build.decide(network, 4, said) == compiled
 
 
 def test_an_error_leaves_nothing(small_export, tmp_path, monkeypatch):

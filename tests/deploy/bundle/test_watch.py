@@ -13,7 +13,9 @@ import pytest
 
 from niwaki.cli.main import run
 from niwaki.deploy.bundle import cache
+from niwaki.deploy.bundle.compile import LIBRARY, PROGRAM, Binaries
 from niwaki.deploy.bundle.options import BundleOptions
+from niwaki.deploy.bundle.targets import target_of_this_machine
 from niwaki.deploy.bundle.watch import bundle_here
 from niwaki.errors import ModelError
 
@@ -31,8 +33,12 @@ def kept(small_export, bundle_for, tmp_path_factory):
 
 
 @pytest.fixture
-def here(kept, monkeypatch):
+def here(kept, monkeypatch, bundle_for):
+    """Binaries that were compiled before: compiling is tested elsewhere."""
     monkeypatch.setenv("NIWAKI_CACHE_DIR", str(kept))
+    folder = bundle_for(target_of_this_machine().name)
+    ready = Binaries((folder / LIBRARY).read_bytes(), (folder / PROGRAM).read_bytes())
+    monkeypatch.setattr("niwaki.deploy.bundle.build.compile_binaries", lambda *_arguments: ready)
 
 
 def test_a_bundle_is_made_once_and_found_again(small_export, here, kept, monkeypatch):

@@ -5,9 +5,11 @@ Both hold the same objects: the model once for each variant of the processor, th
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -56,15 +58,14 @@ def sources(model: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _compile(folder: Path, machine: Machine) -> Binaries:
-    objects = []
-    for variant in machine.variants:
-        objects.append(f"model_{variant.name}.o")
-        flags = (f"-mcpu={variant.cpu}", *variant.flags, f"-DNIWAKI_VARIANT={variant.name}")
-        _object(folder, machine, "model.c", objects[-1], flags)
     cpu = f"-mcpu={machine.cpu}"
-    for source, flags in (("model.c", ("-DNIWAKI_DISPATCH",)), ("niwaki_vision.c", ())):
-        objects.append(source.replace(".c", ".o"))
-        _object(folder, machine, source, objects[-1], (cpu, *flags))
+    parts = [("model.c", "model.o", (cpu, "-DNIWAKI_DISPATCH")), ("niwaki_vision.c", "niwaki_vision.o", (cpu,))]
+    for variant in machine.variants:
+        flags = (f"-mcpu={variant.cpu}", *variant.flags, f"-DNIWAKI_VARIANT={variant.name}")
+        parts.append(("model.c", f"model_{variant.name}.o", flags))
+    with ThreadPoolExecutor(os.cpu_count()) as crew:
+        list(crew.map(lambda part: _object(folder, machine, *part), parts))
+    objects = [out for _, out, _ in parts]
     compile_c(
         ("-target", machine.library_target, cpu, "-shared", "-s", "-Wl,--version-script=exports.map",
          f"-Wl,-soname,{LIBRARY}", "-o", LIBRARY, *objects),

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from niwaki.compress.augment import augment
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import FinetuneSettings, PruneSettings, TrainSettings
 from niwaki.compress.train import fit
@@ -176,37 +175,12 @@ def test_frozen_parameters_do_not_move() -> None:
     assert torch.equal(model[1].bias, before)
 
 
-class TestAugment:
-    images = torch.arange(2 * 1 * 3 * 4, dtype=torch.uint8).view(2, 1, 3, 4) + 1
-
-    def test_shifts_move_zeros_in_and_are_whole_pixels(self) -> None:
-        seen = set()
-        for seed in range(60):
-            moved = augment(self.images, flip=False, shift=1, generator=torch.Generator().manual_seed(seed))
-            assert moved.dtype == torch.uint8
-            for before, after in zip(self.images, moved, strict=True):
-                padded = F.pad(before, (1, 1, 1, 1))
-                fits = [
-                    (r, c) for r in range(3) for c in range(3) if torch.equal(padded[:, r : r + 3, c : c + 4], after)
-                ]
-                assert len(fits) == 1
-                seen.update(fits)
-        assert len(seen) == 9
-
-    def test_flips_mirror_about_half(self) -> None:
-        mirrored = 0
-        for seed in range(100):
-            out = augment(self.images, flip=True, shift=0, generator=torch.Generator().manual_seed(seed))
-            for before, after in zip(self.images, out, strict=True):
-                assert torch.equal(after, before) or torch.equal(after, before.flip(-1))
-                mirrored += torch.equal(after, before.flip(-1))
-        assert 70 < mirrored < 130
-
-    def test_training_uses_it(self) -> None:
-        plain, moved = linear(), linear()
-        train(plain)
-        train(moved, flip=True, shift=1)
-        assert not torch.equal(weights(plain), weights(moved))
+@pytest.mark.parametrize("option", [{"flip": True}, {"shift": 1}, {"rotate": 10.0}, {"noise": 20.0}])
+def test_training_augments(option: dict) -> None:
+    plain, changed = linear(), linear()
+    train(plain)
+    train(changed, **option)
+    assert not torch.equal(weights(plain), weights(changed))
 
 
 class TestPixelScale:

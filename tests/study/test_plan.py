@@ -55,6 +55,25 @@ def test_keys_change_with_what_can_change_the_result_and_with_nothing_else(chang
     assert len(set(plan_of().stages) & set(plan_of(changed).stages)) == kept
 
 
+def test_an_option_that_came_later_is_no_part_of_a_key_where_it_is_off() -> None:
+    """Stages that were stored before `rotate` and its like were there are found again."""
+    (plain,), (off,), (turned,) = (
+        [stage for stage in plan_of(TEXT + more).stages.values() if stage.kind == "train"]
+        for more in ("", "[train]\nrotate = 0.0\nnoise = 0.0", "[train]\nrotate = 15.0")
+    )
+    first_options = {
+        "epochs", "batch_size", "optimizer", "lr", "weight_decay", "momentum", "schedule", "flip", "shift",
+        "clip_norm", "keep",
+    }  # fmt: skip
+    assert plain.settings.keys() == first_options | {"factory", "args", "source"}
+    assert off == plain
+    assert turned.settings == {**plain.settings, "rotate": 15.0}
+    assert turned.key != plain.key
+    finetuned = plan_of(TEXT + "[finetune]\nblur = 0.5")
+    settings = [stage.settings for stage in finetuned.stages.values() if stage.kind == "finetune"]
+    assert all(found.keys() == first_options | {"blur"} for found in settings)
+
+
 def test_keys_change_with_data_machine_and_source() -> None:
     base = set(plan_of().stages)
     assert not base & set(plan_of(data="e").stages)

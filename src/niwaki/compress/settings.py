@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+LATER_OPTIONS = ("rotate", "zoom", "blur", "contrast", "noise")  # of training; off where a stage does not name them
 
 
 class TrainSettings(BaseModel):
@@ -21,8 +23,26 @@ class TrainSettings(BaseModel):
     schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
     flip: bool = Field(False, description="mirror half of the training images left to right")
     shift: int = Field(0, ge=0, description="move training images by up to this many pixels each way")
+    rotate: float = Field(0.0, ge=0, le=180, description="turn training images by up to this many degrees each way")
+    zoom: float = Field(0.0, ge=0, le=0.9, description="resize training images by up to this fraction, up or down")
+    blur: float = Field(0.0, ge=0, le=1, description="blur training images, by a deviation of up to so many pixels")
+    contrast: float = Field(0.0, ge=0, le=1, description="multiply their brightness by 1 ± up to this fraction")
+    noise: float = Field(0.0, ge=0, le=128, description="noise on what is not black, a deviation of up to these levels")
     clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
     keep: Literal["last", "best"] = Field("last", description="the epoch to keep; best is chosen on validation")
+
+    @property
+    def augments(self) -> bool:
+        """Whether training images are changed on their way to the network."""
+        return any(getattr(self, name) for name in ("flip", "shift", *LATER_OPTIONS))
+
+    def identity(self) -> dict[str, Any]:
+        """All that can change the result, as JSON; an option that came later is left out where it is off.
+
+        So a stage that was stored before there was such an option keeps its key.
+        """
+        settings = self.model_dump()
+        return {name: value for name, value in settings.items() if value or name not in LATER_OPTIONS}
 
 
 class FinetuneSettings(TrainSettings):

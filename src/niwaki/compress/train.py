@@ -128,14 +128,14 @@ def _one_epoch(
     order = torch.randperm(count, generator=generator).to(data.labels.device)
     total = torch.zeros((), device=data.labels.device, dtype=torch.float64)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    augmented = settings.flip or settings.shift > 0
+    augmented = settings.augments
     seen = 0
     for chosen in torch.split(order, settings.batch_size):
         if len(chosen) == 1 < settings.batch_size and count > 1:
             continue
         pixels = data.images.index_select(0, chosen)
         if augmented:
-            pixels = augment(pixels, flip=settings.flip, shift=settings.shift, generator=generator)
+            pixels = augment(pixels, settings, generator)
         loss = F.cross_entropy(model(data.scale(pixels)), data.labels.index_select(0, chosen))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -113,7 +113,7 @@ class _Planner:
             for step in range(1, prune.steps + 1):
                 path.append(self._prune(prune, step, path[-1], seed))
                 if finetune.epochs:
-                    path.append(self._stage("finetune", finetune.model_dump(), path[-1], seed, step, finetune.epochs))
+                    path.append(self._stage("finetune", finetune.identity(), path[-1], seed, step, finetune.epochs))
                 rows.append(path[-1])
         if settings.from_scratch and prune is not None:
             epochs = settings.train.epochs + prune.steps * finetune.epochs
@@ -133,7 +133,7 @@ class _Planner:
         return self._train(settings.model, settings.train, None, seed, 0)
 
     def _train(self, model: ModelSpec, recipe: TrainSettings, parent: str | None, seed: int, position: int) -> str:
-        settings = {**self._model(model), **recipe.model_dump()}
+        settings = {**self._model(model), **recipe.identity()}
         return self._stage("train", settings, parent, seed, position, recipe.epochs)
 
     def _prune(self, prune: PruneSettings, step: int, parent: str, seed: int) -> str:

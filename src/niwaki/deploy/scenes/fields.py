@@ -1,0 +1,74 @@
+"""Random fields over a picture, float32 (height, width), and the smoothing that scenes are made with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+Size = tuple[int, int]  # height, width
+
+
+def enlarge(coarse: np.ndarray, size: Size) -> np.ndarray:
+    """A float32 picture at another size, smoothly (bicubic)."""
+    return np.asarray(Image.fromarray(coarse.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
+def clouds(rng: np.random.Generator, size: Size, grain: float | tuple[float, float]) -> np.ndarray:
+    """Smooth noise of standard deviation about 1 whose blobs measure `grain` (rows, columns) in pixels."""
+    down, across = grain if isinstance(grain, tuple) else (grain, grain)
+    coarse = (max(2, round(size[0] / down)) + 1, max(2, round(size[1] / across)) + 1)
+    if coarse[0] >= size[0] and coarse[1] >= size[1]:
+        return rng.standard_normal(size, dtype=np.float32)
+    noise = enlarge(rng.standard_normal(coarse, dtype=np.float32), size)
+    return noise * np.float32(1.3)  # what interpolation takes away
+
+
+def layered(rng: np.random.Generator, size: Size, grains: Sequence[float], fall: float = 0.6) -> np.ndarray:
+    """Noise of several scales, coarse to fine, each `fall` times as strong as the one before; deviation about 1."""
+    weights = np.array([fall**order for order in range(len(grains))], dtype=np.float32)
+    weights /= np.sqrt((weights * weights).sum())
+    total = np.zeros(size, dtype=np.float32)
+    for weight, grain in zip(weights, grains, strict=True):
+        total += weight * clouds(rng, size, grain)
+    return total
+
+
+def grid(size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (height, 1) and columns (1, width) from the centre, in units of the picture's height."""
+    height, width = size
+    rows = (np.arange(height, dtype=np.float32) - np.float32((height - 1) / 2)) / np.float32(height)
+    columns = (np.arange(width, dtype=np.float32) - np.float32((width - 1) / 2)) / np.float32(height)
+    return rows[:, None], columns[None, :]
+
+
+def blur(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur with the border repeated; below a fifth of a pixel nothing happens."""
+    if sigma < 0.2:
+        return picture
+    reach = max(1, int(3 * sigma + 0.5))
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    taps = (taps / taps.sum()).astype(np.float32)
+    height, width = picture.shape
+    padded = np.pad(picture, ((reach, reach), (0, 0)), mode="edge")
+    down = taps[0] * padded[:height]
+    for place, tap in enumerate(taps[1:], 1):
+        down += tap * padded[place : place + height]
+    padded = np.pad(down, ((0, 0), (reach, reach)), mode="edge")
+    across = taps[0] * padded[:, :width]
+    for place, tap in enumerate(taps[1:], 1):
+        across += tap * padded[:, place : place + width]
+    return across
+
+
+def wide_blur(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """The same for wide blurs, on a smaller picture that is enlarged again."""
+    factor = max(1, int(sigma / 2))
+    if factor == 1:
+        return blur(picture, sigma)
+    height, width = picture.shape
+    small = Image.fromarray(picture.astype(np.float32)).resize(
+        (max(2, width // factor), max(2, height // factor)), Image.Resampling.BOX
+    )
+    return enlarge(blur(np.asarray(small), sigma / factor), (height, width))

@@ -1,0 +1,32 @@
+"""What vision says of one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+OUTCOMES = ("found", "nothing", "too_small", "too_large")  # by the numbers of niwaki_outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """The garment in one frame, or why there is none."""
+
+    outcome: str
+    """One of OUTCOMES."""
+    box: tuple[int, int, int, int]
+    """x, y, width, height in pixels of the frame; zeros where nothing is there."""
+    polarity: int
+    """1: brighter than its background, -1: darker, 0: nothing is there."""
+    contrast: int
+    """Of the garment against its background, in grey levels."""
+    used_scene: bool
+    """Compared with the learned empty scene, not with its own border."""
+    picture: np.ndarray
+    """uint8 (inner height, inner width): the garment, bright on black; zeros unless it was found."""
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a garment to be classified."""
+        return self.outcome == OUTCOMES[0]

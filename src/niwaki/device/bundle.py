@@ -1,0 +1,215 @@
+"""The folder that a bundle is: its description, and its files, each as it left the desk."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+
+from .decision import Rule
+from .errors import DeviceError
+
+FORMAT = 1
+LIBRARY = "libniwaki.so"
+_AGAIN = "copy the bundle here again, or build it again with niwaki bundle"
+
+
+class Input(NamedTuple):
+    """The network's picture in pixels: the garment fills the inner part, `pad` zeros surround it."""
+
+    height: int
+    width: int
+    pad: int
+    inner_height: int
+    inner_width: int
+
+
+class Label(NamedTuple):
+    """A class: what the dataset calls it, and its word by language."""
+
+    id: str
+    names: Dict[str, str]
+
+
+class Bundle:
+    """A bundle that has been read and found whole. Every file of it is checked against the manifest when it is used."""
+
+    def __init__(self, folder: Path, description: Any, files: Dict[str, Dict[str, Any]]) -> None:
+        get = _Reader(str(folder / "bundle.json"), description)
+        get.format()
+        self.folder = folder
+        self.files = files
+        self.niwaki, self.target, self.machine = get.text("niwaki"), get.text("target"), get.text("machine")
+        self.name, self.model_sha256 = get.text("name"), get.text("model_sha256")
+        self.scale, self.zero_point = get.positive("scale"), get.whole("zero_point", -128)
+        self.input = get.input()
+        self.languages = get.languages()
+        self.classes = get.classes(self.languages)
+        self.sound = get.flag("sound")
+        self.rule = Rule.from_json(get.value("decision"))
+
+    @classmethod
+    def open(cls, folder: Union[str, Path]) -> "Bundle":
+        """Read a bundle. Raises DeviceError where it is none, of another format, or not as it was built."""
+        folder = Path(str(folder)).resolve()
+        manifest = _json(folder, "manifest.json", _text(folder, "manifest.json"))
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise _other_format(str(folder / "manifest.json"), manifest)
+        files = manifest.get("files")
+        if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
+            raise DeviceError("{}: lists no files: {}".format(folder / "manifest.json", _AGAIN))
+        description = _json(folder, "bundle.json", _checked(folder, files, "bundle.json"))
+        return cls(folder, description, files)
+
+    def read(self, name: str) -> bytes:
+        """A file of the bundle, as it was built. Raises DeviceError where it is missing or has changed."""
+        return _checked(self.folder, self.files, name)
+
+    def path(self, name: str) -> Path:
+        """The path of a file, after checking it: for what others open. Raises DeviceError like `read`."""
+        self.read(name)
+        return self.folder / name
+
+    def check_all(self) -> int:
+        """Check every file of the manifest and return how many there are. Raises DeviceError for the first bad one."""
+        for name in sorted(self.files):
+            self.read(name)
+        return len(self.files)
+
+    def word(self, index: int, language: str) -> str:
+        """What a class is called in a language of the bundle."""
+        return self.classes[index].names[language]
+
+    def check_sounds(self) -> None:
+        """Check the WAVs of all languages. Raises DeviceError like `read`; a bundle without sound has none."""
+        for language in self.languages if self.sound else ():
+            for index in range(len(self.classes)):
+                self.read(_sound(index, language))
+
+    def sound_file(self, index: int, language: str) -> Optional[Path]:
+        """The WAV of a class; None where there is none."""
+        path = self.folder / _sound(index, language)
+        return path if self.sound and path.is_file() else None
+
+    def logits(self, scores: List[int]) -> Tuple[float, ...]:
+        """int8 scores as logits."""
+        return tuple((score - self.zero_point) * self.scale for score in scores)
+
+    def padded(self, picture: bytes) -> bytes:
+        """A picture of the inner size with the border of zeros that the network expects."""
+        shape = self.input
+        side = bytes(shape.pad)
+        rows = (picture[at : at + shape.inner_width] for at in range(0, len(picture), shape.inner_width))
+        edge = bytes(shape.pad * shape.width)
+        return edge + b"".join(side + row + side for row in rows) + edge
+
+
+class _Reader:
+    """Takes `bundle.json` apart; whatever is not as it should be is named."""
+
+    def __init__(self, name: str, description: Any) -> None:
+        self._name = name
+        if not isinstance(description, dict):
+            raise DeviceError("{}: is no description of a bundle: {}".format(name, _AGAIN))
+        self._values = description
+
+    def _error(self, key: str, expected: str) -> DeviceError:
+        found = repr(self._values.get(key))[:60]
+        return DeviceError("{}: {} is {}: expected {}: {}".format(self._name, key, found, expected, _AGAIN))
+
+    def format(self) -> None:
+        if self._values.get("format") != FORMAT:
+            raise _other_format(self._name, self._values)
+
+    def value(self, key: str) -> Any:
+        return self._values.get(key)
+
+    def text(self, key: str) -> str:
+        value: Any = self._values.get(key)
+        if not isinstance(value, str):
+            raise self._error(key, "a text")
+        return value
+
+    def flag(self, key: str) -> bool:
+        value: Any = self._values.get(key)
+        if not isinstance(value, bool):
+            raise self._error(key, "true or false")
+        return value
+
+    def whole(self, key: str, least: int) -> int:
+        value: Any = self._values.get(key)
+        if not _is_whole(value, least):
+            raise self._error(key, "a whole number")
+        return int(value)
+
+    def positive(self, key: str) -> float:
+        value: Any = self._values.get(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+            raise self._error(key, "a number above 0")
+        return float(value)
+
+    def input(self) -> Input:
+        value: Any = self._values.get("input")
+        sides = [value.get(field) for field in Input._fields] if isinstance(value, dict) else [None]
+        if not all(_is_whole(side, 0) for side in sides):
+            raise self._error("input", "the sizes {}".format(", ".join(Input._fields)))
+        shape = Input(*sides)
+        inner = (shape.height - 2 * shape.pad, shape.width - 2 * shape.pad)
+        if inner != (shape.inner_height, shape.inner_width) or min(inner) < 1:
+            raise self._error("input", "sizes that fit: inner size and a pad on each side")
+        return shape
+
+    def languages(self) -> Tuple[str, ...]:
+        value: Any = self._values.get("languages")
+        if not isinstance(value, list) or not value or not all(isinstance(code, str) for code in value):
+            raise self._error("languages", "a list of codes")
+        return tuple(value)
+
+    def classes(self, languages: Tuple[str, ...]) -> Tuple[Label, ...]:
+        value: Any = self._values.get("classes")
+        if not isinstance(value, list) or not value or not all(_is_label(entry, languages) for entry in value):
+            raise self._error("classes", "a list of classes with their names in {}".format(", ".join(languages)))
+        return tuple(Label(entry["id"], entry["names"]) for entry in value)
+
+
+def _sound(index: int, language: str) -> str:
+    return "sounds/{}/{}.wav".format(language, index)
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_label(entry: Any, languages: Tuple[str, ...]) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not isinstance(entry.get("names"), dict):
+        return False
+    return all(isinstance(entry["names"].get(code), str) for code in languages)
+
+
+def _other_format(name: str, value: Any) -> DeviceError:
+    found = value.get("format") if isinstance(value, dict) else None
+    return DeviceError("{}: format {!r}: this runner reads {}: start it with the bundle's own start script".format(
+        name, found, FORMAT
+    ))  # fmt: skip
+
+
+def _text(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise DeviceError("{}: {}: not a whole bundle: {}".format(folder / name, error.strerror, _AGAIN)) from error
+
+
+def _json(folder: Path, name: str, content: bytes) -> Any:
+    try:
+        return json.loads(content.decode("utf-8"))
+    except ValueError as error:
+        raise DeviceError("{}: is damaged: {}".format(folder / name, _AGAIN)) from error
+
+
+def _checked(folder: Path, files: Dict[str, Dict[str, Any]], name: str) -> bytes:
+    if name not in files:
+        raise DeviceError("{}: the manifest does not list it: {}".format(folder / name, _AGAIN))
+    content = _text(folder, name)
+    if hashlib.sha256(content).hexdigest() != files[name].get("sha256"):
+        raise DeviceError("{}: is not as it was built (SHA-256): {}".format(folder / name, _AGAIN))
+    return content

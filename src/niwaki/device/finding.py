@@ -1,0 +1,22 @@
+"""Where the garment is in a frame, and how it looks to the network."""
+
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """What the vision of the library says of a frame, in pixels of that frame; zeros where nothing was found."""
+
+    outcome: str
+    """found, nothing, too_small, too_large: `decision.OUTCOMES`."""
+    x: int
+    y: int
+    width: int
+    height: int
+    polarity: int
+    """+1: brighter than its background; -1: darker."""
+    contrast: int
+    """Against its background, in grey levels."""
+    used_scene: bool
+    """Compared with the learned empty scene; else with the frame's own border."""
+    picture: bytes
+    """inner_width × inner_height, bright on black."""

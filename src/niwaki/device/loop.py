@@ -1,0 +1,201 @@
+"""The main job: frame by frame from the camera to the spoken word, and to whoever watches or records."""
+
+import contextlib
+import queue
+import time
+from collections import deque
+from typing import Any, Callable, Deque, Optional
+
+from .decision import EMPTY, Decision
+from .errors import DONE
+from .finding import Finding
+from .learning import Learning
+from .pipeline import Pipeline, Step
+from .record import Recorder
+from .report import Report
+from .snapshot import Snapshot
+from .sources import Frame, Source
+from .speech import Speaker
+from .stopping import Stopping
+
+READ_TIMEOUT_S = 3.0  # a camera that gives nothing for so long is lost
+RUNNING, LEARNING, WAITING = "running", "learning", "waiting"
+_RATE_OF = 31  # frames, over which their rate is measured
+_TICK_S = 0.1  # while a camera is waited for: words go on being looked after
+
+Publish = Callable[[Snapshot], None]
+
+
+class Controls:
+    """What others may ask of the loop, from any thread; done before the next frame."""
+
+    def __init__(self) -> None:
+        self._asked: "queue.Queue[Any]" = queue.Queue(maxsize=16)  # whoever asks more often is not heard
+
+    def learn(self) -> None:
+        """Learn the empty scene from the next frames."""
+        self._ask("learn", "")
+
+    def forget(self) -> None:
+        """Forget the empty scene: compare with the frame's border."""
+        self._ask("forget", "")
+
+    def language(self, code: str) -> None:
+        """Speak another language of the bundle."""
+        self._ask("language", code)
+
+    def _ask(self, what: str, value: str) -> None:
+        with contextlib.suppress(queue.Full):
+            self._asked.put_nowait((what, value))
+
+    def next(self) -> Any:
+        """What was asked first, as (name, value), or None."""
+        try:
+            return self._asked.get_nowait()
+        except queue.Empty:
+            return None
+
+
+class Loop:
+    """One camera, one pipeline, and those who are told. `learn` is how many frames of the empty scene are learned."""
+
+    def __init__(
+        self, source: Source, pipeline: Pipeline, speaker: Speaker, report: Report, stopping: Stopping,
+        *, controls: Controls, learn: int,
+        recorder: Optional[Recorder] = None, publish: Optional[Publish] = None,
+    ) -> None:  # fmt: skip
+        self._controls = controls
+        self._source, self._pipeline, self._speaker = source, pipeline, speaker
+        self._report, self._stopping, self._learn_frames = report, stopping, learn
+        self._recorder, self._publish = recorder, publish
+        self._learning: Optional[Learning] = Learning(learn) if learn else None
+        self._arrived: Deque[float] = deque(maxlen=_RATE_OF)
+        self._lost = False
+        self._shown: Optional[Snapshot] = None
+        self.frames = 0
+
+    def run(self, limit: Optional[int] = None) -> int:
+        """Go on until the film ends, `limit` frames were taken, or a signal (Stopped) or DeviceError comes."""
+        while limit is None or self.frames < limit:
+            with self._stopping.waiting():
+                frame = self._source.read(READ_TIMEOUT_S)
+            if frame is None:
+                break
+            self._take(frame)
+        return DONE
+
+    def camera_state(self, message: str, lost: bool) -> None:
+        """The source says that the camera was lost or is back."""
+        self._report.event("lost" if lost else "back", message)
+        self._lost = self._lost or lost
+        if lost and self._shown is not None and self._publish is not None:
+            self._publish(self._shown._replace(source_state=WAITING, fps=0.0, decision=_silent(self._shown.decision)))
+
+    def pause(self, seconds: float) -> None:
+        """Wait for a lost camera, and look after the word that is being spoken."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            self._stopping.pause(min(_TICK_S, seconds))
+            self._speaker.poll()
+
+    def _take(self, frame: Frame) -> None:
+        self.frames += 1
+        self._resume()
+        self._obey()
+        self._arrived.append(time.monotonic())
+        step = self._learn(frame) if self._learning is not None else self._look(frame)
+        self._speaker.poll()
+        if self._publish is not None:
+            self._shown = self._snapshot(frame, step)
+            self._publish(self._shown)
+
+    def _resume(self) -> None:
+        """After a loss the last second counts no more; the learned scene does, unless frames have another size."""
+        if self._lost:
+            self._lost = False
+            self._arrived.clear()
+            self._pipeline.decider.interrupt()
+            if self._recorder is not None:
+                self._recorder.interrupt()
+            if self._learning is not None:
+                self._learning = Learning(self._learn_frames)
+        size = (self._source.width, self._source.height)
+        if self._pipeline.resize(*size):
+            if self._recorder is not None:
+                self._recorder.resize()
+            self._report.event("size", "frames are {} x {} now".format(*size), width=size[0], height=size[1])
+            self._learning = Learning(self._learn_frames) if self._learn_frames else None
+
+    def _obey(self) -> None:
+        """Do what the live view's buttons asked for."""
+        asked = self._controls.next()
+        while asked is not None:
+            what, value = asked
+            if what == "learn":
+                self._learning = Learning(self._learn_frames or 15)
+            elif what == "forget":
+                self._learning = None
+                self._forget()
+            elif value in self._pipeline.bundle.languages:
+                self._speaker.language = value
+            asked = self._controls.next()
+
+    def _forget(self) -> None:
+        self._pipeline.forget()
+        if self._recorder is not None:
+            self._recorder.forget()
+
+    def _learn(self, frame: Frame) -> Optional[Step]:
+        """A frame of the empty scene; nothing is looked for in it."""
+        learning = self._learning
+        assert learning is not None
+        taken = learning.take(frame.grey, self._source.width)
+        if taken.learn:
+            self._pipeline.learn(frame.grey, taken.anew)
+            if self._recorder is not None:
+                self._recorder.learn(frame, taken.anew)
+        if taken.anew and learning.attempts == 2:
+            self._report.event("unsteady", "the picture changes while the empty scene is learned: begun again")
+        if taken.last:
+            self._learning = None
+            self._learned(taken.learn)
+        return None
+
+    def _learned(self, well: bool) -> None:
+        if well:
+            self._report.event("learned", "the empty scene is learned")
+            return
+        self._forget()
+        self._report.event(
+            "not learned", "the picture never came to rest: garments are compared with the frame's border instead; "
+            "learn the empty scene again when it is still",
+        )  # fmt: skip
+
+    def _look(self, frame: Frame) -> Step:
+        step = self._pipeline.look(frame.grey, frame.time_s)
+        if self._recorder is not None:
+            self._recorder.look(frame, step)
+        if step.decision.speak is not None:
+            self._report.word(self._pipeline.bundle, self._speaker.language, frame, step)
+            self._speaker.say(step.decision.speak)
+        return step
+
+    def _snapshot(self, frame: Frame, step: Optional[Step]) -> Snapshot:
+        pipeline, source = self._pipeline, self._source
+        shape = pipeline.bundle.input
+        blank = bytes(shape.inner_width * shape.inner_height)
+        finding = step.finding if step else Finding("nothing", 0, 0, 0, 0, 0, 0, False, blank)
+        decision = step.decision if step else Decision(EMPTY, None, None, None, None, "learning")
+        return Snapshot(
+            frame.number, frame.time_s, source.width, source.height, frame.grey, finding, finding.picture,
+            step.logits if step else None, decision, self._rate(), pipeline.inference_times.median_us,
+            pipeline.vision_times.median_us, self._speaker.language, RUNNING if self._learning is None else LEARNING,
+        )  # fmt: skip
+
+    def _rate(self) -> float:
+        took = self._arrived[-1] - self._arrived[0]
+        return (len(self._arrived) - 1) / took if took > 0 else 0.0
+
+
+def _silent(decision: Decision) -> Decision:
+    return decision._replace(speak=None)

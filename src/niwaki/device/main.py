@@ -1,0 +1,180 @@
+"""`python3 -m niwaki_device [watch|selftest]`: reads the options, puts the parts together, tidies up after them."""
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+from . import options as command_line
+from . import selftest
+from .bundle import Bundle
+from .errors import DONE, SELFTEST_FAILED, DeviceError
+from .loop import Controls, Loop
+from .network import Network
+from .pipeline import Pipeline, Step
+from .record import Recorder
+from .replay import replay
+from .report import Report
+from .sources import Frame, Patient, Source, open_source
+from .speech import Speaker
+from .stopping import Stopped, Stopping
+from .view import Labels, LiveView, make_token
+
+DEFAULT_SOURCE = "v4l2:/dev/video0"
+_MEGABYTE = 10**6
+_BROKEN_PIPE = 141  # 128 and SIGPIPE, as shells count
+
+
+def main(arguments: Optional[List[str]] = None, prog: str = "niwaki") -> int:
+    """Run a command to its end and return its exit code. Errors are one line on standard error."""
+    _speak_utf8()
+    try:
+        options = command_line.parse(arguments, prog)
+        with Stopping() as stopping:
+            return _selftest(options) if options.command == "selftest" else _watch_or_replay(options, stopping)
+    except DeviceError as error:
+        sys.stderr.write("{}: {}\n".format(prog, error))
+        return error.exit_code
+    except Stopped as stopped:
+        return stopped.exit_code
+    except BrokenPipeError:  # whoever read the words is gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+
+
+def _speak_utf8() -> None:
+    """Words are Korean as well, also where the locale is bare, as for a service."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if (stream.encoding or "").lower().replace("-", "") != "utf8" and hasattr(stream, "buffer"):
+            setattr(sys, name, io.TextIOWrapper(stream.detach(), "utf-8", "backslashreplace", line_buffering=True))
+
+
+def _language(options: argparse.Namespace, bundle: Bundle) -> str:
+    language = options.speak or bundle.languages[0]
+    if language not in bundle.languages:
+        raise DeviceError("--speak {}: this bundle speaks {}: build it with niwaki bundle --lang {}".format(
+            language, ", ".join(bundle.languages), ",".join((*bundle.languages, language))
+        ))  # fmt: skip
+    return str(language)
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    bundle = Bundle.open(options.bundle)
+    checks = selftest.Selftest(
+        bundle, source=options.source or DEFAULT_SOURCE, language=_language(options, bundle),
+        device=options.audio_device, quiet=options.quiet,
+    )  # fmt: skip
+    results = checks.run()
+    print((selftest.as_json if options.json else selftest.show)(bundle, results))
+    return selftest.exit_code(results)
+
+
+def _watch_or_replay(options: argparse.Namespace, stopping: Stopping) -> int:
+    bundle = Bundle.open(options.bundle)
+    language = _language(options, bundle)
+    network, report = Network(bundle), Report(options.json)
+    if options.replay is not None:
+        return _replay(options.replay, network, language, report, stopping)
+    bundle.check_sounds()
+    return _watch(options, network, language, report, stopping)
+
+
+def _watch(
+    options: argparse.Namespace, network: Network, language: str, report: Report, stopping: Stopping
+) -> int:  # fmt: skip
+    bundle, controls = network.bundle, Controls()
+    with contextlib.ExitStack() as tidy:
+        speaker = Speaker(bundle, language, _notifier(report, "no sound"), options.audio_device, options.quiet)
+        tidy.callback(speaker.close)
+        view = _serve(options, bundle, controls, report, tidy) if options.serve else None
+        camera = _Camera(report, stopping)
+        source = tidy.enter_context(camera.open(options.source or DEFAULT_SOURCE, options.once))
+        pipeline = Pipeline(network, source.width, source.height)
+        recorder = _record(options, pipeline, tidy)
+        camera.loop = Loop(
+            source, pipeline, speaker, report, stopping, controls=controls, learn=options.learn,
+            recorder=recorder, publish=view.publish if view else None,
+        )  # fmt: skip
+        camera.loop.run(options.frames)
+        speaker.finish(stopping.pause)
+    return DONE
+
+
+class _Camera:
+    """Opens the source, and brings its news to the loop, once there is one."""
+
+    def __init__(self, report: Report, stopping: Stopping) -> None:
+        self._report, self._stopping = report, stopping
+        self.loop: Optional[Loop] = None
+
+    def open(self, spec: str, once: bool) -> Source:
+        with self._stopping.waiting():
+            return open_source(spec) if once else Patient(spec, self._state, self._pause)
+
+    def _state(self, message: str) -> None:
+        lost = message.startswith("camera lost")
+        if self.loop is not None:
+            self.loop.camera_state(message, lost)
+        else:
+            self._report.event("lost" if lost else "back", message)
+
+    def _pause(self, seconds: float) -> None:
+        (self.loop or self._stopping).pause(seconds)
+
+
+def _serve(
+    options: argparse.Namespace, bundle: Bundle, controls: Controls, report: Report, tidy: contextlib.ExitStack
+) -> LiveView:  # fmt: skip
+    """Start the live view and print its link; where others can reach it, with a token."""
+    loopback = options.host in ("localhost", "::1") or options.host.startswith("127.")
+    token = options.token or (None if loopback else make_token())
+    shape = bundle.input
+    labels = Labels(
+        [{"id": label.id, "names": label.names} for label in bundle.classes], bundle.languages, bundle.rule,
+        bundle.name, (shape.inner_width, shape.inner_height),
+    )  # fmt: skip
+    view = LiveView(options.host, options.port, token, controls, labels)
+    view.start()
+    tidy.callback(view.stop)
+    report.event("serving", "live view: {}".format(view.url), url=view.url)
+    return view
+
+
+def _record(options: argparse.Namespace, pipeline: Pipeline, tidy: contextlib.ExitStack) -> Optional[Recorder]:
+    if options.record is None:
+        return None
+    recorder = Recorder(options.record, pipeline, options.record_limit * _MEGABYTE)
+    tidy.callback(recorder.close)
+    return recorder
+
+
+def _replay(folder: Path, network: Network, language: str, report: Report, stopping: Stopping) -> int:
+    def on_step(frame: Frame, step: Step) -> None:
+        with stopping.waiting():
+            if step.decision.speak is not None:
+                report.word(network.bundle, language, frame, step)
+
+    done = replay(folder, network, on_step=on_step, notify=_notifier(report, "damaged"))
+    if done.difference is not None:
+        report.event("different", "the replay differs: {}".format(done.difference), frames=done.frames)
+        return SELFTEST_FAILED
+    report.event("same", "{} frames, every decision as it was recorded".format(done.frames), frames=done.frames)
+    return DONE
+
+
+class _Notifier:
+    """Passes a line on as an event of one name."""
+
+    def __init__(self, report: Report, event: str) -> None:
+        self._report, self._event = report, event
+
+    def __call__(self, message: str) -> None:
+        self._report.event(self._event, message)
+
+
+def _notifier(report: Report, event: str) -> _Notifier:
+    return _Notifier(report, event)

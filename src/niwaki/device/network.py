@@ -1,0 +1,98 @@
+"""The bundle's library, called through ctypes: the network, and the search for a garment."""
+
+import ctypes
+from pathlib import Path
+from typing import Any, List, Optional
+
+from .bundle import LIBRARY, Bundle
+from .decision import OUTCOMES
+from .elf import processor_here, processor_of
+from .errors import NO_LIBRARY, DeviceError
+from .finding import Finding
+
+_FINDING_NUMBERS = 8  # int32 each: outcome, x, y, width, height, polarity, contrast, used_scene
+
+
+class Network:
+    """The network of a bundle. Not for two threads at once: the library has one static arena."""
+
+    def __init__(self, bundle: Bundle, library: Optional[Path] = None) -> None:
+        """Load `library`, else the bundle's own. Raises DeviceError: changed, another processor, not niwaki's."""
+        self.bundle = bundle
+        self._path = bundle.path(LIBRARY) if library is None else library
+        self._library = _load(self._path)
+        self._run = self._function("niwaki_model_run_pixels", ctypes.c_int, 2)
+        self._pixels = bundle.input.height * bundle.input.width
+        self._scores = (ctypes.c_int8 * len(bundle.classes))()
+
+    def _function(self, name: str, result: Any, pointers: int, *numbers: Any) -> Any:
+        try:
+            function = getattr(self._library, name)
+        except AttributeError:
+            what = "{}: has no {}: it is not of this niwaki: build the bundle again".format(self._path, name)
+            raise DeviceError(what, NO_LIBRARY) from None
+        function.restype, function.argtypes = result, [ctypes.c_void_p] * pointers + list(numbers)
+        return function
+
+    def scores(self, pixels: bytes) -> List[int]:
+        """int8 scores of raw pixels, one byte each, the border included. Raises ValueError for another size."""
+        if len(pixels) != self._pixels:
+            raise ValueError("{} pixels: the network takes {}".format(len(pixels), self._pixels))
+        self._run(pixels, self._scores)
+        return list(self._scores)
+
+    def vision(self, width: int, height: int) -> "Vision":
+        """The search for a garment in frames of this size. Raises DeviceError where they are too small or large."""
+        return Vision(self, width, height)
+
+
+class Vision:
+    """Finds the garment in frames of one size, and remembers the empty scene that it learned."""
+
+    def __init__(self, network: Network, width: int, height: int) -> None:
+        inner = network.bundle.input
+        sizes = width, height, inner.inner_width, inner.inner_height
+        number, function = ctypes.c_int32, network._function
+        needed = function("niwaki_vision_bytes", ctypes.c_size_t, 0, number, number, number, number)(*sizes)
+        if not needed:
+            raise DeviceError("frames of {} x {}: niwaki takes 16 to 4096 pixels a side".format(width, height))
+        self.width, self.height = width, height
+        self._memory = (ctypes.c_uint64 * (-(-needed // 8)))()  # aligned to 8
+        self._learn = function("niwaki_vision_learn", ctypes.c_int, 2, number)
+        self._forget = function("niwaki_vision_forget", None, 1)
+        self._find = function("niwaki_vision_find", ctypes.c_int, 2, number, ctypes.c_void_p, ctypes.c_void_p)
+        self._picture = (ctypes.c_uint8 * (inner.inner_width * inner.inner_height))()
+        self._finding = (number * _FINDING_NUMBERS)()
+        function("niwaki_vision_init", ctypes.c_int, 1, number, number, number, number)(self._memory, *sizes)
+
+    def learn(self, grey: bytes) -> int:
+        """Take one frame of the empty scene; returns how many were learned so far."""
+        return int(self._learn(self._memory, self._checked(grey), self.width))
+
+    def forget(self) -> None:
+        """Forget the empty scene."""
+        self._forget(self._memory)
+
+    def find(self, grey: bytes) -> Finding:
+        """Where the garment is, and how it looks to the network. Raises ValueError for a frame of another size."""
+        self._find(self._memory, self._checked(grey), self.width, self._picture, self._finding)
+        outcome, x, y, width, height, polarity, contrast, used_scene = self._finding
+        return Finding(
+            OUTCOMES[outcome], x, y, width, height, polarity, contrast, bool(used_scene), bytes(self._picture)
+        )
+
+    def _checked(self, grey: bytes) -> bytes:
+        if len(grey) != self.width * self.height:
+            raise ValueError("a frame of {} bytes: expected {} x {}".format(len(grey), self.width, self.height))
+        return grey
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    theirs, ours = processor_of(path), processor_here()
+    if theirs and ours and theirs != ours:
+        what = "{}: is for {}, this Python is for {}: build the bundle with another --target".format(path, theirs, ours)
+        raise DeviceError(what, NO_LIBRARY)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise DeviceError("{}: cannot be loaded: {}".format(path, error), NO_LIBRARY) from error

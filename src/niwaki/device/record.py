@@ -1,0 +1,217 @@
+"""Keeps what the camera saw and what was made of it, so that it can be looked at and gone through again.
+
+A recording is a folder of parts, two files each. `part-000001.jsonl` begins with a line of what holds for the part,
+then has a line for each thing that happened, in order; `part-000001.frames` holds the frames, compressed by zlib, where
+those lines say. A part can be replayed by itself: its first line also says from which frames the empty scene was
+learned and what the decision remembered. So the oldest parts can be removed when the limit is reached.
+
+A line is written after its frame, in one piece. Whatever ended the recording, all whole lines can be read.
+"""
+
+import contextlib
+import io
+import json
+import re
+import time
+import zlib
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from .errors import NO_ROOM, DeviceError
+from .pipeline import Pipeline, Step
+from .sources import Frame
+
+FORMAT = 1
+LOOK, LEARN, FORGET, INTERRUPT = "look", "learn", "forget", "interrupt"
+_PARTS = 4  # that a full recording has at least
+_NAME = re.compile(r"part-([0-9]{6})\.jsonl\Z")
+_LEVEL = 1  # of zlib: a camera's noise does not get smaller, only slower
+
+
+def parts_of(folder: Path) -> List[Path]:
+    """The `.jsonl` files of a recording, in order. Raises OSError."""
+    return sorted(path for path in folder.iterdir() if _NAME.match(path.name))
+
+
+def frames_of(part: Path) -> Path:
+    """The file with the frames of a part."""
+    return part.with_suffix(".frames")
+
+
+def described(step: Step) -> Dict[str, Any]:
+    """What came of a frame, for JSON; the picture by its checksum."""
+    finding, decision = step.finding, step.decision
+    return {
+        "finding": list(finding[:-1]),
+        "picture": zlib.crc32(finding.picture),
+        "scores": step.scores,
+        "state": decision.state,
+        "class": decision.class_index,
+        "energy": decision.energy,
+        "speak": decision.speak,
+        "reason": decision.reason,
+    }
+
+
+class Recorder:
+    """Writes a recording; into a folder that has one already, it adds parts. Its limit is in bytes.
+
+    Told of everything after the pipeline did it. Every method raises DeviceError (exit code 4) where it cannot write;
+    what was written before stays whole.
+    """
+
+    def __init__(self, folder: Path, pipeline: Pipeline, limit: int) -> None:
+        self._folder, self._pipeline, self._limit = folder, pipeline, limit
+        self._part: Optional[_Part] = None
+        self._learned: List[bytes] = []  # compressed
+        self._decider = pipeline.decider.save()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            parts = parts_of(folder)
+            self._sizes = {part: part.stat().st_size + frames_of(part).stat().st_size for part in parts}
+        except OSError as error:
+            raise _cannot_write(folder, error) from error
+        self._number = max(map(_number_of, parts), default=0)
+
+    def look(self, frame: Frame, step: Step) -> None:
+        """A frame that was looked at."""
+        self._add({"do": LOOK, "number": frame.number, "time_s": frame.time_s, **described(step)}, _packed(frame))
+
+    def learn(self, frame: Frame, anew: bool) -> None:
+        """A frame of the empty scene."""
+        blob = _packed(frame)
+        self._add({"do": LEARN, "number": frame.number, "time_s": frame.time_s, "anew": anew}, blob)
+        self._learned = [blob] if anew else [*self._learned, blob]
+
+    def forget(self) -> None:
+        """The empty scene was forgotten."""
+        self._add({"do": FORGET})
+        self._learned = []
+
+    def interrupt(self) -> None:
+        """The camera was lost."""
+        self._add({"do": INTERRUPT})
+
+    def resize(self) -> None:
+        """Frames have another size, and the empty scene was forgotten: that begins a part."""
+        self.close()
+        self._learned = []
+
+    def close(self) -> None:
+        """End the part; whatever comes next begins another."""
+        part, self._part = self._part, None
+        self._decider = self._pipeline.decider.save()
+        if part is not None:
+            try:
+                part.close()
+            except OSError as error:
+                raise _cannot_write(self._folder, error) from error
+
+    def _add(self, line: Dict[str, Any], blob: Optional[bytes] = None) -> None:
+        try:
+            if self._part is None:
+                self._number += 1
+                self._part = _Part(self._folder / "part-{:06d}.jsonl".format(self._number), self._head(), self._learned)
+            self._part.write(line, [] if blob is None else [blob])
+            self._sizes[self._part.path] = self._part.size
+            self._make_room()
+        except OSError as error:
+            if self._part is not None:
+                self._part.abandon()
+                self._part = None
+            raise _cannot_write(self._folder, error) from error
+        if self._part.size > self._limit // _PARTS:
+            self.close()
+
+    def _head(self) -> Dict[str, Any]:
+        bundle, vision = self._pipeline.bundle, self._pipeline.vision
+        return {
+            "niwaki_recording": FORMAT, "niwaki": bundle.niwaki, "name": bundle.name,
+            "model_sha256": bundle.model_sha256, "rule": bundle.rule._asdict(),
+            "width": vision.width, "height": vision.height,
+            "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "decider": self._decider,
+        }  # fmt: skip
+
+    def _make_room(self) -> None:
+        """Remove the oldest parts while there is more than the limit; never the one that is open."""
+        for path in sorted(self._sizes)[:-1]:
+            if sum(self._sizes.values()) <= self._limit:
+                return
+            path.unlink()
+            frames_of(path).unlink()
+            del self._sizes[path]
+
+
+class _Part:
+    """The two files of a part, open for writing without a buffer: what was written is with the system."""
+
+    def __init__(self, path: Path, head: Dict[str, Any], learned: List[bytes]) -> None:
+        self.path = path
+        self._lines = path.open("xb", buffering=0)
+        try:
+            self._frames = frames_of(path).open("xb", buffering=0)
+        except OSError:
+            self._lines.close()
+            path.unlink()
+            raise
+        self._whole = (0, 0)  # bytes of lines and frames that belong to whole records
+        self._things = 0
+        try:
+            self.write(head, learned)
+        except OSError:
+            self.abandon()
+            raise
+
+    @property
+    def size(self) -> int:
+        """Bytes of both files."""
+        return sum(self._whole)
+
+    def write(self, line: Dict[str, Any], blobs: List[bytes]) -> None:
+        """Write the frames of a line, then the line. Raises OSError."""
+        at, places = self._whole[1], []
+        for blob in blobs:
+            _write_all(self._frames, blob)
+            places.append([at, len(blob), zlib.crc32(blob)])
+            at += len(blob)
+        text = json.dumps(dict(line, frames=places), separators=(",", ":")).encode("ascii") + b"\n"
+        _write_all(self._lines, text)
+        self._whole = (self._whole[0] + len(text), at)
+        self._things += 1
+
+    def close(self) -> None:
+        """Close both files. Raises OSError."""
+        try:
+            self._frames.close()
+        finally:
+            self._lines.close()
+
+    def abandon(self) -> None:
+        """Cut off what is not whole; a part in which nothing happened is removed."""
+        with contextlib.suppress(OSError):  # the first error is the one that is told
+            self._lines.truncate(self._whole[0])
+            self._frames.truncate(self._whole[1])
+        with contextlib.suppress(OSError):
+            self.close()
+        if self._things < 2:
+            for path in (self.path, frames_of(self.path)):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def _packed(frame: Frame) -> bytes:
+    return zlib.compress(frame.grey, _LEVEL)
+
+
+def _number_of(part: Path) -> int:
+    return int(part.stem[-6:])
+
+
+def _write_all(file: "io.FileIO", data: bytes) -> None:
+    while data:
+        data = data[file.write(data) or 0 :]
+
+
+def _cannot_write(folder: Path, error: OSError) -> DeviceError:
+    why = "--record {}: cannot be written: {}: make room or choose another folder; what is there is whole"
+    return DeviceError(why.format(folder, error.strerror), NO_ROOM)

@@ -1,0 +1,214 @@
+"""Does everything that the runner needs work on this board? One screen, and an exit code."""
+
+import json
+import textwrap
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from . import board
+from .bundle import Bundle
+from .decision import OUTCOMES
+from .errors import DONE, SELFTEST_FAILED, DeviceError
+from .finding import Finding
+from .network import Network
+from .pipeline import Times
+from .sources import open_source
+from .speech import Speaker
+
+OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
+_COLUMNS = 80
+_RUNS = 20  # of a stage, timed
+_ENLARGED = 4  # the stored frames of 160 x 120 become 640 x 480
+_CAMERA_FRAMES, _CAMERA_S = 30, 3.0
+_FIRST_FRAME_S = 10.0
+
+
+class Skipped(Exception):
+    """A check that was not asked for, or cannot be made here."""
+
+
+class Result(NamedTuple):
+    """Of one check."""
+
+    name: str
+    outcome: str
+    text: str
+    """What was found, or why not."""
+    facts: Dict[str, Any]
+
+
+_Found = Tuple[str, Dict[str, Any]]
+
+
+class Selftest:
+    """The checks, in order. `source` none and `quiet` leave out camera and sound."""
+
+    def __init__(self, bundle: Bundle, *, source: str, language: str, device: Optional[str], quiet: bool) -> None:
+        self._bundle, self._source, self._language = bundle, source, language
+        self._device, self._quiet = device, quiet
+        self._network: Optional[Network] = None
+
+    def run(self) -> List[Result]:
+        """Every check, also after one that failed."""
+        checks: List[Tuple[str, Callable[[], _Found]]] = [
+            ("board", self._board), ("files", self._files), ("library", self._library), ("images", self._images),
+            ("vision", self._vision), ("camera", self._camera), ("sound", self._sound), ("memory", self._memory),
+        ]  # fmt: skip
+        return [_result(name, check) for name, check in checks]
+
+    def _board(self) -> _Found:
+        model, system = board.model(), board.system()
+        return "{}; {}".format(model, system), {"model": model, "system": system}
+
+    def _files(self) -> _Found:
+        count = self._bundle.check_all()
+        return "{} files are as they were built".format(count), {"files": count}
+
+    def _library(self) -> _Found:
+        self._network = Network(self._bundle)
+        return "loaded; {} classes".format(len(self._bundle.classes)), {}
+
+    def _images(self) -> _Found:
+        network = self._loaded()
+        inputs, expected = self._bundle.read("selftest/images.bin"), self._bundle.read("selftest/scores.bin")
+        size, classes = self._bundle.input.height * self._bundle.input.width, len(self._bundle.classes)
+        images = [inputs[at : at + size] for at in range(0, len(inputs), size)]
+        times, equal = Times(), 0
+        for number, image in enumerate(images):
+            start = time.perf_counter()
+            scores = network.scores(image)
+            times.add(time.perf_counter() - start)
+            equal += bytes(score & 0xFF for score in scores) == expected[number * classes : (number + 1) * classes]
+        facts = {"images": len(images), "equal": equal, "inference_us": times.median_us}
+        text = "{equal} of {images} equal to the bit; one takes {inference_us:,.0f} us".format(**facts)
+        return _all_equal(equal, len(images), text), facts
+
+    def _vision(self) -> _Found:
+        network, said = self._loaded(), json.loads(self._bundle.read("selftest/findings.json").decode("utf-8"))
+        film = open_source("file:{}".format(self._bundle.path("selftest/frames.y4m")))
+        with film:
+            frames = [frame.grey for frame in iter(lambda: film.read(1.0), None)]
+        pictures, inner = self._bundle.read("selftest/pictures.bin"), self._bundle.input
+        size, learned = inner.inner_width * inner.inner_height, said["learn"]
+        vision = network.vision(film.width, film.height)
+        for grey in frames[:learned]:
+            vision.learn(grey)
+        expected = [
+            _finding(numbers, pictures[at * size : (at + 1) * size]) for at, numbers in enumerate(said["findings"])
+        ]
+        equal = sum(vision.find(grey) == right for grey, right in zip(frames[learned:], expected))
+        text, facts = self._time_vision(network, frames, learned, film.width)
+        text = "{} of {} frames equal to the bit; {}".format(equal, len(expected), text)
+        return _all_equal(equal, len(expected), text), dict(facts, frames=len(expected), equal=equal)
+
+    def _time_vision(self, network: Network, frames: List[bytes], learned: int, width: int) -> _Found:
+        """Of frames of the size that a camera gives."""
+        large = [_enlarged(grey, width) for grey in frames[: learned + 1]]
+        size = (_ENLARGED * width, _ENLARGED * len(frames[0]) // width)
+        vision, times = network.vision(*size), Times()
+        for grey in large[:learned]:
+            vision.learn(grey)
+        for _ in range(_RUNS):
+            start = time.perf_counter()
+            vision.find(large[-1])
+            times.add(time.perf_counter() - start)
+        text = "one of {} x {} takes {:,.0f} us".format(size[0], size[1], times.median_us)
+        return text, {"vision_us": times.median_us, "vision_size": list(size)}
+
+    def _camera(self) -> _Found:
+        if self._source == "none":
+            raise Skipped("--source none")
+        with open_source(self._source) as source:
+            count, first = 0, source.read(_FIRST_FRAME_S)
+            start = time.monotonic()
+            while first is not None and count < _CAMERA_FRAMES and time.monotonic() - start < _CAMERA_S:
+                if source.read(_CAMERA_S) is None:
+                    break
+                count += 1
+            took = time.monotonic() - start
+        if first is None:
+            raise DeviceError("{}: gives no frames".format(self._source))
+        rate = count / took if took > 0 else 0.0
+        text = "{}: {} x {}, {:.1f} frames/s".format(self._source, source.width, source.height, rate)
+        return text, {"source": self._source, "width": source.width, "height": source.height, "fps": rate}
+
+    def _sound(self) -> _Found:
+        if self._quiet:
+            raise Skipped("--quiet")
+        self._bundle.check_sounds()
+        complaints: List[str] = []
+        speaker = Speaker(self._bundle, self._language, complaints.append, self._device)
+        speaker.say(0)
+        speaker.finish()
+        if complaints and not self._bundle.sound:
+            raise Skipped(complaints[0])
+        if complaints:
+            raise DeviceError(complaints[0])
+        word = self._bundle.word(0, self._language)
+        return "played {!r}: did you hear it?".format(word), {"word": word}
+
+    def _memory(self) -> _Found:
+        kib = board.memory()
+        if not kib:
+            raise Skipped("this system does not tell")
+        text = "{:.1f} MiB, at most {:.1f} MiB".format(kib["VmRSS"] / 1024, kib["VmHWM"] / 1024)
+        return text, {"rss_kib": kib["VmRSS"], "peak_kib": kib["VmHWM"]}
+
+    def _loaded(self) -> Network:
+        if self._network is None:
+            raise Skipped("the library is not loaded")
+        return self._network
+
+
+def show(bundle: Bundle, results: List[Result]) -> str:
+    """One screen: 80 columns and at most 24 lines."""
+    lines = ["niwaki {}: {} for {}".format(bundle.niwaki, bundle.name, bundle.target)[:_COLUMNS]]
+    for result in results:
+        head = "{:<8} {:<8} ".format(result.name, result.outcome)
+        room = _COLUMNS - len(head)
+        wrapped = textwrap.wrap(result.text, room, max_lines=2, placeholder=" ...") or [""]
+        lines += [(head if number == 0 else " " * len(head)) + text for number, text in enumerate(wrapped)]
+    failed = [result.name for result in results if result.outcome == FAILED]
+    lines.append("FAILED: {}".format(", ".join(failed)) if failed else "all well")
+    return "\n".join(lines)
+
+
+def as_json(bundle: Bundle, results: List[Result]) -> str:
+    """The same as one JSON object."""
+    checks = {r.name: dict(r.facts, outcome=r.outcome.lower(), text=r.text) for r in results}
+    described = {"niwaki": bundle.niwaki, "name": bundle.name, "target": bundle.target}
+    return json.dumps(dict(described, ok=exit_code(results) == DONE, checks=checks), ensure_ascii=False)
+
+
+def exit_code(results: List[Result]) -> int:
+    """1 where a check failed; one that was skipped did not."""
+    return SELFTEST_FAILED if any(result.outcome == FAILED for result in results) else DONE
+
+
+def _result(name: str, check: Callable[[], _Found]) -> Result:
+    try:
+        text, facts = check()
+    except Skipped as reason:
+        return Result(name, SKIPPED, str(reason), {})
+    except DeviceError as error:
+        return Result(name, FAILED, str(error), {})
+    return Result(name, OK, text, facts)
+
+
+def _all_equal(equal: int, count: int, text: str) -> str:
+    if equal != count or count == 0:
+        raise DeviceError(text)
+    return text
+
+
+def _finding(numbers: Dict[str, int], picture: bytes) -> Finding:
+    return Finding(
+        OUTCOMES[numbers["outcome"]], numbers["x"], numbers["y"], numbers["width"], numbers["height"],
+        numbers["polarity"], numbers["contrast"], bool(numbers["used_scene"]), picture,
+    )  # fmt: skip
+
+
+def _enlarged(grey: bytes, width: int) -> bytes:
+    """Every pixel as a square of pixels."""
+    rows = (grey[at : at + width] for at in range(0, len(grey), width))
+    return b"".join(bytes(pixel for pixel in row for _ in range(_ENLARGED)) * _ENLARGED for row in rows)

@@ -1,0 +1,150 @@
+"""A camera behind another program, which writes raw frames to a pipe; and the last words of one that failed."""
+
+import collections
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from typing import IO, Callable, Deque, List, NamedTuple, Optional, Tuple
+
+from ..errors import NO_CAMERA, DeviceError
+from .source import Frame, Source, SourceLost
+
+END_S = 2.0  # seconds that a program gets to end by itself
+
+
+class Recipe(NamedTuple):
+    """How a camera is read through a program.
+
+    `command(fd)`: its command line, with the number of the descriptor that the frames go to. A frame is `frame_bytes`
+    long and begins with `width`·`height` bytes of luminance.
+    """
+
+    name: str
+    command: Callable[[int], List[str]]
+    width: int
+    height: int
+    frame_bytes: int
+    install: str  # what to do where the program is missing
+
+
+class ChildCamera(Source):
+    """The newest frame that the recipe's program has written.
+
+    A thread empties the pipe as fast as it fills, so that no old frames queue up while nobody reads. The frames have a
+    descriptor of their own: cameras' programs write messages to standard output too (Argus on Jetson does), which, like
+    standard error, is kept for the message when they fail.
+    """
+
+    live = True
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.name, self.width, self.height = recipe.name, recipe.width, recipe.height
+        self._frame_bytes = recipe.frame_bytes
+        self._newest: Optional[Frame] = None
+        self._given = -1
+        self._ended = False
+        self._changed = threading.Condition()
+        self._process, self._program, frames = _start(recipe)
+        self._words: Deque[str] = collections.deque(maxlen=20)
+        self._threads = [
+            threading.Thread(target=self._take_frames, args=(frames,), daemon=True),
+            threading.Thread(target=self._take_words, args=(self._process.stdout,), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _take_frames(self, pipe: IO[bytes]) -> None:
+        buffer = bytearray(self._frame_bytes)
+        number = 0
+        with pipe:
+            while _fill(pipe, memoryview(buffer)):
+                grey = bytes(memoryview(buffer)[: self.width * self.height])
+                with self._changed:
+                    self._newest = Frame(grey, number, time.monotonic())
+                    self._changed.notify_all()
+                number += 1
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _take_words(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            for line in iter(lambda: pipe.readline(1000), b""):
+                text = line.decode("utf-8", "replace").strip()
+                if text:
+                    self._words.append(text)
+
+    def read(self, timeout_s: float) -> Optional[Frame]:
+        """The newest frame; waits for the next one where that was given already."""
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            while self._newest is None or self._newest.number == self._given:
+                if self._ended:
+                    raise SourceLost(self._last_words())
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise SourceLost("{}: no frame for {:.1f} s".format(self.name, timeout_s))
+                self._changed.wait(left)
+            self._given = self._newest.number
+            return self._newest
+
+    def _last_words(self) -> str:
+        status = _end(self._process)
+        self._threads[1].join(END_S)
+        words = list(self._words)
+        told = [word for word in words if "error" in word.lower()] or words[-1:]
+        return "{}: {} ended ({}): {}".format(
+            self.name, self._program, status, told[0] if told else "it gave no reason"
+        )
+
+    def close(self) -> None:
+        """End the program, wait for it, and free both pipes."""
+        _end(self._process)
+        for thread in self._threads:
+            thread.join(END_S)
+
+
+def _start(recipe: Recipe) -> Tuple["subprocess.Popen[bytes]", str, IO[bytes]]:
+    """The program, with its messages on `.stdout`; what it is called; and the pipe of its frames."""
+    reading, writing = os.pipe()
+    command = recipe.command(writing)
+    try:
+        if shutil.which(command[0]) is None:
+            raise DeviceError("{}: needs {}: {}".format(recipe.name, command[0], recipe.install), NO_CAMERA)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            pass_fds=(writing,), start_new_session=True,  # Ctrl-C is this program's alone: it ends the child itself
+        )  # fmt: skip
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    return process, command[0], os.fdopen(reading, "rb", buffering=0)
+
+
+def _fill(pipe: IO[bytes], view: memoryview) -> bool:
+    """Read until `view` is full; False where the pipe ends first."""
+    done = 0
+    while done < len(view):
+        count = pipe.readinto(view[done:])  # type: ignore[attr-defined]
+        if not count:
+            return False
+        done += count
+    return True
+
+
+def _end(process: "subprocess.Popen[bytes]") -> str:
+    """End the program and whatever it started; says how it ended."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(END_S)
+            break
+    status = process.returncode
+    return "signal {}".format(-status) if status and status < 0 else "exit status {}".format(status)

@@ -1,0 +1,54 @@
+"""From what the command line says to the source it means."""
+
+from pathlib import Path
+from typing import Callable, Dict
+
+from .cameras import csi, rpicam
+from .child import ChildCamera
+from .pictures import Pictures
+from .pipe import Pipe
+from .source import Source
+from .spec import FASTEST, Spec
+from .v4l2 import open_v4l2
+from .y4m import MAGIC, Y4mFilm
+
+SOURCES_HELP = "v4l2:/dev/video0, csi:0 (Jetson), rpicam:0 (Raspberry Pi), file:FILM.y4m or file:FOLDER, pipe:-"
+
+
+def open_source(text: str) -> Source:
+    """The source that `text` describes, open and ready to read.
+
+    Raises `SourceLost` where waiting may help (no such camera yet, in use) and `DeviceError` where it will not.
+    """
+    spec = Spec(text)
+    if spec.kind not in KINDS:
+        raise spec.error(text, "kind {!r} is unknown: niwaki reads {}".format(spec.kind, SOURCES_HELP))
+    return KINDS[spec.kind](spec)
+
+
+def _open_file(spec: Spec) -> Source:
+    path = Path(spec.place)
+    if _is_film(path):
+        spec.allow(())
+        return Y4mFilm(spec.place)
+    spec.allow(("fps",))
+    return Pictures(spec.place, spec.number("fps", 30, FASTEST))
+
+
+def _is_film(path: Path) -> bool:
+    """A named pipe can only be a film: looking inside would take its first bytes away."""
+    if path.suffix.lower() == ".y4m" or path.is_fifo():
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+KINDS: Dict[str, Callable[[Spec], Source]] = {
+    "v4l2": open_v4l2,
+    "csi": lambda spec: ChildCamera(csi(spec)),
+    "rpicam": lambda spec: ChildCamera(rpicam(spec)),
+    "file": _open_file,
+    "pipe": Pipe,
+}

@@ -1,0 +1,42 @@
+"""Raw grey frames on standard input, from any program that can write them."""
+
+import os
+from typing import Optional
+
+from ..errors import DeviceError
+from .source import Frame, Source
+from .spec import FASTEST, Spec
+
+STANDARD_INPUT = 0
+
+
+class Pipe(Source):
+    """`pipe:-?width=640&height=480&fps=30`: every frame, `width`·`height` bytes each, until the writer closes the pipe.
+
+    It is read like a film: whoever writes waits until there is room, and may pause for as long as it likes.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        spec.allow(("width", "height", "fps"))
+        if spec.place != "-":
+            raise spec.error(spec.text, "only standard input is read: write pipe:-")
+        self.name = "pipe:-"
+        self.width, self.height = spec.number("width", None), spec.number("height", None)
+        self._frames_per_second = spec.number("fps", 30, FASTEST)
+        self._number = 0
+
+    def read(self, timeout_s: float) -> Optional[Frame]:  # noqa: ARG002
+        """The next frame, or None where the pipe ended after a whole one."""
+        size = self.width * self.height
+        grey = bytearray()
+        while len(grey) < size:
+            part = os.read(STANDARD_INPUT, size - len(grey))
+            if not part:
+                if grey:
+                    cut = "{}: frame {} is cut off: {} of {} bytes".format(self.name, self._number, len(grey), size)
+                    raise DeviceError(cut)
+                return None
+            grey += part
+        frame = Frame(bytes(grey), self._number, self._number / self._frames_per_second)
+        self._number += 1
+        return frame

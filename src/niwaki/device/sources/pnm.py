@@ -1,0 +1,40 @@
+"""PGM and PPM pictures (binary: P5, P6), as netpbm's manual defines them."""
+
+import re
+from typing import Tuple
+
+from .luminance import luminance_of_rgb
+
+# Magic, then three numbers; before each blanks and comments to the end of a line; one blank before the samples.
+HEADER = re.compile(rb"P([56])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d{1,9})" + rb"\s")
+PLAIN = (b"P1", b"P2", b"P3", b"P4", b"P7")
+
+
+def decode_pnm(data: bytes) -> Tuple[int, int, bytes]:
+    """Width, height and luminance of the first picture in `data`; a `ValueError` says what is wrong."""
+    if data[:2] in PLAIN:
+        raise ValueError("is a {} picture: only binary PGM (P5) and PPM (P6) are read".format(data[:2].decode()))
+    match = HEADER.match(data)
+    if match is None:
+        raise ValueError("has a damaged PGM header")
+    width, height, largest = (int(number) for number in match.groups()[1:])
+    channels = 1 if match.group(1) == b"5" else 3
+    if not (width and height and 1 <= largest <= 65535):
+        raise ValueError("header says {}×{}, largest value {}".format(width, height, largest))
+    count = width * height * channels
+    size = count if largest < 256 else 2 * count
+    samples = data[match.end() : match.end() + size]
+    if len(samples) != size:
+        raise ValueError("is cut off: {} of {} bytes of pixels".format(len(samples), size))
+    eight_bits = _to_eight_bits(samples, largest)
+    return width, height, eight_bits if channels == 1 else luminance_of_rgb(eight_bits)
+
+
+def _to_eight_bits(samples: bytes, largest: int) -> bytes:
+    """Rounded to 0..255; two bytes a sample are most significant first."""
+    if largest == 255:
+        return samples
+    if largest < 256:
+        return samples.translate(bytes((min(v, largest) * 255 + largest // 2) // largest for v in range(256)))
+    values = (256 * high + low for high, low in zip(samples[::2], samples[1::2]))
+    return bytes((min(v, largest) * 255 + largest // 2) // largest for v in values)

@@ -1,0 +1,49 @@
+"""What a source of frames is: the frame, the interface, and how a vanished camera is told."""
+
+from typing import NamedTuple, Optional
+
+from ..errors import NO_CAMERA, DeviceError
+
+
+class Frame(NamedTuple):
+    """One grey picture: `width`·`height` bytes of luminance, row after row, no padding."""
+
+    grey: bytes
+    number: int  # from 0; a live camera leaves out numbers of frames that came too fast
+    time_s: float  # cameras: seconds of a clock that never goes back; films: number / frames per second
+
+
+class SourceLost(DeviceError):
+    """A camera that vanished, or is not there yet, or gives no frames: one that may come back."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, NO_CAMERA)
+
+
+class Source:
+    """Frames of one size. A camera is `live`: it gives the newest frame; anything else gives every frame.
+
+    `name` is what messages call it. A source is closed once, by whoever opened it; closing again does nothing.
+    """
+
+    name = ""
+    width = 0
+    height = 0
+    live = False
+
+    def read(self, timeout_s: float) -> Optional[Frame]:
+        """The next frame; None at the end of a film.
+
+        Waits `timeout_s` at most. A camera that gives nothing for so long, or has vanished, raises `SourceLost`; a film
+        that is damaged raises `DeviceError`. An exception from a signal handler ends the waiting at once.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back the device, the file or the child program."""
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -1,0 +1,49 @@
+"""A source as it is written on the command line: `kind:place?option=value&option=value`."""
+
+from typing import Dict, Iterable, Optional
+
+from ..errors import DeviceError
+
+LARGEST_SIDE = 4096  # pixels; what the search for a garment takes at most
+FASTEST = 1000  # frames per second
+
+
+class Spec:
+    """`text` taken apart into `kind`, `place` and `options`; `number` reads an option."""
+
+    def __init__(self, text: str) -> None:
+        kind, colon, rest = text.partition(":")
+        if not colon or not kind:
+            raise self.error(text, "a source is written kind:place, such as v4l2:/dev/video0 or file:film.y4m")
+        place, _, options = rest.partition("?")
+        self.text, self.kind, self.place = text, kind, place
+        self.options: Dict[str, str] = {}
+        for option in filter(None, options.split("&")):
+            name, equals, value = option.partition("=")
+            if not equals or not value:
+                raise self.error(text, "option {!r} has no value: write {}=VALUE".format(option, name))
+            self.options[name] = value
+
+    @staticmethod
+    def error(text: str, what: str) -> DeviceError:
+        """An error about the source `text`."""
+        return DeviceError("source {}: {}".format(text, what))
+
+    def allow(self, names: Iterable[str]) -> None:
+        """Refuse every option but `names`."""
+        allowed = sorted(names)
+        for name in self.options:
+            if name not in allowed:
+                known = "it takes " + ", ".join(allowed) if allowed else "it takes none"
+                raise self.error(self.text, "option {!r} is unknown: {}".format(name, known))
+
+    def number(self, name: str, default: Optional[int], largest: int = LARGEST_SIDE) -> int:
+        """Option `name`, a whole number from 1 to `largest`; `default` None: it must be given."""
+        text = self.options.get(name)
+        if text is None:
+            if default is None:
+                raise self.error(self.text, "needs option {}".format(name))
+            return default
+        if not (text.isdecimal() and 1 <= int(text) <= largest):
+            raise self.error(self.text, "{}={} is not a whole number from 1 to {}".format(name, text, largest))
+        return int(text)

@@ -1,0 +1,103 @@
+"""Films in YUV4MPEG2 (Y4M): uncompressed, one text header, then `FRAME` and the planes of each picture.
+
+Of every frame only the luminance plane is used, as it is: a film in limited range (black 16, white 235) stays so, since
+the search for a garment compares grey levels within one frame and stretches what it finds.
+"""
+
+from pathlib import Path
+from typing import Dict, Optional, Tuple
+
+from ..errors import DeviceError
+from .source import Frame, Source
+from .spec import LARGEST_SIDE
+
+MAGIC = b"YUV4MPEG2"
+LONGEST_LINE = 4096
+# What follows the luminance, by those C parameters of the header that mean 8 bits a sample: how many planes, and how
+# many pixels share one sample across and down.
+COLOUR_PLANES = {
+    "mono": (0, 1, 1),
+    "420": (2, 2, 2),
+    "420jpeg": (2, 2, 2),
+    "420mpeg2": (2, 2, 2),
+    "420paldv": (2, 2, 2),
+    "411": (2, 4, 1),
+    "422": (2, 2, 1),
+    "444": (2, 1, 1),
+    "444alpha": (3, 1, 1),
+}
+
+
+class Y4mFilm(Source):
+    """Every frame of the Y4M file at `path`; also a named pipe that another program writes to.
+
+    Refuses at once what is no Y4M, has no 8-bit luminance, or is larger than the runner takes. A last frame that is cut
+    off ends the film with a `DeviceError`.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.name = path
+        try:
+            self._file = Path(path).open("rb")  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise DeviceError("{}: {}".format(path, error.strerror)) from error
+        try:
+            self._read_header()
+        except BaseException:
+            self._file.close()
+            raise
+        self._number = 0
+
+    def _read_header(self) -> None:
+        words = self._line().split(b" ")
+        if words[0] != MAGIC:
+            raise self._error("is no Y4M film: it does not begin with YUV4MPEG2")
+        parameters = {word[:1].decode("latin-1"): word[1:].decode("latin-1") for word in words[1:] if word}
+        self.width, self.height = self._side(parameters, "W"), self._side(parameters, "H")
+        self.frames_per_second = self._rate(parameters.get("F", "30:1"))
+        colour = parameters.get("C", "420")
+        if colour not in COLOUR_PLANES:
+            raise self._error("C{} is not read: convert it with ffmpeg -i IN -pix_fmt gray OUT.y4m".format(colour))
+        planes, across, down = COLOUR_PLANES[colour]
+        self._colour_bytes = planes * -(-self.width // across) * -(-self.height // down)
+
+    def _side(self, parameters: Dict[str, str], name: str) -> int:
+        text = parameters.get(name, "")
+        if not (text.isdecimal() and 1 <= int(text) <= LARGEST_SIDE):
+            raise self._error("header says {}{}: expected 1 to {} pixels".format(name, text, LARGEST_SIDE))
+        return int(text)
+
+    def _rate(self, text: str) -> Tuple[int, int]:
+        above, _, below = text.partition(":")
+        if not (above.isdecimal() and below.isdecimal() and int(above) and int(below)):
+            raise self._error("header says F{}: expected frames per second as a fraction, such as F30:1".format(text))
+        return int(above), int(below)
+
+    def _line(self) -> bytes:
+        line = self._file.readline(LONGEST_LINE)
+        if line and not line.endswith(b"\n"):
+            raise self._error("is damaged at byte {}: a header line has no end".format(self._file.tell()))
+        return line.rstrip(b"\n")
+
+    def _error(self, what: str) -> DeviceError:
+        return DeviceError("{}: {}".format(self.name, what))
+
+    def read(self, timeout_s: float) -> Optional[Frame]:  # noqa: ARG002
+        """The next frame, or None at the film's end."""
+        line = self._line()
+        if not line:
+            return None
+        if line.split(b" ")[0] != b"FRAME":
+            raise self._error("frame {} does not begin with FRAME: the film is damaged".format(self._number))
+        grey = self._file.read(self.width * self.height)
+        rest = self._file.read(self._colour_bytes)
+        if len(grey) + len(rest) != self.width * self.height + self._colour_bytes:
+            raise self._error("frame {} is cut off: the film is not whole".format(self._number))
+        above, below = self.frames_per_second
+        frame = Frame(grey, self._number, self._number * below / above)
+        self._number += 1
+        return frame
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,129 @@
+"""Speaks a word without making the camera wait: a WAV through aplay, else espeak-ng, else only the printed line."""
+
+import shutil
+import subprocess
+import time
+from typing import Callable, List, Optional, Tuple
+
+from .bundle import Bundle
+
+PLAYER, VOICE = "aplay", "espeak-ng"
+_PATIENCE_S = 0.5  # for a program that was asked to end
+_LONGEST_WORD_S = 10.0
+
+
+class Speaker:
+    """Says one word at a time. A newer word ends the older one, and begins when the sound device is free.
+
+    Nothing here waits: `poll` is called with every frame and does what has become due. `notify` hears, once, why there
+    is no sound.
+    """
+
+    def __init__(
+        self, bundle: Bundle, language: str, notify: Callable[[str], None],
+        device: Optional[str] = None, quiet: bool = False,
+    ) -> None:  # fmt: skip
+        self.language = language
+        self._bundle, self._notify, self._device, self._quiet = bundle, notify, device, quiet
+        self._child: Optional["subprocess.Popen[bytes]"] = None
+        self._next: Optional[int] = None
+        self._asked_to_end: Optional[float] = None  # when
+        self._complained = False
+
+    def say(self, index: int) -> None:
+        """Speak a class in the language of now, as soon as nothing else is being spoken."""
+        if self._quiet:
+            return
+        self._next = index
+        self.poll()
+
+    def poll(self) -> None:
+        """Collect a program that has ended, urge one that should have, begin the word that waits."""
+        if self._child is not None and self._child.poll() is not None:
+            self._collect(self._child)
+        if self._next is None:
+            return
+        if self._child is None:
+            index, self._next = self._next, None
+            self._start(index)
+        elif self._asked_to_end is None:
+            self._asked_to_end = time.monotonic()
+            self._child.terminate()
+        elif time.monotonic() - self._asked_to_end > _PATIENCE_S:
+            self._child.kill()
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a word is being spoken or waits for it."""
+        self.poll()
+        return self._child is not None or self._next is not None
+
+    def finish(self, pause: Callable[[float], None] = time.sleep) -> None:
+        """Let the last word be heard to its end."""
+        ends = time.monotonic() + _LONGEST_WORD_S
+        while self.speaking and time.monotonic() < ends:
+            pause(0.02)
+        self.close()
+
+    def close(self) -> None:
+        """Be silent now; no program is left behind."""
+        self._next = None
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.terminate()
+        try:
+            child.communicate(timeout=_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+
+    def _start(self, index: int) -> None:
+        command, missing = self._command(index)
+        if command is None:
+            self._complain(missing)
+            return
+        self._asked_to_end = None
+        try:
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the runner, which then ends it
+            )  # fmt: skip
+        except OSError as error:
+            self._complain("{}: cannot be started: {}".format(_name(command[0]), error.strerror))
+
+    def _command(self, index: int) -> Tuple[Optional[List[bytes]], str]:
+        """What to run, or None and what is missing. Bytes: an old Python in a bare locale takes no Korean text."""
+        player, voice = shutil.which(PLAYER), shutil.which(VOICE)
+        sound = self._bundle.sound_file(index, self.language)
+        if sound is not None and player is not None:
+            device = ["-D", self._device] if self._device else []
+            return [_encoded(part) for part in [player, "-q", *device, str(sound)]], ""
+        if voice is not None:
+            return [
+                _encoded(part) for part in [voice, "-v", self.language, self._bundle.word(index, self.language)]
+            ], ""
+        if sound is None:
+            return None, "the bundle was built without sound, and there is no espeak-ng: apt-get install espeak-ng"
+        return None, "there is no aplay: apt-get install alsa-utils"
+
+    def _collect(self, child: "subprocess.Popen[bytes]") -> None:
+        self._child = None
+        _, said = child.communicate()
+        if child.returncode and self._asked_to_end is None:
+            lines = said.decode("utf-8", "replace").strip().splitlines()
+            reason = lines[-1] if lines else "exit status {}".format(child.returncode)
+            self._complain("{}: choose a device of aplay -L with --audio-device".format(reason))
+
+    def _complain(self, why: str) -> None:
+        if not self._complained:
+            self._notify("no sound: {}; --quiet silences this; words are printed".format(why))
+        self._complained = True
+
+
+def _name(program: bytes) -> str:
+    return program.decode("utf-8", "surrogateescape")
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

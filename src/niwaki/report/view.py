@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from niwaki.errors import StoreError
 from niwaki.study.records import Record, Results
 from niwaki.study.spec import Experiment, StudySpec
-from niwaki.study.store import CHOICE, TIMINGS, VERIFY, DamagedStage, Store
+from niwaki.study.store import BENCH, CHOICE, EVIDENCE, TIMINGS, VERIFY, DamagedStage, Store
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class View:
     timings: dict[str, Any] | None
     choice: dict[str, Any] | None
     verification: dict[str, Any] | None = None
+    evidence: dict[str, Any] | None = None
+    bench: dict[str, Any] | None = None
 
     def of(self, experiment: Experiment) -> Iterator[TrialView]:
         """The trials of an experiment."""
@@ -91,5 +93,5 @@ def load_view(folder: Path) -> View:
             records[key] = record
     return View(
         folder, spec, data, machine, stages, trials, records, tuple(damaged), store.read_json(TIMINGS),
-        store.read_json(CHOICE), store.read_json(VERIFY),
+        store.read_json(CHOICE), store.read_json(VERIFY), store.read_json(EVIDENCE), store.read_json(BENCH),
     )  # fmt: skip

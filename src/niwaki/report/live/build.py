@@ -52,15 +52,17 @@ def build(
         opened = _open_chosen(study)
         module = compile_module(opened.folder / FILES["c"], vision=_has_vision(opened))
         if len(module) > LARGEST:
-            raise ModelError(f"its WebAssembly has {len(module):,} bytes, more than the {LARGEST:,} that a page may hold")
+            raise ModelError(
+                f"its WebAssembly has {len(module):,} bytes, more than the {LARGEST:,} that a page may hold"
+            )
     except NiwakiError as error:
         return _without(str(error), lang)
     strip, note = _strip(opened, data, notify)
-    known = opened.note.provenance.get("data_name") if opened.note else None
-    facts = _facts(opened, module, lang, names or {}) | {"strip": strip, "finds": known in BUILT_IN}
-    texts = _texts(lang, "garment" if known in BUILT_IN else "object")
+    garments = opened.note is not None and opened.note.provenance.get("data_name") in BUILT_IN
+    facts = _facts(opened, module, lang, names or {}) | {"strip": strip, "finds": garments}
+    texts = _texts(lang, "garment" if garments else "object")
     html = _environment().get_template("live.html.j2").render(
-        text=texts, lang=lang, vision=facts["vision"], strip=strip is not None, input=facts["input"],
+        text=texts, lang=lang, vision=facts["vision"], strip=strip is not None, input=facts["input"], garments=garments,
         lead=_filled(texts["lead"], kilobytes=f"{len(module) / 1000:.0f}", classes=len(facts["classes"])),
     )  # fmt: skip
     return LivePart(html, _script(), _read("live.css"), embeddable({**facts, "text": texts}), note)

@@ -18,7 +18,7 @@ class LivePart:
     html: str
     """A fragment for the body; all ids in it begin with `live-`. Without the other pieces it is just `note`."""
     script: str
-    """One classic script, to stand after the fragment and the data. It needs `'wasm-unsafe-eval'` and makes no request."""
+    """One classic script, to stand after the fragment and the data; it needs `'wasm-unsafe-eval'` and no network."""
     style: str
     """Rules for `.live` only; colours come from `--fg --bg --muted --accent --line --panel`."""
     data: str

@@ -25,9 +25,9 @@ _ENGLISH = {
     "drop": "Drop a picture here, or paste one",
     "choose": "Choose a file",
     "drop_hint": "A photograph of one {thing}, not too small, before a plain background.",
+    "shoes": "Shoes point to the left in the data that it learned from.",
     "garment": "garment",
     "object": "object",
-    "picture_again": "Another picture",
     "picture_taken_as_is": "{name}: it has the network's own size and is taken as it is",
     "picture_bad": "{name}: this browser cannot read it as a picture",
     "camera_start": "Start the camera",
@@ -83,8 +83,8 @@ _ENGLISH = {
 
 _KOREAN = {
     "title": "써 보기: 고른 모델을 이 자리에서 돌립니다",
-    "lead": "보드에 올라가는 바로 그 C 코드가 WebAssembly {kilobytes} kB로 들어 있습니다. 계산은 이 기기에서만 하고, 보여 "
-    "준 것은 이 페이지를 떠나지 않습니다. 아는 분류는 {classes}가지이며, 무엇을 보여 주든 그중 하나로 부릅니다.",
+    "lead": "보드에 올라가는 바로 그 C 코드가 WebAssembly {kilobytes} kB로 들어 있습니다. 계산은 이 기기에서만 하고, "
+    "보여 준 것은 이 페이지를 떠나지 않습니다. 아는 분류는 {classes}가지이며, 무엇을 보여 주든 그중 하나로 부릅니다.",
     "noscript": "이 부분을 쓰려면 JavaScript가 필요합니다.",
     "instrument": "실시간 모델",
     "modes": "신경망에 보여 줄 것",
@@ -98,16 +98,17 @@ _KOREAN = {
     "drop": "사진을 여기에 끌어다 놓거나 붙여 넣으세요",
     "choose": "파일 고르기",
     "drop_hint": "단색 배경 앞에서 {thing} 하나를 너무 작지 않게 찍은 사진이 좋습니다.",
+    "shoes": "학습 데이터의 신발은 모두 코가 왼쪽을 향합니다.",
     "garment": "옷가지",
     "object": "물건",
-    "picture_again": "다른 사진",
     "picture_taken_as_is": "{name}: 신경망의 입력과 크기가 같아 그대로 씁니다",
     "picture_bad": "{name}: 이 브라우저에서 사진으로 열 수 없습니다",
     "camera_start": "카메라 켜기",
     "camera_stop": "카메라 끄기",
     "camera_learn": "빈 장면 익히기",
     "camera_forget": "빈 장면 잊기",
-    "camera_hint": "단색 배경 앞에 {thing} 하나를 들어 보이세요. 빈 장면을 먼저 익히게 한 다음 {thing} 하나를 놓아도 됩니다.",
+    "camera_hint": "단색 배경 앞에 {thing} 하나를 들어 보이세요. 빈 장면을 먼저 익히게 한 다음 "
+    "{thing} 하나를 놓아도 됩니다.",
     "camera_learning": "빈 장면을 익히는 중입니다. 카메라를 움직이지 마세요",
     "camera_learned": "빈 장면을 익혔습니다",
     "camera_asking": "브라우저의 허락을 기다리는 중입니다",
@@ -117,8 +118,8 @@ _KOREAN = {
     "camera_busy": "카메라를 열 수 없습니다. 다른 프로그램이 쓰고 있을 수 있습니다.",
     "camera_lost": "카메라가 사라졌습니다.",
     "camera_rate": "초당 {rate}장",
-    "pad_hint": "손가락이나 펜, 마우스로 {thing} 하나를 그려 보세요. 크기와 자리는 상관없습니다. 키보드로는 화살표로 움직이고 "
-    "스페이스로 펜을 내리고 듭니다.",
+    "pad_hint": "손가락이나 펜, 마우스로 {thing} 하나를 그려 보세요. 크기와 자리는 상관없습니다. 키보드로는 "
+    "화살표로 움직이고 스페이스로 펜을 내리고 듭니다.",
     "pad_label": "그림판",
     "pad_pen": "펜 굵기",
     "pad_fill": "닫힌 윤곽선 안쪽 채우기",
@@ -148,8 +149,8 @@ _KOREAN = {
     "language_en": "영어",
     "language_ko": "한국어",
     "no_voice": "이 기기에는 자체 영어 또는 한국어 목소리가 없습니다. 서버에 묻는 목소리는 쓰지 않습니다.",
-    "no_module": "이 브라우저에서는 모델을 돌릴 수 없습니다. 2023년 3월 이후의 브라우저에 있는, 벡터 명령을 갖춘 WebAssembly가 "
-    "필요합니다. {reason}",
+    "no_module": "이 브라우저에서는 모델을 돌릴 수 없습니다. 2023년 3월 이후의 브라우저에 있는, 벡터 명령을 갖춘 "
+    "WebAssembly가 필요합니다. {reason}",
     "none": "이 페이지에서는 모델이 돌지 않습니다. {reason}",
 }
 

@@ -117,8 +117,12 @@ window.niwakiLive = Object.freeze({
   ready: started.then((live) => live !== null),
   // Int8 scores of raw pixels, channels first, with the padding.
   scores: async (pixels) => (await started).engine.scores(Uint8Array.from(pixels)),
-  // What vision finds in a grey frame.
-  find: async (grey, width, height) => (await started).ways.picture.eye.find(Uint8Array.from(grey), width, height),
+  // What vision finds in a grey frame, after it has learned the empty scene from `scenes`, grey frames of that size.
+  find: async (grey, width, height, scenes = []) => {
+    const eye = (await started).newEye();
+    for (const scene of scenes) eye.learn(Uint8Array.from(scene), width, height);
+    return eye.find(Uint8Array.from(grey), width, height);
+  },
   // What the preprocessing makes of an image without vision, before the padding.
   prepared: async (image) => prepared(image),
 });

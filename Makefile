@@ -21,7 +21,7 @@ study: $(VENV)/.ready     ## run the source study (ARGS="--jobs 4 --seeds 3" add
 	$(BIN)/niwaki study run source $(ARGS)
 
 test: $(VENV)/.ready-dev lint ## every check: format, lint, types, import contract, tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 soak: $(VENV)/.ready-dev  ## the long forms of the tests
 	$(BIN)/python -m pytest -m soak --no-cov $(ARGS)
@@ -39,6 +39,7 @@ system:                   ## system packages that some tests need (Debian 12, ro
 	@missing=$$(for package in $(SYSTEM); do \
 	  dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || echo $$package; done); \
 	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; fi
+	@sh tests/device/sysroots.sh # Pythons for the boards' processors, run by emulators
 
 lock:                     ## resolve the dependencies again into requirements.lock
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install -q pip-tools

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from niwaki.study.plan import Stage
 from niwaki.study.stages import Task
-from niwaki.study.workers.processes import ProcessWorkers
+from niwaki.study.workers.processes import ProcessWorkers, _ctrl_c_held_back
 from tests.study.conftest import Niwaki, command, contents, environment
 
 
@@ -142,6 +143,29 @@ def test_a_worker_is_deaf_to_ctrl_c_from_its_first_moment(small_npz: Path) -> No
         assert outcome.exception() is not None
     finally:
         workers.close()
+
+
+@needs_proc
+def test_ctrl_c_waits_until_workers_are_started() -> None:
+    """Also where another thread of the driver takes the signal: half-started workers would say so in a traceback."""
+    end = threading.Event()
+    other = threading.Thread(target=end.wait)
+    started = []
+
+    def start() -> None:
+        with _ctrl_c_held_back():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)  # long enough for a handler to run
+            started.append(True)
+
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start()
+    finally:
+        end.set()
+        other.join()
+    assert started
 
 
 def blocked(process: int, number: int) -> bool:

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-LATER_OPTIONS = ("rotate", "zoom", "blur", "contrast", "noise")  # of training; off where a stage does not name them
+# Of training; off where a stage does not name them.
+LATER_OPTIONS = ("rotate", "zoom", "blur", "contrast", "noise", "outliers")
 
 
 class TrainSettings(BaseModel):
@@ -28,13 +29,14 @@ class TrainSettings(BaseModel):
     blur: float = Field(0.0, ge=0, le=1, description="blur training images, by a deviation of up to so many pixels")
     contrast: float = Field(0.0, ge=0, le=1, description="multiply their brightness by 1 ± up to this fraction")
     noise: float = Field(0.0, ge=0, le=128, description="noise on what is not black, a deviation of up to these levels")
+    outliers: float = Field(0.0, ge=0, le=1, description="made-up images of no class, as a share of every batch")
     clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
     keep: Literal["last", "best"] = Field("last", description="the epoch to keep; best is chosen on validation")
 
     @property
     def augments(self) -> bool:
         """Whether training images are changed on their way to the network."""
-        return any(getattr(self, name) for name in ("flip", "shift", *LATER_OPTIONS))
+        return any(getattr(self, name) for name in ("flip", "shift", "rotate", "zoom", "blur", "contrast", "noise"))
 
     def identity(self) -> dict[str, Any]:
         """All that can change the result, as JSON; an option that came later is left out where it is off.

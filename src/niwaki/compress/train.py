@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from niwaki.compress.augment import augment
 from niwaki.compress.narrow import fast_narrow_convolutions
+from niwaki.compress.outliers import against_none, draw_outliers
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import TrainSettings
 from niwaki.data.dataset import Dataset, Split
@@ -67,9 +68,10 @@ def fit(
 ) -> list[Epoch]:
     """Train `model` in place (it ends on `device`, in eval mode) and return what each epoch left.
 
-    Cross-entropy; the order of the images, augmentation and dropout depend on (seed, kind, position, epoch)
-    alone. A last batch of a single image is left out, since batch norm cannot train on it. With
-    `keep="best"` the weights of the epoch with the best validation accuracy are kept, the first of equals.
+    Cross-entropy, with `outliers` against a class `none` as well. The order of the images, augmentation and
+    dropout depend on (seed, kind, position, epoch) alone. A last batch of a single image is left out, since batch
+    norm cannot train on it. With `keep="best"` the weights of the epoch with the best validation accuracy are
+    kept, the first of equals.
 
     Raises StageFailed when the loss of an epoch is not finite.
     """
@@ -133,10 +135,13 @@ def _one_epoch(
     for chosen in torch.split(order, settings.batch_size):
         if len(chosen) == 1 < settings.batch_size and count > 1:
             continue
-        pixels = data.images.index_select(0, chosen)
+        pixels, labels = data.images.index_select(0, chosen), data.labels.index_select(0, chosen)
+        if settings.outliers:
+            pixels = torch.cat([pixels, draw_outliers(pixels, settings.outliers, generator)])
         if augmented:
             pixels = augment(pixels, settings, generator)
-        loss = F.cross_entropy(model(data.scale(pixels)), data.labels.index_select(0, chosen))
+        logits = model(data.scale(pixels))
+        loss = against_none(logits, labels) if settings.outliers else F.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.clip_norm is not None:

@@ -4,7 +4,8 @@ from typing import NamedTuple, Optional
 
 _SAMPLES = 2000  # pixels compared, spread over the frame: in Python every one costs
 _STEP = 24  # grey levels: more than a camera's noise
-_CHANGED = 0.01  # of the samples: a hand, a garment put down, an exposure that still adapts
+_CHANGED = 0.01  # of the samples: a hand, a garment put down
+_BRIGHTER = 6  # grey levels on average: an exposure that still adapts; lamps on mains flicker by less
 _ATTEMPTS = 20
 
 
@@ -53,5 +54,6 @@ def _stride(size: int, width: int) -> int:
 
 
 def _changed(before: bytes, now: bytes) -> bool:
-    different = sum(abs(a - b) > _STEP for a, b in zip(before, now))
-    return len(before) != len(now) or different > _CHANGED * len(now)
+    if len(before) != len(now) or abs(sum(before) - sum(now)) > _BRIGHTER * len(now):
+        return True
+    return sum(abs(a - b) > _STEP for a, b in zip(before, now)) > _CHANGED * len(now)

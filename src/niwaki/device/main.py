@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import Callable, List, Optional
 
 from . import options as command_line
 from . import selftest
@@ -88,7 +88,7 @@ def _watch(
 ) -> int:  # fmt: skip
     bundle, controls = network.bundle, Controls()
     with contextlib.ExitStack() as tidy:
-        speaker = Speaker(bundle, language, _notifier(report, "no sound"), options.audio_device, options.quiet)
+        speaker = Speaker(bundle, language, _no_sound(report), options.audio_device, options.quiet)
         tidy.callback(speaker.close)
         view = _serve(options, bundle, controls, report, tidy) if options.serve else None
         camera = _Camera(report, stopping)
@@ -158,7 +158,7 @@ def _replay(folder: Path, network: Network, language: str, report: Report, stopp
             if step.decision.speak is not None:
                 report.word(network.bundle, language, frame, step)
 
-    done = replay(folder, network, on_step=on_step, notify=_notifier(report, "damaged"))
+    done = replay(folder, network, on_step=on_step, notify=lambda message: report.event("damaged", message))
     if done.difference is not None:
         report.event("different", "the replay differs: {}".format(done.difference), frames=done.frames)
         return SELFTEST_FAILED
@@ -166,15 +166,7 @@ def _replay(folder: Path, network: Network, language: str, report: Report, stopp
     return DONE
 
 
-class _Notifier:
-    """Passes a line on as an event of one name."""
-
-    def __init__(self, report: Report, event: str) -> None:
-        self._report, self._event = report, event
-
-    def __call__(self, message: str) -> None:
-        self._report.event(self._event, message)
-
-
-def _notifier(report: Report, event: str) -> _Notifier:
-    return _Notifier(report, event)
+def _no_sound(report: Report) -> Callable[[str], None]:
+    return lambda why: report.event(
+        "no sound", "no sound: {}; words are printed (--quiet: no more of this)".format(why)
+    )

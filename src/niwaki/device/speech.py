@@ -16,7 +16,7 @@ class Speaker:
     """Says one word at a time. A newer word ends the older one, and begins when the sound device is free.
 
     Nothing here waits: `poll` is called with every frame and does what has become due. `notify` hears, once, why there
-    is no sound.
+    is no sound and what to do.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Speaker:
 
     def _complain(self, why: str) -> None:
         if not self._complained:
-            self._notify("no sound: {}; --quiet silences this; words are printed".format(why))
+            self._notify(why)
         self._complained = True
 
 

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -140,11 +140,16 @@ def compile_sources(sources: Sequence[Path], target: Target, flags: Sequence[str
     return out
 
 
-def run_compiler(command: Sequence[str], what: str) -> str:
-    """Run a compiler to its end and return what it wrote. Raises NiwakiError naming `what`, with its first error."""
-    english = {**os.environ, "LC_ALL": "C"}  # its messages and the linker's map are read
+def run_compiler(
+    command: Sequence[str], what: str, *, folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> str:
+    """Run a compiler to its end, in `folder`, and return what it wrote; `environment` is added to this process's.
+
+    Raises NiwakiError naming `what`, with the compiler's first error.
+    """
+    english = {**os.environ, **(environment or {}), "LC_ALL": "C"}  # its messages and the linker's map are read
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=english)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=english, cwd=folder)
     except OSError as error:
         raise NiwakiError(f"{command[0]}: cannot be run: {error.strerror}") from error
     if done.returncode:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwaki.deploy.scenes.fields import Size, blur, grid
+from niwaki.deploy.scenes.fields import Field, Size, blur, grid
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,25 @@ class Camera:
             tilt=(uneven * np.sin(turn), uneven * np.cos(turn)),
         )
 
-    def light(self, size: Size) -> np.ndarray:
+    def light(self, size: Size) -> Field:
         """How bright the light is in each place, about 1: float32 (height, width)."""
         rows, columns = grid(size)
-        away = (rows * rows + columns * columns) / np.float32(0.25 + 0.25 * (size[1] / size[0]) ** 2)
-        falls = 1 - np.float32(self.vignette) * away
-        return falls * (1 + np.float32(self.tilt[0]) * rows + np.float32(self.tilt[1]) * columns)
+        wide = size[1] / size[0]
+        away: Field = (rows * rows + columns * columns) * np.float32(4 / (1 + wide * wide))  # 1 in the corners
+        falls: Field = 1 - np.float32(self.vignette) * away
+        uneven: Field = np.float32(self.tilt[0]) * rows + np.float32(self.tilt[1]) * columns
+        light: Field = falls * (1 + uneven)
+        return light
 
-    def expose(self, reflectance: np.ndarray) -> np.ndarray:
+    def expose(self, reflectance: Field) -> Field:
         """A frame without noise, float32 grey levels (not yet cut off at black and white)."""
         lit = reflectance * self.light(reflectance.shape) * np.float32(255 * self.exposure)
         return blur(lit, self.blur * reflectance.shape[0] / 240)
 
-    def frame(self, exposed: np.ndarray, rng: np.random.Generator, flicker: float = 1.0) -> np.ndarray:
+    def frame(self, exposed: Field, rng: np.random.Generator, flicker: float = 1.0) -> np.ndarray:
         """One frame of it: light that flickers, noise, eight bits. uint8 (height, width)."""
         lit = exposed * np.float32(flicker)
         spread = np.sqrt(self.noise**2 + self.shot**2 / 255 * np.clip(lit, 0, 255))
-        lit += spread.astype(np.float32) * rng.standard_normal(lit.shape, dtype=np.float32)
-        return np.clip(np.rint(lit), 0, 255).astype(np.uint8)
+        lit = lit + spread.astype(np.float32) * rng.standard_normal(lit.shape, dtype=np.float32)
+        frame: np.ndarray = np.clip(np.rint(lit), 0, 255).astype(np.uint8)
+        return frame

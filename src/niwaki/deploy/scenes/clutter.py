@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from niwaki.deploy.scenes.backgrounds import Family
-from niwaki.deploy.scenes.fields import Size, clouds, grid
+from niwaki.deploy.scenes.fields import Field, Size, grid, layered
 
 FINER = 2  # things are drawn so many times finer, then averaged: soft edges
 
@@ -23,8 +23,8 @@ Point = tuple[float, float]  # across, down, in units of the frame's height
 class Thing:
     """Where it is, 0 to 1, and how much light it reflects: float32 (height, width) both."""
 
-    mask: np.ndarray
-    reflectance: np.ndarray
+    mask: Field
+    reflectance: Field
 
 
 Draw = Callable[[np.random.Generator, Size], list[Thing]]
@@ -55,7 +55,7 @@ class _Sheet:
         for point in points:
             self.disc(point, width / 2, width / 2, ink)
 
-    def mask(self) -> np.ndarray:
+    def mask(self) -> Field:
         small = self.image.resize((self.size[1], self.size[0]), Image.Resampling.BOX)
         return np.asarray(small, dtype=np.float32) / np.float32(255)
 
@@ -64,15 +64,16 @@ def _aspect(size: Size) -> float:
     return size[1] / size[0]
 
 
-def _cloth(rng: np.random.Generator, size: Size, level: float, rough: float = 0.03) -> np.ndarray:
+def _cloth(rng: np.random.Generator, size: Size, level: float, rough: float = 0.02) -> Field:
     """A surface of that reflectance, lit from one side."""
     rows, columns = grid(size)
     turn = rng.uniform(0, 2 * np.pi)
     side = np.float32(rng.uniform(0, 0.3)) * (np.float32(np.cos(turn)) * columns + np.float32(np.sin(turn)) * rows)
-    return np.float32(level) * (1 + side + np.float32(rough) * clouds(rng, size, size[0] / 20))
+    patches = layered(rng, size, [size[0] / 8, size[0] / 100], 0.8)
+    return np.float32(level) * (1 + side + np.float32(rough) * patches)
 
 
-def _thing(rng: np.random.Generator, sheet: _Sheet, level: float, rough: float = 0.03) -> Thing:
+def _thing(rng: np.random.Generator, sheet: _Sheet, level: float, rough: float = 0.02) -> Thing:
     return Thing(sheet.mask(), _cloth(rng, sheet.size, level, rough))
 
 

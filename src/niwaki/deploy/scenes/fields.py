@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 Size = tuple[int, int]  # height, width
+Field = npt.NDArray[np.float32]
 
 
-def enlarge(coarse: np.ndarray, size: Size) -> np.ndarray:
+def enlarge(coarse: Field, size: Size) -> Field:
     """A float32 picture at another size, smoothly (bicubic)."""
     return np.asarray(Image.fromarray(coarse.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
-def clouds(rng: np.random.Generator, size: Size, grain: float | tuple[float, float]) -> np.ndarray:
+def clouds(rng: np.random.Generator, size: Size, grain: float | tuple[float, float]) -> Field:
     """Smooth noise of standard deviation about 1 whose blobs measure `grain` (rows, columns) in pixels."""
     down, across = grain if isinstance(grain, tuple) else (grain, grain)
     coarse = (max(2, round(size[0] / down)) + 1, max(2, round(size[1] / across)) + 1)
@@ -25,7 +27,7 @@ def clouds(rng: np.random.Generator, size: Size, grain: float | tuple[float, flo
     return noise * np.float32(1.3)  # what interpolation takes away
 
 
-def layered(rng: np.random.Generator, size: Size, grains: Sequence[float], fall: float = 0.6) -> np.ndarray:
+def layered(rng: np.random.Generator, size: Size, grains: Sequence[float], fall: float = 0.6) -> Field:
     """Noise of several scales, coarse to fine, each `fall` times as strong as the one before; deviation about 1."""
     weights = np.array([fall**order for order in range(len(grains))], dtype=np.float32)
     weights /= np.sqrt((weights * weights).sum())
@@ -35,7 +37,7 @@ def layered(rng: np.random.Generator, size: Size, grains: Sequence[float], fall:
     return total
 
 
-def grid(size: Size) -> tuple[np.ndarray, np.ndarray]:
+def grid(size: Size) -> tuple[Field, Field]:
     """Rows (height, 1) and columns (1, width) from the centre, in units of the picture's height."""
     height, width = size
     rows = (np.arange(height, dtype=np.float32) - np.float32((height - 1) / 2)) / np.float32(height)
@@ -43,7 +45,7 @@ def grid(size: Size) -> tuple[np.ndarray, np.ndarray]:
     return rows[:, None], columns[None, :]
 
 
-def blur(picture: np.ndarray, sigma: float) -> np.ndarray:
+def blur(picture: Field, sigma: float) -> Field:
     """Gaussian blur with the border repeated; below a fifth of a pixel nothing happens."""
     if sigma < 0.2:
         return picture
@@ -52,17 +54,17 @@ def blur(picture: np.ndarray, sigma: float) -> np.ndarray:
     taps = (taps / taps.sum()).astype(np.float32)
     height, width = picture.shape
     padded = np.pad(picture, ((reach, reach), (0, 0)), mode="edge")
-    down = taps[0] * padded[:height]
+    down: Field = taps[0] * padded[:height]
     for place, tap in enumerate(taps[1:], 1):
         down += tap * padded[place : place + height]
     padded = np.pad(down, ((0, 0), (reach, reach)), mode="edge")
-    across = taps[0] * padded[:, :width]
+    across: Field = taps[0] * padded[:, :width]
     for place, tap in enumerate(taps[1:], 1):
         across += tap * padded[:, place : place + width]
     return across
 
 
-def wide_blur(picture: np.ndarray, sigma: float) -> np.ndarray:
+def wide_blur(picture: Field, sigma: float) -> Field:
     """The same for wide blurs, on a smaller picture that is enlarged again."""
     factor = max(1, int(sigma / 2))
     if factor == 1:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from niwaki.deploy.scenes.fields import Size, clouds
+from niwaki.deploy.scenes.fields import Field, Size, clouds
 
 SEEN = 12  # a pixel brighter than this is garment
 EDGE = (0.35, 0.65)  # of the enlarged mask: outside, inside
+MARGIN = 0.03  # of the frame's height: a garment lies whole in the frame, at least so far from its border
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Placed:
 class Enlarged:
     """A garment in a frame: float32 (height, width) mask from 0 to 1 and cloth (0: none, 1: as bright as can be)."""
 
-    mask: np.ndarray
-    cloth: np.ndarray
+    mask: Field
+    cloth: Field
     box: tuple[int, int, int, int]
 
 
@@ -40,8 +41,8 @@ def place(pixels: np.ndarray, placed: Placed, size: Size) -> Enlarged:
     scale = placed.longest * size[0] / max(tall, wide)
     turn = np.deg2rad(placed.degrees)
     cos, sin = np.cos(turn), np.sin(turn)
-    half_x = (abs(cos) * wide + abs(sin) * tall) * scale / 2
-    half_y = (abs(sin) * wide + abs(cos) * tall) * scale / 2
+    half_x = (abs(cos) * wide + abs(sin) * tall) * scale / 2 + MARGIN * size[0]
+    half_y = (abs(sin) * wide + abs(cos) * tall) * scale / 2 + MARGIN * size[0]
     middle_x = _between(half_x, size[1] - half_x, placed.across)
     middle_y = _between(half_y, size[0] - half_y, placed.down)
     # From frame to picture: output (x, y) is read at (a x + b y + c, d x + e y + f).
@@ -57,7 +58,7 @@ def place(pixels: np.ndarray, placed: Placed, size: Size) -> Enlarged:
     return Enlarged(mask, np.clip(cloth, 0, 1), _box(mask))
 
 
-def with_texture(cloth: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
+def with_texture(cloth: Field, rng: np.random.Generator, strength: float) -> Field:
     """The threads and soft folds that 28 × 28 pixels cannot show."""
     height = cloth.shape[0]
     threads = clouds(rng, cloth.shape, height / 120)
@@ -69,13 +70,13 @@ def _between(low: float, high: float, share: float) -> float:
     return low + share * (high - low) if high > low else (low + high) / 2
 
 
-def _enlarge(values: np.ndarray, matrix: tuple[float, ...], size: Size) -> np.ndarray:
+def _enlarge(values: np.ndarray, matrix: tuple[float, ...], size: Size) -> Field:
     picture = Image.fromarray(values)
     turned = picture.transform((size[1], size[0]), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
     return np.asarray(turned)
 
 
-def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+def _box(mask: Field) -> tuple[int, int, int, int]:
     inside = mask >= 0.5
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     if not len(rows):

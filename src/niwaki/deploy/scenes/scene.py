@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -10,13 +10,13 @@ import numpy as np
 from niwaki.deploy.scenes import backgrounds, clutter
 from niwaki.deploy.scenes.backgrounds import Family
 from niwaki.deploy.scenes.camera import Camera
-from niwaki.deploy.scenes.fields import Size, wide_blur
+from niwaki.deploy.scenes.fields import Field, Size, wide_blur
 from niwaki.deploy.scenes.garment import Enlarged, Placed, place, with_texture
 
 VERSION = 1  # of the scenes: a new one wherever a pixel changes
 QVGA, VGA = (240, 320), (480, 640)
 FLICKER = 0.03  # of the light, from one frame to the next, at most
-EMPTY_SHARE = 0.4  # of the scenes without a garment: nothing at all in them
+EMPTY = (0, 2)  # of five scenes without a garment: those with nothing at all in them
 FAMILIES: dict[Family, int] = {"tuning": 0, "figure": 1}
 
 Content = Literal["garment", "empty", "clutter"]
@@ -29,20 +29,25 @@ class Scene:
     frame: np.ndarray  # uint8 (height, width)
     content: Content
     background: str
+    camera: Camera
     things: tuple[str, ...] = ()  # what lies about that is no garment
     label: int | None = None
     box: tuple[int, int, int, int] | None = None  # of the garment: x, y, width, height
     polarity: int = 0  # of the garment: +1 brighter than the ground, −1 darker
     placed: Placed | None = None
-    camera: Camera | None = None
-    _before: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)  # exposed, without what came later
-    _seed: tuple[int, ...] = ()
+    _before: Field = field(
+        default_factory=lambda: np.empty((0, 0), dtype=np.float32), repr=False
+    )  # exposed, without what came later
+    _path: tuple[int, ...] = ()
 
     def learned(self, count: int = 8) -> np.ndarray:
         """Frames of the same place before anything was put there: other noise, a little flicker. uint8 (n, h, w)."""
-        rng = np.random.default_rng((*self._seed, 1))
-        assert self.camera is not None
-        return np.stack([self.camera.frame(self._before.copy(), rng, _flicker(rng)) for _ in range(count)])
+        rng = np.random.default_rng((*self._path, 1))
+        return np.stack([self.camera.frame(self._before, rng, _flicker(rng)) for _ in range(count)])
+
+    def without_pixels(self) -> Scene:
+        """The same without its frame, for where many are kept: it cannot be learned any more."""
+        return replace(self, frame=self.frame[:0].copy(), _before=self._before[:0].copy())
 
 
 def garment_scene(
@@ -69,7 +74,7 @@ def garment_scene(
         placed=placed,
         camera=camera,
         _before=camera.expose(ground),
-        _seed=path,
+        _path=path,
     )
 
 
@@ -80,24 +85,24 @@ def bare_scene(number: int, *, family: Family, seed: int = 0, size: Size = QVGA)
     name, texture = _background(rng, family, size)
     camera = Camera.draw(rng)
     ground = np.float32(rng.uniform(0.04, 0.92)) * texture
-    kinds = [] if rng.random() < EMPTY_SHARE else _kinds(rng, family)
+    kinds = [] if number % 5 in EMPTY else _kinds(rng, family)
     fixed = rng.random() < 0.25  # the things were there when the scene was learned
     filled = ground
     for kind in kinds:
         filled = _put(rng, filled, clutter.KINDS[family][kind](rng, size))
     exposed = camera.expose(filled)
     return Scene(
-        frame=camera.frame(exposed.copy(), rng, _flicker(rng)),
+        frame=camera.frame(exposed, rng, _flicker(rng)),
         content="clutter" if kinds else "empty",
         background=name,
         things=tuple(kinds),
         camera=camera,
         _before=exposed if fixed else camera.expose(ground),
-        _seed=path,
+        _path=path,
     )
 
 
-def _background(rng: np.random.Generator, family: Family, size: Size) -> tuple[str, np.ndarray]:
+def _background(rng: np.random.Generator, family: Family, size: Size) -> tuple[str, Field]:
     kinds = backgrounds.KINDS[family]
     name = list(kinds)[rng.integers(len(kinds))]
     return name, np.maximum(kinds[name](rng, size), np.float32(0.05))
@@ -110,7 +115,7 @@ def _kinds(rng: np.random.Generator, family: Family) -> list[str]:
     return [known[rng.integers(len(known))] for _ in range(count)]
 
 
-def _laid(rng: np.random.Generator, ground: np.ndarray, garment: Enlarged, level: float, polarity: int) -> np.ndarray:
+def _laid(rng: np.random.Generator, ground: Field, garment: Enlarged, level: float, polarity: int) -> Field:
     """The garment on its ground, with a soft shadow around it: reflectance."""
     cloth = with_texture(garment.cloth ** np.float32(rng.uniform(0.85, 1.2)), rng, rng.uniform(0, 0.05))
     if polarity < 0:
@@ -121,15 +126,16 @@ def _laid(rng: np.random.Generator, ground: np.ndarray, garment: Enlarged, level
     return lit + garment.mask * (reflected - lit)
 
 
-def _put(rng: np.random.Generator, ground: np.ndarray, things: list[clutter.Thing]) -> np.ndarray:
+def _put(rng: np.random.Generator, ground: Field, things: list[clutter.Thing]) -> Field:
     """Things on their ground, the first with a shadow."""
     for order, thing in enumerate(things):
         lit = _shadow(rng, ground, thing.mask) if order == 0 else ground
-        ground = lit + thing.mask * (np.maximum(thing.reflectance, 0) - lit)
+        reflected: Field = np.maximum(thing.reflectance, np.float32(0))
+        ground = lit + thing.mask * (reflected - lit)
     return ground
 
 
-def _shadow(rng: np.random.Generator, ground: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _shadow(rng: np.random.Generator, ground: Field, mask: Field) -> Field:
     """The ground beside what lies on it, darker where less light comes."""
     height = ground.shape[0]
     down, across = (round(rng.uniform(-0.03, 0.03) * height) for _ in range(2))

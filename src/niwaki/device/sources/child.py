@@ -14,6 +14,7 @@ from ..errors import NO_CAMERA, DeviceError
 from .source import Frame, Source, SourceLost
 
 END_S = 2.0  # seconds that a program gets to end by itself
+START_S = 10.0  # and to give its first frame: Argus takes several
 
 
 class Recipe(NamedTuple):
@@ -80,6 +81,8 @@ class ChildCamera(Source):
 
     def read(self, timeout_s: float) -> Optional[Frame]:
         """The newest frame; waits for the next one where that was given already."""
+        if self._newest is None:
+            timeout_s = max(timeout_s, START_S)
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while self._newest is None or self._newest.number == self._given:
@@ -93,8 +96,8 @@ class ChildCamera(Source):
             return self._newest
 
     def _last_words(self) -> str:
+        self._threads[1].join(END_S)  # its messages end when it does
         status = _end(self._process)
-        self._threads[1].join(END_S)
         words = list(self._words)
         told = [word for word in words if "error" in word.lower()] or words[-1:]
         return "{}: {} ended ({}): {}".format(
@@ -119,8 +122,11 @@ def _start(recipe: Recipe) -> Tuple["subprocess.Popen[bytes]", str, IO[bytes]]:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             pass_fds=(writing,), start_new_session=True,  # Ctrl-C is this program's alone: it ends the child itself
         )  # fmt: skip
-    except BaseException:
+    except BaseException as error:
         os.close(reading)
+        if isinstance(error, OSError):
+            cannot = "{}: {} cannot be started: {}".format(recipe.name, command[0], error.strerror)
+            raise DeviceError(cannot, NO_CAMERA) from error
         raise
     finally:
         os.close(writing)
@@ -139,8 +145,8 @@ def _fill(pipe: IO[bytes], view: memoryview) -> bool:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> str:
-    """End the program and whatever it started; says how it ended."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    """End the program and whatever it started, once; says how it ended."""
+    for number in (signal.SIGTERM, signal.SIGKILL) if process.returncode is None else ():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):

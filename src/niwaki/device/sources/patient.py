@@ -8,7 +8,7 @@ from .open import open_source
 from .source import Frame, Source, SourceLost
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 4.0
-FIRST_FRAME_S = 10.0  # a camera on a ribbon cable needs seconds to start
+FIRST_FRAME_S = 10.0
 
 OnState = Callable[[str], None]
 
@@ -37,8 +37,12 @@ class Patient(Source):
         self._source: Optional[Source] = None
         self._waited_s = 0.0  # how long the last pause was; 0 while all is well
         self._first_number = self._next_number = 0
-        self._first = self._next(FIRST_FRAME_S)
         self._first_pending = True
+        try:
+            self._first = self._next(FIRST_FRAME_S)
+        except BaseException:
+            self.close()
+            raise
 
     def read(self, timeout_s: float) -> Optional[Frame]:
         """The next frame, however long the camera was away; None at the end of a film."""
@@ -50,7 +54,7 @@ class Patient(Source):
     def _next(self, timeout_s: float) -> Optional[Frame]:
         while True:
             try:
-                frame = self._opened().read(max(timeout_s, FIRST_FRAME_S) if self._waited_s else timeout_s)
+                frame = self._opened().read(timeout_s)
             except SourceLost as error:
                 self._wait(error)
                 continue

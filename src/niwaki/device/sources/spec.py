@@ -21,7 +21,7 @@ class Spec:
         for option in filter(None, options.split("&")):
             name, equals, value = option.partition("=")
             if not equals or not value:
-                raise self.error(text, "option {!r} has no value: write {}=VALUE".format(option, name))
+                raise self.error(text, "option {!r} has no value: write {}=VALUE".format(name, name))
             self.options[name] = value
 
     @staticmethod

@@ -46,8 +46,6 @@ def _through_ffmpeg(path: str, picture: Picture, rate: int) -> Source:
     try:
         return ChildCamera(ffmpeg(path, (picture.width, picture.height), rate))
     except DeviceError as error:
-        if isinstance(error, SourceLost):
-            raise
         raise DeviceError("{}: gives only MJPEG, which needs {}".format(path, INSTALL), NO_CAMERA) from error
 
 
@@ -100,38 +98,33 @@ class V4l2Camera(Source):
     def read(self, timeout_s: float) -> Optional[Frame]:
         """The newest frame; older ones that wait, damaged and short ones are given back to the driver unseen."""
         deadline = time.monotonic() + timeout_s
+        rested = False
         while True:
             left = deadline - time.monotonic()
             if left <= 0 or not self._poll.poll(int(left * 1000) + 1):
                 raise SourceLost("{}: no frame for {:.1f} s".format(self.name, timeout_s))
             try:
-                grey = self._newest()
+                grey = self._newest(rested)
             except OSError as error:
                 raise SourceLost("{}: {}".format(self.name, _loss(error))) from error
             if grey is not None:
-                self._number += 1
                 return Frame(grey, self._number - 1, time.monotonic())
             time.sleep(AGAIN_S)
+            rested = True
 
-    def _newest(self) -> Optional[bytes]:
-        """The luminance of the last good buffer that is ready; None where there is none."""
-        held: Optional[Tuple[int, int]] = None
-        while True:
-            taken = self._take()
-            if taken is None:
-                break
-            index, used = taken
-            if used < self._picture.least_bytes:
-                self._buffer(layout.QBUF, index)
-                continue
-            if held is not None:
-                self._buffer(layout.QBUF, held[0])
-                self._number += 1
-            held = taken
-        if held is None:
-            return None
-        grey = self._grey(*held)
-        self._buffer(layout.QBUF, held[0])
+    def _newest(self, any_age: bool) -> Optional[bytes]:
+        """The luminance of the last good buffer that is ready; None where there is none.
+
+        Where every buffer is full the camera had none left to fill, and even the last may be old: unless `any_age`, it
+        is passed over too.
+        """
+        ready = list(iter(self._take, None))
+        good = [buffer for buffer in ready if buffer[1] >= self._picture.least_bytes]
+        self._number += len(good)
+        full = len(ready) == len(self._memory)
+        grey = self._grey(*good[-1]) if good and (any_age or not full) else None
+        for index, _ in ready:
+            self._buffer(layout.QBUF, index)
         return grey
 
     def _take(self) -> Optional[Tuple[int, int]]:

@@ -14,6 +14,7 @@ from .spec import LARGEST_SIDE
 
 JPEGS = ("MJPG", "JPEG")
 SMALLEST_SIDE = 16  # pixels
+RIBBON = "for a camera on a ribbon cable use csi:0 (Jetson) or rpicam:0 (Raspberry Pi)"
 
 # What an errno means while a device is opened and set up: a line for the user, and whether waiting may help.
 MEANINGS = {
@@ -28,6 +29,7 @@ MEANINGS = {
     errno.EACCES: ("no right to use the camera: sudo usermod -aG video $USER, then log in again", False),
     errno.EPERM: ("no right to use the camera: sudo usermod -aG video $USER, then log in again", False),
     errno.ENOTTY: ("is no camera", False),
+    errno.EPIPE: ("is part of a larger camera: " + RIBBON, False),
 }
 
 
@@ -93,10 +95,10 @@ def negotiate(device: Device, size: Tuple[int, int]) -> Picture:
                 return picture
     except OSError as error:
         raise device.error(error) from error
+    listed = ", ".join(formats) or "no picture at all"
     raise DeviceError(
-        "{}: gives only {}, of which niwaki reads none; for a camera on a ribbon cable use csi:0 (Jetson) or rpicam:0 "
-        "(Raspberry Pi)".format(device.path, ", ".join(formats) or "no picture at all"), NO_CAMERA,
-    )  # fmt: skip
+        "{}: gives only {}, which niwaki does not read; {}".format(device.path, listed, RIBBON), NO_CAMERA
+    )
 
 
 def _check_capture(device: Device) -> None:
@@ -110,6 +112,8 @@ def _check_capture(device: Device) -> None:
         if flags & layout.CAP_VIDEO_CAPTURE_MPLANE:
             what = "gives pictures in several planes ({}), which niwaki does not read".format(name)
         raise DeviceError("{}: {}".format(device.path, what), NO_CAMERA)
+    if flags & layout.CAP_IO_MC:
+        raise DeviceError("{}: is part of a larger camera ({}): {}".format(device.path, name, RIBBON), NO_CAMERA)
     if not flags & layout.CAP_STREAMING:
         raise DeviceError("{}: cannot stream to memory ({}): too old a driver".format(device.path, name), NO_CAMERA)
 

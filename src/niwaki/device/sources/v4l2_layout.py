@@ -13,6 +13,7 @@ FIELD_NONE = 1  # V4L2_FIELD_: whole pictures, not every other line
 CAP_VIDEO_CAPTURE = 0x00000001
 CAP_VIDEO_CAPTURE_MPLANE = 0x00001000
 CAP_STREAMING = 0x04000000
+CAP_IO_MC = 0x20000000  # one part of a pipeline that another program must put together
 CAP_DEVICE_CAPS = 0x80000000
 BUF_FLAG_ERROR = 0x00000040
 
@@ -28,8 +29,8 @@ FORMAT = struct.Struct("@I{}xII4sIII176s".format(_POINTER - 4))
 STREAMPARM = struct.Struct("@IIIII184s")
 # count, type, memory, capabilities, flags and reserved
 REQUESTBUFFERS = struct.Struct("@IIIII")
-# index, type, bytesused, flags, field, timestamp, timecode, sequence, memory, offset (in a union with a pointer), length,
-# two reserved; a 0 aligns what follows it. The timestamp has 32-bit seconds on 32 bits, as every kernel still takes them.
+# index, type, bytesused, flags, field, timestamp, timecode, sequence, memory, offset (in a union with a pointer),
+# length, two reserved; a 0P aligns what follows. On 32 bits the timestamp has 32-bit seconds: kernels take both forms.
 BUFFER = struct.Struct("@IIIIIll16sII0PI{}xIII0P".format(_POINTER - 4))
 
 
@@ -46,5 +47,4 @@ QUERYBUF = _number(3, 9, BUFFER.size)
 QBUF = _number(3, 15, BUFFER.size)
 DQBUF = _number(3, 17, BUFFER.size)
 STREAMON = _number(1, 18, 4)
-STREAMOFF = _number(1, 19, 4)
 S_PARM = _number(3, 22, STREAMPARM.size)

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import multiprocessing
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -56,15 +57,26 @@ class ProcessWorkers:
 
 @contextlib.contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
-    """Let what is started here inherit a blocked SIGINT: Ctrl-C is the driver's, also while a worker still starts."""
+    """Start workers undisturbed: Ctrl-C waits until they are started, and does not reach them while Python starts.
+
+    They inherit a blocked SIGINT. Another thread of this process may still take the signal, and Python would raise
+    KeyboardInterrupt in the midst of starting one, which would be left without its orders: so the handler waits too.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # not POSIX
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    waiting: list[int] = []
+    here = threading.current_thread() is threading.main_thread()  # where Python runs handlers
+    handler = signal.signal(signal.SIGINT, lambda number, _frame: waiting.append(number)) if here else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if waiting:
+            signal.raise_signal(signal.SIGINT)
 
 
 _opened = functools.cache(open_dataset)  # once in each worker process

@@ -1,0 +1,18 @@
+/* Grey pictures from PGM files, plain (P2) and raw (P5), 8 and 16 bits deep. */
+#ifndef NIWAKI_PICTURE_H
+#define NIWAKI_PICTURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PICTURE_MAX_SIDE 4096
+
+typedef struct {
+  int32_t width, height;
+  uint8_t *pixels; /* row by row, 0 to 255; the caller's, to be freed */
+} picture;
+
+/* Reads the first picture of a file. NULL, or why it cannot be read: a text that stays until the next call. */
+const char *picture_read(const char *path, picture *out);
+
+#endif

@@ -1,0 +1,182 @@
+/* The model as a program that needs no library, no Python and no camera.
+ *
+ *   niwaki classify PICTURE.pgm...    what is on each picture
+ *   niwaki selftest                   images and frames with known results: exit status 1 if one differs
+ *   niwaki bench                      time of an inference and of a frame
+ *   niwaki scores IN OUT              raw network inputs to int8 scores, in bulk
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "known.h"
+#include "picture.h"
+#include "selftest.h"
+
+enum { DONE = 0, DIFFERS = 1, BAD_INPUT = 2, NO_ROOM = 4 };
+
+static const char *const USAGE =
+    "usage: niwaki classify PICTURE.pgm...\n"
+    "       niwaki selftest\n"
+    "       niwaki bench\n"
+    "       niwaki scores IN OUT    (IN: images of %d bytes, one after another; OUT: %d int8 scores each)\n";
+
+static int fail(const char *path, const char *why, int status) {
+  fflush(stdout);
+  fprintf(stderr, "niwaki: %s: %s\n", path, why);
+  return status;
+}
+
+static const char *outcome_text(int32_t outcome) {
+  switch (outcome) {
+    case NIWAKI_TOO_SMALL: return "no garment: what is there is too small";
+    case NIWAKI_TOO_LARGE: return "no garment: what is there does not fit into the picture";
+    default: return "no garment: nothing differs from the background";
+  }
+}
+
+static double logit(int8_t score) {
+  return ((double)score - NIWAKI_MODEL_OUTPUT_ZERO_POINT) * (double)NIWAKI_MODEL_OUTPUT_SCALE;
+}
+
+static double energy_of(const int8_t *scores, int8_t top) {
+  const double t = known_decision.temperature;
+  double sum = 0;
+  for (int i = 0; i < NIWAKI_MODEL_CLASSES; i++) sum += exp((logit(scores[i]) - logit(top)) / t);
+  return -(logit(top) + t * log(sum));
+}
+
+/* Prints the class, or that the rule rejects it. */
+static void print_class(const char *path, const int8_t *scores) {
+  int best = 0, second = -1;
+  for (int i = 1; i < NIWAKI_MODEL_CLASSES; i++)
+    if (scores[i] > scores[best]) best = i;
+  for (int i = 0; i < NIWAKI_MODEL_CLASSES; i++)
+    if (i != best && (second < 0 || scores[i] > scores[second])) second = i;
+  const double energy = energy_of(scores, scores[best]);
+  const int unknown = known_decision.has_energy && energy > known_decision.energy;
+  const int close = known_decision.has_margin && second >= 0 &&
+                    logit(scores[best]) - logit(scores[second]) < known_decision.margin;
+  if (unknown || close)
+    printf("%s: no garment that is known for certain; most like %s (%.2f)\n", path, known_names[best],
+           logit(scores[best]));
+  else
+    printf("%s: %s (%.2f)\n", path, known_names[best], logit(scores[best]));
+}
+
+static void pad(const uint8_t *inner, uint8_t *input) {
+  const size_t across = (size_t)known_inner_width, border = (size_t)known_pad;
+  memset(input, 0, NIWAKI_MODEL_INPUT_BYTES);
+  for (size_t y = 0; y < (size_t)known_inner_height; y++)
+    memcpy(input + (y + border) * NIWAKI_MODEL_INPUT_WIDTH + border, inner + y * across, across);
+}
+
+/* The network's input from a photograph: why there is none, or NULL. `status` is set where it is the file's fault. */
+static const char *look(const picture *photo, uint8_t *input, int *status) {
+  const size_t bytes = niwaki_vision_bytes(photo->width, photo->height, known_inner_width, known_inner_height);
+  const size_t inner = (size_t)known_inner_width * (size_t)known_inner_height;
+  niwaki_finding finding;
+  if (bytes == 0) {
+    *status = BAD_INPUT;
+    return "photographs have 16 to 4096 pixels each side";
+  }
+  uint8_t *const memory = malloc(bytes), *const small = malloc(inner);
+  const char *why = NULL;
+  if (!memory || !small) {
+    *status = BAD_INPUT;
+    why = "not enough memory";
+  } else {
+    niwaki_vision_init(memory, photo->width, photo->height, known_inner_width, known_inner_height);
+    if (niwaki_vision_find(memory, photo->pixels, photo->width, small, &finding) != NIWAKI_FOUND)
+      why = outcome_text(finding.outcome);
+    else
+      pad(small, input);
+  }
+  free(small);
+  free(memory);
+  return why;
+}
+
+static int classify(const char *path) {
+  static uint8_t input[NIWAKI_MODEL_INPUT_BYTES];
+  int8_t scores[NIWAKI_MODEL_OUTPUT_BYTES];
+  picture photo;
+  int status = DONE;
+  const char *why = picture_read(path, &photo);
+  if (why) return fail(path, why, BAD_INPUT);
+  if (photo.width == NIWAKI_MODEL_INPUT_WIDTH && photo.height == NIWAKI_MODEL_INPUT_HEIGHT)
+    memcpy(input, photo.pixels, NIWAKI_MODEL_INPUT_BYTES);
+  else if (photo.width == known_inner_width && photo.height == known_inner_height)
+    pad(photo.pixels, input);
+  else
+    why = look(&photo, input, &status);
+  free(photo.pixels);
+  if (status != DONE) return fail(path, why, status);
+  if (why) {
+    printf("%s: %s\n", path, why);
+    return DONE;
+  }
+  niwaki_model_run_pixels(input, scores);
+  print_class(path, scores);
+  return DONE;
+}
+
+static int run_all(FILE *in, FILE *out, const char *from, const char *to) {
+  static uint8_t input[NIWAKI_MODEL_INPUT_BYTES];
+  int8_t scores[NIWAKI_MODEL_OUTPUT_BYTES];
+  size_t got;
+  while ((got = fread(input, 1, sizeof input, in)) == sizeof input) {
+    niwaki_model_run_pixels(input, scores);
+    if (fwrite(scores, 1, sizeof scores, out) != sizeof scores) return fail(to, strerror(errno), NO_ROOM);
+  }
+  if (ferror(in)) return fail(from, strerror(errno), BAD_INPUT);
+  return got ? fail(from, "ends within an image", BAD_INPUT) : DONE;
+}
+
+/* The scores appear whole or not at all. */
+static int bulk(const char *from, const char *to) {
+  const size_t room = strlen(to) + sizeof ".part";
+  char *const part = malloc(room);
+  FILE *const in = fopen(from, "rb");
+  FILE *out = NULL;
+  int status = DONE;
+  if (part) snprintf(part, room, "%s.part", to);
+  if (!in)
+    status = fail(from, strerror(errno), BAD_INPUT);
+  else if (!part || !(out = fopen(part, "wb")))
+    status = fail(to, strerror(errno), NO_ROOM);
+  if (out) {
+    status = run_all(in, out, from, to);
+    if (fclose(out) != 0 && status == DONE) status = fail(to, strerror(errno), NO_ROOM);
+    if (status == DONE && rename(part, to) != 0) status = fail(to, strerror(errno), NO_ROOM);
+    if (status != DONE) remove(part);
+  }
+  if (in) fclose(in);
+  free(part);
+  return status;
+}
+
+static int command(int argc, char **argv) {
+  const char *const name = argc > 1 ? argv[1] : "";
+  int worst = DONE;
+  if (strcmp(name, "classify") == 0 && argc > 2) {
+    for (int i = 2; i < argc; i++) {
+      const int status = classify(argv[i]);
+      if (status > worst) worst = status;
+    }
+    return worst;
+  }
+  if (strcmp(name, "selftest") == 0 && argc == 2) return selftest_run() ? DIFFERS : DONE;
+  if (strcmp(name, "bench") == 0 && argc == 2) return selftest_bench() ? fail("bench", "not enough memory", BAD_INPUT) : DONE;
+  if (strcmp(name, "scores") == 0 && argc == 4) return bulk(argv[2], argv[3]);
+  fprintf(stderr, USAGE, NIWAKI_MODEL_INPUT_BYTES, NIWAKI_MODEL_OUTPUT_BYTES);
+  return BAD_INPUT;
+}
+
+int main(int argc, char **argv) {
+  const int status = command(argc, argv);
+  if (fflush(stdout) != 0 || ferror(stdout)) return fail("standard output", strerror(errno), NO_ROOM);
+  return status;
+}

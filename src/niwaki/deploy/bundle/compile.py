@@ -1,0 +1,93 @@
+"""The two binaries of a bundle: the library that the runner loads, and a program that needs nothing at all.
+
+Both hold the same objects: the model once for each variant of the processor, the choice between them, the vision.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from niwaki.deploy.bundle.targets import Machine
+from niwaki.deploy.bundle.zig import compile_c
+from niwaki.files import write_whole
+
+STANDARD = "-std=c99"
+SPEED = ("-O3", "-g0")
+LIBRARY, PROGRAM = "libniwaki.so", "niwaki"
+_OWN = ("program.c", "picture.c", "picture.h", "selftest.c", "selftest.h", "known.h")
+_EXPORTED = re.compile(r"^[a-z][\w ]*?[ *](niwaki_\w+)\(", re.MULTILINE)  # declarations of functions
+_LABELS = re.compile(r"^extern const char \*const (\w+)\[", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """What was compiled."""
+
+    library: bytes
+    program: bytes
+
+
+def compile_binaries(model: Mapping[str, bytes], known: bytes, machine: Machine) -> Binaries:
+    """Compile a generated model (`model.c` and what lies beside it) for a machine; always to the same bytes.
+
+    `known` is `known.c`: what the program knows besides the model, as `known.py` writes it. Raises NiwakiError where
+    zig is missing or a file does not compile.
+    """
+    with tempfile.TemporaryDirectory(prefix="niwaki-bundle-") as name:
+        folder = Path(name)
+        for path, data in {**sources(model), "known.c": known}.items():
+            write_whole(folder / path, data)
+        (folder / "exports.map").write_text(_exports(folder), encoding="ascii")
+        return _compile(folder, machine)
+
+
+def sources(model: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Every file that is compiled, but for `known.c`: the model's, the vision's, the program's."""
+    files = {name: data for name, data in model.items() if name.endswith((".c", ".h")) and name != "main.c"}
+    for package, names in (("vision", ("niwaki_vision.c", "niwaki_vision.h")), ("bundle", _OWN)):
+        folder = resources.files(f"niwaki.deploy.{package}") / "c"
+        files |= {name: (folder / name).read_bytes() for name in names}
+    return files
+
+
+def _compile(folder: Path, machine: Machine) -> Binaries:
+    objects = []
+    for variant in machine.variants:
+        objects.append(f"model_{variant.name}.o")
+        flags = (f"-mcpu={variant.cpu}", *variant.flags, f"-DNIWAKI_VARIANT={variant.name}")
+        _object(folder, machine, "model.c", objects[-1], flags)
+    cpu = f"-mcpu={machine.cpu}"
+    for source, flags in (("model.c", ("-DNIWAKI_DISPATCH",)), ("niwaki_vision.c", ())):
+        objects.append(source.replace(".c", ".o"))
+        _object(folder, machine, source, objects[-1], (cpu, *flags))
+    compile_c(
+        ("-target", machine.library_target, cpu, "-shared", "-s", "-Wl,--version-script=exports.map",
+         f"-Wl,-soname,{LIBRARY}", "-o", LIBRARY, *objects),
+        LIBRARY, folder,
+    )  # fmt: skip
+    compile_c(
+        ("-target", machine.program_target, cpu, STANDARD, "-O2", "-g0", "-static", "-s", "-o", PROGRAM,
+         *(name for name in (*_OWN, "known.c") if name.endswith(".c")), *objects),
+        PROGRAM, folder,
+    )  # fmt: skip
+    return Binaries((folder / LIBRARY).read_bytes(), (folder / PROGRAM).read_bytes())
+
+
+def _object(folder: Path, machine: Machine, source: str, out: str, flags: tuple[str, ...]) -> None:
+    compile_c(
+        ("-target", machine.library_target, *flags, STANDARD, *SPEED, "-fPIC", "-c", "-o", out, source), source, folder
+    )
+
+
+def _exports(folder: Path) -> str:
+    """A linker's version script: what the two headers declare is seen from outside, nothing else."""
+    names: list[str] = []
+    for header in ("model.h", "niwaki_vision.h"):
+        text = (folder / header).read_text(encoding="utf-8")
+        names += [*_EXPORTED.findall(text), *_LABELS.findall(text)]
+    return "{ global: " + " ".join(f"{name};" for name in sorted(set(names))) + " local: *; };\n"

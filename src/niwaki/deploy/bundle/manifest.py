@@ -1,0 +1,83 @@
+"""`manifest.json`: every file of a bundle with its size and SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from niwaki.errors import ModelError
+from niwaki.files import sha256_of
+
+NAME = "manifest.json"
+
+
+class Entry(BaseModel):
+    """One file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str
+    bytes: int
+
+
+class Manifest(BaseModel):
+    """What `manifest.json` says: every file but itself, by its path with forward slashes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    files: dict[str, Entry]
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, Entry]) -> dict[str, Entry]:
+        """Files of an older bundle are removed: a manifest from elsewhere must not name any outside its folder."""
+        if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in files):
+            raise ValueError("a file outside the folder")
+        return files
+
+
+def manifest_of(files: Mapping[str, bytes]) -> Manifest:
+    """The manifest of a bundle's files."""
+    return Manifest(
+        files={path: Entry(sha256=sha256_of(files[path]), bytes=len(files[path])) for path in sorted(files)}
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest in a bundle's folder. Raises ModelError where there is none, or it is damaged."""
+    file = folder / NAME
+    try:
+        return Manifest.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read: {error.strerror}: give a folder that niwaki bundle wrote") from error
+    except ValidationError as error:
+        raise ModelError(f"{file}: damaged or of another version: build the bundle again") from error
+
+
+def differences(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """A line for each file that is missing, changed, or not in the manifest; files that Python compiled do not count."""
+    for path, entry in manifest.files.items():
+        try:
+            data = (folder / path).read_bytes()
+        except OSError as error:
+            yield f"{path}: {error.strerror}"
+            continue
+        if len(data) != entry.bytes:
+            yield f"{path}: {len(data):,} bytes, not {entry.bytes:,}"
+        elif hashlib.sha256(data).hexdigest() != entry.sha256:
+            yield f"{path}: its bytes were changed"
+    for path in sorted(foreign(folder, manifest)):
+        yield f"{path}: not in {NAME}"
+
+
+def foreign(folder: Path, manifest: Manifest) -> set[str]:
+    """Files in a bundle's folder that are not the bundle's, without what Python has compiled."""
+    there = {
+        file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir() or file.is_symlink()
+    }
+    return {path for path in there - {NAME, *manifest.files} if "__pycache__" not in path}

@@ -1,0 +1,69 @@
+"""What classes are called, in each language that a bundle speaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from niwaki.data.spec import GARMENTS
+from niwaki.errors import SpecError
+
+LANGUAGES = ("en", "ko")
+_ENGLISH = (
+    "T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
+_KOREAN = ("티셔츠", "바지", "스웨터", "원피스", "코트", "샌들", "셔츠", "운동화", "가방", "앵클 부츠")
+_WORDS = {
+    label: {"en": english, "ko": korean} for label, english, korean in zip(GARMENTS, _ENGLISH, _KOREAN, strict=True)
+}
+
+
+@dataclass(frozen=True)
+class Named:
+    """A class, by its label in the model, and its name in every language of the bundle."""
+
+    label: str
+    names: Mapping[str, str]
+
+
+def name_classes(labels: Sequence[str], languages: Sequence[str], file: Path | None = None) -> tuple[Named, ...]:
+    """The names of `labels`: those in `file`, else niwaki's for the garments of Fashion-MNIST, else the label itself.
+
+    `file` is JSON: `{"Bag": {"en": "bag", "ko": "가방"}, …}`. Raises SpecError for languages that there are no voices
+    or no names for, and for a file that cannot be read or names classes that the model has not.
+    """
+    _check(languages)
+    given = {} if file is None else _read(file, labels)
+    known = {label: {**_WORDS.get(label, {}), **given.get(label, {})} for label in labels}
+    return tuple(Named(label, {code: known[label].get(code, label) for code in languages}) for label in labels)
+
+
+def _check(languages: Sequence[str]) -> None:
+    wrong = next((code for code in languages if code not in LANGUAGES), None)
+    if wrong is not None or not languages or len(set(languages)) < len(languages):
+        raise SpecError(f"--lang {','.join(languages)}: expected one or more of {', '.join(LANGUAGES)}, as in en,ko")
+
+
+def _read(file: Path, labels: Sequence[str]) -> dict[str, dict[str, str]]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"--names {file}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise SpecError(f"--names {file}: no JSON in UTF-8: {error}") from error
+    if not isinstance(found, dict):
+        raise SpecError(f'--names {file}: expected {{"label": {{"en": "word"}}, …}}')
+    for label, words in found.items():
+        if label not in labels:
+            raise SpecError(f"--names {file}: {label!r} is no class of the model, which has {', '.join(labels)}")
+        if not isinstance(words, dict) or not all(_is_word(code, word) for code, word in words.items()):
+            raise SpecError(
+                f"--names {file}: {label!r}: expected a word for each of {', '.join(LANGUAGES)}, a line of 1 to 60 letters"
+            )
+    return found
+
+
+def _is_word(code: str, word: object) -> bool:
+    return code in LANGUAGES and isinstance(word, str) and 0 < len(word.strip()) <= 60 and word.isprintable()

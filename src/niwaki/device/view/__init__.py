@@ -1,0 +1,13 @@
+"""Live view: a page that shows what the runner sees and says, for a board without a screen.
+
+Owns its small HTTP server, who may reach it, and the page. May import what describes a frame: snapshot, decision,
+finding, errors.
+"""
+
+from .guard import make_token
+from .labels import Labels
+from .limits import Limits
+from .server import LiveView
+from .site import Controls
+
+__all__ = ["Controls", "Labels", "Limits", "LiveView", "make_token"]

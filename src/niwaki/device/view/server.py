@@ -1,0 +1,214 @@
+"""The live view as the loop holds it, and the server behind it: a bounded number of threads."""
+
+import contextlib
+import ipaddress
+import socket
+import socketserver
+import threading
+import time
+from typing import Any, Callable, Dict, Iterable, Optional, Tuple
+
+from ..errors import DeviceError
+from ..snapshot import Snapshot
+from .guard import Guard, check_token
+from .labels import Labels
+from .latest import Latest
+from .limits import Limits
+from .protocol import Refused, Request, RequestReader, Response, refusal
+from .site import Controls, Site
+
+_BUSY = refusal(503, "Too many connections: try again soon.", ("Retry-After", "2"))
+_LIMITS = Limits()
+_TURNED_AWAY = 8  # connections beyond the limit that are still told why
+_Answer = Callable[[Request], Response]
+
+
+class LiveView:
+    """Shows what the runner sees at `url`, from `start` to `stop`.
+
+    token: needed unless host is a loopback address. names: of this machine, where it is reached by others than its own.
+    Raises DeviceError where that is not so, where the token is too weak, and where host or port cannot be had.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        token: Optional[str],
+        controls: Controls,
+        labels: Labels,
+        names: Iterable[str] = (),
+        limits: Limits = _LIMITS,
+    ) -> None:
+        family, address = _resolve(host, port)
+        self._wide = not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
+        if self._wide and token is None:
+            raise DeviceError("--host {}: other machines can reach that, so a token is needed".format(host), 2)
+        self._token = check_token(token) if token is not None else None
+        self._latest = Latest()
+        self._limits = limits
+        self._thread: Optional[threading.Thread] = None
+        try:
+            self._server = _Server(family, address, limits)
+        except OSError as error:
+            where = "--host {} --port {}".format(host, port)
+            raise DeviceError("{}: {}".format(where, error.strerror or error), 2) from error
+        self._port = int(self._server.server_address[1])
+        own = _own_names() if self._wide else ()
+        guard = Guard(self._token, self._port, tuple(names) + own)
+        self._server.answer = Site(guard, labels, self._latest, controls, limits).answer
+
+    @property
+    def port(self) -> int:
+        """The port, also where 0 was asked for."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """What to open in a browser, with the token if there is one."""
+        host = str(self._server.server_address[0])
+        if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+            host = _outward_address(self._server.address_family)
+        shown = "[{}]".format(host) if ":" in host else host
+        return "http://{}:{}/{}".format(shown, self._port, "?token=" + self._token if self._token else "")
+
+    def start(self) -> None:
+        """Serve from now on, in threads of its own."""
+        serve = self._server.serve_forever
+        self._thread = threading.Thread(target=serve, args=(0.25,), name="live view", daemon=True)
+        self._thread.start()
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Show this from now on. Never waits for a client, and copies nothing."""
+        self._latest.publish(snapshot)
+
+    def stop(self) -> None:
+        """End all connections and threads, and free the port."""
+        self._latest.close()
+        if self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+        self._server.hang_up()
+
+
+class _Server(socketserver.TCPServer):
+    """Takes connections, each into a thread of its own up to a limit."""
+
+    allow_reuse_address = True
+    request_queue_size = 32
+    answer: _Answer
+
+    def __init__(self, family: int, address: Tuple[Any, ...], limits: Limits) -> None:
+        self.address_family = family
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._open: Dict[socket.socket, threading.Thread] = {}
+        super().__init__(address, socketserver.BaseRequestHandler)
+
+    def get_request(self) -> Tuple[socket.socket, Any]:
+        """The next connection. Where none can be had (out of descriptors), not at once again."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(0.1)
+            raise
+
+    def process_request(self, request: Any, _client_address: Any) -> None:
+        """Serve a connection, or hang up where there are far too many."""
+        with self._lock:
+            busy = len(self._open) >= self._limits.connections
+            if len(self._open) >= self._limits.connections + _TURNED_AWAY:
+                request.close()
+                return
+            thread = threading.Thread(target=self._serve, args=(request, busy), name="live view client", daemon=True)
+            self._open[request] = thread
+        thread.start()
+
+    def _serve(self, sock: socket.socket, busy: bool) -> None:
+        limits = self._limits._replace(request_s=self._limits.busy_s) if busy else self._limits
+        answer: _Answer = (lambda _: _BUSY) if busy else self.answer
+        try:
+            with contextlib.suppress(OSError):  # the client is gone
+                converse(sock, answer, limits)
+        finally:
+            with self._lock:
+                self._open.pop(sock, None)
+            sock.close()
+
+    def handle_error(self, request: Any, _client_address: Any) -> None:
+        """A thread could not be started: the caller closes the connection."""
+        with self._lock:
+            self._open.pop(request, None)
+
+    def hang_up(self) -> None:
+        """End every conversation and its thread."""
+        with self._lock:
+            still = dict(self._open)
+            for sock in still:
+                _shut(sock, socket.SHUT_RDWR)
+        for thread in still.values():
+            thread.join(5.0)
+
+
+def converse(sock: socket.socket, answer: _Answer, limits: Limits) -> None:
+    """Answer the requests of a connection until one side has enough. Raises OSError where the client is gone."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    reader = RequestReader(sock, limits)
+    keep = True
+    while keep:
+        try:
+            request = reader.read()
+            if request is None:
+                return
+            response = answer(request)
+            keep = request.keep and response.status < 400
+        except Refused as refused:
+            response, keep = refused.response, False
+        sock.settimeout(limits.send_s)
+        sock.sendall(response.to_bytes(keep))
+    _linger(sock)
+
+
+def _linger(sock: socket.socket) -> None:
+    """Let the last answer arrive: closing with bytes unread would reset the connection and take the answer with it."""
+    _shut(sock, socket.SHUT_WR)
+    deadline, left = time.monotonic() + 0.5, 1 << 16
+    while left > 0 and time.monotonic() < deadline:
+        sock.settimeout(0.25)
+        received = len(sock.recv(4096))
+        if not received:
+            return
+        left -= received
+
+
+def _shut(sock: socket.socket, how: int) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(how)
+
+
+def _resolve(host: str, port: int) -> Tuple[int, Tuple[Any, ...]]:
+    if not 0 <= port <= 65535:
+        raise DeviceError("--port {}: expected 0 to 65535".format(port), 2)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise DeviceError("--host {}: no address of this machine: {}".format(host, error), 2) from error
+    return found[0][0], found[0][4]
+
+
+def _own_names() -> Tuple[str, ...]:
+    """What this machine is called in its network."""
+    name = socket.gethostname()
+    return name, name.partition(".")[0] + ".local"
+
+
+def _outward_address(family: int) -> str:
+    """The address by which others reach this machine, as far as can be told without sending anything."""
+    target = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # set aside for documentation
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((target, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return socket.gethostname()

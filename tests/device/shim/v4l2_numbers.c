@@ -1,0 +1,19 @@
+/* What <linux/videodev2.h> says on this word size: every size, constant and request number that the sources use. */
+#include <linux/videodev2.h>
+#include <stdio.h>
+
+#define REQUEST(name) printf("\"%s\": %lu,\n", #name, (unsigned long)VIDIOC_##name)
+#define SIZE(name, type) printf("\"%s\": %zu,\n", #name, sizeof(struct type))
+#define VALUE(name) printf("\"%s\": %lu,\n", #name, (unsigned long)V4L2_##name)
+
+int main(void) {
+  printf("{");
+  REQUEST(QUERYCAP); REQUEST(ENUM_FMT); REQUEST(S_FMT); REQUEST(S_PARM); REQUEST(REQBUFS); REQUEST(QUERYBUF);
+  REQUEST(QBUF); REQUEST(DQBUF); REQUEST(STREAMON);
+  SIZE(CAPABILITY, v4l2_capability); SIZE(FMTDESC, v4l2_fmtdesc); SIZE(FORMAT, v4l2_format);
+  SIZE(STREAMPARM, v4l2_streamparm); SIZE(REQUESTBUFFERS, v4l2_requestbuffers); SIZE(BUFFER, v4l2_buffer);
+  VALUE(CAP_VIDEO_CAPTURE); VALUE(CAP_VIDEO_CAPTURE_MPLANE); VALUE(CAP_STREAMING); VALUE(CAP_IO_MC); VALUE(CAP_DEVICE_CAPS);
+  VALUE(BUF_FLAG_ERROR); VALUE(FIELD_NONE);
+  printf("\"VIDEO_CAPTURE\": %d, \"MMAP\": %d}\n", V4L2_BUF_TYPE_VIDEO_CAPTURE, V4L2_MEMORY_MMAP);
+  return 0;
+}

@@ -160,9 +160,10 @@ def _needs(view: View) -> dict[str, dict[str, Any]]:
 
 
 def _need(view: View, name: str, words: Words) -> Line:
-    if name == "flash":  # stands in the line of constants already
-        return Line("", ("", "", "", ""))
     found = _needs(view)
+    same_ram = all(needs.get("board_ram") in (None, needs.get("ram")) for needs in found.values())
+    if name == "flash" or (name == "board_ram" and same_ram):  # stands in another line already
+        return Line("", ("", "", "", ""))
     was, now = found["base"].get(name), found["chosen"].get(name)
     cells = ("", f"{was:,}" if was else "", "", f"{now:,}" if now else "")
     return Line(words(f"answer.{name}"), cells, was / now if was and now else None)

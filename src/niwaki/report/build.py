@@ -12,7 +12,7 @@ from niwaki.report.live.part import LivePart
 from niwaki.report.markdown import to_markdown
 from niwaki.report.page import to_html
 from niwaki.report.view import View, load_view
-from niwaki.report.words import LANGUAGES, Language, words_in
+from niwaki.report.words import Language, words_in
 from niwaki.study.store import Store
 
 HTML, MARKDOWN = "report.html", "report.md"
@@ -48,5 +48,4 @@ def build_report(folder: Path, *, language: Language = "en", notify: Notify = la
 
 def live_part(view: View, language: Language, notify: Notify) -> LivePart:
     """The part of the page in which the chosen model runs; a note in its place where it cannot be built."""
-    names = {code: [words_in(code).name(label) for label in view.data["labels"]] for code in LANGUAGES}
-    return build(view.folder, lang=language, names=names, notify=notify)
+    return build(view.folder, lang=language, notify=notify)

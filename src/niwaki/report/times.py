@@ -49,7 +49,8 @@ def remark(view: View, columns: Sequence[str], words: Words) -> str | None:
         return None
     batches = sorted({COLUMNS[name][1] for name in timed})
     floors = ", ".join(
-        words("remark.times.floor", floor=view.timings["noise_floor"][str(batch)], batch=batch) for batch in batches
+        words("remark.times.floor", floor=100 * view.timings["noise_floor"][str(batch)], batch=batch)
+        for batch in batches
     )
     pinned = words("remark.times.pinned") if view.timings["pinned"] else ""
     return words("remark.times", pinned=pinned, floors=floors)

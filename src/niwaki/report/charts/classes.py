@@ -56,7 +56,7 @@ def classes_chart(changes: Sequence[ClassChange], labels: Sequence[str], words: 
     y = Axis("", "category", categories=tuple(labels[c.index] for c in changes))
     title = words("chart.classes")
     described = words("chart.described", title=title, panels=", ".join(words(name) for name in names))
-    return Chart("classes", "dots", title, words("caption.classes"), described,
+    return Chart("figure-classes", "dots", title, words("caption.classes"), described,
                  (Panel(Axis(words("axis.recall"), unit="percent"), y, series),))  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def confusion_chart(confusion: Mapping[str, Confusion], labels: Sequence[str], w
     shown = [name for name in ("base", "chosen") if name in confusion]
     matrices = tuple(_matrix(words(name), confusion[name], labels, words) for name in shown)
     title = words("chart.confusion")
-    return Chart("confusion", "matrix", title, words("caption.confusion"),
+    return Chart("figure-confusion", "matrix", title, words("caption.confusion"),
                  words("chart.described", title=title, panels=", ".join(m.title for m in matrices)),
                  matrices=matrices)  # fmt: skip
 

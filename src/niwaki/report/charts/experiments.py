@@ -40,7 +40,7 @@ def _chart(table: Table, measures: Sequence[Measure], name: str, words: Words) -
     panels = [panel for measure in measures for panel in _panels(table, measure, words)]
     described = words("chart.described", title=title, panels="; ".join(p.title or p.y.title for p in panels))
     return Chart(
-        f"{table.name}-{name}", "dots" if panels and panels[0].y.scale == "category" else "lines", title,
+        f"figure-{table.name}-{name}", "dots" if panels and panels[0].y.scale == "category" else "lines", title,
         _caption(panels, words), described, tuple(panels),
     )  # fmt: skip
 
@@ -268,7 +268,7 @@ def _channels(table: Table, words: Words) -> Chart:
         panels.append(Panel(x, y, (Series("", points),), layer))
     title = words("chart.channels", title=words.name(table.title))
     described = words("chart.described", title=title, panels=", ".join(layers(table)))
-    return Chart(f"{table.name}-channels", "lines", title, "", described, tuple(panels))
+    return Chart(f"figure-{table.name}-channels", "lines", title, "", described, tuple(panels))
 
 
 def _data_types(table: Table, words: Words) -> Chart:
@@ -285,5 +285,5 @@ def _data_types(table: Table, words: Words) -> Chart:
     x = Axis(words("axis.bytes"), unit="bytes", from_zero=True)
     title = words("chart.data_types", title=words.name(table.title))
     described = words("chart.described", title=title, panels=", ".join(data_types(table)))
-    return Chart(f"{table.name}-types", "bars", title, "", described,
+    return Chart(f"figure-{table.name}-types", "bars", title, "", described,
                  (Panel(x, Axis("", "category", categories=categories), series),))  # fmt: skip

@@ -73,7 +73,7 @@ def front_chart(found: Sequence[Network], words: Words) -> Chart:
     panels = tuple(_panel(found, cost, words) for cost in COSTS if sum(cost in n.costs for n in found) > 1)
     title = words("chart.front")
     described = words("chart.described", title=title, panels=", ".join(p.x.title for p in panels))
-    return Chart("front", "lines", title, words("caption.front"), described, panels)
+    return Chart("figure-front", "lines", title, words("caption.front"), described, panels)
 
 
 def _network(table: Table, row: Row, chosen: bool, words: Words) -> Network:

@@ -23,7 +23,7 @@ def latency_chart(rows: Sequence[Mapping[str, Any]], words: Words) -> Chart:
     title = words("chart.latency")
     described = words("chart.described", title=title, panels=", ".join(categories))
     panel = Panel(x, Axis("", "category", categories=categories), series)
-    return Chart("latency-forms", "dots", title, words("caption.latency"), described, (panel,))
+    return Chart("figure-latency", "dots", title, words("caption.latency"), described, (panel,))
 
 
 def form_name(row: Mapping[str, Any], words: Words) -> str:

@@ -71,7 +71,7 @@ def _times(rows: Sequence[Mapping[str, Any]], bench: Mapping[str, Any], words: W
          f"{row['runs']:,}")
         for row in placed
     )  # fmt: skip
-    notes = [words("latency.floor", floor=bench["noise_floor"])]
+    notes = [words("latency.floor", floor=100 * bench["noise_floor"])]
     if not bench["pinned"]:
         notes.append(words("latency.unpinned"))
     return Grid("table-latency", words("latency.heading"), heads, shown, plain_csv(heads, shown), frozenset({0, 1}),

@@ -38,10 +38,9 @@ def compose(view: View, words: Words) -> Document:
         classes_section(view, words),
         _gaps_section(gaps, words),
     ]  # fmt: skip
-    return Document(
-        words.language, view.spec.title or words("page.untitled"), _byline(view, words), _warnings(view, gaps, words),
-        tuple(sections), _footer(view, words),
-    )  # fmt: skip
+    title = words.name(view.spec.title) or words("page.untitled")
+    warnings = _warnings(view, gaps, words)
+    return Document(words.language, title, _byline(view, words), warnings, tuple(sections), _footer(view, words))
 
 
 def _byline(view: View, words: Words) -> str:

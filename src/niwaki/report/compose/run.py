@@ -73,6 +73,8 @@ def _recipe(view: View, words: Words) -> list[tuple[str, str]]:
         values = settings.model_dump()
         if name == "select":
             values |= {"budget": budget_text(settings, words), "minimize": words(f"minimize.{values['minimize']}")}
+        if name == "prune":
+            values["percent"] = 100 * values["ratio"]
         if "epochs" in values:
             values["epochs"] = words.count("epochs", values["epochs"])
         found.append((words(f"run.{name}"), words(f"run.recipe.{name}", **values)))

@@ -62,7 +62,7 @@ def draw_bars(name: str, panel: Panel, title: str, description: str, width: floa
 
 def _box(panel: Panel, width: float, margin: float = 18) -> Box:
     widest = max((text_width(category, TEXT) for category in panel.y.categories), default=0)
-    left = min(widest, WIDEST_NAME * width) + 14
+    left = min(widest, WIDEST_NAME * width) + 15
     bottom = 44.0 if panel.x.title else 26.0
     return Box(width, 20 + ROW * len(panel.y.categories) + bottom, left, 20, margin, bottom)
 

@@ -9,7 +9,7 @@ from niwaki.report.drawing.dots import draw_bars, draw_dots
 from niwaki.report.drawing.lines import draw_lines
 from niwaki.report.drawing.matrix import draw_matrix
 
-SIZES = {1: (520.0, 320.0), 2: (400.0, 280.0), 3: (320.0, 250.0), 4: (400.0, 260.0)}  # by the number of panels
+SIZES = {1: (440.0, 285.0), 2: (400.0, 280.0), 3: (320.0, 250.0), 4: (400.0, 260.0)}  # by the number of panels
 SMALL = (300.0, 230.0)
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from niwaki import api
 from niwaki.data.preprocessing import Preprocessing
+from niwaki.deploy.bundle.names import name_classes
 from niwaki.deploy.c.library import CModel
 from niwaki.deploy.images import random_images
 from niwaki.deploy.vision.library import Vision
@@ -272,12 +273,13 @@ REMOTE, ENGLISH, KOREAN = ["cloud", "en-US", False], ["here", "en_GB", True], ["
 def test_only_voices_of_the_device_speak(show, part, study):
     page = show(part, before=VOICES.replace("VOICES", json.dumps([REMOTE, ENGLISH, KOREAN])))
     page.click("#live-speak")
-    word = word_on(page)
-    assert page.evaluate("spoken") == [[word, "here", "en_GB"]]
+    named = name_classes(study.data.labels, ("en", "ko"))
+    shown = [study.data.labels.index(word_on(page))]
+    assert page.evaluate("spoken") == [[named[shown[0]].names["en"], "here", "en_GB"]]
     page.select_option("#live-voice", "ko")
     page.locator("#live-strip button").nth(1).click()
-    spoken = page.evaluate("spoken")[1:]
-    assert [voice for _, voice, _ in spoken] == ["yuna", "yuna"]
+    shown.append(study.data.labels.index(word_on(page)))
+    assert page.evaluate("spoken")[1:] == [[named[index].names["ko"], "yuna", "ko-KR"] for index in shown]
     page.click("#live-speak")
     page.locator("#live-strip button").nth(2).click()
     assert len(page.evaluate("spoken")) == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from niwaki.data.dataset import Dataset
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import BUILT_IN
+from niwaki.deploy.bundle.names import name_classes
 from niwaki.deploy.c.graph import Graph
 from niwaki.deploy.c.library import interface
 from niwaki.deploy.folder import FILES
@@ -28,7 +29,6 @@ from niwaki.report.live.wasm import compile_module
 from niwaki.study.store import FORMS, VERIFY, Store
 
 Notify = Callable[[str], None]
-Names = Mapping[Language, Sequence[str]]
 SCRIPTS = ("page", "engine", "picture", "readout", "speech", "steady", "strip", "file", "camera", "pad", "main")
 VISION_SIDE = 256  # pixels of the largest picture that vision cuts out: NIWAKI_VISION_MAX_INNER
 LARGEST = 4 << 20  # bytes of a module; a page with more is no page to be mailed
@@ -39,14 +39,12 @@ def build(
     *,
     lang: Language = "en",
     data: Dataset | None = None,
-    names: Names | None = None,
     notify: Notify = lambda _line: None,
 ) -> LivePart:
     """The live part for the study in a folder: its chosen model as WebAssembly, test images, the user's own pictures.
 
-    `data` is what the study was measured on; without it, it is looked for as `niwaki verify` does. `names` are those
-    of the classes by language, in the order of the scores; a language that is not there has the model's own labels.
-    Raises nothing where a study has no model to show: `note` then says why, and what to do.
+    `data` is what the study was measured on; without it, it is looked for as `niwaki verify` does. Raises nothing
+    where a study has no model to show: `note` then says why, and what to do.
     """
     try:
         opened = _open_chosen(study)
@@ -59,7 +57,7 @@ def build(
         return _without(str(error), lang)
     strip, note = _strip(opened, data, notify)
     garments = opened.note is not None and opened.note.provenance.get("data_name") in BUILT_IN
-    facts = _facts(opened, module, lang, names or {}) | {"strip": strip, "finds": garments}
+    facts = _facts(opened, module, lang) | {"strip": strip, "finds": garments}
     texts = _texts(lang, "garment" if garments else "object")
     html = _environment().get_template("live.html.j2").render(
         text=texts, lang=lang, vision=facts["vision"], strip=strip is not None, input=facts["input"], garments=garments,
@@ -116,7 +114,7 @@ def _strip(opened: Opened, data: Dataset | None, notify: Notify) -> tuple[dict[s
     }, ""
 
 
-def _facts(opened: Opened, module: bytes, lang: Language, names: Names) -> dict[str, Any]:
+def _facts(opened: Opened, module: bytes, lang: Language) -> dict[str, Any]:
     """What the script needs to know of the model."""
     c = interface(opened.folder / FILES["c"])
     channels, height, width = c.input_shape
@@ -135,8 +133,8 @@ def _facts(opened: Opened, module: bytes, lang: Language, names: Names) -> dict[
             "resize": preprocessing.resize,
         },
         "classes": [
-            {language: str(names[language][index]) if language in names else label for language in TEXTS}
-            for index, label in enumerate(labels)
+            {"shown": named.label if lang == "en" else named.names[lang], **named.names}
+            for named in name_classes(labels, tuple(TEXTS))
         ],
     }  # fmt: skip
 

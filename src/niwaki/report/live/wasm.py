@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from niwaki.data.prepare import cache_folder
+from niwaki.deploy.bundle.zig import compile_c
 from niwaki.deploy.c.library import STANDARD, interface
+from niwaki.deploy.vision.library import SOURCE, source_files
 from niwaki.errors import NiwakiError
 
 TARGET = ("-target", "wasm32-freestanding", "-mcpu=generic+bulk_memory+simd128")
 FLAGS = ("-O3", "-g0", "-s", "-nostdlib", "-Wl,--no-entry", "-Wl,--export=__heap_base")
 VISION = tuple(f"niwaki_vision_{name}" for name in ("bytes", "init", "learn", "forget", "find"))
+MODULE = "live.wasm"
 
 
 def compile_module(folder: Path, *, vision: bool = True) -> bytes:
@@ -31,26 +27,20 @@ def compile_module(folder: Path, *, vision: bool = True) -> bytes:
     of_model = interface(folder)
     if not of_model.takes_pixels:
         raise NiwakiError(f"{folder}: this C takes int8 inputs only, since its ONNX says no preprocessing")
-    exports = [f"{of_model.prefix}_run_pixels", *(VISION if vision else ())]
-    with contextlib.ExitStack() as stack:
-        packages = ["niwaki.report.live", *(["niwaki.deploy.vision"] if vision else [])]
-        shim, *eyes = (stack.enter_context(resources.as_file(resources.files(name) / "c")) for name in packages)
-        sources = [folder / "model.c", *(path / "niwaki_vision.c" for path in eyes)]
-        includes = (f"-I{path}" for path in (shim, folder, *eyes))
-        return _compile([*map(str, sources), *includes, *(f"-Wl,--export={name}" for name in exports)], folder)
+    names = (f"{of_model.prefix}_run_pixels", *(VISION if vision else ()))
+    sources = ("model.c", *((SOURCE,) if vision else ()))
+    with tempfile.TemporaryDirectory(prefix="niwaki-wasm-") as name:
+        work = Path(name)
+        _gather(folder, work)
+        exports = (f"-Wl,--export={name}" for name in names)
+        compile_c((*TARGET, *STANDARD, *FLAGS, "-I.", *exports, "-o", MODULE, *sources), str(folder), work)
+        return (work / MODULE).read_bytes()
 
 
-def _compile(arguments: Sequence[str], folder: Path) -> bytes:
-    if importlib.util.find_spec("ziglang") is None:
-        raise NiwakiError("zig, which compiles the model for browsers, is missing: pip install 'niwaki[device]'")
-    cache = cache_folder() / "zig"
-    with tempfile.TemporaryDirectory(prefix="niwaki-wasm-") as work:
-        out = Path(work) / "live.wasm"
-        command = [sys.executable, "-m", "ziglang", "cc", *TARGET, *STANDARD, *FLAGS, "-o", str(out), *arguments]
-        environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["no message"]
-            first = next((line for line in lines if "error:" in line), lines[0])
-            raise NiwakiError(f"{folder}: zig could not compile it for browsers: {first}")
-        return out.read_bytes()
+def _gather(folder: Path, work: Path) -> None:
+    """All that is compiled or included, side by side."""
+    own = resources.files("niwaki.report.live") / "c" / "string.h"
+    (work / own.name).write_bytes(own.read_bytes())
+    with source_files() as vision:
+        for file in (folder / "model.c", *folder.glob("*.h"), *vision.glob("*.[ch]")):
+            (work / file.name).write_bytes(file.read_bytes())

@@ -1,4 +1,6 @@
 // Brings the parts together: what is shown to the network goes through here, and what it says.
+const SMALLEST = 16; // pixels of a frame's side: NIWAKI_VISION_MIN_SIDE
+
 class Live {
   constructor(engine) {
     this.engine = engine;
@@ -55,7 +57,7 @@ class Live {
 
   // What the network sees of an image and says of it; with an eye, the garment is looked for first.
   see(image, eye, always = false) {
-    if (!eye || !(always || byId("find").checked)) {
+    if (!eye || !(always || byId("find").checked) || Math.min(image.width, image.height) < SMALLEST) {
       const picture = prepared(image);
       return { picture, finding: null, findTime: null, scores: this.scores(picture) };
     }

@@ -7,7 +7,7 @@ function text(key, values = {}) {
   return data.text[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-const nameOf = (index, language = data.lang) => data.classes[index][language];
+const nameOf = (index) => data.classes[index].shown;
 const rounded = (value, digits = 0) =>
   value.toLocaleString(data.lang, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];

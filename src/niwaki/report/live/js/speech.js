@@ -44,7 +44,7 @@ class Speech {
     const language = byId("voice").value;
     const voice = this.voices().get(language);
     if (!this.on || index === null || !voice) return;
-    const utterance = new SpeechSynthesisUtterance(nameOf(index, language));
+    const utterance = new SpeechSynthesisUtterance(data.classes[index][language]);
     utterance.voice = voice;
     utterance.lang = voice.lang;
     this.synthesis.cancel();

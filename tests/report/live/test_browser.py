@@ -15,7 +15,10 @@ import pytest
 from PIL import Image
 
 from niwaki import api
+from niwaki.data.dataset import open_dataset
+from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
+from niwaki.data.spec import DataSpec
 from niwaki.deploy.bundle.names import name_classes
 from niwaki.deploy.c.library import CModel
 from niwaki.deploy.images import random_images
@@ -105,18 +108,30 @@ def test_every_image_of_the_strip_has_the_scores_of_native_c(show, part, study):
     assert page.inner_text("#live-said") == f"{word_on(page)}, {share.removesuffix('%')}percent"
 
 
-def test_a_thousand_images_have_the_scores_of_native_c(show, part, study):
-    page = show(part)
-    images = np.ascontiguousarray(study.data.test.images[:1000])
+def scores_in(page, images: np.ndarray) -> np.ndarray:
+    """int8 scores of images, uint8 (n, 1, 32, 32), by the page's own module."""
     found = page.evaluate(
-        f"""async text => {{
+        f"""async ([text, count]) => {{
           const bytes = ({BYTES})(text);
-          const images = Array.from({{ length: 1000 }}, (_, i) => bytes.subarray(1024 * i, 1024 * (i + 1)));
+          const size = bytes.length / count;
+          const images = Array.from({{ length: count }}, (_, i) => bytes.subarray(size * i, size * (i + 1)));
           return Promise.all(images.map(async (image) => [...await niwakiLive.scores(image)]));
         }}""",
-        encoded(images),
+        [encoded(images), len(images)],
     )
-    np.testing.assert_array_equal(found, study.c(images))
+    return np.array(found)
+
+
+def test_a_thousand_images_have_the_scores_of_native_c(show, part, study):
+    images = study.data.test.images[:1000]
+    np.testing.assert_array_equal(scores_in(show(part), images), study.c(np.ascontiguousarray(images)))
+
+
+@pytest.mark.soak
+def test_all_images_of_fashion_mnist_have_the_scores_of_native_c(show, part, study, true_data):
+    spec = DataSpec(name="fashion-mnist", path=true_data, preprocessing=Preprocessing(pad=2))
+    images = np.ascontiguousarray(open_dataset(prepare(spec)).test.images)
+    np.testing.assert_array_equal(scores_in(show(part), images), study.c(images))
 
 
 def test_vision_finds_what_it_finds_natively(show, part, study, photograph):
@@ -238,6 +253,23 @@ def test_the_camera_names_a_garment_and_learns_the_empty_scene(show, part, study
     assert "pictures per second" in page.inner_text("#live-rate")
     page.click("#live-tab-strip")  # the camera is let go
     assert page.evaluate("document.getElementById('live-video').srcObject") is None
+
+
+def test_a_camera_that_is_granted_too_late_is_let_go(show, part):
+    page = show(part)
+    page.click("#live-tab-camera")
+    page.evaluate("""() => {
+      document.getElementById("live-camera-switch").click();
+      document.getElementById("live-camera-switch").click();
+      document.getElementById("live-tab-strip").click();
+    }""")
+    word = word_on(page)
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.getElementById('live-video').srcObject") is None
+    assert word_on(page) == word
+    page.click("#live-tab-camera")
+    page.click("#live-camera-switch")
+    expect(page.locator("#live-camera-switch")).to_have_text("Stop the camera")
 
 
 def test_a_camera_that_is_refused_or_missing(show, launch, part):

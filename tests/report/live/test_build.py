@@ -34,7 +34,7 @@ def test_a_study_that_has_chosen_nothing(tmp_path):
     part = build(tmp_path)
     assert "run it to its end" in part.note
     assert "run it to its end" in part.html
-    assert (part.script, part.style, part.data) == ("", "", "null")
+    assert (part.script, part.style, part.data) == ("", "", "")
 
 
 def test_a_model_with_no_integer_form_says_why(tmp_path):

@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from niwaki.data.dataset import Dataset
@@ -159,7 +158,7 @@ def _filled(text: str, **values: object) -> str:
 def _without(reason: str, lang: Language) -> LivePart:
     note = _filled(TEXTS[lang]["none"], reason=reason)
     html = _environment().from_string('<p class="live-note">{{ note }}</p>').render(note=note)
-    return LivePart(html, "", "", "null", note)
+    return LivePart(html, "", "", "", note)
 
 
 def _environment() -> Environment:
@@ -179,5 +178,5 @@ def _read(name: str) -> str:
     return (resources.files("niwaki.report.live") / name).read_text(encoding="utf-8")
 
 
-def _base64(data: bytes | np.ndarray) -> str:
+def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")

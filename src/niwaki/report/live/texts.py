@@ -66,7 +66,8 @@ _ENGLISH = {
     "class": "Class",
     "share": "Share",
     "score": "Score",
-    "scores_hint": "Score: the int8 number that the C returns, here and on the board. Share: its softmax.",
+    "scores_hint": "Score: the int8 number that the C returns, here and on the board; of the camera, the mean of "
+    "a second. Share: their softmax.",
     "time": "One inference",
     "microseconds": "{time} µs",
     "time_hint": "median of {runs} runs, in this browser",
@@ -139,7 +140,8 @@ _KOREAN = {
     "class": "분류",
     "share": "비율",
     "score": "점수",
-    "scores_hint": "점수는 C가 돌려주는 int8 값으로, 보드에서도 똑같습니다. 비율은 그 값의 소프트맥스입니다.",
+    "scores_hint": "점수는 C가 돌려주는 int8 값으로 보드에서도 똑같고, 카메라에서는 1초 동안의 평균입니다. 비율은 "
+    "그 값의 소프트맥스입니다.",
     "time": "추론 한 번",
     "microseconds": "{time} µs",
     "time_hint": "이 브라우저에서 {runs}번 잰 중앙값",

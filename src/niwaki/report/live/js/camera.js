@@ -22,13 +22,18 @@ class Camera {
 
   async start() {
     if (!navigator.mediaDevices?.getUserMedia) return this.remark("camera_none");
+    if (this.asking) return undefined;
+    this.asking = true;
     this.remark("camera_asking");
     const video = { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: { ideal: "environment" } };
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ audio: false, video });
     } catch (error) {
       return this.remark(`camera_${REFUSALS[error.name] || "busy"}`);
+    } finally {
+      this.asking = false;
     }
+    if (this.live.mode !== "camera") return this.release(); // granted after the reader had gone on
     this.stream.getVideoTracks()[0].addEventListener("ended", () => this.stop("camera_lost"));
     byId("video").srcObject = this.stream;
     await byId("video").play();
@@ -42,10 +47,14 @@ class Camera {
     this.live.empty(text("waiting"));
   }
 
-  stop(remark = "") {
-    if (!this.stream) return;
+  release() {
     for (const track of this.stream.getTracks()) track.stop();
     this.stream = byId("video").srcObject = null;
+  }
+
+  stop(remark = "") {
+    if (!this.stream) return;
+    this.release();
     this.forget();
     this.running(false);
     byId("rate").textContent = "";
@@ -82,6 +91,7 @@ class Camera {
   }
 
   frame(image, now) {
+    if (this.eye?.width && image.width !== this.eye.width) this.forget(); // turned: another scene
     if (this.learning) {
       this.eye.learn(greyOf(image), image.width, image.height);
       this.learning -= 1;
@@ -91,9 +101,8 @@ class Camera {
       }
     }
     const seen = this.live.see(image, this.eye);
-    const { word, say } = this.steady.step(now, seen.scores);
     drawFrame(byId("camera"), image, seen.finding);
-    this.live.film(seen, word, say);
+    this.live.film(seen, this.steady.step(now, seen.scores));
     this.rate(now, seen.findTime);
   }
 

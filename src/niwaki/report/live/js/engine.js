@@ -60,11 +60,9 @@ class Eye {
     const sizes = [width, height, data.input.width, data.input.height];
     const bytes = this.call("bytes", ...sizes);
     if (!bytes) throw new RangeError(`a frame of ${width} × ${height} pixels`);
-    if (bytes > this.capacity) this.work = this.engine.take(bytes);
-    if (bytes > this.capacity) this.frame = this.engine.take(width * height);
-    else if (width * height > this.frameCapacity) this.frame = this.engine.take(width * height);
-    this.capacity = Math.max(this.capacity, bytes);
-    this.frameCapacity = Math.max(this.frameCapacity || 0, width * height);
+    const needed = bytes + width * height;
+    if (needed > this.capacity) [this.work, this.capacity] = [this.engine.take(needed), needed];
+    this.frame = this.work + bytes;
     this.call("init", this.work, ...sizes);
     [this.width, this.height] = [width, height];
   }

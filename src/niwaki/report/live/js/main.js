@@ -80,15 +80,15 @@ class Live {
     return this.speech.say(this.current);
   }
 
-  // Shows one frame of a film, where `word` is what the last second speaks for.
-  film({ picture, finding, scores }, word, say) {
-    if (!scores && word === null) return this.empty(text(`found_${OUTCOMES[finding.outcome]}`));
+  // Shows one frame of a film, and what the last second speaks for.
+  film({ picture, finding, scores }, { mean, word, say }) {
+    if (!mean) return this.empty(text(`found_${OUTCOMES[finding.outcome]}`));
     if (!scores) return undefined; // for a moment only
     this.current = word;
-    this.readout.show({ picture, scores, word });
+    this.readout.show({ picture, scores: mean });
     this.readout.time(1);
     if (!say) return undefined;
-    this.readout.announceClass(scores, word);
+    this.readout.announceClass(mean);
     return this.speech.say(word);
   }
 

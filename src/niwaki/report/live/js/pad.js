@@ -8,7 +8,7 @@ class Pad {
     this.eye = live.newEye();
     this.canvas = byId("pad");
     this.context = this.canvas.getContext("2d", { willReadFrequently: true });
-    this.cursor = { x: 140, y: 140, down: false };
+    this.cursor = { x: this.canvas.width / 2, y: this.canvas.height / 2, down: false };
     this.canvas.addEventListener("pointerdown", (event) => this.begin(event));
     this.canvas.addEventListener("pointermove", (event) => this.draw(event));
     for (const end of ["pointerup", "pointercancel"]) this.canvas.addEventListener(end, () => this.end());
@@ -80,7 +80,8 @@ class Pad {
       if (cursor.down) this.line(this.last);
       else this.end();
     } else {
-      [cursor.x, cursor.y] = [cursor.x + step[0], cursor.y + step[1]].map((v) => Math.min(280, Math.max(0, v)));
+      cursor.x = Math.min(this.canvas.width, Math.max(0, cursor.x + step[0]));
+      cursor.y = Math.min(this.canvas.height, Math.max(0, cursor.y + step[1]));
       if (cursor.down) this.line({ x: cursor.x, y: cursor.y });
     }
     this.paint();

@@ -28,8 +28,8 @@ class Readout {
     return { line, fill, share, score };
   }
 
-  // Shows one picture and its scores. `word` is the class to name, where it is not that of the highest score.
-  show({ picture, scores, word = bestOf(scores), truth = null }) {
+  // Shows one picture and its scores.
+  show({ picture, scores, truth = null }) {
     const [shares, best] = [sharesOf(scores), bestOf(scores)];
     draw(byId("seen"), picture);
     this.rows.forEach(({ line, fill, share, score }, index) => {
@@ -38,8 +38,8 @@ class Readout {
       score.textContent = rounded(scores[index]).replace("-", "−");
       line.classList.toggle("live-first", index === best);
     });
-    this.name(nameOf(word), true);
-    const verdict = truth === word ? text("right") : text("wrong");
+    this.name(nameOf(best), true);
+    const verdict = truth === best ? text("right") : text("wrong");
     byId("truth").textContent = truth === null ? "" : `${text("label", { label: nameOf(truth) })} – ${verdict}`;
   }
 
@@ -67,7 +67,8 @@ class Readout {
     if (said.textContent !== words) said.textContent = words;
   }
 
-  announceClass(scores, index = bestOf(scores)) {
+  announceClass(scores) {
+    const index = bestOf(scores);
     this.announce(text("said", { name: nameOf(index), percent: rounded(100 * sharesOf(scores)[index]) }));
   }
 

@@ -14,8 +14,8 @@ class Steady {
     this.since = this.seen = 0;
   }
 
-  // Takes in the scores of one frame, null where nothing was found. Returns the class that the last second speaks
-  // for, null where there is none, and whether it is now to be said aloud.
+  // Takes in the scores of one frame, null where nothing was found. Returns the mean scores of the last second, null
+  // where nothing was found in it, their class, and whether it is now to be said aloud.
   step(now, scores) {
     this.frames = this.frames.filter((frame) => now - frame.time < WINDOW_MS);
     if (scores) {
@@ -24,12 +24,13 @@ class Steady {
     } else if (now - this.seen >= EMPTY_MS) {
       this.reset();
     }
-    if (!this.frames.length) return { word: null, say: false };
-    const sums = data.classes.map((_, index) => this.frames.reduce((sum, frame) => sum + frame.scores[index], 0));
-    const word = bestOf(sums);
+    const count = this.frames.length;
+    if (!count) return { mean: null, word: null, say: false };
+    const mean = data.classes.map((_, index) => this.frames.reduce((sum, frame) => sum + frame.scores[index], 0) / count);
+    const word = bestOf(mean);
     if (word !== this.candidate) [this.candidate, this.since] = [word, now];
     const say = word !== this.named && now - this.since >= STABLE_MS;
     if (say) this.named = word;
-    return { word, say };
+    return { mean, word, say };
   }
 }

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import niwaki
-from benchmarks import convolutions, inference, overhead, report, scaling, study
+from benchmarks import convolutions, domain_gap, inference, overhead, report, scaling, study
 from niwaki.data.dataset import Dataset
 
 TRAINING = ("overhead", "convolutions", "study", "scaling")
-INFERENCE = "inference"
-NAMES = (*TRAINING, INFERENCE)
+INFERENCE, DOMAIN_GAP = "inference", "domain-gap"
+ALONE = (INFERENCE, DOMAIN_GAP)  # each has a part of README.md to itself
+NAMES = (*TRAINING, *ALONE)
 README = Path(__file__).with_name("README.md")
 
 
@@ -22,10 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; 0 when done, 2 with one line of explanation when it cannot be."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.write and (options.bench not in ("all", INFERENCE) or options.quick):
+    if options.write and (options.bench not in ("all", *ALONE) or options.quick):
         parser.error(
-            "--write replaces results in README.md, those of training all at once: it goes with `all` or `inference`, "
-            "and not with --quick"
+            "--write replaces results in README.md, those of training all at once: it goes with `all`, `inference` or "
+            "`domain-gap`, and not with --quick"
         )
     if options.wall is not None and options.wall <= 0:
         parser.error(f"--wall {options.wall:g}: give the seconds that the study took")
@@ -45,7 +46,7 @@ def _run(options: argparse.Namespace, data: Dataset) -> None:
         _show("QUICK: too little is measured for any figure to mean something.")
     results: dict[str, report.Report] = {}
     for name in NAMES if options.bench == "all" else (options.bench,):
-        results[name] = _bench(name, data, quick=options.quick, wall=options.wall)
+        results[name] = _bench(name, data, options)
         _show("\n" + report.render(results[name]))
     if options.json:
         report.write_json(options.json, machine, results)
@@ -57,20 +58,23 @@ def _write(machine: Mapping[str, Any], results: Mapping[str, report.Report]) -> 
     training = {name: results[name] for name in TRAINING if name in results}
     if training:
         report.write_results(README, machine, training)
-    if INFERENCE in results:
-        report.write_results(README, machine, {INFERENCE: results[INFERENCE]}, part=INFERENCE)
+    for name in ALONE:
+        if name in results:
+            report.write_results(README, machine, {name: results[name]}, part=name)
 
 
-def _bench(name: str, data: Dataset, *, quick: bool, wall: float | None) -> report.Report:
+def _bench(name: str, data: Dataset, options: argparse.Namespace) -> report.Report:
     if name == "study":
-        return study.run(data, quick=quick, wall=wall)
+        return study.run(data, quick=options.quick, wall=options.wall)
+    if name == DOMAIN_GAP:
+        return domain_gap.run(data, quick=options.quick, studies=options.studies)
     benches = {
         "overhead": overhead.run,
         "convolutions": convolutions.run,
         "scaling": scaling.run,
         INFERENCE: inference.run,
     }
-    return benches[name](data, quick=quick)
+    return benches[name](data, quick=options.quick)
 
 
 def _show(text: str) -> None:
@@ -79,7 +83,7 @@ def _show(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="What niwaki costs and saves, and how fast its C is."
+        prog="python -m benchmarks", description="What niwaki costs and saves, how fast its C is, what a camera costs."
     )
     parser.add_argument("bench", nargs="?", choices=(*NAMES, "all"), default="all")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: shows that it works, no more")
@@ -90,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="SECONDS",
         help="study: what `niwaki study run source --jobs 2` really took here, up to its timing phase",
+    )
+    parser.add_argument(
+        "--studies",
+        type=Path,
+        metavar="DIR",
+        default=Path("studies"),
+        help="domain-gap: where its two studies are kept (camera, clean); what is there is not trained again",
     )
     return parser
 

@@ -8,6 +8,8 @@ import json
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ is beside test
 from benchmarks import __main__ as command
 from benchmarks import (
     convolutions,
+    domain_gap,
+    domain_gap_networks,
     inference,
     inference_limits,
     inference_networks,
@@ -39,8 +43,10 @@ from benchmarks import (
 import niwaki
 from niwaki.compress.settings import TrainSettings
 from niwaki.compress.train import fit
+from niwaki.data import synthetic
 from niwaki.data.dataset import Dataset, Split
 from niwaki.data.preprocessing import Preprocessing
+from niwaki.data.spec import GARMENTS
 from niwaki.deploy.c.library import find_compiler
 from niwaki.errors import DataError, NiwakiError
 from niwaki.models.lenet5 import LeNet5
@@ -353,21 +359,25 @@ def test_what_is_not_installed_says_how_to_have_it(
         inference_limits.count_instructions(tmp_path, "AVX2")
 
 
-def test_all_replaces_both_parts_of_the_results_and_inference_its_own(
+def test_all_replaces_every_part_of_the_results_and_a_bench_with_a_part_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "README.md"
-    page.write_text("<!-- inference -->\n<!-- /inference -->\n<!-- results -->\n<!-- /results -->\n", encoding="utf-8")
+    names = (*command.ALONE, "results")
+    page.write_text("".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in names), encoding="utf-8")
     monkeypatch.setattr(command, "README", page)
+
+    def counts(title: str) -> list[int]:
+        text = page.read_text(encoding="utf-8")
+        return [text.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0].count(title) for name in names]
+
     where = report.machine()
     command._write(where, dict.fromkeys(command.NAMES, example()))
-    parts = page.read_text(encoding="utf-8").split("<!-- results -->")
-    assert [part.count("== Race ==") for part in parts] == [1, 4]
+    assert counts("== Race ==") == [1, 1, 4]
     other = dataclasses.replace(example(), title="Rerun")
-    command._write(where, {"inference": other})
-    parts = page.read_text(encoding="utf-8").split("<!-- results -->")
-    assert [part.count("== Race ==") for part in parts] == [0, 4]
-    assert parts[0].count("== Rerun ==") == 1
+    for place, name in enumerate(command.ALONE):
+        command._write(where, {name: other})
+        assert counts("== Rerun ==") == [int(index <= place) for index in range(3)]
 
 
 def test_a_command_that_fails_says_what_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,3 +426,108 @@ def test_the_quick_benchmark_runs_with_the_peers_that_are_installed(
     text = report.render(found)
     assert "LeNet-5, 60 % (78,314 MACs)" in text
     assert "- A peer is missing: pip install 'niwaki[bench]'" in text
+
+
+def drawn_data() -> Dataset:
+    """Garments that niwaki draws, in the geometry of Fashion-MNIST."""
+    splits = []
+    for number, count in enumerate((300, 120)):
+        images, labels = synthetic.draw(np.arange(count), seed=0, split=number)
+        splits.append(Split(Preprocessing(pad=2).arrange(images), labels))
+    return Dataset("synthetic", GARMENTS, Preprocessing(pad=2), "x", "drawn", True, splits[0], splits[1], splits[1])
+
+
+@contextmanager
+def one_network(data: Dataset, _studies: Path, _quick: bool) -> Iterator[list[domain_gap_networks.Network]]:
+    """A classifier that needs no training: how much a picture is like the mean image of each class."""
+    means = np.stack([data.train.images[data.train.labels == label].mean(0).ravel() for label in range(10)])
+    means -= means.mean(1, keepdims=True)
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+
+    def logits(images: np.ndarray) -> np.ndarray:
+        flat = images.reshape(len(images), -1) - images.mean((1, 2, 3))[:, None]
+        return 12 * flat @ means.T / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1)
+
+    clean = float((logits(data.test.images).argmax(1) == data.test.labels).mean())
+    yield [domain_gap_networks.Network("means", logits, clean)]
+
+
+def test_the_domain_gap_is_measured_on_what_was_not_calibrated_on(tmp_path: Path) -> None:
+    if find_compiler() is None:
+        pytest.skip("needs a C compiler: apt-get install gcc libc6-dev")
+    found = domain_gap.run(drawn_data(), quick=True, studies=tmp_path, networks=one_network)
+    rows = {row["way"]: row for row in found.figures["rows"]}
+    assert list(rows) == [domain_gap.NO_VISION, *domain_gap.WAYS]
+    whole, *seen = rows.values()
+    assert whole["found"] == 1
+    for row in seen:
+        assert row["found"] > 0.9
+        assert row["accuracy_found"] > whole["accuracy_found"] + 0.1
+        assert row["right"] == pytest.approx(row["accepted"] * row["accuracy_accepted"])
+        assert row["accepted"] <= row["found"]
+    assert found.figures["garments"] == 60
+    text = report.render(found)
+    assert "means, vision, scene learned: " in text
+    overview, garments, bare = found.tables
+    assert len(overview.rows) == 3
+    counted = {row[0]: int(row[1]) for row in garments.rows}
+    assert sum(number for name, number in counted.items() if name.startswith("turned")) == 60
+    assert sum(number for name, number in counted.items() if name.startswith("on ")) == 60
+    assert counted["darker than the ground"] + counted["brighter than the ground"] == 60
+    assert {row[0]: row[1] for row in bare.rows}["nothing"] == "12"
+    json.dumps(found.figures)
+
+
+def test_the_domain_gap_compares_one_recipe_with_and_without_augmentation() -> None:
+    specs = domain_gap_networks.specs(quick=False)
+    for clean, camera in (
+        (specs["clean"].train, specs["camera"].train),
+        (specs["clean"].finetune, specs["camera"].finetune),
+    ):
+        assert camera.augments
+        assert camera.outliers > 0
+        assert not clean.augments
+        assert clean.outliers == 0
+        changed = {name for name in type(clean).model_fields if getattr(clean, name) != getattr(camera, name)}
+        assert changed <= set(domain_gap_networks.AUGMENTATION)
+
+
+@pytest.mark.soak
+def test_the_networks_of_the_domain_gap_are_those_of_its_studies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if find_compiler() is None:
+        pytest.skip("needs a C compiler: apt-get install gcc libc6-dev")
+    names = ["clean, whole, int8", "clean, 60 %, int8", "camera, whole, int8", "camera, 60 %, int8"]
+    small = {
+        name: spec.model_copy(update={"data": parse_spec(SMALL_DATA, "x").data})
+        for name, spec in domain_gap_networks.specs(quick=True).items()
+    }
+    monkeypatch.setattr(domain_gap_networks, "specs", lambda *, quick: small)
+    data = drawn_data()
+    with domain_gap_networks.trained_networks(data, tmp_path, True, say=lambda _line: None) as networks:
+        assert [network.name for network in networks] == names
+        assert names[-1] == domain_gap_networks.SHIPPED
+        for network in networks:
+            right = network.logits(data.test.images).argmax(1) == data.test.labels
+            assert network.clean == right.mean()
+    assert {path.name for path in tmp_path.iterdir()} == {"clean", "camera"}
+
+
+SMALL_DATA = """
+[data]
+name = "synthetic"
+train_samples = 200
+test_samples = 50
+validation = 50
+[[experiment]]
+name = "x"
+"""
+
+
+def test_intervals_are_wilsons() -> None:
+    """Against a worked example: 15 of 100 (Brown, Cai, DasGupta, "Interval estimation for a binomial proportion")."""
+    assert domain_gap.share(0.15, 100) == "15.0 (9.3–23.3)"
+    assert domain_gap.share(0.0, 500) == "0.0 (0.0–0.8)"
+    assert domain_gap.share(1.0, 10) == "100.0 (72.2–100.0)"
+    assert domain_gap.share(float("nan"), 0) == "–"

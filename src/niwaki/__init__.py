@@ -10,6 +10,7 @@
     niwaki.save(model, "small.safetensors", factory="lenet5", data=data)
     niwaki.export("small.safetensors", "small")
     print(niwaki.verify("small").ok)
+    niwaki.bundle("small", "nano", target="jetson-nano")
 
 Names are imported when they are first used, so that `import niwaki` costs next to nothing.
 """
@@ -25,6 +26,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from niwaki.api import (
+        bundle,
         evaluate,
         export,
         load,
@@ -46,6 +48,7 @@ _HOME = {
     "LeNet5": "niwaki.models.lenet5",
     "NiwakiError": "niwaki.errors",
     "Preprocessing": "niwaki.data.preprocessing",
+    "bundle": "niwaki.api",
     "count": "niwaki.measure.cost",
     "evaluate": "niwaki.api",
     "export": "niwaki.api",
@@ -64,6 +67,7 @@ __all__ = [
     "LeNet5",
     "NiwakiError",
     "Preprocessing",
+    "bundle",
     "count",
     "evaluate",
     "export",

@@ -31,6 +31,7 @@ from niwaki.study.run import run_study as run
 from niwaki.study.spec import explain
 
 if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
+    from niwaki.deploy.bundle.build import BundleReport
     from niwaki.deploy.c.library import CModel
     from niwaki.deploy.export import ExportReport
     from niwaki.deploy.judge import Progress
@@ -169,6 +170,31 @@ def export(
     return export_file(Path(file), forms, Path(out), data=data, options=options, trust=trust, notify=tell)
 
 
+def bundle(
+    file: str | Path,
+    out: str | Path,
+    *,
+    target: str,
+    languages: Sequence[str] = ("en", "ko"),
+    sound: bool = True,
+    names: str | Path | None = None,
+    scenes: int = 1000,
+    data: str | None = None,
+    trust: bool = False,
+    notify: Callable[[str], None] | None = None,
+) -> BundleReport:
+    """Make the folder `out` that is copied to a board and started there: `target` is jetson-nano, raspberry-pi, …
+
+    `names` is a JSON file with words of your own, `scenes` how many made-up scenes rejection is calibrated on, `data`
+    the images for it where the file does not name them. Raises NiwakiError for what cannot be used.
+    """
+    from niwaki.deploy.bundle.build import bundle_file
+    from niwaki.deploy.bundle.options import BundleOptions
+
+    options = BundleOptions(tuple(languages), sound, None if names is None else Path(names), scenes)
+    return bundle_file(Path(file), target, Path(out), options=options, data=data, trust=trust, notify=notify or _silent)
+
+
 def verify(
     path: str | Path,
     *,
@@ -231,5 +257,6 @@ def _settings(kind: type[Any], values: Mapping[str, Any]) -> Any:
 
 
 __all__ = [
-    "evaluate", "export", "load", "load_c", "load_data", "prune", "read_info", "run_study", "save", "train", "verify",
+    "bundle", "evaluate", "export", "load", "load_c", "load_data", "prune", "read_info", "run_study", "save", "train",
+    "verify",
 ]  # fmt: skip

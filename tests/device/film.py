@@ -7,15 +7,15 @@ from collections.abc import Iterable
 import numpy as np
 
 WIDTH, HEIGHT, FPS = 192, 128, 30  # as rpicam: takes them too
-_SIDE = 84  # pixels of a garment: three for one
 
 
 class Table:
-    """Draws frames, uint8 (HEIGHT, WIDTH); the noise of each is another."""
+    """Draws frames, uint8 (height, width); the noise of each is another. A garment's pixels are enlarged `times`."""
 
-    def __init__(self, seed: int = 0) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._table = 110 + np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)) // 10  # lit from one side
+    def __init__(self, width: int = WIDTH, height: int = HEIGHT, times: int = 3, noise: int = 2) -> None:
+        self._rng = np.random.default_rng(0)
+        self._table = 110 + np.add.outer(np.arange(height), np.arange(width)) // 10  # lit from one side
+        self._times, self._noise = times, noise
 
     def empty(self, frames: int) -> list[np.ndarray]:
         return [self._noisy(self._table) for _ in range(frames)]
@@ -26,18 +26,18 @@ class Table:
 
     def near(self, frames: int) -> list[np.ndarray]:
         """A hand that covers the lens."""
-        return [self._noisy(np.full((HEIGHT, WIDTH), 30)) for _ in range(frames)]
+        return [self._noisy(np.full_like(self._table, 30)) for _ in range(frames)]
 
     def _laid(self, garment: np.ndarray, sign: int, down: int, right: int) -> np.ndarray:
-        large = np.kron(garment, np.ones((3, 3), np.int64))
+        large = np.kron(garment, np.ones((self._times, self._times), np.int64))
         scene = self._table.copy()
-        top, left = (HEIGHT - _SIDE) // 2 + down, (WIDTH - _SIDE) // 2 + right
-        place = scene[top : top + _SIDE, left : left + _SIDE]
+        top, left = ((side - len(large)) // 2 for side in scene.shape)
+        place = scene[top + down :, left + right :][: len(large), : len(large)]
         place += sign * np.where(large > 20, 10 + large * 90 // 255, 0)
         return scene
 
     def _noisy(self, scene: np.ndarray) -> np.ndarray:
-        noise = self._rng.integers(-2, 3, scene.shape)
+        noise = self._rng.integers(-self._noise, self._noise + 1, scene.shape)
         frame: np.ndarray = np.clip(scene + noise, 0, 255).astype(np.uint8)
         return frame
 

@@ -174,7 +174,7 @@ def test_never_the_same_word_twice_without_an_empty_scene_between(frames, rule):
     for now, outcome, _, decision in played(frames, rule):
         if outcome in (NOTHING, TOO_SMALL):
             empty_since = now if empty_since is None else empty_since
-            emptied = emptied or now - empty_since >= rule.empty_s
+            emptied = emptied or now - empty_since >= rule.empty_s - 1e-6
         else:
             empty_since = None
         if decision.speak is not None:
@@ -189,7 +189,7 @@ def test_what_is_spoken_was_seen_and_accepted(frames, rule):
     for at, (now, outcome, _, decision) in enumerate(rows):
         if decision.speak is None:
             continue
-        seen = [logits for then, _, logits, _ in rows[: at + 1] if now - then <= rule.window_s and logits]
+        seen = [logits for then, _, logits, _ in rows[: at + 1] if now - rule.window_s - 1e-6 <= then and logits]
         votes = [max(range(3), key=logits.__getitem__) for logits in seen]
         assert outcome == FOUND
         assert decision.state == NAMED

@@ -38,8 +38,8 @@ def export(
     """Write forms of a model and say what was written and what it needs."""
     from niwaki import api
 
-    _check_file(file)
-    _allow(trust)
+    check_file(file)
+    allow(trust)
     limit = None if ram_limit is None else _bytes(ram_limit)
     with Lines() as lines:
         report = api.export(file, out, to=to, ram_limit=limit, trust=trust, notify=lines.message, **settings)
@@ -53,8 +53,8 @@ def verify(path: Path, *, data: str | None, images: int | None, as_json: bool, t
     """Send the same images through every form; the exit code is 1 if one disagrees."""
     from niwaki import api
 
-    _check_file(path)
-    _allow(trust)
+    check_file(path)
+    allow(trust)
     with Lines() as lines:
         report = api.verify(path, data=data, images=images, trust=trust, notify=lines.message, progress=lines.progress)
     if as_json:
@@ -71,8 +71,8 @@ def bench(files: Sequence[Path], *, as_json: bool, trust: bool) -> None:
     from niwaki.deploy.bench import bench_files
 
     for file in files:
-        _check_file(file)
-    _allow(trust)
+        check_file(file)
+    allow(trust)
     with Lines() as lines:
         report = bench_files(files, trust=trust, notify=lines.message)
     if as_json:
@@ -118,11 +118,11 @@ class Lines:
 def _print_export(report: ExportReport) -> None:
     console = output()
     console.print(f"{report.origin}: written to {report.folder}", highlight=False, markup=False)
-    table = _table(("form", "left"), ("file", "left"), ("bytes", "right"))
+    rows = table(("form", "left"), ("file", "left"), ("bytes", "right"))
     facts = report.to_dict()
     for form, entry in facts["forms"].items():
-        table.add_row(form, escape(Path(entry["path"]).name), f"{entry['bytes']:,}")
-    console.print(table)
+        rows.add_row(form, escape(Path(entry["path"]).name), f"{entry['bytes']:,}")
+    console.print(rows)
     if report.calibration:
         console.print(f"int8 calibrated by {report.calibration}", highlight=False, markup=False)
     if report.footprint:
@@ -147,13 +147,13 @@ def _print_export(report: ExportReport) -> None:
 def _print_verify(report: VerifyReport, path: Path) -> None:
     console = output()
     console.print(f"{path}: {report.of}", highlight=False, markup=False)
-    table = _table(
+    rows = table(
         ("form", "left"), ("how", "left"), ("images", "right"), ("", "left"), ("compared with", "left"),
         ("same class", "right"), ("largest difference", "right"), ("accuracy % (95 % interval)", "right"),
     )  # fmt: skip
     for form in report.forms:
-        table.add_row(*(escape(cell) for cell in _verify_cells(form)))
-    console.print(table)
+        rows.add_row(*(escape(cell) for cell in _verify_cells(form)))
+    console.print(rows)
     for form in report.forms:
         if form.ok is None and form.reason:
             console.print(f"  {form.form}, {form.how}: not run: {form.reason}", highlight=False, markup=False)
@@ -189,13 +189,13 @@ def _print_bench(report: BenchReport) -> None:
     console = output()
     for file in dict.fromkeys(row.file for row in report.rows):
         console.print(f"{file}: one image, one thread", highlight=False, markup=False)
-        table = _table(
+        rows = table(
             ("form", "left"), ("runtime", "left"), ("median µs", "right"), ("p95 µs", "right"),
             ("times the fastest other", "right"),
         )  # fmt: skip
         for row in sorted((row for row in report.rows if row.file == file), key=lambda row: row.median_us):
-            table.add_row(row.form, row.runtime, f"{row.median_us:.2f}", f"{row.p95_us:.2f}", _ratio(row))
-        console.print(table)
+            rows.add_row(row.form, row.runtime, f"{row.median_us:.2f}", f"{row.p95_us:.2f}", _ratio(row))
+        console.print(rows)
     for left in report.left_out:
         console.print(f"{left.file}: {left.form} not timed: {left.reason}", highlight=False, markup=False)
     for note in report.notes:
@@ -210,19 +210,21 @@ def _ratio(row: BenchRow) -> str:
     return f"{row.ratio:.2f}{' ≈' if row.noise else '  '}"
 
 
-def _table(*columns: tuple[str, str]) -> Table:
-    table = Table(box=None, pad_edge=False)
+def table(*columns: tuple[str, str]) -> Table:
+    """An empty table of (heading, justification)."""
+    made = Table(box=None, pad_edge=False)
     for heading, justify in columns:
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    return table
+        made.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    return made
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raise ModelError where there is no such file."""
     if not path.exists():
         raise ModelError(f"{path}: there is no such file")
 
 
-def _allow(trust: bool) -> None:
+def allow(trust: bool) -> None:
     """Find factories of the user's own in the working directory, once they are trusted."""
     if trust:
         sys.path.insert(0, str(Path.cwd()))

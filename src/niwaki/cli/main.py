@@ -25,6 +25,10 @@ app.add_typer(study_app, name="study")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Import factories that are not niwaki's: runs their code.")]
+Names = Annotated[
+    Path | None, typer.Option(metavar="FILE.json", help='Words of your own: {"Bag": {"en": "bag", "ko": "가방"}}.')
+]
+Scenes = Annotated[int, typer.Option(min=0, help="To calibrate rejection on; 0: name whatever is found.")]
 
 
 def _print_version(asked: bool) -> None:
@@ -49,7 +53,7 @@ def options(
 
 @study_app.command("run")
 def study_run(
-    study: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="source, quick, or a file.")] = "source",
+    study: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="source, quick, camera, or a file.")] = "source",
     data: Annotated[str | None, typer.Option(help="fashion-mnist, synthetic, or a folder.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds: tables show mean ± std.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Worker processes; one per processor if left out.")] = None,
@@ -93,7 +97,7 @@ def study_show(
 
 @study_app.command("copy")
 def study_copy(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A built-in study: source or quick.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A built-in study: source, quick or camera.")],
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="Where to write it; must not exist.")],
 ) -> None:
     """Write a built-in study to a file of your own, to change and run.
@@ -201,6 +205,106 @@ def bench(
     from niwaki.cli import deploy as commands
 
     commands.bench(files, as_json=json, trust=trust)
+
+
+@app.command("bundle")
+def bundle(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A model file, an int8 ONNX, or a folder that was exported.")
+    ],
+    target: Annotated[
+        str,
+        typer.Option(metavar="BOARD", help="jetson-nano, jetson-orin, raspberry-pi, raspberry-pi-32 or linux-x86_64."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder that becomes the bundle.")],
+    lang: Annotated[str, typer.Option(help="Languages of the words; the first is the usual one.")] = "en,ko",
+    sound: Annotated[bool, typer.Option("--sound/--no-sound", help="Words as WAV files, spoken by espeak-ng.")] = True,
+    names: Names = None,
+    scenes: Scenes = 1000,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder."),
+    ] = None,
+    json: Json = False,
+    trust: Trust = False,
+) -> None:
+    """Make the folder that is copied to a board and started: camera in, spoken word out.
+
+    Example: niwaki bundle studies/source/chosen.safetensors --target jetson-nano --out nano
+    """
+    from niwaki.cli import board as commands
+
+    commands.bundle(
+        file, target, out, languages=lang, sound=sound, names=names, scenes=scenes, data=data, as_json=json, trust=trust
+    )
+
+
+@app.command("watch")
+def watch(
+    file: Annotated[Path, typer.Argument(metavar="FILE|BUNDLE", help="As for niwaki bundle, or a bundle.")],
+    source: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="v4l2:/dev/video0, file:FILM.y4m, file:FOLDER, pipe:-")
+    ] = None,
+    speak: Annotated[str | None, typer.Option(metavar="LANGUAGE", help="en or ko.")] = None,
+    audio_device: Annotated[str | None, typer.Option(metavar="DEV", help="Of aplay -L, as in plughw:1,0.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print words, speak none.")] = False,
+    learn: Annotated[int | None, typer.Option(help="Frames of the empty scene at the start.")] = None,
+    no_learn: Annotated[bool, typer.Option("--no-learn", help="Compare with the frame's own border.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="A live view for the browser.")] = False,
+    host: Annotated[str | None, typer.Option(help="Address to serve on; others than loopback need a token.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to serve on.")] = None,
+    token: Annotated[str | None, typer.Option(help="Who views must know it; made where one is needed.")] = None,
+    record: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep frames and decisions.")] = None,
+    record_limit: Annotated[int | None, typer.Option(metavar="MB", help="The oldest are removed beyond.")] = None,
+    replay: Annotated[Path | None, typer.Option(metavar="DIR", help="Go through a recording again.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Stop after so many.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="End where there is no camera, instead of waiting.")] = False,
+    names: Names = None,
+    scenes: Scenes = 1000,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object for each event, a line each.")] = False,
+    trust: Trust = False,
+) -> None:
+    """Show garments to a camera of this machine, with the same runner as on a board.
+
+    The first start makes a bundle for this machine and keeps it; the next is instant. Ctrl-C ends it.
+
+    Example: niwaki watch studies/source/chosen.safetensors --source v4l2:/dev/video0 --speak ko
+    """
+    from niwaki.cli import board as commands
+
+    passed = {
+        "source": source, "speak": speak, "audio-device": audio_device, "quiet": quiet, "learn": learn,
+        "no-learn": no_learn, "serve": serve, "host": host, "port": port, "token": token, "record": record,
+        "record-limit": record_limit, "replay": replay, "frames": frames, "once": once, "json": json,
+    }  # fmt: skip
+    raise typer.Exit(commands.watch(file, passed, names=names, scenes=scenes, data=data, trust=trust))
+
+
+@app.command("doctor")
+def doctor(
+    path: Annotated[Path, typer.Argument(metavar="FILE|BUNDLE", help="As for niwaki bundle, or a bundle.")],
+    target: Annotated[
+        str,
+        typer.Option(metavar="BOARD", help="jetson-nano, jetson-orin, raspberry-pi, raspberry-pi-32 or linux-x86_64."),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder."),
+    ] = None,
+    json: Json = False,
+    trust: Trust = False,
+) -> None:
+    """Say whether a bundle suits a board, as far as a desk can tell; exit code 1 if it does not.
+
+    Example: niwaki doctor nano --target jetson-nano
+    """
+    from niwaki.cli import board as commands
+
+    raise typer.Exit(commands.doctor(path, target, data=data, as_json=json, trust=trust))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -95,8 +95,11 @@ def choose(labels: np.ndarray, found: np.ndarray, logits: np.ndarray, target: fl
     """The rule that says the most right words less the wrong ones while false words stay within `target`.
 
     Labels (n,), found bool (2, n) and logits (2, n, classes), without and with the empty place learned: the target
-    holds for each of the two ways.
+    holds for each of the two ways. Where all garments found can be named within it, the energy is the highest of
+    theirs. Raises DataError where no garment was found at all.
     """
+    if not found[:, labels != NONE].any():
+        raise DataError("no garment was found in any scene: there is nothing to calibrate rejection on")
     best: tuple[float, Rule] | None = None
     for margin in MARGINS:
         energy = _highest_energy(labels, found, logits, margin, target)
@@ -160,12 +163,16 @@ def without_padding(images: np.ndarray, pad: int) -> np.ndarray:
 
 def rates_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> Rates:
     """Rates without (`way` 0) or with (1) the empty place learned."""
-    words, best = _words(seen.found[way], named[way], rule)
+    words, best = words_of(seen, named, rule, way)
     return rates(seen.labels, words, best)
 
 
+def words_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is said of each scene, and what the best class is, int64 (n,); REJECTED where nothing is."""
+    return _words(seen.found[way], named[way], rule)
+
+
 def _words(found: np.ndarray, logits: np.ndarray, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
-    """What is said of each scene, and what the best class is; REJECTED where nothing was found."""
     words = np.full(len(found), REJECTED, dtype=np.int64)
     best = words.copy()
     words[found] = judge_all(logits[found], rule)
@@ -191,8 +198,8 @@ def _highest_energy(
         if allowed < len(order):
             below = order[allowed - 1] if allowed else order[0] - 1
             limits.append((below + order[allowed]) / 2 if below < order[allowed] else below - 1e-3)
-    highest = np.concatenate([energies(logits[way][found[way]]) for way in (0, 1)]).max(initial=0.0)
-    return float(min(limits, default=highest))
+    garments = np.concatenate([energies(logits[way][found[way] & (labels != NONE)]) for way in (0, 1)])
+    return float(min(limits, default=garments.max()))
 
 
 def _gain(labels: np.ndarray, found: np.ndarray, logits: np.ndarray, rule: Rule) -> float:

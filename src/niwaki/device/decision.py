@@ -15,6 +15,7 @@ OUTCOMES = (FOUND, NOTHING, TOO_SMALL, TOO_LARGE)  # by the number that the C gi
 EMPTY, UNCLEAR, SETTLING, NAMED = "empty", "unclear", "settling", "named"
 
 _GAP = 2  # windows without a frame, after which what was seen before says nothing of what is seen now
+_ROUNDING_S = 1e-6  # of times: a frame on the edge of a span of time is in it, however number / rate was rounded
 _NUMBERS = ("temperature", "window_s", "stable_s", "empty_s")
 _Seen = Tuple[float, Optional[Tuple[float, ...]], int]  # time, logits, best class; without a garment None and -1
 
@@ -174,7 +175,7 @@ class Decider:
             return
         if self._empty_since is None:
             self._empty_since = time_s
-        if time_s - self._empty_since >= self.rule.empty_s:
+        if time_s - self._empty_since >= self.rule.empty_s - _ROUNDING_S:
             self._spoken = None
             self._window.clear()
 
@@ -185,7 +186,8 @@ class Decider:
             window.append((time_s, tuple(logits), best_of(logits)))
         else:
             window.append((time_s, None, -1))
-        while window and (time_s - window[0][0] > self.rule.window_s or window[0][1] is None):
+        oldest = time_s - self.rule.window_s - _ROUNDING_S
+        while window and (window[0][0] < oldest or window[0][1] is None):
             window.popleft()
 
     def _name(self, time_s: float, outcome: str, seen: List[Tuple[Tuple[float, ...], int]]) -> Decision:
@@ -199,7 +201,7 @@ class Decider:
             return Decision(UNCLEAR, None, verdict.energy, mean, None, reason)
         if index != self._named:
             self._named, self._since = index, time_s
-        if time_s - self._since < self.rule.stable_s:
+        if time_s - self._since < self.rule.stable_s - _ROUNDING_S:
             return Decision(SETTLING, index, verdict.energy, mean, None, "settling")
         speak = index if index != self._spoken and outcome == FOUND else None
         if speak is not None:

@@ -35,7 +35,7 @@ def _parser(prog: str) -> _Parser:
         description="Show a garment to the camera, hear its name.",
     )  # fmt: skip
     add = parser.add_argument
-    add("command", nargs="?", choices=("watch", "selftest"), default="watch", help="default: watch")
+    add("command", nargs="?", default="watch", metavar="watch|selftest", help="default: watch")
     add("--bundle", type=Path, default=_HERE, metavar="DIR", help="the bundle's folder (default: this program's)")
     add("--source", metavar="SPEC", help="where frames come from (default: v4l2:/dev/video0)")
     add("--speak", metavar="LANGUAGE", help="language of the words (default: the bundle's first)")
@@ -58,7 +58,9 @@ def _parser(prog: str) -> _Parser:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse options that would do nothing."""
+    """Refuse an unknown command, and options that would do nothing."""
+    if options.command not in ("watch", "selftest"):
+        raise DeviceError("command {!r} is unknown: it is watch or selftest: see --help".format(options.command))
     given: List[Any] = [
         ("--source", options.source), ("--record", options.record), ("--serve", options.serve),
         ("--frames", options.frames),

@@ -1,6 +1,7 @@
 """Does everything that the runner needs work on this board? One screen, and an exit code."""
 
 import json
+import os
 import textwrap
 import time
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
@@ -54,7 +55,16 @@ class Selftest:
             ("board", self._board), ("files", self._files), ("library", self._library), ("images", self._images),
             ("vision", self._vision), ("camera", self._camera), ("sound", self._sound), ("memory", self._memory),
         ]  # fmt: skip
-        return [_result(name, check) for name, check in checks]
+        return [self._result(name, check) for name, check in checks]
+
+    def _result(self, name: str, check: Callable[[], _Found]) -> Result:
+        try:
+            text, facts = check()
+        except Skipped as reason:
+            return Result(name, SKIPPED, str(reason), {})
+        except DeviceError as error:
+            return Result(name, FAILED, str(error).replace("{}{}".format(self._bundle.folder, os.sep), ""), {})
+        return Result(name, OK, text, facts)
 
     def _board(self) -> _Found:
         model, system = board.model(), board.system()
@@ -175,16 +185,6 @@ def as_json(bundle: Bundle, results: List[Result]) -> str:
 def exit_code(results: List[Result]) -> int:
     """1 where a check failed; one that was skipped did not."""
     return SELFTEST_FAILED if any(result.outcome == FAILED for result in results) else DONE
-
-
-def _result(name: str, check: Callable[[], _Found]) -> Result:
-    try:
-        text, facts = check()
-    except Skipped as reason:
-        return Result(name, SKIPPED, str(reason), {})
-    except DeviceError as error:
-        return Result(name, FAILED, str(error), {})
-    return Result(name, OK, text, facts)
 
 
 def _frames(source: Source) -> Iterator[Frame]:

@@ -49,7 +49,7 @@ def cameras():
         "short": {"source": CAMERA, "shim": SMALL + "short=2", "frames": 6},
         "only damaged": {"source": CAMERA, "shim": SMALL + "damaged=1", "timeout_s": 0.1},
         "frozen": {"source": CAMERA, "shim": SMALL + "freeze=2", "frames": 3, "timeout_s": 0.5},
-        "slow reader": {"source": CAMERA, "shim": SMALL + "period=5000", "frames": 4, "sleep_s": 0.1},
+        "slow reader": {"source": CAMERA, "shim": SMALL + "period=5000", "frames": 3, "sleep_s": 0.2},
         "unplugged": {"source": CAMERA, "shim": SMALL + "unplug=2,gone=0"},
         "fixed rate": {"source": CAMERA, "shim": SMALL + f"fail=S_PARM:{errno.ENOTTY}"},
         "lost often": {"source": CAMERA, "shim": SMALL + "unplug=1,gone=2", "patient": True, "frames": 51},
@@ -130,10 +130,12 @@ def test_a_frozen_camera_is_lost(seen):
 
 
 def test_a_slow_reader_gets_new_frames(seen):
-    """100 ms pass between reads and a frame takes 5: what waited in the four buffers is old."""
+    """200 ms pass between reads and a frame takes 5: what the four buffers hold is old. (On a busy machine it takes
+    longer, but what they could hold is at most 5 frames further.)
+    """
     check_frames(seen["slow reader"])
     numbers = times_of(seen["slow reader"])
-    assert all((b - a) % 256 >= 15 for a, b in itertools.pairwise(numbers)), numbers
+    assert all((b - a) % 256 >= 8 for a, b in itertools.pairwise(numbers)), numbers
 
 
 def test_an_unplugged_camera_is_lost(seen):
@@ -173,3 +175,18 @@ def test_cameras_that_cannot_be_used(seen, name, kind, line):
     given, message, exit_code = seen[name]["error"]
     assert (given, exit_code) == (kind, 3)
     assert message.startswith(f"/dev/video0: {line}")
+
+
+def test_what_the_driver_is_asked(read_cameras, tmp_path):
+    """The size and rate wished for, four shared buffers that all wait for frames, and nothing held after the end."""
+    log = tmp_path / "log"
+    wish = "v4l2:/dev/video0?width=60&height=50&fps=15"
+    read_cameras("newest", {"camera": {"source": wish, "shim": f"{SMALL}buffers=4,log={log}"}})
+    assert log.read_text().splitlines() == [
+        "open",
+        "S_FMT 60x50 YUYV",
+        "S_PARM 1/15",
+        "REQBUFS 4",
+        "STREAMON with 4 queued, 4 mapped",
+        "close with 0 mapped",
+    ]

@@ -184,6 +184,13 @@ def test_the_camera_in_words(word_page, state, text):
     shows(word_page, "#source", text)
 
 
+def test_a_lost_camera_has_no_answer(word_page):
+    word_page.view.publish(snapshot(source_state="waiting"))
+    shows(word_page, "#source", "Camera lost: waiting for it")
+    assert word_page.locator("#word").text_content() == "–"
+    assert float(word_page.eval_on_selector("#picture", "e => getComputedStyle(e).opacity")) < 0.5
+
+
 def test_what_was_spoken(view, opened):
     page = opened(view.url)
     view.publish(snapshot(decision=COAT._replace(speak=9), language="ko"))
@@ -299,10 +306,12 @@ def test_a_server_that_ends_and_comes_back(view, opened):
     shows(page, "#word", "coat")
     view.stop()
     shows(page, "#source", "No connection to niwaki: trying again")
-    with serving(port=view.port) as again:
-        again.publish(snapshot(number=77))
+    with serving(port=view.port, labels=LABELS._replace(classes=CLASSES[4:6])) as again:  # of another network
+        decision = COAT._replace(class_index=1, mean_logits=(0.0, 5.0))
+        again.publish(snapshot(number=77, logits=(0.0, 5.0), decision=decision))
         shows(page, "#number", "77")
         shows(page, "#source", "Camera running")
+        assert page.locator("#scores .name").all_text_contents() == ["coat", "sandal"]
     page.complaints.clear()  # of requests that met nobody
 
 

@@ -1,6 +1,7 @@
 """The server as its clients meet it, the rude ones too."""
 
 import json
+import resource
 import socket
 import struct
 import threading
@@ -298,6 +299,22 @@ def test_no_thread_can_be_had(view, monkeypatch):
     assert ask(view, "/").status == 200
 
 
+def test_no_descriptor_can_be_had(view):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as sock:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (sock.fileno(), hard))
+        try:
+            sock.connect(("127.0.0.1", view.port))
+            sock.sendall(head("/about", "Connection: close"))
+            sock.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                sock.recv(1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        sock.settimeout(20)
+        assert everything(sock).startswith(b"HTTP/1.1 200 ")  # it had only to wait
+
+
 def test_a_taken_port(view):
     with pytest.raises(DeviceError, match=r"^--host 127.0.0.1 --port \d+: Address already in use$") as caught:
         LiveView("127.0.0.1", view.port, None, Buttons(), LABELS)
@@ -329,6 +346,15 @@ def test_beyond_loopback_it_is_known_by_address_and_name():
         for host in ("localhost", "127.0.0.1", socket.gethostname(), "board.lab"):
             assert ask(view, "/", Host=host, **bearer).status == 200
         assert ask(view, "/", Host="evil.example", **bearer).status == 403
+
+
+def test_a_machine_without_a_network_is_known_by_its_name(monkeypatch):
+    def no_route(sock, address):
+        raise OSError("Network is unreachable")
+
+    with serving(TOKEN, host="0.0.0.0") as view, monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "connect", no_route)
+        assert view.url == f"http://{socket.gethostname()}:{view.port}/?token={TOKEN}"
 
 
 def test_over_ipv6():

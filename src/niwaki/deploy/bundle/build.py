@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from niwaki.deploy.bundle.compile import LIBRARY, PROGRAM, compile_binaries
-from niwaki.deploy.bundle.description import describe, uncalibrated
+from niwaki.deploy.bundle.decide import decide
+from niwaki.deploy.bundle.description import describe
 from niwaki.deploy.bundle.instructions import instructions
 from niwaki.deploy.bundle.known import write_known
 from niwaki.deploy.bundle.manifest import NAME
 from niwaki.deploy.bundle.names import name_classes
 from niwaki.deploy.bundle.network import Network, open_network
+from niwaki.deploy.bundle.options import BundleOptions
 from niwaki.deploy.bundle.place import check_free, put_bundle
 from niwaki.deploy.bundle.selftest import make_selftest
 from niwaki.deploy.bundle.sounds import check_voice, speak_names
@@ -23,16 +25,6 @@ from niwaki.deploy.bundle.zig import check_zig
 from niwaki.deploy.images import Notify
 
 RUNNER = "niwaki_device"
-
-
-@dataclass(frozen=True)
-class BundleOptions:
-    """What can be chosen of a bundle."""
-
-    languages: tuple[str, ...] = ("en", "ko")
-    sound: bool = True
-    names: Path | None = None
-    """A JSON file with words of the user's own."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ def bundle_file(
     if options.sound:
         check_voice()
     network = open_network(file, data=data, trust=trust, notify=notify)
-    decision, remarks = _calibrate(network, notify)
+    decision, remarks = decide(network, options.scenes, notify)
     files = bundle_files(network, board, options, decision, notify)
     put_bundle(out, files)
     sizes = {path: len(content) for path, content in files.items()}
@@ -138,8 +130,3 @@ def _walk(folder: Any, prefix: str = "") -> Sequence[tuple[str, bytes]]:
         elif entry.name.endswith((".py", ".html", ".js", ".css")):
             found.append((prefix + entry.name, entry.read_bytes()))
     return found
-
-
-def _calibrate(network: Network, notify: Notify) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """When the runner names a garment."""
-    return uncalibrated(), ()

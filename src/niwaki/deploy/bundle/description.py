@@ -10,13 +10,7 @@ from typing import Any
 from niwaki.deploy.bundle.names import Named
 from niwaki.deploy.bundle.network import Network
 from niwaki.deploy.bundle.targets import BundleTarget
-from niwaki.device.decision import Rule
 from niwaki.files import sha256_of
-
-
-def uncalibrated() -> dict[str, Any]:
-    """A decision that rejects nothing: every garment found is named."""
-    return {**Rule()._asdict(), "calibration": None}
 
 
 def describe(

@@ -60,7 +60,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def differences(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """A line for each file that is missing, changed, or not in the manifest; files that Python compiled do not count."""
+    """A line for each file that is missing, changed, or not in the manifest (what Python compiled does not count)."""
     for path, entry in manifest.files.items():
         try:
             data = (folder / path).read_bytes()

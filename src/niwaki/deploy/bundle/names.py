@@ -60,7 +60,7 @@ def _read(file: Path, labels: Sequence[str]) -> dict[str, dict[str, str]]:
             raise SpecError(f"--names {file}: {label!r} is no class of the model, which has {', '.join(labels)}")
         if not isinstance(words, dict) or not all(_is_word(code, word) for code, word in words.items()):
             raise SpecError(
-                f"--names {file}: {label!r}: expected a word for each of {', '.join(LANGUAGES)}, a line of 1 to 60 letters"
+                f"--names {file}: {label!r}: expected words by language ({', '.join(LANGUAGES)}), of 1 to 60 letters"
             )
     return found
 

@@ -114,6 +114,6 @@ def target_of_this_machine() -> BundleTarget:
     system, machine = platform.system(), platform.machine()
     if system != "Linux" or machine not in _HERE:
         raise ModelError(
-            f"this machine ({system} on {machine}): bundles run on Linux on {', '.join(sorted(_HERE))}: use one of those"
+            f"{system} on {machine}: bundles run on Linux on {', '.join(sorted(_HERE))}: run it on one of those"
         )
     return TARGETS[_HERE[machine]]

@@ -113,11 +113,8 @@ class RequestReader:
 
     def _receive(self, deadline: float, begun: bool) -> bool:
         """Whether more came; False where the client left, or never began a request in time."""
-        left = deadline - time.monotonic()
         try:
-            if left <= 0:
-                raise socket.timeout()
-            self._sock.settimeout(left)
+            self._sock.settimeout(max(deadline - time.monotonic(), 0.001))
             received = self._sock.recv(4096)
         except socket.timeout:
             if begun:

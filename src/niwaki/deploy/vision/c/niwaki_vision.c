@@ -1,4 +1,5 @@
-/* niwaki vision: see niwaki_vision.h. reference.py is the same in NumPy, and says where the methods come from.
+/* niwaki vision: see niwaki_vision.h. reference.py and its parts are the same in NumPy, and say where the
+ * methods come from.
  *
  * Brightness is kept in 16ths of a grey level: 0 to 4080. `Cells` are the frame averaged over squares of pixels, at most
  * 76,800; `blocks` are 16 × 16 averages of the cells, on which the background is fitted. Comments say why sums fit.
@@ -15,12 +16,15 @@
 #define MEAN 170     /* of x * x + y * y over the blocks */
 #define FLOOR 96     /* the least difference that counts as one */
 #define NOISE 6      /* times the median difference along the border */
-#define OTSU_PART 3  /* of OTSU_WHOLE parts of Otsu's threshold */
-#define OTSU_WHOLE 8
+#define OTSU_BRIGHT 1 /* eighths of Otsu's threshold, for a bright garment */
+#define OTSU_DARK 4  /* and for a dark one, which has shadows beside it */
+#define SHADOW 12    /* cells: so wide a shadow is taken away; an even number */
 #define REACH 2      /* cells: parts of a garment that lie within twice this are one */
 #define NEAR 4       /* a part joins the main one within a fourth of its longest side, */
 #define SHARE 20     /* with a twentieth of its mass */
 #define FEWEST 9     /* cells of a garment */
+#define THINNEST 20  /* a garment's area is at least a 20th of its longest side's square */
+#define SMALLEST 8   /* its longest side is at least an eighth of the frame's shorter one */
 #define BRIGHT 95    /* per cent of the garment's pixels that are not brighter than white */
 
 /* `>>` of a negative number must be arithmetic: it is with every compiler that this is for. */
@@ -53,7 +57,9 @@ typedef struct {
   uint16_t *scene_cells;  /* [rows][columns]: their means */
   uint16_t *cells;        /* [rows][columns] of the frame */
   int16_t *difference;    /* [rows][columns]: to the background */
-  uint8_t *mask, *narrow; /* [rows][columns] */
+  uint8_t *marked, *mask; /* [rows][columns]: of the garment; the same, a little wider */
+  uint8_t *firm;          /* [rows][columns]: no shadow */
+  int16_t *soft;          /* [rows][columns]: differences, blurred */
   int16_t *x, *x2;        /* [columns]: place and its square, for the surface */
   uint16_t *sums;         /* [width]: of one row of cells, at most 15 * 255 */
   int16_t *row;           /* [width] */
@@ -114,7 +120,9 @@ static size_t lay_out(workspace *w, uint8_t *memory, const sizes *size) {
   w->cells = (uint16_t *)take(memory, &used, cells * sizeof *w->cells);
   w->difference = (int16_t *)take(memory, &used, cells * sizeof *w->difference);
   w->mask = (uint8_t *)take(memory, &used, cells);
-  w->narrow = (uint8_t *)take(memory, &used, cells);
+  w->firm = (uint8_t *)take(memory, &used, cells);
+  w->soft = (int16_t *)take(memory, &used, cells * sizeof *w->soft);
+  w->marked = (uint8_t *)take(memory, &used, cells);
   w->x = (int16_t *)take(memory, &used, columns * sizeof *w->x);
   w->x2 = (int16_t *)take(memory, &used, columns * sizeof *w->x2);
   w->sums = (uint16_t *)take(memory, &used, width * sizeof *w->sums);
@@ -279,7 +287,7 @@ static void basis_at(int32_t block, int32_t *basis) {
   basis[5] = x * x - y * y;
 }
 
-/* How far the blocks are from the surface; the median along the border. The surface stays below 2^15: fits. */
+/* How far the blocks are from the surface; the median along the border. Sums stay below 2^23. */
 static int32_t leave_residuals(const int32_t *coefficients, const int32_t *blocks, int32_t *residuals) {
   int32_t border[RING], count = 0;
   for (int32_t i = 0; i < BLOCKS * BLOCKS; i++) {
@@ -326,7 +334,8 @@ static void fit_surface(int32_t *coefficients, const int32_t *blocks) {
   for (int32_t i = 0; i < 8; i++) improve_surface(coefficients, blocks, TERMS, 0);
 }
 
-/* The surface at the cells of one row. The limits of the coefficients keep all of it below 2^27. */
+/* The surface at the cells of one row. The limits of the coefficients keep every term below 2^28 and the
+ * surface below 32,000. */
 static void evaluate_row(const workspace *w, const int32_t *c, int32_t row) {
   const int32_t y = place_of(row, w->size->rows), y2 = (y * y) >> 8;
   const int32_t a = c[0] + ((c[2] * y) >> 6) + (((c[4] - c[5]) * y2) >> 4) - c[4] * MEAN;
@@ -438,16 +447,82 @@ static int32_t find_polarity(const workspace *w, int32_t limit) {
   return brighter >= darker ? 1 : -1;
 }
 
-/* Turns differences into distances from the background, and marks those above the threshold in `narrow`. */
-static int32_t mark(const workspace *w, int32_t polarity, int32_t limit) {
+/* Turns differences into distances from the background, and marks those above the threshold. */
+static void mark(const workspace *w, int32_t polarity, int32_t limit) {
   const int32_t cells = w->size->columns * w->size->rows;
   int32_t counts[256] = {0};
   if (polarity < 0)
     for (int32_t i = 0; i < cells; i++) w->difference[i] = (int16_t)-w->difference[i];
   for (int32_t i = 0; i < cells; i++) counts[most(w->difference[i], 0) >> 4]++;
-  const int32_t threshold = most(limit, otsu(counts) * 16 * OTSU_PART / OTSU_WHOLE);
-  for (int32_t i = 0; i < cells; i++) w->narrow[i] = w->difference[i] > threshold;
-  return threshold;
+  const int32_t part = polarity > 0 ? OTSU_BRIGHT : OTSU_DARK;
+  const int32_t threshold = most(limit, otsu(counts) * 16 * part / 8);
+  for (int32_t i = 0; i < cells; i++) w->marked[i] = w->difference[i] > threshold;
+}
+
+/* Averages with the weights 1, 2, 1 along rows and columns; edges are repeated. */
+static void blur(const workspace *w) {
+  const int32_t columns = w->size->columns, rows = w->size->rows;
+  for (int32_t y = 0; y < rows; y++) {
+    const int16_t *const here = w->difference + y * columns;
+    const int16_t *const above = y > 0 ? here - columns : here, *const below = y < rows - 1 ? here + columns : here;
+    int16_t *const sums = w->row, *const to = w->soft + y * columns; /* sums are at most 4 * 4080 */
+    for (int32_t x = 0; x < columns; x++) sums[x] = (int16_t)(above[x] + 2 * here[x] + below[x]);
+    for (int32_t x = 1; x < columns - 1; x++) to[x] = (int16_t)((sums[x - 1] + 2 * sums[x] + sums[x + 1]) >> 4);
+    to[0] = (int16_t)((3 * sums[0] + sums[1]) >> 4);
+    to[columns - 1] = (int16_t)((sums[columns - 2] + 3 * sums[columns - 1]) >> 4);
+  }
+}
+
+static int32_t apart(int32_t a, int32_t b) { return a < b ? b - a : a - b; }
+
+/* Which cells no shadow can be: far from the background, or on a slope; `mean` is that of the marked cells. */
+static void find_firm(const workspace *w, int32_t mean) {
+  const int32_t columns = w->size->columns, rows = w->size->rows;
+  for (int32_t y = 0; y < rows; y++) {
+    const int16_t *const here = w->soft + y * columns;
+    const int16_t *const above = w->soft + most(y - 2, 0) * columns;
+    const int16_t *const below = w->soft + least(y + 2, rows - 1) * columns;
+    uint8_t *const firm = w->firm + y * columns;
+    for (int32_t x = 0; x < columns; x++) firm[x] = here[x] >= mean / 2 || apart(above[x], below[x]) >= mean / 4;
+    for (int32_t x = 2; x < columns - 2; x++) firm[x] |= apart(here[x - 2], here[x + 2]) >= mean / 4;
+    for (int32_t x = 0; x < 2; x++) {
+      const int32_t last = columns - 1 - x;
+      firm[x] |= apart(here[0], here[x + 2]) >= mean / 4;
+      firm[last] |= apart(here[last - 2], here[columns - 1]) >= mean / 4;
+    }
+  }
+}
+
+/* Copies marked cells, less those that are not firm and have a neighbour outside. */
+static void peel(const workspace *w, const uint8_t *from, uint8_t *to) {
+  const int32_t columns = w->size->columns, rows = w->size->rows;
+  for (int32_t y = 0; y < rows; y++) {
+    const uint8_t *const here = from + y * columns, *const firm = w->firm + y * columns;
+    const uint8_t *const above = y > 0 ? here - columns : here, *const below = y < rows - 1 ? here + columns : here;
+    uint8_t *const out = to + y * columns;
+    const int32_t end = columns - 1;
+    for (int32_t x = 1; x < end; x++)
+      out[x] = (uint8_t)(here[x] & (firm[x] | (above[x] & below[x] & here[x - 1] & here[x + 1])));
+    out[0] = (uint8_t)(here[0] & (firm[0] | (above[0] & below[0] & here[1])));
+    out[end] = (uint8_t)(here[end] & (firm[end] | (above[end] & below[end] & here[end - 1])));
+  }
+}
+
+/* Takes away marked cells that hang on the outside and are faint and smooth, as shadows are and cloth is not. */
+static void remove_shadow(const workspace *w) {
+  const int32_t cells = w->size->columns * w->size->rows;
+  int32_t area = 0, mass = 0; /* below 2^29 */
+  for (int32_t i = 0; i < cells; i++) {
+    area += w->marked[i];
+    mass += w->marked[i] ? w->difference[i] : 0;
+  }
+  if (area == 0) return;
+  blur(w);
+  find_firm(w, mass / area);
+  for (int32_t i = 0; i < SHADOW; i += 2) {
+    peel(w, w->marked, w->mask);
+    peel(w, w->mask, w->marked);
+  }
 }
 
 /* The mask: everything within REACH cells of what is marked. */
@@ -455,7 +530,7 @@ static void widen(const workspace *w) {
   const int32_t columns = w->size->columns, rows = w->size->rows;
   uint8_t *const wide = (uint8_t *)(void *)w->parts; /* not in use now, and larger */
   for (int32_t y = 0; y < rows; y++) {
-    const uint8_t *const from = w->narrow + y * columns;
+    const uint8_t *const from = w->marked + y * columns;
     uint8_t *const to = wide + y * columns;
     memcpy(to, from, (size_t)columns);
     for (int32_t k = 1; k <= REACH; k++)
@@ -536,7 +611,7 @@ static void measure_parts(const workspace *w, int32_t count) {
     for (int32_t i = w->row_runs[y]; i < w->row_runs[y + 1]; i++) {
       component *const part = &w->parts[root_of(w->runs, i)];
       for (int32_t x = w->runs[i].begin; x < w->runs[i].end; x++) {
-        if (!w->narrow[y * columns + x]) continue;
+        if (!w->marked[y * columns + x]) continue;
         const box cell = {x, y, x, y};
         part->area++;
         part->mass += w->difference[y * columns + x]; /* of all cells below 2^29 */
@@ -544,6 +619,8 @@ static void measure_parts(const workspace *w, int32_t count) {
       }
     }
 }
+
+static int32_t longest_of(const box *a) { return most(a->right - a->left, a->bottom - a->top) + 1; }
 
 /* Cells between two boxes, along rows or columns, whichever is more. */
 static int32_t distance_of(const box *a, const box *b) {
@@ -557,7 +634,7 @@ static component join_parts(const workspace *w, int32_t count) {
     if (w->parts[i].mass > w->parts[main].mass) main = i;
   const component heaviest = w->parts[main];
   const box *const middle = &heaviest.around;
-  const int32_t gap = most(middle->right - middle->left + 1, middle->bottom - middle->top + 1) / NEAR;
+  const int32_t gap = longest_of(middle) / NEAR;
   component whole = heaviest;
   for (int32_t i = 0; i < count; i++) {
     component *const part = &w->parts[i];
@@ -581,12 +658,14 @@ static component join_parts(const workspace *w, int32_t count) {
 static int find_garment(const workspace *w, int32_t limit, garment *found) {
   found->polarity = find_polarity(w, limit);
   mark(w, found->polarity, limit);
+  if (found->polarity < 0) remove_shadow(w);
   widen(w);
   const int32_t count = connect(w);
   if (count == 0) return 0;
   measure_parts(w, count);
   const component whole = join_parts(w, count);
-  if (whole.area < FEWEST) return 0;
+  const int32_t longest = longest_of(&whole.around);
+  if (whole.area < FEWEST || whole.area * THINNEST < longest * longest) return 0; /* at most 4096 squared */
   found->around = whole.around;
   found->contrast = whole.mass / whole.area >> 4;
   return 1;
@@ -675,7 +754,7 @@ static void stretch(const workspace *w, int32_t floor, uint8_t *picture) {
 
 static niwaki_outcome judge(const workspace *w, const niwaki_finding *finding, const box *cells) {
   const sizes *const size = w->size;
-  const int32_t smallest = most(most(size->inner_width, size->inner_height), least(size->width, size->height) / 8);
+  const int32_t smallest = most(most(size->inner_width, size->inner_height), least(size->width, size->height) / SMALLEST);
   if (cells->left == 0 && cells->right == size->columns - 1) return NIWAKI_TOO_LARGE;
   if (cells->top == 0 && cells->bottom == size->rows - 1) return NIWAKI_TOO_LARGE;
   return most(finding->width, finding->height) < smallest ? NIWAKI_TOO_SMALL : NIWAKI_FOUND;

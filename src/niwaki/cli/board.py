@@ -1,0 +1,136 @@
+"""`niwaki bundle`, `niwaki watch` and `niwaki doctor`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from niwaki.cli.deploy import Lines, allow, check_file, table
+from niwaki.cli.study import output
+
+if TYPE_CHECKING:
+    from niwaki.deploy.bundle.build import BundleReport
+    from niwaki.deploy.doctor.report import DoctorReport
+
+
+def bundle(
+    file: Path,
+    target: str,
+    out: Path,
+    *,
+    languages: str,
+    sound: bool,
+    names: Path | None,
+    scenes: int,
+    data: str | None,
+    as_json: bool,
+    trust: bool,
+) -> None:
+    """Make a bundle and say how to go on with it."""
+    from niwaki import api
+
+    check_file(file)
+    allow(trust)
+    codes = tuple(code.strip() for code in languages.split(","))
+    with Lines() as lines:
+        report = api.bundle(
+            file, out, target=target, languages=codes, sound=sound, names=names, scenes=scenes, data=data, trust=trust,
+            notify=lines.message,
+        )  # fmt: skip
+    if as_json:
+        print(json.dumps(report.to_dict()))
+    else:
+        _print_bundle(report)
+
+
+def watch(
+    file: Path,
+    passed: Mapping[str, object],
+    *,
+    names: Path | None,
+    scenes: int,
+    data: str | None,
+    trust: bool,
+) -> int:
+    """Run a bundle for this machine, made first where there is none; the runner's exit code."""
+    from niwaki.deploy.bundle.options import BundleOptions
+    from niwaki.deploy.bundle.watch import bundle_here, run
+
+    check_file(file)
+    allow(trust)
+    options = BundleOptions(sound=not passed["quiet"], names=names, scenes=scenes)
+    with Lines() as lines:
+        found = bundle_here(file, options, data=data, trust=trust, notify=lines.message)
+    return run(found, arguments_of(passed))
+
+
+def arguments_of(passed: Mapping[str, object]) -> list[str]:
+    """Options by name as the runner's command line: flags that are on, the rest with their values."""
+    arguments = []
+    for name, value in passed.items():
+        if value is True:
+            arguments.append(f"--{name}")
+        elif value is not None and value is not False:
+            arguments.append(f"--{name}={value}")
+    return arguments
+
+
+def doctor(path: Path, target: str, *, data: str | None, as_json: bool, trust: bool) -> int:
+    """Examine a bundle, made first where there is none; 1 where it does not suit the board."""
+    from niwaki.deploy.doctor.examine import examine_file
+
+    check_file(path)
+    allow(trust)
+    with Lines() as lines:
+        report = examine_file(path, target, data=data, trust=trust, notify=lines.message)
+    if as_json:
+        print(json.dumps(report.to_dict()))
+    else:
+        _print_doctor(report)
+    return 0 if report.ok else 1
+
+
+def _print_bundle(report: BundleReport) -> None:
+    console = output()
+    console.print(f"{report.folder}: a bundle for {report.target.title}", highlight=False, markup=False)
+    words = f", {report.sound_bytes:,} of them words" if report.sound_bytes else ", without sound"
+    console.print(f"{report.bytes:,} bytes{words}", highlight=False)
+    rates = report.decision.get("calibration")
+    if rates:
+        console.print(
+            f"of {rates['scenes']:,} made-up scenes with a garment, {_percent(rates['accepted_true_rate'])} are named, "
+            f"{_percent(rates['accuracy_accepted'])} of these rightly; of {rates['empty']:,} without one, "
+            f"{_percent(rates['false_word_rate'])} get a word",
+            highlight=False,
+        )
+    for note in report.notes:
+        console.print(note, highlight=False, markup=False)
+    console.print(
+        f"Copy it to the board and try it there: scp -r {report.folder} USER@BOARD: && ssh USER@BOARD "
+        f"{report.folder.resolve().name}/start selftest",
+        highlight=False, markup=False,
+    )  # fmt: skip
+    console.print(
+        f"What can be checked here: niwaki doctor {report.folder} --target {report.target.name}",
+        highlight=False, markup=False,
+    )  # fmt: skip
+
+
+def _percent(rate: float | None) -> str:
+    return "none" if rate is None else f"{100 * rate:.1f} %"
+
+
+def _print_doctor(report: DoctorReport) -> None:
+    console = output()
+    console.print(f"{report.subject} on {report.target.title}", highlight=False, markup=False)
+    rows = table(("check", "left"), ("", "left"), ("what was found", "left"))
+    for check in report.checks:
+        rows.add_row(escape(check.name), check.verdict, escape(check.found))
+    console.print(rows)
+    failed = sum(check.ok is False for check in report.checks)
+    verdict = f"{failed} of the checks failed." if failed else "Nothing speaks against it; the board has the last word."
+    console.print(verdict, highlight=False)

@@ -1,0 +1,57 @@
+"""When the runner names a garment: thresholds calibrated for this very network."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwaki.deploy.bundle.network import Network
+from niwaki.deploy.c import reference
+from niwaki.deploy.c.library import find_compiler
+from niwaki.deploy.calibrate import calibrate
+from niwaki.deploy.images import Notify
+from niwaki.deploy.scenes.scene import QVGA
+from niwaki.deploy.scenes.seen import Eye
+from niwaki.deploy.vision.library import Vision, compile_vision
+from niwaki.deploy.vision.reference import Reference
+from niwaki.device.decision import Rule
+
+
+def decide(network: Network, scenes: int, notify: Notify) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The `decision` of `bundle.json`, and what must be said of it.
+
+    Calibrated on as many made-up scenes with training images, and as many without; with no images, or 0 scenes, every
+    garment found is named.
+    """
+    if network.data is None or scenes == 0:
+        why = "as asked for" if scenes == 0 else "no training images are known (name them with --data)"
+        return {**Rule()._asdict(), "calibration": None}, (f"not calibrated, {why}: every garment found is named",)
+    train, height, width = network.data.train, QVGA[0], QVGA[1]
+    scenes = min(scenes, len(train))
+    notify(f"calibrating on {scenes:,} scenes with a garment and {scenes:,} without")
+    with ExitStack() as tidy:
+        eye = _eye(width, height, network.inner_size, tidy)
+        found = calibrate(
+            lambda images: logits(network, images), eye, train, pad=network.pad, scenes=scenes, bare=scenes
+        )
+    return found, ()
+
+
+def logits(network: Network, images: np.ndarray) -> np.ndarray:
+    """The network's logits, float64 (n, classes), of raw pixels, uint8 (n, 1, H, W): as the board computes them."""
+    graph = network.graph
+    output = graph.tensors[graph.output]
+    scores = reference.run(graph, reference.quantize_pixels(graph, images)).reshape(len(images), -1)
+    return (scores.astype(np.float64) - output.zero_point) * float(output.scale)
+
+
+def _eye(width: int, height: int, inner: tuple[int, int], tidy: ExitStack) -> Eye:
+    """The vision: compiled where this machine has a compiler, else in NumPy, which is slower and gives the same."""
+    if find_compiler() is None:
+        return Reference(width, height, inner=inner)
+    folder = tidy.enter_context(tempfile.TemporaryDirectory(prefix="niwaki-vision-"))
+    return Vision(compile_vision(Path(folder) / "libvision.so"), width, height, inner=inner)

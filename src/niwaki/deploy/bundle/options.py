@@ -1,0 +1,18 @@
+"""What can be chosen of a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class BundleOptions:
+    """Languages, words, sound, calibration."""
+
+    languages: tuple[str, ...] = ("en", "ko")
+    sound: bool = True
+    names: Path | None = None
+    """A JSON file with words of the user's own."""
+    scenes: int = 1000
+    """With a garment, and as many without, to calibrate on; 0: every garment found is named."""

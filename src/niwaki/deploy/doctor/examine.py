@@ -1,0 +1,135 @@
+"""All checks of a bundle, one after another; none stops the others."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tempfile
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from niwaki.deploy.bundle.cache import is_bundle
+from niwaki.deploy.bundle.manifest import Manifest, differences, read_manifest
+from niwaki.deploy.bundle.options import BundleOptions
+from niwaki.deploy.bundle.place import EXECUTABLE
+from niwaki.deploy.bundle.sounds import COMMAND
+from niwaki.deploy.bundle.targets import BundleTarget, find_target
+from niwaki.deploy.doctor.binaries import check_instructions, check_library, check_program
+from niwaki.deploy.doctor.elf import check_reader
+from niwaki.deploy.doctor.report import Check, DoctorReport
+from niwaki.deploy.doctor.runner import check_python
+from niwaki.deploy.images import Notify
+from niwaki.errors import ModelError
+
+LIMIT = 2_000_000  # bytes without the words: a bundle is small
+
+
+def examine_file(
+    path: Path, target: str, *, data: str | None = None, trust: bool = False, notify: Notify = lambda _line: None
+) -> DoctorReport:
+    """`examine` a bundle; of a model, the bundle that `niwaki bundle` makes, in a temporary folder.
+
+    Raises NiwakiError for an unknown board, and as `bundle_file` does.
+    """
+    board = find_target(target)
+    check_reader()
+    if is_bundle(path):
+        return examine(path, board)
+    if path.is_dir() and (path / "bundle.json").exists():
+        raise ModelError(f"{path}: a bundle without manifest.json: copy or build it again")
+    from niwaki.deploy.bundle.build import bundle_file
+
+    with tempfile.TemporaryDirectory(prefix="niwaki-doctor-") as name:
+        options = BundleOptions(sound=shutil.which(COMMAND) is not None)
+        bundle_file(path, target, Path(name) / "bundle", options=options, data=data, trust=trust, notify=notify)
+        return examine(Path(name) / "bundle", board, str(path))
+
+
+def examine(folder: Path, target: BundleTarget, subject: str | None = None) -> DoctorReport:
+    """Look at a bundle's folder as the board will. Raises ModelError where its manifest cannot be read."""
+    manifest = read_manifest(folder)
+    checks = [
+        *_files(folder, manifest),
+        *_made_for(folder, target),
+        *check_library(folder, target),
+        *check_program(folder, target),
+        *check_instructions(folder, target),
+        *check_python(folder, target),
+        *_size(manifest),
+        *_words(folder),
+        *_only_there(target),
+    ]
+    return DoctorReport(subject or str(folder), target, tuple(checks))
+
+
+def _files(folder: Path, manifest: Manifest) -> Iterator[Check]:
+    found = list(differences(folder, manifest))
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    text = found[0] + more if found else f"{len(manifest.files)} files, as they were built"
+    yield Check("files", not found, text)
+    stiff = [name for name in EXECUTABLE if not os.access(folder / name, os.X_OK)]
+    text = f"not executable: {', '.join(stiff)}: chmod +x" if stiff else f"{', '.join(EXECUTABLE)} are executable"
+    yield Check("permissions", not stiff, text)
+
+
+def _made_for(folder: Path, target: BundleTarget) -> Iterator[Check]:
+    about = _description(folder)
+    if about is None:
+        yield Check("made for", False, "bundle.json cannot be read")
+        return
+    machine, name = about.get("machine"), about.get("target")
+    right = machine == target.machine.name
+    text = f"{name} ({machine})"
+    yield Check("made for", right, text if right else f"{text}: {target.name} is {target.machine.name}")
+
+
+def _size(manifest: Manifest) -> Iterator[Check]:
+    words = sum(entry.bytes for path, entry in manifest.files.items() if path.startswith("sounds/"))
+    rest = sum(entry.bytes for entry in manifest.files.values()) - words
+    text = f"{rest:,} bytes, and {words:,} of words"
+    yield Check("size", rest <= LIMIT, text if rest <= LIMIT else f"{text}: more than {LIMIT:,} without words")
+
+
+def _words(folder: Path) -> Iterator[Check]:
+    """Every class has a WAV in every language, or the bundle says that it has none."""
+    about = _description(folder) or {}
+    languages, classes = about.get("languages") or [], about.get("classes") or []
+    if not about.get("sound"):
+        yield Check("words", True, f"in {', '.join(languages)}, without sound")
+        return
+    bad = []
+    for code in languages:
+        for index in range(len(classes)):
+            path = f"sounds/{code}/{index}.wav"
+            if not _can_be_heard(folder / path):
+                bad.append(path)
+    text = f"no sound in {bad[0]}" if bad else f"{len(classes)} in each of {', '.join(languages)}"
+    yield Check("words", not bad, text)
+
+
+def _can_be_heard(file: Path) -> bool:
+    try:
+        with wave.open(io.BytesIO(file.read_bytes())) as sound:
+            return sound.getnframes() > 0
+    except (OSError, EOFError, wave.Error):
+        return False
+
+
+def _only_there(target: BundleTarget) -> Iterator[Check]:
+    """What no desk can know."""
+    command = f"on the board: ./start selftest --source {target.cameras[0]}"
+    yield Check("camera", None, command)
+    yield Check("sound", None, "on the board: ./start selftest")
+    yield Check("speed", None, "on the board: ./niwaki bench")
+
+
+def _description(folder: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((folder / "bundle.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

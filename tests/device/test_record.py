@@ -1,0 +1,308 @@
+"""Recordings: what is kept, what of it is left when something goes wrong, and that a replay decides the same."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import zlib
+
+import numpy as np
+import pytest
+
+from device.film import FPS, HEIGHT, WIDTH, Table
+from device.small_bundle import redescribe
+from niwaki.device.bundle import Bundle
+from niwaki.device.errors import DeviceError
+from niwaki.device.network import Network
+from niwaki.device.pipeline import Pipeline
+from niwaki.device.record import Recorder, frames_of, parts_of
+from niwaki.device.replay import replay
+from niwaki.device.sources import Frame
+
+LARGE = 10**9
+
+
+def record(network, folder, frames, *, limit=LARGE, events=None, learned=4, first=0):
+    """Record frames, the first of which are learned; `events` by frame number. Returns (number, class) as spoken."""
+    pipeline = Pipeline(network, WIDTH, HEIGHT)
+    recorder, spoken = Recorder(folder, pipeline, limit), []
+    for number, grey in enumerate(frames, first):
+        frame = Frame(grey.tobytes(), number, number / FPS)
+        for event in (events or {}).get(number, ()):
+            if event == "lost":
+                pipeline.decider.interrupt()
+                recorder.interrupt()
+            elif event == "forget":
+                pipeline.forget()
+                recorder.forget()
+        if pipeline.resize(*grey.shape[::-1]):
+            recorder.resize()
+        if number - first < learned:
+            pipeline.learn(frame.grey, number == first)
+            recorder.learn(frame, number == first)
+        else:
+            step = pipeline.look(frame.grey, frame.time_s)
+            recorder.look(frame, step)
+            if step.decision.speak is not None:
+                spoken.append((number, step.decision.speak))
+    recorder.close()
+    return spoken
+
+
+def play(network, folder):
+    """What a replay gives, what it speaks, what it says."""
+    spoken, said = [], []
+    done = replay(
+        folder, network, notify=said.append,
+        on_step=lambda frame, step: step.decision.speak is None or spoken.append((frame.number, step.decision.speak)),
+    )  # fmt: skip
+    return done, spoken, said
+
+
+@pytest.fixture
+def film(garments):
+    table = Table()
+    return [*table.empty(10), *table.shows(garments.image("Coat"), 40), *table.empty(20),
+            *table.shows(garments.image("Bag"), 40, -1)]  # fmt: skip
+
+
+def lines_of(part):
+    return [json.loads(line) for line in part.read_text().splitlines()]
+
+
+def test_a_replay_decides_the_same(network, film, tmp_path):
+    spoken = record(network, tmp_path / "kept", film, events={30: ["lost"], 80: ["lost", "forget"]})
+    assert [word for _, word in spoken] == [4, 8]
+    done, replayed, said = play(network, tmp_path / "kept")
+    assert (done.frames, done.parts, done.difference) == (106, 1, None)
+    assert replayed == spoken
+    assert said == []
+
+
+def test_what_is_kept(network, film, tmp_path):
+    record(network, tmp_path, film)
+    (part,) = parts_of(tmp_path)
+    head, *lines = lines_of(part)
+    assert (head["niwaki_recording"], head["name"], head["width"], head["height"]) == (1, "small", WIDTH, HEIGHT)
+    assert [line["do"] for line in lines] == ["learn"] * 4 + ["look"] * 106
+    ((at, size, checksum),) = lines[50]["frames"]
+    blob = frames_of(part).read_bytes()[at : at + size]
+    assert zlib.crc32(blob) == checksum
+    assert zlib.decompress(blob) == film[50].tobytes()
+    named = lines[40]
+    assert (named["number"], named["time_s"], named["class"], named["reason"]) == (40, 40 / FPS, 4, "spoken")
+    assert named["finding"][0] == "found"
+    assert len(named["scores"]) == 10
+
+
+def test_parts_can_be_replayed_by_themselves(network, film, tmp_path):
+    spoken = record(network, tmp_path / "kept", film, limit=1_000_000)
+    parts = parts_of(tmp_path / "kept")
+    assert len(parts) >= 4
+    words = []
+    for number, part in enumerate(parts):
+        alone = tmp_path / f"alone{number}"
+        alone.mkdir()
+        for path in (part, frames_of(part)):
+            shutil.copy(path, alone)
+        done, replayed, _ = play(network, alone)
+        assert done.difference is None
+        words += replayed
+    assert words[-1] == spoken[-1]
+    assert set(words) <= set(spoken)
+
+
+def test_the_limit_removes_the_oldest(network, film, tmp_path):
+    limit = 1_000_000
+    record(network, tmp_path, film, limit=limit)
+    parts = parts_of(tmp_path)
+    assert parts[0].name != "part-000001.jsonl"
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert limit // 2 < size <= limit
+    assert len(list(tmp_path.iterdir())) == 2 * len(parts)
+    done, replayed, _ = play(network, tmp_path)
+    assert done.difference is None
+    assert [word for _, word in replayed][-1] == 8
+
+
+def test_a_second_recording_is_added(network, film, tmp_path):
+    first = record(network, tmp_path, film)
+    second = record(network, tmp_path, film[:50], first=1000)
+    assert [part.name for part in parts_of(tmp_path)] == ["part-000001.jsonl", "part-000002.jsonl"]
+    done, replayed, _ = play(network, tmp_path)
+    assert (done.difference, done.frames) == (None, 152)
+    assert replayed == first + second
+
+
+def test_another_size_begins_a_part(network, film, tmp_path):
+    record(network, tmp_path, [*film[:20], *(frame[:64, :64].copy() for frame in film[:10])])
+    sizes = [(head["width"], head["height"]) for head, *_ in map(lines_of, parts_of(tmp_path))]
+    assert sizes == [(WIDTH, HEIGHT), (64, 64)]
+    assert play(network, tmp_path)[0].difference is None
+
+
+def test_the_first_difference_is_told(network, film, tmp_path):
+    record(network, tmp_path, film)
+    (part,) = parts_of(tmp_path)
+    lines = part.read_text().splitlines(keepends=True)
+    for number in (60, 80):
+        lines[number] = lines[number].replace('"state":"', '"state":"un')
+    part.write_text("".join(lines))
+    done, *_ = play(network, tmp_path)
+    was = json.loads(lines[60])["state"]
+    assert done.difference == f'{part}: frame 59 at 1.967 s: state was "{was}", is "{was[2:]}"'
+    assert done.frames == 56
+
+
+def test_another_c_library_may_round_the_energy_differently(network, film, tmp_path):
+    record(network, tmp_path, film)
+    (part,) = parts_of(tmp_path)
+    lines = lines_of(part)
+
+    def shifted(by):
+        for line in lines[1:]:
+            if line.get("energy") is not None:
+                line["energy"] = np.nextafter(line["energy"], 0) if by is None else line["energy"] + by
+        part.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return play(network, tmp_path)[0].difference
+
+    assert shifted(None) is None
+    assert "energy was" in shifted(1e-6)
+
+
+@pytest.mark.parametrize("cut", ["line", "frame", "zeros"])
+def test_a_torn_end_is_left_out(network, film, tmp_path, cut):
+    """As after a power cut: what was whole before is replayed."""
+    record(network, tmp_path, film)
+    (part,) = parts_of(tmp_path)
+    if cut == "frame":
+        frames = frames_of(part)
+        os.truncate(frames, frames.stat().st_size - 10)
+    elif cut == "line":
+        os.truncate(part, part.stat().st_size - 10)
+    else:
+        with part.open("r+b") as file:
+            file.seek(-200, os.SEEK_END)
+            file.write(bytes(200))
+    done, _, said = play(network, tmp_path)
+    assert (done.difference, done.frames) == (None, 105)
+    (line,) = said
+    assert line.startswith(f"{part}: line 111 is damaged (")
+    assert line.endswith("): the rest of this part is left out")
+
+
+def refusal(network, folder):
+    with pytest.raises(DeviceError) as caught:
+        play(network, folder)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_recordings_that_cannot_be_replayed(network, film, tmp_path):
+    assert refusal(network, tmp_path / "none").endswith("none: No such file or directory")
+    assert "there is no recording in it (part-000001.jsonl)" in refusal(network, tmp_path)
+    record(network, tmp_path, film[:10])
+    (part,) = parts_of(tmp_path)
+    whole = part.read_bytes()
+    head = json.loads(whole.splitlines()[0])
+    for damaged in (b"", b"{}\n", b'{"niwaki_recording":2,"frames":[]}\n',
+                    json.dumps({**head, "model_sha256": 3}).encode() + b"\n"):  # fmt: skip
+        part.write_bytes(damaged)
+        assert "part-000001.jsonl: is no recording that can be read: " in refusal(network, tmp_path)
+    part.write_text(json.dumps({**head, "decider": {}}) + "\n")
+    assert "is no recording that can be read: KeyError('window')" in refusal(network, tmp_path)
+    part.write_bytes(whole)
+    frames_of(part).unlink()
+    assert refusal(network, tmp_path).endswith("part-000001.frames: No such file or directory")
+
+
+def test_a_recording_of_another_model(film, changed_bundle, network, tmp_path):
+    record(network, tmp_path / "kept", film[:10])
+    redescribe(changed_bundle, lambda description: description.update(model_sha256="0" * 64, name="other"))
+    message = refusal(Network(Bundle.open(changed_bundle)), tmp_path / "kept")
+    assert "was recorded with model small (" in message
+    assert message.endswith("this bundle has other (000000000000): replay it with that bundle")
+
+
+def test_frames_of_a_wrong_size_are_damage(network, film, tmp_path):
+    record(network, tmp_path, film[:10])
+    (part,) = parts_of(tmp_path)
+    head, *lines = lines_of(part)
+    part.write_text("".join(json.dumps(line) + "\n" for line in ({**head, "height": HEIGHT - 1}, *lines)))
+    assert "line 2 is damaged (a frame of another size)" in play(network, tmp_path)[2][0]
+
+
+@pytest.mark.parametrize("bytes_left", [200, 10_000, 400_000])
+def test_a_full_disk(run_runner, network, film, tmp_path, bytes_left):
+    """The limit of a file's size stands for the disk's: a write comes back short, the next one fails."""
+    path = tmp_path / "film.y4m"
+    path.write_bytes(b"YUV4MPEG2 W192 H128 F30:1 Cmono\n" + b"".join(b"FRAME\n" + f.tobytes() for f in film))
+    limit = (bytes_left, bytes_left)
+    done = run_runner(
+        "--source", f"file:{path}", "--record", tmp_path / "kept", "--quiet", "--learn", "4",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+    )  # fmt: skip
+    assert done.returncode == 4
+    why = "File too large: make room or choose another folder; what is there is whole"
+    assert done.stderr.splitlines()[-1] == f"niwaki: --record {tmp_path}/kept: cannot be written: {why}"
+    if bytes_left < 50_000:  # not one frame had room
+        assert list((tmp_path / "kept").iterdir()) == []
+        return
+    replayed, _, said = play(network, tmp_path / "kept")
+    assert (replayed.difference, said) == (None, [])
+    assert replayed.frames > 5
+
+
+def test_a_disk_that_is_full(run_runner, film, network, tmp_path):
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("needs root, to mount a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        path = tmp_path / "film.y4m"
+        path.write_bytes(b"YUV4MPEG2 W192 H128 F30:1 Cmono\n" + b"".join(b"FRAME\n" + f.tobytes() for f in film))
+        done = run_runner("--source", f"file:{path}", "--record", disk / "kept", "--quiet")
+        assert done.returncode == 4
+        assert "cannot be written: No space left on device: make room" in done.stderr.splitlines()[-1]
+        replayed, _, said = play(network, disk / "kept")
+        assert (replayed.difference, said) == (None, [])
+        assert replayed.frames > 5
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_folder_that_cannot_be_made(network, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeviceError, match="--record .*file/kept: cannot be written: Not a directory") as caught:
+        Recorder(tmp_path / "file" / "kept", Pipeline(network, WIDTH, HEIGHT), LARGE)
+    assert caught.value.exit_code == 4
+
+
+def test_a_folder_that_goes_away(network, film, tmp_path):
+    pipeline = Pipeline(network, WIDTH, HEIGHT)
+    recorder = Recorder(tmp_path / "kept", pipeline, LARGE)
+    (tmp_path / "kept").rmdir()
+    with pytest.raises(DeviceError, match="cannot be written: No such file or directory") as caught:
+        recorder.learn(Frame(film[0].tobytes(), 0, 0.0), True)
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_a_whole_recording(start_runner, network, film, tmp_path, number, code):
+    arguments = ("--source", f"pipe:-?width={WIDTH}&height={HEIGHT}", "--record", tmp_path / "kept", "--learn", "4")
+    with start_runner(*arguments, stdin=subprocess.PIPE) as process:
+        process.stdin.buffer.write(b"".join(frame.tobytes() for frame in film[:40]))
+        process.stdin.buffer.flush()
+        assert process.stdout.readline() == "coat\n"  # said as soon as its frame was decided, while it waits for more
+        process.send_signal(number)
+        assert process.wait(30) == code
+    done, spoken, said = play(network, tmp_path / "kept")
+    assert (done.difference, said, [word for _, word in spoken]) == (None, [], [4])

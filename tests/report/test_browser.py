@@ -42,7 +42,7 @@ def test_a_mark_says_its_values_to_pointer_finger_and_keys(page_file, open_page)
     plot = page.locator("#figure-ratio-accuracy-1")  # the panel of 50 %
     plot.scroll_into_view_if_needed()
     assert not page.locator("#tip").is_visible()
-    mark = plot.locator("g.s0 .pt").nth(2)  # ours, at step 2
+    mark = plot.locator('[data-tip*="step 2"][data-tip*="measured"]')
     box = mark.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     tip = page.locator("#tip")

@@ -22,9 +22,17 @@ def run_section(view: View, words: Words) -> Section:
     )
     if items:
         blocks.append(Pictures(words("run.samples"), items))
-    spec = json.dumps(view.spec.model_dump(mode="json", exclude_defaults=True), indent=1, ensure_ascii=False)
-    blocks.append(Code(spec, words("run.spec")))
+    blocks.append(Code(_settings(view), words("run.spec")))
     return Section("run", words("run.heading"), tuple(blocks))
+
+
+def _settings(view: View) -> str:
+    """The specification as JSON, without what was published, which stands in the tables."""
+    spec = view.spec.model_dump(mode="json", exclude_defaults=True)
+    for experiment in spec["experiment"]:
+        experiment.pop("published", None)
+        experiment.pop("source", None)
+    return json.dumps(spec, indent=1, ensure_ascii=False)
 
 
 def _facts(view: View, words: Words) -> list[tuple[str, str]]:

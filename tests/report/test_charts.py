@@ -180,8 +180,13 @@ def test_networks_are_counted_once_and_the_choice_is_marked() -> None:
 
 
 def test_flash_has_a_panel_once_two_networks_have_it() -> None:
-    found = [Network("a", 90, {"params": 9, "macs": 9, "flash": 9}, True, False)] * 2
-    assert [panel.x.title for panel in front_chart(found, WORDS).panels][-1] == "Flash, constants (bytes)"
+    int8 = Network("a", 90, {"params": 9, "macs": 9, "flash": 9}, True, False)
+    pruned = Network("b", 80, {"params": 9, "macs": 9, "flash": 3}, True, True)
+    floats = [replace(n, int8=False, costs={"params": 9, "macs": 9}) for n in (int8, pruned)]
+    panels = front_chart([int8, pruned, *floats], WORDS).panels
+    assert [panel.x.title for panel in panels] == ["Parameters", "MACs", "Flash, constants (bytes)"]
+    assert [len(panel.series[1].points) for panel in panels] == [1, 1, 2]  # int8 stands against flash alone
+    assert len(front_chart([int8, *floats], WORDS).panels) == 2
 
 
 def test_classes_come_in_the_order_of_what_they_lost() -> None:

@@ -139,7 +139,7 @@ def _measure(name: str, found: Chosen, words: Words) -> Line:
 def _bytes(view: View, found: Chosen, words: Words) -> Line:
     """Weights: of float as its records count them, of int8 as the int8 network's constants."""
     base, final = found.base.figures.get("bytes"), found.final.figures.get("bytes")
-    flash = _needs(view)
+    flash = needs_of(view)
     int8 = [f"{value:,}" if (value := flash[name].get("flash")) else "" for name in ("base", "chosen")]
     smallest = flash["chosen"].get("flash")
     ratio = base.mean / smallest if base and smallest else _ratio(base, final)
@@ -147,7 +147,7 @@ def _bytes(view: View, found: Chosen, words: Words) -> Line:
     return Line(words("answer.constants"), cells, ratio)
 
 
-def _needs(view: View) -> dict[str, dict[str, Any]]:
+def needs_of(view: View) -> dict[str, dict[str, Any]]:
     """What the generated C of both needs, by name; empty where it is not known."""
     base = ((view.evidence or {}).get("base") or {}).get("int8") or {}
     chosen = ((view.verification or {}).get("exported") or {}).get("c") or {}
@@ -160,7 +160,7 @@ def _needs(view: View) -> dict[str, dict[str, Any]]:
 
 
 def _need(view: View, name: str, words: Words) -> Line:
-    found = _needs(view)
+    found = needs_of(view)
     same_ram = all(needs.get("board_ram") in (None, needs.get("ram")) for needs in found.values())
     if name == "flash" or (name == "board_ram" and same_ram):  # stands in another line already
         return Line("", ("", "", "", ""))

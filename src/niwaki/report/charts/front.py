@@ -44,11 +44,10 @@ def networks(
 
 
 def is_choice(table: Table, row: Row, choice: dict[str, Any]) -> bool:
-    """Whether a row is the chosen one: the last of the chosen value."""
+    """Whether a row is the chosen one: the last of the chosen value, in float or in int8."""
     if choice.get("key") is None or row.base or row.value != choice["value"]:
         return False
-    later = [r for r in table.rows if r.value == row.value]
-    return row is later[-1]
+    return row is [r for r in table.rows if r.value == row.value and r.quantized == row.quantized][-1]
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -69,11 +68,19 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def front_chart(found: Sequence[Network], words: Words) -> Chart:
-    """Accuracy against parameters, MACs and flash, a panel each where two networks are known of it."""
-    panels = tuple(_panel(found, cost, words) for cost in COSTS if sum(cost in n.costs for n in found) > 1)
+    """Accuracy against parameters, MACs and flash, a panel each where two networks are known of it.
+
+    Flash is of int8 networks; against parameters and MACs, which int8 does not change, stand those in float.
+    """
+    panels = tuple(_panel(known, cost, words) for cost in COSTS if len(known := measured(found, cost)) > 1)
     title = words("chart.front")
     described = words("chart.described", title=title, panels=", ".join(p.x.title for p in panels))
     return Chart("figure-front", "lines", title, words("caption.front"), described, panels)
+
+
+def measured(found: Sequence[Network], cost: str) -> list[Network]:
+    """The networks that are compared by a cost."""
+    return [n for n in found if cost in n.costs and n.int8 == (cost == "flash")]
 
 
 def _network(table: Table, row: Row, chosen: bool, words: Words) -> Network:
@@ -83,7 +90,7 @@ def _network(table: Table, row: Row, chosen: bool, words: Words) -> Network:
 
 
 def _panel(found: Sequence[Network], cost: str, words: Words) -> Panel:
-    known = [n for n in found if cost in n.costs]
+    known = measured(found, cost)
     kept = front([(n.costs[cost], n.accuracy) for n in known])
     best = {known[index].accuracy for index in kept}
     floor = min(best) - 0.35 * (max(best) - min(best))

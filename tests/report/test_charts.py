@@ -175,8 +175,41 @@ def test_networks_are_counted_once_and_the_choice_is_marked() -> None:
     # 1000 parameters: 90; 500: 89 and 87; 333: 88 (chosen) and 80, of which 80 and 87 are beaten.
     assert places(on) == [(1000 / 3, 88), (500.0, 89), (1000.0, 90)]
     assert [point.chosen for point in on.points] == [True, False, False]
-    assert places(below) == []  # both lie too far below to be drawn
+    assert places(below) == [(500.0, 87), (1000 / 3, 80)]
     assert networks([table(BY_STEP)], None, None, WORDS)[0].chosen is False
+
+
+def test_networks_far_below_the_best_are_not_drawn_but_the_choice_always_is() -> None:
+    def network(accuracy: float, params: float, chosen: bool = False) -> Network:
+        return Network("n", accuracy, {"params": params, "macs": params}, False, chosen)
+
+    found = [network(90, 100), network(60, 50), network(50, 60, True), network(40, 70), network(71, 90)]
+    below, on = front_chart(found, WORDS).panels[0].series
+    assert (places(on), places(below)) == ([(90, 71), (100, 90)], [(60, 50)])
+
+
+def test_what_the_experiment_leaves_as_it_is_has_no_picture() -> None:
+    same = {"figures": {"params": Figure(500.0), "macs": Figure(7.0)}}
+    rows = [row(None, 0, 90), row(1, 1, 70, **same), row(3, 1, 89, **same)]
+    assert [c.id for c in charts_of(table(rows, "prune.steps", ("accuracy", "params", "macs")), WORDS)] == [
+        "figure-t-accuracy"
+    ]
+
+
+def test_panels_that_are_compared_have_one_scale() -> None:
+    published = Published(value=0.7, step=1, accuracy=95.0)
+    rows = [*BY_STEP, row(0.7, 1, 75, published=published), row(0.7, 2, 60)]
+    (chart,) = charts_of(table(rows), WORDS)
+    assert {panel.y.reach for panel in chart.panels} == {(60.0, 95.0)}
+
+
+def test_published_times_stand_beside_ours_where_they_differ() -> None:
+    times = {"figures": {"latency_256": Figure(20.0)}}
+    stated = Published(value=0.5, step=1, params=500, latency_us=6.5)
+    rows = [row(None, 0, 90, **times), row(0.5, 1, 89, published=stated, **times), row(0.5, 2, 88, **times)]
+    size, time = charts_of(table(rows, columns=("params", "latency_256")), WORDS)[0].panels
+    assert [s.source for s in size.series] == [False]  # as published, to the last parameter
+    assert [(s.source, places(s)) for s in time.series][1:] == [(True, [("1", 6.5)])]
 
 
 def test_flash_has_a_panel_once_two_networks_have_it() -> None:

@@ -28,7 +28,7 @@ def test_ticks_are_round_numbers() -> None:
     ("value", "unit", "step", "text"),
     [(20_000, "count", 20_000, "20k"), (2_500_000, "bytes", 1, "2.5M"), (500, "bytes", 500, "500"),
      (87.5, "percent", 2.5, "87.5"), (85, "percent", 2.5, "85.0"), (88, "percent", 1, "88"),
-     (1e-6, "number", 1, "1e-06")],
+     (1e-6, "number", 1, "1e-6")],
 )  # fmt: skip
 def test_tick_texts(value, unit, step, text) -> None:
     assert tick_text(value, unit, step) == text
@@ -45,6 +45,8 @@ def test_scales_put_values_on_pixels() -> None:
     full = scaled(Axis("x", unit="percent"), [99.0, 99.98], 0, 1)
     assert full.high == 100
     assert max(full.ticks) <= 100
+    spread = scaled(Axis("y", unit="percent"), [-3.0, 85.0], 100, 0)
+    assert (spread.low, min(spread.ticks)) == (0, 0)  # no accuracy is below 0, whatever its error bar
     assert scaled(Axis("x"), [5.0], 0, 100).at(5) == pytest.approx(50)
     assert scaled(Axis("x"), [], 0, 1).ticks
 

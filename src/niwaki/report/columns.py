@@ -52,7 +52,7 @@ def shown_value(table: Table, row: Row) -> str:
         return ""
     if table.key == "prune.ratio":
         return f"{100 * row.value:.4g} %"
-    return f"{row.value:g}" if isinstance(row.value, float) else str(row.value)
+    return f"{row.value:g}".replace("e-0", "e-") if isinstance(row.value, float) else str(row.value)
 
 
 def shown_step(row: Row, table: Table, words: Words) -> str:
@@ -63,14 +63,17 @@ def shown_step(row: Row, table: Table, words: Words) -> str:
 
 
 def row_name(table: Table, row: Row, words: Words) -> str:
-    """A row in a few words."""
+    """A row in a few words: its value, and which step it is."""
     value = shown_value(table, row)
-    where = shown_step(row, table, words) if row.base or row.quantized else words("step.of", step=row.step)
+    if row.base or row.quantized:
+        where = shown_step(row, table, words)
+    else:
+        where, value = words("step.of", step=row.step), value and value_name(table, row, words)
     return f"{value}, {where}" if value else where
 
 
 def value_name(table: Table, row: Row, words: Words) -> str:
-    """The varied value of a row as it is called in a sentence or a legend; the step where nothing varies."""
+    """The varied value of a row as it is called in a sentence or a legend; the row's name where nothing varies."""
     value = shown_value(table, row)
     if row.base or row.quantized or not value:
         return row_name(table, row, words)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from niwaki.measure.accuracy import wilson_interval
 from niwaki.report.answer import signed
 from niwaki.report.charts.controls import differences
+from niwaki.report.charts.experiments import has_steps
 from niwaki.report.columns import row_name, value_name
 from niwaki.report.tables import Row, Table, difference
 from niwaki.report.view import View
@@ -86,4 +87,6 @@ def _furthest(table: Table, words: Words) -> list[str]:
     if len(gaps) < 2:
         return []
     gap, row = max(gaps, key=lambda pair: abs(pair[0]))
-    return [words("finding.source", name=row_name(table, row, words), gap=signed(gap))]
+    is_end = row in ends(table) and not has_steps(table)
+    name = value_name(table, row, words) if is_end else row_name(table, row, words)
+    return [words("finding.source", name=name, gap=signed(gap))]

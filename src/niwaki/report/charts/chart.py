@@ -54,6 +54,8 @@ class Axis:
     ticks: tuple[float, ...] = ()
     """Where the ticks are, if not at round numbers."""
     from_zero: bool = False
+    reach: tuple[float, ...] = ()
+    """Values that it must reach over, beside those of its panel: panels that are compared have one scale."""
 
 
 @dataclass(frozen=True)

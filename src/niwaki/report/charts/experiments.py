@@ -17,6 +17,7 @@ from niwaki.report.tables import Figure, Row, Table
 from niwaki.report.words import Words
 
 SMALL_MULTIPLES = 3  # series beside published ones that one panel still holds
+LOOK_ELSEWHERE = 5
 LOGARITHMIC = 50  # numbers that reach over more than this factor lie on a logarithmic axis
 
 
@@ -55,9 +56,9 @@ def _caption(panels: Sequence[Panel], words: Words) -> str:
 def _panels(table: Table, measure: Measure, words: Words) -> list[Panel]:
     """One measure: the panels of it, none where no row has it."""
     rows = [row for row in table.rows if measure.name in row.figures or measure.published(row)]
-    if not any(measure.name in row.figures for row in rows):
+    if not any(measure.name in row.figures for row in rows) or _is_constant(rows, measure):
         return []
-    if _has_steps(table):
+    if has_steps(table):
         return _by_step(table, rows, measure, words)
     if _is_numeric(table):
         return [_by_number(table, rows, measure, words)]
@@ -66,7 +67,14 @@ def _panels(table: Table, measure: Measure, words: Words) -> list[Panel]:
     return [_by_name(table, rows, measure, words)]
 
 
-def _has_steps(table: Table) -> bool:
+def _is_constant(rows: Sequence[Row], measure: Measure) -> bool:
+    """Whether what is varied leaves a measure as it is: its one value is in the table and makes no picture."""
+    values = {row.figures[measure.name].mean for row in rows if measure.name in row.figures and not row.base}
+    values |= {value for row in rows if not row.base for value in measure.published(row)}
+    return len(values) < 2 and measure is not ACCURACY
+
+
+def has_steps(table: Table) -> bool:
     """Whether some value has more than one pruning step in the table."""
     steps = [repr(row.value) for row in table.rows if not row.base and not row.quantized]
     return len(set(steps)) < len(steps)
@@ -93,15 +101,23 @@ def _by_step(table: Table, rows: Sequence[Row], measure: Measure, words: Words) 
     compared = any(measure.published(row) for row in rows) and measure is ACCURACY
     pairs = [_pair(table, rows, value, look, measure, words) for look, value in enumerate(values)]
     if compared and len(values) >= SMALL_MULTIPLES:
-        shared = replace(y, ticks=())
+        shared = replace(y, reach=tuple(_heights(pairs)))
         return [
             Panel(x, shared, _alike(pair, words), _varied(table, value, words))
             for pair, value in zip(pairs, values, strict=True)
         ]
     shown = _unlike([series for pair in pairs for series in (pair if compared else pair[:1])])
+    if not compared:
+        shown += _elsewhere(pairs, words)
     if len(values) == 1 and values[0] is None:
         shown = list(_alike(pairs[0], words))
     return [Panel(x, y, tuple(shown))]
+
+
+def _heights(pairs: Sequence[Sequence[Series]]) -> list[float]:
+    """The lowest and the highest value of all series."""
+    values = [float(p.y) for pair in pairs for series in pair for p in series.points]
+    return [min(values), max(values)]
 
 
 def _unlike(series: Sequence[Series]) -> list[Series]:
@@ -110,6 +126,15 @@ def _unlike(series: Sequence[Series]) -> list[Series]:
     if len(curves) == 1 and len(series) > 1:
         return [replace(next(s for s in series if s.points), name="", end_label="")]
     return list(series)
+
+
+def _elsewhere(pairs: Sequence[tuple[Series, Series]], words: Words) -> list[Series]:
+    """The published values as one series, where they are not those that were measured."""
+    ours = {(point.x, point.y) for pair in pairs for point in pair[0].points}
+    theirs = dict.fromkeys(point for pair in pairs for point in pair[1].points)
+    if all((point.x, point.y) in ours for point in theirs):
+        return []
+    return [Series(words("series.source"), tuple(theirs), LOOK_ELSEWHERE, source=True, joined=False)]
 
 
 def _alike(pair: tuple[Series, ...], words: Words) -> tuple[Series, ...]:

@@ -13,6 +13,7 @@ from niwaki.report.tables import Row, Table
 from niwaki.report.words import Words
 
 COSTS = ("params", "macs", "flash")
+DEPTH = 20  # points below the best: what lies deeper would flatten the rest
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,10 @@ def _network(table: Table, row: Row, chosen: bool, words: Words) -> Network:
 def _panel(found: Sequence[Network], cost: str, words: Words) -> Panel:
     known = measured(found, cost)
     kept = front([(n.costs[cost], n.accuracy) for n in known])
-    best = {known[index].accuracy for index in kept}
-    floor = min(best) - 0.35 * (max(best) - min(best))
-    on = [_point(known[index], cost, words) for index in kept]
-    off = [
-        _point(network, cost, words)
-        for index, network in enumerate(known)
-        if index not in kept and (network.accuracy >= floor or network.chosen)
-    ]
+    floor = max(network.accuracy for network in known) - DEPTH
+    drawn = {index for index, network in enumerate(known) if network.accuracy >= floor or network.chosen}
+    on = [_point(known[index], cost, words) for index in kept if index in drawn]
+    off = [_point(known[index], cost, words) for index in sorted(drawn - set(kept))]
     unit = "bytes" if cost == "flash" else "count"
     x = Axis(words.column(cost), "log", unit="bytes" if unit == "bytes" else "count")
     y = Axis(words.column("accuracy"), unit="percent")

@@ -62,9 +62,10 @@ MEASURES = (
 def measures_of(columns: tuple[str, ...]) -> list[Measure]:
     """The measures among the columns of an experiment, but accuracy, which has a figure of its own.
 
-    Where torch-pruning's count of MACs was published, it stands for MACs: two nearly equal curves would say no more.
+    Of the two counts of MACs, niwaki's is drawn: two nearly equal curves would say no more.
     """
-    return [m for m in MEASURES if m.name in columns and m is not ACCURACY]
+    left_out = {"accuracy", *(["macs_tp"] if "macs" in columns else [])}
+    return [m for m in MEASURES if m.name in columns and m.name not in left_out]
 
 
 def number(value: float, unit: Unit) -> str:

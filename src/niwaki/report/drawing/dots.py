@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from niwaki.report.charts.chart import Panel, Point, Series
-from niwaki.report.drawing.frame import TEXT, Box, across, mark, picture, x_axis
+from niwaki.report.drawing.frame import TEXT, Box, mark, picture, x_axis
 from niwaki.report.drawing.markers import look_class, marker
 from niwaki.report.drawing.scales import Scaled, scaled
 from niwaki.report.drawing.svg import fitted, tag, text_width
@@ -21,10 +21,10 @@ def draw_dots(name: str, panel: Panel, title: str, description: str, width: floa
     box = _box(panel, width)
     left, _, right, _ = box.ends
     x = scaled(panel.x, _reach(panel), left + 6, right)
-    parts = [*_lanes(panel, box), *x_axis(x, box, grid=True), *across(panel.rules, x, box, vertical=True)]
+    parts = [*_lanes(panel, box), *x_axis(x, box, grid=True)]
     parts += _spans(panel, x, box)
     many = len([s for s in panel.series if s.points])
-    for index, series in enumerate(panel.series):
+    for index, series in sorted(enumerate(panel.series), key=lambda pair: not pair[1].source):
         shift = 0.0 if _apart(panel) else (index - (many - 1) / 2) * 7
         parts.append(
             tag(
@@ -82,7 +82,7 @@ def _lanes(panel: Panel, box: Box, *, lines: bool = True) -> Iterator[Markup]:
 
 
 def _reach(panel: Panel) -> list[float]:
-    found = [rule.value for rule in panel.rules]
+    found: list[float] = []
     for series in panel.series:
         for point in series.points:
             found += [float(point.x), *(end for end in (point.low, point.high) if end is not None)]

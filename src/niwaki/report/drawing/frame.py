@@ -85,16 +85,15 @@ def y_axis(scale: Scaled, box: Box) -> list[Markup]:
     return parts
 
 
-def across(rules: Iterable[Rule], scale: Scaled, box: Box, *, vertical: bool = False) -> list[Markup]:
-    """Lines at a value, named."""
-    left, top, right, bottom = box.ends
+def across(rules: Iterable[Rule], scale: Scaled, box: Box, *, at_left: bool = False) -> list[Markup]:
+    """Horizontal lines at a value, named at one of their ends."""
+    left, _, right, _ = box.ends
     parts = []
     for rule in rules:
         at = scale.at(rule.value)
-        d = f"M{at:.1f},{top:.1f}V{bottom:.1f}" if vertical else f"M{left:.1f},{at:.1f}H{right:.1f}"
-        parts.append(tag("path", class_="rule", d=d))
-        x, y, anchor = (at, top - 3, "middle") if vertical else (right, at - 5, "end")
-        parts.append(tag("text", rule.name, class_="ruled", x=x, y=y, text_anchor=anchor))
+        parts.append(tag("path", class_="rule", d=f"M{left:.1f},{at:.1f}H{right:.1f}"))
+        x, anchor = (left + 3, "start") if at_left else (right, "end")
+        parts.append(tag("text", rule.name, class_="ruled", x=x, y=at - 5, text_anchor=anchor))
     return parts
 
 

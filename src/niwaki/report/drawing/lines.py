@@ -26,7 +26,7 @@ def draw_lines(name: str, panel: Panel, title: str, description: str, width: flo
     x0, top, x1, bottom = box.ends
     x = scaled(panel.x, _numbers(panel, "x"), x0, x1)
     y = scaled(panel.y, numbers, bottom, top)
-    parts = [*y_axis(y, box), *x_axis(x, box), *across(panel.rules, y, box)]
+    parts = [*y_axis(y, box), *x_axis(x, box), *across(panel.rules, y, box, at_left=_is_free_at_left(panel, x, y))]
     parts += [_line(series, x, y) for series in panel.series if series.joined and len(series.points) > 1]
     ordered = sorted(panel.series, key=lambda s: not s.source)  # ours on top of what was published
     parts += [tag("g", *(_mark(s, p, x, y) for p in s.points), class_=look_class(s)) for s in ordered if s.points]
@@ -48,6 +48,18 @@ def _numbers(panel: Panel, side: str) -> list[float]:
     return found
 
 
+def _is_free_at_left(panel: Panel, x: Scaled, y: Scaled) -> bool:
+    """Whether the name of a rule covers less at the left end than at the right one."""
+    if not panel.rules:
+        return False
+    at = y.at(panel.rules[0].value) - 8
+    points = [p for s in panel.series for p in s.points]
+    places = [(x.at(p.x), y.at(v)) for p in points for v in (p.y, p.low, p.high) if v is not None]
+    middle = (x.start + x.end) / 2
+    away = {left: [abs(py - at) for px, py in places if (px < middle) == left] for left in (True, False)}
+    return min(away[True], default=1e3) > min(away[False], default=1e3)
+
+
 def _line(series: Series, x: Scaled, y: Scaled) -> Markup:
     places = [(x.at(point.x), y.at(point.y)) for point in series.points]
     start = f"M{places[0][0]:.1f},{places[0][1]:.1f}"
@@ -66,7 +78,7 @@ def _mark(series: Series, point: Point, x: Scaled, y: Scaled) -> Markup:
 
 def _parts(series: Series, point: Point, px: float, py: float, y: Scaled) -> Iterator[Markup]:
     if point.low is not None and point.high is not None:
-        low, high = y.at(point.low), y.at(point.high)
+        low, high = (min(max(y.at(end), y.end), y.start) for end in (point.low, point.high))
         yield tag("path", class_="whisker", d=f"M{px:.1f},{low:.1f}V{high:.1f}M{px - 4:.1f},{low:.1f}h8"
                   f"M{px - 4:.1f},{high:.1f}h8")  # fmt: skip
     if point.chosen:

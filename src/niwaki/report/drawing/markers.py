@@ -25,7 +25,8 @@ SOURCE_DASH = "3 3"
 def marker(look: int, x: float, y: float, *, source: bool = False, extra: str = "") -> Markup:
     """The marker of a look at a place; hollow for what others published."""
     classes = " ".join(part for part in ("m", "src" if source else "", extra) if part)
-    return tag("path", class_=classes, d=MARKERS[look % LOOKS], transform=f"translate({x:.1f} {y:.1f})")
+    larger = " scale(1.3)" if source else ""  # to be seen around a mark of ours at the same place
+    return tag("path", class_=classes, d=MARKERS[look % LOOKS], transform=f"translate({x:.1f} {y:.1f}){larger}")
 
 
 def dash(series: Series) -> str | None:

@@ -47,16 +47,19 @@ def scaled(axis: Axis, values: Iterable[float], start: float, end: float, *, mos
     """Lay an axis out for `values`, with room at the ends and at most about `most` ticks."""
     if axis.scale == "category":
         return Scaled(axis, 0, 1, start, end, ())
-    known = [*values, *axis.ticks] or [0.0, 1.0]
+    known = [*values, *axis.ticks, *axis.reach] or [0.0, 1.0]
     if axis.scale == "log":
         return _logarithmic(axis, [value for value in known if value > 0] or [1.0, 10.0], start, end, most)
+    if axis.unit == "percent":  # an error bar may reach beyond what there can be
+        known = [min(max(value, 0.0), 100.0) for value in known]
     low, high = min(known), max(known)
     if axis.from_zero:
         low = min(0.0, low)
     room = ROOM * (high - low) or max(abs(high) * ROOM, 0.5)
     top = high + room
     bottom = low if axis.from_zero and low == 0 else low - room
-    if axis.unit == "percent" and high <= 100:
+    if axis.unit == "percent":
+        bottom = max(bottom, 0.0)
         top = min(top, 100.0 if high < 100 else 100 + room / 2)
     ticks = axis.ticks or tuple(
         tick for tick in round_ticks(bottom, top, most)
@@ -113,7 +116,7 @@ def tick_text(value: float, unit: Unit, step: float = 1.0) -> str:
     if unit in ("count", "bytes") and abs(value) >= 1000:
         return _short(value)
     if value and abs(value) < 0.001:
-        return f"{value:.0e}"
+        return f"{value:.0e}".replace("e-0", "e-")
     decimals = next(d for d in range(7) if d == 6 or (_exact(value, d) and _exact(step, d)))
     return f"{value:,.{decimals}f}"
 

@@ -20,6 +20,7 @@ def test_it_loads_without_errors_and_asks_nobody(page_file, open_page) -> None:
     opened = open_page(page_file)
     opened.page.wait_for_timeout(300)
     assert opened.problems == []
+    assert page_file.stat().st_size < 2_000_000
     assert {url for url in opened.requests if not url.startswith(("data:", "blob:"))} == {page_file.as_uri()}
 
 

@@ -113,7 +113,7 @@ def test_markup_in_names_stays_text(study_copy) -> None:
     study["spec"]["experiment"][0] |= {"title": EVIL, "source": EVIL}
     study["environment"]["machine"] = EVIL
     (study_copy / "study.json").write_text(json.dumps(study))
-    edit(study_copy, "verify.json", notes=[EVIL], images=EVIL)
+    edit(study_copy, "verify.json", notes=[EVIL])
     edit(study_copy, "bench.json", notes=[EVIL])
     report = build_report(study_copy)
     text = report.html.read_text(encoding="utf-8")

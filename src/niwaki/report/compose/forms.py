@@ -20,6 +20,7 @@ def forms_part(view: View, words: Words) -> Section:
         return Section("forms", heading, (Text(words("forms.none"), "warning"),))
     if found["ok"] is None:
         return Section("forms", heading, (Text(words("forms.cannot", reason=found["reason"]), "warning"),))
+    most = max((form["images"] for form in found["forms"]), default=0)
     verdict = Text(words("forms.agree"), "finding") if found["ok"] else Text(words("forms.disagree"), "warning")
     names = ("form", "how", "images", "accuracy", "interval", "against", "same", "bits", "verdict")
     heads = tuple(words(f"forms.{name}") for name in names)
@@ -27,7 +28,7 @@ def forms_part(view: View, words: Words) -> Section:
     notes = tuple(f"{form['form']}, {form['how']}: {form['reason']}" for form in found["forms"] if form["reason"])
     grid = Grid("table-forms", heading, heads, rows, plain_csv(heads, rows), frozenset({0, 1, 5, 7, 8}),
                 (*notes, *found["export_notes"], *found["notes"]))  # fmt: skip
-    return Section("forms", heading, (Text(words("forms.lead", images=found["images"])), verdict, grid))
+    return Section("forms", heading, (Text(words("forms.lead", images=f"{most:,}")), verdict, grid))
 
 
 def _form_row(form: Mapping[str, Any], words: Words) -> tuple[str, ...]:

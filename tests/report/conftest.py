@@ -41,9 +41,6 @@ steps = 2
 epochs = 1
 lr = 3e-3
 
-[quantize]
-images = 40
-
 [select]
 experiment = "ratio"
 budget = ["accuracy_drop<=100"]
@@ -53,7 +50,7 @@ name = "ratio"
 title = "By ratio & step"
 vary = {{ "prune.ratio" = [0.3, 0.5, 0.6] }}
 rows = "steps"
-columns = ["validation", "accuracy", "params", "macs_tp", "latency_1", "flash", "ram"]
+columns = ["validation", "accuracy", "params", "macs_tp", "latency_1"]
 source = "a paper <i>of</i> 2023"
 published = [
   {{ step = 0, accuracy = [99.0, 98.0], params = 1 }},
@@ -77,7 +74,8 @@ from_scratch = true
 
 [[experiment]]
 name = "int8"
-set = {{ "quantize.kind" = "static", "quantize.images" = 50 }}
+vary = {{ "prune.ratio" = [0.3, 0.5] }}
+set = {{ "quantize.kind" = "static", "quantize.images" = 40 }}
 columns = ["accuracy", "agreement", "bytes_by_type", "flash", "ram", "file"]
 """
 

@@ -61,6 +61,8 @@ class Chosen:
     base: Row
     final: Row  # in float
     int8: Row | None
+    alike: Row | None = None
+    """With several seeds: the row of another experiment with the int8 network of the same C, over all of them."""
 
 
 def answer(view: View, tables: Sequence[Table], words: Words) -> Answer:
@@ -87,7 +89,17 @@ def chosen_rows(view: View, tables: Sequence[Table]) -> Chosen | None:
     if base is None or not (floats or rows):
         return None
     final = floats[-1] if floats else base
-    return Chosen(table, base, final, next((row for row in rows if row.quantized), None))
+    return Chosen(table, base, final, next((row for row in rows if row.quantized), None), _over_seeds(view, tables))
+
+
+def _over_seeds(view: View, tables: Sequence[Table]) -> Row | None:
+    flash = needs_of(view)["chosen"].get("flash")
+    of_c = (row for t in tables for row in t.rows if row.quantized == "static" and "accuracy" in row.figures)
+    return next((r for r in of_c if r.figures["accuracy"].n > 1 and _mean(r, "flash") == flash), None)
+
+
+def _mean(row: Row, name: str) -> float | None:
+    return row.figures[name].mean if name in row.figures else None
 
 
 def _no_choice(view: View, words: Words) -> str:
@@ -110,7 +122,8 @@ def _lines(view: View, found: Chosen, words: Words) -> list[Line]:
 
 def _accuracy(view: View, found: Chosen, words: Words) -> Line:
     base, final = found.base.figures.get("accuracy"), found.final.figures.get("accuracy")
-    int8 = found.int8.figures.get("accuracy") if found.int8 else None
+    of = found.int8 or found.alike
+    int8 = of.figures.get("accuracy") if of else None
     int8_text = figure_text(int8, 2) if int8 else _tested(view, "chosen_int8")
     cells = (figure_text(base, 2), _tested(view, "base_int8"), figure_text(final, 2), int8_text)
     last = int8.mean if int8 else _accuracy_of(view, "chosen_int8") or (final.mean if final else None)

@@ -24,8 +24,10 @@ def _grid(view: View, found: Answer, words: Words) -> Grid:
     shown = [index for index in range(len(NETWORKS)) if any(line.cells[index] for line in found.lines)]
     heads = (words("answer.measure"), *(_head(NETWORKS[i], found, words) for i in shown), words("answer.ratio"))
     rows = tuple((line.name, *(line.cells[i] or "–" for i in shown), _gain(line, words)) for line in found.lines)
-    notes = (words("answer.notes", tested=f"{view.data['images']['test']:,}"),)
-    return Grid("table-answer", words("answer.table"), heads, rows, plain_csv(heads, rows), notes=notes)
+    notes = [words("answer.notes", tested=f"{view.data['images']['test']:,}")]
+    if view.spec.seeds > 1:
+        notes.append(words("answer.notes.seed"))
+    return Grid("table-answer", words("answer.table"), heads, rows, plain_csv(heads, rows), notes=tuple(notes))
 
 
 def _head(name: str, found: Answer, words: Words) -> str:

@@ -251,8 +251,7 @@ def _limit(limit: Budget, words: Words) -> str:
     stated = limit.text.partition("<=")[2].strip().removesuffix("%")
     if limit.quantity == "accuracy_drop":
         return words("budget.accuracy_drop", limit=stated)
-    return words("budget.other", quantity=words.get(f"budget.{limit.quantity}", words.column(limit.quantity)),
-                 limit=stated)  # fmt: skip
+    return words("budget.other", quantity=words(f"budget.{limit.quantity}"), limit=stated)
 
 
 def signed(value: float, digits: int = 2) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from niwaki.report.build import build_report
 from niwaki.report.document import Document, Section, Text
+from niwaki.report.live.part import LivePart
 from niwaki.report.markdown import to_markdown
 from niwaki.report.page import bound, harmless_json, policy, to_html
 from niwaki.study.store import Store
@@ -188,11 +189,11 @@ def test_what_failed_is_said_with_its_reason(study_copy) -> None:
 
 def test_without_forms_or_evidence_the_records_say_what_they_can(study_copy) -> None:
     (study_copy / "evidence.json").unlink()
-    edit(study_copy, "bench.json", rows=[], reason="no compiler")
+    (study_copy / "bench.json").unlink()
     Store(study_copy).write_json("verify.json", {"ok": None, "reason": "node [s]: Sigmoid"})
     page = built(study_copy)
     for said in (
-        "cannot be exported: node [s]: Sigmoid", "The times of the forms: no compiler", "Which classes lost",
+        "cannot be exported: node [s]: Sigmoid", "The times of the forms have not been measured", "Which classes lost",
         "Answers image by image",
     ):  # fmt: skip
         assert said in page.text, said
@@ -225,6 +226,13 @@ def test_a_document_without_live_part() -> None:
     document = Document("en", "t", "b", ("w",), (Section("answer", "h", (Text("20 % of 3 µs"),)),), ())
     assert "20\u00a0% of 3\u00a0µs" in html.unescape(to_html(document))
     assert to_markdown(document) == "# t\n\nb\n\n> **w**\n\n## h\n\n20 % of 3 µs\n\n---\n"
+
+
+def test_a_script_or_style_that_would_end_its_element_is_refused() -> None:
+    document = Document("en", "t", "b", (), (), ())
+    for part in (LivePart("", "a</SCRIPT>", "", "", ""), LivePart("", "", "</style>", "", "")):
+        with pytest.raises(AssertionError, match="would end its own element"):
+            to_html(document, part)
 
 
 def test_json_in_the_page_ends_no_element() -> None:

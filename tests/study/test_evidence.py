@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,11 @@ from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy import export
 from niwaki.errors import ModelError
 from niwaki.study.answers import SHOWN, Answers, answers_of, moved, pictures, telling
+from niwaki.study.drive import StudyResult
+from niwaki.study.evidence import gather_evidence, int8_answers
+from niwaki.study.plan import make_plan
+from niwaki.study.spec import parse_spec
+from niwaki.study.store import Store
 from tests.study.conftest import Niwaki
 
 LABELS = np.array([0, 0, 1, 1, 1])
@@ -118,6 +124,20 @@ def test_a_base_that_has_no_int8_form_is_said(study: Path, niwaki: Niwaki, monke
     assert evidence["base"]["int8"] == {"reason": "node [s]: Sigmoid"}
     assert "base_int8" not in evidence["confusion"]
     assert {row["file"] for row in read(study, "bench.json")["rows"]} == {"chosen"}
+
+
+def test_without_a_base_there_is_nothing(small_data: Dataset, tmp_path: Path) -> None:
+    plan = make_plan(parse_spec('[[experiment]]\nname = "one"\n', "x"), data="", environment={})
+    (tmp_path / "evidence.json").write_text("{}")  # of an earlier run
+    (tmp_path / "bench.json").write_text("{}")
+    gather_evidence(Store(tmp_path), StudyResult(tmp_path, plan, {}), small_data, print, trust=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_an_integer_network(small_export: Path, small_data: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(small_export, tmp_path / "export", ignore=shutil.ignore_patterns("model-int8.onnx", "c"))
+    with pytest.raises(ModelError, match="export: holds no integer network"):
+        int8_answers(tmp_path / "export", small_data)
 
 
 def test_without_a_choice_there_is_the_base_alone(study: Path, niwaki: Niwaki) -> None:

@@ -112,14 +112,3 @@ class Document:
     sections: tuple[Section, ...]
     """The first is the answer."""
     footer: tuple[Block, ...]
-
-
-def grids(section: Section) -> list[Grid]:
-    """All tables of a section, those of its parts too."""
-    found: list[Grid] = []
-    for block in section.blocks:
-        if isinstance(block, Section):
-            found += grids(block)
-        elif isinstance(block, Grid):
-            found.append(block)
-    return found

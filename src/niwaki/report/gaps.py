@@ -69,8 +69,6 @@ def _measured(view: View, words: Words) -> Iterator[Gap]:
         yield Gap("unfinished", words("gap.no_timings"))
     if view.bench is None:
         yield Gap("unmeasured", words("gap.no_bench"))
-    elif view.bench.get("reason"):
-        yield Gap("unmeasured", words("gap.bench", reason=view.bench["reason"]))
     for left in (view.bench or {}).get("left_out", []):
         name = form_name({"form": left["form"], "runtime": ""}, words)
         yield Gap("unmeasured", words("gap.left_out", file=words(left["file"]), form=name, reason=left["reason"]))

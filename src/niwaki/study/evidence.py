@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from niwaki.data.dataset import Dataset
-from niwaki.errors import ModelError, NiwakiError, StoreError
+from niwaki.errors import ModelError, StoreError
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
 from niwaki.study import environment
@@ -137,9 +137,9 @@ def _evidence(
     if compared.chosen is not None:
         answers["chosen"] = _float_answers(store, compared.chosen, data, trust)
     if folder is not None:
-        answers["base_int8"] = _int8_answers(folder, data)
+        answers["base_int8"] = int8_answers(folder, data)
     if exported:
-        answers["chosen_int8"] = _int8_answers(store.folder / FORMS, data)
+        answers["chosen_int8"] = int8_answers(store.folder / FORMS, data)
     shown = telling(answers, data.test.labels)
     return {
         "base": {"key": compared.base.key, "int8": dict(forms)},
@@ -158,7 +158,7 @@ def _float_answers(store: Store, record: Record, data: Dataset, trust: bool) -> 
     return answers_of(predict, data.test.images)
 
 
-def _int8_answers(folder: Path, data: Dataset) -> Answers:
+def int8_answers(folder: Path, data: Dataset) -> Answers:
     """Of the integer network, by the reference that the generated C equals to the bit; scores in real units."""
     from niwaki.deploy.c import reference
     from niwaki.deploy.subjects import inputs_of, open_export
@@ -180,10 +180,7 @@ def _bench(store: Store, folder: Path | None, notify: Notify, trust: bool) -> di
 
     notify("timing every form of the chosen model, and of the base, alone on one processor")
     named = {store.folder / FORMS: "chosen", **({folder: "base"} if folder else {})}
-    try:
-        report = bench_files(list(named), rounds=ROUNDS, budget_s=BUDGET_S, trust=trust).to_dict()
-    except NiwakiError as error:
-        return {"reason": str(error), "rows": [], "left_out": []}
+    report = bench_files(list(named), rounds=ROUNDS, budget_s=BUDGET_S, trust=trust).to_dict()
     short = {str(path): name for path, name in named.items()}
     for row in (*report["rows"], *report["left_out"]):
         row["file"] = short[row["file"]]

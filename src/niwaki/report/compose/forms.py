@@ -52,9 +52,7 @@ def latency_section(view: View, words: Words) -> Section:
     heading = words("latency.heading")
     rows = (view.bench or {}).get("rows") or []
     if view.bench is None or not rows:
-        reason = (view.bench or {}).get("reason")
-        said = words("gap.bench", reason=reason) if reason else words("latency.none")
-        return Section("latency", heading, (Text(said, "warning"),))
+        return Section("latency", heading, (Text(words("latency.none"), "warning"),))
     processor = view.bench["made_of"].get("processor", "?")
     blocks: list[Block] = [
         Text(words("latency.lead", processor=processor), "lead"),

@@ -92,6 +92,16 @@ def test_along_numbers_the_base_is_a_line_across() -> None:
     assert charts_of(table(near, "train.batch_size"), WORDS)[0].panels[0].x.scale == "linear"
 
 
+def test_a_base_that_varies_too_is_a_series_and_no_line_across() -> None:
+    rows = [row(10, 0, 95), row(10, 1, 80), row(20, 0, 90), row(20, 1, 70)]
+    (chart,) = charts_of(table(rows, "train.batch_size"), WORDS)
+    assert [(s.name, places(s)) for s in chart.panels[0].series] == [
+        ("measured here", [(10, 80), (20, 70)]),
+        ("base", [(10, 95), (20, 90)]),
+    ]
+    assert chart.panels[0].rules == ()
+
+
 def test_ratios_are_percents_and_int8_is_a_series_of_its_own() -> None:
     rows = [
         row(None, 0, 90), row(0.5, 1, 89), row(0.5, 1, 88.5, quantized="static"), row(0.6, 1, 80),

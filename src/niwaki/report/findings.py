@@ -47,14 +47,16 @@ def noise(view: View, percent: float) -> float:
 
 def _range(view: View, table: Table, words: Words) -> list[str]:
     rows = [row for row in ends(table) if "accuracy" in row.figures]
-    base = next((row for row in table.rows if row.base and "accuracy" in row.figures), None)
-    if len(rows) < 2 or base is None:
+    bases = [row for row in table.rows if row.base and "accuracy" in row.figures]
+    if len(rows) < 2:
         return []
     ordered = sorted(rows, key=lambda row: row.figures["accuracy"].mean)
     worst, best = ordered[0], ordered[-1]
     high, low = best.figures["accuracy"].mean, worst.figures["accuracy"].mean
     names = {"best": value_name(table, best, words), "worst": value_name(table, worst, words)}
-    said = [words("finding.range", high=high, low=low, base=base.figures["accuracy"].mean, **names)]
+    said = [words("finding.range", high=high, low=low, **names)]
+    if len(bases) == 1:  # else the base is another for every value
+        said[0] += " " + words("finding.base", base=bases[0].figures["accuracy"].mean)
     if high - low <= noise(view, (high + low) / 2):
         said.append(words("finding.noise", reach=high - low))
     return said

@@ -116,7 +116,8 @@ def _by_step(table: Table, rows: Sequence[Row], measure: Measure, words: Words) 
 
 def _heights(pairs: Sequence[Sequence[Series]]) -> list[float]:
     """The lowest and the highest value of all series."""
-    values = [float(p.y) for pair in pairs for series in pair for p in series.points]
+    points = [p for pair in pairs for series in pair for p in series.points]
+    values = [float(v) for p in points for v in (p.y, p.low, p.high) if v is not None]
     return [min(values), max(values)]
 
 
@@ -171,18 +172,27 @@ def _by_number(table: Table, rows: Sequence[Row], measure: Measure, words: Words
     ticks = tuple(sorted(factor * value for value in values))
     x = Axis(title, "log" if scale == "log" else "linear", "percent" if is_ratio else "number", ticks=ticks)
     at = [(row, factor * float(row.value)) for row in rows if row.value is not None]
-    kinds = list(dict.fromkeys(row.quantized for row, _ in at if measure.name in row.figures))
+    known = [(row, place) for row, place in at if measure.name in row.figures]
+    kinds = list(dict.fromkeys(_kind(row) for row, _ in known if not row.base))
+    kinds += ["base"] if any(row.base for row, _ in known) else []  # what is varied changes the base too
     series = []
     for look, kind in enumerate(kinds):
-        points = [_point(table, row, place, measure, words) for row, place in at
-                  if row.quantized == kind and measure.name in row.figures]  # fmt: skip
-        name = words("series.ours") if kinds == [None] else words(f"int8.{kind}" if kind else "series.float")
+        points = [_point(table, row, place, measure, words) for row, place in known if _kind(row) == kind]
+        alone = kind == "float" and not {"static", "dynamic"} & set(kinds)
+        name = words("series.ours" if alone else _KINDS[kind])
         series.append(Series(name, tuple(sorted(points, key=_place)), look))
     theirs = sorted((p for row, place in at for p in _published(table, row, place, measure, words)), key=_place)
     series.append(Series(words("series.source"), tuple(theirs), 0, source=True, joined=_single(theirs)))
     return Panel(
         x, measure.axis(words), tuple(s for s in series if s.points), rules=tuple(_rules(rows, measure, words))
     )
+
+
+_KINDS = {"float": "series.float", "base": "base", "static": "int8.static", "dynamic": "int8.dynamic"}
+
+
+def _kind(row: Row) -> str:
+    return "base" if row.base else row.quantized or "float"
 
 
 def _place(point: Point) -> float:
@@ -195,9 +205,9 @@ def _single(points: Sequence[Point]) -> bool:
 
 
 def _rules(rows: Sequence[Row], measure: Measure, words: Words) -> Iterator[Rule]:
-    """The base, as a line across."""
+    """The base, as a line across, where all values share it."""
     base = next((row for row in rows if row.base and measure.name in row.figures), None)
-    if base is not None:
+    if base is not None and base.value is None:
         value = base.figures[measure.name].mean
         yield Rule(value, words("rule.base", value=number(value, measure.unit)))
 

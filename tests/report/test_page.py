@@ -200,6 +200,14 @@ def test_without_forms_or_evidence_the_records_say_what_they_can(study_copy) -> 
     assert "The worst mistakes" not in page.text
 
 
+def test_evidence_of_other_models_is_not_shown(study_copy) -> None:
+    edit(study_copy, "evidence.json", made_of__base="of an earlier run")
+    edit(study_copy, "bench.json", format=0)
+    page = built(study_copy)
+    assert "The worst mistakes" not in page.text
+    assert "The times of the forms have not been measured" in page.text
+
+
 def test_nothing_chosen_is_said(study_copy) -> None:
     Store(study_copy).write_json("choice.json", {"key": None, "value": None, "reason": "r"})
     page = built(study_copy)

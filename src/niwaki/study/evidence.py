@@ -23,10 +23,9 @@ from niwaki.study import environment
 from niwaki.study.answers import Answers, answers_of, moved, pictures, telling
 from niwaki.study.drive import StudyResult
 from niwaki.study.records import Record, float_record
-from niwaki.study.store import BENCH, EVIDENCE, FORMS, Store
+from niwaki.study.store import BENCH, EVIDENCE, EVIDENCE_FORMAT, FORMS, Store
 from niwaki.study.structure import one_thread
 
-FORMAT = 1
 ROUNDS, BUDGET_S = 100, 30.0
 
 Notify = Callable[[str], None]
@@ -61,10 +60,10 @@ def gather_evidence(store: Store, result: StudyResult, data: Dataset, notify: No
     notify("the base and the chosen model are compared, answer by answer")
     with one_thread(), _base_forms(store, compared, result, data, exported, trust) as (folder, forms):
         found = _evidence(store, compared, data, folder, forms, exported, trust)
-        store.write_json(EVIDENCE, {"format": FORMAT, "made_of": made_of, **found})
+        store.write_json(EVIDENCE, {"format": EVIDENCE_FORMAT, "made_of": made_of, **found})
         if exported:
             timed = _bench(store, folder, notify, trust)
-            store.write_json(BENCH, {"format": FORMAT, "made_of": {**made_of, **_machine()}, **timed})
+            store.write_json(BENCH, {"format": EVIDENCE_FORMAT, "made_of": {**made_of, **_machine()}, **timed})
 
 
 def _compared(result: StudyResult) -> Compared | None:
@@ -96,7 +95,7 @@ def _known(store: Store, name: str, made_of: Mapping[str, Any], notify: Notify) 
     except StoreError as error:
         notify(str(error))
         return None
-    fits = known is not None and known.get("format") == FORMAT and known.get("made_of") == made_of
+    fits = known is not None and known.get("format") == EVIDENCE_FORMAT and known.get("made_of") == made_of
     return known if fits else None
 
 

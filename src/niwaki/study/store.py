@@ -33,6 +33,7 @@ from niwaki.study.records import Record, from_bytes, to_bytes
 STUDY, TIMINGS, CHOICE, CHOSEN = "study.json", "timings.json", "choice.json", "chosen.safetensors"
 FORMS, VERIFY = "chosen", "verify.json"
 EVIDENCE, BENCH = "evidence.json", "bench.json"
+EVIDENCE_FORMAT = 1  # of both
 _HOLDER = ".driver.json"
 
 

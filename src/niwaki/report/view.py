@@ -106,6 +106,6 @@ def _fitting(
     if found is None or found.get("format") != EVIDENCE_FORMAT:
         return None
     key = (choice or {}).get("key")
-    chosen = float_record(records, key).weights_sha256 if key in records else None
+    chosen = float_record(records, key).weights_sha256 if key is not None and key in records else None
     bases = {record.weights_sha256 for record in records.values() if record.position == 0}
     return found if found["made_of"]["base"] in bases and found["made_of"]["chosen"] == chosen else None

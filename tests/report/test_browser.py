@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import json
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
+from niwaki.report.build import build_report
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +98,18 @@ def test_a_phone_never_scrolls_sideways(page_file, korean_page, open_page, langu
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     wide = page.eval_on_selector_all(".scroll", "all => all.filter(s => s.scrollWidth > s.clientWidth).length")
     assert wide > 0  # wide tables scroll in a box of their own
+
+
+def test_the_longest_names_leave_a_phone_its_width(study_copy, open_page) -> None:
+    study = json.loads((study_copy / "study.json").read_bytes())
+    long = "w" * 90
+    study["spec"]["title"] = long
+    study["data"] |= {"labels": [long + str(index) for index in range(4)], "name": long, "origin": long}
+    study["environment"] |= {"machine": long, "system": long}
+    study["spec"]["experiment"][0] |= {"title": long, "source": long}
+    (study_copy / "study.json").write_text(json.dumps(study))
+    page = open_page(build_report(study_copy).html, width=390, height=844).page
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 def test_light_and_dark(page_file, open_page) -> None:

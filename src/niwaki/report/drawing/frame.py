@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from niwaki.report.charts.chart import Point, Rule
 from niwaki.report.drawing.scales import Scaled
-from niwaki.report.drawing.svg import tag, text_width
+from niwaki.report.drawing.svg import fitted, tag, text_width
 
-TEXT = 12.0  # pixels, of ticks and titles
-LINE = 16.0
+TEXT = 12.0  # pixels, of ticks and names
+BOLD = 13.0  # as wide as text of this size
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ def x_axis(scale: Scaled, box: Box, *, grid: bool = False) -> list[Markup]:
             parts.append(tag("text", text, class_="tick", x=x, y=bottom + 17, text_anchor="middle"))
     parts.append(tag("path", class_="axis", d=f"M{left:.1f},{bottom:.1f}H{right:.1f}"))
     if scale.axis.title:
-        parts.append(
-            tag("text", scale.axis.title, class_="name", x=(left + right) / 2, y=bottom + 35, text_anchor="middle")
-        )
+        title = fitted(scale.axis.title, BOLD, box.width - 8)
+        middle = min(max((left + right) / 2, text_width(title, BOLD) / 2), box.width - text_width(title, BOLD) / 2)
+        parts.append(tag("text", title, class_="name", x=middle, y=bottom + 35, text_anchor="middle"))
     return parts
 
 
@@ -81,7 +81,7 @@ def y_axis(scale: Scaled, box: Box) -> list[Markup]:
         parts.append(tag("path", class_="grid", d=f"M{left:.1f},{y:.1f}H{right:.1f}"))
         parts.append(tag("text", text, class_="tick", x=left - 7, y=y + 4, text_anchor="end"))
     if scale.axis.title:
-        parts.append(tag("text", scale.axis.title, class_="name", x=2, y=top - 12))
+        parts.append(tag("text", fitted(scale.axis.title, BOLD, box.width - 4), class_="name", x=2, y=top - 12))
     return parts
 
 

@@ -178,6 +178,10 @@ def test_findings(view) -> None:
         "Training from scratch beats pruning at 90 % by 5.00 points.",
         "No difference beyond the noise of the test images at 50 %.",
     ]
+    rows = [replace(r, notes=(WORDS("note.dead"),)) if r.value == 0.9 else r for r in scratch.rows]
+    assert against(view, replace(scratch, rows=tuple(rows)), ratio, WORDS)[-1] == (
+        "Trained from scratch, the network is dead at 90 %: it answers one class for every image."
+    )
     close = replace(ratio, rows=tuple(r for r in ratio.rows if r.value != 0.9))
     assert findings(view, close, WORDS)[1].startswith("All values lie within 0.5 points of one another")
 

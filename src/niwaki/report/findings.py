@@ -25,12 +25,14 @@ def findings(view: View, table: Table, words: Words) -> list[str]:
 
 def against(view: View, control: Table, other: Table, words: Words) -> list[str]:
     """Where training from scratch beats pruning, where pruning beats it, and where nothing tells them apart."""
-    listed: dict[str, list[str]] = {"better": [], "worse": [], "same": []}
+    listed: dict[str, list[str]] = {"better": [], "worse": [], "same": [], "dead": []}
     rows = {repr(row.value): row for row in control.rows}
     for gap in differences(control, other):
         row = rows[repr(gap.value)]
         name = value_name(control, row, words)
-        if abs(gap.points) <= 2**0.5 * noise(view, row.figures["accuracy"].mean):  # of two independent accuracies
+        if words("note.dead") in row.notes:  # it is no measure of training from scratch
+            listed["dead"].append(name)
+        elif abs(gap.points) <= 2**0.5 * noise(view, row.figures["accuracy"].mean):  # of two independent accuracies
             listed["same"].append(name)
         else:
             said = words("finding.scratch.one", value=name, points=abs(gap.points))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,38 @@ name = "int8"
 set = {{ "quantize.kind" = "static", "quantize.images" = 40 }}
 columns = ["accuracy", "agreement", "macs", "bytes_by_type", "flash", "ram"]
 """
+
+
+EXPORTED = """
+[model]
+factory = "{factory}"
+args = {args}
+
+[data]
+name = "npz"
+path = "{data}"
+validation = 60
+preprocessing = {{ size = [16, 16] }}
+
+[train]
+epochs = 2
+batch_size = 20
+lr = 1e-2
+
+[quantize]
+images = 40
+
+[select]
+experiment = "calibration"
+budget = ["accuracy_drop<=50", "flash<=16KB", "ram<=2KB"]
+minimize = "flash"
+
+[[experiment]]
+name = "calibration"
+vary = {{ "quantize.calibration" = ["minmax", "percentile"] }}
+columns = ["accuracy", "flash", "ram", "latency_1", "latency_ort"]
+"""
+LENET = ("lenet5", "{ num_classes = 4, image_size = 16, widths = [3, 6, 16, 12] }")
 
 
 @pytest.fixture
@@ -163,3 +196,20 @@ def contents(folder: Path) -> dict[str, str]:
 
 def records(folder: Path) -> list[dict]:
     return [json.loads(path.read_bytes()) for path in (folder / "stages").glob("*/record.json")]
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> Path:
+    """A folder for a study that exports what it chooses, run when somebody first wants it."""
+    folder = tmp_path_factory.mktemp("exported")
+    (folder / "s.toml").write_text(EXPORTED.format(factory=LENET[0], args=LENET[1], data=small_npz))
+    return folder
+
+
+@pytest.fixture
+def study(template: Path, tmp_path: Path, niwaki: Niwaki) -> Path:
+    """A copy of that study, finished, its file beside it."""
+    if not (template / "out").exists():
+        niwaki("study", "run", template / "s.toml", "--jobs", 1, "--out", template / "out")
+    shutil.copytree(template, tmp_path / "copy")
+    return tmp_path / "copy"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,53 +17,6 @@ from niwaki.study.plan import make_plan
 from niwaki.study.spec import parse_spec
 from niwaki.study.store import Store
 from tests.study.conftest import Niwaki, records
-
-STUDY = """
-[model]
-factory = "{factory}"
-args = {args}
-
-[data]
-name = "npz"
-path = "{data}"
-validation = 60
-preprocessing = {{ size = [16, 16] }}
-
-[train]
-epochs = 2
-batch_size = 20
-lr = 1e-2
-
-[quantize]
-images = 40
-
-[select]
-experiment = "calibration"
-budget = ["accuracy_drop<=50", "flash<=16KB", "ram<=2KB"]
-minimize = "flash"
-
-[[experiment]]
-name = "calibration"
-vary = {{ "quantize.calibration" = ["minmax", "percentile"] }}
-columns = ["accuracy", "flash", "ram", "latency_1", "latency_ort"]
-"""
-LENET = ("lenet5", "{ num_classes = 4, image_size = 16, widths = [3, 6, 16, 12] }")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> Path:
-    folder = tmp_path_factory.mktemp("finish")
-    (folder / "s.toml").write_text(STUDY.format(factory=LENET[0], args=LENET[1], data=small_npz))
-    return folder
-
-
-@pytest.fixture
-def study(template: Path, tmp_path: Path, niwaki: Niwaki) -> Path:
-    """A copy of the finished study, its file beside it."""
-    if not (template / "out").exists():
-        niwaki("study", "run", template / "s.toml", "--jobs", 1, "--out", template / "out")
-    shutil.copytree(template, tmp_path / "copy")
-    return tmp_path / "copy"
 
 
 def run(niwaki: Niwaki, study: Path, **more: int):  # type: ignore[no-untyped-def]

@@ -65,6 +65,7 @@ def study_run(
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="The study's folder; studies/NAME if left out.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; read no data, train nothing.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the report in a browser at the end.")] = False,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
@@ -78,7 +79,7 @@ def study_run(
     from niwaki.study.request import Request
 
     request = Request(study, data, seeds, jobs, ray, device, out, trust)
-    code = commands.run(request, dry_run=dry_run, as_json=json)
+    code = commands.run(request, dry_run=dry_run, as_json=json, show=show)
     raise typer.Exit(code)
 
 
@@ -108,6 +109,22 @@ def study_copy(
     from niwaki.cli import study as commands
 
     commands.copy(name, file)
+
+
+@app.command("report")
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")],
+    lang: Annotated[str, typer.Option(help="en or ko.")] = "en",
+    show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    json: Json = False,
+) -> None:
+    """Write report.html and report.md of a study, finished or not, into its folder.
+
+    Example: niwaki report studies/source --open
+    """
+    from niwaki.cli.report import report as command
+
+    command(folder, language=lang, show=show, as_json=json)
 
 
 @app.command("inspect")

@@ -19,8 +19,8 @@ from niwaki.study.spec import StudySpec, presets
 WIDTH = 220  # the widest table; shorter lines stay short
 
 
-def run(request: Request, *, dry_run: bool, as_json: bool) -> int:
-    """Run a study and print its tables; the exit code is 1 if a trial failed."""
+def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -> int:
+    """Run a study, print its tables and write its report; the exit code is 1 if a trial failed."""
     spec = request.spec()
     if dry_run:
         return _dry_run(request, spec, as_json=as_json)
@@ -46,9 +46,23 @@ def run(request: Request, *, dry_run: bool, as_json: bool) -> int:
     else:
         print_study(output(), view)
         print(f"The study is in {folder}.")
+    _report(folder, as_json=as_json, show=show)
     for key, reason in result.lost.items():
         print(f"niwaki: no result: {result.plan.stages[key].label}: {reason}", file=sys.stderr)
     return 1 if result.failed else 0
+
+
+def _report(folder: Path, *, as_json: bool, show: bool) -> None:
+    from niwaki.cli.report import open_page, tell
+    from niwaki.report.build import build_report
+
+    built = build_report(folder)
+    if built.note:
+        tell(built.note)
+    if not as_json:
+        print(f"Its report: {built.html}")
+    if show:
+        open_page(built)
 
 
 def show(folder: Path, *, as_json: bool) -> None:

@@ -10,8 +10,11 @@ from typing import Any
 from niwaki.measure.accuracy import Accuracy, wilson_interval
 from niwaki.report import times
 from niwaki.report.view import TrialView, View
+from niwaki.report.words import Words, words_in
 from niwaki.study.records import Results
 from niwaki.study.spec import Experiment, Published
+
+DONE = "done"  # the status of a row that lacks nothing
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,13 @@ class Table:
                 "remarks": list(self.remarks)}  # fmt: skip
 
 
-def make_tables(view: View) -> list[Table]:
-    """Every experiment of a study as a table, in the study's order; nothing from the source if data are synthetic."""
-    return [_table(view, experiment) for experiment in view.spec.experiment]
+def make_tables(view: View, words: Words | None = None) -> list[Table]:
+    """Every experiment of a study as a table, in the study's order; nothing from the source if data are synthetic.
+
+    `words` is the language of the remarks; English if left out.
+    """
+    words = words or words_in("en")
+    return [_table(view, experiment, words) for experiment in view.spec.experiment]
 
 
 def difference(row: Row) -> dict[str, list[float]]:
@@ -89,7 +96,7 @@ def difference(row: Row) -> dict[str, list[float]]:
     return found
 
 
-def _table(view: View, experiment: Experiment) -> Table:
+def _table(view: View, experiment: Experiment, words: Words) -> Table:
     rows: list[Row] = []
     trials = list(view.of(experiment))
     seen: set[tuple[str, ...]] = set()
@@ -102,8 +109,8 @@ def _table(view: View, experiment: Experiment) -> Table:
                 continue
             seen.add(keys)
             shared = may_be_shared and all(set(keys) & set(trial.rows) for trial in trials)
-            rows.append(_row(view, experiment, None if shared else value, index, seeds))
-    remarks = _remarks(view, experiment, rows)
+            rows.append(_row(view, experiment, None if shared else value, index, seeds, words))
+    remarks = _remarks(view, experiment, rows, words)
     return Table(
         experiment.name, experiment.title or experiment.name, experiment.varied_key, experiment.columns, tuple(rows),
         "" if view.data["synthetic"] else experiment.source, remarks,
@@ -122,7 +129,7 @@ def _only_quantization_varies(experiment: Experiment) -> bool:
     return (experiment.varied_key or "").startswith("quantize.")
 
 
-def _row(view: View, experiment: Experiment, value: Any, index: int, seeds: list[TrialView]) -> Row:
+def _row(view: View, experiment: Experiment, value: Any, index: int, seeds: list[TrialView], words: Words) -> Row:
     found = [(trial, view.results(trial.rows[index])) for trial in seeds]
     done = [results for _, results in found if results is not None]
     first = seeds[0]
@@ -133,13 +140,13 @@ def _row(view: View, experiment: Experiment, value: Any, index: int, seeds: list
         step=_step(view, first, index),
         base=index == 0,
         quantized=quantized,
-        status=_status(view, found, len(done)),
+        status=_status(view, found, len(done), words),
         figures=_figures(view, done),
         widths=_common([results.widths for results in done]),
         bytes_by_type=_common([results.bytes for results in done]),
         per_class=Accuracy.from_dict(done[0].test).per_class if len(done) == 1 else None,
         published=None if view.data["synthetic"] else _published(view, experiment, value, index, first),
-        notes=tuple(dict.fromkeys(note for trial in seeds for note in _notes(view, experiment, trial, index))),
+        notes=tuple(dict.fromkeys(note for trial in seeds for note in _notes(view, experiment, trial, index, words))),
         like_base=times.like_base(view, done, [r for r in base_results if r is not None]),
     )
 
@@ -149,25 +156,25 @@ def _common(values: list[dict[str, int]]) -> dict[str, int] | None:
     return values[0] if values and all(value == values[0] for value in values) else None
 
 
-def _notes(view: View, experiment: Experiment, trial: TrialView, index: int) -> tuple[str, ...]:
+def _notes(view: View, experiment: Experiment, trial: TrialView, index: int, words: Words) -> tuple[str, ...]:
     """What the stages noted that led from the row before to this one, and what is to be said of its result."""
     path = trial.stages
     start = path.index(trial.rows[index - 1]) + 1 if index else 0
     found = [view.results(key) for key in path[start : path.index(trial.rows[index]) + 1]]
     notes = [note for results in found if results for note in results.notes]
     if found and found[-1]:
-        notes += _warnings(found[-1])
+        notes += _warnings(found[-1], words)
         before = view.results(trial.rows[index - 1]) if trial.quantize and index == len(trial.rows) - 1 else None
         if before and "latency_ort" in experiment.columns:
-            notes += times.slower_than(view, found[-1], before)
+            notes += times.slower_than(view, found[-1], before, words)
     return tuple(notes)
 
 
-def _warnings(results: Results) -> tuple[str, ...]:
+def _warnings(results: Results, words: Words) -> tuple[str, ...]:
     """What a reader must know to take an accuracy for what it is."""
     answered = [index for index, column in enumerate(zip(*results.test["confusion"], strict=True)) if any(column)]
     if len(answered) == 1 and len(results.test["confusion"]) > 1:
-        return ("answers the same class for every image: the network is dead, not small; try another seed or recipe",)
+        return (words("note.dead"),)
     return ()
 
 
@@ -200,14 +207,17 @@ def _figures(view: View, done: list[Results]) -> dict[str, Figure]:
     return figures
 
 
-def _status(view: View, found: list[tuple[TrialView, Results | None]], done: int) -> str:
+def _status(view: View, found: list[tuple[TrialView, Results | None]], done: int, words: Words) -> str:
+    """`done`, or in words what is missing."""
     if done == len(found):
-        return "done"
+        return DONE
+    some = words("status.partly", done=done, of=len(found))
     reasons = [view.failure(trial) for trial, results in found if results is None]
     reason = next((reason for reason in reasons if reason), None)
     if reason:
-        return f"failed: {reason}" if not done else f"{done} of {len(found)} seeds; failed: {reason}"
-    return "not run yet" if not done else f"{done} of {len(found)} seeds"
+        failed = words("status.failed", reason=reason)
+        return f"{some}; {failed}" if done else failed
+    return some if done else words("status.not_yet")
 
 
 def _step(view: View, trial: TrialView, index: int) -> int:
@@ -231,33 +241,23 @@ def _published(view: View, experiment: Experiment, value: Any, index: int, trial
     return None
 
 
-def _remarks(view: View, experiment: Experiment, rows: list[Row]) -> tuple[str, ...]:
+def _remarks(view: View, experiment: Experiment, rows: list[Row], words: Words) -> tuple[str, ...]:
     remarks = []
     tested = view.data["images"]["test"]
     figure = next((row.figures["accuracy"] for row in rows if "accuracy" in row.figures), None)
     if figure is not None and figure.n == 1 and "accuracy" in experiment.columns:
         low, high = wilson_interval(round(figure.mean / 100 * tested), tested)
-        remarks.append(
-            f"One seed: an accuracy measured on {tested:,} images is known to about ±{(high - low) / 2:.1f} points "
-            "(95 %); what another seed would give is not known (--seeds 3)."
-        )
-    remarks += [text for columns, text in _EXPLAINED if columns & set(experiment.columns)]
-    said = times.remark(view, experiment.columns)
+        remarks.append(words("remark.one_seed", tested=tested, reach=(high - low) / 2))
+    remarks += [words(key) for columns, key in _EXPLAINED if columns & set(experiment.columns)]
+    said = times.remark(view, experiment.columns, words)
     return (*remarks, *([said] if said else []))
 
 
 _EXPLAINED: tuple[tuple[set[str], str], ...] = (
-    (
-        {"flash", "ram"},
-        "Flash: constant data of the C that is generated from static int8; RAM: its arena with the image, and its "
-        "output. Code and stack depend on processor and compiler and come on top.",
-    ),
-    ({"agreement"}, "Agree: test images that get the same answer as from the float model."),
-    (
-        {"bytes_by_type"},
-        "Bytes (B) of constants by data type: of int8 layers, biases are int32 and scales float32; int64 are shapes.",
-    ),
-    ({"file"}, "File: the model file, for int8 the ONNX, with all that is in it beside the weights."),
+    ({"flash", "ram"}, "remark.flash"),
+    ({"agreement"}, "remark.agreement"),
+    ({"bytes_by_type"}, "remark.bytes_by_type"),
+    ({"file"}, "remark.file"),
 )
 
 

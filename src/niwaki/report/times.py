@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from niwaki.report.view import View
+from niwaki.report.words import Words
 from niwaki.study.records import Results
 
 # Columns of times: where `timings.json` has them, and the batch.
@@ -33,26 +34,26 @@ def like_base(view: View, done: Sequence[Results], base: Sequence[Results]) -> t
     return tuple(like)
 
 
-def slower_than(view: View, int8: Results, before: Results) -> tuple[str, ...]:
+def slower_than(view: View, int8: Results, before: Results, words: Words) -> tuple[str, ...]:
     """A sentence where ONNX Runtime takes longer for an int8 network than for the float one, beyond the noise."""
     ours, theirs = (latency(view, results, "latency_ort", "median_us") for results in (int8, before))
     if ours is None or theirs is None or (ours - theirs) / ((ours + theirs) / 2) <= _noise(view, "latency_ort"):
         return ()
-    return (f"slower than float in ONNX Runtime ({ours:.1f} µs against {theirs:.1f}): for speed, compare niwaki bench",)
+    return (words("note.slower", ours=ours, theirs=theirs),)
 
 
-def remark(view: View, columns: Sequence[str]) -> str | None:
+def remark(view: View, columns: Sequence[str], words: Words) -> str | None:
     """How the times in these columns were measured."""
     timed = [name for name in COLUMNS if name in columns]
     if not timed or not view.timings:
         return None
     batches = sorted({COLUMNS[name][1] for name in timed})
-    floors = ", ".join(f"{view.timings['noise_floor'][str(batch)]:.1%} at batch {batch}" for batch in batches)
-    return (
-        "µs per image: median and 95th percentile, torch (ONNX R.: ONNX Runtime), one thread"
-        f"{', one pinned processor' if view.timings['pinned'] else ''}; the same network measured twice differs "
-        f"by up to {floors}: ≈ marks a time that is not different from the base's."
+    floors = ", ".join(
+        words("remark.times.floor", floor=100 * view.timings["noise_floor"][str(batch)], batch=batch)
+        for batch in batches
     )
+    pinned = words("remark.times.pinned") if view.timings["pinned"] else ""
+    return words("remark.times", pinned=pinned, floors=floors)
 
 
 def _mean(view: View, results: Sequence[Results], column: str) -> float | None:

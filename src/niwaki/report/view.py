@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from niwaki.errors import StoreError
-from niwaki.study.records import Record, Results
+from niwaki.study.records import Record, Results, float_record
 from niwaki.study.spec import Experiment, StudySpec
-from niwaki.study.store import CHOICE, TIMINGS, VERIFY, DamagedStage, Store
+from niwaki.study.store import BENCH, CHOICE, EVIDENCE, EVIDENCE_FORMAT, TIMINGS, VERIFY, DamagedStage, Store
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class View:
     timings: dict[str, Any] | None
     choice: dict[str, Any] | None
     verification: dict[str, Any] | None = None
+    evidence: dict[str, Any] | None = None
+    bench: dict[str, Any] | None = None
 
     def of(self, experiment: Experiment) -> Iterator[TrialView]:
         """The trials of an experiment."""
@@ -89,7 +91,21 @@ def load_view(folder: Path) -> View:
             continue
         if record is not None:
             records[key] = record
+    choice = store.read_json(CHOICE)
     return View(
         folder, spec, data, machine, stages, trials, records, tuple(damaged), store.read_json(TIMINGS),
-        store.read_json(CHOICE), store.read_json(VERIFY),
+        choice, store.read_json(VERIFY), _fitting(store.read_json(EVIDENCE), records, choice),
+        _fitting(store.read_json(BENCH), records, choice),
     )  # fmt: skip
+
+
+def _fitting(
+    found: dict[str, Any] | None, records: Mapping[str, Record], choice: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """What was gathered at the end of a study, if it is of the models that are there now: a study may run again."""
+    if found is None or found.get("format") != EVIDENCE_FORMAT:
+        return None
+    key = (choice or {}).get("key")
+    chosen = float_record(records, key).weights_sha256 if key is not None and key in records else None
+    bases = {record.weights_sha256 for record in records.values() if record.position == 0}
+    return found if found["made_of"]["base"] in bases and found["made_of"]["chosen"] == chosen else None

@@ -18,6 +18,7 @@ from niwaki.models import factory as factories
 from niwaki.models import modelfile
 from niwaki.study import environment
 from niwaki.study.drive import Job, StudyResult, drive
+from niwaki.study.evidence import gather_evidence
 from niwaki.study.finish import finish
 from niwaki.study.listener import Listener
 from niwaki.study.plan import Plan, make_plan
@@ -78,6 +79,7 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
         timings = _timings(spec, store, result, data, listener, options)
         _choose(spec, store, result, timings)
         result.verification = finish(spec, store, result, data, listener.message, trust=options.trust)
+        gather_evidence(store, result, data, listener.message, trust=options.trust)
     return result
 
 

@@ -8,6 +8,8 @@ choice.json                     what the selection chose, and why
 chosen.safetensors              the model that the selection chose, in float
 chosen/                         the same as ONNX, int8 ONNX and C
 verify.json                     whether these forms agree
+evidence.json                   answers of the base and the chosen model, with images: what a report shows
+bench.json                      how long every form of both takes; part of no key
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from niwaki.study.records import Record, from_bytes, to_bytes
 
 STUDY, TIMINGS, CHOICE, CHOSEN = "study.json", "timings.json", "choice.json", "chosen.safetensors"
 FORMS, VERIFY = "chosen", "verify.json"
+EVIDENCE, BENCH = "evidence.json", "bench.json"
+EVIDENCE_FORMAT = 1  # of both
 _HOLDER = ".driver.json"
 
 

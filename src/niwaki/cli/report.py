@@ -1,0 +1,36 @@
+"""`niwaki report`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import webbrowser
+from pathlib import Path
+
+from niwaki.report.build import Built, build_report
+from niwaki.report.words import words_in
+
+
+def report(folder: Path, *, language: str, show: bool, as_json: bool) -> None:
+    """Build the report of a study's folder and say where it is."""
+    built = build_report(folder, language=words_in(language).language, notify=tell)
+    if as_json:
+        print(json.dumps({"html": str(built.html), "markdown": str(built.markdown), "language": built.language,
+                          "bytes": built.bytes, "live": not built.note, "note": built.note or None}))  # fmt: skip
+    else:
+        print(f"Wrote {built.html} ({built.bytes:,} bytes) and {built.markdown}.")
+    if built.note:
+        tell(built.note)
+    if show:
+        open_page(built)
+
+
+def open_page(built: Built) -> None:
+    """Show the page in the browser of the desktop, if there is one."""
+    if not webbrowser.open(built.html.resolve().as_uri()):
+        tell(f"no browser could be started: open {built.html} yourself")
+
+
+def tell(line: str) -> None:
+    """Say what is going on, beside the output."""
+    print(f"niwaki: {line}", file=sys.stderr)

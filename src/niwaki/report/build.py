@@ -1,0 +1,51 @@
+"""From a study's folder to `report.html` and `report.md` in it, at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from niwaki.report.compose.report import compose
+from niwaki.report.live.build import build
+from niwaki.report.live.part import LivePart
+from niwaki.report.markdown import to_markdown
+from niwaki.report.page import to_html
+from niwaki.report.view import View, load_view
+from niwaki.report.words import Language, words_in
+from niwaki.study.store import Store
+
+HTML, MARKDOWN = "report.html", "report.md"
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written, and why there is no live part, if there is none."""
+
+    html: Path
+    markdown: Path
+    language: Language
+    bytes: int
+    note: str
+
+
+def build_report(folder: Path, *, language: Language = "en", notify: Notify = lambda _line: None) -> Built:
+    """Write the report of the study in `folder`, finished or not; it needs neither its data nor another file.
+
+    Raises StoreError if `folder` is not a study's or cannot be written, SpecError for an unknown language.
+    """
+    words = words_in(language)
+    view = load_view(folder)
+    document = compose(view, words)
+    live = live_part(view, language, notify)
+    page = to_html(document, live).encode()
+    store = Store(folder)
+    store.write(HTML, page)
+    store.write(MARKDOWN, to_markdown(document).encode())
+    return Built(folder / HTML, folder / MARKDOWN, language, len(page), live.note)
+
+
+def live_part(view: View, language: Language, notify: Notify) -> LivePart:
+    """The part of the page in which the chosen model runs; a note in its place where it cannot be built."""
+    return build(view.folder, lang=language, notify=notify)

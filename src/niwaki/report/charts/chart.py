@@ -1,0 +1,171 @@
+"""What a figure is made of: panels with axes and series, or a matrix. Data only: nothing here knows a pixel."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Scale = Literal["linear", "log", "category"]
+Unit = Literal["percent", "count", "bytes", "us", "number"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value. On a category axis, x or y is the category's name. `low` and `high` are the ends of its error bar."""
+
+    x: float | str
+    y: float | str
+    tip: str
+    """What is said of it when it is pointed at; lines end with a newline."""
+    low: float | None = None
+    high: float | None = None
+    label: str = ""
+    """Written beside it."""
+    chosen: bool = False
+    faint: bool = False
+    """Drawn as one among many: dominated by others."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one kind. `look` is its colour, marker and dash; `source`: published by somebody else, hollow."""
+
+    name: str
+    points: tuple[Point, ...]
+    look: int = 0
+    source: bool = False
+    joined: bool = True
+    stepped: bool = False
+    end_label: str = ""
+    """Written at the end of its line, where there is room for no legend."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """`categories` in their order for a category axis; `from_zero`: the scale begins at 0."""
+
+    title: str
+    scale: Scale = "linear"
+    unit: Unit = "number"
+    categories: tuple[str, ...] = ()
+    ticks: tuple[float, ...] = ()
+    """Where the ticks are, if not at round numbers."""
+    from_zero: bool = False
+    reach: tuple[float, ...] = ()
+    """Values that it must reach over, beside those of its panel: panels that are compared have one scale."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A line across the panel at a value of its numeric axis: what everything is compared with."""
+
+    value: float
+    name: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One coordinate system."""
+
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+    title: str = ""
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Counts by true class (rows) and answer (columns), with what the sides are called."""
+
+    title: str
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    tips: tuple[tuple[str, ...], ...]
+    rows: str
+    columns: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure. `id` is unique in the report; `kind` says how its panels are drawn."""
+
+    id: str
+    kind: Literal["lines", "dots", "bars", "matrix"]
+    title: str
+    caption: str
+    description: str
+    """What the picture shows, for who does not see it."""
+    panels: tuple[Panel, ...] = ()
+    matrices: tuple[Matrix, ...] = ()
+
+    @property
+    def legend(self) -> tuple[Series, ...]:
+        """The series by name, each once, in order; none where the panels need no explanation."""
+        found: dict[tuple[str, int, bool], Series] = {}
+        for panel in self.panels:
+            for series in panel.series:
+                if series.name and series.points:
+                    found.setdefault((series.name, series.look, series.source), series)
+        return tuple(found.values())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw yet."""
+        return not self.matrices and not any(series.points for panel in self.panels for series in panel.series)
+
+
+def chart_csv(chart: Chart) -> str:
+    """The values of a figure as CSV: one line for each point, or for each cell of a matrix that is not 0."""
+    if chart.matrices:
+        return to_csv(("panel", "true", "answer", "images"), _cells(chart))
+    return to_csv(("panel", "series", "published", "x", "y", "low", "high", "chosen"), _points(chart))
+
+
+def _cells(chart: Chart) -> Iterator[Sequence[str]]:
+    for matrix in chart.matrices:
+        for t, row in enumerate(matrix.counts):
+            for p, count in enumerate(row):
+                if count:
+                    yield matrix.title, matrix.labels[t], matrix.labels[p], str(count)
+
+
+def _points(chart: Chart) -> Iterator[Sequence[str]]:
+    for panel in chart.panels:
+        for series in panel.series:
+            for point in series.points:
+                values = [_plain(value) for value in (point.x, point.y, point.low, point.high)]
+                published, chosen = ("yes" if flag else "" for flag in (series.source, point.chosen))
+                yield panel.title or panel.y.title, series.name, published, *values, chosen
+
+
+def to_csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """CSV as RFC 4180 has it. Text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    for row in (head, *rows):
+        writer.writerow([_harmless(cell) for cell in row])
+    return out.getvalue()
+
+
+def _plain(value: float | str | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return repr(round(value, 6)).removesuffix(".0")
+
+
+def _harmless(cell: str) -> str:
+    if cell[:1] in "=+-@\t\r" and cell and not _is_number(cell):
+        return "'" + cell
+    return cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,4 @@
+"""From a study to its report as a document: what is said in each section.
+
+May import: charts, tables, words, document.
+"""

@@ -1,0 +1,79 @@
+"""The whole report of a study as a document, section by section in the order in which it is read."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from niwaki.report.answer import answer
+from niwaki.report.compose.answer import answer_section
+from niwaki.report.compose.classes import classes_section
+from niwaki.report.compose.experiments import experiment_parts
+from niwaki.report.compose.forms import forms_part, latency_section
+from niwaki.report.compose.front import front_section
+from niwaki.report.compose.run import run_section
+from niwaki.report.document import Block, Code, Document, Listing, Section, Text
+from niwaki.report.gaps import Gap, gaps_of
+from niwaki.report.tables import make_tables
+from niwaki.report.view import View
+from niwaki.report.words import Words
+
+
+def compose(view: View, words: Words) -> Document:
+    """What is to be said of a study, finished or not."""
+    tables = make_tables(view, words)
+    gaps = gaps_of(view, words)
+    parts = {kind: experiment_parts(view, tables, kind, words) for kind in ("experiment", "control", "quantization")}
+    published = any(table.source or any(row.published for row in table.rows) for table in tables)
+    sections = [answer_section(view, answer(view, tables, words), words), run_section(view, words)]
+    if parts["experiment"]:
+        lead = Text(words("experiments.lead" if published else "experiments.lead.own"), "lead")
+        sections.append(Section("experiments", words("experiments.heading"), (lead, *parts["experiment"])))
+    controls = parts["control"] or (Text(words("controls.none"), "warning"),)
+    sections.append(Section("controls", words("controls.heading"), (Text(words("controls.lead"), "lead"), *controls)))
+    sections += [
+        front_section(view, tables, words),
+        Section("quantization", words("quantization.heading"),
+                (Text(words("quantization.lead"), "lead"), *parts["quantization"], forms_part(view, words))),
+        latency_section(view, words),
+        classes_section(view, words),
+        _gaps_section(gaps, words),
+    ]  # fmt: skip
+    title = words.name(view.spec.title) or words("page.untitled")
+    warnings = _warnings(view, gaps, words)
+    return Document(words.language, title, _byline(view, words), warnings, tuple(sections), _footer(view, words))
+
+
+def _byline(view: View, words: Words) -> str:
+    seeds = view.spec.seeds
+    return words(
+        "page.byline", model=view.spec.model.factory, data=view.data["name"], stages=len(view.stages),
+        seeds=words("page.seeds.one") if seeds == 1 else words("page.seeds.many", seeds=seeds),
+        machine=view.environment.get("machine", "?"),
+    )  # fmt: skip
+
+
+def _warnings(view: View, gaps: list[Gap], words: Words) -> tuple[str, ...]:
+    said = [words("page.synthetic")] if view.data["synthetic"] else []
+    missing = len(view.stages) - len(view.records)
+    if missing > 0:
+        said.append(words("page.unfinished", missing=missing, of=len(view.stages)))
+    if any(gap.weight == "failed" for gap in gaps):
+        said.append(words("page.faults"))
+    return tuple(said)
+
+
+def _gaps_section(gaps: list[Gap], words: Words) -> Section:
+    blocks: list[Block] = [Text(words("gaps.lead"), "lead")]
+    for weight in ("failed", "unfinished", "unmeasured"):
+        items = tuple(gap.text for gap in gaps if gap.weight == weight)
+        if items:
+            blocks.append(Listing(words(f"gaps.{weight}"), items, weight))
+    if not gaps:
+        blocks.append(Text(words("gaps.nothing"), "finding"))
+    return Section("gaps", words("gaps.heading"), tuple(blocks))
+
+
+def _footer(view: View, words: Words) -> tuple[Block, ...]:
+    folder = view.folder
+    commands = f"niwaki report {folder}\nniwaki study show {folder}\nniwaki verify {folder}"
+    return (Text(words("page.made", version=version("niwaki"))), Text(words("page.again")), Code(commands))

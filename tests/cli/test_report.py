@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+import shutil
+import webbrowser
+from pathlib import Path
+
+import pytest
+
+from niwaki.cli.main import run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A study's folder of which only the plan is there."""
+    spec = {"title": "t", "experiment": [{"name": "one"}]}
+    data = {
+        "name": "d", "origin": "o", "fingerprint": "f", "synthetic": False, "labels": ["a", "b"],
+        "images": {"train": 1, "validation": 1, "test": 1}, "input_shape": [1, 4, 4],
+    }  # fmt: skip
+    study = {
+        "format": 1, "spec": spec, "data": data, "environment": {"machine": "m", "torch": "t"}, "stages": ["k"],
+        "trials": [{"experiment": "one", "value": None, "seed": 0, "stages": ["k"], "rows": ["k"]}],
+    }  # fmt: skip
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "study.json").write_text(json.dumps(study))
+    return tmp_path / "study"
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = run(["report", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_it_says_what_it_wrote(folder, capsys) -> None:
+    code, out, err = call(capsys, folder)
+    html, markdown = folder / "report.html", folder / "report.md"
+    assert code == 0
+    assert out == f"Wrote {html} ({html.stat().st_size:,} bytes) and {markdown}.\n"
+    assert err.startswith("niwaki: ")  # why no model runs in the page
+    assert markdown.read_text().startswith("# t\n")
+
+
+def test_json_is_one_object(folder, capsys) -> None:
+    code, out, _ = call(capsys, folder, "--json", "--lang", "ko")
+    found = json.loads(out)
+    assert code == 0
+    assert found["html"] == str(folder / "report.html")
+    assert (found["language"], found["live"], found["bytes"]) == ("ko", False, (folder / "report.html").stat().st_size)
+    assert found["note"]
+
+
+def test_open_shows_it_or_says_that_it_cannot(folder, capsys, monkeypatch) -> None:
+    shown = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: bool(shown.append(url)))
+    code, _, err = call(capsys, folder, "--open")
+    assert code == 0
+    assert shown == [(folder / "report.html").resolve().as_uri()]
+    assert f"open {folder / 'report.html'} yourself" in err
+    monkeypatch.setattr(webbrowser, "open", lambda _url: True)
+    assert "yourself" not in call(capsys, folder, "--open")[2]
+
+
+def test_bad_input_is_one_line(folder, tmp_path, capsys) -> None:
+    assert call(capsys, tmp_path / "none") == (2, "", f"niwaki: {tmp_path / 'none'}: there is no such folder\n")
+    assert call(capsys, folder, "--lang", "fr") == (2, "", "niwaki: --lang 'fr': expected en or ko\n")
+    shutil.rmtree(folder)
+    assert call(capsys, folder)[0] == 2

@@ -1,0 +1,203 @@
+"""The answer and the findings, worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from niwaki.report.answer import answer, base_key, budget_text, times_text
+from niwaki.report.findings import against, findings
+from niwaki.report.gaps import gaps_of
+from niwaki.report.tables import make_tables
+from niwaki.report.view import TrialView, View
+from niwaki.report.words import words_in
+from niwaki.study.records import Record, Results
+from niwaki.study.spec import SelectSpec, parse_spec
+
+WORDS = words_in("en")
+TIMINGS: dict[str, Any] = {"noise_floor": {"1": 0.0, "256": 0.0}, "pinned": True, "models": {}}
+SPEC = """
+title = "t"
+[select]
+experiment = "ratio"
+budget = ["accuracy_drop<=3", "flash<=16KB"]
+[quantize]
+kind = "static"
+[[experiment]]
+name = "ratio"
+vary = { "prune.ratio" = [0.5, 0.9] }
+columns = ["accuracy", "params"]
+published = [
+  { value = 0.5, step = 1, params = 500, accuracy = 89.0 },
+  { value = 0.9, step = 1, params = 99, accuracy = 80.0 },
+]
+[[experiment]]
+name = "scratch"
+vary = { "prune.ratio" = [0.5, 0.9] }
+set = { "quantize.images" = 5 }
+from_scratch = true
+"""
+
+
+def record(key: str, correct: int, params: int, *, position: int = 1, **more: Any) -> Record:
+    split = {"total": 1000, "correct": correct, "confusion": [[correct, 1000 - correct], [0, 0]]}
+    kind = more.pop("kind", "finetune")
+    results = Results(
+        validation=split, test=split, params=params, macs=10 * params, macs_tp=None, bytes={"float32": 4 * params},
+        file_bytes=1, activation_bytes=1, widths={"conv": 5}, structure=key, **more,
+    )  # fmt: skip
+    return Record(
+        key=key, kind=kind, parent=None, seed=0, position=position, settings={}, data="", environment={},
+        status="done", results=results,
+    )  # fmt: skip
+
+
+def timed(file: str, form: str, runtime: str, median: float) -> dict[str, Any]:
+    return {"file": file, "form": form, "runtime": runtime, "median_us": median, "p95_us": median, "runs": 1}
+
+
+@pytest.fixture
+def view() -> View:
+    """A base of 90 %, 50 % pruned of 88 %, 90 % pruned of 70 %, all with int8; scratch of 88.5 and 75 %."""
+    keys = {0.5: ("base", "half", "half8"), 0.9: ("base", "tenth", "tenth8")}
+    trials = [TrialView("ratio", value, 0, path, path, "static") for value, path in keys.items()]
+    trials += [TrialView("scratch", v, 0, ("base", f"s{v}"), ("base", f"s{v}")) for v in keys]
+    found = [
+        record("base", 900, 1000, position=0), record("half", 880, 500), record("tenth", 700, 100),
+        record("half8", 875, 500, kind="quantize", flash=520, ram=60, agreement=990),
+        record("tenth8", 690, 100, kind="quantize", flash=120, ram=50, agreement=990),
+        record("s0.5", 885, 500), record("s0.9", 750, 100),
+    ]  # fmt: skip
+    evidence = {
+        "base": {"key": "base", "int8": {"flash": 1040, "ram": 90, "board": None}},
+        "chosen": {"key": "half"},
+        "confusion": {"base": [[9, 1], [0, 0]], "base_int8": [[89, 11], [0, 0]], "chosen_int8": [[87, 13], [0, 0]]},
+    }
+    rows = [
+        timed("base", "torch", "torch", 100), timed("chosen", "torch", "torch", 80), timed("base", "c", "C", 30),
+        timed("chosen", "c", "C", 2),
+    ]  # fmt: skip
+    c = {"flash": 520, "ram": 60, "board": None}
+    return View(
+        folder=Path("x"), spec=parse_spec(SPEC, "x"),
+        data={"name": "d", "origin": "o", "synthetic": False, "labels": ["a", "b"], "input_shape": [1, 2, 2],
+              "images": {"train": 1, "validation": 1000, "test": 1000}},
+        environment={"machine": "m", "torch": "t"}, stages=tuple(r.key for r in found), trials=tuple(trials),
+        records={r.key: r for r in found}, damaged=(), timings=TIMINGS,
+        choice={"key": "half8", "value": 0.5, "reason": ""},
+        verification={"ok": True, "exported": {"c": c}, "forms": [], "notes": [], "export_notes": [], "images": ""},
+        evidence=evidence, bench={"rows": rows, "left_out": [], "made_of": {}},
+    )  # fmt: skip
+
+
+def test_the_answer_compares_the_base_with_the_chosen_model(view) -> None:
+    found = answer(view, make_tables(view), WORDS)
+    lines = {line.name: line for line in found.lines}
+    accuracy = lines["Test accuracy (%)"]
+    assert accuracy.cells == ("90.00", "89.00", "88.00", "87.50")
+    assert accuracy.points == -2.5
+    assert (lines["Parameters"].cells[0], lines["Parameters"].cells[2], lines["Parameters"].ratio) == (
+        "1,000",
+        "500",
+        2,
+    )
+    constants = lines["Constants (bytes)"]
+    assert (constants.cells, round(constants.ratio, 2)) == (("4,000", "1,040", "2,000", "520"), 7.69)
+    assert lines["RAM of the C (bytes)"].cells == ("", "90", "", "60")
+    assert (lines["Time in torch (µs)"].cells, lines["Time in torch (µs)"].ratio) == (("100.0", "", "80.0", ""), 1.25)
+    assert (lines["Time as C (µs)"].cells, lines["Time as C (µs)"].ratio) == (("", "30.0", "", "2.0"), 15)
+    assert "Flash on a Cortex-M4, with code (bytes)" not in lines  # nobody measured it
+    assert [(h.now, h.was, h.gain, h.loss) for h in found.headlines] == [
+        ("87.50 %", "90.00 %", "−2.50 points", True),
+        ("500", "1,000", "2.0× fewer", False),
+        ("520", "4,000", "7.7× fewer", False),
+        ("2.0 µs", "30.0", "15× faster", False),
+    ]
+
+
+def test_the_reason_names_the_rule_and_what_is_beyond_it(view) -> None:
+    found = answer(view, make_tables(view), WORDS)
+    assert found.reason == (
+        "50 % was chosen: of 2 candidates it is the smallest by parameters within the budget (accuracy drop ≤ 3 points "
+        "and flash ≤ 16KB). On the validation images it loses 2.50 points; the test images had no say in the choice. "
+        "Beyond the budget: 90 % loses 21.00."
+    )
+
+
+def test_without_a_choice_there_is_only_a_reason(view) -> None:
+    tables = make_tables(view)
+    assert answer(replace(view, choice=None), tables, WORDS).reason == "The study has not come to its choice yet."
+    none = answer(replace(view, choice={"key": None, "value": None, "reason": ""}), tables, WORDS)
+    assert (none.lines, none.headlines) == ((), ())
+    assert none.reason.startswith("Nothing was chosen: no candidate of “ratio” is within the budget")
+
+
+def test_times_of_the_study_stand_in_where_no_form_was_timed(view) -> None:
+    models = {key: {"1": {"median_us": us, "p95_us": us}} for key, us in (("base", 40.0), ("half", 20.0))}
+    times = {**TIMINGS, "models": models}
+    plain = replace(view, bench=None, timings=times)
+    lines = {line.name: line for line in answer(plain, make_tables(plain), WORDS).lines}
+    assert lines["µs per image, batch 1"].cells == ("40.0", "", "20.0", "")
+    assert lines["µs per image, batch 1"].ratio == 2
+
+
+def test_several_seeds_give_the_int8_accuracy_a_spread(view) -> None:
+    tables = make_tables(view)
+    rows = [replace(r, figures={**r.figures, "accuracy": replace(r.figures["accuracy"], std=0.5, n=2)})
+            for r in tables[0].rows]  # fmt: skip
+    elsewhere = replace(tables[0], name="other", rows=tuple(rows))
+    floats = replace(tables[0], rows=tuple(r for r in tables[0].rows if not r.quantized))
+    lines = {line.name: line for line in answer(view, [floats, elsewhere], WORDS).lines}
+    assert lines["Test accuracy (%)"].cells[3] == "87.50 ± 0.50"
+
+
+def test_the_base_is_that_of_the_chosen_model(view) -> None:
+    assert base_key(view) == "base"
+    assert base_key(replace(view, records={})) is None
+    assert base_key(replace(view, choice=None)) == "base"
+
+
+def test_budgets_in_words() -> None:
+    select = SelectSpec(experiment="e", budget=("accuracy_drop<=1", "latency<=2ms", "params<=20k"))
+    assert budget_text(select, WORDS) == "accuracy drop ≤ 1 points and latency ≤ 2ms and parameters ≤ 20k"
+    assert times_text(24.8) == "25"
+    assert times_text(9.94) == "9.9"
+
+
+def test_findings(view) -> None:
+    ratio, scratch = make_tables(view)
+    assert findings(view, ratio, WORDS) == [
+        "Highest test accuracy: 50 % (88.00 %). Lowest: 90 %, int8 (69.00 %). The base: 90.00 %.",
+        "Of 2 published counts, 1 are met exactly.",
+        "Furthest from a published figure: 90 %, by −10.00 points.",
+    ]
+    assert against(view, scratch, ratio, WORDS) == [
+        "Training from scratch beats pruning at 90 % by 5.00 points.",
+        "No difference beyond the noise of the test images at 50 %.",
+    ]
+    rows = [replace(r, notes=(WORDS("note.dead"),)) if r.value == 0.9 else r for r in scratch.rows]
+    assert against(view, replace(scratch, rows=tuple(rows)), ratio, WORDS)[-1] == (
+        "Trained from scratch, the network is dead at 90 %: it answers one class for every image."
+    )
+    close = replace(ratio, rows=tuple(r for r in ratio.rows if r.value != 0.9))
+    assert findings(view, close, WORDS)[1].startswith("All values lie within 0.5 points of one another")
+
+
+def test_gaps_are_said_the_gravest_first(view) -> None:
+    assert [gap.weight for gap in gaps_of(view, WORDS)] == ["unmeasured"]  # one seed
+    left_out = [{"file": "base", "form": "c", "reason": "no compiler"}]
+    failed = view.records["tenth"].model_copy(update={"status": "failed", "results": None, "reason": "nan"})
+    worse = replace(
+        view, bench={**view.bench, "left_out": left_out}, records={**view.records, "tenth": failed},
+        stages=(*view.stages, "more"), timings=None, evidence=None,
+    )  # fmt: skip
+    texts = [gap.text for gap in gaps_of(worse, WORDS)]
+    assert texts[0] == "Fine-tuning, stage tenth: nan"
+    assert texts[1].startswith("1 of 8 stages are not done yet")
+    assert "base, C: not timed. no compiler" in texts
+    assert next(gap.text for gap in gaps_of(replace(view, verification=None), WORDS)).startswith(
+        "The chosen model was not"
+    )

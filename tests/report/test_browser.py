@@ -1,0 +1,138 @@
+"""The report in real Chromium: quiet, drawn, readable by pointer and keys, saved, on a phone, accessible."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from niwaki.report.build import build_report
+
+
+@pytest.fixture(scope="module")
+def page_file(finished_study: Path) -> Path:
+    return finished_study / "report.html"
+
+
+def test_it_loads_without_errors_and_asks_nobody(page_file, open_page) -> None:
+    opened = open_page(page_file)
+    opened.page.wait_for_timeout(300)
+    assert opened.problems == []
+    assert page_file.stat().st_size < 2_000_000
+    assert {url for url in opened.requests if not url.startswith(("data:", "blob:"))} == {page_file.as_uri()}
+
+
+def test_every_figure_is_drawn(page_file, open_page) -> None:
+    page = open_page(page_file).page
+    drawn = page.eval_on_selector_all(
+        "figure.chart .plot",
+        "plots => plots.map(p => [p.id, p.getBoundingClientRect().width, p.querySelectorAll('.pt').length])",
+    )
+    assert len(drawn) > 12
+    assert all(width > 150 and marks > 0 for _, width, marks in drawn), drawn
+    assert len({name for name, _, _ in drawn}) == len(drawn)
+    ids = page.eval_on_selector_all("[id]", "all => all.map(e => e.id)")
+    assert len(ids) == len(set(ids)), sorted(name for name in ids if ids.count(name) > 1)
+    assert page.eval_on_selector_all("img", "all => all.filter(i => !i.naturalWidth).length") == 0
+
+
+def test_a_mark_says_its_values_to_pointer_finger_and_keys(page_file, open_page) -> None:
+    page = open_page(page_file, touch=True).page
+    plot = page.locator("#figure-ratio-accuracy-1")  # the panel of 50 %
+    plot.scroll_into_view_if_needed()
+    assert not page.locator("#tip").is_visible()
+    mark = plot.locator('[data-tip*="step 2"][data-tip*="measured"]')
+    box = mark.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tip = page.locator("#tip")
+    assert "50 %, step 2" in tip.inner_text()
+    assert "measured" in tip.inner_text()
+    assert "±" in tip.inner_text()  # two seeds
+    assert "published 97.00 %" in tip.inner_text()
+    page.mouse.move(2, 2)
+    assert not tip.is_visible()
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert "50 %, step 2" in tip.inner_text()
+    plot.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#spoken").inner_text().count(",") >= 1
+    first = tip.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert tip.is_visible()
+    assert tip.inner_text() != first
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+
+
+def test_figures_and_tables_are_saved(page_file, open_page, tmp_path) -> None:
+    page = open_page(page_file, dark=True).page
+    with page.expect_download() as download:
+        page.locator('[data-save="svg"][data-of="figure-ratio-accuracy"]').click()
+    assert download.value.suggested_filename == "figure-ratio-accuracy.svg"
+    download.value.save_as(tmp_path / "f.svg")
+    root = ElementTree.parse(tmp_path / "f.svg").getroot()
+    whole = ElementTree.tostring(root, encoding="unicode")
+    assert len(root.findall(".//{http://www.w3.org/2000/svg}svg")) == 3 + 2  # three panels, two keys of the legend
+    assert "var(" not in whole  # readable by programs that know no style sheets
+    assert "rgb(29, 107, 80)" in whole  # in the colours of paper, whatever the screen has
+    assert page.evaluate("document.documentElement.dataset.theme") is None  # and the screen keeps its own
+    with page.expect_download() as download:
+        page.locator('[data-save="csv"][data-of="table-ratio"]').click()
+    download.value.save_as(tmp_path / "t.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text(encoding="utf-8-sig"))))
+    assert [row["step"] for row in rows] == ["0", *["1", "2"] * 3]
+    assert float(rows[0]["accuracy"]) <= 100
+    assert float(rows[0]["accuracy_std"]) >= 0
+    assert rows[0]["published_accuracy"] == "99.0 | 98.0"
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_phone_never_scrolls_sideways(page_file, korean_page, open_page, language) -> None:
+    page = open_page({"en": page_file, "ko": korean_page}[language], width=390, height=844, touch=True).page
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    wide = page.eval_on_selector_all(".scroll", "all => all.filter(s => s.scrollWidth > s.clientWidth).length")
+    assert wide > 0  # wide tables scroll in a box of their own
+
+
+def test_the_longest_names_leave_a_phone_its_width(study_copy, open_page) -> None:
+    study = json.loads((study_copy / "study.json").read_bytes())
+    long = "w" * 90
+    study["spec"]["title"] = long
+    study["data"] |= {"labels": [long + str(index) for index in range(4)], "name": long, "origin": long}
+    study["environment"] |= {"machine": long, "system": long}
+    study["spec"]["experiment"][0] |= {"title": long, "source": long}
+    (study_copy / "study.json").write_text(json.dumps(study))
+    page = open_page(build_report(study_copy).html, width=390, height=844).page
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_light_and_dark(page_file, open_page) -> None:
+    light, dark = open_page(page_file).page, open_page(page_file, dark=True).page
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert light.evaluate(ground) != dark.evaluate(ground)
+    dark.locator("#theme").click()
+    assert light.evaluate(ground) == dark.evaluate(ground)
+
+
+@pytest.mark.parametrize(("language", "dark"), [("en", False), ("ko", True)])
+def test_axe_finds_no_serious_fault(page_file, korean_page, open_page, language, dark) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+    page = open_page({"en": page_file, "ko": korean_page}[language], dark=dark).page
+    page.add_style_tag(content="* { transition: none !important }")
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    found = axe.Axe().run(page).response["violations"]
+    grave = [
+        (fault["id"], [node["target"] for node in fault["nodes"]][:3])
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert grave == []
+    levels = page.eval_on_selector_all("h1,h2,h3,h4", "all => all.map(h => +h.tagName[1])")
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))

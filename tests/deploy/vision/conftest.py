@@ -71,9 +71,15 @@ def random_series(rng: np.random.Generator, longest: int = 150) -> Series:
     return Series(look, learn, rng.random() < 0.1, tuple(int(side) for side in rng.integers(1, 40, 2)))
 
 
+SIZES = (
+    (16, 16), (16, 2000), (2000, 16), (240, 320), (241, 321), (700, 501),
+    (20, 4096), (4096, 20), (31, 2500), (2478, 31), (32, 2500), (2500, 33),  # cells of one pixel, cells of two
+)  # fmt: skip
+
+
 def extremes() -> Iterator[Series]:
     """Sizes and levels at their limits."""
-    for height, width in ((16, 16), (16, 2000), (2000, 16), (240, 320), (241, 321), (700, 501)):
+    for height, width in SIZES:
         rows, columns = np.mgrid[:height, :width]
         light = (60 + 60 * rows // height + 40 * columns // width).astype(np.uint8)
         with_box = light.copy()

@@ -52,7 +52,7 @@ def test_equals_the_reference_on_many_random_frames(library):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("size", [(4096, 4096), (4096, 16), (16, 4096), (4095, 3001)])
+@pytest.mark.parametrize("size", [(4096, 4096), (4096, 16), (16, 4096), (4096, 31), (31, 4096), (4095, 3001)])
 def test_equals_the_reference_on_the_largest_frames(library, size):
     rng = np.random.default_rng(2)
     width, height = size
@@ -91,7 +91,7 @@ def test_takes_a_part_of_a_larger_frame(library):
 
 
 @pytest.mark.parametrize("make", [Vision, lambda _, *args: Reference(*args)])
-@pytest.mark.parametrize("sizes", [(15, 16), (16, 4097), (64, 64, (0, 28)), (64, 64, (28, 257))])
+@pytest.mark.parametrize("sizes", [(15, 16), (16, 4097), (17, 4600), (64, 64, (0, 28)), (64, 64, (28, 257))])
 def test_sizes_out_of_range(library, make, sizes):
     with pytest.raises(NiwakiError, match=r"^frame \d+×\d+, picture \d+×\d+: frames have 16 to 4096 pixels"):
         make(library, *sizes)

@@ -190,3 +190,24 @@ def test_large_frames_are_looked_at_in_cells():
     vision = Reference(1283, 963)
     assert (vision.factor, vision.shape) == (4, (240, 320))
     assert near(vision.find(frame).box, (400, 200, 400, 480), 0)
+
+
+@pytest.mark.parametrize("short", [16, 20, 31, 32, 33, 47, 48, 63, 64, 300])
+@pytest.mark.parametrize("long", [300, 2477, 2478, 4096])
+def test_every_block_has_cells(short, long):
+    """Also of frames that are all length: there are more cells then, and still so few that the sums of the C fit."""
+    for width, height in ((short, long), (long, short)):
+        rows, columns = Reference(width, height).shape
+        assert min(rows, columns) >= 16
+        assert rows * columns <= (76_800 if short >= 32 else 31 * 4096)
+
+
+@pytest.mark.parametrize("long", [3000, 4096])
+@pytest.mark.parametrize("short", [20, 31])
+def test_a_garment_in_a_narrow_frame(short, long):
+    ground = np.full((short, long), 100, np.uint8)
+    frame = with_box(ground, 220, (long // 2, 2, 60, short - 5))
+    for found in (find(frame), find(frame, ground), find(255 - frame)):
+        assert (found.outcome, found.box) == ("found", (long // 2, 2, 60, short - 5))
+    assert find(np.ascontiguousarray(frame.T)).box == (2, long // 2, short - 5, 60)
+    assert find(ground).outcome == "nothing"

@@ -1,21 +1,31 @@
 """Vision in NumPy, integers only: what the C must equal, bit for bit.
 
 Brightness is kept in 16ths of a grey level: 0 to 4080. `Cells` are the frame averaged over squares of pixels, at most
-76,800, so that they are looked through quickly. The steps are in `background`, `garment` and `picture`.
+76,800, so that they are looked through quickly; where a side has fewer than 32 pixels, they are the pixels. The steps
+are in `background`, `garment` and `picture`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from niwaki.deploy.vision.background import WHITE, Array, Background, divide, fit_background, fit_gain, to_blocks
+from niwaki.deploy.vision.background import (
+    BLOCKS,
+    WHITE,
+    Array,
+    Background,
+    divide,
+    fit_background,
+    fit_gain,
+    to_blocks,
+)
 from niwaki.deploy.vision.finding import Finding
 from niwaki.deploy.vision.garment import Box, Garment, find_garment
 from niwaki.deploy.vision.picture import draw
 from niwaki.errors import NiwakiError
 
 MIN_SIDE, MAX_SIDE, MAX_INNER, MAX_LEARNED = 16, 4096, 256, 256
-MOST_CELLS = 320 * 240
+MOST_CELLS = 320 * 240  # unless a block would be left without cells
 SMALLEST = 8  # a garment's longest side is at least an eighth of the frame's shorter one
 
 
@@ -30,9 +40,15 @@ class Reference:
                 f"each side, pictures 1 to {MAX_INNER}"
             )
         self.width, self.height, self.inner = width, height, inner
-        self.factor = next(f for f in range(1, MAX_SIDE) if (width // f) * (height // f) <= MOST_CELLS)
-        self.shape = (height // self.factor, width // self.factor)
+        self.factor = 1
+        while np.prod(self.shape) > MOST_CELLS and min(width, height) // (self.factor + 1) >= BLOCKS:
+            self.factor += 1
         self.forget()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of cells."""
+        return self.height // self.factor, self.width // self.factor
 
     def forget(self) -> None:
         """Forget the scene."""

@@ -2,7 +2,8 @@
  * methods come from.
  *
  * Brightness is kept in 16ths of a grey level: 0 to 4080. `Cells` are the frame averaged over squares of pixels, at most
- * 76,800; `blocks` are 16 × 16 averages of the cells, on which the background is fitted. Comments say why sums fit.
+ * 76,800, or where a side has fewer than 32 pixels, the pixels themselves: at most 31 × 4096 = 126,976. `Blocks` are
+ * 16 × 16 averages of the cells, on which the background is fitted. Comments say why sums fit.
  */
 #include "niwaki_vision.h"
 
@@ -10,7 +11,7 @@
 void *memcpy(void *to, const void *from, size_t bytes);
 void *memset(void *to, int value, size_t bytes);
 
-#define MOST_CELLS 76800
+#define MOST_CELLS 76800 /* unless a block would be left without cells */
 #define WHITE 4080
 #define BLOCKS 16
 #define RING 60      /* blocks along the border */
@@ -98,7 +99,9 @@ static int measure_sizes(sizes *size, int32_t width, int32_t height, int32_t inn
   size->inner_width = inner_width;
   size->inner_height = inner_height;
   size->factor = 1;
-  while ((width / size->factor) * (height / size->factor) > MOST_CELLS) size->factor++;
+  while ((width / size->factor) * (height / size->factor) > MOST_CELLS &&
+         least(width, height) / (size->factor + 1) >= BLOCKS)
+    size->factor++;
   size->columns = width / size->factor;
   size->rows = height / size->factor;
   size->learned = 0;
@@ -417,7 +420,7 @@ typedef struct {
   int32_t polarity, contrast;
 } garment;
 
-/* Otsu's threshold of values of 0 to 255. At most 76,800 values: squares stay below 2^49. */
+/* Otsu's threshold of values of 0 to 255. Of 126,976 values squares stay below 2^50. */
 static int32_t otsu(const int32_t *counts) {
   int64_t total = 0, weighted = 0, below = 0, sum_below = 0, best = 0;
   int32_t chosen = 0;

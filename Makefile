@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 LOCK   := requirements.lock
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 ARGS   ?=
 # What the tests of the generated C compile and run it with; a test that finds its tool missing is skipped by name.
 SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu-user-static qemu-system-arm \
@@ -12,7 +13,7 @@ SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu
   chromium espeak-ng fonts-noto-cjk
 
 .DEFAULT_GOAL := help
-.PHONY: help study test soak lint bench system lock clean
+.PHONY: help study test coverage soak lint bench system lock clean
 
 help:                     ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -21,10 +22,13 @@ study: $(VENV)/.ready     ## run the source study (ARGS="--jobs 4 --seeds 3" add
 	$(BIN)/niwaki study run source $(ARGS)
 
 test: $(VENV)/.ready-dev lint ## every check: format, lint, types, import contract, tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
+
+coverage: $(VENV)/.ready-dev ## the tests again, and the lines that none of them reaches
+	$(PYTEST) --cov=niwaki --cov-report=term-missing:skip-covered $(ARGS)
 
 soak: $(VENV)/.ready-dev  ## the long forms of the tests
-	$(BIN)/python -m pytest -m soak --no-cov $(ARGS)
+	$(BIN)/python -m pytest -m soak $(ARGS)
 
 lint: $(VENV)/.ready-dev  ## format, lint, types, import contract
 	$(BIN)/ruff format --check .

@@ -117,8 +117,8 @@ def test_missing_espeak_is_said_before_anything_is_done(call, small_export, zig,
 
 
 def test_watch_without_espeak_prints_words(call, bundle_for, monkeypatch) -> None:
-    monkeypatch.setattr(sounds, "COMMAND", "espeak-ng-that-is-not-there")
     folder = bundle_for("linux-x86_64")
+    monkeypatch.setattr(sounds, "COMMAND", "espeak-ng-that-is-not-there")
     source = f"file:{folder / 'selftest' / 'frames.y4m'}"
     code, _, err = call("watch", folder, "--source", source, "--no-learn")
     assert err.startswith("no espeak-ng-that-is-not-there, so words are printed: apt-get install espeak-ng\n")

@@ -14,7 +14,7 @@ from niwaki.errors import NiwakiError
 TARGET = ("-target", "wasm32-freestanding", "-mcpu=generic+bulk_memory+simd128")
 FLAGS = ("-O3", "-g0", "-s", "-nostdlib", "-Wl,--no-entry", "-Wl,--export=__heap_base")
 VISION = tuple(f"niwaki_vision_{name}" for name in ("bytes", "init", "learn", "forget", "find"))
-MODULE = "live.wasm"
+MODULE, MEMORY = "live.wasm", "memory.c"
 
 
 def compile_module(folder: Path, *, vision: bool = True) -> bytes:
@@ -28,7 +28,7 @@ def compile_module(folder: Path, *, vision: bool = True) -> bytes:
     if not of_model.takes_pixels:
         raise NiwakiError(f"{folder}: this C takes int8 inputs only, since its ONNX says no preprocessing")
     names = (f"{of_model.prefix}_run_pixels", *(VISION if vision else ()))
-    sources = ("model.c", *((SOURCE,) if vision else ()))
+    sources = ("model.c", *((SOURCE, MEMORY) if vision else ()))
     with tempfile.TemporaryDirectory(prefix="niwaki-wasm-") as name:
         work = Path(name)
         _gather(folder, work)
@@ -39,8 +39,8 @@ def compile_module(folder: Path, *, vision: bool = True) -> bytes:
 
 def _gather(folder: Path, work: Path) -> None:
     """All that is compiled or included, side by side."""
-    own = resources.files("niwaki.report.live") / "c" / "string.h"
-    (work / own.name).write_bytes(own.read_bytes())
+    for own in (resources.files("niwaki.report.live") / "c").iterdir():
+        (work / own.name).write_bytes(own.read_bytes())
     with source_files() as vision:
         for file in (folder / "model.c", *folder.glob("*.h"), *vision.glob("*.[ch]")):
             (work / file.name).write_bytes(file.read_bytes())

@@ -105,6 +105,24 @@ def test_readmes_name_the_board_and_the_camera(bundle_for):
         assert codes[:5] == [["1"], ["2"], ["3"], ["4"], ["5"]]
 
 
+def test_readmes_quote_what_is_really_said(bundle_for):
+    folder = bundle_for("jetson-nano")
+    said = (folder / "start").read_text().replace("$python", "python3")
+    said += "".join(file.read_text(encoding="utf-8") for file in sorted((folder / "niwaki_device").rglob("*.*")))
+    quoted = []
+    for readme, button in (("README.md", r"press \*(.+?)\*"), ("README.ko.md", r"\*(.+?)\*를 누르")):
+        text = (folder / readme).read_text(encoding="utf-8")
+        table = text[text.index("`--replay`:") :].split("\n\n")[0]
+        quoted.append(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE))
+        label = re.search(button, text)
+        assert label
+        assert f'"{label[1]}"' in said
+    assert quoted[0] == quoted[1]
+    assert len(quoted[0]) == 3
+    for message in quoted[0]:
+        assert message in said, message
+
+
 def test_the_licence_is_niwakis(bundle_for):
     assert (bundle_for("jetson-nano") / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
@@ -124,6 +142,24 @@ def test_a_bundle_starts_and_tests_itself(bundle_for, tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("start: no python-of-1991 on this board: apt-get install python3")
+
+
+@pytest.mark.parametrize("name", ["a:b c", "what? 100 %", '옷 \'n "x"; $HOME \\'])
+def test_a_bundle_runs_its_own_code_only(bundle_for, tmp_path, name):
+    """Whatever lies where it is started, wherever PYTHONPATH leads, however its folder is called."""
+    here = Path(shutil.copytree(bundle_for("linux-x86_64"), tmp_path / name))
+    trap = tmp_path / "trap"
+    for file in ("json.py", "runpy.py", "niwaki_device/__init__.py", "niwaki_device/__main__.py"):
+        (trap / file).parent.mkdir(parents=True, exist_ok=True)
+        (trap / file).write_text("raise SystemExit('code of the current folder')\n")
+    command = [here / "start", "selftest", "--source", "none", "--quiet", "--json"]
+    pythons = ["python3", *filter(os.path.exists, [Path.home() / ".pyenv/versions/3.6.15/bin/python"])]
+    for python in pythons:
+        environment = {**os.environ, "PYTHON": str(python), "PYTHONPATH": str(trap), "LC_ALL": "C"}
+        done = subprocess.run(command, cwd=trap, env=environment, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads(done.stdout.decode("utf-8"))["ok"] is True
+    assert not list(tmp_path.rglob("__pycache__"))
 
 
 def test_words_lie_in_the_bundle(bundle_for):

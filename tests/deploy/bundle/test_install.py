@@ -1,6 +1,7 @@
 """install.sh: where it puts what, under another root; what it refuses."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -47,9 +48,39 @@ def test_install_and_uninstall(install, tmp_path, bundle_for):
     assert "recordings" in done.stdout
 
 
+def words_of(line):
+    """The arguments that systemd makes of ExecStart=…: systemd.service(5), command lines, and systemd.syntax(7)."""
+    found = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', line.partition("=")[2])
+    return [re.sub(r"%%|\$\$", lambda m: m[0][0], re.sub(r"\\(.)", r"\1", one) or other) for one, other in found]
+
+
+AWKWARD = [
+    "--source",
+    "file:/home/a b/100 %d.y4m",
+    "--token",
+    "a;b&c|d$HOME'\"\\e",
+    ";",
+    "",
+    "옷*?",
+    "$",
+    "%",
+    "#x",
+    "--quiet",
+]
+
+
+def test_options_reach_the_runner_as_they_were_given(install, tmp_path):
+    done = install("--", *AWKWARD)
+    assert done.returncode == 0, done.stderr
+    unit = (tmp_path / "root/etc/systemd/system/niwaki.service").read_text()
+    line = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
+    assert words_of(line) == ["/opt/niwaki/start", *AWKWARD]
+    assert """ --source "file:/home/a b/100 %%d.y4m" --token "a;b&c|d$$HOME'\\"\\\\e" ";" "" """ in line
+
+
 def test_the_service_is_one_that_systemd_understands(install, tmp_path):
     need_tool("systemd-analyze", "systemd")
-    install("--prefix", "/niwaki", "--user", "root")
+    install("--prefix", "/niwaki", "--user", "root", "--", *AWKWARD)
     unit = tmp_path / "root/etc/systemd/system/niwaki.service"
     unit.write_text(unit.read_text().replace("/niwaki/start", str(tmp_path / "root/niwaki/start")))
     done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
@@ -79,8 +110,9 @@ def test_a_dry_run_does_nothing(install, tmp_path):
         (["--user", "-x"], "--user -x: expected a user's name"),
         (["--user"], "--user: expected a name"),
         (["--fast"], "--fast: no such option"),
-        (["--", "--token", "a$b"], "options of the runner: the characters"),
-        (["--", "--token", "a\nb"], "options of the runner: the characters"),
+        (["--prefix", "/srv/../usr"], "--prefix /srv/../usr: expected a folder of its own"),
+        (["--", "--token", "a\nb"], "option of the runner with a line break or another control character"),
+        (["--", "--token", "a\tb"], "option of the runner with a line break or another control character"),
     ],
 )
 def test_what_install_refuses(install, tmp_path, arguments, message):
@@ -88,6 +120,23 @@ def test_what_install_refuses(install, tmp_path, arguments, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert not (tmp_path / "root").exists()
+
+
+def test_a_bundle_is_not_installed_into_itself_nor_over_itself(install, tmp_path, bundle_for):
+    here = shutil.copytree(bundle_for("linux-x86_64"), tmp_path / "root/srv/one")
+    (tmp_path / "root/link").symlink_to(here)
+    before = sorted(here.rglob("*"))
+    for prefix in ("/srv/one/new", "/srv/one/a/b", "/link/new"):
+        done = install("--prefix", prefix, bundle=here)
+        assert done.returncode == 2
+        assert f"--prefix {prefix}: lies in the folder that is to be copied: give another" in done.stderr
+    inner = shutil.copytree(bundle_for("linux-x86_64"), here / "inner")
+    done = install("--prefix", "/srv/one", bundle=inner)
+    assert done.returncode == 2
+    assert "this folder lies in it and would be removed: move it elsewhere first" in done.stderr
+    shutil.rmtree(inner)
+    assert "is this very folder" in install("--prefix", "/srv/one", bundle=here).stderr
+    assert sorted(here.rglob("*")) == before
 
 
 def test_nothing_of_others_is_replaced_or_removed(install, tmp_path, bundle_for):

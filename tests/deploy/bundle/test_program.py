@@ -1,5 +1,6 @@
 """The static program's commands, compiled with sanitizers: pictures good and bad, scores in bulk, exit codes."""
 
+import os
 import random
 import resource
 import shutil
@@ -151,7 +152,7 @@ BAD = {
     b"P5 16 16 x": "brightest value",
     b"P5 16 16 255": "does not end with a blank",
     b"P5 16 16 255#x": "does not end with a blank",
-    b"P5 16 16 255\n" + bytes(255): "truncated: 255 of 256 bytes of pixels",
+    b"P5 16 16 255\n" + bytes(255): "truncated: 255 of 256 bytes of pixels: copy or convert it again",
     b"P5 16 16 65535\n" + bytes(511): "truncated: 511 of 512 bytes",
     b"P5 4096 4096 65535\n": "truncated: 0 of 33554432",
     b"P5 1 1 7 \x08": "a pixel is brighter than the header says",
@@ -233,6 +234,49 @@ def test_what_cannot_be_done_is_said(program, tmp_path, arguments, code, message
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in.bin", "part.bin"]
+
+
+def test_a_pipe_is_written_to_and_not_replaced(program, small_data, exact, tmp_path):
+    images = small_data.test.images
+    (tmp_path / "in.bin").write_bytes(images.tobytes())
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen([program, "scores", "in.bin", "pipe"], cwd=tmp_path) as running:
+        scores = (tmp_path / "pipe").read_bytes()
+    assert running.returncode == 0
+    assert scores == exact(images).tobytes()
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["in.bin", "pipe"]
+
+
+def test_a_link_is_followed_and_not_replaced(program, small_data, exact, tmp_path):
+    images = small_data.test.images
+    (tmp_path / "in.bin").write_bytes(images.tobytes())
+    (tmp_path / "part.bin").write_bytes(images.tobytes()[:-1])
+    (tmp_path / "there").mkdir()
+    (tmp_path / "out.bin").symlink_to("there/scores.bin")
+    for _ in range(2):  # to a file that is not there yet, and to one
+        assert run_program(program, "scores", "in.bin", "out.bin", folder=tmp_path).returncode == 0
+        assert (tmp_path / "there/scores.bin").read_bytes() == exact(images).tobytes()
+    assert run_program(program, "scores", "part.bin", "out.bin", folder=tmp_path).returncode == 2
+    assert (tmp_path / "out.bin").is_symlink()
+    done = run_program(program, "scores", "in.bin", "there", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (4, "niwaki: there: Is a directory\n")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["in.bin", "out.bin", "part.bin", "there"]
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_is_no_error(program, option):
+    done = run_program(program, option)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == run_program(program).stderr
+
+
+def test_a_file_that_is_too_large(program, tmp_path):
+    with (tmp_path / "large.pgm").open("wb") as file:
+        file.truncate(128 << 20)
+    done = run_program(program, "classify", "large.pgm", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("niwaki: large.pgm: larger than 128 MiB: make it smaller, as in: convert ")
 
 
 def test_a_full_disk_leaves_no_scores(program, tmp_path):

@@ -58,7 +58,7 @@ static const char *read_raw(cursor *c, int32_t most, size_t count, uint8_t *pixe
   if (!is_space(peek(c))) return because("a PGM whose header does not end with a blank");
   c->at++;
   if ((c->size - c->at) / bytes < count) {
-    snprintf(reason, sizeof reason, "truncated: %zu of %zu bytes of pixels", c->size - c->at, count * bytes);
+    snprintf(reason, sizeof reason, "truncated: %zu of %zu bytes of pixels: copy or convert it again", c->size - c->at, count * bytes);
     return reason;
   }
   for (size_t i = 0; i < count; i++) {
@@ -125,7 +125,7 @@ static const char *load(FILE *file, uint8_t **data, size_t *size) {
   *size = used;
   if (!bytes) return because("not enough memory");
   if (ferror(file)) return because(strerror(errno));
-  return used >= MAX_FILE ? because("larger than 128 MiB") : NULL;
+  return used >= MAX_FILE ? because("larger than 128 MiB: make it smaller, as in: convert photo.jpg -resize 640 photo.pgm") : NULL;
 }
 
 const char *picture_read(const char *path, picture *out) {

@@ -5,11 +5,14 @@
  *   niwaki bench                      time of an inference and of a frame
  *   niwaki scores IN OUT              raw network inputs to int8 scores, in bulk
  */
+#define _POSIX_C_SOURCE 200809L /* lstat */
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "known.h"
 #include "picture.h"
@@ -135,14 +138,21 @@ static int run_all(FILE *in, FILE *out, const char *from, const char *to) {
   return got ? fail(from, "ends within an image", BAD_INPUT) : DONE;
 }
 
-/* The scores appear whole or not at all. */
+/* Whether there is something that is no file: a device, a pipe, a link. It is written to, never replaced. */
+static int is_special(const char *path) {
+  struct stat about;
+  return lstat(path, &about) == 0 && !S_ISREG(about.st_mode);
+}
+
+/* The scores appear whole or not at all where OUT is a file. */
 static int bulk(const char *from, const char *to) {
   const size_t room = strlen(to) + sizeof ".part";
+  const int direct = is_special(to);
   char *const part = malloc(room);
   FILE *const in = fopen(from, "rb");
   FILE *out = NULL;
   int status = DONE;
-  if (part) snprintf(part, room, "%s.part", to);
+  if (part) snprintf(part, room, direct ? "%s" : "%s.part", to);
   if (!in)
     status = fail(from, strerror(errno), BAD_INPUT);
   else if (!part || !(out = fopen(part, "wb")))
@@ -150,17 +160,23 @@ static int bulk(const char *from, const char *to) {
   if (out) {
     status = run_all(in, out, from, to);
     if (fclose(out) != 0 && status == DONE) status = fail(to, strerror(errno), NO_ROOM);
-    if (status == DONE && rename(part, to) != 0) status = fail(to, strerror(errno), NO_ROOM);
-    if (status != DONE) remove(part);
+    if (status == DONE && !direct && rename(part, to) != 0) status = fail(to, strerror(errno), NO_ROOM);
+    if (status != DONE && !direct) remove(part);
   }
   if (in) fclose(in);
   free(part);
   return status;
 }
 
+static void print_usage(FILE *to) { fprintf(to, USAGE, NIWAKI_MODEL_INPUT_BYTES, NIWAKI_MODEL_OUTPUT_BYTES); }
+
 static int command(int argc, char **argv) {
   const char *const name = argc > 1 ? argv[1] : "";
   int worst = DONE;
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+    print_usage(stdout);
+    return DONE;
+  }
   if (strcmp(name, "classify") == 0 && argc > 2) {
     for (int i = 2; i < argc; i++) {
       const int status = classify(argv[i]);
@@ -171,7 +187,7 @@ static int command(int argc, char **argv) {
   if (strcmp(name, "selftest") == 0 && argc == 2) return selftest_run() ? DIFFERS : DONE;
   if (strcmp(name, "bench") == 0 && argc == 2) return selftest_bench() ? fail("bench", "not enough memory", BAD_INPUT) : DONE;
   if (strcmp(name, "scores") == 0 && argc == 4) return bulk(argv[2], argv[3]);
-  fprintf(stderr, USAGE, NIWAKI_MODEL_INPUT_BYTES, NIWAKI_MODEL_OUTPUT_BYTES);
+  print_usage(stderr);
   return BAD_INPUT;
 }
 

@@ -20,6 +20,14 @@ fail() {
   exit 2
 }
 
+quoted() { # an argument as it stands in a service
+  case $1 in
+    *[[:cntrl:]]*) fail "option of the runner with a line break or another control character: a service takes none" ;;
+    '' | *[!A-Za-z0-9_./:=,@+?\&-]*) printf ' "%s"' "$(printf '%s' "$1" | sed -e 's/[\\"]/\\&/g' -e 's/[%$]/&&/g')" ;;
+    *) printf ' %s' "$1" ;;
+  esac
+}
+
 prefix=/opt/niwaki user=niwaki dry= uninstall= options=
 while [ $# -gt 0 ]; do
   case $1 in
@@ -28,24 +36,27 @@ while [ $# -gt 0 ]; do
     --dry-run) dry=yes ;;
     --uninstall) uninstall=yes ;;
     --help | -h) usage; exit 0 ;;
-    --) shift; options=$*; break ;;
+    --)
+      shift
+      for option; do
+        more=$(quoted "$option") || exit
+        options=$options$more
+      done
+      break
+      ;;
     *) usage >&2; fail "$1: no such option" ;;
   esac
   shift
 done
 
 case $prefix in
-  / | /usr | /home | /etc | /var | */ | *[!A-Za-z0-9/._-]*)
+  / | /usr | /home | /etc | /var | */ | */../* | */.. | *[!A-Za-z0-9/._-]*)
     fail "--prefix $prefix: expected a folder of its own, as in /opt/niwaki (letters, digits, . _ -)" ;;
   /*) ;;
   *) fail "--prefix $prefix: expected a path from the root, as in /opt/niwaki" ;;
 esac
 case $user in
   '' | -* | *[!A-Za-z0-9_-]*) fail "--user $user: expected a user's name" ;;
-esac
-case $options in
-  *[\\\"\'\%\$\|]* | *"
-"*) fail "options of the runner: the characters \\ \" ' % \$ | mean something else in a service" ;;
 esac
 
 here=$(dirname -- "$(readlink -f -- "$0")")
@@ -70,8 +81,8 @@ write_unit() {
   echo "+ write $unit"
   [ -z "$dry" ] || return 0
   mkdir -p "$(dirname -- "$unit")"
-  given=$(printf '%s' "$options" | sed 's/&/\\&/g')
-  sed -e "s|@PREFIX@|$prefix|g" -e "s|@USER@|$user|g" -e "s|@OPTIONS@|$given|g" -e 's|^\(ExecStart=.*[^ ]\) *$|\1|' \
+  given=$(printf '%s' "$options" | sed 's/[\\&|]/\\&/g')
+  sed -e "s|@PREFIX@|$prefix|g" -e "s|@USER@|$user|g" -e "s| @OPTIONS@|$given|" \
     "$here/niwaki.service" >"$unit.new"
   mv "$unit.new" "$unit"
 }
@@ -93,6 +104,13 @@ fi
 own "$here" || fail "$here: is no bundle of niwaki"
 if [ -e "$place" ] && ! own "$place"; then fail "$place: exists and is no bundle of niwaki: give another --prefix"; fi
 if [ "$here" = "$(readlink -f -- "$place")" ]; then fail "$place: is this very folder: start install.sh from a copy"; fi
+there=$place
+until [ -e "$there" ]; do there=$(dirname -- "$there"); done
+there=$(readlink -f -- "$there")
+case $there/ in "$here"/*) fail "--prefix $prefix: lies in the folder that is to be copied: give another" ;; esac
+if [ -e "$place" ]; then
+  case $here/ in "$there"/*) fail "$place: this folder lies in it and would be removed: move it elsewhere first" ;; esac
+fi
 "$here/niwaki" selftest || fail "the program does not run here, or gives other numbers: is this bundle for this board?"
 
 id "$user" >/dev/null 2>&1 || system useradd --system --no-create-home --shell /usr/sbin/nologin "$user"

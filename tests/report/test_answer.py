@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from niwaki.report.answer import answer, base_key, budget_text, times_text
+from niwaki.report.answer import Line, answer, base_key, budget_text, times_text
 from niwaki.report.findings import against, findings
 from niwaki.report.gaps import gaps_of
 from niwaki.report.tables import make_tables
@@ -110,12 +110,25 @@ def test_the_answer_compares_the_base_with_the_chosen_model(view) -> None:
     assert (lines["Time in torch (µs)"].cells, lines["Time in torch (µs)"].ratio) == (("100.0", "", "80.0", ""), 1.25)
     assert (lines["Time as C (µs)"].cells, lines["Time as C (µs)"].ratio) == (("", "30.0", "", "2.0"), 15)
     assert "Flash on a Cortex-M4, with code (bytes)" not in lines  # nobody measured it
+    assert [line.name for line in found.lines if line.loss] == ["Test accuracy (%)"]
     assert [(h.now, h.was, h.gain, h.loss) for h in found.headlines] == [
         ("87.50 %", "90.00 %", "−2.50 points", True),
         ("500", "1,000", "2.0× fewer", False),
         ("520", "4,000", "7.7× fewer", False),
         ("2.0 µs", "30.0", "15× faster", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "loss"),
+    [
+        ({"points": -0.01}, True), ({"points": 0.0}, False), ({"points": 1.0}, False),
+        ({"ratio": 0.94}, True), ({"ratio": 0.96}, False), ({"ratio": 2.0}, False), ({}, False),
+    ],
+)  # fmt: skip
+def test_what_is_worse_than_the_base_is_a_loss(values, loss) -> None:
+    """A ratio that is shown as 1.0 is none."""
+    assert Line("", ("", "", "", ""), **values).loss is loss
 
 
 def test_the_reason_names_the_rule_and_what_is_beyond_it(view) -> None:

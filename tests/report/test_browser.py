@@ -120,6 +120,25 @@ def test_light_and_dark(page_file, open_page) -> None:
     assert light.evaluate(ground) == dark.evaluate(ground)
 
 
+def test_a_loss_does_not_look_like_a_gain(study_copy, open_page) -> None:
+    """In the table of the answer as in the large figures above it, light and dark; its sign says so without colour."""
+    evidence = json.loads((study_copy / "evidence.json").read_bytes())
+    confusion = evidence["confusion"]["chosen_int8"]
+    evidence["confusion"]["chosen_int8"] = [row[1:] + row[:1] for row in confusion]  # right becomes wrong
+    (study_copy / "evidence.json").write_text(json.dumps(evidence))
+    page_file = build_report(study_copy).html
+    found = "all => all.map(e => [e.textContent, getComputedStyle(e).color])"
+    for dark in (False, True):
+        page = open_page(page_file, dark=dark).page
+        cells = dict(page.eval_on_selector_all("#table-answer td:last-child", found))
+        losses = {colour for text, colour in cells.items() if text.startswith("−")}
+        gains = {colour for text, colour in cells.items() if text[0].isdigit() and float(text.rstrip("×")) >= 1}
+        large = dict(page.eval_on_selector_all(".headlines b", found))
+        assert len(losses) == len(gains) == 1
+        assert losses != gains
+        assert losses == {colour for text, colour in large.items() if text.startswith("−")}
+
+
 @pytest.mark.parametrize(("language", "dark"), [("en", False), ("ko", True)])
 def test_axe_finds_no_serious_fault(page_file, korean_page, open_page, language, dark) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")

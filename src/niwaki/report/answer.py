@@ -31,6 +31,13 @@ class Line:
     ratio: float | None = None
     points: float | None = None
 
+    @property
+    def loss(self) -> bool:
+        """Whether the chosen network is worse than the base here: less accurate, or needing more."""
+        return (self.points is not None and self.points < 0) or (
+            self.ratio is not None and float(times_text(self.ratio)) < 1
+        )
+
 
 @dataclass(frozen=True)
 class Headline:
@@ -126,7 +133,9 @@ def _accuracy(view: View, found: Chosen, words: Words) -> Line:
     int8 = of.figures.get("accuracy") if of else None
     int8_text = figure_text(int8, 2) if int8 else _tested(view, "chosen_int8")
     cells = (figure_text(base, 2), _tested(view, "base_int8"), figure_text(final, 2), int8_text)
-    last = int8.mean if int8 else _accuracy_of(view, "chosen_int8") or (final.mean if final else None)
+    last = int8.mean if int8 else _accuracy_of(view, "chosen_int8")
+    if last is None and final:
+        last = final.mean
     return Line(words.column("accuracy"), cells, points=None if last is None or base is None else last - base.mean)
 
 
@@ -226,7 +235,7 @@ def _headlines(lines: Sequence[Line], words: Words) -> list[Headline]:
                 f"{accuracy.cells[0]} %",
                 f"{now.split(' ')[0]} %",
                 gain,
-                loss=accuracy.points < 0,
+                loss=accuracy.loss,
             )
         )
     for key, name in (("params", words.column("params")), ("constants", words("answer.constants")),
@@ -238,7 +247,7 @@ def _headlines(lines: Sequence[Line], words: Words) -> list[Headline]:
         now = line.cells[3] or line.cells[2]
         text = words("headline.us", value=now) if key == "time" else now.split(" ")[0]
         gain = words("headline.faster" if key == "time" else "headline.fewer", ratio=times_text(line.ratio))
-        found.append(Headline(words(f"headline.{key}"), was.split(" ")[0], text, gain))
+        found.append(Headline(words(f"headline.{key}"), was.split(" ")[0], text, gain, line.loss))
     return found
 
 

@@ -31,6 +31,8 @@ class Grid:
     notes: tuple[str, ...] = ()
     strong: frozenset[int] = frozenset()
     folded: bool = False
+    losses: frozenset[int] = frozenset()
+    """Rows whose last cell is a loss, in a table whose last column is of gains."""
 
 
 @dataclass(frozen=True)

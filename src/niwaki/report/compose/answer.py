@@ -27,7 +27,9 @@ def _grid(view: View, found: Answer, words: Words) -> Grid:
     notes = [words("answer.notes", tested=f"{view.data['images']['test']:,}")]
     if view.spec.seeds > 1:
         notes.append(words("answer.notes.seed"))
-    return Grid("table-answer", words("answer.table"), heads, rows, plain_csv(heads, rows), notes=tuple(notes))
+    losses = frozenset(index for index, line in enumerate(found.lines) if line.loss)
+    csv = plain_csv(heads, rows)
+    return Grid("table-answer", words("answer.table"), heads, rows, csv, notes=tuple(notes), losses=losses)
 
 
 def _head(name: str, found: Answer, words: Words) -> str:

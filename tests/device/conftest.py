@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,23 @@ def network(bundle: Bundle) -> Network:
 def changed_bundle(bundle_folder: Path, tmp_path: Path) -> Path:
     """A copy that a test may change."""
     return Path(shutil.copytree(bundle_folder, tmp_path / "changed"))
+
+
+@pytest.fixture
+def another_user() -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """A context in which root, who may read everything, is somebody else."""
+
+    @contextlib.contextmanager
+    def somebody() -> Iterator[None]:
+        me = os.geteuid()
+        if me == 0:
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(me)
+
+    return somebody
 
 
 class Calls:

@@ -95,12 +95,28 @@ def test_a_changed_description(changed_bundle):
         ("languages", ["de"], "expected a list of classes with their names in de"),
         ("classes", [], "classes is []: expected a list of classes"),
         ("classes", [{"id": "Coat"}], "expected a list of classes with their names in en, ko"),
-        ("decision", None, "decision is None: expected an object"),
+        ("decision", None, "bundle.json: decision is None: expected an object: copy the bundle here again, or build"),
+        ("decision", {"energy": "low"}, "bundle.json: decision.energy is 'low': expected a number: copy the bundle"),
     ],
 )
 def test_descriptions_that_are_refused(changed_bundle, key, value, expected):
     redescribe(changed_bundle, lambda description: description.update({key: value}))
     assert expected in refusal(changed_bundle)
+    assert refusal(changed_bundle).startswith(f"{changed_bundle}/bundle.json: ")
+
+
+def test_a_link_to_itself(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert refusal(tmp_path / "loop").startswith(f"{tmp_path}/loop")
+
+
+def test_a_file_that_this_user_may_not_read(changed_bundle, another_user):
+    (changed_bundle / "manifest.json").chmod(0)
+    with another_user():
+        said = refusal(changed_bundle)
+    assert said == (
+        f"{changed_bundle}/manifest.json: Permission denied: let this user read it: sudo chmod -R a+rX {changed_bundle}"
+    )
 
 
 def test_sizes_that_do_not_fit_are_refused(changed_bundle):

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from device.film import FPS, HEIGHT, WIDTH, Table, y4m
-from device.small_bundle import rewrite
+from device.small_bundle import redescribe, rewrite
+from niwaki.deploy.bundle import names
 from niwaki.device import main as runner
+from niwaki.device.bundle import LANGUAGES
 from niwaki.device.errors import DeviceError
 from niwaki.device.options import parse
 from niwaki.device.record import sealed, unsealed
@@ -52,6 +54,15 @@ def one_line(run_runner):
         (["--replay", "x", "--source", "y"], "--replay with --source: a recording has its own frames: leave out one"),
         (["--replay", "x", "--record", "y"], "--replay with --record: a recording has its own frames: leave out one"),
         (["--replay", "x", "--serve"], "--replay with --serve: a recording has its own frames: leave out one of them"),
+        (["--replay", "x", "--no-learn"], "--replay with --no-learn: a recording has its own frames: leave out one"),
+        (["--replay", "x", "--audio-device", "d"], "--replay with --audio-device: a replay speaks no words: leave it"),
+        (["--host", "::"], "--host without --serve: nothing is served: add --serve"),
+        (["--port", "0"], "--port without --serve: nothing is served: add --serve"),
+        (["--record-limit", "9"], "--record-limit without --record: nothing is recorded: add --record DIR"),
+        (["--quiet", "--audio-device", "d"], "--audio-device with --quiet: no word is spoken: leave out one of them"),
+        (["selftest", "--learn", "15"], "--learn with selftest: only watch takes it: leave it out"),
+        (["selftest", "--serve", "--port", "1"], "--serve with selftest: only watch takes it: leave it out"),
+        (["selftest", "--record-limit", "1"], "--record-limit with selftest: only watch takes it: leave it out"),
     ],
 )
 def test_options_that_are_refused(arguments, message):
@@ -64,7 +75,12 @@ def test_options_that_are_refused(arguments, message):
 def test_defaults():
     options = parse([])
     assert (options.command, options.learn, options.host, options.record_limit) == ("watch", 15, "127.0.0.1", 1000)
-    assert parse(["--no-learn", "selftest"]).learn == 0
+    assert parse(["--no-learn"]).learn == 0
+    assert parse(["--serve", "--port", "0"]).port == 0
+
+
+def test_languages_that_can_be_built():
+    assert LANGUAGES == names.LANGUAGES
 
 
 def test_errors_are_one_line(one_line, film, tmp_path, changed_bundle):
@@ -72,8 +88,12 @@ def test_errors_are_one_line(one_line, film, tmp_path, changed_bundle):
         "niwaki: argument --frames: '-1' is not a whole number from 1: see --help", 2,
     )  # fmt: skip
     assert one_line("--speak", "fr", "--source", film) == (
-        "niwaki: --speak fr: this bundle speaks en, ko: build it with niwaki bundle --lang en,ko,fr", 2,
+        "niwaki: --speak fr: this bundle speaks en, ko: choose one of these", 2,
     )  # fmt: skip
+    redescribe(changed_bundle, lambda description: description.update(languages=["en"]))
+    assert one_line("--speak", "ko", "--source", film, bundle=changed_bundle)[0].endswith(
+        "this bundle speaks en: choose one of these, or build it with niwaki bundle --lang en,ko"
+    )
     line, code = one_line("--source", "camera:0")
     assert line.startswith("niwaki: source camera:0: kind 'camera' is unknown: niwaki reads v4l2:/dev/video0, csi:0")
     assert code == 2
@@ -223,6 +243,19 @@ def test_a_view_for_others_has_a_token(start_runner):
         assert re.search(r"\?token=[\w-]{32}$", serving["url"])
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
+
+
+def test_ctrl_c_while_it_is_loaded(bundle_folder):
+    program = (
+        "import os, runpy, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'niwaki_device.main': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "runpy.run_module('niwaki_device', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-B", "-c", program], cwd=bundle_folder, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_a_python_that_is_too_old_says_so(bundle_folder):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from device.film import HEIGHT, WIDTH, Table
-from device.small_bundle import rewrite
+from device.small_bundle import redescribe, rewrite
 from niwaki.deploy.c import reference
 from niwaki.deploy.vision.reference import Reference
 from niwaki.device import elf
@@ -61,6 +61,17 @@ def refusal(folder):
     return str(caught.value), caught.value.exit_code
 
 
+@pytest.mark.parametrize("classes", [9, 11])
+def test_a_library_with_another_number_of_classes(changed_bundle, classes):
+    def change(description):
+        description["classes"] = (2 * description["classes"])[:classes]
+
+    redescribe(changed_bundle, change)
+    message, code = refusal(changed_bundle)
+    assert f"libniwaki.so: gives 10 scores, but bundle.json names {classes} classes: build the bundle" in message
+    assert code == 2
+
+
 def test_a_library_for_another_processor(changed_bundle):
     data = bytearray((changed_bundle / "libniwaki.so").read_bytes())
     data[18:20] = (183).to_bytes(2, "little")  # e_machine: EM_AARCH64
@@ -74,6 +85,7 @@ def test_a_library_that_is_none(changed_bundle):
     rewrite(changed_bundle, "libniwaki.so", b"MZ no library of this system")
     message, code = refusal(changed_bundle)
     assert "libniwaki.so: cannot be loaded: " in message
+    assert message.endswith(": build the bundle with the --target of this board")
     assert code == 5
 
 

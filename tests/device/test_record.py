@@ -17,7 +17,7 @@ from niwaki.device.bundle import Bundle
 from niwaki.device.errors import DeviceError
 from niwaki.device.network import Network
 from niwaki.device.pipeline import Pipeline
-from niwaki.device.record import Recorder, frames_of, parts_of, sealed
+from niwaki.device.record import MEGABYTE, Recorder, frames_of, parts_of, sealed
 from niwaki.device.replay import replay
 from niwaki.device.sources import Frame
 
@@ -106,7 +106,7 @@ def test_what_is_kept(network, film, tmp_path):
 def test_parts_can_be_replayed_by_themselves(network, film, tmp_path):
     spoken = record(network, tmp_path / "kept", film, limit=1_000_000)
     parts = parts_of(tmp_path / "kept")
-    assert len(parts) >= 4
+    assert len(parts) >= 3
     words = []
     for number, part in enumerate(parts):
         alone = tmp_path / f"alone{number}"
@@ -301,6 +301,39 @@ def test_a_disk_that_is_full(run_runner, film, network, tmp_path):
         assert replayed.frames > 5
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_parts_hold_more_than_what_was_learned(network, film, tmp_path):
+    """However much that is: a part does not end as soon as it begins."""
+    record(network, tmp_path, film, limit=1_200_000, learned=25)
+    *_, before, last = parts_of(tmp_path)
+    assert sum(size for _, size, _ in lines_of(last)[0]["frames"]) > 1_200_000 // 4
+    assert len(lines_of(before)) > 10
+    assert play(network, tmp_path)[0].difference is None
+
+
+def test_no_more_is_kept_of_the_empty_scene_than_counts(network, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 30, (500, 16, 16), dtype=np.uint8)
+    record(network, tmp_path, noise, limit=120_000, learned=450)
+    counts = [len(lines_of(part)[0]["frames"]) for part in parts_of(tmp_path)]
+    assert max(counts) == 256
+    assert play(network, tmp_path)[0].difference is None
+
+
+def test_a_limit_that_is_too_small(network, tmp_path, run_runner, film):
+    pipeline = Pipeline(network, 640, 480)
+    for learned, least in ((15, 20), (0, 2), (2000, 316)):
+        why = f"too little for frames of 640 x 480, {min(learned, 256)} of them learned: give {least} or more"
+        with pytest.raises(DeviceError, match=f"^--record-limit {least - 1}: {why}$") as caught:
+            Recorder(tmp_path / "kept", pipeline, (least - 1) * MEGABYTE, learned)
+        assert caught.value.exit_code == 2
+        Recorder(tmp_path / "kept", pipeline, least * MEGABYTE, learned)
+    path = tmp_path / "film.y4m"
+    path.write_bytes(b"YUV4MPEG2 W192 H128 F30:1 Cmono\n" + b"".join(b"FRAME\n" + f.tobytes() for f in film[:20]))
+    done = run_runner("--source", f"file:{path}", "--record", tmp_path / "kept", "--record-limit", "1", "--quiet")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2, "niwaki: --record-limit 1: too little for frames of 192 x 128, 15 of them learned: give 2 or more",
+    )  # fmt: skip
 
 
 def test_a_folder_that_cannot_be_made(network, tmp_path):

@@ -4,11 +4,16 @@ import json
 import shutil
 import signal
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
 from device.film import Table, y4m
 from device.small_bundle import rewrite
+from niwaki.device import speech
+from niwaki.device.selftest import Selftest
+from niwaki.device.stopping import Stopping
 
 CHECKS = ["board", "files", "library", "images", "vision", "camera", "sound", "memory"]
 
@@ -100,6 +105,38 @@ def test_no_sound(check):
     code, found, verdict = check("--source", "none", variables={"NIWAKI_APLAY_FAILS": "1"})
     assert (code, verdict) == (1, "FAILED: sound")
     assert found["sound"][1] == "aplay: audio open error: choose a device of aplay -L with --audio-device"
+
+
+def test_a_player_that_hangs(bundle, calls, monkeypatch):
+    for name, value in calls.variables(NIWAKI_APLAY_SECONDS="60").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(speech, "LONGEST_WORD_S", 0.2)
+    results = Selftest(bundle, Stopping(), source="none", language="en", device=None, quiet=False).run()
+    found = {result.name: (result.outcome, result.text) for result in results}
+    assert found["sound"] == (
+        "FAILED", "aplay did not end in 10 s: choose a device of aplay -L with --audio-device",
+    )  # fmt: skip
+    assert calls.words == ["en/0"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_player_too(start_runner, calls, number, code):
+    with start_runner("selftest", "--source", "none", variables={"NIWAKI_APLAY_SECONDS": "60"}) as process:
+        deadline = time.monotonic() + 60
+        while not calls.lines:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(number)
+        assert process.wait(30) == code
+        assert process.stdout.read() == process.stderr.read() == ""
+    assert not Path(f"/proc/{child}").exists()
+
+
+def test_a_folder_with_a_question_mark(check, changed_bundle, calls):
+    folder = changed_bundle.rename(changed_bundle.with_name("what?is=this"))
+    code, found, _ = check("--source", f"file:{folder}/selftest/frames.y4m", bundle=folder)
+    assert (code, found["vision"][0], found["camera"][0]) == (0, "ok", "ok")
 
 
 def test_a_bundle_without_sound_on_a_board_without_voice(check, changed_bundle, calls):

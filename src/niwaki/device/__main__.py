@@ -1,6 +1,9 @@
 """`python3 -m niwaki_device`."""
 
+import signal
 import sys
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: no traceback
 
 if sys.version_info < (3, 6):
     sys.exit(
@@ -9,6 +12,6 @@ if sys.version_info < (3, 6):
         )
     )
 
-from .main import main  # after that check: an older Python could not read it
+from .main import main  # noqa: E402 - after that check: an older Python could not read it
 
 sys.exit(main())

@@ -10,6 +10,7 @@ from .errors import DeviceError
 
 FORMAT = 1
 LIBRARY = "libniwaki.so"
+LANGUAGES = ("en", "ko")  # that niwaki has words for
 _AGAIN = "copy the bundle here again, or build it again with niwaki bundle"
 
 
@@ -45,12 +46,12 @@ class Bundle:
         self.languages = get.languages()
         self.classes = get.classes(self.languages)
         self.sound = get.flag("sound")
-        self.rule = Rule.from_json(get.value("decision"))
+        self.rule = get.rule()
 
     @classmethod
     def open(cls, folder: Union[str, Path]) -> "Bundle":
         """Read a bundle. Raises DeviceError where it is none, of another format, or not as it was built."""
-        folder = Path(str(folder)).resolve()
+        folder = _resolved(Path(str(folder)))
         manifest = _json(folder, "manifest.json", _text(folder, "manifest.json"))
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise _other_format(str(folder / "manifest.json"), manifest)
@@ -120,8 +121,12 @@ class _Reader:
         if self._values.get("format") != FORMAT:
             raise _other_format(self._name, self._values)
 
-    def value(self, key: str) -> Any:
-        return self._values.get(key)
+    def rule(self) -> Rule:
+        try:
+            return Rule.from_json(self._values.get("decision"))
+        except DeviceError as error:  # it knows the file's name, and not where it is
+            what = str(error).partition(": ")[2]
+            raise DeviceError("{}: {}: {}".format(self._name, what, _AGAIN)) from error
 
     def text(self, key: str) -> str:
         value: Any = self._values.get(key)
@@ -192,9 +197,19 @@ def _other_format(name: str, value: Any) -> DeviceError:
     ))  # fmt: skip
 
 
+def _resolved(folder: Path) -> Path:
+    try:
+        return folder.resolve()
+    except (OSError, RuntimeError) as error:  # a link to itself: which of both depends on Python's version
+        raise DeviceError("{}: leads nowhere: give the folder of a bundle with --bundle".format(folder)) from error
+
+
 def _text(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
+    except PermissionError as error:
+        way = "let this user read it: sudo chmod -R a+rX {}".format(folder)
+        raise DeviceError("{}: {}: {}".format(folder / name, error.strerror, way)) from error
     except OSError as error:
         raise DeviceError("{}: {}: not a whole bundle: {}".format(folder / name, error.strerror, _AGAIN)) from error
 

@@ -20,6 +20,7 @@ from .stopping import Stopping
 
 READ_TIMEOUT_S = 3.0  # a camera that gives nothing for so long is lost
 RUNNING, LEARNING, WAITING = "running", "learning", "waiting"
+LEARNED_ON_REQUEST = 15  # frames, where none were learned at start
 _RATE_OF = 31  # frames, over which their rate is measured
 _TICK_S = 0.1  # while a camera is waited for: words go on being looked after
 
@@ -132,7 +133,7 @@ class Loop:
         while asked is not None:
             what, value = asked
             if what == "learn":
-                self._learning = Learning(self._learn_frames or 15)
+                self._learning = Learning(self._learn_frames or LEARNED_ON_REQUEST)
             elif what == "forget":
                 self._learning = None
                 self._forget()

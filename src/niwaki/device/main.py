@@ -2,20 +2,17 @@
 
 import argparse
 import contextlib
-import io
-import os
-import sys
 from pathlib import Path
 from typing import Callable, List, Optional
 
+from . import console, selftest
 from . import options as command_line
-from . import selftest
-from .bundle import Bundle
+from .bundle import LANGUAGES, Bundle
 from .errors import DONE, SELFTEST_FAILED, DeviceError
-from .loop import Controls, Loop
+from .loop import LEARNED_ON_REQUEST, Controls, Loop
 from .network import Network
 from .pipeline import Pipeline, Step
-from .record import Recorder
+from .record import MEGABYTE, Recorder
 from .replay import replay
 from .report import Report
 from .sources import Frame, Patient, Source, open_source
@@ -24,13 +21,12 @@ from .stopping import Stopped, Stopping
 from .view import Labels, LiveView, make_token
 
 DEFAULT_SOURCE = "v4l2:/dev/video0"
-_MEGABYTE = 10**6
 _BROKEN_PIPE = 141  # 128 and SIGPIPE, as shells count
 
 
 def main(arguments: Optional[List[str]] = None, prog: str = "niwaki") -> int:
     """Run a command to its end and return its exit code. Errors are one line on standard error."""
-    _speak_utf8()
+    console.prepare()
     try:
         with Stopping() as stopping:
             options = command_line.parse(arguments, prog)
@@ -38,41 +34,34 @@ def main(arguments: Optional[List[str]] = None, prog: str = "niwaki") -> int:
                 return _selftest(options, stopping)
             return _watch_or_replay(options, stopping)
     except DeviceError as error:
-        sys.stderr.write("{}: {}\n".format(prog, error))
+        console.last_words("{}: {}".format(prog, error))
         return error.exit_code
     except Stopped as stopped:
         return stopped.exit_code
     except BrokenPipeError:  # whoever read the words is gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
-
-
-def _speak_utf8() -> None:
-    """Words are Korean as well, also where the locale is bare, as for a service."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if (stream.encoding or "").lower().replace("-", "") != "utf8" and hasattr(stream, "buffer"):
-            setattr(sys, name, io.TextIOWrapper(stream.detach(), "utf-8", "backslashreplace", line_buffering=True))
+    finally:
+        console.abandon_unwritten()
 
 
 def _language(options: argparse.Namespace, bundle: Bundle) -> str:
     language = options.speak or bundle.languages[0]
     if language not in bundle.languages:
-        raise DeviceError("--speak {}: this bundle speaks {}: build it with niwaki bundle --lang {}".format(
-            language, ", ".join(bundle.languages), ",".join((*bundle.languages, language))
-        ))  # fmt: skip
+        spoken, way = ", ".join(bundle.languages), "choose one of these"
+        if language in LANGUAGES:
+            way += ", or build it with niwaki bundle --lang {}".format(",".join((*bundle.languages, language)))
+        raise DeviceError("--speak {}: this bundle speaks {}: {}".format(language, spoken, way))
     return str(language)
 
 
 def _selftest(options: argparse.Namespace, stopping: Stopping) -> int:
     bundle = Bundle.open(options.bundle)
     checks = selftest.Selftest(
-        bundle, source=options.source or DEFAULT_SOURCE, language=_language(options, bundle),
+        bundle, stopping, source=options.source or DEFAULT_SOURCE, language=_language(options, bundle),
         device=options.audio_device, quiet=options.quiet,
     )  # fmt: skip
-    with stopping.waiting():
-        results = checks.run()
-    print((selftest.as_json if options.json else selftest.show)(bundle, results))
+    results = checks.run()
+    console.say((selftest.as_json if options.json else selftest.show)(bundle, results))
     return selftest.exit_code(results)
 
 
@@ -150,7 +139,8 @@ def _serve(
 def _record(options: argparse.Namespace, pipeline: Pipeline, tidy: contextlib.ExitStack) -> Optional[Recorder]:
     if options.record is None:
         return None
-    recorder = Recorder(options.record, pipeline, options.record_limit * _MEGABYTE)
+    learned = options.learn or (LEARNED_ON_REQUEST if options.serve else 0)
+    recorder = Recorder(options.record, pipeline, options.record_limit * MEGABYTE, learned)
     tidy.callback(recorder.close)
     return recorder
 

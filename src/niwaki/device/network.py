@@ -7,9 +7,10 @@ from typing import Any, List, Optional
 from .bundle import LIBRARY, Bundle
 from .decision import OUTCOMES
 from .elf import processor_here, processor_of
-from .errors import NO_LIBRARY, DeviceError
+from .errors import BAD_INPUT, NO_LIBRARY, DeviceError
 from .finding import Finding
 
+_MOST_SCORES = 1 << 16  # bytes that a library may write before its number of classes is known
 _FINDING_NUMBERS = 8  # int32 each: outcome, x, y, width, height, polarity, contrast, used_scene
 
 
@@ -24,6 +25,10 @@ class Network:
         self._run = self._function("niwaki_model_run_pixels", ctypes.c_int, 2)
         self._pixels = bundle.input.height * bundle.input.width
         self._scores = (ctypes.c_int8 * len(bundle.classes))()
+        given = self._count_scores()
+        if given != len(bundle.classes):
+            what = "{}: gives {} scores, but bundle.json names {} classes: build the bundle again"
+            raise DeviceError(what.format(self._path, given, len(bundle.classes)), BAD_INPUT)
 
     def _function(self, name: str, result: Any, pointers: int, *numbers: Any) -> Any:
         try:
@@ -33,6 +38,16 @@ class Network:
             raise DeviceError(what, NO_LIBRARY) from None
         function.restype, function.argtypes = result, [ctypes.c_void_p] * pointers + list(numbers)
         return function
+
+    def _count_scores(self) -> int:
+        """How many bytes the library writes: up to the last one that changed, over zeros or over ones."""
+        most = 0
+        for fill in (b"\x00", b"\x01"):
+            before = fill * _MOST_SCORES
+            memory = ctypes.create_string_buffer(before, _MOST_SCORES)
+            self._run(bytes(self._pixels), memory)
+            most = max(most, len(memory.raw.rstrip(fill)))
+        return most
 
     def scores(self, pixels: bytes) -> List[int]:
         """int8 scores of raw pixels, one byte each, the border included. Raises ValueError for another size."""
@@ -95,4 +110,5 @@ def _load(path: Path) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
-        raise DeviceError("{}: cannot be loaded: {}".format(path, error), NO_LIBRARY) from error
+        what = "{}: cannot be loaded: {}: build the bundle with the --target of this board".format(path, error)
+        raise DeviceError(what, NO_LIBRARY) from error

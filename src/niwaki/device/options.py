@@ -2,8 +2,9 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, List, NoReturn, Optional
+from typing import Any, List, NoReturn, Optional, Tuple
 
+from . import console
 from .errors import DeviceError
 from .sources import SOURCES_HELP
 
@@ -15,10 +16,19 @@ library; 130 and 143 ended by SIGINT and SIGTERM.
 Example: ./start --source v4l2:/dev/video0 --speak ko --serve
 """.format(SOURCES_HELP)
 
+_DEFAULTS = {"learn": 15, "host": "127.0.0.1", "port": 8360, "record_limit": 1000}  # of those not given
+_OF_A_VIEW = ("--host", "--port", "--token")
+_OF_A_CAMERA = ("--source", "--once", "--learn", "--no-learn", "--record", "--serve", "--frames")
+_OF_SOUND = ("--audio-device",)
+_WATCH_ONLY = (*_OF_A_CAMERA[1:], *_OF_A_VIEW, "--record-limit", "--replay")
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise DeviceError("{}: see --help".format(message))
+
+    def print_help(self, _file: Any = None) -> None:
+        console.say(self.format_help().rstrip("\n"))
 
 
 def parse(arguments: Optional[List[str]] = None, prog: str = "niwaki") -> argparse.Namespace:
@@ -26,6 +36,9 @@ def parse(arguments: Optional[List[str]] = None, prog: str = "niwaki") -> argpar
     parser = _parser(prog)
     options = parser.parse_args(arguments)
     _check(options)
+    for name, value in _DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
     return options
 
 
@@ -45,14 +58,14 @@ def _parser(prog: str) -> _Parser:
     add("--once", action="store_true", help="end with code 3 where the camera is missing or lost, instead of waiting")
     add("--frames", type=_whole(1), metavar="N", help="stop after so many frames")
     learn = parser.add_mutually_exclusive_group()
-    learn.add_argument("--learn", type=_whole(1), default=15, metavar="N", help="frames of the empty scene (15)")
+    learn.add_argument("--learn", type=_whole(1), metavar="N", help="frames of the empty scene (15)")
     learn.add_argument("--no-learn", dest="learn", action="store_const", const=0, help="use the frame's own border")
     add("--serve", action="store_true", help="live view for a browser")
-    add("--host", default="127.0.0.1", help="address to serve on; others than loopback need the token in the link")
-    add("--port", type=_whole(0), default=8360, help="port to serve on (8360)")
+    add("--host", help="address to serve on; others than loopback need the token in the link")
+    add("--port", type=_whole(0), help="port to serve on (8360)")
     add("--token", help="who views must know it (default: made where one is needed)")
     add("--record", type=Path, metavar="DIR", help="keep frames and decisions")
-    add("--record-limit", type=_whole(1), default=1000, metavar="MB", help="the oldest are removed beyond (1000)")
+    add("--record-limit", type=_whole(1), metavar="MB", help="the oldest are removed beyond (1000)")
     add("--replay", type=Path, metavar="DIR", help="go through a recording again; code 1 where a decision differs")
     return parser
 
@@ -61,15 +74,32 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse an unknown command, and options that would do nothing."""
     if options.command not in ("watch", "selftest"):
         raise DeviceError("command {!r} is unknown: it is watch or selftest: see --help".format(options.command))
-    given: List[Any] = [
-        ("--source", options.source), ("--record", options.record), ("--serve", options.serve),
-        ("--frames", options.frames),
-    ]  # fmt: skip
-    for name, value in given:
-        if options.replay is not None and value:
-            raise DeviceError("--replay with {}: a recording has its own frames: leave out one of them".format(name))
-    if options.token is not None and not options.serve:
-        raise DeviceError("--token without --serve: nothing is served: add --serve")
+    given = _given(options)
+    if options.command == "selftest":
+        _refuse(given, _WATCH_ONLY, "{} with selftest: only watch takes it: leave it out")
+    if options.replay is not None:
+        _refuse(given, _OF_A_CAMERA, "--replay with {}: a recording has its own frames: leave out one of them")
+        _refuse(given, _OF_SOUND, "--replay with {}: a replay speaks no words: leave it out")
+    if not options.serve:
+        _refuse(given, _OF_A_VIEW, "{} without --serve: nothing is served: add --serve")
+    if options.record is None:
+        _refuse(given, ("--record-limit",), "{} without --record: nothing is recorded: add --record DIR")
+    if options.quiet:
+        _refuse(given, _OF_SOUND, "{} with --quiet: no word is spoken: leave out one of them")
+
+
+def _given(options: argparse.Namespace) -> List[str]:
+    """The options that were given and change what is done."""
+    values = {name: value for name, value in vars(options).items() if value is not None and value is not False}
+    if values.get("learn") == 0:
+        values["no-learn"] = values.pop("learn")
+    return ["--" + name.replace("_", "-") for name in values]
+
+
+def _refuse(given: List[str], options: Tuple[str, ...], why: str) -> None:
+    for name in options:
+        if name in given:
+            raise DeviceError(why.format(name))
 
 
 def _whole(least: int) -> Any:

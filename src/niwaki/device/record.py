@@ -24,8 +24,10 @@ from .sources import Frame
 
 FORMAT = 1
 LOOK, LEARN, FORGET, INTERRUPT = "look", "learn", "forget", "interrupt"
-_PARTS = 4  # that a full recording has at least
+_SHARES = 4  # of the limit: a part ends when it holds one of them beyond its beginning
 _NAME = re.compile(r"part-([0-9]{6})\.jsonl\Z")
+MEGABYTE = 10**6
+_LEARNED = 256  # frames: what the search for a garment averages at most
 _LEVEL = 1  # of zlib: a camera's noise does not get smaller, only slower
 
 
@@ -76,7 +78,9 @@ class Recorder:
     what was written before stays whole.
     """
 
-    def __init__(self, folder: Path, pipeline: Pipeline, limit: int) -> None:
+    def __init__(self, folder: Path, pipeline: Pipeline, limit: int, learned: int = 0) -> None:
+        """`learned`: how many frames of the empty scene will be learned. Raises DeviceError for too small a limit."""
+        _check_limit(limit, min(learned, _LEARNED), pipeline)
         self._folder, self._pipeline, self._limit = folder, pipeline, limit
         self._part: Optional[_Part] = None
         self._learned: List[bytes] = []  # compressed
@@ -96,7 +100,10 @@ class Recorder:
         """A frame of the empty scene."""
         blob = _packed(frame)
         self._add({"do": LEARN, "number": frame.number, "time_s": frame.time_s, "anew": anew}, blob)
-        self._learned = [blob] if anew else [*self._learned, blob]
+        if anew:
+            self._learned = []
+        if len(self._learned) < _LEARNED:
+            self._learned = [*self._learned, blob]
 
     def forget(self) -> None:
         """The empty scene was forgotten."""
@@ -135,7 +142,7 @@ class Recorder:
                 self._part.abandon()
                 self._part = None
             raise _cannot_write(self._folder, error) from error
-        if self._part.size > self._limit // _PARTS:
+        if self._part.size - self._part.head_size > self._limit // _SHARES:
             self.close()
 
     def _head(self) -> Dict[str, Any]:
@@ -175,6 +182,7 @@ class _Part:
         except OSError:
             self.abandon()
             raise
+        self.head_size = self.size  # of its beginning, with the frames that were learned before
 
     @property
     def size(self) -> int:
@@ -210,6 +218,15 @@ class _Part:
         if self._things < 2:
             with contextlib.suppress(OSError):
                 _remove(self.path)
+
+
+def _check_limit(limit: int, learned: int, pipeline: Pipeline) -> None:
+    """Every part begins with the learned frames: room for them and others, however badly they compress."""
+    vision = pipeline.vision
+    least = _SHARES * (learned + 1) * vision.width * vision.height
+    if limit < least:
+        why = "--record-limit {}: too little for frames of {} x {}, {} of them learned: give {} or more"
+        raise DeviceError(why.format(limit // MEGABYTE, vision.width, vision.height, learned, -(-least // MEGABYTE)))
 
 
 def _packed(frame: Frame) -> bytes:

@@ -1,9 +1,9 @@
 """What the runner prints: a line per word, notices beside it; or JSON, one object per event."""
 
 import json
-import sys
 from typing import Any
 
+from . import console
 from .bundle import Bundle
 from .pipeline import Step
 from .sources import Frame
@@ -20,8 +20,7 @@ class Report:
         if self._as_json:
             self._print_json(event=event, message=notice, **facts)
         else:
-            sys.stderr.write("niwaki: {}\n".format(notice))
-            sys.stderr.flush()
+            console.notice("niwaki: {}".format(notice))
 
     def word(self, bundle: Bundle, language: str, frame: Frame, step: Step) -> None:
         """The word that is spoken with this frame."""
@@ -34,8 +33,8 @@ class Report:
                 number=frame.number, time_s=round(frame.time_s, 6), energy=decision.energy,
             )  # fmt: skip
         else:
-            print(word, flush=True)
+            console.say(word)
 
     @staticmethod
     def _print_json(**facts: Any) -> None:
-        print(json.dumps(facts, ensure_ascii=False), flush=True)
+        console.say(json.dumps(facts, ensure_ascii=False))

@@ -14,7 +14,9 @@ from .finding import Finding
 from .network import Network
 from .pipeline import Times
 from .sources import Frame, Source, open_source
-from .speech import Speaker
+from .sources.y4m import Y4mFilm
+from .speech import LONGEST_WORD_S, Speaker
+from .stopping import Stopping
 
 OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 _COLUMNS = 80
@@ -42,9 +44,16 @@ _Found = Tuple[str, Dict[str, Any]]
 
 
 class Selftest:
-    """The checks, in order. `source` none and `quiet` leave out camera and sound."""
+    """The checks, in order. `source` none and `quiet` leave out camera and sound.
 
-    def __init__(self, bundle: Bundle, *, source: str, language: str, device: Optional[str], quiet: bool) -> None:
+    A signal ends them between two checks, and while camera or loudspeaker are waited for.
+    """
+
+    def __init__(
+        self, bundle: Bundle, stopping: Stopping,
+        *, source: str, language: str, device: Optional[str], quiet: bool,
+    ) -> None:  # fmt: skip
+        self._stopping = stopping
         self._bundle, self._source, self._language = bundle, source, language
         self._device, self._quiet = device, quiet
         self._network: Optional[Network] = None
@@ -58,6 +67,7 @@ class Selftest:
         return [self._result(name, check) for name, check in checks]
 
     def _result(self, name: str, check: Callable[[], _Found]) -> Result:
+        self._stopping.pause(0.0)
         try:
             text, facts = check()
         except Skipped as reason:
@@ -95,7 +105,7 @@ class Selftest:
 
     def _vision(self) -> _Found:
         network, said = self._loaded(), json.loads(self._bundle.read("selftest/findings.json").decode("utf-8"))
-        film = open_source("file:{}".format(self._bundle.path("selftest/frames.y4m")))
+        film = Y4mFilm(str(self._bundle.path("selftest/frames.y4m")))
         with film:
             frames = [frame.grey for frame in iter(lambda: film.read(1.0), None)]
         pictures, inner = self._bundle.read("selftest/pictures.bin"), self._bundle.input
@@ -128,7 +138,7 @@ class Selftest:
     def _camera(self) -> _Found:
         if self._source == "none":
             raise Skipped("--source none")
-        with open_source(self._source) as source:
+        with self._stopping.waiting(), open_source(self._source) as source:
             times = [frame.time_s for frame in _frames(source)]
         if not times:
             raise DeviceError("{}: gives no frames".format(self._source))
@@ -142,10 +152,16 @@ class Selftest:
         self._bundle.check_sounds()
         complaints: List[str] = []
         speaker = Speaker(self._bundle, self._language, complaints.append, self._device)
-        speaker.say(0)
-        speaker.finish()
+        try:
+            speaker.say(0)
+            ended = speaker.finish(self._stopping.pause)
+        finally:
+            speaker.close()
         if complaints:
             raise DeviceError(complaints[0]) if self._bundle.sound else Skipped(complaints[0])
+        if not ended:
+            hung = "{} did not end in {:.0f} s: choose a device of aplay -L with --audio-device"
+            raise DeviceError(hung.format(speaker.program, LONGEST_WORD_S))
         word = self._bundle.word(0, self._language)
         return "played {!r}: did you hear it?".format(word), {"word": word}
 

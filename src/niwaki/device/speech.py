@@ -3,13 +3,14 @@
 import shutil
 import subprocess
 import time
+from pathlib import Path
 from typing import Callable, List, Optional, Tuple
 
 from .bundle import Bundle
 
 PLAYER, VOICE = "aplay", "espeak-ng"
 _PATIENCE_S = 0.5  # for a program that was asked to end
-_LONGEST_WORD_S = 10.0
+LONGEST_WORD_S = 10.0
 
 
 class Speaker:
@@ -29,6 +30,7 @@ class Speaker:
         self._next: Optional[int] = None
         self._asked_to_end: Optional[float] = None  # when
         self._complained = False
+        self.program = ""  # that spoke last
 
     def say(self, index: int) -> None:
         """Speak a class in the language of now, as soon as nothing else is being spoken."""
@@ -58,12 +60,14 @@ class Speaker:
         self.poll()
         return self._child is not None or self._next is not None
 
-    def finish(self, pause: Callable[[float], None] = time.sleep) -> None:
-        """Let the last word be heard to its end."""
-        ends = time.monotonic() + _LONGEST_WORD_S
+    def finish(self, pause: Callable[[float], None] = time.sleep) -> bool:
+        """Let the last word be heard to its end; False where it had none and was ended after `LONGEST_WORD_S`."""
+        ends = time.monotonic() + LONGEST_WORD_S
         while self.speaking and time.monotonic() < ends:
             pause(0.02)
+        ended = not self.speaking
         self.close()
+        return ended
 
     def close(self) -> None:
         """Be silent now; no program is left behind."""
@@ -84,6 +88,7 @@ class Speaker:
             self._complain(missing)
             return
         self._asked_to_end = None
+        self.program = Path(_name(command[0])).name
         try:
             self._child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

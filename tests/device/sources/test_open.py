@@ -35,3 +35,30 @@ def test_wrong_words_are_answered(text, line):
     with pytest.raises(DeviceError) as caught:
         open_source(text)
     assert (str(caught.value), caught.value.exit_code) == (f"source {text}: {line}", 2)
+
+
+def test_a_question_mark_in_a_name(tmp_path):
+    film = tmp_path / "what?.y4m"
+    film.write_bytes(b"YUV4MPEG2 W2 H2 Cmono\nFRAME\n" + bytes(4))
+    assert Spec(f"file:{film}").place == str(film)
+    with open_source(f"file:{film}") as opened:
+        assert (opened.width, opened.height) == (2, 2)
+    assert Spec(f"file:{tmp_path}?fps=3").options == {"fps": "3"}
+
+
+def refusal(text):
+    with pytest.raises(DeviceError) as caught:
+        open_source(text)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_files_that_cannot_be_read(tmp_path, another_user):
+    assert refusal(f"file:{'a' * 300}") == f"{'a' * 300}: File name too long"
+    assert refusal("file:/proc/self/mem") == "/proc/self/mem: Input/output error"
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "film").write_bytes(b"YUV4MPEG2 W2 H2 Cmono\n")
+    for path in (tmp_path / "folder", tmp_path / "film"):
+        path.chmod(0)
+        with another_user():
+            assert refusal(f"file:{path}") == f"{path}: Permission denied"

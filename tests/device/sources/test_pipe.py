@@ -1,5 +1,6 @@
 """Raw frames on standard input, in the oldest and newest Python; a real pipe."""
 
+import os
 import subprocess
 
 import pytest
@@ -38,6 +39,22 @@ def test_every_frame_until_the_writer_ends(package, name):
     assert said(package, name, [b"abc", b"defABCD", b"EF"]) == ["0 0.0 abcdef", "1 0.25 ABCDEF", "end False"]
     assert said(package, name, []) == ["end False"]
     assert said(package, name, [b"abcdef", b"ABCD"])[1:] == ["2 pipe:-: frame 1 is cut off: 4 of 6 bytes"]
+
+
+def test_standard_input_that_fails(package):
+    python = foreign_python("3.6")
+    master, slave = os.openpty()
+    os.close(slave)
+    keywords = {"packages": [package]}
+    done = python.run("-c", READ, "pipe:-?width=3&height=2", stdin=master, **keywords)  # a terminal that was hung up
+    assert done.stdout == "2 pipe:-: cannot be read at frame 0: Input/output error\n"
+    os.close(master)
+    program = READ.replace("source =", "try: source =", 1)
+    done = python.run("-c", program.replace("\ntry:\n", "\nexcept DeviceError as error: sys.exit(str(error))\ntry:\n"),
+                      "pipe:-?width=3&height=2", preexec_fn=lambda: os.close(0), **keywords)  # fmt: skip
+    assert done.stderr == (
+        "pipe:-: standard input is closed: pipe frames into it, as in PROGRAM | ./start --source pipe:-\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,19 @@ def test_no_such_film(tmp_path):
     assert error_of(str(tmp_path / "none.y4m")) == "No such file or directory"
 
 
+def test_a_disk_that_fails_in_the_middle(tmp_path):
+    """A terminal that was hung up stands for it: reading gives EIO."""
+    path = film(tmp_path / "a.y4m", b"YUV4MPEG2 W256 H256 Cmono\n", *[b"FRAME\n" + bytes(65536)] * 2)
+    master, slave = os.openpty()
+    os.close(slave)
+    with Y4mFilm(path) as opened:
+        assert opened.read(1.0).number == 0
+        os.dup2(master, opened._file.fileno())
+        with pytest.raises(DeviceError, match=f"^{path}: cannot be read at frame 1: Input/output error$"):
+            opened.read(1.0)
+    os.close(master)
+
+
 def test_a_named_pipe_is_a_film(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)

@@ -316,14 +316,23 @@ def test_no_descriptor_can_be_had(view):
 
 
 def test_a_taken_port(view):
-    with pytest.raises(DeviceError, match=r"^--host 127.0.0.1 --port \d+: Address already in use$") as caught:
+    with pytest.raises(
+        DeviceError, match=r"^--host 127.0.0.1 --port \d+: Address already in use: choose another --port, or 0"
+    ) as caught:
         LiveView("127.0.0.1", view.port, None, Buttons(), LABELS)
     assert caught.value.exit_code == 2
+
+
+def test_a_port_that_only_root_may_have(another_user):
+    with another_user(), pytest.raises(DeviceError) as caught:
+        LiveView("127.0.0.1", 7, None, Buttons(), LABELS)
+    assert str(caught.value) == "--host 127.0.0.1 --port 7: Permission denied: choose a --port from 1024 on"
 
 
 @pytest.mark.parametrize(
     ("host", "port", "token", "said"),
     [
+        ("192.0.2.1", 0, TOKEN, "--host 192.0.2.1 --port 0: Cannot assign requested address: choose an address of"),
         ("0.0.0.0", 0, None, "--host 0.0.0.0: other machines can reach that, so a token is needed"),
         ("::", 0, None, "--host ::: other machines can reach that, so a token is needed"),
         ("127.0.0.1", 70000, None, "--port 70000: expected 0 to 65535"),

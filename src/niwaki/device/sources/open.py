@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Callable, Dict
 
+from ..errors import DeviceError
 from .cameras import csi, rpicam
 from .child import ChildCamera
 from .pictures import Pictures
@@ -27,12 +28,14 @@ def open_source(text: str) -> Source:
 
 
 def _open_file(spec: Spec) -> Source:
-    path = Path(spec.place)
-    if _is_film(path):
-        spec.allow(())
-        return Y4mFilm(spec.place)
-    spec.allow(("fps",))
-    return Pictures(spec.place, spec.number("fps", 30, FASTEST))
+    try:
+        if _is_film(Path(spec.place)):
+            spec.allow(())
+            return Y4mFilm(spec.place)
+        spec.allow(("fps",))
+        return Pictures(spec.place, spec.number("fps", 30, FASTEST))
+    except OSError as error:
+        raise DeviceError("{}: {}".format(spec.place, error.strerror)) from error
 
 
 def _is_film(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Raw grey frames on standard input, from any program that can write them."""
 
 import os
+import sys
 from typing import Optional
 
 from ..errors import DeviceError
@@ -24,19 +25,29 @@ class Pipe(Source):
         self.width, self.height = spec.number("width", None), spec.number("height", None)
         self._frames_per_second = spec.number("fps", 30, FASTEST)
         self._number = 0
+        if sys.stdin is None:  # closed when Python started; its number is another file's by now
+            raise self._error("standard input is closed: pipe frames into it, as in PROGRAM | ./start --source pipe:-")
+
+    def _error(self, what: str) -> DeviceError:
+        return DeviceError("{}: {}".format(self.name, what))
 
     def read(self, timeout_s: float) -> Optional[Frame]:  # noqa: ARG002
         """The next frame, or None where the pipe ended after a whole one."""
         size = self.width * self.height
         grey = bytearray()
         while len(grey) < size:
-            part = os.read(STANDARD_INPUT, size - len(grey))
+            part = self._part(size - len(grey))
             if not part:
                 if grey:
-                    cut = "{}: frame {} is cut off: {} of {} bytes".format(self.name, self._number, len(grey), size)
-                    raise DeviceError(cut)
+                    raise self._error("frame {} is cut off: {} of {} bytes".format(self._number, len(grey), size))
                 return None
             grey += part
         frame = Frame(bytes(grey), self._number, self._number / self._frames_per_second)
         self._number += 1
         return frame
+
+    def _part(self, size: int) -> bytes:
+        try:
+            return os.read(STANDARD_INPUT, size)
+        except OSError as error:
+            raise self._error("cannot be read at frame {}: {}".format(self._number, error.strerror)) from error

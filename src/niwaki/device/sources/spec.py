@@ -1,5 +1,6 @@
 """A source as it is written on the command line: `kind:place?option=value&option=value`."""
 
+import os
 from typing import Dict, Iterable, Optional
 
 from ..errors import DeviceError
@@ -9,13 +10,17 @@ FASTEST = 1000  # frames per second
 
 
 class Spec:
-    """`text` taken apart into `kind`, `place` and `options`; `number` reads an option."""
+    """`text` taken apart into `kind`, `place` and `options`; `number` reads an option.
+
+    A file may have a question mark in its name: where the whole text names one that exists, it has no options.
+    """
 
     def __init__(self, text: str) -> None:
         kind, colon, rest = text.partition(":")
         if not colon or not kind:
             raise self.error(text, "a source is written kind:place, such as v4l2:/dev/video0 or file:film.y4m")
-        place, _, options = rest.partition("?")
+        whole = kind == "file" and os.path.exists(rest)  # noqa: PTH110 - Path's raises where a name is too long
+        place, _, options = (rest, "", "") if whole else rest.partition("?")
         self.text, self.kind, self.place = text, kind, place
         self.options: Dict[str, str] = {}
         for option in filter(None, options.split("&")):

@@ -5,7 +5,7 @@ the search for a garment compares grey levels within one frame and stretches wha
 """
 
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import Callable, Dict, Optional, Tuple
 
 from ..errors import DeviceError
 from .source import Frame, Source
@@ -41,12 +41,12 @@ class Y4mFilm(Source):
             self._file = Path(path).open("rb")  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise DeviceError("{}: {}".format(path, error.strerror)) from error
+        self._number = 0
         try:
             self._read_header()
         except BaseException:
             self._file.close()
             raise
-        self._number = 0
 
     def _read_header(self) -> None:
         words = self._line().split(b" ")
@@ -74,10 +74,16 @@ class Y4mFilm(Source):
         return int(above), int(below)
 
     def _line(self) -> bytes:
-        line = self._file.readline(LONGEST_LINE)
+        line = self._bytes(lambda: self._file.readline(LONGEST_LINE))
         if line and not line.endswith(b"\n"):
             raise self._error("is damaged at byte {}: a header line has no end".format(self._file.tell()))
         return line.rstrip(b"\n")
+
+    def _bytes(self, read: Callable[[], bytes]) -> bytes:
+        try:
+            return read()
+        except OSError as error:
+            raise self._error("cannot be read at frame {}: {}".format(self._number, error.strerror)) from error
 
     def _error(self, what: str) -> DeviceError:
         return DeviceError("{}: {}".format(self.name, what))
@@ -89,8 +95,8 @@ class Y4mFilm(Source):
             return None
         if line.split(b" ")[0] != b"FRAME":
             raise self._error("frame {} does not begin with FRAME: the film is damaged".format(self._number))
-        grey = self._file.read(self.width * self.height)
-        rest = self._file.read(self._colour_bytes)
+        grey = self._bytes(lambda: self._file.read(self.width * self.height))
+        rest = self._bytes(lambda: self._file.read(self._colour_bytes))
         if len(grey) + len(rest) != self.width * self.height + self._colour_bytes:
             raise self._error("frame {} is cut off: the film is not whole".format(self._number))
         above, below = self.frames_per_second

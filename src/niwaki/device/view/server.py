@@ -1,6 +1,7 @@
 """The live view as the loop holds it, and the server behind it: a bounded number of threads."""
 
 import contextlib
+import errno
 import ipaddress
 import socket
 import socketserver
@@ -51,8 +52,7 @@ class LiveView:
         try:
             self._server = _Server(family, address, limits)
         except OSError as error:
-            where = "--host {} --port {}".format(host, port)
-            raise DeviceError("{}: {}".format(where, error.strerror or error), 2) from error
+            raise _cannot_serve(host, port, error) from error
         self._port = int(self._server.server_address[1])
         own = _own_names() if self._wide else ()
         guard = Guard(self._token, self._port, tuple(names) + own)
@@ -195,6 +195,16 @@ def _resolve(host: str, port: int) -> Tuple[int, Tuple[Any, ...]]:
     except (OSError, UnicodeError) as error:
         raise DeviceError("--host {}: no address of this machine: {}".format(host, error), 2) from error
     return found[0][0], found[0][4]
+
+
+def _cannot_serve(host: str, port: int, error: OSError) -> DeviceError:
+    ways = {
+        errno.EADDRINUSE: "choose another --port, or 0 for one that is free",
+        errno.EACCES: "choose a --port from 1024 on",
+        errno.EADDRNOTAVAIL: "choose an address of this machine (hostname -I), 127.0.0.1 or 0.0.0.0",
+    }
+    way = ways.get(error.errno or 0, "choose another --host or --port")
+    return DeviceError("--host {} --port {}: {}: {}".format(host, port, error.strerror or error, way), 2)
 
 
 def _own_names() -> Tuple[str, ...]:

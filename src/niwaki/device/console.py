@@ -1,0 +1,88 @@
+"""Standard output and error: they take every text, and what cannot be written is one line and a defined exit code."""
+
+import contextlib
+import io
+import os
+import sys
+from typing import Any
+
+from .errors import NO_ROOM, DeviceError
+
+
+def prepare() -> None:
+    """Make both streams take every text, also where a shell closed them, and in a bare locale, as a service has it.
+
+    Words are Korean as well, and names of files may hold bytes that are no text: those are written as escapes.
+    """
+    _open_closed()
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed when Python started
+            setattr(sys, name, _in_utf8(open(os.devnull, "wb")))  # noqa: SIM115, PTH123 - open until the end
+        elif not _takes_everything(stream):
+            setattr(sys, name, _reconfigured(stream))
+
+
+def _open_closed() -> None:
+    """Whatever is opened next would take the place of a closed stream, and be written to."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+
+
+def _takes_everything(stream: Any) -> bool:
+    encoding = (stream.encoding or "").lower().replace("-", "")
+    return not hasattr(stream, "buffer") or (encoding == "utf8" and stream.errors == "backslashreplace")
+
+
+def _reconfigured(stream: Any) -> Any:
+    if hasattr(stream, "reconfigure"):  # from Python 3.7
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        return stream
+    return _in_utf8(stream.detach())
+
+
+def _in_utf8(binary: Any) -> io.TextIOWrapper:
+    return io.TextIOWrapper(binary, "utf-8", "backslashreplace", line_buffering=True)
+
+
+def say(text: str) -> None:
+    """A line on standard output. Raises DeviceError where it cannot be written, BrokenPipeError where nobody reads."""
+    _write(sys.stdout, "standard output", text)
+
+
+def notice(text: str) -> None:
+    """A line on standard error. Raises like `say`."""
+    _write(sys.stderr, "standard error", text)
+
+
+def last_words(text: str) -> None:
+    """A line on standard error, lost where that cannot be written either: the exit code tells."""
+    with contextlib.suppress(OSError):
+        _write_line(sys.stderr, text)
+
+
+def _write(stream: Any, name: str, text: str) -> None:
+    try:
+        _write_line(stream, text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        why = "{}: cannot be written: {}: make room there, or send it elsewhere".format(name, error.strerror)
+        raise DeviceError(why, NO_ROOM) from error
+
+
+def _write_line(stream: Any, text: str) -> None:
+    stream.write(text + "\n")
+    stream.flush()
+
+
+def abandon_unwritten() -> None:
+    """Drop what could not be written: Python would try again when it ends, and complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

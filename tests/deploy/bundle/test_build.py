@@ -149,7 +149,7 @@ def test_a_bundle_runs_its_own_code_only(bundle_for, tmp_path, name):
     """Whatever lies where it is started, wherever PYTHONPATH leads, however its folder is called."""
     here = Path(shutil.copytree(bundle_for("linux-x86_64"), tmp_path / name))
     trap = tmp_path / "trap"
-    for file in ("json.py", "runpy.py", "niwaki_device/__init__.py", "niwaki_device/__main__.py"):
+    for file in ("json.py", "runpy.py", "sitecustomize.py", "niwaki_device/__init__.py", "niwaki_device/__main__.py"):
         (trap / file).parent.mkdir(parents=True, exist_ok=True)
         (trap / file).write_text("raise SystemExit('code of the current folder')\n")
     command = [here / "start", "selftest", "--source", "none", "--quiet", "--json"]
@@ -160,6 +160,17 @@ def test_a_bundle_runs_its_own_code_only(bundle_for, tmp_path, name):
         assert done.returncode == 0, done.stdout + done.stderr
         assert json.loads(done.stdout.decode("utf-8"))["ok"] is True
     assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_an_old_python_is_told_so(bundle_for):
+    old = Path.home() / ".pyenv/versions/2.7.18/bin/python"
+    if not old.exists():
+        pytest.skip("needs Python 2.7: pyenv install 2.7.18")
+    command = [bundle_for("linux-x86_64") / "start", "selftest"]
+    environment = {**os.environ, "PYTHON": str(old)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "niwaki: Python 2.7 is too old: start it with 3.6 or newer: PYTHON=python3.6 ./start\n"
 
 
 def test_words_lie_in_the_bundle(bundle_for):

@@ -10,6 +10,7 @@ import pytest
 
 from device.film import Table, y4m
 from device.foreign import NATIVE, foreign_python
+from niwaki.device import console
 
 NAMES = {"Korean": "비디오".encode(), "no text": b"\xff"}
 FULL = Path("/dev/full")
@@ -45,8 +46,8 @@ def test_names_of_any_kind(start, film, name, kind, encoding):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     done = start(python, b"--json", b"--once", b"--source", b"v4l2:/dev/" + NAMES[kind], encoding=encoding, **pipes)
     assert (done.returncode, done.stdout) == (3, b"")
-    assert done.stderr.startswith(b"niwaki: /dev/")
-    assert done.stderr.count(b"\n") == 1
+    named = NAMES[kind] if kind == "Korean" else b"\\udcff"
+    assert done.stderr == b"niwaki: /dev/" + named + b": no such camera; those there are: ls /dev/video*\n"
     named = os.fsencode(film.rename(film.with_name(os.fsdecode(NAMES[kind] + b".y4m"))))
     done = start(python, b"selftest", b"--source", b"file:" + named, b"--quiet", b"--json", encoding=encoding, **pipes)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -99,3 +100,10 @@ def test_nobody_reads_the_help(start_runner):
         os.close(writing)
         assert process.wait(30) == 128 + signal.SIGPIPE
         assert process.stderr.read() == ""
+
+
+def test_half_a_character(capsys):
+    """As JSON may hold one: it stands for no byte of a name."""
+    console.prepare()
+    console.say("a\ud800b\udcff")
+    assert capsys.readouterr().out == "a\\ud800b\\udcff\n"

@@ -75,8 +75,16 @@ def _write(stream: Any, name: str, text: str) -> None:
 
 
 def _write_line(stream: Any, text: str) -> None:
-    stream.write(text + "\n")
+    stream.write(_legible(text) + "\n")
     stream.flush()
+
+
+def _legible(text: str) -> str:
+    """In a bare locale an old Python takes the bytes of a Korean name for no text: put together again what is."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character that stands for no byte
+        return text
 
 
 def abandon_unwritten() -> None:

@@ -11,7 +11,7 @@ import pytest
 from niwaki.report.answer import Line, answer, base_key, budget_text, times_text
 from niwaki.report.findings import against, findings
 from niwaki.report.gaps import gaps_of
-from niwaki.report.tables import make_tables
+from niwaki.report.tables import Figure, make_tables
 from niwaki.report.view import TrialView, View
 from niwaki.report.words import words_in
 from niwaki.study.records import Record, Results
@@ -53,6 +53,9 @@ def record(key: str, correct: int, params: int, *, position: int = 1, **more: An
         key=key, kind=kind, parent=None, seed=0, position=position, settings={}, data="", environment={},
         status="done", results=results,
     )  # fmt: skip
+
+
+RIGHT = {n: {"total": 1000, "correct": n, "confusion": [[n, 1000 - n], [0, 0]]} for n in (906, 950)}
 
 
 def timed(file: str, form: str, runtime: str, median: float) -> dict[str, Any]:
@@ -148,6 +151,31 @@ def test_without_a_choice_there_is_only_a_reason(view) -> None:
     assert none.reason.startswith("Nothing was chosen: no candidate of “ratio” is within the budget")
 
 
+def test_without_what_the_choice_is_compared_with_there_is_no_answer(view) -> None:
+    """A chosen model, but no base (its record is damaged): that is no study without a choice."""
+    without = replace(view, records={key: record for key, record in view.records.items() if key != "base"})
+    found = answer(without, make_tables(without), WORDS)
+    assert (found.lines, found.reason) == ((), "The study has not come to its choice yet.")
+
+
+def test_a_model_that_needs_more_is_said_to_need_more(view) -> None:
+    rows = [{**row, "median_us": 60} if row["runtime"] == "C" and row["file"] == "chosen" else row
+            for row in view.bench["rows"]]  # fmt: skip
+    grown = view.records["half"].results.model_copy(update={"params": 2500, "validation": RIGHT[950]})
+    int8 = view.records["half8"].results.model_copy(update={"validation": RIGHT[906]})
+    records = {**view.records, "half": view.records["half"].model_copy(update={"results": grown}),
+               "half8": view.records["half8"].model_copy(update={"results": int8})}  # fmt: skip
+    slow = replace(view, bench={**view.bench, "rows": rows}, records=records)
+    found = answer(slow, make_tables(slow), WORDS)
+    assert [(h.gain, h.loss) for h in found.headlines] == [
+        ("−2.50 points", True), ("2.5× more", True), ("7.7× fewer", False), ("2.0× slower", True),
+    ]  # fmt: skip
+    assert "On the validation images it gains 0.60 points;" in found.reason
+    korean = answer(slow, make_tables(slow), words_in("ko"))
+    assert [h.gain for h in korean.headlines][1:] == ["2.5배로 늘어남", "7.7분의 1", "2.0배 느림"]
+    assert "정확도는 0.60%p 높아졌습니다" in korean.reason
+
+
 def test_times_of_the_study_stand_in_where_no_form_was_timed(view) -> None:
     models = {key: {"1": {"median_us": us, "p95_us": us}} for key, us in (("base", 40.0), ("half", 20.0))}
     times = {**TIMINGS, "models": models}
@@ -184,6 +212,7 @@ def test_findings(view) -> None:
     ratio, scratch = make_tables(view)
     assert findings(view, ratio, WORDS) == [
         "Highest test accuracy: 50 % (88.00 %). Lowest: 90 %, int8 (69.00 %). The base: 90.00 %.",
+        "Test images, of 1,000, that get another answer in int8 than in float: 10 (50 %, int8), 10 (90 %, int8).",
         "Of 2 published counts, 1 are met exactly.",
         "Furthest from a published figure: 90 %, by −10.00 points.",
     ]
@@ -195,8 +224,23 @@ def test_findings(view) -> None:
     assert against(view, replace(scratch, rows=tuple(rows)), ratio, WORDS)[-1] == (
         "Trained from scratch, the network is dead at 90 %: it answers one class for every image."
     )
-    close = replace(ratio, rows=tuple(r for r in ratio.rows if r.value != 0.9))
-    assert findings(view, close, WORDS)[1].startswith("All values lie within 0.5 points of one another")
+
+
+def test_only_networks_of_their_own_are_said_to_lie_close_together(view) -> None:
+    """Forms of one model answer the same images: of them it is said how many get another answer."""
+    ratio, scratch = make_tables(view)
+    close = replace(ratio, rows=tuple(r for r in ratio.rows if r.value != 0.9))  # 88 % in float, 87.5 % in int8
+    assert not any("lie within" in said for said in findings(view, close, WORDS))
+    assert "another answer in int8 than in float: 10 (50 %, int8)." in findings(view, close, WORDS)[1]
+    seeds = [replace(r, figures={**r.figures, "agreement": Figure(99.0, 0.1, 2)}) for r in close.rows]
+    assert not any("another answer" in said for said in findings(view, replace(close, rows=tuple(seeds)), WORDS))
+    rows = [
+        r if r.base else replace(r, figures={**r.figures, "accuracy": Figure(88.0 + r.value)}) for r in scratch.rows
+    ]
+    assert findings(view, replace(scratch, rows=tuple(rows)), WORDS)[1] == (
+        "All values lie within 0.40 points of one another, less than the ±1.96 points to which one such accuracy is "
+        "known (95 %)."
+    )
 
 
 def test_gaps_are_said_the_gravest_first(view) -> None:

@@ -208,6 +208,38 @@ def test_evidence_of_other_models_is_not_shown(study_copy) -> None:
     assert "The times of the forms have not been measured" in page.text
 
 
+@pytest.mark.parametrize("which", ["int8", "float"])
+def test_a_choice_whose_records_are_damaged_is_no_answer(study_copy, which) -> None:
+    """No other network is shown in the place of the chosen one, and nothing of an exported model."""
+    store = Store(study_copy)
+    key = next(t["rows"] for t in store.study()["trials"] if t["experiment"] == "int8" and t["value"] == 0.5)
+    edit(study_copy, "choice.json", key=key[-1], value=0.5)
+    edit(study_copy, "study.json", spec__select__experiment="int8")
+    edit(study_copy, "verify.json", made_of__model=store.record(key[-2]).weights_sha256)
+    assert "The chosen model against the base" in built(study_copy).text
+    (study_copy / "stages" / key[-1 if which == "int8" else -2] / "record.json").write_text("{")
+    page = built(study_copy)
+    assert "The study has not come to its choice yet." in page.text
+    assert "The chosen model against the base" not in page.text
+    assert "Nothing was chosen" not in page.text
+    assert "All forms agree" not in page.text
+
+
+def test_forms_of_another_model_than_the_chosen_one_are_not_shown(study_copy) -> None:
+    edit(study_copy, "verify.json", made_of__model="of an earlier choice")
+    page = built(study_copy)
+    assert "The chosen model against the base" in page.text
+    assert "All forms agree" not in page.text
+
+
+def test_no_choice_is_none_while_stages_are_missing(study_copy) -> None:
+    Store(study_copy).write_json("choice.json", {"key": None, "value": None, "reason": "r"})
+    shutil.rmtree(next(study_copy.glob("stages/*/")))
+    page = built(study_copy)
+    assert "The study has not come to its choice yet." in page.text
+    assert "Nothing was chosen" not in page.text
+
+
 def test_nothing_chosen_is_said(study_copy) -> None:
     Store(study_copy).write_json("choice.json", {"key": None, "value": None, "reason": "r"})
     page = built(study_copy)
@@ -218,12 +250,40 @@ def test_nothing_chosen_is_said(study_copy) -> None:
     assert "This study chooses no model" in built(study_copy).text
 
 
+def test_the_front_is_of_every_network_of_the_study(study_copy) -> None:
+    """Also of the pruning steps that no experiment shows, worked out from the records alone."""
+    store = Store(study_copy)
+    trials = store.study()["trials"]
+    assert any(t["experiment"] == "scope" and len(t["rows"]) == 3 for t in trials)  # of which its table shows the last
+    means: dict[tuple[int, float], None] = {}
+    for experiment, value in {(t["experiment"], t["value"]) for t in trials}:
+        seeds = [t["rows"] for t in trials if (t["experiment"], t["value"]) == (experiment, value)]
+        for keys in zip(*seeds, strict=True):
+            found = [store.record(key) for key in keys]
+            if found[0].kind != "quantize":
+                means[found[0].results.params, round(sum(r.results.accuracy("test") for r in found) / 2, 6)] = None
+    beaten = {p for p in means for q in means if q != p and q[0] <= p[0] and q[1] >= p[1]}
+    text = build_report(study_copy).html.read_text(encoding="utf-8")
+    csv = json.loads(re.search(r'id="csv-data">(.*?)</script>', text, re.S)[1])["figure-front"]  # type: ignore[index]
+    rows = [line.split(",") for line in csv.splitlines() if line.startswith("Parameters,on the front")]
+    assert {(int(row[3]), float(row[4])) for row in rows} <= set(means) - beaten
+    best = max(means, key=lambda point: (point[1], -point[0]))
+    assert best in {(int(row[3]), float(row[4])) for row in rows}
+    assert len(rows) == len({p for p in set(means) - beaten if p[1] >= best[1] - 20} | chosen_of(csv))
+
+
+def chosen_of(csv: str) -> set[tuple[int, float]]:
+    """The chosen network where it is on the front over parameters."""
+    rows = [line.split(",") for line in csv.splitlines() if line.startswith("Parameters,on the front")]
+    return {(int(row[3]), float(row[4])) for row in rows if row[-1] == "yes"}
+
+
 def test_markdown_has_every_table(finished_study) -> None:
     text = (finished_study / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# small \\<b\\>study\\</b\\>\n")
     assert text.count("\n## ") == 9
     page = (finished_study / "report.html").read_text(encoding="utf-8")
-    assert len(re.findall(r"^\|(?: :?-+:? \|)+$", text, re.M)) == page.count('<div class="table"')
+    assert len(re.findall(r"^\|(?: :?-+:? \|)+$", text, re.M)) == len(re.findall('<div class="table[ "]', page))
     for line in text.splitlines():
         assert not line.startswith("|") or line.endswith("|")
     assert "| Test accuracy \\(%\\) |" not in text

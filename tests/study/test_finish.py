@@ -75,6 +75,22 @@ def test_a_second_run_keeps_what_is_whole_and_takes_away_what_is_not_asked_for(s
     assert "verified" not in niwaki("study", "show", study / "out").stdout
 
 
+def test_a_run_that_is_cut_off_leaves_no_choice_of_an_earlier_one(
+    study: Path, niwaki: Niwaki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("niwaki.study.run.drive", cut_off)
+    niwaki("study", "run", study / "s.toml", "--jobs", 1, "--seeds", 2, "--out", study / "out", check=130)
+    assert not (study / "out" / "choice.json").exists()
+    assert not (study / "out" / "chosen.safetensors").exists()
+    shown = niwaki("study", "show", study / "out").stdout
+    assert "stages are not done yet" in shown
+    assert "Choice." not in shown
+    assert "all forms agree" not in shown
+
+
 def test_forms_that_disagree_fail_the_study(study: Path, niwaki: Niwaki, monkeypatch: pytest.MonkeyPatch) -> None:
     """A changed file is noticed, and the forms are made again; this time the C is another model's."""
     whole = export.export_all

@@ -112,7 +112,7 @@ def _mean(row: Row, name: str) -> float | None:
 def _no_choice(view: View, words: Words) -> str:
     if view.spec.select is None:
         return words("answer.no_select")
-    if view.choice is None:
+    if view.choice is None or view.choice["key"] is not None:  # chosen, but not all that it is compared with is there
         return words("answer.not_yet")
     return words("answer.none", budget=budget_text(view.spec.select, words), of=view.spec.select.experiment)
 
@@ -246,9 +246,14 @@ def _headlines(lines: Sequence[Line], words: Words) -> list[Headline]:
         was = line.cells[0] or line.cells[1]
         now = line.cells[3] or line.cells[2]
         text = words("headline.us", value=now) if key == "time" else now.split(" ")[0]
-        gain = words("headline.faster" if key == "time" else "headline.fewer", ratio=times_text(line.ratio))
+        gain = _gain(line.ratio, "time" if key == "time" else "count", line.loss, words)
         found.append(Headline(words(f"headline.{key}"), was.split(" ")[0], text, gain, line.loss))
     return found
+
+
+def _gain(ratio: float, of: str, loss: bool, words: Words) -> str:
+    """How many times less the chosen model needs, or how many times more where that is a loss."""
+    return words(f"headline.{of}.{'loss' if loss else 'gain'}", ratio=times_text(1 / ratio if loss else ratio))
 
 
 def budget_text(select: SelectSpec, words: Words) -> str:
@@ -282,10 +287,12 @@ def _reason(found: Chosen, select: SelectSpec, words: Words) -> str:
     finals = _finals(found.table)
     chosen = found.int8 or found.final
     drop = _drop(found.base, chosen)
+    gains = drop is not None and round(drop, 2) < 0
     said = words(
-        "answer.reason", value=shown_value(found.table, chosen) or words("chosen"), count=len(finals),
+        "answer.reason.gains" if gains else "answer.reason",
+        value=shown_value(found.table, chosen) or words("chosen"), count=len(finals),
         minimize=words(f"minimize.{select.minimize}"), budget=budget_text(select, words),
-        drop="–" if drop is None else f"{drop:.2f}",
+        drop="–" if drop is None else f"{abs(drop):.2f}",
     )  # fmt: skip
     limit = next((limit.limit for limit in select.limits if limit.quantity == "accuracy_drop"), None)
     beyond = [

@@ -41,7 +41,7 @@ def against(view: View, control: Table, other: Table, words: Words) -> list[str]
 
 
 def noise(view: View, percent: float) -> float:
-    """Points within which two accuracies around `percent` may differ by the choice of the test images alone (95 %)."""
+    """Points to which one accuracy around `percent` is known from its test images (half the 95 % interval)."""
     tested = view.data["images"]["test"]
     low, high = wilson_interval(round(percent / 100 * tested), tested)
     return (high - low) / 2
@@ -59,9 +59,29 @@ def _range(view: View, table: Table, words: Words) -> list[str]:
     said = [words("finding.range", high=high, low=low, **names)]
     if len(bases) == 1:  # else the base is another for every value
         said[0] += " " + words("finding.base", base=bases[0].figures["accuracy"].mean)
-    if high - low <= noise(view, (high + low) / 2):
-        said.append(words("finding.noise", reach=high - low))
+    known = noise(view, (high + low) / 2)
+    if _are_of_one_form(table, rows):
+        said += [words("finding.noise", reach=high - low, known=known)] if high - low < known else []
+    else:
+        said += _changed(view, table, rows, words)
     return said
+
+
+def _are_of_one_form(table: Table, rows: Sequence[Row]) -> bool:
+    """Whether the rows are networks of their own, not forms of one model, whose answers differ image by image."""
+    return len({row.quantized for row in rows}) == 1 and not (table.key or "").startswith("quantize.")
+
+
+def _changed(view: View, table: Table, rows: Sequence[Row], words: Words) -> list[str]:
+    """To how many of the same images an int8 network gives another answer than its float model, of one seed."""
+    tested = view.data["images"]["test"]
+    known = [(row, row.figures["agreement"]) for row in rows if row.quantized and "agreement" in row.figures]
+    listed = [
+        f"{round(tested * (100 - figure.mean) / 100):,} ({value_name(table, row, words)})"
+        for row, figure in known
+        if figure.n == 1
+    ]
+    return [words("finding.changed", tested=tested, list=", ".join(listed))] if listed else []
 
 
 def ends(table: Table) -> list[Row]:

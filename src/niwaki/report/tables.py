@@ -82,6 +82,12 @@ def make_tables(view: View, words: Words | None = None) -> list[Table]:
     return [_table(view, experiment, words) for experiment in view.spec.experiment]
 
 
+def step_tables(view: View, words: Words) -> list[Table]:
+    """`make_tables` with every pruning step of every trial, whether the experiment shows them or not."""
+    every = [experiment.model_copy(update={"rows": "steps"}) for experiment in view.spec.experiment]
+    return [_table(view, experiment, words) for experiment in every]
+
+
 def difference(row: Row) -> dict[str, list[float]]:
     """Ours minus the published figure, for each published figure (points of accuracy, counts)."""
     if row.published is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,21 +91,45 @@ def load_view(folder: Path) -> View:
             continue
         if record is not None:
             records[key] = record
-    choice = store.read_json(CHOICE)
+    choice = _standing(store.read_json(CHOICE), stages, records)
+    chosen = _chosen_weights(choice, records)
     return View(
         folder, spec, data, machine, stages, trials, records, tuple(damaged), store.read_json(TIMINGS),
-        choice, store.read_json(VERIFY), _fitting(store.read_json(EVIDENCE), records, choice),
-        _fitting(store.read_json(BENCH), records, choice),
+        choice, _of_the_chosen(store.read_json(VERIFY), chosen), _fitting(store.read_json(EVIDENCE), records, chosen),
+        _fitting(store.read_json(BENCH), records, chosen),
     )  # fmt: skip
 
 
-def _fitting(
-    found: dict[str, Any] | None, records: Mapping[str, Record], choice: Mapping[str, Any] | None
+def _standing(
+    choice: dict[str, Any] | None, stages: Sequence[str], records: Mapping[str, Record]
 ) -> dict[str, Any] | None:
+    """The choice, as long as what it was made among is there: the chosen model, or every stage where it is none."""
+    if choice is None:
+        return None
+    key = choice["key"]
+    if key is None:
+        return choice if all(stage in records for stage in stages) else None
+    record = records.get(key)
+    needed = [record, records.get(record.parent or "")] if record and record.kind == "quantize" else [record]
+    return choice if all(found is not None and found.status == "done" for found in needed) else None
+
+
+def _chosen_weights(choice: Mapping[str, Any] | None, records: Mapping[str, Record]) -> str | None:
+    """The SHA-256 of the chosen model in float, None where nothing is chosen."""
+    key = choice["key"] if choice else None
+    return None if key is None else float_record(records, key).weights_sha256
+
+
+def _of_the_chosen(verification: dict[str, Any] | None, chosen: str | None) -> dict[str, Any] | None:
+    """What is known of the exported forms, if they are of the model that is chosen now."""
+    if verification is None or chosen is None:
+        return None
+    return verification if verification.get("made_of", {}).get("model", chosen) == chosen else None
+
+
+def _fitting(found: dict[str, Any] | None, records: Mapping[str, Record], chosen: str | None) -> dict[str, Any] | None:
     """What was gathered at the end of a study, if it is of the models that are there now: a study may run again."""
     if found is None or found.get("format") != EVIDENCE_FORMAT:
         return None
-    key = (choice or {}).get("key")
-    chosen = float_record(records, key).weights_sha256 if key is not None and key in records else None
     bases = {record.weights_sha256 for record in records.values() if record.position == 0}
     return found if found["made_of"]["base"] in bases and found["made_of"]["chosen"] == chosen else None

@@ -65,6 +65,7 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
         _check_same_study(store, spec, data, listener)
         if spec.model.weights is None:
             check_structures(plan, data.input_shape, trust=options.trust)
+        _forget_choice(store)
         store.write_json(STUDY, describe_study(spec, plan, data))
         records = stored(store, plan, listener)
         missing = [stage for stage in plan.stages.values() if stage.key not in records]
@@ -217,8 +218,6 @@ def _timings(
 
 
 def _choose(spec: StudySpec, store: Store, result: StudyResult, timings: dict[str, Any] | None) -> None:
-    for name in (CHOICE, CHOSEN):  # those of an earlier run
-        (store.folder / name).unlink(missing_ok=True)
     if spec.select is None:
         return
     measured = {**(timings or {}).get("onnxruntime", {}), **(timings or {}).get("models", {})}
@@ -228,3 +227,9 @@ def _choose(spec: StudySpec, store: Store, result: StudyResult, timings: dict[st
         record = float_record(result.records, result.choice.key)
         store.write(CHOSEN, store.weights(record.key, record))
     store.write_json(CHOICE, result.choice.to_dict())
+
+
+def _forget_choice(store: Store) -> None:
+    """Take away the choice of an earlier run: until this one has judged, nothing is chosen."""
+    for name in (CHOICE, CHOSEN):
+        (store.folder / name).unlink(missing_ok=True)

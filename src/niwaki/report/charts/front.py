@@ -30,7 +30,7 @@ class Network:
 def networks(
     tables: Sequence[Table], choice: dict[str, Any] | None, chosen_in: str | None, words: Words
 ) -> list[Network]:
-    """Every network in the tables, once, however many tables show it; of those that are equal, the chosen one stays."""
+    """Every network in the tables, which show all steps, once; of those that are equal, the chosen one stays."""
     found: dict[tuple[object, ...], Network] = {}
     for table in tables:
         for row in table.rows:
@@ -100,10 +100,10 @@ def _panel(found: Sequence[Network], cost: str, words: Words) -> Panel:
     unit = "bytes" if cost == "flash" else "count"
     x = Axis(words.column(cost), "log", unit="bytes" if unit == "bytes" else "count")
     y = Axis(words.column("accuracy"), unit="percent")
-    return Panel(x, y, (
+    return Panel(x, y, (  # titled by its x axis: all have one y axis
         Series(words("series.dominated"), tuple(off), 5, joined=False),
         Series(words("series.front"), tuple(on), 0, stepped=True),
-    ))  # fmt: skip
+    ), x.title)  # fmt: skip
 
 
 def _point(network: Network, cost: str, words: Words) -> Point:

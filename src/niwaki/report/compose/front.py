@@ -8,15 +8,15 @@ from niwaki.report.answer import needs_of
 from niwaki.report.charts.front import Network, front, front_chart, measured, networks
 from niwaki.report.compose.tables import plain_csv
 from niwaki.report.document import Block, Figure, Grid, Section, Text
-from niwaki.report.tables import Table
+from niwaki.report.tables import step_tables
 from niwaki.report.view import View
 from niwaki.report.words import Words
 
 
-def front_section(view: View, tables: Sequence[Table], words: Words) -> Section:
+def front_section(view: View, words: Words) -> Section:
     """The networks of the study against what they cost."""
     chosen_in = view.spec.select.experiment if view.spec.select else None
-    found = networks(tables, view.choice, chosen_in, words)
+    found = networks(step_tables(view, words), view.choice, chosen_in, words)
     found = with_forms(view, found, words)
     if not found:
         return Section("front", words("front.heading"), (Text(words("front.none"), "warning"),))

@@ -31,7 +31,7 @@ def compose(view: View, words: Words) -> Document:
     controls = parts["control"] or (Text(words("controls.none"), "warning"),)
     sections.append(Section("controls", words("controls.heading"), (Text(words("controls.lead"), "lead"), *controls)))
     sections += [
-        front_section(view, tables, words),
+        front_section(view, words),
         Section("quantization", words("quantization.heading"),
                 (Text(words("quantization.lead"), "lead"), *parts["quantization"], forms_part(view, words))),
         latency_section(view, words),

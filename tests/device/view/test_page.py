@@ -312,6 +312,7 @@ def test_a_server_that_ends_and_comes_back(view, opened):
         shows(page, "#number", "77")
         shows(page, "#source", "Camera running")
         assert page.locator("#scores .name").all_text_contents() == ["coat", "sandal"]
+        page.close()  # before nobody answers again
     page.complaints.clear()  # of requests that met nobody
 
 

@@ -193,6 +193,21 @@ def test_several_seeds_give_the_int8_accuracy_a_spread(view) -> None:
     floats = replace(tables[0], rows=tuple(r for r in tables[0].rows if not r.quantized))
     lines = {line.name: line for line in answer(view, [floats, elsewhere], WORDS).lines}
     assert lines["Test accuracy (%)"].cells[3] == "87.50 ± 0.50"
+    (accuracy, *_) = answer(view, [floats, elsewhere], WORDS).headlines
+    assert (accuracy.now, accuracy.gain) == ("87.50 ± 0.50 %", "−2.50 points")
+
+
+def test_the_gain_is_the_difference_of_what_is_shown(view) -> None:
+    """74.686 to 72.624 is −2.062, but 74.69 and 72.62 stand beside it."""
+    ratio, *others = make_tables(view)
+    shown = {"base": 74.686, "int8": 72.624}
+    rows = [
+        replace(r, figures={**r.figures, "accuracy": Figure(shown["base" if r.base else "int8"])}) for r in ratio.rows
+    ]
+    found = answer(view, [replace(ratio, rows=tuple(rows)), *others], WORDS)
+    assert [found.headlines[0].was, found.headlines[0].now, found.headlines[0].gain] == [
+        "74.69 %", "72.62 %", "−2.07 points",
+    ]  # fmt: skip
 
 
 def test_the_base_is_that_of_the_chosen_model(view) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from niwaki.report.charts.experiments import charts_of
 from niwaki.report.charts.front import Network, front, front_chart, networks
 from niwaki.report.charts.latency import latency_chart
 from niwaki.report.charts.measures import number
+from niwaki.report.drawing.figure import draw
 from niwaki.report.tables import Figure, Row, Table
 from niwaki.report.words import words_in
 from niwaki.study.spec import Experiment, Published
@@ -140,6 +142,21 @@ def test_channels_and_data_types() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("columns", "title"),
+    [
+        (("params", "macs"), "Size. T"), (("latency_1",), "Time. T"), (("agreement",), "Agreement with float. T"),
+        (("channels", "agreement", "params", "latency_1"), "Agreement with float, size, channels and time. T"),
+    ],
+)  # fmt: skip
+def test_a_figure_is_called_after_what_it_shows(columns, title) -> None:
+    def measured(step: int) -> dict[str, Figure]:
+        return {name: Figure(90.0 - step) for name in ("agreement", "channels", "latency_1")}
+
+    rows = [row(value, step, 90 - step, figures=measured(step)) for value, step in ((None, 0), (0.5, 1), (0.6, 2))]
+    assert [chart.title for chart in charts_of(table(rows, columns=columns), WORDS)] == [title]
+
+
 def test_an_experiment_without_results_has_no_figure() -> None:
     assert charts_of(table([replace(row(0.5, 1, None), figures={})]), WORDS) == []
 
@@ -181,6 +198,11 @@ def test_networks_are_counted_once_and_the_choice_is_marked() -> None:
     assert [(n.name, n.chosen) for n in found if n.chosen] == [("50 %, step 2 (T)", True)]
     chart = front_chart(found, WORDS)
     assert [panel.x.title for panel in chart.panels] == ["Parameters", "MACs"]  # no flash is known
+    assert {line.split(",")[0] for line in chart_csv(chart).splitlines()[1:]} == {"Parameters", "MACs"}
+    assert [re.search(r"<title[^>]*>(.*?)</title>", svg)[1] for svg in draw(chart)] == [  # type: ignore[index]
+        f"{chart.title}: Parameters",
+        f"{chart.title}: MACs",
+    ]
     below, on = chart.panels[0].series
     # 1000 parameters: 90; 500: 89 and 87; 333: 88 (chosen) and 80, of which 80 and 87 are beaten.
     assert places(on) == [(1000 / 3, 88), (500.0, 89), (1000.0, 90)]
@@ -247,6 +269,12 @@ def test_classes_come_in_the_order_of_what_they_lost() -> None:
     assert [(c.index, c.recall["base"], c.change, c.taken_for) for c in alone] == [
         (0, None, None, None),
         (1, 100, None, None),
+    ]
+    int8 = class_changes({"base": base, "chosen": chosen, "chosen_int8": [[6, 4], [1, 9]]})
+    assert [(c.index, c.change, c.taken_for) for c in int8] == [(0, -20.0, (1, 4)), (1, 0.0, (0, 1))]
+    assert [m.title for m in confusion_chart({"base": base, "chosen_int8": chosen}, ["x", "y"], WORDS).matrices] == [
+        "base",
+        "chosen, int8",
     ]
     matrix = confusion_chart({"base": base, "chosen": chosen}, ["x", "y"], WORDS).matrices[1]
     assert (matrix.counts, matrix.tips[1][0]) == (((9, 1), (5, 5)), "5 × y taken for x")

@@ -150,8 +150,8 @@ def test_the_printed_study() -> None:
     )
     for part in (
         "a [bold]title[/bold]", "89.50 ± 0.71", "89.39 | 89.00", "+0.11 | +0.50", "61,706 ✓", "440 (99 +341)", "96.0 ≈",
-        "22 (30 -8)", "step 1 of 1 removed nothing", "Source: a paper.", "damage; the next run mends it",
-        "failed: the loss became nan", "stages are not done yet", "Choice. Because.", "MB to 50 %", "-0.07", "6.5",
+        "22 (30 −8)", "step 1 of 1 removed nothing", "Source: a paper.", "damage; the next run mends it",
+        "failed: the loss became nan", "stages are not done yet", "Choice. Because.", "MB to 50 %", "−0.07", "6.5",
     ):  # fmt: skip
         assert part in text, part
     assert study_as_json(view(bases()))["stages"] == {"planned": 6, "done": 2}
@@ -227,7 +227,7 @@ def test_the_printed_quantization() -> None:
     ]  # fmt: skip
     static, dynamic = (next(line for line in lines if line[:2] == [kind, "int8"]) for kind in ("static", "dynamic"))
     assert {"97.50", "30", "8", "600", "300", "205", "7.2", "8.0"} <= set(static)
-    assert {"86.20", "86.50", "-0.30", "100.00", "(73)", "16", "18.2"} <= set(dynamic)
+    assert {"86.20", "86.50", "−0.30", "100.00", "(73)", "16", "18.2"} <= set(dynamic)
     assert "60 %   int8" in text
     for part in ("source KB", "Flash: constant data", "Agree: test images", "µs b1 ONNX R.", "13.7"):
         assert part in text, part

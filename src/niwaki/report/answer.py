@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from niwaki.report.columns import figure_text, shown_value
+from niwaki.report.columns import figure_text, shown_value, signed
 from niwaki.report.tables import Figure, Row, Table
 from niwaki.report.times import COLUMNS
 from niwaki.report.view import View
@@ -136,7 +136,8 @@ def _accuracy(view: View, found: Chosen, words: Words) -> Line:
     last = int8.mean if int8 else _accuracy_of(view, "chosen_int8")
     if last is None and final:
         last = final.mean
-    return Line(words.column("accuracy"), cells, points=None if last is None or base is None else last - base.mean)
+    points = None if last is None or base is None else round(last, 2) - round(base.mean, 2)  # of what is shown
+    return Line(words.column("accuracy"), cells, points=points)
 
 
 def _accuracy_of(view: View, name: str) -> float | None:
@@ -230,13 +231,7 @@ def _headlines(lines: Sequence[Line], words: Words) -> list[Headline]:
         now = accuracy.cells[3] or accuracy.cells[2]
         gain = words("headline.points", points=signed(accuracy.points))
         found.append(
-            Headline(
-                words("headline.accuracy"),
-                f"{accuracy.cells[0]} %",
-                f"{now.split(' ')[0]} %",
-                gain,
-                loss=accuracy.loss,
-            )
+            Headline(words("headline.accuracy"), f"{accuracy.cells[0]} %", f"{now} %", gain, loss=accuracy.loss)
         )
     for key, name in (("params", words.column("params")), ("constants", words("answer.constants")),
                       ("time", words("answer.time.c"))):  # fmt: skip
@@ -266,11 +261,6 @@ def _limit(limit: Budget, words: Words) -> str:
     if limit.quantity == "accuracy_drop":
         return words("budget.accuracy_drop", limit=stated)
     return words("budget.other", quantity=words(f"budget.{limit.quantity}"), limit=stated)
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """A difference with its sign, a true minus."""
-    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def times_text(ratio: float) -> str:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from niwaki.report.compose.report import compose
-from niwaki.report.live.build import build
+from niwaki.report.live.build import NOT_YET, build, without
 from niwaki.report.live.part import LivePart
 from niwaki.report.markdown import to_markdown
 from niwaki.report.page import to_html
 from niwaki.report.view import View, load_view
 from niwaki.report.words import Language, words_in
-from niwaki.study.store import Store
+from niwaki.study.store import FORMS, Store
 
 HTML, MARKDOWN = "report.html", "report.md"
 Notify = Callable[[str], None]
@@ -37,8 +37,8 @@ def build_report(folder: Path, *, language: Language = "en", notify: Notify = la
     """
     words = words_in(language)
     view = load_view(folder)
-    document = compose(view, words)
     live = live_part(view, language, notify)
+    document = compose(view, words, live.note)
     page = to_html(document, live).encode()
     store = Store(folder)
     store.write(HTML, page)
@@ -48,4 +48,6 @@ def build_report(folder: Path, *, language: Language = "en", notify: Notify = la
 
 def live_part(view: View, language: Language, notify: Notify) -> LivePart:
     """The part of the page in which the chosen model runs; a note in its place where it cannot be built."""
+    if view.verification is None:  # what lies in the folder may be of an earlier choice
+        return without(f"{view.folder / FORMS}: {NOT_YET}", language)
     return build(view.folder, lang=language, notify=notify)

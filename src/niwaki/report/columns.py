@@ -98,6 +98,15 @@ def figure_text(figure: Figure | None, digits: int) -> str:
     return text if figure.std is None or figure.std == 0 else f"{text} ± {figure.std:,.{digits}f}"
 
 
+def signed(value: float, digits: int = 2) -> str:
+    """A difference with its sign, a true minus.
+
+    >>> signed(-1234.5, 1), signed(0.25)
+    ('−1,234.5', '+0.25')
+    """
+    return f"{value:+,.{digits}f}".replace("-", "−")
+
+
 Family = Callable[[Table], list[Column]]
 
 
@@ -112,7 +121,7 @@ def _number(name: str, digits: int = 0) -> Family:
         gap = difference(row).get(name, [None])[0]
         if gap is None:
             return f"{text} ({theirs:,})"
-        return f"{text} ✓" if gap == 0 else f"{text} ({theirs:,} {gap:+,.0f})"
+        return f"{text} ✓" if gap == 0 else f"{text} ({theirs:,} {signed(gap, 0)})"
 
     return lambda _: [Column(name, "right", cell)]
 
@@ -130,7 +139,7 @@ def _their_accuracy(row: Row) -> str:
 
 
 def _accuracy_gap(row: Row) -> str:
-    return " | ".join(f"{gap:+.2f}" for gap in difference(row).get("accuracy", []))
+    return " | ".join(signed(gap) for gap in difference(row).get("accuracy", []))
 
 
 def _latency(name: str) -> Family:
@@ -167,11 +176,11 @@ def _bytes(table: Table) -> list[Column]:
 def _megabytes_to(first: Row, row: Row) -> str:
     if "bytes" not in first.figures or "bytes" not in row.figures:
         return ""
-    return f"{(row.figures['bytes'].mean - first.figures['bytes'].mean) / 1e6:+.3f}"
+    return signed((row.figures["bytes"].mean - first.figures["bytes"].mean) / 1e6, 3)
 
 
 def _their_memory(row: Row) -> str:
-    return f"{row.published.memory_mb:+.2f}" if row.published and row.published.memory_mb is not None else ""
+    return signed(row.published.memory_mb) if row.published and row.published.memory_mb is not None else ""
 
 
 def _bytes_by_type(table: Table) -> list[Column]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from niwaki.measure.accuracy import wilson_interval
-from niwaki.report.answer import signed
 from niwaki.report.charts.controls import differences
 from niwaki.report.charts.experiments import has_steps
-from niwaki.report.columns import row_name, value_name
+from niwaki.report.columns import row_name, signed, value_name
 from niwaki.report.tables import Row, Table, difference
 from niwaki.report.view import View
 from niwaki.report.words import Words

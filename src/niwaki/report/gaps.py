@@ -19,10 +19,11 @@ class Gap:
     text: str
 
 
-def gaps_of(view: View, words: Words) -> list[Gap]:
-    """All that is missing, the gravest first."""
+def gaps_of(view: View, words: Words, live: str = "") -> list[Gap]:
+    """All that is missing, the gravest first. `live` says what the live part of the page lacks."""
     order = ("failed", "unfinished", "unmeasured")
     found = [*_stages(view, words), *_choice(view, words), *_forms(view, words), *_measured(view, words)]
+    found += [Gap("unfinished" if view.verification is None else "unmeasured", live)] if live else []
     return sorted(found, key=lambda gap: order.index(gap.weight))
 
 
@@ -30,7 +31,7 @@ def _stages(view: View, words: Words) -> Iterator[Gap]:
     for key, reason in view.failures.items():
         record = view.records[key]
         yield Gap("failed", words("gap.failed", kind=words(f"kind.{record.kind}"), key=key[:8], reason=reason))
-    for problem in view.damaged:
+    for problem in (*view.damaged, *view.damaged_files):
         yield Gap("failed", words("gap.damaged", problem=problem))
     missing = len(view.stages) - len(view.records) - len(view.damaged)
     if missing > 0:

@@ -12,7 +12,17 @@ from pydantic import ValidationError
 from niwaki.errors import StoreError
 from niwaki.study.records import Record, Results, float_record
 from niwaki.study.spec import Experiment, StudySpec
-from niwaki.study.store import BENCH, CHOICE, EVIDENCE, EVIDENCE_FORMAT, TIMINGS, VERIFY, DamagedStage, Store
+from niwaki.study.store import (
+    BENCH,
+    CHOICE,
+    EVIDENCE,
+    EVIDENCE_FORMAT,
+    TIMINGS,
+    VERIFY,
+    DamagedFile,
+    DamagedStage,
+    Store,
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,8 @@ class View:
     verification: dict[str, Any] | None = None
     evidence: dict[str, Any] | None = None
     bench: dict[str, Any] | None = None
+    damaged_files: tuple[str, ...] = ()
+    """What is wrong with files beside the stages, whose content then counts as not there."""
 
     def of(self, experiment: Experiment) -> Iterator[TrialView]:
         """The trials of an experiment."""
@@ -91,13 +103,29 @@ def load_view(folder: Path) -> View:
             continue
         if record is not None:
             records[key] = record
-    choice = _standing(store.read_json(CHOICE), stages, records)
+    files, problems = _side_files(store)
+    choice = _standing(files.get(CHOICE), stages, records)
     chosen = _chosen_weights(choice, records)
     return View(
-        folder, spec, data, machine, stages, trials, records, tuple(damaged), store.read_json(TIMINGS),
-        choice, _of_the_chosen(store.read_json(VERIFY), chosen), _fitting(store.read_json(EVIDENCE), records, chosen),
-        _fitting(store.read_json(BENCH), records, chosen),
+        folder, spec, data, machine, stages, trials, records, tuple(damaged), files.get(TIMINGS), choice,
+        _of_the_chosen(files.get(VERIFY), chosen),
+        _with_all_classes(_fitting(files.get(EVIDENCE), records, chosen), len(data["labels"])),
+        _fitting(files.get(BENCH), records, chosen), problems,
     )  # fmt: skip
+
+
+def _side_files(store: Store) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
+    """The files beside the stages that can be read, by name, and what is wrong with the others."""
+    found, problems = {}, []
+    for name in (TIMINGS, CHOICE, VERIFY, EVIDENCE, BENCH):
+        try:
+            content = store.read_json(name)
+        except DamagedFile as error:
+            problems.append(error.problem)
+            continue
+        if content is not None:
+            found[name] = content
+    return found, tuple(problems)
 
 
 def _standing(
@@ -133,3 +161,7 @@ def _fitting(found: dict[str, Any] | None, records: Mapping[str, Record], chosen
         return None
     bases = {record.weights_sha256 for record in records.values() if record.position == 0}
     return found if found["made_of"]["base"] in bases and found["made_of"]["chosen"] == chosen else None
+
+
+def _with_all_classes(evidence: dict[str, Any] | None, classes: int) -> dict[str, Any] | None:
+    return evidence if evidence is not None and len(evidence["classes"]) == classes else None

@@ -25,16 +25,19 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel
 
 from niwaki.errors import NiwakiError, StoreError
 from niwaki.files import sha256_of, write_whole
 from niwaki.study.records import Record, from_bytes, to_bytes
+from niwaki.study.sidefiles import Bench, Choice, Evidence, Timings, Verification, fault
 
 STUDY, TIMINGS, CHOICE, CHOSEN = "study.json", "timings.json", "choice.json", "chosen.safetensors"
 FORMS, VERIFY = "chosen", "verify.json"
 EVIDENCE, BENCH = "evidence.json", "bench.json"
 EVIDENCE_FORMAT = 1  # of both
 _HOLDER = ".driver.json"
+_SHAPES: dict[str, type[BaseModel]] = {CHOICE: Choice, TIMINGS: Timings, VERIFY: Verification, EVIDENCE: Evidence, BENCH: Bench}
 
 
 def model_name(record: Record) -> str:
@@ -44,6 +47,14 @@ def model_name(record: Record) -> str:
 
 class DamagedStage(StoreError):
     """A stage whose files do not fit together. Running it again mends it."""
+
+
+class DamagedFile(StoreError):
+    """A file beside the stages that is not what it should be; `problem` says so without the way out."""
+
+    def __init__(self, path: Path, problem: object) -> None:
+        super().__init__(f"{path}: damaged: {problem}; remove it: it is made again")
+        self.problem = f"{path.name} is damaged: {problem}"
 
 
 class Store:
@@ -117,16 +128,18 @@ class Store:
             write_whole(self._path(record.key, "record.json"), to_bytes(record))
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the folder, None if it is not there."""
+        """A JSON file of the folder, None if it is not there. Raises DamagedFile if it lacks what is read of it."""
         path = self.folder / name
         try:
             value = json.loads(path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: damaged: {error}; remove it: it is made again") from error
+            raise DamagedFile(path, error) from error
         if not isinstance(value, dict):
-            raise StoreError(f"{path}: damaged: not an object; remove it: it is made again")
+            raise DamagedFile(path, "not an object")
+        if name in _SHAPES and (problem := fault(_SHAPES[name], value)):
+            raise DamagedFile(path, problem)
         return value
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:

@@ -15,31 +15,37 @@ Confusion = Sequence[Sequence[int]]
 class ClassChange:
     """One class: right answers in percent by network (`base`, `chosen`, `chosen_int8`), None without images.
 
-    `taken_for` is the class that the chosen model (else the base) most often names instead, with the count; None where
-    it never errs.
+    `last` is the network that is held against the base; `taken_for` is the class that it most often names instead,
+    with the count; None where it never errs.
     """
 
     index: int
     images: int
     recall: Mapping[str, float | None]
     taken_for: tuple[int, int] | None
+    last: str = "chosen"
 
     @property
     def change(self) -> float | None:
-        """Points gained from the base to the chosen model."""
-        base, chosen = self.recall.get("base"), self.recall.get("chosen")
+        """Points gained from the base to the last network; None where that is the base itself."""
+        base, chosen = self.recall.get("base"), None if self.last == "base" else self.recall.get(self.last)
         return None if base is None or chosen is None else chosen - base
+
+
+def last_of(confusion: Mapping[str, Confusion]) -> str:
+    """The network that the answer of a study is about: the chosen model, in int8 if that is known, else the base."""
+    return next(name for name in ("chosen_int8", "chosen", "base") if name in confusion)
 
 
 def class_changes(confusion: Mapping[str, Confusion]) -> list[ClassChange]:
     """Every class, that which lost most first; in the order of the classes where nothing was chosen."""
-    last = confusion.get("chosen", confusion["base"])
+    last = last_of(confusion)
     found = []
-    for index, row in enumerate(last):
+    for index, row in enumerate(confusion[last]):
         wrong = [(count, -answer) for answer, count in enumerate(row) if answer != index and count]
         worst = max(wrong, default=None)
         recall = {name: _recall(counts[index], index) for name, counts in confusion.items()}
-        found.append(ClassChange(index, sum(row), recall, None if worst is None else (-worst[1], worst[0])))
+        found.append(ClassChange(index, sum(row), recall, None if worst is None else (-worst[1], worst[0]), last))
     return sorted(found, key=lambda c: (0.0 if c.change is None else c.change, c.index))
 
 
@@ -61,8 +67,8 @@ def classes_chart(changes: Sequence[ClassChange], labels: Sequence[str], words: 
 
 
 def confusion_chart(confusion: Mapping[str, Confusion], labels: Sequence[str], words: Words) -> Chart:
-    """The confusion matrices of the base and of the chosen model, side by side."""
-    shown = [name for name in ("base", "chosen") if name in confusion]
+    """The confusion matrices of the base and of the last network, side by side."""
+    shown = dict.fromkeys(("base", last_of(confusion)))
     matrices = tuple(_matrix(words(name), confusion[name], labels, words) for name in shown)
     title = words("chart.confusion")
     return Chart("figure-confusion", "matrix", title, words("caption.confusion"),

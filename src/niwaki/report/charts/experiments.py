@@ -37,13 +37,22 @@ def charts_of(table: Table, words: Words) -> list[Chart]:
 
 
 def _chart(table: Table, measures: Sequence[Measure], name: str, words: Words) -> Chart:
-    title = words(f"chart.{name}", title=words.name(table.title))
-    panels = [panel for measure in measures for panel in _panels(table, measure, words)]
+    drawn = {measure: _panels(table, measure, words) for measure in measures}
+    panels = [panel for found in drawn.values() for panel in found]
+    shown = _listed([measure for measure, found in drawn.items() if found], words)
+    title = words(f"chart.{name}", title=words.name(table.title), what=shown)
     described = words("chart.described", title=title, panels="; ".join(p.title or p.y.title for p in panels))
     return Chart(
         f"figure-{table.name}-{name}", "dots" if panels and panels[0].y.scale == "category" else "lines", title,
         _caption(panels, words), described, tuple(panels),
     )  # fmt: skip
+
+
+def _listed(measures: Sequence[Measure], words: Words) -> str:
+    """What kinds of measures a figure shows, as the beginning of a sentence."""
+    kinds = [words(f"chart.of.{kind}") for kind in dict.fromkeys(measure.kind for measure in measures)]
+    said = words("and").join([", ".join(kinds[:-1]), *kinds[-1:]] if len(kinds) > 1 else kinds)
+    return said[:1].upper() + said[1:]
 
 
 def _caption(panels: Sequence[Panel], words: Words) -> str:

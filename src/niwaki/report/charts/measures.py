@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from niwaki.report.charts.chart import Axis, Unit
 from niwaki.report.tables import Row
@@ -18,6 +19,8 @@ class Measure:
     unit: Unit
     published: Callable[[Row], tuple[float, ...]]
     from_zero: bool = True
+    kind: Literal["size", "time", "agreement", "channels"] = "size"
+    """What its figure says that it shows."""
 
     def axis(self, words: Words) -> Axis:
         """Its axis."""
@@ -43,7 +46,7 @@ def _accuracies(row: Row) -> tuple[float, ...]:
 ACCURACY = Measure("accuracy", "percent", _accuracies, from_zero=False)
 MEASURES = (
     ACCURACY,
-    Measure("agreement", "percent", _none, from_zero=False),
+    Measure("agreement", "percent", _none, from_zero=False, kind="agreement"),
     Measure("params", "count", _stated("params")),
     Measure("macs", "count", _none),
     Measure("macs_tp", "count", _stated("macs_tp")),
@@ -52,10 +55,10 @@ MEASURES = (
     Measure("activations", "bytes", _none),
     Measure("flash", "bytes", _none),
     Measure("ram", "bytes", _none),
-    Measure("channels", "count", _stated("channels")),
-    Measure("latency_1", "us", _none),
-    Measure("latency_256", "us", _stated("latency_us")),
-    Measure("latency_ort", "us", _stated("latency_us")),
+    Measure("channels", "count", _stated("channels"), kind="channels"),
+    Measure("latency_1", "us", _none, kind="time"),
+    Measure("latency_256", "us", _stated("latency_us"), kind="time"),
+    Measure("latency_ort", "us", _stated("latency_us"), kind="time"),
 )
 
 

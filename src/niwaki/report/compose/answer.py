@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from niwaki.report.answer import NETWORKS, Answer, Line, signed, times_text
+from niwaki.report.answer import NETWORKS, Answer, Line, times_text
+from niwaki.report.columns import signed
 from niwaki.report.compose.tables import plain_csv
 from niwaki.report.document import Block, Grid, Headlines, Section, Text
 from niwaki.report.view import View

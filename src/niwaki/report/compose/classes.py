@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from niwaki.report.answer import base_key, signed
-from niwaki.report.charts.classes import ClassChange, class_changes, classes_chart, confusion_chart
+from niwaki.report.answer import base_key
+from niwaki.report.charts.classes import ClassChange, class_changes, classes_chart, confusion_chart, last_of
+from niwaki.report.columns import signed
 from niwaki.report.compose.tables import plain_csv
 from niwaki.report.document import Block, Figure, Grid, Picture, Pictures, Section, Text
 from niwaki.report.view import View
@@ -21,13 +22,13 @@ def classes_section(view: View, words: Words) -> Section:
     if "base" not in confusion:
         return Section("classes", heading, (Text(words("classes.none"), "warning"),))
     labels = [words.name(label) for label in view.data["labels"]]
-    changes = class_changes(confusion)
+    changes, last = class_changes(confusion), last_of(confusion)
     blocks: list[Block | Section] = [Text(words("classes.lead"), "lead")]
-    if "chosen" in confusion:
-        blocks.append(Text(_most_lost(changes, labels, words), "finding"))
+    if last != "base":
+        blocks.append(Text(_most_lost(changes, labels, last, words), "finding"))
     blocks += [
         Figure(classes_chart(changes, labels, words)),
-        _grid(changes, labels, words),
+        _grid(changes, labels, last, words),
         Figure(confusion_chart(confusion, labels, words)),
     ]
     mistakes = _mistakes(view, labels, words)
@@ -51,18 +52,19 @@ def confusions(view: View) -> dict[str, list[list[int]]]:
     return found
 
 
-def _most_lost(changes: Sequence[ClassChange], labels: Sequence[str], words: Words) -> str:
+def _most_lost(changes: Sequence[ClassChange], labels: Sequence[str], last: str, words: Words) -> str:
     worst = changes[0]
     if worst.change is None or worst.change >= 0:
-        return words("classes.none_lost")
-    return words("classes.lost", lost=labels[worst.index], points=signed(worst.change, 1))
+        return words("classes.none_lost", network=words(last))
+    return words("classes.lost", network=words(last), lost=labels[worst.index], points=signed(worst.change, 1))
 
 
-def _grid(changes: Sequence[ClassChange], labels: Sequence[str], words: Words) -> Grid:
+def _grid(changes: Sequence[ClassChange], labels: Sequence[str], last: str, words: Words) -> Grid:
     names = [name for name in ("base", "chosen", "chosen_int8") if name in changes[0].recall]
     heads = (
         words("classes.class"), words("classes.images"), *(f"{words(name)} (%)" for name in names),
-        *([words("classes.change")] if "chosen" in names else []), words("classes.taken"),
+        *([words("classes.change", network=words(last))] if last != "base" else []),
+        words("classes.taken", network=words(last)),
     )  # fmt: skip
     rows = tuple(_row(change, names, labels, words) for change in changes)
     return Grid("table-classes", words("classes.table"), heads, rows, plain_csv(heads, rows),
@@ -75,7 +77,7 @@ def _row(change: ClassChange, names: Sequence[str], labels: Sequence[str], words
     if change.taken_for is not None:
         taken = words("classes.taken_for", name=labels[change.taken_for[0]], count=f"{change.taken_for[1]:,}")
     moved = []
-    if "chosen" in names:
+    if len(names) > 1:
         moved = ["–" if change.change is None else signed(change.change, 1)]
     return (
         labels[change.index],
@@ -100,6 +102,11 @@ def _mistakes(view: View, labels: Sequence[str], words: Words) -> Section | None
     return Section("mistakes", words("mistakes.heading"), tuple(parts)) if len(parts) > 1 else None
 
 
+def _certainty(share: float) -> str:
+    """A softmax in percent; no network is wholly certain, so what rounds to 100 is more than 99."""
+    return "> 99" if share >= 0.995 else f"{100 * share:.0f}"
+
+
 def _moved(evidence: Mapping[str, Any]) -> dict[str, int]:
     return dict(evidence.get("moved") or {})
 
@@ -112,6 +119,6 @@ def _picture(evidence: Mapping[str, Any], number: int, labels: Sequence[str], wo
         answer = evidence["answers"].get(name, {}).get(str(number))
         if answer is not None:
             key = "mistakes.right" if answer["named"] == image["true"] else "mistakes.wrong"
-            said.append(words(key, network=words(name), name=labels[answer["named"]], sure=100 * answer["sure"]))
+            said.append(words(key, network=words(name), name=labels[answer["named"]], sure=_certainty(answer["sure"])))
     return Picture(image["png"], words("mistakes.alt", number=number, name=true), (words("mistakes.true", name=true),),
                    tuple(said))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.metadata import version
 
 from niwaki.report.answer import answer
@@ -18,10 +19,10 @@ from niwaki.report.view import View
 from niwaki.report.words import Words
 
 
-def compose(view: View, words: Words) -> Document:
-    """What is to be said of a study, finished or not."""
+def compose(view: View, words: Words, live: str = "") -> Document:
+    """What is to be said of a study, finished or not. `live` says what the live part lacks, if it is one for a page."""
     tables = make_tables(view, words)
-    gaps = gaps_of(view, words)
+    gaps = gaps_of(view, words, live)
     parts = {kind: experiment_parts(view, tables, kind, words) for kind in ("experiment", "control", "quantization")}
     published = any(table.source or any(row.published for row in table.rows) for table in tables)
     sections = [answer_section(view, answer(view, tables, words), words), run_section(view, words)]
@@ -74,6 +75,6 @@ def _gaps_section(gaps: list[Gap], words: Words) -> Section:
 
 
 def _footer(view: View, words: Words) -> tuple[Block, ...]:
-    folder = view.folder
-    commands = f"niwaki report {folder}\nniwaki study show {folder}\nniwaki verify {folder}"
+    folder = shlex.quote(str(view.folder))
+    commands = "\n".join(f"niwaki {command} {folder}" for command in ("report", "study show", "verify"))
     return (Text(words("page.made", version=version("niwaki"))), Text(words("page.again")), Code(commands))

@@ -25,11 +25,13 @@ from niwaki.report.live.part import LivePart
 from niwaki.report.live.strip import choose_strip
 from niwaki.report.live.texts import TEXTS, Language
 from niwaki.report.live.wasm import compile_module
+from niwaki.report.words import words_in
 from niwaki.study.store import FORMS, VERIFY, Store
 
 Notify = Callable[[str], None]
 SCRIPTS = ("page", "engine", "picture", "readout", "speech", "steady", "strip", "file", "camera", "pad", "main")
 VISION_SIDE = 256  # pixels of the largest picture that vision cuts out: NIWAKI_VISION_MAX_INNER
+NOT_YET = "the study has not chosen and exported a model yet: run it to its end"
 LARGEST = 4 << 20  # bytes of a module; a page with more is no page to be mailed
 
 
@@ -53,7 +55,7 @@ def build(
                 f"its WebAssembly has {len(module):,} bytes, more than the {LARGEST:,} that a page may hold"
             )
     except NiwakiError as error:
-        return _without(str(error), lang)
+        return without(str(error), lang)
     strip, note = _strip(opened, data, notify)
     garments = opened.note is not None and opened.note.provenance.get("data_name") in BUILT_IN
     facts = _facts(opened, module, lang) | {"strip": strip, "finds": garments}
@@ -78,7 +80,7 @@ def _open_chosen(study: Path) -> Opened:
     folder = study / FORMS
     if not folder.is_dir():
         found = Store(study).read_json(VERIFY) or {}
-        reason = found.get("reason") or "the study has not chosen and exported a model yet: run it to its end"
+        reason = found.get("reason") or NOT_YET
         raise ModelError(f"{folder}: {reason}")
     opened = open_export(folder)
     if opened.graph is None or not opened.has_c:
@@ -155,9 +157,16 @@ def _filled(text: str, **values: object) -> str:
     return text
 
 
-def _without(reason: str, lang: Language) -> LivePart:
+_NOTE = """<section id="live" aria-labelledby="live-title">
+<h2 id="live-title">{{ title }}</h2>
+<p class="warning">{{ note }}</p>
+</section>"""
+
+
+def without(reason: str, lang: Language) -> LivePart:
+    """A note in the place of the live part, under its heading."""
     note = _filled(TEXTS[lang]["none"], reason=reason)
-    html = _environment().from_string('<p class="live-note">{{ note }}</p>').render(note=note)
+    html = _environment().from_string(_NOTE).render(note=note, title=words_in(lang)("page.live"))
     return LivePart(html, "", "", "", note)
 
 

@@ -1,0 +1,189 @@
+"""What the files beside the records must hold, so that nobody who reads them trips over a part that is missing.
+
+Only what is read of them is asked for: whatever else stands in them is let through.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Choice(_Part):
+    """`choice.json`: the chosen stage, None where no candidate was within the budget."""
+
+    key: str | None
+    value: Any
+    reason: str
+
+
+class _Time(_Part):
+    median_us: float
+    p95_us: float
+
+
+class Timings(_Part):
+    """`timings.json`: by structure and batch."""
+
+    pinned: bool
+    noise_floor: dict[str, float]
+    models: dict[str, dict[str, _Time]]
+    onnxruntime: dict[str, dict[str, _Time]] = {}
+
+    @model_validator(mode="after")
+    def _has_both_batches(self) -> Timings:
+        if not {"1", "256"} <= set(self.noise_floor):
+            raise ValueError("noise_floor lacks a batch")
+        if not all("1" in batches for batches in (*self.models.values(), *self.onnxruntime.values())):
+            raise ValueError("a network has no time at batch 1")
+        return self
+
+
+class _Board(_Part):
+    cpu: str
+    optimization: str
+    flash: int
+    code: int
+    constants: int
+    ram: int
+    stack: int
+
+
+class _Needs(_Part):
+    flash: int | None = None
+    ram: int | None = None
+    board: _Board | None = None
+    reason: str | None = None
+
+
+class _Accuracy(_Part):
+    percent: float
+    interval: tuple[float, float]
+
+
+class _Agreement(_Part):
+    against: str
+    same_class: int
+    equal: bool | None
+
+
+class _Form(_Part):
+    form: str
+    how: str
+    ok: bool | None
+    images: int
+    accuracy: _Accuracy | None
+    agreement: _Agreement | None
+    reason: str | None
+
+
+class Verification(_Part):
+    """`verify.json`: `ok` is None, with a `reason`, for a network that has no such forms."""
+
+    ok: bool | None
+    reason: str = ""
+    made_of: dict[str, Any] = {}
+    images: str = ""
+    forms: tuple[_Form, ...] = ()
+    notes: tuple[str, ...] = ()
+    exported: dict[str, _Needs] = {}
+    export_notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _says_all(self) -> Verification:
+        needed = {"reason"} if self.ok is None else {"images", "forms", "notes", "exported", "export_notes"}
+        if missing := sorted(needed - self.model_fields_set):
+            raise ValueError(f"{', '.join(missing)} missing")
+        return self
+
+
+class _MadeOf(_Part):
+    base: str | None
+    chosen: str | None
+
+
+class _Model(_Part):
+    key: str
+
+
+class _Base(_Model):
+    int8: _Needs
+
+
+class _Image(_Part):
+    true: int
+    png: str
+
+
+class _Answer(_Part):
+    named: int
+    sure: float
+
+
+class Evidence(_Part):
+    """`evidence.json`: the matrices are of one size, and of every image that is shown there is one."""
+
+    format: int
+    made_of: _MadeOf
+    base: _Base
+    chosen: _Model | None
+    confusion: dict[str, list[list[int]]]
+    shown: dict[str, list[int]]
+    moved: dict[str, int]
+    classes: list[str | None]
+    images: dict[str, _Image]
+    answers: dict[str, dict[str, _Answer]]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Evidence:
+        size = len(self.classes)
+        if any(len(rows) != size or {len(row) for row in rows} != {size} for rows in self.confusion.values()):
+            raise ValueError(f"a confusion matrix is not of {size} classes")
+        named = [answer.named for answers in self.answers.values() for answer in answers.values()]
+        if not all(0 <= index < size for index in (*named, *(image.true for image in self.images.values()))):
+            raise ValueError(f"an answer is none of {size} classes")
+        if lost := {str(number) for numbers in self.shown.values() for number in numbers} - set(self.images):
+            raise ValueError(f"no image {min(lost)}")
+        return self
+
+
+class _Timed(_Part):
+    file: Literal["base", "chosen"]
+    form: Literal["torch", "onnx", "onnx-int8", "onnx-dynamic", "c"]
+
+
+class _Row(_Timed, _Time):
+    runtime: str
+    runs: int
+
+
+class _LeftOut(_Timed):
+    reason: str
+
+
+class Bench(_Part):
+    """`bench.json`."""
+
+    format: int
+    made_of: _MadeOf
+    rows: tuple[_Row, ...]
+    left_out: tuple[_LeftOut, ...]
+    noise_floor: float
+    pinned: bool
+    notes: tuple[str, ...]
+
+
+def fault(shape: type[BaseModel], value: Any) -> str | None:
+    """What the content of a file lacks to be of a shape, in a few words; None if it is."""
+    try:
+        shape.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        return f"{where}: {first['msg']}" if where else str(first["msg"])
+    return None

@@ -37,7 +37,13 @@ FORMS, VERIFY = "chosen", "verify.json"
 EVIDENCE, BENCH = "evidence.json", "bench.json"
 EVIDENCE_FORMAT = 1  # of both
 _HOLDER = ".driver.json"
-_SHAPES: dict[str, type[BaseModel]] = {CHOICE: Choice, TIMINGS: Timings, VERIFY: Verification, EVIDENCE: Evidence, BENCH: Bench}
+_SHAPES: dict[str, type[BaseModel]] = {
+    CHOICE: Choice,
+    TIMINGS: Timings,
+    VERIFY: Verification,
+    EVIDENCE: Evidence,
+    BENCH: Bench,
+}
 
 
 def model_name(record: Record) -> str:

@@ -6,10 +6,12 @@ import csv
 import io
 import itertools
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from niwaki.report.build import build_report
 
@@ -118,6 +120,69 @@ def test_light_and_dark(page_file, open_page) -> None:
     assert light.evaluate(ground) != dark.evaluate(ground)
     dark.locator("#theme").click()
     assert light.evaluate(ground) == dark.evaluate(ground)
+
+
+@pytest.mark.parametrize("chosen", ["by the system", "by the reader"])
+def test_dark_prints_as_light_does(page_file, open_page, chosen) -> None:
+    seen = """() => [...document.querySelectorAll("body, h2, .note, .scroll, td, .plot text, .line, .m, .cell")]
+        .map(e => getComputedStyle(e)).map(s => [s.color, s.backgroundColor, s.fill, s.stroke, s.borderColor].join())"""
+    light, dark = open_page(page_file).page, open_page(page_file, dark=chosen == "by the system").page
+    if chosen == "by the reader":
+        dark.locator("#theme").click()
+    assert light.evaluate(seen) != dark.evaluate(seen)
+    for page in (light, dark):
+        page.emulate_media(media="print")
+    assert light.evaluate(seen) == dark.evaluate(seen)
+    body = "getComputedStyle(document.body)"
+    assert dark.evaluate(f"[{body}.backgroundColor, {body}.color]") == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
+
+
+def test_paper_has_every_row_and_column(study_copy, open_page, monkeypatch) -> None:
+    monkeypatch.setattr("niwaki.report.compose.tables.LONG", 3)
+    study = json.loads((study_copy / "study.json").read_bytes())
+    study["spec"]["experiment"][0]["columns"] += ["macs", "file", "bytes", "flash"]
+    (study_copy / "study.json").write_text(json.dumps(study))
+    page = open_page(build_report(study_copy).html, width=703, dark=True).page  # as wide as A4 within the margins
+    page.emulate_media(media="print")
+    page.evaluate("""addEventListener("beforeprint", () => {
+        const tables = [...document.querySelectorAll(".table")];
+        window.onPaper = {
+            folded: tables.filter(t => t.querySelector("details:not([open])")).map(t => t.id),
+            over: tables.map(t => t.querySelector(".scroll")).filter(s => s.scrollWidth > s.clientWidth).length,
+            columns: document.querySelectorAll("#table-ratio thead th").length,
+        };
+    })""")
+    folded = "document.querySelectorAll('.table details:not([open])').length"
+    before = page.evaluate(folded)
+    assert before > 2
+    page.pdf()
+    assert page.evaluate("window.onPaper") == {"folded": [], "over": 0, "columns": 14}
+    assert page.evaluate(folded) == before  # on the screen all is as it was
+
+
+@pytest.mark.parametrize("width", [1280, 1366, 1600, 1920])
+def test_a_desktop_shows_tables_whole(page_file, open_page, width) -> None:
+    page = open_page(page_file, width=width).page
+    sizes = page.eval_on_selector_all(
+        ".table", "all => all.map(t => [t.id, t.querySelectorAll('thead th').length, "
+        "(s => s.scrollWidth - s.clientWidth)(t.querySelector('.scroll'))])",
+    )  # fmt: skip
+    assert len(sizes) > 6
+    assert [size for size in sizes if size[2] > 0] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_only_a_table_that_scrolls_has_a_shade_at_its_edge(page_file, open_page) -> None:
+    for width, scrolls in ((1280, False), (390, True)):
+        page = open_page(page_file, width=width).page
+        box = page.locator("#table-ratio .scroll")
+        assert box.evaluate("s => s.scrollWidth > s.clientWidth") is scrolls
+        edge = Image.open(io.BytesIO(box.screenshot())).convert("RGB")
+        ground = tuple(map(int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))))
+        colours = {
+            edge.getpixel((edge.width - 2, y)) for y in range(4, 12)
+        }  # above the heads: nothing is written there
+        assert (colours == {ground}) is not scrolls
 
 
 def test_a_loss_does_not_look_like_a_gain(study_copy, open_page) -> None:

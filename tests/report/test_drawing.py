@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from niwaki.report.charts.chart import Axis, Chart, Matrix, Panel, Point, Rule, Series
 from niwaki.report.drawing.figure import draw
-from niwaki.report.drawing.lines import apart
+from niwaki.report.drawing.labels import along, apart, around, free_label
 from niwaki.report.drawing.markers import DASHES, LOOKS, MARKERS
 from niwaki.report.drawing.scales import log_ticks, round_ticks, scaled, tick_text
 from niwaki.report.drawing.svg import fitted, tag, text_width
@@ -51,10 +54,60 @@ def test_scales_put_values_on_pixels() -> None:
     assert scaled(Axis("x"), [], 0, 1).ticks
 
 
-def test_labels_are_moved_apart_and_stay_above_the_axis() -> None:
-    assert apart([10, 12, 90], 100) == [10, 23, 90]
-    assert apart([95, 96, 97], 100) == [74, 87, 100]
-    assert apart([], 100) == []
+def test_labels_are_moved_apart_around_their_middle_and_stay_between_the_ends() -> None:
+    assert apart([10, 12, 90], 0, 100) == [4.5, 17.5, 90]
+    assert apart([50, 50, 50], 0, 100) == [37, 50, 63]
+    assert apart([95, 96, 97], 0, 100) == [74, 87, 100]
+    assert apart([1, 2, 3], 0, 100) == [0, 13, 26]
+    assert apart([40, 70], 0, 100) == [40, 70]  # far enough apart: where they belong
+    assert apart([], 0, 100) == []
+    assert apart([1, 2, 3], 0, 20) == [-6, 7, 20]  # no room for all: none below the axis
+
+
+@given(st.lists(st.floats(0, 300), min_size=1, max_size=7).map(sorted))
+def test_labels_at_the_ends_of_lines_never_overlap_and_have_the_middle_of_their_lines(places) -> None:
+    moved = apart(places, -200, 500)
+    assert all(b - a >= 13 - 1e-9 for a, b in itertools.pairwise(moved))
+    assert sum(moved) == pytest.approx(sum(places), abs=1e-6)
+
+
+def test_a_label_stands_where_it_covers_nothing() -> None:
+    box = (0.0, 0.0, 200.0, 200.0)
+    mark = list(around((100, 100), 9))
+
+    def placed(*lines):
+        taken = [*mark, *(place for line in lines for place in along(line))]
+        label = free_label((100, 100), 9, 40, 11, taken, box)
+        assert label.is_inside(*box)
+        assert not any(label.covers(place) for place in taken)
+        return label
+
+    above = placed()
+    assert (above.x, above.y < 100) == (100, True)
+    over, under = [(0, 82), (200, 82)], [(0, 118), (200, 118)]
+    assert placed(over).y > 110
+    assert placed(over, under).x - 20 >= 109  # beside it
+    assert placed(over, under, [(100, 100), (200, 100)]).x + 20 <= 91
+    at_the_top = free_label((100, 8), 9, 40, 11, [], box)
+    assert at_the_top.y > 17  # above it is no room
+
+
+def test_the_name_of_the_choice_keeps_clear_of_the_front() -> None:
+    """Its ring stands where the stepped line climbs: the name goes where neither line nor marks are."""
+    front = [Point(x, y, "t") for x, y in ((1.0, 80.0), (3.0, 84.0), (5.0, 86.0), (5.1, 88.5), (9.0, 91.0))]
+    others = [Point(5.6, 86.6, "t"), Point(5.0, 87.4, "t"), Point(5.0, 86.8, "t", chosen=True, label="chosen")]
+    panel = Panel(
+        Axis("x"), Axis("y"), (Series("o", tuple(others), 5, joined=False), Series("f", tuple(front), stepped=True))
+    )
+    root = ElementTree.fromstring(draw(Chart("c", "lines", "", "", "", (panel, panel, panel)))[0])
+    text = next(node for node in root.iter(f"{SVG}text") if node.text == "chosen")
+    x, y, half = float(text.get("x")), float(text.get("y")), text_width("chosen", 12) / 2
+    line = next(node for node in root.iter(f"{SVG}path") if node.get("class", "").startswith("line")).get("d")
+    corners = [tuple(map(float, corner.split(","))) for corner in line[1:].split("L")]
+    marks = [(float(g.get("data-x")), float(g.get("data-y"))) for g in root.iter(f"{SVG}g") if g.get("data-x")]
+    assert len(marks) == 8
+    hit = [(px, py) for px, py in (*along(corners), *marks) if abs(px - x) <= half and y - 9 <= py <= y + 3]
+    assert hit == []
 
 
 def test_text_is_cut_where_there_is_no_room() -> None:

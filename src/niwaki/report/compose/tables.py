@@ -11,27 +11,32 @@ from niwaki.report.tables import DONE, Figure, Row, Table
 from niwaki.report.words import Words
 
 LONG = 12  # rows: longer tables are folded
+WIDE, LOW = 10, 5  # columns and rows: a table of more columns and no more rows stands on its side
 
 
-def table_grid(table: Table, words: Words, *, strong: frozenset[int] = frozenset()) -> Grid:
-    """The table of an experiment. Rows that are not done, and what is to be said of single rows, are in its notes."""
+def table_grid(table: Table, words: Words) -> Grid:
+    """The table of an experiment. Rows that are not done, and what is to be said of single rows, are in its notes.
+
+    A table that is wide and low stands on its side: a line for each measure, a column for each row.
+    """
     columns = columns_of(table, words)
     notes = [
         f"{row_name(table, row, words)}: {text}"
         for row in table.rows
         for text in (*row.notes, *([row.status] if row.status != DONE else []))
     ]
+    left = frozenset(index for index, column in enumerate(columns) if column.align == "left")
+    heads = tuple(heading(column, words) for column in columns)
+    rows = tuple(tuple(column.cell(row) for column in columns) for row in table.rows)
+    if len(columns) > WIDE and len(rows) <= LOW:
+        measures = [index for index, column in enumerate(columns) if column.name not in ("varied", "step")]
+        rows = tuple((heads[index], *(row[index] for row in rows)) for index in measures)
+        heads = (words("answer.measure"), *(row_name(table, row, words) for row in table.rows))
+        left = frozenset({0})
     return Grid(
-        f"table-{table.name}",
-        words.name(table.title),
-        tuple(heading(column, words) for column in columns),
-        tuple(tuple(column.cell(row) for column in columns) for row in table.rows),
-        experiment_csv(table),
-        frozenset(index for index, column in enumerate(columns) if column.align == "left"),
-        (*notes, *table.remarks),
-        strong,
-        folded=len(table.rows) > LONG,
-    )
+        f"table-{table.name}", words.name(table.title), heads, rows, experiment_csv(table), left,
+        (*notes, *table.remarks), folded=len(table.rows) > LONG,
+    )  # fmt: skip
 
 
 def experiment_csv(table: Table) -> str:

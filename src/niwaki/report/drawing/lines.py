@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
 from niwaki.report.charts.chart import Panel, Point, Series
-from niwaki.report.drawing.frame import TEXT, Box, across, mark, picture, x_axis, y_axis
+from niwaki.report.drawing.frame import BOLD, TEXT, Box, across, mark, picture, x_axis, y_axis
+from niwaki.report.drawing.labels import Place, along, apart, around, free_label
 from niwaki.report.drawing.markers import dash, look_class, marker
 from niwaki.report.drawing.scales import Scaled, scaled
 from niwaki.report.drawing.svg import tag, text_width
 
-GAP = 13.0  # between labels at the ends of lines
+SAID = 11.0  # pixels, of what is written beside a mark
+MARK, RING = 5.0, 9.0  # the radius of a mark, and of the ring around the choice
 
 
 def draw_lines(name: str, panel: Panel, title: str, description: str, width: float, height: float) -> Markup:
@@ -30,7 +33,7 @@ def draw_lines(name: str, panel: Panel, title: str, description: str, width: flo
     parts += [_line(series, x, y) for series in panel.series if series.joined and len(series.points) > 1]
     ordered = sorted(panel.series, key=lambda s: not s.source)  # ours on top of what was published
     parts += [tag("g", *(_mark(s, p, x, y) for p in s.points), class_=look_class(s)) for s in ordered if s.points]
-    parts += _labels(panel, x, y)
+    parts += _labels(panel, x, y, box)
     parts += _end_labels(panel.series, y, x1 + 8)
     return picture(name, title, description, width, height, *parts)
 
@@ -61,14 +64,9 @@ def _is_free_at_left(panel: Panel, x: Scaled, y: Scaled) -> bool:
 
 
 def _line(series: Series, x: Scaled, y: Scaled) -> Markup:
-    places = [(x.at(point.x), y.at(point.y)) for point in series.points]
-    start = f"M{places[0][0]:.1f},{places[0][1]:.1f}"
-    if series.stepped:
-        rest = "".join(f"H{a:.1f}V{b:.1f}" for a, b in places[1:])
-    else:
-        rest = "".join(f"L{a:.1f},{b:.1f}" for a, b in places[1:])
+    first, *rest = (f"{a:.1f},{b:.1f}" for a, b in _corners(series, x, y))
     classes = f"line {look_class(series)}" + (" src" if series.source else "")
-    return tag("path", class_=classes, d=start + rest, stroke_dasharray=dash(series))
+    return tag("path", class_=classes, d="L".join((f"M{first}", *rest)), stroke_dasharray=dash(series))
 
 
 def _mark(series: Series, point: Point, x: Scaled, y: Scaled) -> Markup:
@@ -82,38 +80,50 @@ def _parts(series: Series, point: Point, px: float, py: float, y: Scaled) -> Ite
         yield tag("path", class_="whisker", d=f"M{px:.1f},{low:.1f}V{high:.1f}M{px - 4:.1f},{low:.1f}h8"
                   f"M{px - 4:.1f},{high:.1f}h8")  # fmt: skip
     if point.chosen:
-        yield tag("circle", class_="ring", cx=px, cy=py, r=9)
+        yield tag("circle", class_="ring", cx=px, cy=py, r=RING)
     yield marker(series.look, px, py, source=series.source)
 
 
-def _labels(panel: Panel, x: Scaled, y: Scaled) -> Iterator[Markup]:
+def _labels(panel: Panel, x: Scaled, y: Scaled, box: Box) -> Iterator[Markup]:
+    """What is written beside marks, each where it covers the fewest lines, marks and labels before it."""
+    taken = list(_taken(panel, x, y))
+    _, top, _, bottom = box.ends
+    free = (0, top - 8, box.width, bottom)  # below the axis' title
     for series in panel.series:
         for point in series.points:
             if point.label:
-                px, py = x.at(point.x), y.at(point.y)
-                classes = "said chosen" if point.chosen else "said"
-                yield tag("text", point.label, class_=classes, x=px, y=py - (14 if point.chosen else 9),
+                at, rim = (x.at(point.x), y.at(point.y)), RING if point.chosen else MARK
+                width = text_width(point.label, BOLD if point.chosen else SAID)
+                label = free_label(at, rim, width, SAID, taken, free)
+                taken += label.places()
+                yield tag("text", point.label, class_="said chosen" if point.chosen else "said", x=label.x, y=label.y,
                           text_anchor="middle")  # fmt: skip
+
+
+def _taken(panel: Panel, x: Scaled, y: Scaled) -> Iterator[Place]:
+    """The places that lines, rules, marks and whiskers take."""
+    for series in panel.series:
+        if series.joined:
+            yield from along(_corners(series, x, y))
+        for point in series.points:
+            px = x.at(point.x)
+            yield from around((px, y.at(point.y)), RING if point.chosen else MARK)
+            if point.low is not None and point.high is not None:
+                yield from along([(px, y.at(point.low)), (px, y.at(point.high))])
+    for rule in panel.rules:
+        yield from along([(x.start, y.at(rule.value)), (x.end, y.at(rule.value))])
+
+
+def _corners(series: Series, x: Scaled, y: Scaled) -> list[Place]:
+    """Where a line turns: at every point and, in steps, below or above the next one."""
+    places = [(x.at(point.x), y.at(point.y)) for point in series.points]
+    if not series.stepped:
+        return places
+    return places[:1] + [corner for (_, ay), (bx, by) in itertools.pairwise(places) for corner in ((bx, ay), (bx, by))]
 
 
 def _end_labels(series: Sequence[Series], y: Scaled, right: float) -> Iterator[Markup]:
     """Names at the ends of lines, moved apart where they would cover one another."""
-    ends = [(y.at(s.points[-1].y), index, s) for index, s in enumerate(series) if s.end_label and s.points]
-    for place, (_, _, one) in zip(apart([at for at, _, _ in sorted(ends)], y.start), sorted(ends), strict=True):
+    ends = sorted((y.at(s.points[-1].y), index, s) for index, s in enumerate(series) if s.end_label and s.points)
+    for place, (_, _, one) in zip(apart([at for at, _, _ in ends], y.end, y.start), ends, strict=True):
         yield tag("text", one.end_label, class_=f"end {look_class(one)}", x=right, y=place + 4)
-
-
-def apart(places: Sequence[float], bottom: float) -> list[float]:
-    """Sorted places, at least `GAP` from one another, none of them below `bottom` (where they all fit above).
-
-    >>> apart([10, 12, 90], 100)
-    [10, 23.0, 90]
-    """
-    moved: list[float] = []
-    for place in places:
-        moved.append(max(place, moved[-1] + GAP) if moved else place)
-    limit = bottom
-    for index in reversed(range(len(moved))):
-        moved[index] = min(moved[index], limit)
-        limit = moved[index] - GAP
-    return moved

@@ -181,6 +181,16 @@
     });
   }
 
+  // On paper nothing is folded but the settings.
+  const folded = [];
+  addEventListener("beforeprint", () => {
+    folded.push(...document.querySelectorAll(".table details:not([open])"));
+    for (const details of folded) details.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const details of folded.splice(0)) details.open = false;
+  });
+
   // Where the reader is.
   const links = new Map([...document.querySelectorAll(".contents a")].map((link) => [link.hash.slice(1), link]));
   const sections = [...links.keys()].map((id) => document.getElementById(id)).filter(Boolean);

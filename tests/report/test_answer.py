@@ -194,7 +194,8 @@ def test_several_seeds_give_the_int8_accuracy_a_spread(view) -> None:
     lines = {line.name: line for line in answer(view, [floats, elsewhere], WORDS).lines}
     assert lines["Test accuracy (%)"].cells[3] == "87.50 ± 0.50"
     (accuracy, *_) = answer(view, [floats, elsewhere], WORDS).headlines
-    assert (accuracy.now, accuracy.gain) == ("87.50 ± 0.50 %", "−2.50 points")
+    assert (accuracy.now, accuracy.name, accuracy.was) == ("87.50 %", "test accuracy (± 0.50)", "90.00 %")
+    assert accuracy.gain == "−2.50 points"
 
 
 def test_the_gain_is_the_difference_of_what_is_shown(view) -> None:

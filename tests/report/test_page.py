@@ -7,6 +7,7 @@ import hashlib
 import html
 import json
 import re
+import shlex
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from niwaki.cli.main import run as run_command
 from niwaki.report.build import build_report
 from niwaki.report.document import Document, Section, Text
 from niwaki.report.live.part import LivePart
@@ -240,6 +242,27 @@ def test_no_choice_is_none_while_stages_are_missing(study_copy) -> None:
     assert "Nothing was chosen" not in page.text
 
 
+def test_the_classes_are_of_the_network_that_the_answer_is_about(study_copy) -> None:
+    page = built(study_copy)
+    assert "Change, chosen, int8 (points)" in page.text
+    assert "Most often taken for (chosen, int8)" in page.text
+    assert re.search(r"(No class lost|Most was lost by .*points) \(base → chosen, int8\)\.", page.text)
+    (study_copy / "evidence.json").unlink()  # the records alone know the float answers only
+    assert "Change, chosen (points)" in built(study_copy).text
+
+
+def test_no_answer_is_given_as_wholly_certain(study_copy) -> None:
+    evidence = json.loads((study_copy / "evidence.json").read_bytes())
+    for answers in evidence["answers"].values():
+        for number, sure in zip(answers, (1.0, 0.996, 0.994) * len(answers), strict=False):
+            answers[number]["sure"] = sure
+    (study_copy / "evidence.json").write_text(json.dumps(evidence))
+    page = built(study_copy)
+    assert ">99 %" in page.text
+    assert "100 %" not in page.text
+    assert re.search(r"[✓✗] \w+ 99 %", page.text)
+
+
 def test_nothing_chosen_is_said(study_copy) -> None:
     Store(study_copy).write_json("choice.json", {"key": None, "value": None, "reason": "r"})
     page = built(study_copy)
@@ -276,6 +299,69 @@ def chosen_of(csv: str) -> set[tuple[int, float]]:
     """The chosen network where it is on the front over parameters."""
     rows = [line.split(",") for line in csv.splitlines() if line.startswith("Parameters,on the front")]
     return {(int(row[3]), float(row[4])) for row in rows if row[-1] == "yes"}
+
+
+DAMAGES = {
+    "choice.json": ("{", '{"key": "k"}'),
+    "timings.json": ("[]", '{"pinned": true, "noise_floor": {"1": 0.1}, "models": {}}', "{}",
+                     '{"pinned": true, "noise_floor": {"1": 0.1, "256": 0.1}, "models": {"a": {"256": {}}}}',
+                     '{"pinned": true, "noise_floor": {"1": 0.1, "256": 0.1}, "models": '
+                     '{"a": {"256": {"median_us": 1, "p95_us": 1}}}}'),
+    "verify.json": ("", '{"ok": null}', '{"ok": true, "forms": [{"form": "c"}]}'),
+    "evidence.json": ("{", "{}"),
+    "bench.json": ("{", '{"format": 1, "made_of": {}, "rows": [{}]}'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, text) for name, some in DAMAGES.items() for text in some])
+def test_a_damaged_side_file_takes_only_its_part_away(study_copy, name, content, capsys) -> None:
+    (study_copy / name).write_text(content)
+    page = built(study_copy)
+    assert f"{name} is damaged: " in page.text
+    assert "; the next run mends it" in page.text
+    assert ("The chosen model against the base" in page.text) == (name != "choice.json")
+    assert "By ratio & step" in page.text
+    assert "stages are not done yet" not in page.text
+    assert run_command(["study", "show", str(study_copy)]) == 0
+    assert f"{name} is damaged: " in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"images": {}}, "no image "),
+        ({"confusion__base": [[1]]}, "a confusion matrix is not of 4 classes"),
+        ({"answers": {"base": {"1": {"named": 4, "sure": 1, "true": 1}}}}, "an answer is none of 4 classes"),
+        ({"made_of": {"base": "b"}}, "made_of.chosen: Field required"),
+    ],
+)
+def test_evidence_that_does_not_fit_together_is_damaged(study_copy, changes, said) -> None:
+    edit(study_copy, "evidence.json", **changes)
+    page = built(study_copy)
+    assert "evidence.json is damaged: " in page.text
+    assert said in page.text
+    assert "The worst mistakes" not in page.text
+
+
+def test_evidence_of_fewer_classes_is_not_shown(study_copy) -> None:
+    labels = json.loads((study_copy / "study.json").read_bytes())["data"]["labels"]
+    edit(study_copy, "study.json", data__labels=[*labels, "one more"])
+    assert "The worst mistakes" not in built(study_copy).text
+
+
+def test_a_page_without_a_live_model_says_so_under_its_heading_and_at_the_end(study_copy) -> None:
+    text = build_report(study_copy).html.read_text(encoding="utf-8")
+    assert '<h2 id="live-title">Try it</h2>' in text
+    assert Parsed(text).text.count("The model does not run in this page: ") == 2  # there, and in the last section
+    assert Parsed(text[text.index('id="gaps"') :]).text.count("The model does not run in this page: ") == 1
+    (study_copy / "verify.json").unlink()
+    assert "the study has not chosen and exported a model yet" in built(study_copy).text
+
+
+def test_commands_name_the_folder_as_a_shell_takes_it(study_copy) -> None:
+    spaced = study_copy.rename(study_copy.parent / "my $tudy's")
+    (command,) = [line for line in built(spaced).text.splitlines() if line.startswith("niwaki study show")]
+    assert shlex.split(command) == ["niwaki", "study", "show", str(spaced)]
 
 
 def test_markdown_has_every_table(finished_study) -> None:

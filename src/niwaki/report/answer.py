@@ -228,11 +228,10 @@ def _headlines(lines: Sequence[Line], words: Words) -> list[Headline]:
     found = []
     accuracy = by.get(words.column("accuracy"))
     if accuracy is not None and accuracy.points is not None:
-        now = accuracy.cells[3] or accuracy.cells[2]
+        now, _, spread = (accuracy.cells[3] or accuracy.cells[2]).partition(" ± ")
+        name = words("headline.accuracy") + (f" (± {spread})" if spread else "")  # in large, it would take two places
         gain = words("headline.points", points=signed(accuracy.points))
-        found.append(
-            Headline(words("headline.accuracy"), f"{accuracy.cells[0]} %", f"{now} %", gain, loss=accuracy.loss)
-        )
+        found.append(Headline(name, f"{accuracy.cells[0]} %", f"{now} %", gain, loss=accuracy.loss))
     for key, name in (("params", words.column("params")), ("constants", words("answer.constants")),
                       ("time", words("answer.time.c"))):  # fmt: skip
         line = by.get(name)

@@ -104,7 +104,7 @@ def _mistakes(view: View, labels: Sequence[str], words: Words) -> Section | None
 
 def _certainty(share: float) -> str:
     """A softmax in percent; no network is wholly certain, so what rounds to 100 is more than 99."""
-    return "> 99" if share >= 0.995 else f"{100 * share:.0f}"
+    return ">99" if share >= 0.995 else f"{100 * share:.0f}"
 
 
 def _moved(evidence: Mapping[str, Any]) -> dict[str, int]:

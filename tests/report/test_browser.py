@@ -160,7 +160,7 @@ def test_paper_has_every_row_and_column(study_copy, open_page, monkeypatch) -> N
     assert page.evaluate(folded) == before  # on the screen all is as it was
 
 
-@pytest.mark.parametrize("width", [1280, 1366, 1600, 1920])
+@pytest.mark.parametrize("width", [1280, 1440, 1600, 1920])
 def test_a_desktop_shows_tables_whole(page_file, open_page, width) -> None:
     page = open_page(page_file, width=width).page
     sizes = page.eval_on_selector_all(

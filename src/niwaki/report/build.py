@@ -15,6 +15,7 @@ from niwaki.report.view import View, load_view
 from niwaki.report.words import Language, words_in
 from niwaki.study.store import FORMS, Store
 
+NOT_VERIFIED = "no forms of the chosen model that have been verified: run the study to its end"
 HTML, MARKDOWN = "report.html", "report.md"
 Notify = Callable[[str], None]
 
@@ -49,5 +50,6 @@ def build_report(folder: Path, *, language: Language = "en", notify: Notify = la
 def live_part(view: View, language: Language, notify: Notify) -> LivePart:
     """The part of the page in which the chosen model runs; a note in its place where it cannot be built."""
     if view.verification is None:  # what lies in the folder may be of an earlier choice
-        return without(f"{view.folder / FORMS}: {NOT_YET}", language)
+        chosen = view.choice is not None and view.choice["key"] is not None
+        return without(f"{view.folder / FORMS}: {NOT_VERIFIED if chosen else NOT_YET}", language)
     return build(view.folder, lang=language, notify=notify)

@@ -9,6 +9,7 @@ from typing import Literal
 from niwaki.report.charts.latency import form_name
 from niwaki.report.view import View
 from niwaki.report.words import Words
+from niwaki.study.store import VERIFY
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def _choice(view: View, words: Words) -> Iterator[Gap]:
 def _forms(view: View, words: Words) -> Iterator[Gap]:
     found = view.verification
     if found is None:
-        if view.choice and view.choice.get("key"):
+        damaged = any(problem.startswith(VERIFY) for problem in view.damaged_files)
+        if view.choice and view.choice.get("key") and not damaged:
             yield Gap("unmeasured", words("gap.no_forms"))
         return
     if found["ok"] is None:

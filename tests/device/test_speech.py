@@ -147,6 +147,19 @@ def test_without_sounds_espeak_speaks(speaker, calls, changed_bundle):
     assert calls.lines == ["-v ko 앵클 부츠"]
 
 
+def test_a_voice_that_nobody_can_hear_is_told(speaker, calls, changed_bundle):
+    """espeak-ng ends with 0 also where there is no sound device."""
+    for wav in changed_bundle.glob("sounds/*/*.wav"):
+        wav.unlink()
+    voice = calls.programs / "espeak-ng"
+    voice.write_text("#!/bin/sh\necho 'ALSA lib pcm.c: Unknown PCM default' >&2\necho 'error: No such file' >&2\n")
+    voice.chmod(0o755)
+    one = speaker(of=Bundle.open(changed_bundle))
+    one.say(0)
+    assert one.finish()
+    assert one.complaints == ["error: No such file: is a loudspeaker connected? aplay -l lists what can play"]
+
+
 def test_without_any_program_it_says_what_to_install(speaker, calls, changed_bundle, bundle):
     (calls.programs / "aplay").unlink()
     one = speaker(path=str(calls.programs))

@@ -9,6 +9,10 @@ from typing import Callable, List, Optional, Tuple
 from .bundle import Bundle
 
 PLAYER, VOICE = "aplay", "espeak-ng"
+_WAY_OUT = {
+    PLAYER: "choose a device of aplay -L with --audio-device",
+    VOICE: "is a loudspeaker connected? aplay -l lists what can play",
+}
 _PATIENCE_S = 0.5  # for a program that was asked to end
 LONGEST_WORD_S = 10.0
 
@@ -115,10 +119,13 @@ class Speaker:
     def _collect(self, child: "subprocess.Popen[bytes]") -> None:
         self._child = None
         _, said = child.communicate()
-        if child.returncode and self._asked_to_end is None:
-            lines = said.decode("utf-8", "replace").strip().splitlines()
+        lines = said.decode("utf-8", "replace").strip().splitlines()
+        unheard = self.program == VOICE and any(
+            line.startswith("error:") for line in lines
+        )  # its status is 0 all the same
+        if (child.returncode or unheard) and self._asked_to_end is None:
             reason = lines[-1] if lines else "exit status {}".format(child.returncode)
-            self._complain("{}: choose a device of aplay -L with --audio-device".format(reason))
+            self._complain("{}: {}".format(reason, _WAY_OUT[self.program]))
 
     def _complain(self, why: str) -> None:
         if not self._complained:

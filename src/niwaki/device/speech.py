@@ -120,9 +120,8 @@ class Speaker:
         self._child = None
         _, said = child.communicate()
         lines = said.decode("utf-8", "replace").strip().splitlines()
-        unheard = self.program == VOICE and any(
-            line.startswith("error:") for line in lines
-        )  # its status is 0 all the same
+        # Without a sound device espeak-ng says so, but its status is 0 all the same.
+        unheard = self.program == VOICE and any(line.startswith("error:") for line in lines)
         if (child.returncode or unheard) and self._asked_to_end is None:
             reason = lines[-1] if lines else "exit status {}".format(child.returncode)
             self._complain("{}: {}".format(reason, _WAY_OUT[self.program]))

@@ -11,25 +11,12 @@ import pytest
 import typer
 
 from niwaki.cli.board import arguments_of
-from niwaki.cli.main import app, run
+from niwaki.cli.main import app
 from niwaki.deploy.bundle import build, sounds
 from niwaki.deploy.bundle.compile import Binaries
 from niwaki.deploy.bundle.manifest import differences, read_manifest
 from niwaki.deploy.doctor import binaries
 from niwaki.device import options as runner
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]):
-    """Exit code, standard output and standard error of a command line."""
-
-    def run_it(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run_it
 
 
 @pytest.fixture

@@ -12,23 +12,9 @@ import pytest
 from rich.console import Console
 
 from niwaki.cli.deploy import Lines
-from niwaki.cli.main import run
 from niwaki.deploy import bench, forms, subjects
 from niwaki.deploy.c.library import find_compiler
 from niwaki.deploy.c.toolchain import Target, missing_tools
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]):
-    """Exit code, standard output and standard error of a command line."""
-
-    def run_it(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run_it
 
 
 @pytest.fixture(autouse=True)

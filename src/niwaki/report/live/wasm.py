@@ -21,7 +21,7 @@ def compile_module(folder: Path, *, vision: bool = True) -> bytes:
     """A module from the `model.c` of a generated folder: it imports nothing and exports its memory, `__heap_base`
     (from where on the memory is free), the `run_pixels` of the model and, with `vision`, all of niwaki_vision.h.
 
-    Vector instructions (simd128: every browser since March 2023) make LeNet-5 five times as fast, with the same bits.
+    Vector instructions (simd128: every browser since March 2023) make it several times as fast, with the same bits.
     Raises NiwakiError where the model takes no raw pixels, where zig is missing, and with its first error.
     """
     of_model = interface(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,22 @@ from niwaki.models.factory import build_seeded
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `networks`
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+SOAK_LIMIT_S = 3600
+
+
+def pytest_configure() -> None:
+    """Signals as a terminal has them: what starts the tests may ignore some, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long forms of tests have a time limit of their own."""
+    for item in items:
+        if item.get_closest_marker("soak") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SOAK_LIMIT_S))
 
 
 @pytest.fixture(autouse=True)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from niwaki.device.text import printable
+
 
 class NiwakiError(Exception):
-    """A problem that the user can understand and mend. `exit_code` is what the command line returns."""
+    """A problem that the user can understand and mend. `exit_code` is what the command line returns.
+
+    As text it is one line of visible characters, whatever names and foreign messages are in it.
+    """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class DataError(NiwakiError):

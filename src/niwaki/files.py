@@ -1,4 +1,7 @@
-"""Files are written whole or not at all: to a temporary name, flushed, renamed, the folder flushed."""
+"""Files are written whole or not at all: to a temporary name, flushed, renamed, the folder flushed.
+
+What others wrote is read with limits: `load_json`, `parse_json`, `parse_toml`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,22 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from niwaki.device.outside import DEPTH_LIMIT, JSON_LIMIT, check_depth, check_size, load_json, parse_json, read_at_most
+
+__all__ = [
+    "JSON_LIMIT", "TOML_LIMIT", "canonical_json", "flush_folder", "load_json", "parse_json", "parse_toml",
+    "read_at_most", "sha256_of", "whole_file", "write_whole",
+]  # fmt: skip
+
+TOML_LIMIT = 1 << 20
+"""Bytes of a TOML file; the longest built-in study has 10,000."""
 
 
 @contextlib.contextmanager
@@ -60,6 +75,34 @@ def sha256_of(data: bytes) -> str:
 def canonical_json(value: Any) -> bytes:
     """JSON with sorted keys and no spaces: the same value gives the same bytes. NaN is refused."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def parse_toml(data: bytes | str, limit: int = TOML_LIMIT) -> dict[str, Any]:
+    """The table that TOML in UTF-8 stands for.
+
+    Raises ValueError, in one line, for what is larger than `limit` bytes, nests too deep or is no TOML.
+    """
+    check_size(data, limit)
+    try:
+        text = data if isinstance(data, str) else data.decode("utf-8-sig")
+        _check_keys(text)
+        values = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start:,}") from None
+    except RecursionError:
+        raise ValueError("brackets within brackets, too many levels of them") from None
+    check_depth(values)
+    return values
+
+
+def _check_keys(text: str) -> None:
+    """Refuse keys of thousands of parts: the time that tomllib takes for one grows with their square."""
+    if _LONG_KEY.search(text):
+        raise ValueError(f"a key of more than {DEPTH_LIMIT} parts")
+
+
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+"""
+_LONG_KEY = re.compile(rf"""(?<![\w.\-"' \t])[ \t]*+(?>{_PART}){{{DEPTH_LIMIT}}}""")
 
 
 def _umask() -> int:

@@ -38,7 +38,7 @@ def test_padding_by_hand(bundle):
 def test_a_folder_that_is_no_bundle(tmp_path):
     assert "manifest.json: No such file or directory: not a whole bundle: copy" in refusal(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
-    assert refusal(tmp_path).endswith("manifest.json: is damaged: copy the bundle here again, or build it again with "
+    assert refusal(tmp_path).endswith("(char 1): copy the bundle here again, or build it again with "
                                       "niwaki bundle")  # fmt: skip
 
 

@@ -107,3 +107,11 @@ def test_half_a_character(capsys):
     console.prepare()
     console.say("a\ud800b\udcff")
     assert capsys.readouterr().out == "a\\ud800b\\udcff\n"
+
+
+def test_a_line_stays_one_line(capsys):
+    console.prepare()
+    console.say("a\x1b[2Jb\nc", "\u202ed")
+    console.notice("niwaki: \u2028e")
+    console.last_words("f\rg")
+    assert capsys.readouterr() == ("a\\x1b[2Jb\\nc\n\\u202ed\n", "niwaki: \\u2028e\nf\\rg\n")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import DataError
-from niwaki.files import canonical_json, whole_file, write_whole
+from niwaki.files import canonical_json, load_json, whole_file, write_whole
 
 FORMAT = 1
 MANIFEST = "dataset.json"
@@ -117,10 +117,10 @@ def open_dataset(folder: Path) -> Dataset:
     that is missing or damaged.
     """
     try:
-        manifest = _Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+        manifest = _Manifest.model_validate(load_json(folder / MANIFEST))
     except OSError as error:
         raise DataError(f"{folder / MANIFEST}: {error.strerror}: not a decoded dataset; {_again(folder)}") from error
-    except ValidationError as error:
+    except ValueError as error:  # pydantic's is one
         raise DataError(f"{folder / MANIFEST}: damaged or of another version; {_again(folder)}") from error
     parts = {part: _open_split(folder, part, manifest) for part in SPLITS}
     return Dataset(

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from niwaki.errors import ModelError
-from niwaki.files import flush_folder, write_whole
+from niwaki.files import flush_folder, load_json, write_whole
 
 Form = Literal["model", "onnx", "onnx-int8", "onnx-dynamic", "c"]
 FILES: dict[Form, str] = {
@@ -69,12 +69,12 @@ def read_note(folder: Path) -> FolderNote | None:
     """What an export left in `folder`; None where there is no export. Raises ModelError where that is damaged."""
     file = folder / NOTE
     try:
-        return FolderNote.model_validate_json(file.read_bytes())
+        return FolderNote.model_validate(load_json(file))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
+    except ValueError as error:  # pydantic's is one
         raise ModelError(f"{file}: damaged or of another version: export into another folder") from error
 
 

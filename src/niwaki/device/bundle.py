@@ -1,12 +1,12 @@
 """The folder that a bundle is: its description, and its files, each as it left the desk."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from .decision import Rule
 from .errors import DeviceError
+from .outside import parse_json
 
 FORMAT = 1
 LIBRARY = "libniwaki.so"
@@ -216,9 +216,9 @@ def _text(folder: Path, name: str) -> bytes:
 
 def _json(folder: Path, name: str, content: bytes) -> Any:
     try:
-        return json.loads(content.decode("utf-8"))
+        return parse_json(content)
     except ValueError as error:
-        raise DeviceError("{}: is damaged: {}".format(folder / name, _AGAIN)) from error
+        raise DeviceError("{}: is damaged: {}: {}".format(folder / name, error, _AGAIN)) from error
 
 
 def _checked(folder: Path, files: Dict[str, Dict[str, Any]], name: str) -> bytes:

@@ -4,9 +4,10 @@ import contextlib
 import io
 import os
 import sys
-from typing import Any
+from typing import Any, Sequence
 
 from .errors import NO_ROOM, DeviceError
+from .text import printable
 
 
 def prepare() -> None:
@@ -48,25 +49,28 @@ def _in_utf8(binary: Any) -> io.TextIOWrapper:
     return io.TextIOWrapper(binary, "utf-8", "backslashreplace", line_buffering=True)
 
 
-def say(text: str) -> None:
-    """A line on standard output. Raises DeviceError where it cannot be written, BrokenPipeError where nobody reads."""
-    _write(sys.stdout, "standard output", text)
+def say(*lines: str) -> None:
+    """Lines on standard output, each of which stays one, whatever is in it: `printable`.
+
+    Raises DeviceError where they cannot be written, BrokenPipeError where nobody reads.
+    """
+    _write(sys.stdout, "standard output", lines)
 
 
 def notice(text: str) -> None:
     """A line on standard error. Raises like `say`."""
-    _write(sys.stderr, "standard error", text)
+    _write(sys.stderr, "standard error", [text])
 
 
 def last_words(text: str) -> None:
     """A line on standard error, lost where that cannot be written either: the exit code tells."""
     with contextlib.suppress(OSError):
-        _write_line(sys.stderr, text)
+        _write_lines(sys.stderr, [text])
 
 
-def _write(stream: Any, name: str, text: str) -> None:
+def _write(stream: Any, name: str, lines: Sequence[str]) -> None:
     try:
-        _write_line(stream, text)
+        _write_lines(stream, lines)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -74,8 +78,8 @@ def _write(stream: Any, name: str, text: str) -> None:
         raise DeviceError(why, NO_ROOM) from error
 
 
-def _write_line(stream: Any, text: str) -> None:
-    stream.write(_legible(text) + "\n")
+def _write_lines(stream: Any, lines: Sequence[str]) -> None:
+    stream.write("".join(printable(_legible(line)) + "\n" for line in lines))
     stream.flush()
 
 

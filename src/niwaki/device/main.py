@@ -61,7 +61,7 @@ def _selftest(options: argparse.Namespace, stopping: Stopping) -> int:
         device=options.audio_device, quiet=options.quiet,
     )  # fmt: skip
     results = checks.run()
-    console.say((selftest.as_json if options.json else selftest.show)(bundle, results))
+    console.say(*(selftest.as_json if options.json else selftest.show)(bundle, results))
     return selftest.exit_code(results)
 
 

@@ -28,7 +28,7 @@ class _Parser(argparse.ArgumentParser):
         raise DeviceError("{}: see --help".format(message))
 
     def print_help(self, _file: Any = None) -> None:
-        console.say(self.format_help().rstrip("\n"))
+        console.say(*self.format_help().splitlines())
 
 
 def parse(arguments: Optional[List[str]] = None, prog: str = "niwaki") -> argparse.Namespace:

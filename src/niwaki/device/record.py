@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from .errors import NO_ROOM, DeviceError
+from .outside import parse_json
 from .pipeline import Pipeline, Step
 from .sources import Frame
 
@@ -67,7 +68,9 @@ def unsealed(text: bytes) -> Dict[str, Any]:
     content, _, checksum = text.rpartition(b',"crc":')
     if checksum != b"%d}\n" % zlib.crc32(content):
         raise ValueError("its checksum does not fit")
-    line: Dict[str, Any] = json.loads((content + b"}").decode("ascii"))
+    line = parse_json(content + b"}")
+    if not isinstance(line, dict):
+        raise ValueError("no object")
     return line
 
 

@@ -1,12 +1,12 @@
 """What the runner prints: a line per word, notices beside it; or JSON, one object per event."""
 
-import json
 from typing import Any
 
 from . import console
 from .bundle import Bundle
 from .pipeline import Step
 from .sources import Frame
+from .text import json_line
 
 
 class Report:
@@ -37,4 +37,4 @@ class Report:
 
     @staticmethod
     def _print_json(**facts: Any) -> None:
-        console.say(json.dumps(facts, ensure_ascii=False))
+        console.say(json_line(facts))

@@ -1,6 +1,5 @@
 """Does everything that the runner needs work on this board? One screen, and an exit code."""
 
-import json
 import os
 import textwrap
 import time
@@ -12,11 +11,13 @@ from .decision import OUTCOMES
 from .errors import DONE, SELFTEST_FAILED, DeviceError
 from .finding import Finding
 from .network import Network
+from .outside import parse_json
 from .pipeline import Times
 from .sources import Frame, Source, open_source
 from .sources.y4m import Y4mFilm
 from .speech import LONGEST_WORD_S, Speaker
 from .stopping import Stopping
+from .text import json_line, printable
 
 OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 _COLUMNS = 80
@@ -104,7 +105,7 @@ class Selftest:
         return _all_equal(equal, len(images), text), facts
 
     def _vision(self) -> _Found:
-        network, said = self._loaded(), json.loads(self._bundle.read("selftest/findings.json").decode("utf-8"))
+        network, said = self._loaded(), parse_json(self._bundle.read("selftest/findings.json"))
         film = Y4mFilm(str(self._bundle.path("selftest/frames.y4m")))
         with film:
             frames = [frame.grey for frame in iter(lambda: film.read(1.0), None)]
@@ -178,24 +179,24 @@ class Selftest:
         return self._network
 
 
-def show(bundle: Bundle, results: List[Result]) -> str:
+def show(bundle: Bundle, results: List[Result]) -> List[str]:
     """One screen: 80 columns and at most 24 lines."""
-    lines = ["niwaki {}: {} for {}".format(bundle.niwaki, bundle.name, bundle.target)[:_COLUMNS]]
+    lines = [printable("niwaki {}: {} for {}".format(bundle.niwaki, bundle.name, bundle.target))[:_COLUMNS]]
     for result in results:
         head = "{:<8} {:<8} ".format(result.name, result.outcome)
         room = _COLUMNS - len(head)
-        wrapped = textwrap.wrap(result.text, room, max_lines=2, placeholder=" ...") or [""]
+        wrapped = textwrap.wrap(printable(result.text), room, max_lines=2, placeholder=" ...") or [""]
         lines += [(head if number == 0 else " " * len(head)) + text for number, text in enumerate(wrapped)]
     failed = [result.name for result in results if result.outcome == FAILED]
     lines.append("FAILED: {}".format(", ".join(failed)) if failed else "all well")
-    return "\n".join(lines)
+    return lines
 
 
-def as_json(bundle: Bundle, results: List[Result]) -> str:
-    """The same as one JSON object."""
+def as_json(bundle: Bundle, results: List[Result]) -> List[str]:
+    """The same as one JSON object, which is one line."""
     checks = {r.name: dict(r.facts, outcome=r.outcome.lower(), text=r.text) for r in results}
     described = {"niwaki": bundle.niwaki, "name": bundle.name, "target": bundle.target}
-    return json.dumps(dict(described, ok=exit_code(results) == DONE, checks=checks), ensure_ascii=False)
+    return [json_line(dict(described, ok=exit_code(results) == DONE, checks=checks))]
 
 
 def exit_code(results: List[Result]) -> int:

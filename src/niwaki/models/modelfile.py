@@ -16,7 +16,7 @@ from torch import nn
 
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import ModelError
-from niwaki.files import write_whole
+from niwaki.files import parse_json, write_whole
 from niwaki.models import factory as factories
 from niwaki.models import structure
 
@@ -191,7 +191,7 @@ def _parse(data: bytes, name: str) -> tuple[dict[str, torch.Tensor], dict[str, A
     try:
         tensors = safetensors.load(data)
         length = struct.unpack("<Q", data[:8])[0]
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
+        metadata = parse_json(data[8 : 8 + length]).get("__metadata__") or {}
     except (SafetensorError, ValueError, struct.error, UnicodeDecodeError, KeyError) as error:
         raise ModelError(f"{name}: damaged, truncated or not a safetensors file: {error}") from error
     if _ENTRY not in metadata:
@@ -199,9 +199,9 @@ def _parse(data: bytes, name: str) -> tuple[dict[str, torch.Tensor], dict[str, A
             f"{name}: holds tensors but no niwaki description; make model files with niwaki.save(model, …)"
         )
     try:
-        header = json.loads(metadata[_ENTRY])
+        header = parse_json(metadata[_ENTRY])
     except ValueError as error:
-        raise ModelError(f"{name}: its description is not JSON: {error}") from error
+        raise ModelError(f"{name}: its description is no JSON: {error}") from error
     if (
         not isinstance(header, dict)
         or header.pop("format", None) != FORMAT

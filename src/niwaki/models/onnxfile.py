@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import ModelError
+from niwaki.files import parse_json
 
 LABELS, PREPROCESSING = "niwaki.labels", "niwaki.preprocessing"
 
@@ -61,8 +62,8 @@ def metadata(model: ModelProto) -> Metadata:
     labels: tuple[str, ...] = ()
     if LABELS in entries:
         try:
-            found = json.loads(entries[LABELS])
-        except json.JSONDecodeError as error:
+            found = parse_json(entries[LABELS])
+        except ValueError as error:
             raise ModelError(f"metadata {LABELS}: not JSON: {error}") from error
         if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
             raise ModelError(f"metadata {LABELS}: expected a list of names")
@@ -70,9 +71,11 @@ def metadata(model: ModelProto) -> Metadata:
     if PREPROCESSING not in entries:
         return Metadata(labels)
     try:
-        return Metadata(labels, Preprocessing.model_validate_json(entries[PREPROCESSING]))
+        return Metadata(labels, Preprocessing.model_validate(parse_json(entries[PREPROCESSING])))
     except ValidationError as error:
         raise ModelError(f"metadata {PREPROCESSING}: {_first_line(error.errors()[0]['msg'])}") from error
+    except ValueError as error:
+        raise ModelError(f"metadata {PREPROCESSING}: not JSON: {error}") from error
 
 
 def write_metadata(model: onnx.ModelProto, labels: Sequence[str], preprocessing: Preprocessing | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from niwaki.files import canonical_json, sha256_of
+from niwaki.files import canonical_json, parse_json, sha256_of
 from niwaki.measure.accuracy import Accuracy
 
 FORMAT = 1
@@ -84,9 +84,9 @@ def _absent(results: Results) -> set[str]:
 def from_bytes(data: bytes) -> Record:
     """A record from its bytes; ValueError if it is damaged or of another format."""
     try:
-        body = json.loads(data)
+        body = parse_json(data)
         stated = body.pop("checksum")
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError("not a whole record") from error
     if sha256_of(canonical_json(body)) != stated:
         raise ValueError("its checksum does not fit")

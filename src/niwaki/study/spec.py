@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from niwaki.compress.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
 from niwaki.data.spec import DataSpec
 from niwaki.errors import SpecError
+from niwaki.files import TOML_LIMIT, parse_toml, read_at_most
 from niwaki.study.budget import Budget, parse_budget
 
 Column = Literal[
@@ -168,10 +168,10 @@ def load_spec(name_or_file: str) -> tuple[StudySpec, str]:
     if path.suffix != ".toml":
         raise SpecError(f"unknown study {name_or_file!r}: built-in are {', '.join(presets())}; or give a .toml file")
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        data = read_at_most(path, TOML_LIMIT)
+    except (OSError, ValueError) as error:
         raise SpecError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    spec = parse_spec(text, str(path))
+    spec = parse_spec(data, str(path))
     return _beside(spec, path.parent), path.stem
 
 
@@ -186,11 +186,11 @@ def _beside(spec: StudySpec, folder: Path) -> StudySpec:
     return spec.model_copy(update=changes)
 
 
-def parse_spec(text: str, name: str) -> StudySpec:
+def parse_spec(text: str | bytes, name: str) -> StudySpec:
     """A study from the text of a TOML file; every trial's settings are resolved once, so that all are valid."""
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        values = parse_toml(text)
+    except ValueError as error:
         raise SpecError(f"{name}: not valid TOML: {error}") from error
     spec: StudySpec = _validated(StudySpec, values, name)
     for experiment in spec.experiment:

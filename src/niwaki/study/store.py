@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from niwaki.errors import NiwakiError, StoreError
-from niwaki.files import sha256_of, write_whole
+from niwaki.files import load_json, sha256_of, write_whole
 from niwaki.study.records import Record, from_bytes, to_bytes
 from niwaki.study.sidefiles import Bench, Choice, Evidence, Timings, Verification, fault
 
@@ -137,7 +137,7 @@ class Store:
         """A JSON file of the folder, None if it is not there. Raises DamagedFile if it lacks what is read of it."""
         path = self.folder / name
         try:
-            value = json.loads(path.read_bytes())
+            value = load_json(path)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

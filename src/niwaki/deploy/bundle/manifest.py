@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from niwaki.errors import ModelError
-from niwaki.files import sha256_of
+from niwaki.files import load_json, sha256_of
 
 NAME = "manifest.json"
 
@@ -52,10 +52,10 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest in a bundle's folder. Raises ModelError where there is none, or it is damaged."""
     file = folder / NAME
     try:
-        return Manifest.model_validate_json(file.read_bytes())
+        return Manifest.model_validate(load_json(file))
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror}: give a folder that niwaki bundle wrote") from error
-    except ValidationError as error:
+    except ValueError as error:  # pydantic's is one
         raise ModelError(f"{file}: damaged or of another version: build the bundle again") from error
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from niwaki.data.spec import GARMENTS
 from niwaki.errors import SpecError
+from niwaki.files import load_json
 
 LANGUAGES = ("en", "ko")
 _ENGLISH = (
@@ -48,7 +48,7 @@ def _check(languages: Sequence[str]) -> None:
 
 def _read(file: Path, labels: Sequence[str]) -> dict[str, dict[str, str]]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = load_json(file)
     except OSError as error:
         raise SpecError(f"--names {file}: cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import tempfile
 import wave
@@ -23,6 +22,7 @@ from niwaki.deploy.doctor.report import Check, DoctorReport
 from niwaki.deploy.doctor.runner import check_python
 from niwaki.deploy.images import Notify
 from niwaki.errors import ModelError
+from niwaki.files import load_json
 
 LIMIT = 2_000_000  # bytes without the words: a bundle is small
 
@@ -128,7 +128,7 @@ def _only_there(target: BundleTarget) -> Iterator[Check]:
 
 def _description(folder: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((folder / "bundle.json").read_bytes())
+        found = load_json(folder / "bundle.json")
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import ValidationError
 from torch import nn
 
@@ -13,15 +15,17 @@ from niwaki.compress.prune import PruneReport, prune_step
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
 from niwaki.compress.train import Epoch, fit, sample
+from niwaki.data.classes import in_order, places_of
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
 from niwaki.errors import SpecError
-from niwaki.measure.accuracy import Accuracy
+from niwaki.measure.accuracy import Accuracy, Predict
 from niwaki.measure.accuracy import evaluate as measure_accuracy
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
+from niwaki.models.class_names import remember, remembered
 from niwaki.models.modelfile import load, read_info
 from niwaki.study.drive import StudyResult
 from niwaki.study.listener import Listener, Silent
@@ -55,8 +59,14 @@ def load_data(name_or_folder: str = "fashion-mnist", **settings: Any) -> Dataset
 
 
 def train(model: nn.Module, data: Dataset, *, seed: int = 0, device: str = "cpu", **settings: Any) -> list[Epoch]:
-    """Train `model` in place. `settings` are those of `[train]`: epochs, batch_size, optimizer, lr, …"""
+    """Train `model` in place. `settings` are those of `[train]`: epochs, batch_size, optimizer, lr, …
+
+    A model that knows these classes in another order (it was loaded, or trained before) keeps its order, with a
+    warning.
+    """
     recipe = _settings(TrainSettings, settings)
+    data = _as_the_model_counts(model, data)
+    remember(model, data.labels)
     return fit(model, data.train, data.preprocessing, recipe, validation=data.validation, seed=seed, device=device)
 
 
@@ -77,6 +87,7 @@ def prune(
     """
     how = _settings(PruneSettings, settings)
     recover = _settings(FinetuneSettings, {"epochs": 0} if finetune is None else finetune)
+    data = _as_the_model_counts(model, data)
     reports: list[PruneReport] = []
     for step in range(1, how.steps + 1):
         step_seed = derive_seed(seed, "prune", step)
@@ -104,11 +115,26 @@ def prune(
 
 
 def evaluate(
-    model: nn.Module, data: Dataset, split: Literal["train", "validation", "test"] = "test", *, device: str = "cpu"
+    model: nn.Module,
+    data: Dataset,
+    split: Literal["train", "validation", "test"] = "test",
+    *,
+    labels: Sequence[str] | None = None,
+    device: str = "cpu",
 ) -> Accuracy:
-    """Accuracy in percent, per class, and the confusion matrix of a model on one split of the data."""
+    """Accuracy in percent, per class, and the confusion matrix of a model on one split of the data, in its order.
+
+    `labels` are the names of the model's outputs, if they are not those that it was loaded or trained with. Classes
+    are compared by name: with a warning where the model has them in another order than the data.
+
+    Raises DataError where the names are not the same.
+    """
     part = getattr(data, split)
     predict = torch_predictor(model.to(device), data.preprocessing.table(), device)
+    named = tuple(labels) if labels is not None else remembered(model)
+    if named is not None and named != data.labels:
+        in_order(data, named, notify=_warn)
+        predict = _reordered(predict, places_of(data.labels, named))
     return measure_accuracy(predict, part.images, part.labels, data.num_classes)
 
 
@@ -132,7 +158,7 @@ def save(
     Raises ModelError if the file would not give the same model back.
     """
     if data is not None:
-        input_shape, labels = input_shape or data.input_shape, labels or data.labels
+        input_shape, labels = input_shape or data.input_shape, labels or _as_the_model_counts(model, data).labels
         preprocessing = preprocessing or data.preprocessing
     if input_shape is None or labels is None or preprocessing is None:
         raise SpecError("save needs data=…, or input_shape, labels and preprocessing")
@@ -243,6 +269,27 @@ def run_study(
     spec = request.spec()
     options = RunOptions(request.folder, data, jobs, ray, request.torch_device, trust, request.paths)
     return run(spec, options, listener or Silent())
+
+
+def _as_the_model_counts(model: nn.Module, data: Dataset) -> Dataset:
+    """The data with its classes in the order of the model, if that knows the same ones."""
+    labels = remembered(model)
+    known = labels is not None and places_of(data.labels, labels) is not None
+    return in_order(data, labels, notify=_warn) if labels is not None and known else data
+
+
+def _reordered(predict: Predict, places: np.ndarray | None) -> Predict:
+    """A model's scores in the order of the data's classes."""
+
+    def by_name(pixels: np.ndarray) -> np.ndarray:
+        scores = predict(pixels)
+        return scores[:, places] if places is not None and scores.shape[1] == len(places) else scores
+
+    return by_name
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=3)
 
 
 def _silent(*_said: object) -> None:

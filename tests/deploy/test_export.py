@@ -26,7 +26,7 @@ from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.export import export_file
 from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.forms import ExportOptions
-from niwaki.deploy.images import check_fits, find_data, random_images
+from niwaki.deploy.images import find_data, fit_to, random_images
 from niwaki.deploy.origin import open_origin
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.files import sha256_of
@@ -230,12 +230,19 @@ def test_opset_is_checked_before_work(small_model: Path, tmp_path: Path) -> None
 def test_data_must_be_those_of_the_model(small_model: Path, small_data: Dataset, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (60, 16, 16), np.uint8)
     np.savez(tmp_path / "many.npz", x_train=images, y_train=np.arange(60) % 6)
-    with pytest.raises(DataError, match=r"many.npz: 6 classes, but the model has 4: name the data it was trained on"):
+    with pytest.raises(
+        DataError, match=r"6 classes \(0, .*\), but the model has 4 classes \(0, 1, 2, 3\): name the data"
+    ):
         export_file(small_model, ["c"], tmp_path / "out", data=str(tmp_path / "many.npz"))
     with pytest.raises(DataError, match=r"--data nowhere: not fashion-mnist"):
         export_file(small_model, ["c"], tmp_path / "out", data="nowhere")
     with pytest.raises(DataError, match=r"small.npz: its images are 1×16×16, but the model takes 3×32×32"):
-        check_fits(small_data, (3, 32, 32), 4)
+        fit_to(small_data, (3, 32, 32), small_data.labels, print)
+    with pytest.raises(DataError, match=r"4 classes \(0, 1, 2, 3\), but the model has 5 outputs: name the data"):
+        fit_to(small_data, (1, 16, 16), (), print, outputs=5)
+    told: list[str] = []
+    assert fit_to(small_data, (1, 16, 16), (), told.append, outputs=4) is small_data
+    assert told == ["the model does not name its classes: its outputs are taken as 0, 1, 2, 3, in this order"]
 
 
 def test_other_data_than_it_was_trained_on_is_said(small_npz: Path, small_data: Dataset, tmp_path: Path) -> None:

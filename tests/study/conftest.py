@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from niwaki.cli.main import run as run_command
@@ -213,3 +214,16 @@ def study(template: Path, tmp_path: Path, niwaki: Niwaki) -> Path:
         niwaki("study", "run", template / "s.toml", "--jobs", 1, "--out", template / "out")
     shutil.copytree(template, tmp_path / "copy")
     return tmp_path / "copy"
+
+
+@pytest.fixture
+def other_order(small_npz: Path, tmp_path: Path) -> Path:
+    """The same images, whose classes are listed in another order."""
+    names = np.array(["3", "1", "0", "2"])
+    with np.load(small_npz) as file:
+        arrays = dict(file)
+    number = np.array([list(names).index(str(label)) for label in range(4)])
+    labels = {key: number[arrays[key]] for key in ("y_train", "y_test")}
+    path = tmp_path / "order.npz"
+    np.savez(path, **{**arrays, **labels, "labels": names})
+    return path

@@ -134,7 +134,9 @@ def test_a_loss_that_is_not_finite_fails_that_trial_and_the_rest_goes_on(
     assert contents(tmp_path / "out") == before
 
 
-def test_a_study_from_weights_of_ones_own(niwaki: Niwaki, small_study: Path, small_npz: Path, tmp_path: Path) -> None:
+def test_a_study_from_weights_of_ones_own(
+    niwaki: Niwaki, small_study: Path, small_npz: Path, other_order: Path, tmp_path: Path
+) -> None:
     data = api.load_data(str(small_npz), validation=60, preprocessing={"size": [16, 16]})
     args = {"num_classes": 4, "image_size": 16, "widths": [3, 6, 16, 12]}
     model = api.LeNet5(**args)
@@ -143,14 +145,18 @@ def test_a_study_from_weights_of_ones_own(niwaki: Niwaki, small_study: Path, sma
     expected = api.evaluate(model, data).correct
     text = small_study.read_text().replace('factory = "lenet5"', 'weights = "mine.safetensors"\nfactory = "lenet5"')
     small_study.write_text(text.split('[[experiment]]\nname = "importance"')[0])
-    niwaki("study", "run", small_study, "--jobs", 1, "--out", tmp_path / "out")
+    done = niwaki("study", "run", small_study, "--data", other_order, "--jobs", 1, "--out", tmp_path / "out")
+    assert "its classes are in another order than those of" in done.stderr
+    for file in ("chosen.safetensors", "stages/*/weights.safetensors"):
+        assert {api.read_info(path).labels for path in (tmp_path / "out").glob(file)} == {("0", "1", "2", "3")}
+    assert json.loads((tmp_path / "out" / "study.json").read_text())["data"]["labels"] == ["0", "1", "2", "3"]
     base = next(record for record in records(tmp_path / "out") if record["kind"] == "import")
     assert base["results"]["test"]["correct"] == expected
     assert not [record for record in records(tmp_path / "out") if record["kind"] == "train"]
 
     other = api.load_data(str(small_npz), validation=60, preprocessing={"size": [16, 16], "std": [0.5]})
     api.save(model, tmp_path / "mine.safetensors", factory="lenet5", args=args, data=other)
-    done = niwaki("study", "run", small_study, "--jobs", 1, "--out", tmp_path / "other", check=1)
+    done = niwaki("study", "run", small_study, "--jobs", 1, "--out", tmp_path / "other", check=2)
     assert "made for other preprocessing" in done.stderr
     (tmp_path / "mine.safetensors").unlink()
     done = niwaki("study", "run", small_study, "--out", tmp_path / "none", check=2)
@@ -178,11 +184,11 @@ def test_imported_weights_must_fit_the_data(small_npz: Path) -> None:
     data = api.load_data(str(small_npz), validation=60, preprocessing={"size": [16, 16]})
     stage = Stage("k", "import", {"factory": "lenet5", "args": {}}, None, 0, 0, 0, "")
     for shape, labels, message in (
-        ((1, 32, 32), 10, r"takes \(1, 32, 32\), but the data gives \(1, 16, 16\)"),
-        ((1, 16, 16), 10, "knows 10 classes, but the data has 4"),
+        ((1, 32, 32), 4, r"takes \(1, 32, 32\), but the data gives \(1, 16, 16\)"),
+        ((1, 16, 16), 10, r"4 classes \(0, 1, 2, 3\), but the model has 10 classes \(0, 1, 2, 3, 4, 5"),
     ):
         args = {"image_size": shape[1], "num_classes": labels}
-        info = ModelInfo(factory="lenet5", args=args, input_shape=shape, labels=tuple("0123456789"))
+        info = ModelInfo(factory="lenet5", args=args, input_shape=shape, labels=tuple("0123456789")[:labels])
         task = Task(stage, dumps(api.LeNet5(**args), info), "d", fingerprint("cpu"))
         outcome = run_stage(task, data)
         assert outcome.weights is None

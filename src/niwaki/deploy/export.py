@@ -15,7 +15,7 @@ from niwaki.deploy.c.footprint import TargetFootprint, measure_footprint
 from niwaki.deploy.c.generate import Footprint
 from niwaki.deploy.folder import FILES, FolderNote, Form, put
 from niwaki.deploy.forms import ExportOptions, Making
-from niwaki.deploy.images import Notify, check_fits, find_data
+from niwaki.deploy.images import Notify, find_data, fit_to
 from niwaki.deploy.origin import Origin, model_origin, open_origin
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.files import sha256_of
@@ -135,7 +135,7 @@ def export(
     says whether to compile the C for a microcontroller to see what it needs.
     """
     if data is not None:
-        check_fits(data, origin.input_shape, len(origin.labels))
+        data = fit_to(data, origin.input_shape, origin.labels, notify, origin.outputs)
     making = Making(origin, data, options, trust, notify, int8=int8)
     for form in forms:
         try:

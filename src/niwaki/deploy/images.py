@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from niwaki.compress.randomness import derive_seed
+from niwaki.data.classes import in_order, shown
 from niwaki.data.dataset import Dataset, Split, open_dataset
 from niwaki.data.prepare import find_decoded, prepare
 from niwaki.data.preprocessing import Preprocessing
@@ -45,15 +46,26 @@ def find_data(
     return found
 
 
-def check_fits(data: Dataset, input_shape: tuple[int, ...], classes: int) -> None:
-    """Raise DataError where a dataset's images or classes are not those of a model; `classes` 0 stands for unknown."""
+def fit_to(
+    data: Dataset, input_shape: tuple[int, ...], labels: Sequence[str], notify: Notify, outputs: int | None = None
+) -> Dataset:
+    """`data` with its classes in a model's order (`labels`, compared by name).
+
+    Of a model without labels only the number of its `outputs`, if known, can be compared: that is said. Raises
+    DataError where the images or the classes are not those of the model.
+    """
     if data.input_shape != input_shape:
         want, have = ("×".join(map(str, shape)) for shape in (input_shape, data.input_shape))
         raise DataError(f"{data.origin}: its images are {have}, but the model takes {want}: name its own data")
-    if classes and data.num_classes != classes:
+    if labels:
+        return in_order(data, labels, notify=notify)
+    if outputs is not None and data.num_classes != outputs:
         raise DataError(
-            f"{data.origin}: {data.num_classes} classes, but the model has {classes}: name the data it was trained on"
+            f"{data.origin}: {data.num_classes} classes ({shown(data.labels)}), but the model has {outputs} outputs: "
+            "name the data that it was trained on"
         )
+    notify(f"the model does not name its classes: its outputs are taken as {shown(data.labels)}, in this order")
+    return data
 
 
 def calibration_images(train: Split, count: int, seed: int | None = None) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,8 @@ class Origin:
     """None: the file does not say how pixels become its input."""
     input_shape: tuple[int, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    outputs: int | None = None
+    """How many scores it gives for an image; None where only its labels say it."""
 
 
 def open_origin(path: Path) -> Origin:
@@ -64,7 +67,10 @@ def onnx_origin(path: Path) -> Origin:
     data = path.read_bytes()
     if not _is_whole(data):
         data = model.SerializeToString(deterministic=True)
-    return Origin(str(path), path.stem, kind, data, about.labels, about.preprocessing, input_shape_of(model))
+    return Origin(
+        str(path), path.stem, kind, data, about.labels, about.preprocessing, input_shape_of(model),
+        outputs=outputs_of(model),
+    )  # fmt: skip
 
 
 def input_of(model: onnx.ModelProto) -> onnx.ValueInfoProto:
@@ -79,6 +85,14 @@ def input_of(model: onnx.ModelProto) -> onnx.ValueInfoProto:
 def input_shape_of(model: onnx.ModelProto) -> tuple[int, ...]:
     """What an ONNX says of one image's shape; 0 where it says nothing."""
     return tuple(int(dim.dim_value) for dim in input_of(model).type.tensor_type.shape.dim[1:])
+
+
+def outputs_of(model: onnx.ModelProto) -> int | None:
+    """How many scores an ONNX says that it gives for one image; None where it does not say."""
+    if not model.graph.output:
+        return None
+    sides = [int(dim.dim_value) for dim in model.graph.output[0].type.tensor_type.shape.dim[1:]]
+    return math.prod(sides) if sides and min(sides) > 0 else None
 
 
 def _is_whole(data: bytes) -> bool:

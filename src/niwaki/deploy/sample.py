@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from niwaki.data.dataset import Dataset
-from niwaki.deploy.images import Notify, check_fits, find_data, random_images
+from niwaki.deploy.images import Notify, find_data, fit_to, random_images
 from niwaki.deploy.subjects import Opened
 from niwaki.errors import DataError, ModelError
 
@@ -45,7 +45,7 @@ def choose_sample(opened: Opened, data: Dataset | str | None, count: int | None,
     if found is None:
         count = count or min(RANDOM, usual)
         return Sample(random_images(_three(opened.input_shape), count), f"{count:,} random images", notes=(why_not,))
-    check_fits(found, opened.input_shape, len(opened.labels))
+    found = fit_to(found, opened.input_shape, opened.labels, notify, opened.outputs)
     test = found.test
     count = min(len(test), count or usual)
     places = np.sort(np.random.default_rng(0).permutation(len(test))[:count])

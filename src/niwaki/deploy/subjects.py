@@ -18,7 +18,7 @@ from niwaki.deploy.c.library import SPEED, find_compiler
 from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.c.toolchain import TARGETS, Target, missing_tools, run_on_target
 from niwaki.deploy.folder import FILES, FolderNote, Form, read_note
-from niwaki.deploy.origin import input_of, input_shape_of
+from niwaki.deploy.origin import input_of, input_shape_of, outputs_of
 from niwaki.deploy.runtimes import onnxruntime_predictor
 from niwaki.errors import ModelError
 from niwaki.measure.accuracy import Predict
@@ -74,6 +74,11 @@ class Opened:
         if self.graph:
             return self.graph.tensors[self.graph.input].shape
         return input_shape_of(next(iter(self.onnx.values())))
+
+    @property
+    def outputs(self) -> int | None:
+        """How many scores it gives for one image; None where no file says it."""
+        return next((count for model in self.onnx.values() if (count := outputs_of(model)) is not None), None)
 
     @property
     def macs(self) -> int:

@@ -11,7 +11,7 @@ from niwaki.data.dataset import Dataset
 from niwaki.deploy.export import check_possible, export
 from niwaki.deploy.folder import NOTE, Form
 from niwaki.deploy.forms import ExportOptions
-from niwaki.deploy.images import Notify, find_data
+from niwaki.deploy.images import Notify, find_data, fit_to
 from niwaki.deploy.judge import FormReport, Judge, Progress, losses
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.sample import choose_sample
@@ -126,8 +126,9 @@ def _data_of(origin: Origin, named: str | None, notify: Notify) -> Dataset | Non
     if origin.preprocessing is None:
         return None
     try:
-        return find_data(origin.provenance, origin.preprocessing, named, notify)
+        found = find_data(origin.provenance, origin.preprocessing, named, notify)
     except DataError:
         if named is not None:
             raise
         return None
+    return fit_to(found, origin.input_shape, origin.labels, notify, origin.outputs) if found else None

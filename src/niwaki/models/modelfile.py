@@ -19,6 +19,7 @@ from niwaki.errors import ModelError
 from niwaki.files import parse_json, write_whole
 from niwaki.models import factory as factories
 from niwaki.models import structure
+from niwaki.models.class_names import remember
 
 FORMAT = "niwaki-model-1"
 _ENTRY = "niwaki"  # one metadata entry only: safetensors does not keep the order of several
@@ -75,6 +76,7 @@ def loads(data: bytes, *, trust: bool = False, name: str = "model file") -> tupl
         structure.resize(model, changed, tensors)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
+    remember(model, info.labels)
     return model.eval(), info
 
 

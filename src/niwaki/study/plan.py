@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -76,13 +76,16 @@ def make_plan(
     environment: Mapping[str, Any],
     weights_sha256: str | None = None,
     sources: Mapping[str, str] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Plan:
     """The plan of a study over data with the fingerprint `data`.
 
     `environment` is what of the machine can change results; `sources` are the hashes of the factories'
-    code by name (taken here where not given, which imports them: check trust before).
+    code by name (taken here where not given, which imports them: check trust before). `classes` are those of the
+    imported model where the data counts them in another order: what it is measured on is then not the data as it is.
     """
-    planner = _Planner(data, dict(environment), weights_sha256, dict(sources or {}))
+    imported: dict[str, Any] = {"sha256": weights_sha256, **({"classes": list(classes)} if classes else {})}
+    planner = _Planner(data, dict(environment), imported, dict(sources or {}))
     for experiment in spec.experiment:
         paths: dict[tuple[str, ...], Any] = {}
         for value, settings in resolve(spec, experiment):
@@ -101,9 +104,11 @@ def make_plan(
 class _Planner:
     """Builds a plan trial by trial; a stage that is there already is not added again."""
 
-    def __init__(self, data: str, environment: dict[str, Any], weights: str | None, sources: dict[str, str]) -> None:
+    def __init__(
+        self, data: str, environment: dict[str, Any], imported: dict[str, Any], sources: dict[str, str]
+    ) -> None:
         self.plan = Plan()
-        self.data, self.environment, self.weights, self.sources = data, environment, weights, sources
+        self.data, self.environment, self.imported, self.sources = data, environment, imported, sources
 
     def add(self, experiment: Experiment, value: Any, settings: TrialSettings, seed: int) -> None:
         base = self._base(settings, seed)
@@ -129,7 +134,7 @@ class _Planner:
 
     def _base(self, settings: TrialSettings, seed: int) -> str:
         if settings.model.weights is not None:
-            return self._stage("import", {**self._model(settings.model), "sha256": self.weights}, None, 0, 0, 0)
+            return self._stage("import", {**self._model(settings.model), **self.imported}, None, 0, 0, 0)
         return self._train(settings.model, settings.train, None, seed, 0)
 
     def _train(self, model: ModelSpec, recipe: TrainSettings, parent: str | None, seed: int, position: int) -> str:

@@ -20,6 +20,7 @@ from niwaki.study import environment
 from niwaki.study.drive import Job, StudyResult, drive
 from niwaki.study.evidence import gather_evidence
 from niwaki.study.finish import finish
+from niwaki.study.fitting import fit_data
 from niwaki.study.listener import Listener
 from niwaki.study.plan import Plan, make_plan
 from niwaki.study.records import Record, float_record
@@ -55,13 +56,15 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
     spec, weights = adopt_weights(spec)
     check_options(spec, options)
     folder = prepare(spec.data, data=options.data, notify=listener.message)
-    data = open_dataset(folder)
+    decoded = open_dataset(folder)
+    data = fit_data(spec, weights, decoded, trust=options.trust, notify=listener.message)
     store = Store(options.out)
     with store.driver():
         facts = environment.fingerprint(options.device)
         plan = make_plan(
-            spec, data=data.fingerprint, environment=facts, weights_sha256=sha256_of(weights) if weights else None
-        )
+            spec, data=data.fingerprint, environment=facts, weights_sha256=sha256_of(weights) if weights else None,
+            classes=data.labels if data.labels != decoded.labels else None,
+        )  # fmt: skip
         _check_same_study(store, spec, data, listener)
         if spec.model.weights is None:
             check_structures(plan, data.input_shape, trust=options.trust)

@@ -17,8 +17,9 @@ from niwaki.compress.prune import prune_step, widths
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import FinetuneSettings, PruneSettings, TrainSettings
 from niwaki.compress.train import fit, sample
+from niwaki.data.classes import in_order
 from niwaki.data.dataset import Dataset
-from niwaki.errors import FactoryError, ModelError, StageFailed, WorkerLost
+from niwaki.errors import DataError, FactoryError, ModelError, StageFailed, WorkerLost
 from niwaki.files import sha256_of
 from niwaki.measure.accuracy import evaluate
 from niwaki.measure.cost import count
@@ -28,6 +29,7 @@ from niwaki.models import factory as factories
 from niwaki.models import modelfile
 from niwaki.models.modelfile import ModelInfo
 from niwaki.study.environment import fingerprint
+from niwaki.study.fitting import check_import
 from niwaki.study.plan import Stage
 from niwaki.study.records import Record, Results
 from niwaki.study.structure import structure_id
@@ -60,6 +62,7 @@ def run_stage(task: Task, data: Dataset) -> Outcome:
     _make_deterministic(task.device)
     _check_machine(task)
     try:
+        data = _as_the_model_counts(task, data)
         if task.stage.kind == "quantize":
             from niwaki.study.quantize import quantize_stage  # only here: workers that train need no ONNX
 
@@ -141,20 +144,22 @@ def _check_machine(task: Task) -> None:
         )
 
 
+def _as_the_model_counts(task: Task, data: Dataset) -> Dataset:
+    """The data with its classes in the order of the parent model, which may be one that was imported."""
+    if task.parent is None:
+        return data
+    try:
+        return in_order(data, modelfile.info_of(task.parent).labels)
+    except DataError as error:
+        raise ModelError(str(error)) from error
+
+
 Step = tuple[nn.Module, ModelInfo, dict[str, Any]]
 
 
 def _import(task: Task, data: Dataset) -> Step:
     model, info = modelfile.loads(_parent(task), trust=task.trust, name="the imported weights")
-    if info.input_shape != data.input_shape:
-        raise ModelError(f"the imported model takes {info.input_shape}, but the data gives {data.input_shape}")
-    if len(info.labels) != data.num_classes:
-        raise ModelError(f"the imported model knows {len(info.labels)} classes, but the data has {data.num_classes}")
-    if info.preprocessing != data.preprocessing:
-        raise ModelError(
-            f"the imported model was made for other preprocessing than the data's: {info.preprocessing} against "
-            f"{data.preprocessing}; set [data.preprocessing] to the model's, or save it with preprocessing=…"
-        )
+    check_import(info, data)
     return model, _info(task, data, model, task.stage.settings), {}
 
 

@@ -11,7 +11,7 @@ from niwaki.deploy.c.graph import Graph
 from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.folder import FILES, read_note
 from niwaki.deploy.forms import ExportOptions, Making
-from niwaki.deploy.images import Notify, check_fits, find_data
+from niwaki.deploy.images import Notify, find_data, fit_to
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.errors import DataError, ModelError
 from niwaki.models.onnxfile import load_onnx
@@ -62,7 +62,7 @@ def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -
     _check_preprocessing(origin)
     found = _data(origin, named, data is not None, notify)
     if found is not None:
-        check_fits(found, origin.input_shape, len(origin.labels))
+        found = fit_to(found, origin.input_shape, origin.labels, notify, origin.outputs)
     making = Making(origin, found, ExportOptions(), trust, notify)
     making.make("c")
     int8 = making.int8 or b""

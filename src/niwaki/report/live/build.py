@@ -18,7 +18,7 @@ from niwaki.deploy.bundle.names import name_classes
 from niwaki.deploy.c.graph import Graph
 from niwaki.deploy.c.library import interface
 from niwaki.deploy.folder import FILES
-from niwaki.deploy.images import check_fits, find_data
+from niwaki.deploy.images import find_data, fit_to
 from niwaki.deploy.subjects import Opened, open_export
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.report.live.part import LivePart
@@ -104,7 +104,7 @@ def _strip(opened: Opened, data: Dataset | None, notify: Notify) -> tuple[dict[s
             data = find_data(provenance, preprocessing, opened.note.data if opened.note else None, notify)
         if data is None:
             raise DataError("which images the model was trained on is not known here: name them with --data")
-        check_fits(data, opened.input_shape, len(opened.labels))
+        data = fit_to(data, opened.input_shape, opened.labels, notify, opened.outputs)
     except DataError as error:
         return None, f"no test images to click on: {error}"
     strip = choose_strip(graph, data.test, data.preprocessing.pad, opened.macs)

@@ -1,0 +1,69 @@
+"""Classes are known by their names: data that counts them in another order than a model is renumbered."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from niwaki.data.dataset import Dataset, Split
+from niwaki.errors import DataError
+
+SHOWN, LONGEST = 12, 24  # names of a list, characters of a name
+
+Notify = Callable[[str], None]
+
+
+def in_order(
+    data: Dataset, labels: Sequence[str], *, of: str = "the model", notify: Notify = lambda _line: None
+) -> Dataset:
+    """`data` with its classes numbered as in `labels`, those of a model; `data` itself where they are so already.
+
+    Its fingerprint stays: it is that of the images as they are kept. `notify` is told if the order differs. Raises
+    DataError, with both lists, where the names are not the same.
+    """
+    if data.labels == tuple(labels):
+        return data
+    places = places_of(data.labels, labels)
+    if places is None:
+        raise DataError(
+            f"{data.origin}: {_counted(data.labels)}, but {of} has {_counted(labels)}: name the data that it was "
+            "trained on, or call the classes as it does (the folders' names; `labels` of an .npz file)"
+        )
+    if places.tolist() != list(range(len(places))):
+        notify(
+            f"{data.origin}: its classes are in another order than those of {of} and are matched by name "
+            f"({shown(data.labels)}; {of}: {shown(labels)})"
+        )
+    train, validation, test = (
+        Split(split.images, places[split.labels]) for split in (data.train, data.validation, data.test)
+    )
+    return replace(data, labels=tuple(labels), train=train, validation=validation, test=test)
+
+
+def places_of(names: Sequence[str], labels: Sequence[str]) -> np.ndarray | None:
+    """Where each of `names` stands in `labels`, int64 (classes,); None unless both hold the same names.
+
+    Names are the same whichever way Unicode composes them: macOS takes letters and their accents apart.
+
+    >>> places_of(("1", "10", "2"), ("1", "2", "10")).tolist()
+    [0, 2, 1]
+    """
+    wanted = {unicodedata.normalize("NFC", label): place for place, label in enumerate(labels)}
+    found = [wanted.get(unicodedata.normalize("NFC", name)) for name in names]
+    places = [place for place in found if place is not None]
+    if len(wanted) != len(labels) or len(names) != len(labels) or set(places) != set(range(len(labels))):
+        return None
+    return np.array(places, dtype=np.int64)
+
+
+def shown(labels: Sequence[str]) -> str:
+    """A list of names, cut where it is long: `a, b, c, … (40)`."""
+    names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in labels[:SHOWN]]
+    return ", ".join(names) + (f", … ({len(labels)})" if len(labels) > SHOWN else "")
+
+
+def _counted(labels: Sequence[str]) -> str:
+    return f"{len(labels)} classes ({shown(labels)})"

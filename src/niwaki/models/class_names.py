@@ -1,0 +1,20 @@
+"""The names of the classes that a module was trained on, kept on the module itself: its outputs stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+ATTRIBUTE = "niwaki_labels"
+
+
+def remember(model: nn.Module, labels: Sequence[str]) -> None:
+    """Note the names of a module's classes, in the order of its outputs."""
+    setattr(model, ATTRIBUTE, tuple(labels))
+
+
+def remembered(model: nn.Module) -> tuple[str, ...] | None:
+    """The names of a module's classes in the order of its outputs; None where nobody noted them."""
+    found = getattr(model, ATTRIBUTE, None)
+    return found if isinstance(found, tuple) else None

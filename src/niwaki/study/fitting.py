@@ -1,0 +1,171 @@
+"""Before anything is trained: whether the data and the networks of a study belong together."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from niwaki.data.classes import in_order, shown
+from niwaki.data.dataset import Dataset
+from niwaki.errors import ModelError, SpecError
+from niwaki.files import canonical_json
+from niwaki.models import factory as factories
+from niwaki.models import modelfile
+from niwaki.models.modelfile import ModelInfo
+from niwaki.study.spec import ModelSpec, StudySpec, resolve
+from niwaki.study.structure import one_thread
+
+Shape = tuple[int, int, int]
+Notify = Callable[[str], None]
+ARGUMENTS = {  # what factories usually call them
+    "classes": ("num_classes", "n_classes", "nb_classes", "classes", "num_labels", "num_outputs", "outputs"),
+    "channels": ("in_channels", "in_chans", "input_channels", "num_channels", "n_channels", "channels"),
+    "size": ("image_size", "img_size", "input_size", "resolution", "size"),
+}
+
+
+def fit_data(spec: StudySpec, weights: bytes | None, data: Dataset, *, trust: bool, notify: Notify) -> Dataset:
+    """The data with its classes in the order of the model file `weights`, if the study starts from one.
+
+    Raises DataError, ModelError or SpecError where images or classes are not those that a network of the study takes.
+    """
+    if weights is None:
+        check_networks(spec, data, trust=trust)
+        return data
+    info = modelfile.info_of(weights, name=str(spec.model.weights))
+    check_import(info, data)
+    return in_order(data, info.labels, of=str(spec.model.weights), notify=notify)
+
+
+def check_import(info: ModelInfo, data: Dataset) -> None:
+    """Raise ModelError unless an imported model takes the data's images as they are prepared."""
+    if info.input_shape != data.input_shape:
+        raise ModelError(f"the imported model takes {info.input_shape}, but the data gives {data.input_shape}")
+    if info.preprocessing != data.preprocessing:
+        raise ModelError(
+            f"the imported model was made for other preprocessing than the data's: {info.preprocessing} against "
+            f"{data.preprocessing}; set [data.preprocessing] to the model's, or save it with preprocessing=…"
+        )
+
+
+def check_networks(spec: StudySpec, data: Dataset, *, trust: bool) -> None:
+    """Send made-up images through each network of the study, untrained.
+
+    Raises SpecError, with the key and the value that would fit, where it does not take images like the data's or
+    gives another number of scores than there are classes.
+    """
+    models = {
+        canonical_json(settings.model.model_dump(mode="json")): settings.model
+        for experiment in spec.experiment
+        for _, settings in resolve(spec, experiment)
+    }
+    for model in models.values():
+        with one_thread():
+            _check_network(model, data, trust)
+
+
+def _check_network(model: ModelSpec, data: Dataset, trust: bool) -> None:
+    module = factories.build_seeded(model.factory, model.args, 0, trust=trust).eval()
+    given = _try(module, data.input_shape)
+    if isinstance(given, str):
+        raise SpecError(_refused(model, module, data, given))
+    if given is not None and given != (2, data.num_classes):
+        raise SpecError(_other_classes(model, data, given))
+
+
+def _try(module: nn.Module, shape: Shape) -> tuple[int, ...] | str | None:
+    """The shape of what it gives for two images; None where that is no tensor; why it fails."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            given = module(torch.zeros(2, *shape))
+        except Exception as error:  # a user's module may fail in any way
+            return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return tuple(given.shape) if isinstance(given, torch.Tensor) else None
+
+
+def _other_classes(model: ModelSpec, data: Dataset, given: tuple[int, ...]) -> str:
+    has = f"{data.origin} has {data.num_classes} classes ({shown(data.labels)})"
+    if len(given) != 2 or given[0] != 2:
+        expected = (2, data.num_classes)
+        return f"model.factory = {model.factory!r} gives {given} for 2 images, but {has}: expected {expected}"
+    outputs = given[1]
+    alike = [name for name, value in model.args.items() if value == outputs and not isinstance(value, bool)]
+    key = _argument(model, "classes") or (alike[0] if len(alike) == 1 else None)
+    what = f"set model.args.{key} = {data.num_classes}" if key else "give it as many (model.args)"
+    return f"model.factory = {model.factory!r} gives {outputs} scores for an image, but {has}: {what}"
+
+
+def _refused(model: ModelSpec, module: nn.Module, data: Dataset, reason: str) -> str:
+    """Why it takes no such images, found by trying others, and what to set."""
+    channels, height, width = data.input_shape
+    images = f"the images of {data.origin}, {_shape(data.input_shape)}"
+    side, other = _value(model, "size"), 4 - channels
+    square = (side, side) if side else (height, width)
+    likely = ((other, height, width), (channels, *square), (other, *square))
+    taken = next((shape for shape in likely if shape != data.input_shape and _works(module, shape)), None)
+    if taken is None:
+        return (
+            f"model.factory = {model.factory!r} does not take {images} ({reason}): "
+            "set model.args, or data.preprocessing (size, pad, color), so that they fit"
+        )
+    ways = " or ".join(way for way in (_of_the_model(model, data, taken), _of_the_data(data, taken)) if way)
+    return f"model.factory = {model.factory!r} takes {_shape(taken)}, not {images}: set {ways}"
+
+
+def _of_the_model(model: ModelSpec, data: Dataset, taken: Shape) -> str:
+    """The arguments with which the network would take the images; empty where they are not known."""
+    channels, height, width = data.input_shape
+    changes = []
+    if taken[0] != channels:
+        changes.append((_argument(model, "channels"), channels))
+    if taken[1:] != (height, width):
+        changes.append((_argument(model, "size") if height == width else None, height))
+    if any(name is None for name, _ in changes):
+        return ""
+    return " and ".join(f"model.args.{name} = {value}" for name, value in changes)
+
+
+def _of_the_data(data: Dataset, taken: Shape) -> str:
+    """The preprocessing that would make such images; empty where the padding alone is too wide."""
+    pad, changes = data.preprocessing.pad, []
+    if taken[0] != data.input_shape[0]:
+        changes.append(f'data.preprocessing.color = "{"grey" if taken[0] == 1 else "rgb"}"')
+    if taken[1:] != data.input_shape[1:]:
+        height, width = (side - 2 * pad for side in taken[1:])
+        if min(height, width) < 1:
+            return ""
+        changes.append(f"data.preprocessing.size = [{height}, {width}]" + (f" (the pad of {pad} is added)" * (pad > 0)))
+    return " and ".join(changes)
+
+
+def _shape(shape: Shape) -> str:
+    return "×".join(map(str, shape))
+
+
+def _works(module: nn.Module, shape: Shape) -> bool:
+    return not isinstance(_try(module, shape), str)
+
+
+def _argument(model: ModelSpec, kind: str) -> str | None:
+    """What the factory calls its number of classes or channels, or the size of its images."""
+    known = {*model.args, *_parameters(model.factory)}
+    return next((name for name in ARGUMENTS[kind] if name in known), None)
+
+
+def _value(model: ModelSpec, kind: str) -> int | None:
+    name = _argument(model, kind)
+    if name is None:
+        return None
+    default = _parameters(model.factory).get(name)
+    value = model.args.get(name, default.default if default is not None else None)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _parameters(factory: str) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(factories.find(factory)).parameters)
+    except (TypeError, ValueError):  # something callable that does not say what it takes
+        return {}

@@ -26,6 +26,25 @@ def test_confusion_by_hand():
     assert found.per_class == (50.0, pytest.approx(200 / 3), None)
 
 
+def test_figures_by_class_by_hand():
+    found = Accuracy(20, 12, ((10, 0, 0), (4, 1, 0), (2, 2, 1)))
+    assert found.balanced == pytest.approx((100 + 20 + 20) / 3)
+    assert (found.worst, found.only_answer) == (20.0, None)
+    without = Accuracy(10, 5, ((5, 0, 0), (5, 0, 0), (0, 0, 0)))
+    assert (without.balanced, without.worst, without.only_answer) == (None, None, 0)
+    assert Accuracy(5, 5, ((5, 0), (0, 0))).only_answer is None  # there is no other class to see
+
+
+@pytest.mark.parametrize(
+    ("right", "total", "lost"),  # of the base, where the other recognizes none
+    [(3, 3, True), (2, 2, False), (4, 5, True), (3, 5, False), (5, 100, True), (4, 100, False), (4500, 5000, True)],
+)
+def test_a_class_is_lost_where_the_base_clearly_had_it(right, total, lost):
+    base = Accuracy(total + 1, right + 1, ((1, 0), (total - right, right)))
+    assert Accuracy(total + 1, 1, ((1, 0), (total, 0))).lost(base) == ((1,) if lost else ())
+    assert Accuracy(total + 1, 2, ((1, 0), (total - 1, 1))).lost(base) == ()  # one of its images is recognized
+
+
 @pytest.mark.parametrize(("batch", "sizes"), [(2, [2, 2, 1]), (5, [5]), (500, [5])])
 def test_batches(batch, sizes):
     seen = []

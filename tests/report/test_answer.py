@@ -151,6 +151,31 @@ def test_without_a_choice_there_is_only_a_reason(view) -> None:
     assert none.reason.startswith("Nothing was chosen: no candidate of “ratio” is within the budget")
 
 
+def test_what_was_refused_as_dead_is_said(view) -> None:
+    """int8 of 90 % answers one class only, and of a balanced validation split that is within a wide budget."""
+    dead = {"total": 1000, "correct": 500, "confusion": [[500, 0], [500, 0]]}
+    lost = {"total": 1000, "correct": 490, "confusion": [[490, 10], [500, 0]]}
+    wide = view.spec.select.model_copy(update={"budget": ("accuracy_drop<=60",)})
+
+    def said(answers: dict[str, Any], choice: dict[str, Any], language: str = "en") -> str:
+        base, int8 = view.records["base"], view.records["tenth8"]
+        right = {"total": 1000, "correct": 950, "confusion": [[500, 0], [50, 450]]}
+        records = {
+            **view.records,
+            "base": base.model_copy(update={"results": base.results.model_copy(update={"validation": right})}),
+            "tenth8": int8.model_copy(update={"results": int8.results.model_copy(update={"validation": answers})}),
+        }
+        found = replace(view, records=records, choice=choice, spec=view.spec.model_copy(update={"select": wide}))
+        return answer(found, make_tables(found), words_in(language)).reason
+
+    assert said(dead, view.choice).endswith("Refused, though within the budget: 90 % answers “a” for every image.")
+    assert said(lost, view.choice).endswith(" 90 % no longer recognizes a validation image of b.")
+    assert said(lost, {"key": None, "value": None, "reason": ""}).startswith(
+        "Nothing was chosen: of “ratio”, no network within the budget accuracy drop ≤ 60 points is alive. Refused"
+    )
+    assert "90 %: 모든 이미지에 “a”(으)로만 답합니다." in said(dead, view.choice, "ko")
+
+
 def test_without_what_the_choice_is_compared_with_there_is_no_answer(view) -> None:
     """A chosen model, but no base (its record is damaged): that is no study without a choice."""
     without = replace(view, records={key: record for key, record in view.records.items() if key != "base"})
@@ -220,6 +245,8 @@ def test_the_base_is_that_of_the_chosen_model(view) -> None:
 def test_budgets_in_words() -> None:
     select = SelectSpec(experiment="e", budget=("accuracy_drop<=1", "latency<=2ms", "params<=20k"))
     assert budget_text(select, WORDS) == "accuracy drop ≤ 1 points and latency ≤ 2ms and parameters ≤ 20k"
+    least = SelectSpec(experiment="e", budget=("worst_class >= 80 %", "balanced_accuracy>=85"))
+    assert budget_text(least, WORDS) == "accuracy of the worst class ≥ 80 % and balanced accuracy ≥ 85 %"
     assert times_text(24.8) == "25"
     assert times_text(9.94) == "9.9"
 

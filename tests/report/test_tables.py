@@ -242,3 +242,11 @@ def test_a_dead_network_is_called_so() -> None:
     dead = {"split": {"correct": 500, "confusion": [[500, 0], [500, 0]]}}
     assert "the network is dead, not small" in printed(view([record("b0", 0, 61706, **dead), record("b1", 900, 61706)]))
     assert "dead" not in printed(view(bases()))
+
+
+def test_a_class_that_was_lost_is_named() -> None:
+    base = {"split": {"correct": 950, "confusion": [[500, 0], [50, 450]]}}
+    lost = {"split": {"correct": 490, "confusion": [[490, 10], [500, 0]]}}
+    shown = view([record("b0", 0, 61706, **base), record("0.5-0", 0, 40, **lost)])
+    assert "50 %, step 1: recognizes no test image of 'b', which the base does" in printed(shown)
+    assert "recognizes no" not in printed(view([record("b0", 0, 61706, **base)]))

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from niwaki.study.plan import Plan, Trial
 from niwaki.study.records import Record, Results
-from niwaki.study.select import choose
+from niwaki.study.select import WAY_OUT, choose
 from niwaki.study.spec import SelectSpec, TrialSettings
 
 
 def results(validation: int, params: int, test: int = 50, **more: int | None) -> Results:
     def right(count: int) -> dict:
-        return {"total": 1000, "correct": count, "confusion": [[count, 1000 - count], [0, 0]]}
+        """Two classes of 500, the second of which goes first."""
+        first, second = min(count, 500), max(count - 500, 0)
+        return {"total": 1000, "correct": count, "confusion": [[first, 500 - first], [500 - second, second]]}
 
     return Results(
         validation=right(validation), test=right(test), params=params, macs=10 * params, macs_tp=None,
@@ -95,3 +97,97 @@ def test_nothing_within_the_budget_is_said() -> None:
     assert chosen.key is None
     assert chosen.reason.startswith("Nothing chosen: no candidate of ratio is within the budget (0.9: 70.00 % (drop 20")
     assert choose(RULE, *study((0.9, 0, None))).reason.endswith("(no trial finished).")
+
+
+Rows = list[list[int]]
+ALIVE = [[495, 0, 0], [0, 50, 0], [0, 1, 4]]  # 500 fine, 50 scratch, 5 crack
+ONLY_FINE = [[495, 0, 0], [50, 0, 0], [5, 0, 0]]
+NO_CRACK = [[495, 0, 0], [0, 50, 0], [3, 2, 0]]
+LABELS = ("fine", "scratch", "crack")
+
+
+def by_class(confusion: Rows, params: int) -> Results:
+    right = sum(row[index] for index, row in enumerate(confusion))
+    answers = {"total": sum(map(sum, confusion)), "correct": right, "confusion": confusion}
+    return results(900, params).model_copy(update={"validation": answers})
+
+
+def classes(*candidates: tuple[float, int, Rows], base: Rows = ALIVE) -> tuple[Plan, dict[str, Record]]:
+    """Candidates (value, seed, confusion on validation) over a base; the higher the value, the smaller."""
+    plan, records = study(
+        *((value, seed, by_class(found, round(100 - 100 * value))) for value, seed, found in candidates)
+    )
+    for seed in {seed for _, seed, _ in candidates}:
+        records[f"base{seed}"] = records[f"base{seed}"].model_copy(update={"results": by_class(base, 100)})
+    return plan, records
+
+
+HIDING = SelectSpec(experiment="ratio", budget=("accuracy_drop<=20",))  # both dead ones are within it
+
+
+def test_a_network_that_lost_a_class_is_not_chosen_and_the_class_is_named() -> None:
+    chosen = choose(HIDING, *classes((0.5, 0, ALIVE), (0.8, 0, NO_CRACK), (0.9, 0, ONLY_FINE)), labels=LABELS)
+    assert (chosen.value, chosen.key) == (0.5, "0.5/0")
+    assert chosen.reason == (
+        "Rule: fewest params within accuracy_drop<=20 on validation. Chosen: 0.5: 99.82 % (drop 0.00), 50 params. "
+        "Refused as dead (worst_class>=0 would allow it): 0.8: 99.09 % (drop 0.73), 20 params, lost 'crack'; "
+        "0.9: 90.00 % (drop 9.82), 10 params, answers 'fine' for every image."
+    )
+
+
+def test_if_all_are_dead_nothing_is_chosen() -> None:
+    worse = [[300, 195, 0], [0, 50, 0], [5, 0, 0]]
+    chosen = choose(HIDING, *classes((0.8, 0, NO_CRACK), (0.9, 0, worse)), labels=LABELS)
+    assert (chosen.key, chosen.value) == (None, None)
+    assert chosen.reason == (
+        "Nothing chosen: of ratio, what is within the budget is dead (0.8: 99.09 % (drop 0.73), 20 params, lost "
+        "'crack'): change the recipe (a lower ratio, more steps or epochs), or allow it by worst_class>=0 in the "
+        "budget. Beyond it: 0.9: 63.64 % (drop 36.18), 10 params, lost 'crack'."
+    )
+    assert choose(HIDING, *classes((0.8, 0, NO_CRACK))).reason.endswith("lost class 2): " + WAY_OUT + ".")
+
+
+def test_a_worst_class_of_the_users_own_takes_the_place_of_that_rule() -> None:
+    candidates = classes((0.5, 0, ALIVE), (0.8, 0, NO_CRACK), (0.9, 0, ONLY_FINE))
+    allowed = HIDING.model_copy(update={"budget": ("worst_class>=0",)})
+    chosen = choose(allowed, *candidates, labels=LABELS)
+    assert chosen.value == 0.9
+    assert "worst_class 0.00 %, answers 'fine' for every image" in chosen.reason
+    strict = choose(allowed.model_copy(update={"budget": ("worst_class>=80",)}), *candidates, labels=LABELS)
+    assert strict.value == 0.5
+    assert "0.8: 99.09 % (drop 0.73), 20 params, worst_class 0.00 %, lost 'crack'" in strict.reason
+
+
+def test_balanced_accuracy_is_the_mean_of_the_classes() -> None:
+    candidates = classes((0.5, 0, ALIVE), (0.8, 0, [[495, 0, 0], [25, 25, 0], [0, 1, 4]]))
+    for least, value in ((76.7, 0.5), (76.6, 0.8)):  # (100 + 50 + 80) / 3 is 76.67
+        rule = SelectSpec(experiment="ratio", budget=(f"balanced_accuracy>={least}",))
+        chosen = choose(rule, *candidates)
+        assert chosen.value == value
+    assert "balanced_accuracy 76.67 %" in chosen.reason
+
+
+def test_of_several_seeds_a_living_one_is_taken() -> None:
+    dead, alive = [[495, 0, 0], [0, 50, 0], [0, 5, 0]], [[480, 15, 0], [0, 50, 0], [0, 1, 4]]
+    chosen = choose(HIDING, *classes((0.8, 0, dead), (0.8, 1, alive), (0.8, 2, dead)), labels=LABELS)
+    assert (chosen.value, chosen.key) == (0.8, "0.8/1")  # though the others have more right answers
+    assert "20 params, 2 of 3 seeds dead (lost 'crack')." in chosen.reason
+    both = choose(HIDING, *classes((0.5, 0, ALIVE), (0.5, 1, ALIVE), (0.8, 0, dead), (0.8, 1, dead)), labels=LABELS)
+    assert both.value == 0.5
+
+
+def test_of_few_images_it_is_said_that_nothing_follows() -> None:
+    base, final = [[500, 0, 0], [0, 2, 0], [0, 0, 0]], [[500, 0, 0], [2, 0, 0], [0, 0, 0]]
+    both = [[499, 1, 0], [2, 0, 0], [0, 0, 0]]
+    chosen = choose(HIDING, *classes((0.8, 0, both), base=base), labels=LABELS)
+    assert chosen.value == 0.8
+    assert chosen.reason.endswith(
+        "20 params. Note: of 2 validation images of 'scratch' it recognizes none (the base 2); there is no validation "
+        "image of 'crack'. Every candidate is within it."
+    )
+    assert choose(HIDING, *classes((0.8, 0, final), base=base)).key is None  # one answer for all of several classes
+    strict = SelectSpec(experiment="ratio", budget=("worst_class>=0",))
+    assert (
+        "worst_class unknown (a class has no validation image)"
+        in choose(strict, *classes((0.8, 0, both), base=base)).reason
+    )

@@ -132,6 +132,8 @@ def test_quantization_is_of_the_study_or_of_one_experiment() -> None:
         ("ram <= 2.5 kb", "ram", 2_560),
         ("latency<=2ms", "latency", 2_000),
         ("latency<=80us", "latency", 80),
+        ("balanced_accuracy>=85.5", "balanced_accuracy", 85.5),
+        ("worst_class >= 80 %", "worst_class", 80),
     ],
 )
 def test_budgets(text: str, quantity: str, limit: float) -> None:
@@ -143,5 +145,24 @@ def test_budgets(text: str, quantity: str, limit: float) -> None:
     "text", ["macs<83k", "speed<=3", "bytes<=3ms", "params<=16KB", "flash<=2ms", "latency<=2", "macs<=-1", ""]
 )
 def test_budgets_that_are_none(text: str) -> None:
-    with pytest.raises(ValueError, match="expected a quantity, <= and a limit"):
+    with pytest.raises(ValueError, match="expected a quantity, <= or >= and a limit"):
         parse_budget(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("worst_class<=80", r"limit the other way: worst_class>=…"),
+        ("params>=20k", r"limit the other way: params<=…"),
+        ("balanced_accuracy>=101", "is in percent: give 0 to 100"),
+    ],
+)
+def test_a_limit_that_cannot_be_meant(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_budget(text)
+
+
+def test_a_figure_within_a_limit() -> None:
+    least, most = parse_budget("worst_class>=80"), parse_budget("params<=100")
+    assert [least.allows(figure) for figure in (79.9, 80.0, 90.0, None)] == [False, True, True, False]
+    assert [most.allows(figure) for figure in (99, 100, 101, None)] == [True, True, False, False]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,43 @@ class Accuracy:
         """Recall of each class in percent; None for a class without images."""
         return tuple(100 * row[true] / sum(row) if sum(row) else None for true, row in enumerate(self.confusion))
 
+    @property
+    def balanced(self) -> float | None:
+        """The mean of the classes' recalls in percent; None where a class has no images."""
+        known = self._known
+        return fmean(known) if known else None
+
+    @property
+    def worst(self) -> float | None:
+        """The lowest recall of any class in percent; None where a class has no images."""
+        return min(self._known, default=None)
+
+    @property
+    def _known(self) -> tuple[float, ...]:
+        """The recalls, none of them where one is not known."""
+        known = tuple(recall for recall in self.per_class if recall is not None)
+        return known if len(known) == len(self.per_class) else ()
+
+    @property
+    def only_answer(self) -> int | None:
+        """The class that every image got, though they show several classes: such a network is dead. Else None."""
+        answered = [index for index, column in enumerate(zip(*self.confusion, strict=True)) if any(column)]
+        several = sum(any(row) for row in self.confusion) > 1
+        return answered[0] if several and len(answered) == 1 else None
+
+    def lost(self, base: Accuracy) -> tuple[int, ...]:
+        """Classes of which no image is recognized, though `base` clearly recognized them on the same images.
+
+        Clearly: if both recognized it equally often, at most one draw in twenty would fall so far apart (the exact
+        one-sided test of R. A. Fisher). All of three images are enough for that, 4 of 5, or 5 of many.
+        """
+        both = zip(self.confusion, base.confusion, strict=True)
+        return tuple(
+            true
+            for true, (ours, theirs) in enumerate(both)
+            if not ours[true] and _chance(theirs[true], sum(ours)) <= 0.05
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the counts, from which the rest follows."""
         return {"total": self.total, "correct": self.correct, "confusion": [list(row) for row in self.confusion]}
@@ -42,6 +80,11 @@ class Accuracy:
     def from_dict(cls, values: Mapping[str, Any]) -> Accuracy:
         """The Accuracy that `to_dict` wrote."""
         return cls(values["total"], values["correct"], tuple(tuple(row) for row in values["confusion"]))
+
+
+def _chance(right: int, total: int) -> float:
+    """How probable it is that all `right` answers in two times `total` fall into one half: C(n, k) / C(2n, k)."""
+    return math.prod((total - i) / (2 * total - i) for i in range(min(right, total)))
 
 
 def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray, num_classes: int, batch: int = 500) -> Accuracy:

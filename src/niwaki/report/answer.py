@@ -12,7 +12,9 @@ from niwaki.report.times import COLUMNS
 from niwaki.report.view import View
 from niwaki.report.words import Words
 from niwaki.study.budget import Budget
+from niwaki.study.losses import Loss
 from niwaki.study.records import float_record
+from niwaki.study.select import judge, latencies
 from niwaki.study.spec import SelectSpec
 
 NETWORKS = ("base", "base_int8", "chosen", "chosen_int8")
@@ -76,9 +78,9 @@ def answer(view: View, tables: Sequence[Table], words: Words) -> Answer:
     """What the study answers."""
     found = chosen_rows(view, tables)
     if found is None or view.spec.select is None:
-        return Answer((), _no_choice(view, words), ())
+        return Answer((), _no_choice(view, tables, words), ())
     lines = tuple(line for line in _lines(view, found, words) if any(line.cells))
-    reason = _reason(found, view.spec.select, words)
+    reason = " ".join([_reason(found, view.spec.select, words), *_refused(view, found.table, words)])
     return Answer(lines, reason, tuple(_headlines(lines, words)), shown_value(found.table, found.final))
 
 
@@ -109,12 +111,39 @@ def _mean(row: Row, name: str) -> float | None:
     return row.figures[name].mean if name in row.figures else None
 
 
-def _no_choice(view: View, words: Words) -> str:
-    if view.spec.select is None:
+def _no_choice(view: View, tables: Sequence[Table], words: Words) -> str:
+    select = view.spec.select
+    if select is None:
         return words("answer.no_select")
     if view.choice is None or view.choice["key"] is not None:  # chosen, but not all that it is compared with is there
         return words("answer.not_yet")
-    return words("answer.none", budget=budget_text(view.spec.select, words), of=view.spec.select.experiment)
+    table = next((table for table in tables if table.name == select.experiment), None)
+    dead = _refused(view, table, words)
+    said = words("answer.none.dead" if dead else "answer.none", budget=budget_text(select, words), of=select.experiment)
+    return " ".join([said, *dead])
+
+
+def _refused(view: View, table: Table | None, words: Words) -> list[str]:
+    """A sentence on what is within the budget, but lost a class; none if nothing is."""
+    if view.spec.select is None or table is None:
+        return []
+    judged = judge(view.spec.select, view.trials, view.records, latencies(view.timings))
+    listed = []
+    for candidate in judged.refused:
+        row = next((row for row in table.rows if not row.base and row.value == candidate.value), None)
+        lost = next(seed.loss for seed in candidate.seeds if seed.loss)
+        value = (shown_value(table, row) if row else "") or words("answer.refused.candidate")
+        listed.append(loss_text(lost, view.data["labels"], words, value))
+    return [words("answer.refused", list=" ".join(listed))] if listed else []
+
+
+def loss_text(loss: Loss, labels: Sequence[str], words: Words, value: str) -> str:
+    """Why a network is dead, in a sentence of its own."""
+    if loss.only is not None:
+        return words("answer.refused.only", value=value, label=words.name(labels[loss.only]))
+    return words(
+        "answer.refused.lost", value=value, labels=", ".join(words.name(labels[index]) for index in loss.classes)
+    )
 
 
 def _lines(view: View, found: Chosen, words: Words) -> list[Line]:
@@ -256,7 +285,9 @@ def budget_text(select: SelectSpec, words: Words) -> str:
 
 
 def _limit(limit: Budget, words: Words) -> str:
-    stated = limit.text.partition("<=")[2].strip().removesuffix("%")
+    stated = limit.text.partition("=")[2].strip().removesuffix("%").rstrip()
+    if limit.at_least:
+        return words("budget.at_least", quantity=words(f"budget.{limit.quantity}"), limit=stated)
     if limit.quantity == "accuracy_drop":
         return words("budget.accuracy_drop", limit=stated)
     return words("budget.other", quantity=words(f"budget.{limit.quantity}"), limit=stated)

@@ -11,6 +11,7 @@ from niwaki.measure.accuracy import Accuracy, wilson_interval
 from niwaki.report import times
 from niwaki.report.view import TrialView, View
 from niwaki.report.words import Words, words_in
+from niwaki.study.losses import loss_of, named
 from niwaki.study.records import Results
 from niwaki.study.spec import Experiment, Published
 
@@ -169,19 +170,21 @@ def _notes(view: View, experiment: Experiment, trial: TrialView, index: int, wor
     found = [view.results(key) for key in path[start : path.index(trial.rows[index]) + 1]]
     notes = [note for results in found if results for note in results.notes]
     if found and found[-1]:
-        notes += _warnings(found[-1], words)
+        notes += _warnings(view, found[-1], view.results(trial.rows[0]), words)
         before = view.results(trial.rows[index - 1]) if trial.quantize and index == len(trial.rows) - 1 else None
         if before and "latency_ort" in experiment.columns:
             notes += times.slower_than(view, found[-1], before, words)
     return tuple(notes)
 
 
-def _warnings(results: Results, words: Words) -> tuple[str, ...]:
+def _warnings(view: View, results: Results, base: Results | None, words: Words) -> tuple[str, ...]:
     """What a reader must know to take an accuracy for what it is."""
-    answered = [index for index, column in enumerate(zip(*results.test["confusion"], strict=True)) if any(column)]
-    if len(answered) == 1 and len(results.test["confusion"]) > 1:
+    loss = loss_of(base or results, results, "test")
+    if loss is None:
+        return ()
+    if loss.only is not None:
         return (words("note.dead"),)
-    return ()
+    return (words("note.lost", labels=named(loss.classes, [words.name(label) for label in view.data["labels"]])),)
 
 
 def _figures(view: View, done: list[Results]) -> dict[str, Figure]:

@@ -39,7 +39,11 @@ class Results(BaseModel):
 
     def accuracy(self, split: Literal["validation", "test"]) -> float:
         """Right answers in percent."""
-        return Accuracy.from_dict(getattr(self, split)).accuracy
+        return self.answers(split).accuracy
+
+    def answers(self, split: Literal["validation", "test"]) -> Accuracy:
+        """Right answers by class."""
+        return Accuracy.from_dict(getattr(self, split))
 
 
 class Record(BaseModel):

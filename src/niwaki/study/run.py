@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from niwaki.study.fitting import fit_data
 from niwaki.study.listener import Listener
 from niwaki.study.plan import Plan, make_plan
 from niwaki.study.records import Record, float_record
-from niwaki.study.select import choose
+from niwaki.study.select import choose, latencies
 from niwaki.study.spec import StudySpec, resolve
 from niwaki.study.store import CHOICE, CHOSEN, STUDY, TIMINGS, DamagedStage, Store
 from niwaki.study.structure import check_structures
@@ -81,7 +82,7 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
             )  # fmt: skip
             _run_missing(job, options, folder)
         timings = _timings(spec, store, result, data, listener, options)
-        _choose(spec, store, result, timings)
+        _choose(spec, store, result, timings, data)
         result.verification = finish(spec, store, result, data, listener.message, trust=options.trust)
         gather_evidence(store, result, data, listener.message, trust=options.trust)
     return result
@@ -220,12 +221,12 @@ def _timings(
     return dict(timings) if timings else None
 
 
-def _choose(spec: StudySpec, store: Store, result: StudyResult, timings: dict[str, Any] | None) -> None:
+def _choose(
+    spec: StudySpec, store: Store, result: StudyResult, timings: Mapping[str, Any] | None, data: Dataset
+) -> None:
     if spec.select is None:
         return
-    measured = {**(timings or {}).get("onnxruntime", {}), **(timings or {}).get("models", {})}
-    latency = {structure: rows["1"]["median_us"] for structure, rows in measured.items()}
-    result.choice = choose(spec.select, result.plan, result.records, latency)
+    result.choice = choose(spec.select, result.plan, result.records, latencies(timings), data.labels)
     if result.choice.key is not None:
         record = float_record(result.records, result.choice.key)
         store.write(CHOSEN, store.weights(record.key, record))

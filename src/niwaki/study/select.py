@@ -5,12 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
-from niwaki.study.budget import Budget
-from niwaki.study.plan import Plan, Trial
+from niwaki.study.losses import Loss, loss_of, unknown
+from niwaki.study.plan import Plan
 from niwaki.study.records import Record, Results
 from niwaki.study.spec import SelectSpec
+
+OWN_RULE = "worst_class"  # a budget of it takes the place of the rule that a network which lost a class is refused
+WAY_OUT = "change the recipe (a lower ratio, more steps or epochs), or allow it by worst_class>=0 in the budget"
+
+
+class Path(Protocol):
+    """A trial, as a plan or `study.json` has it."""
+
+    @property
+    def experiment(self) -> str:
+        """The experiment that it belongs to."""
+
+    @property
+    def value(self) -> Any:
+        """The varied value."""
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The stages that it shows: the base first, the end last."""
+
+
+@dataclass(frozen=True)
+class Seed:
+    """The end of one seed: its stage, its validation accuracy, and what makes it dead, if it is."""
+
+    key: str
+    validation: float
+    loss: Loss | None
 
 
 @dataclass(frozen=True)
@@ -19,7 +47,21 @@ class Candidate:
 
     value: Any
     figures: dict[str, float | None]
-    keys: tuple[str, ...]  # the final stage of each seed
+    seeds: tuple[Seed, ...]
+
+    @property
+    def dead(self) -> bool:
+        """Whether no seed of it is alive."""
+        return all(seed.loss for seed in self.seeds)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The candidates of a study: within the budget and alive, within it but dead, and beyond it."""
+
+    fitting: tuple[Candidate, ...]
+    refused: tuple[Candidate, ...]
+    beyond: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True)
@@ -35,33 +77,87 @@ class Choice:
         return {"key": self.key, "value": self.value, "reason": self.reason}
 
 
-def choose(
-    select: SelectSpec, plan: Plan, records: Mapping[str, Record], timings: Mapping[str, float] | None = None
-) -> Choice:
-    """The smallest candidate of the experiment within every limit of the budget.
+def judge(
+    select: SelectSpec, trials: Sequence[Path], records: Mapping[str, Record], timings: Mapping[str, float]
+) -> Judged:
+    """Every candidate held against the budget, in the order of the experiment.
 
-    `accuracy_drop` is the base's validation accuracy minus the candidate's, in points, averaged over seeds;
-    the file comes from the seed with the best validation accuracy. `timings` are microseconds at batch 1
-    by structure. A quantized trial is measured against its float base. The test set plays no part.
+    A network that answers one class for every image, or lost a class against its base, is refused whatever its
+    accuracy, unless the budget has a `worst_class` of its own. With several seeds one that is alive is enough.
     """
-    trials = [trial for trial in plan.trials if trial.experiment == select.experiment]
-    candidates = _candidates(trials, records, timings or {})
-    known = [c for c in candidates if c.figures[select.minimize] is not None]
-    fitting = [c for c in known if all(_within(c, limit) for limit in select.limits)]
-    rule = f"fewest {select.minimize} within {' and '.join(select.budget)} on validation"
-    if not fitting:
-        seen = "; ".join(_describe(c, select) for c in candidates) or "no trial finished"
-        return Choice(None, None, f"Nothing chosen: no candidate of {select.experiment} is within the budget ({seen}).")
-    best = min(fitting, key=lambda c: (_figure(c, select.minimize), -_figure(c, "validation")))
-    key = max(best.keys, key=lambda k: _validation(records[k]))
-    out = [c for c in candidates if c not in fitting]
-    beyond = f" Beyond it: {'; '.join(_describe(c, select) for c in out)}." if out else " Every candidate is within it."
-    return Choice(key, best.value, f"Rule: {rule}. Chosen: {_describe(best, select)}.{beyond}")
+    candidates = _candidates([trial for trial in trials if trial.experiment == select.experiment], records, timings)
+    within = [c for c in candidates if _is_within(c, select)]
+    own_rule = any(limit.quantity == OWN_RULE for limit in select.limits)
+    refused = [] if own_rule else [c for c in within if c.dead]
+    return Judged(
+        tuple(c for c in within if c not in refused), tuple(refused), tuple(c for c in candidates if c not in within)
+    )
 
 
-def _candidates(
-    trials: Sequence[Trial], records: Mapping[str, Record], timings: Mapping[str, float]
-) -> list[Candidate]:
+def choose(
+    select: SelectSpec,
+    plan: Plan,
+    records: Mapping[str, Record],
+    timings: Mapping[str, float] | None = None,
+    labels: Sequence[str] = (),
+) -> Choice:
+    """The smallest candidate of the experiment that is alive and within every limit of the budget (see `judge`).
+
+    `accuracy_drop` is the base's validation accuracy minus the candidate's, in points, averaged over seeds, as are
+    `balanced_accuracy` and `worst_class`; the file comes from the seed with the best validation accuracy of those that
+    are alive. `timings` are microseconds at batch 1 by structure; `labels` name the classes. A quantized trial is
+    measured against its float base. The test set plays no part.
+    """
+    judged = judge(select, plan.trials, records, timings or {})
+    if not judged.fitting:
+        return Choice(None, None, _nothing(select, judged, labels))
+    best = min(judged.fitting, key=lambda c: (_figure(c, select.minimize), -_figure(c, "validation")))
+    seed = max(best.seeds, key=lambda s: (s.loss is None, s.validation))
+    said = [
+        f"Rule: fewest {select.minimize} within {' and '.join(select.budget)} on validation.",
+        f"Chosen: {_describe(best, select, labels)}.",
+        *_unknown(seed, plan.trials, records, labels),
+        *(
+            [f"Refused as dead (worst_class>=0 would allow it): {_list(judged.refused, select, labels)}."]
+            if judged.refused
+            else []
+        ),
+    ]
+    if judged.beyond:
+        said.append(f"Beyond it: {_list(judged.beyond, select, labels)}.")
+    elif not judged.refused:
+        said.append("Every candidate is within it.")
+    return Choice(seed.key, best.value, " ".join(said))
+
+
+def latencies(timings: Mapping[str, Any] | None) -> dict[str, float]:
+    """Microseconds at batch 1 by structure, as a choice wants them, of what `timings.json` holds."""
+    measured = {**(timings or {}).get("onnxruntime", {}), **(timings or {}).get("models", {})}
+    return {structure: rows["1"]["median_us"] for structure, rows in measured.items()}
+
+
+def _nothing(select: SelectSpec, judged: Judged, labels: Sequence[str]) -> str:
+    beyond = _list(judged.beyond, select, labels) or "no trial finished"
+    if not judged.refused:
+        return f"Nothing chosen: no candidate of {select.experiment} is within the budget ({beyond})."
+    dead = f"what is within the budget is dead ({_list(judged.refused, select, labels)})"
+    rest = f" Beyond it: {beyond}." if judged.beyond else ""
+    return f"Nothing chosen: of {select.experiment}, {dead}: {WAY_OUT}.{rest}"
+
+
+def _unknown(
+    seed: Seed, trials: Sequence[Path], records: Mapping[str, Record], labels: Sequence[str]
+) -> tuple[str, ...]:
+    """What the validation images cannot tell of the chosen network."""
+    base = next(records[trial.rows[0]].results for trial in trials if trial.rows[-1] == seed.key)
+    final = records[seed.key].results
+    if base is None or final is None:
+        return ()
+    text = unknown(base.answers("validation"), final.answers("validation"), labels)
+    return (f"Note: {text}.",) if text else ()
+
+
+def _candidates(trials: Sequence[Path], records: Mapping[str, Record], timings: Mapping[str, float]) -> list[Candidate]:
     values: list[Any] = []
     for trial in trials:
         if trial.value not in values:
@@ -81,19 +177,22 @@ def _candidates(
 
 def _candidate(value: Any, whole: Sequence[tuple[Results, Results, str]], timings: Mapping[str, float]) -> Candidate:
     finals = [final for _, final, _ in whole]
-    times = [timings.get(final.structure) for final in finals]
+    answers = [final.answers("validation") for final in finals]
+    seeds = tuple(Seed(key, final.accuracy("validation"), loss_of(base, final)) for base, final, key in whole)
     figures: dict[str, float | None] = {
-        "validation": fmean(f.accuracy("validation") for f in finals),
+        "validation": fmean(seed.validation for seed in seeds),
         "accuracy_drop": fmean(b.accuracy("validation") - f.accuracy("validation") for b, f, _ in whole),
+        "balanced_accuracy": _mean([a.balanced for a in answers]),
+        "worst_class": _mean([a.worst for a in answers]),
         "params": fmean(f.params for f in finals),
         "macs": fmean(f.macs for f in finals),
         "bytes": fmean(sum(f.bytes.values()) for f in finals),
         "activations": _mean([f.activation_bytes for f in finals]),
         "flash": _mean([f.flash for f in finals]),
         "ram": _mean([f.ram for f in finals]),
-        "latency": _mean(times),
+        "latency": _mean([timings.get(final.structure) for final in finals]),
     }
-    return Candidate(value, figures, tuple(key for _, _, key in whole))
+    return Candidate(value, figures, seeds)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -102,9 +201,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if len(known) == len(values) else None
 
 
-def _within(candidate: Candidate, limit: Budget) -> bool:
-    figure = candidate.figures[limit.quantity]
-    return figure is not None and figure <= limit.limit + 1e-9  # accuracies are sums of fractions
+def _is_within(candidate: Candidate, select: SelectSpec) -> bool:
+    known = candidate.figures[select.minimize] is not None
+    return known and all(limit.allows(candidate.figures[limit.quantity]) for limit in select.limits)
 
 
 def _figure(candidate: Candidate, name: str) -> float:
@@ -112,7 +211,11 @@ def _figure(candidate: Candidate, name: str) -> float:
     return float("inf") if figure is None else figure
 
 
-def _describe(candidate: Candidate, select: SelectSpec) -> str:
+def _list(candidates: Sequence[Candidate], select: SelectSpec, labels: Sequence[str]) -> str:
+    return "; ".join(_describe(candidate, select, labels) for candidate in candidates)
+
+
+def _describe(candidate: Candidate, select: SelectSpec, labels: Sequence[str]) -> str:
     figures = candidate.figures
     value = "" if candidate.value is None else f"{candidate.value}: "
     parts = [f"{figures['validation']:.2f} % (drop {figures['accuracy_drop']:.2f})"]
@@ -120,13 +223,23 @@ def _describe(candidate: Candidate, select: SelectSpec) -> str:
     for limit in select.limits:
         if limit.quantity in ("flash", "ram") and limit.quantity != select.minimize:
             parts.append(f"{_stated(candidate, limit.quantity)} {limit.quantity}")
-    return value + ", ".join(parts)
+        elif limit.at_least:
+            parts.append(f"{limit.quantity} {_percent(figures[limit.quantity])}")
+    return value + ", ".join([*parts, *_losses(candidate, labels)])
+
+
+def _losses(candidate: Candidate, labels: Sequence[str]) -> list[str]:
+    """Why a candidate is dead; of several seeds, how many of them are."""
+    lost = [seed.loss.text(labels) for seed in candidate.seeds if seed.loss]
+    if not lost or len(candidate.seeds) == 1:
+        return lost
+    return [f"{len(lost)} of {len(candidate.seeds)} seeds dead ({'; '.join(dict.fromkeys(lost))})"]
+
+
+def _percent(figure: float | None) -> str:
+    return "unknown (a class has no validation image)" if figure is None else f"{figure:.2f} %"
 
 
 def _stated(candidate: Candidate, name: str) -> str:
     figure = candidate.figures[name]
     return "unknown" if figure is None else f"{figure:,.0f}"
-
-
-def _validation(record: Record) -> float:
-    return record.results.accuracy("validation") if record.results else float("-inf")

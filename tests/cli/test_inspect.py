@@ -106,7 +106,7 @@ def test_qlinear_operators_are_named_as_such(tmp_path, capsys) -> None:
         (b"", "no ONNX, or empty"),
         (b"\x08\x07\x12", "no ONNX, or truncated"),
         (foreign("com.acme"), "node 'MatMul logits': the MACs of com.acme:MatMul are not known"),
-        (foreign().replace(b"MatMul", b"MotMul"), "not a valid ONNX: No Op registered for MotMul"),
+        (foreign().replace(b"MatMul", b"MotMul"), "not a valid ONNX: MotMul 'MotMul logits': No Op"),
     ],
 )
 def test_what_cannot_be_inspected_is_one_line(data, message, tmp_path, capsys) -> None:

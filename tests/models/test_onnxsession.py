@@ -27,7 +27,7 @@ def test_not_optimized_every_node_runs() -> None:
 
 
 def test_bytes_that_are_no_onnx_are_refused_in_one_line() -> None:
-    with pytest.raises(ModelError, match=r"^ONNX Runtime does not take the ONNX: .*") as caught:
+    with pytest.raises(ModelError, match=r"^the ONNX: no ONNX, or truncated: .*") as caught:
         open_session(b"not an onnx")
     assert "\n" not in str(caught.value)
 

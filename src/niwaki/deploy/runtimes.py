@@ -15,7 +15,9 @@ from torch import nn
 from niwaki.errors import DataError, ModelError
 from niwaki.measure.accuracy import Predict
 from niwaki.measure.latency import Call
+from niwaki.models.onnxfile import load_onnx
 from niwaki.models.onnxsession import open_session
+from niwaki.models.onnxsize import check_runnable, images_at_once
 
 
 def classifier_session(data: bytes, name: str = "the ONNX") -> InferenceSession:
@@ -23,6 +25,7 @@ def classifier_session(data: bytes, name: str = "the ONNX") -> InferenceSession:
 
     Raises ModelError naming `name` if it refuses the bytes, or they are not from one float32 image batch to one tensor.
     """
+    check_runnable(load_onnx(data, name), name)
     try:
         session = open_session(data)
     except ModelError as error:
@@ -50,12 +53,14 @@ def onnxruntime_predictor(data: bytes, table: np.ndarray, name: str = "the ONNX"
     session = classifier_session(data, name)
     entry, output = session.get_inputs()[0], session.get_outputs()[0].name
     fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
+    needs = check_runnable(load_onnx(data, name), name)
 
     def predict(images: np.ndarray) -> np.ndarray:
         _check_images(images, entry.shape, len(table), name)
         inputs = np.stack([values[images[:, channel]] for channel, values in enumerate(table)], axis=1)
-        size = fixed or max(len(inputs), 1)
-        parts = [_padded(inputs[start : start + size], size) for start in range(0, len(inputs) or 1, size)]
+        size = fixed or images_at_once(needs, max(len(inputs), 1))
+        parts = [inputs[start : start + size] for start in range(0, len(inputs) or 1, size)]
+        parts = [_padded(part, fixed) for part in parts] if fixed else parts
         scores = np.concatenate([session.run([output], {entry.name: part})[0] for part in parts])
         return np.asarray(scores[: len(images)], np.float32)
 

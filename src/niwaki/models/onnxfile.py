@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from onnx import ModelProto, TensorProto
-from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
+from onnx.external_data_helper import uses_external_data
 from pydantic import ValidationError
 
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import ModelError
 from niwaki.files import parse_json
+from niwaki.limits import check_memory
+from niwaki.models.onnxcheck import put_in_order, tensors_of
+from niwaki.models.onnxsize import check_sizes
 
 LABELS, PREPROCESSING = "niwaki.labels", "niwaki.preprocessing"
+LONGEST_LABEL = 255  # characters
+_BAD_NODE = re.compile(r"Bad node spec for node\. Name: (.*) OpType: (.*)")  # what onnx.checker adds on a line below
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,9 @@ class Metadata:
 def load_onnx(source: Path | bytes, name: str | None = None) -> ModelProto:
     """The checked model in a file or in bytes, with external data loaded in; `name` stands for it in errors.
 
-    External data are read from the file's own folder only. Raises ModelError for a file that cannot be read, is
-    truncated or no ONNX, breaks the ONNX specification, or whose external data lie elsewhere or are not all there.
+    External data are read from the file's own folder only. Nodes come in an order in which they can run. Raises
+    ModelError for a file that cannot be read, is truncated or no ONNX, breaks the ONNX specification, needs more memory
+    for one image than a file may take, or whose external data lie elsewhere or are not all there.
     """
     name = name or (str(source) if isinstance(source, Path) else "the ONNX")
     folder = source.parent if isinstance(source, Path) else None
@@ -46,13 +53,15 @@ def load_onnx(source: Path | bytes, name: str | None = None) -> ModelProto:
         raise ModelError(f"{name}: no ONNX, or truncated: {error}") from error
     if not model.graph.node:
         raise ModelError(f"{name}: no ONNX, or empty: it has no nodes")
-    for tensor in _tensors(model):
-        if uses_external_data(tensor):
-            _load_external(tensor, folder, name)
+    _load_all_external(model, folder, name)
     try:
+        put_in_order(model)
         onnx.checker.check_model(model)
+    except ModelError as error:
+        raise ModelError(f"{name}: not a valid ONNX: {error}") from error
     except (onnx.checker.ValidationError, ValueError) as error:
-        raise ModelError(f"{name}: not a valid ONNX: {_first_line(error)}") from error
+        raise ModelError(f"{name}: not a valid ONNX: {_reason(error)}") from error
+    check_sizes(model, name)
     return model
 
 
@@ -67,6 +76,8 @@ def metadata(model: ModelProto) -> Metadata:
             raise ModelError(f"metadata {LABELS}: not JSON: {error}") from error
         if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
             raise ModelError(f"metadata {LABELS}: expected a list of names")
+        for label in found:
+            _check_label(label)
         labels = tuple(found)
     if PREPROCESSING not in entries:
         return Metadata(labels)
@@ -76,6 +87,14 @@ def metadata(model: ModelProto) -> Metadata:
         raise ModelError(f"metadata {PREPROCESSING}: {_first_line(error.errors()[0]['msg'])}") from error
     except ValueError as error:
         raise ModelError(f"metadata {PREPROCESSING}: not JSON: {error}") from error
+
+
+def _check_label(label: str) -> None:
+    """A label is text that C and its readers take: short, and without NUL."""
+    if not label or len(label) > LONGEST_LABEL:
+        raise ModelError(f"metadata {LABELS}: a name of {len(label)} characters: 1 to {LONGEST_LABEL} are supported")
+    if "\0" in label:
+        raise ModelError(f"metadata {LABELS}: the name {label!r} has a NUL in it")
 
 
 def write_metadata(model: onnx.ModelProto, labels: Sequence[str], preprocessing: Preprocessing | None) -> None:
@@ -88,42 +107,62 @@ def write_metadata(model: onnx.ModelProto, labels: Sequence[str], preprocessing:
     onnx.helper.set_model_props(model, {**kept, **values})
 
 
-def _tensors(model: ModelProto) -> Iterator[TensorProto]:
-    """Every constant of a model, those of subgraphs and functions included."""
-    graphs = [model.graph]
-    nodes = [node for function in model.functions for node in function.node]
-    while graphs or nodes:
-        if graphs:
-            graph = graphs.pop()
-            yield from graph.initializer
-            for sparse in graph.sparse_initializer:
-                yield from (sparse.values, sparse.indices)
-            nodes.extend(graph.node)
-            continue
-        for attribute in nodes.pop().attribute:
-            yield from (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors)
-            graphs.extend([*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs])
+def _load_all_external(model: ModelProto, folder: Path | None, name: str) -> None:
+    """Read all data that lie beside the model, once they are known not to be too large together."""
+    outside = [tensor for tensor in tensors_of(model) if uses_external_data(tensor)]
+    parts = [_External(tensor, folder, name) for tensor in outside]
+    check_memory(sum(part.length for part in parts), f"{name}: what lies in other files", ModelError)
+    for part in parts:
+        part.load()
 
 
-def _load_external(tensor: TensorProto, folder: Path | None, name: str) -> None:
-    """Read a tensor's data from a file beside the model, and nowhere else."""
-    location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-    if folder is None:
-        raise ModelError(
-            f"{name}: tensor {tensor.name!r} lies in {location!r}: give the path of the file, not its bytes"
-        )
-    home = folder.resolve()
-    path = (home / location).resolve()
-    if not location or not path.is_relative_to(home) or path == home:
-        raise ModelError(f"{name}: tensor {tensor.name!r} lies in {location!r}, outside of the model's folder: refused")
-    if (home / location).is_symlink() or not path.is_file():
-        raise ModelError(f"{name}: tensor {tensor.name!r} lies in {location!r}: no such plain file beside the model")
-    try:
-        load_external_data_for_tensor(tensor, str(home))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"{name}: tensor {tensor.name!r} in {location!r}: {_first_line(error)}") from error
-    tensor.data_location = TensorProto.DEFAULT
-    del tensor.external_data[:]
+class _External:
+    """A tensor's data in a file beside the model, and nowhere else."""
+
+    def __init__(self, tensor: TensorProto, folder: Path | None, name: str) -> None:
+        self.tensor = tensor
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        self.what = f"{name}: tensor {tensor.name!r} lies in {location!r}"
+        if folder is None:
+            raise ModelError(f"{self.what}: give the path of the file, not its bytes")
+        home = folder.resolve()
+        if "\0" in str(location):
+            raise ModelError(f"{self.what}: no such plain file beside the model")
+        self.path = (home / location).resolve()
+        if not location or not self.path.is_relative_to(home) or self.path == home:
+            raise ModelError(f"{self.what}, outside of the model's folder: refused")
+        if (home / location).is_symlink() or not self.path.is_file():
+            raise ModelError(f"{self.what}: no such plain file beside the model")
+        whole = self.path.stat().st_size
+        self.offset = self._number(entries.get("offset", "0"))
+        self.length = self._number(entries.get("length", str(max(0, whole - self.offset))))
+        if self.offset + self.length > whole:
+            raise ModelError(
+                f"{self.what}: bytes {self.offset:,} to {self.offset + self.length:,} of {whole:,}: it is not all there"
+            )
+
+    def _number(self, text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 19):
+            raise ModelError(f"{self.what}: offset or length {text[:30]!r} is no number of bytes")
+        return int(text)
+
+    def load(self) -> None:
+        """Put the bytes into the tensor."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                self.tensor.raw_data = file.read(self.length)
+        except OSError as error:
+            raise ModelError(f"{self.what}: cannot be read: {error.strerror}") from error
+        self.tensor.data_location = TensorProto.DEFAULT
+        del self.tensor.external_data[:]
+
+
+def _reason(error: Exception) -> str:
+    """Why onnx.checker refuses a model, with the node that it names."""
+    reason, node = _first_line(error), _BAD_NODE.search(str(error))
+    return f"{node[2]} {node[1]!r}: {reason}" if node and node[1] and node[1] not in reason else reason
 
 
 def _first_line(error: Exception | str) -> str:

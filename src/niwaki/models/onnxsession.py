@@ -12,6 +12,8 @@ import numpy as np
 import onnxruntime
 
 from niwaki.errors import ModelError
+from niwaki.models.onnxfile import load_onnx
+from niwaki.models.onnxsize import check_runnable, images_at_once
 
 _ERRORS_ONLY = 3  # its log level
 
@@ -19,8 +21,9 @@ _ERRORS_ONLY = 3  # its log level
 def open_session(data: bytes, *, optimized: bool = True) -> onnxruntime.InferenceSession:
     """A session on the CPU; not `optimized`, each node runs as it stands, so that every tensor can be looked at.
 
-    Raises ModelError if ONNX Runtime does not take the bytes.
+    Raises ModelError if ONNX Runtime does not take the bytes, or would need more memory than a file may take.
     """
+    check_runnable(load_onnx(data), "the ONNX")  # ONNX Runtime computes constants as soon as it opens a file
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
@@ -36,6 +39,7 @@ def open_session(data: bytes, *, optimized: bool = True) -> onnxruntime.Inferenc
 def scores(data: bytes, inputs: np.ndarray, batch: int = 100) -> np.ndarray:
     """The first output of an ONNX for float32 `inputs` (n, C, H, W), some at a time: float32 (n, …)."""
     session = open_session(data)
+    batch = images_at_once(check_runnable(load_onnx(data), "the ONNX"), batch)
     name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
     starts = range(0, len(inputs), batch)
     return np.concatenate([session.run([output], {name: inputs[start : start + batch]})[0] for start in starts])

@@ -18,7 +18,7 @@ from niwaki.deploy.c.qdq_operators import OPERATORS, SUPPORTED
 from niwaki.deploy.c.qdq_shapes import Shape, ends, for_one_image, shapes_of
 from niwaki.deploy.c.qdq_values import Layers, Value
 from niwaki.errors import ModelError
-from niwaki.models.onnxfile import metadata
+from niwaki.models.onnxfile import LABELS, metadata
 
 _HOW = "niwaki export --to onnx-int8, or onnxruntime.quantization.quantize_static with QuantFormat.QDQ"
 _DYNAMIC = {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}
@@ -46,13 +46,22 @@ def read_qdq(model: ModelProto, name: str) -> Graph:
     for node in _needed(model, before_softmax, reader.constants):
         reader.read(node)
     output = reader.output(before_softmax)
-    about = metadata(model)
-    tensors = reader.layers.tensors
+    about, tensors = metadata(model), reader.layers.tensors
+    _check_labels(about.labels, tensors[output].size)
     return Graph(
         tensors=tensors, layers=tuple(reader.layers.layers), input=source.name, output=output,
         labels=about.labels, preprocessing=about.preprocessing, dropped=dropped,
         table=_table(about.preprocessing, tensors[source.name].shape, reader.input_quantization),
     )  # fmt: skip
+
+
+def _check_labels(labels: tuple[str, ...], outputs: int) -> None:
+    """The C has a table of names: one for each output, or none at all."""
+    if labels and len(labels) != outputs:
+        raise ModelError(
+            f"metadata {LABELS}: {len(labels)} names for {outputs} outputs: one for each is needed; without that entry "
+            "classes are numbers"
+        )
 
 
 class _Reader:

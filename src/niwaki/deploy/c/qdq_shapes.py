@@ -10,6 +10,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 
 from niwaki.deploy.c.qdq_constants import DEQUANTIZE, QUANTIZE, describe
 from niwaki.errors import ModelError
+from niwaki.models.onnxsize import check_sizes
 
 Shape = tuple[int, ...]
 
@@ -75,6 +76,7 @@ def _fix_batch(source: ValueInfoProto) -> None:
 
 
 def _inferred(model: ModelProto, name: str) -> ModelProto:
+    check_sizes(model, name)
     try:
         return onnx.shape_inference.infer_shapes(model)
     except onnx.shape_inference.InferenceError as error:

@@ -191,7 +191,7 @@ def test_metadata_are_replaced_and_others_kept():
         (LABELS, "[", r"metadata niwaki\.labels: not JSON"),
         (LABELS, '{"a": 1}', r"metadata niwaki\.labels: expected a list of names"),
         (LABELS, "[1, 2]", r"metadata niwaki\.labels: expected a list of names"),
-        (PREPROCESSING, "[", r"metadata niwaki\.preprocessing: Invalid JSON"),
+        (PREPROCESSING, "[", r"metadata niwaki\.preprocessing: not JSON"),
         (PREPROCESSING, json.dumps({"std": [0]}), r"metadata niwaki\.preprocessing: .*above 0"),
     ],
 )

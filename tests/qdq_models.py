@@ -13,7 +13,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from niwaki.deploy.c.graph import Graph
 from niwaki.deploy.c.qdq import read_qdq
 from niwaki.models.onnxfile import load_onnx
-from niwaki.models.onnxsession import open_session, quiet
+from niwaki.models.onnxsession import Mode, open_session, quiet
 
 ONES = np.ones((3, 2, 1, 1), np.int8)
 
@@ -124,12 +124,12 @@ def quantized(model: ModelProto, inputs: np.ndarray, folder: Path, **options: ob
     return onnx.load(folder / "int8.onnx")
 
 
-def runtime_scores(model: ModelProto, graph: Graph, inputs: np.ndarray, *, optimized: bool = False) -> np.ndarray:
+def runtime_scores(model: ModelProto, graph: Graph, inputs: np.ndarray, mode: Mode = "plain") -> np.ndarray:
     """What ONNX Runtime computes for int8 `inputs` of `graph`, as int8 of its output.
 
-    Not optimized, each node runs in float as ONNX defines it.
+    Plain: each node runs in float as ONNX defines it.
     """
-    session = open_session(model.SerializeToString(), optimized=optimized)
+    session = open_session(model.SerializeToString(), mode)
     source, target = graph.tensors[graph.input], graph.tensors[graph.output]
     kind = session.get_inputs()[0].type
     if kind == "tensor(float)":

@@ -235,6 +235,17 @@ def test_what_stays_float_is_noted() -> None:
     )
 
 
+def test_a_batch_norm_that_stays_float_is_noted() -> None:
+    """Of a convolution that is used twice, with the norm on one way only: it cannot be folded."""
+    nodes = [
+        node("Conv", "input w", "a"), node("BatchNormalization", "a one b b one", "n"), node("Conv", "n w", "m"),
+        node("Flatten", "m", "logits"),
+    ]  # fmt: skip
+    data = by_hand(nodes, (1, 2, 2), w=np.ones((1, 1, 1, 1)), one=np.ones(1), b=np.zeros(1))
+    (note,) = quantize_static(data, pixels(20, (1, 2, 2)), QuantizeSettings()).notes
+    assert note.startswith("computed in float: BatchNormalization (BatchNormalization n); it runs in ONNX Runtime")
+
+
 def test_poor_agreement_is_noted() -> None:
     """Two scores that differ by less than a step of int8."""
     nodes = [node("Flatten", "input", "flat"), node("Gemm", "flat w b", "logits", transB=1)]

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
@@ -18,6 +17,7 @@ from niwaki.errors import ModelError
 from niwaki.files import canonical_json, sha256_of
 from niwaki.models import factory
 from niwaki.models.modelfile import ModelInfo, dumps
+from niwaki.models.onnxsession import scores as onnx_scores
 from niwaki.study import quantize
 from niwaki.study.environment import fingerprint
 from niwaki.study.plan import Stage
@@ -79,8 +79,8 @@ def test_int8_is_measured_like_any_stage(finished: Path) -> None:
 
 def test_the_stored_onnx_gives_the_recorded_answers(finished: Path, data: Dataset) -> None:
     int8 = the(finished, "quantize")
-    session = onnxruntime.InferenceSession(finished / "out" / "stages" / int8["key"] / "model.onnx")
-    scores = session.run(None, {"input": data.test.images.astype(np.float32) / np.float32(255)})[0]
+    stored = finished / "out" / "stages" / int8["key"] / "model.onnx"
+    scores = onnx_scores(stored.read_bytes(), data.test.images.astype(np.float32) / np.float32(255))
     confusion = np.zeros((4, 4), int)
     np.add.at(confusion, (data.test.labels, scores.argmax(1)), 1)
     assert confusion.tolist() == int8["results"]["test"]["confusion"]

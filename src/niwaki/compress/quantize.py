@@ -15,6 +15,7 @@ from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from niwaki.compress.quantize_checks import (
+    INT8_OPERATORS,
     bounds,
     check_accumulators,
     check_clamps,
@@ -30,11 +31,6 @@ from niwaki.models.onnxfile import load_onnx, metadata
 from niwaki.models.onnxsession import quiet, scores
 from niwaki.models.opset import check_opset, ir_version_of
 
-# What becomes int8. Other operators stay float, and are named in the notes.
-INT8_OPERATORS = (
-    "Conv", "Gemm", "MatMul", "Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean", "Add", "Mul",
-    "Concat", "Split", "Slice", "Pad", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Softmax",
-)  # fmt: skip
 POOR_AGREEMENT = 98.0  # percent of the calibration images; below it, a note says so
 
 

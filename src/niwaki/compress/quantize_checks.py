@@ -7,6 +7,12 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from niwaki.errors import ModelError
 
+# What becomes int8. Other operators stay float, and are named in the notes.
+INT8_OPERATORS = (
+    "Conv", "Gemm", "MatMul", "Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean", "Add", "Mul",
+    "Concat", "Split", "Slice", "Pad", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Softmax",
+)  # fmt: skip
+
 
 def check_scales(model: ModelProto) -> None:
     """Every scale is a positive number; weights are symmetric, within ±127. Raises ModelError naming the tensor."""
@@ -80,7 +86,10 @@ def check_accumulators(model: ModelProto) -> None:
 
 
 def float_nodes(model: ModelProto) -> list[NodeProto]:
-    """The nodes that compute in float: not between DequantizeLinear and QuantizeLinear, a last softmax left aside."""
+    """The nodes that compute in float: not of INT8_OPERATORS, or not between DequantizeLinear and QuantizeLinear.
+
+    A last softmax is left aside.
+    """
     makers = {name: node for node in model.graph.node for name in node.output}
     readers: dict[str, list[NodeProto]] = {}
     for node in model.graph.node:
@@ -99,7 +108,9 @@ def float_nodes(model: ModelProto) -> list[NodeProto]:
         for node in model.graph.node
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear")
         and not (node.op_type in ("Softmax", "LogSoftmax") and node.output[0] in outputs)
-        and not (all(map(dequantized, node.input)) and all(map(quantized, node.output)))
+        and not (
+            node.op_type in INT8_OPERATORS and all(map(dequantized, node.input)) and all(map(quantized, node.output))
+        )
     ]
 
 

@@ -93,7 +93,7 @@ class _Probe:
         self.names = list(values)
         del inferred.graph.output[:]
         inferred.graph.output.extend(values.values())
-        self.session = open_session(inferred.SerializeToString(), optimized=False)
+        self.session = open_session(inferred.SerializeToString(), "plain")
         self.inputs = inputs
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:

@@ -1,4 +1,8 @@
-"""ONNX Runtime where a result depends on it (checks, calibration): one thread, so that sums are the same anywhere."""
+"""ONNX Runtime on the CPU in one thread, so that sums are the same anywhere; where a result depends on it, exactly.
+
+Its default int8 kernels for x86 multiply u8 by s8 and add each two products in 16 bits, which saturates where the
+processor has no VNNI. What decides or is recorded must not depend on the processor: it uses an exact session.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -14,35 +20,95 @@ import onnxruntime
 from niwaki.errors import ModelError
 from niwaki.models.onnxfile import load_onnx
 from niwaki.models.onnxsize import check_runnable, images_at_once
+from niwaki.models.unsigned import with_unsigned_weights
 
-_ERRORS_ONLY = 3  # its log level
+Mode = Literal["exact", "default", "plain"]
+"""exact: int8 as ONNX defines it, on every processor. default: as a user gets it. plain: each node as it stands."""
+
+PRECISE, NO_INTEGERS = "session.x64quantprecision", "session.disable_quant_qdq"
+_ERRORS_ONLY, _NOTHING = 3, 4  # its log levels; the second where a refusal is expected
 
 
-def open_session(data: bytes, *, optimized: bool = True) -> onnxruntime.InferenceSession:
-    """A session on the CPU; not `optimized`, each node runs as it stands, so that every tensor can be looked at.
+@dataclass(frozen=True)
+class Way:
+    """One set of options that makes ONNX Runtime exact; which graphs it takes with them differs."""
+
+    named: str
+    """What whoever deploys the file has to set."""
+    entries: tuple[str, ...] = ()
+    optimized: bool = True
+
+
+WAYS = (
+    Way(f"{PRECISE} = 1", (PRECISE,)),
+    Way(f"{NO_INTEGERS} = 1", (NO_INTEGERS,)),
+    Way("graph_optimization_level = ORT_DISABLE_ALL", optimized=False),
+)
+"""In the order in which they are tried. The first refuses graphs in which two nodes share a weight or a zero point
+("Attempt to replace the existing tensor"); the others compute a QDQ graph in float, from its int8 numbers."""
+_DEFAULT, _PLAIN = Way(""), WAYS[-1]
+
+
+def open_session(data: bytes, mode: Mode = "exact") -> onnxruntime.InferenceSession:
+    """A session on the CPU.
 
     Raises ModelError if ONNX Runtime does not take the bytes, or would need more memory than a file may take.
     """
     check_runnable(load_onnx(data), "the ONNX")  # ONNX Runtime computes constants as soon as it opens a file
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
-    if not optimized:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if mode == "exact":
+        return _exact(data)[0]
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return _session(data, _DEFAULT if mode == "default" else _PLAIN)
     except Exception as error:  # its errors have no class in common
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"ONNX Runtime does not take the ONNX: {reason}") from error
+        raise _refused(error) from error
 
 
-def scores(data: bytes, inputs: np.ndarray, batch: int = 100) -> np.ndarray:
+def exact_way(data: bytes) -> Way | None:
+    """What makes ONNX Runtime exact for this file as it is; None where no option does. Raises as `open_session`."""
+    check_runnable(load_onnx(data), "the ONNX")
+    way, unchanged = _exact(data)[1:]
+    return way if unchanged else None
+
+
+def scores(data: bytes, inputs: np.ndarray, batch: int = 100, mode: Mode = "exact") -> np.ndarray:
     """The first output of an ONNX for float32 `inputs` (n, C, H, W), some at a time: float32 (n, …)."""
-    session = open_session(data)
+    session = open_session(data, mode)
     batch = images_at_once(check_runnable(load_onnx(data), "the ONNX"), batch)
     name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
     starts = range(0, len(inputs), batch)
     return np.concatenate([session.run([output], {name: inputs[start : start + batch]})[0] for start in starts])
+
+
+def _exact(data: bytes) -> tuple[onnxruntime.InferenceSession, Way, bool]:
+    """The session, what made it exact, and whether it has the file as it is."""
+    first, *others = WAYS
+    try:
+        return _session(data, first, _NOTHING), first, True
+    except Exception as error:
+        reason = error
+    unsigned = with_unsigned_weights(data)  # the other ways leave integer operators as they are
+    for way in others:
+        try:
+            return _session(unsigned, way, _NOTHING), way, unsigned == data
+        except Exception as error:
+            reason = error
+    raise _refused(reason) from reason
+
+
+def _session(data: bytes, way: Way, log_level: int = _ERRORS_ONLY) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = log_level
+    for entry in way.entries:
+        options.add_session_config_entry(entry, "1")
+    if not way.optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def _refused(error: Exception) -> ModelError:
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ModelError(f"ONNX Runtime does not take the ONNX: {reason}")
 
 
 @contextlib.contextmanager

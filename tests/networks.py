@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -88,6 +91,75 @@ class Bare(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc2(torch.relu(self.fc1(x.flatten(1)) * self.scale))
+
+
+class RandomDepth(nn.Module):
+    """Draws from all three generators in training; with `always`, in eval mode too."""
+
+    def __init__(self, num_classes: int = 10, size: int = 32, always: bool = False) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(size * size, 6), nn.Linear(6, num_classes)
+        self.always = always
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.fc1(x.flatten(1)))
+        if self.training or self.always:
+            x = nn.functional.dropout(x * (random.random() + np.random.rand()), 0.2)
+        return self.fc2(x)
+
+
+class SharedWeight(nn.Module):
+    """Two convolutions that share one weight."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
+        self.c1, self.c2, self.c3 = nn.Conv2d(1, 8, 3, 2), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)
+        self.c3.weight = self.c2.weight
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(torch.relu(self.c3(torch.relu(self.c2(torch.relu(self.c1(x)))))).mean((2, 3)))
+
+
+class Block(nn.Module):
+    """Says its sizes as properties, as the blocks of model libraries do: they can be read, not set."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+
+    @property
+    def in_channels(self) -> int:
+        return self.conv.in_channels
+
+    @property
+    def out_channels(self) -> int:
+        return self.conv.out_channels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.conv(x))
+
+
+class Blocks(nn.Module):
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
+        self.stem, self.block, self.fc = nn.Conv2d(1, 8, 3, 2), Block(8), nn.Linear(8, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.block(self.stem(x)).mean((2, 3)))
+
+
+class Forgetful(nn.Module):
+    """Computes with a number that training changes and no file holds."""
+
+    def __init__(self, num_classes: int = 10, size: int = 32) -> None:
+        super().__init__()
+        self.fc, self.gain = nn.Linear(size * size, num_classes), 1.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.gain += 0.5
+        return self.fc(x.flatten(1)) * self.gain
 
 
 def explode(width: int = 8) -> nn.Module:

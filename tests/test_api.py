@@ -49,6 +49,19 @@ def test_pruning_alone_leaves_the_weights_that_remain(data) -> None:
     assert rows
 
 
+def test_a_path_is_taken_wherever_a_text_is(small_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"validation": 60, "preprocessing": {"size": [16, 16]}}
+    from_path, from_text = niwaki.load_data(small_npz, **settings), niwaki.load_data(str(small_npz), **settings)
+    assert from_path.fingerprint == from_text.fingerprint
+    taken: list[object] = []
+    for module, name in (("export", "export_file"), ("verify", "verify_file"), ("bundle.build", "bundle_file")):
+        monkeypatch.setattr(f"niwaki.deploy.{module}.{name}", lambda *_, data, **__: taken.append(data))
+    niwaki.export(small_npz, tmp_path, data=small_npz)
+    niwaki.verify(small_npz, data=small_npz)
+    niwaki.bundle(small_npz, tmp_path, target="jetson-nano", data=small_npz)
+    assert taken == [str(small_npz)] * 3
+
+
 def test_settings_are_checked(data) -> None:
     with pytest.raises(SpecError, match=r"epoch is not a known key; did you mean 'epochs'"):
         niwaki.train(niwaki.LeNet5(**ARGS), data, epoch=3)
@@ -59,7 +72,7 @@ def test_settings_are_checked(data) -> None:
 def test_run_study_does_what_the_command_does(small_npz: Path, tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     file.write_text(SMALL.split("[select]")[0].format(data=small_npz) + '[[experiment]]\nname = "one"\n')
-    result = niwaki.run_study(str(file), out=tmp_path / "out", jobs=1, seeds=1)
+    result = niwaki.run_study(file, out=tmp_path / "out", jobs=1, seeds=1)
     assert not result.failed
     assert len(result.records) == 5
     with pytest.raises(SpecError, match="--seeds 0"):

@@ -14,7 +14,7 @@ from torch import nn
 from niwaki.compress.prune import PruneReport, prune_step
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
-from niwaki.compress.train import Epoch, fit, sample
+from niwaki.compress.train import Epoch, fit, resting_norms, sample, tensor_of
 from niwaki.data.classes import in_order, places_of
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
@@ -25,8 +25,11 @@ from niwaki.measure.accuracy import Accuracy, Predict
 from niwaki.measure.accuracy import evaluate as measure_accuracy
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
+from niwaki.models.accelerator import check_device
 from niwaki.models.class_names import remember, remembered
+from niwaki.models.examine import check_answers, check_numbers
 from niwaki.models.modelfile import load, read_info
+from niwaki.models.pixels import pixel_scale
 from niwaki.study.drive import StudyResult
 from niwaki.study.listener import Listener, Silent
 from niwaki.study.request import Request
@@ -42,7 +45,7 @@ if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
     from niwaki.deploy.verify import VerifyReport
 
 
-def load_data(name_or_folder: str = "fashion-mnist", **settings: Any) -> Dataset:
+def load_data(name_or_folder: str | Path = "fashion-mnist", **settings: Any) -> Dataset:
     """A dataset, decoded once and memory-mapped: training, validation and test images as uint8 (N, C, H, W).
 
     `name_or_folder` is fashion-mnist, synthetic, a folder with a folder of images per class, or an .npz file;
@@ -53,7 +56,7 @@ def load_data(name_or_folder: str = "fashion-mnist", **settings: Any) -> Dataset
     if name_or_folder in ("fashion-mnist", "synthetic"):
         settings = {"name": name_or_folder, **settings}
     else:
-        kind = "npz" if name_or_folder.endswith(".npz") else "folder"
+        kind = "npz" if str(name_or_folder).endswith(".npz") else "folder"
         settings = {"name": kind, "path": name_or_folder, **settings}
     return open_dataset(prepare(_settings(DataSpec, settings)))
 
@@ -62,12 +65,18 @@ def train(model: nn.Module, data: Dataset, *, seed: int = 0, device: str = "cpu"
     """Train `model` in place. `settings` are those of `[train]`: epochs, batch_size, optimizer, lr, …
 
     A model that knows these classes in another order (it was loaded, or trained before) keeps its order, with a
-    warning.
+    warning. Norms that you froze and put in eval mode (in a model that is in training mode) stay as they are.
+
+    Raises NiwakiError for a network that cannot be trained as it is: one that answers at random, all frozen, with NaN.
     """
     recipe = _settings(TrainSettings, settings)
+    check_device(device)
     data = _as_the_model_counts(model, data)
     remember(model, data.labels)
-    return fit(model, data.train, data.preprocessing, recipe, validation=data.validation, seed=seed, device=device)
+    return fit(
+        model, data.train, data.preprocessing, recipe, validation=data.validation, seed=seed, device=device,
+        resting=resting_norms(model),
+    )  # fmt: skip
 
 
 def prune(
@@ -86,8 +95,10 @@ def prune(
     `[finetune]` (epochs, lr, …). `after_step` is called with the report of each step, once it is fine-tuned.
     """
     how = _settings(PruneSettings, settings)
+    check_device(device)
     recover = _settings(FinetuneSettings, {"epochs": 0} if finetune is None else finetune)
     data = _as_the_model_counts(model, data)
+    resting = resting_norms(model)
     reports: list[PruneReport] = []
     for step in range(1, how.steps + 1):
         step_seed = derive_seed(seed, "prune", step)
@@ -107,6 +118,7 @@ def prune(
                 kind="finetune",
                 position=step,
                 device=device,
+                resting=resting,
             )
         reports.append(report)
         if after_step:
@@ -127,10 +139,15 @@ def evaluate(
     `labels` are the names of the model's outputs, if they are not those that it was loaded or trained with. Classes
     are compared by name: with a warning where the model has them in another order than the data.
 
-    Raises DataError where the names are not the same.
+    Raises DataError where the names are not the same; ModelError for a network whose figure would mean nothing: one
+    that answers at random, or with NaN in it.
     """
     part = getattr(data, split)
-    predict = torch_predictor(model.to(device), data.preprocessing.table(), device)
+    check_device(device)
+    check_numbers(model)
+    table = data.preprocessing.table()
+    check_answers(model.to(device), pixel_scale(table, device)(tensor_of(part.images[:2]).to(device)))
+    predict = torch_predictor(model, table, device)
     named = tuple(labels) if labels is not None else remembered(model)
     if named is not None and named != data.labels:
         in_order(data, named, notify=_warn)
@@ -174,7 +191,7 @@ def export(
     out: str | Path,
     *,
     to: str | Sequence[str] = "all",
-    data: str | None = None,
+    data: str | Path | None = None,
     opset: int | None = None,
     prefix: str = "niwaki_model",
     ram_limit: int | None = None,
@@ -193,7 +210,7 @@ def export(
     options = ExportOptions(opset, prefix, ram_limit, _settings(QuantizeSettings, settings))
     forms = (to,) if isinstance(to, str) else to
     tell = notify or _silent
-    return export_file(Path(file), forms, Path(out), data=data, options=options, trust=trust, notify=tell)
+    return export_file(Path(file), forms, Path(out), data=_text(data), options=options, trust=trust, notify=tell)
 
 
 def bundle(
@@ -205,7 +222,7 @@ def bundle(
     sound: bool = True,
     names: str | Path | None = None,
     scenes: int = 1000,
-    data: str | None = None,
+    data: str | Path | None = None,
     trust: bool = False,
     notify: Callable[[str], None] | None = None,
 ) -> BundleReport:
@@ -218,13 +235,14 @@ def bundle(
     from niwaki.deploy.bundle.options import BundleOptions
 
     options = BundleOptions(tuple(languages), sound, None if names is None else Path(names), scenes)
-    return bundle_file(Path(file), target, Path(out), options=options, data=data, trust=trust, notify=notify or _silent)
+    tell = notify or _silent
+    return bundle_file(Path(file), target, Path(out), options=options, data=_text(data), trust=trust, notify=tell)
 
 
 def verify(
     path: str | Path,
     *,
-    data: str | None = None,
+    data: str | Path | None = None,
     images: int | None = None,
     trust: bool = False,
     notify: Callable[[str], None] | None = None,
@@ -237,7 +255,7 @@ def verify(
     from niwaki.deploy.verify import verify_file
 
     tell, show = notify or _silent, progress or _silent
-    return verify_file(Path(path), data=data, images=images, trust=trust, notify=tell, progress=show)
+    return verify_file(Path(path), data=_text(data), images=images, trust=trust, notify=tell, progress=show)
 
 
 def load_c(folder: str | Path) -> CModel:
@@ -253,10 +271,10 @@ def load_c(folder: str | Path) -> CModel:
 
 
 def run_study(
-    name_or_file: str = "source",
+    name_or_file: str | Path = "source",
     *,
     out: str | Path | None = None,
-    data: str | None = None,
+    data: str | Path | None = None,
     seeds: int | None = None,
     jobs: int | None = None,
     ray: str | None = None,
@@ -265,9 +283,11 @@ def run_study(
     listener: Listener | None = None,
 ) -> StudyResult:
     """Run a study, or what is missing of it, as `niwaki study run` does; without a listener, silently."""
-    request = Request(name_or_file, data, seeds, jobs, ray, device, None if out is None else Path(out), trust)
+    request = Request(
+        str(name_or_file), _text(data), seeds, jobs, ray, device, None if out is None else Path(out), trust
+    )
     spec = request.spec()
-    options = RunOptions(request.folder, data, jobs, ray, request.torch_device, trust, request.paths)
+    options = RunOptions(request.folder, request.data, jobs, ray, request.torch_device, trust, request.paths)
     return run(spec, options, listener or Silent())
 
 
@@ -290,6 +310,10 @@ def _reordered(predict: Predict, places: np.ndarray | None) -> Predict:
 
 def _warn(line: str) -> None:
     warnings.warn(line, stacklevel=3)
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _silent(*_said: object) -> None:

@@ -56,3 +56,7 @@ class WorkerLost(NiwakiError):
     """Worker processes that ended without a result (killed, out of memory). Not a result: never recorded."""
 
     exit_code = 1
+
+
+class GuardMissing(NiwakiError):
+    """A script that starts workers without `if __name__ == "__main__":`, so that no worker can start."""

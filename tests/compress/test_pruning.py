@@ -17,6 +17,7 @@ from niwaki.errors import ModelError, StageFailed
 from niwaki.measure.cost import count
 from niwaki.models import modelfile
 from niwaki.models.lenet5 import LeNet5
+from niwaki.models.structure import tie_again, ties
 
 SHAPE = (1, 32, 32)
 
@@ -188,7 +189,8 @@ def test_taylor_without_data_or_with_a_broken_network() -> None:
         prune_step(LeNet5(), settings_, SHAPE, step=1)
     model = LeNet5()
     with torch.no_grad():
-        model.fc3.bias.fill_(float("nan"))
+        model.fc3.weight.fill_(3e38)
+        model.fc2.bias.fill_(3e38)  # their product is beyond float32
     with pytest.raises(StageFailed, match="not finite"):
         prune_step(model, settings_, SHAPE, step=1, gradients_from=(torch.rand(4, *SHAPE), torch.zeros(4).long()))
 
@@ -270,3 +272,16 @@ def test_targets_count_from_the_original_widths(ratio: float, steps: int) -> Non
         left = 1 - report.step / steps * ratio
         for name, original in {"conv1": 6, "conv2": 16, "fc1": 120, "fc2": 84}.items():
             assert report.widths[name] == max(1, int(original * left))
+
+
+def test_layers_that_share_a_weight_stay_so_or_are_refused() -> None:
+    """Each is cut on its own: alike, they become one again; in two ways, neither is the other's any more."""
+    model = networks.SharedWeight()
+    shared = ties(model)
+    assert shared == [("c2.weight", "c3.weight")]
+    model.c3.weight = nn.Parameter(model.c2.weight.detach().clone())
+    tie_again(model, shared)
+    assert model.c2.weight is model.c3.weight
+    torch.manual_seed(0)
+    with pytest.raises(ModelError, match=r"'c2\.weight' and 'c3\.weight' are one shared tensor.*a weight of its own"):
+        prune_step(networks.SharedWeight(), PruneSettings(ratio=0.13, steps=1), SHAPE, step=1)

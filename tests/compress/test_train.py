@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import random
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import FinetuneSettings, PruneSettings, TrainSettings
-from niwaki.compress.train import fit
+from niwaki.compress.train import fit, resting_norms
 from niwaki.data.dataset import Split
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import StageFailed
@@ -204,3 +205,42 @@ def test_settings() -> None:
     with pytest.raises(ValueError, match="ratio 0 removes nothing"):
         PruneSettings(ratio=0)
     assert PruneSettings(distribution="global").weights_decide
+
+
+def test_what_the_network_draws_from_any_generator_repeats() -> None:
+    """Python's and NumPy's generators are seeded in every epoch, as torch's is; afterwards they are where they were."""
+
+    def trained(before: int) -> torch.Tensor:
+        random.seed(before)
+        np.random.seed(before)
+        torch.manual_seed(0)
+        model = Random()
+        history = train(model, epochs=2, lr=0.01, seed=3)
+        assert random.random() == random.Random(before).random()
+        assert np.random.rand() == np.random.RandomState(before).rand()
+        assert history[0].loss != history[1].loss
+        return weights(model)
+
+    assert torch.equal(trained(1), trained(2))
+
+
+class Random(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(24, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gain = random.random() + np.random.rand() if self.training else 1.0
+        return self.fc(F.dropout(x.flatten(1), 0.1, self.training)) * gain
+
+
+def test_norms_put_to_rest_stay_so() -> None:
+    """Frozen and in eval mode, in a model that is in training mode: that was meant. A loaded model is all in eval."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(24, 3), nn.BatchNorm1d(3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    model[2].requires_grad_(False).eval()
+    assert resting_norms(model) == [model[2]]
+    before = model[2].running_mean.clone()
+    fit(model, split(), Preprocessing(), TrainSettings(epochs=1), resting=resting_norms(model))
+    assert torch.equal(model[2].running_mean, before)
+    assert model[3].running_mean.abs().max() > 0
+    assert resting_norms(model.eval()) == []

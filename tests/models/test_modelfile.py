@@ -95,6 +95,27 @@ def test_shared_parameters_stay_shared() -> None:
     assert again.a.weight is again.b.weight
 
 
+def test_shared_parameters_that_became_two_are_refused() -> None:
+    model = networks.SharedWeight()
+    model.c3.weight = nn.Parameter(model.c2.weight.detach().clone())
+    again, _ = loads(dumps(model, info("networks:SharedWeight"), trust=True), trust=True)
+    assert again.c2.weight is again.c3.weight  # of equal values, nothing is lost
+    model.c3.weight.data[0] += 1
+    with pytest.raises(ModelError, match=r"'c2\.weight' and 'c3\.weight' are one shared tensor"):
+        dumps(model, info("networks:SharedWeight"), trust=True)
+
+
+def test_sizes_that_are_properties_follow_and_are_not_set() -> None:
+    model = networks.Blocks()
+    prune_step(model, PruneSettings(ratio=0.5, steps=1), SHAPE, step=1)
+    assert (model.block.in_channels, model.block.conv.in_channels) == (4, 4)
+    again, _ = loads(dumps(model, info("networks:Blocks"), trust=True), trust=True)
+    assert (again.block.in_channels, again.block.out_channels) == (4, 4)
+    images = torch.rand(2, *SHAPE)
+    with torch.no_grad():
+        assert torch.equal(again(images), model(images))
+
+
 def test_a_module_under_two_names_gets_its_own_weights() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:

@@ -8,10 +8,12 @@ import torch
 from torch import nn
 
 from niwaki.errors import ModelError
-from niwaki.measure.predict import evaluating
+from niwaki.models.examine import describe, evaluating
+from niwaki.models.generators import generators_kept
 from niwaki.models.structure import weighted_layers
 
 
+@generators_kept()
 def find_heads(model: nn.Module, input_shape: tuple[int, int, int]) -> list[str]:
     """The names of the layers whose channels are the network's outputs, in order.
 
@@ -36,6 +38,7 @@ def find_heads(model: nn.Module, input_shape: tuple[int, int, int]) -> list[str]
     return [name for name, _ in weighted_layers(model) if name in found]
 
 
+@generators_kept()
 def check_still_runs(model: nn.Module, input_shape: tuple[int, int, int], when: str) -> None:
     """Raise ModelError, naming the module, if the network no longer takes its input or mixes up its batch.
 
@@ -74,7 +77,7 @@ def run(model: nn.Module, images: torch.Tensor, when: str) -> torch.Tensor:
         for hook in hooks:
             hook.remove()
     if not isinstance(output, torch.Tensor) or output.dim() != 2:
-        raise ModelError(f"the network must return a tensor (images, classes), not {_describe(output)}")
+        raise ModelError(f"the network must return a tensor (images, classes), not {describe(output)}")
     if output.shape[0] != len(images):
         name, module = mixed[0] if mixed else ("(the network itself)", model)
         what = f"{len(images)} images came out as {output.shape[0]}"
@@ -116,7 +119,3 @@ def _weight_of(node: Any, owner: dict[int, str]) -> str | None:
         if variable is not None and id(variable) in owner:
             return owner[id(variable)]
     return None
-
-
-def _describe(output: Any) -> str:
-    return f"a tensor {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"

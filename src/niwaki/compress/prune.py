@@ -17,8 +17,10 @@ from torch.nn import functional as F
 from niwaki.compress.heads import check_still_runs, find_heads
 from niwaki.compress.settings import PruneSettings
 from niwaki.errors import ModelError, StageFailed
+from niwaki.models.examine import check_bare, check_numbers
+from niwaki.models.generators import generators_kept, reseed, seeded
 from niwaki.models.modelfile import PruningState
-from niwaki.models.structure import out_width, weighted_layers
+from niwaki.models.structure import out_width, tie_again, ties, weighted_layers
 
 _GLOBAL_SCOPE = "DEFAULT_SCOPE"  # torch-pruning's name for the one ranking of global pruning
 
@@ -34,6 +36,7 @@ class PruneReport:
     state: PruningState
 
 
+@generators_kept()
 def prune_step(
     model: nn.Module,
     settings: PruneSettings,
@@ -60,9 +63,12 @@ def prune_step(
         raise ModelError(
             f"pruning step {step} follows step {step - 1}, but the model is at {state.step if state else 0}"
         )
+    check_bare(model)
+    check_numbers(model)
     model.eval()
+    reseed(seed)
     heads = find_heads(model, input_shape)
-    before = widths(model, heads)
+    before, shared = widths(model, heads), ties(model)
     with _all_trainable(model):
         pruner = _pruner(model, settings, input_shape, heads)
         scopes = state.scopes if state else _scopes(pruner)
@@ -70,11 +76,11 @@ def prune_step(
         pruner.current_step = step - 1
         if settings.importance == "taylor":
             _accumulate_gradients(model, gradients_from)
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        with seeded(seed), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch-pruning's remarks on layers it does not know; checked below
-            torch.manual_seed(seed)
             pruner.step()
         model.zero_grad(set_to_none=True)
+    tie_again(model, shared)
     check_still_runs(model, input_shape, f"after pruning step {step}")
     after = widths(model, heads)
     removed = {name: before[name] - after[name] for name in before}

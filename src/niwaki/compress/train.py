@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,9 +21,11 @@ from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import TrainSettings
 from niwaki.data.dataset import Dataset, Split
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.errors import StageFailed
+from niwaki.errors import ModelError, StageFailed
 from niwaki.measure.accuracy import evaluate
 from niwaki.measure.predict import torch_predictor
+from niwaki.models.examine import check_answers, check_numbers, describe
+from niwaki.models.generators import generators_kept, reseed
 from niwaki.models.pixels import pixel_scale
 
 
@@ -66,15 +68,17 @@ def fit(
     kind: str = "train",
     position: int = 0,
     device: str = "cpu",
+    resting: Sequence[nn.Module] = (),
 ) -> list[Epoch]:
     """Train `model` in place (it ends on `device`, in eval mode) and return what each epoch left.
 
-    Cross-entropy, with `outliers` against a class `none` as well. The order of the images, augmentation and
-    dropout depend on (seed, kind, position, epoch) alone. A last batch of a single image is left out, since batch
-    norm cannot train on it. With `keep="best"` the weights of the epoch with the best validation accuracy are
-    kept, the first of equals.
+    Cross-entropy, with `outliers` against a class `none` as well. The order of the images, augmentation and what
+    the network draws itself (dropout) depend on (seed, kind, position, epoch) alone. A last batch of a single image
+    is left out, since batch norm cannot train on it. With `keep="best"` the weights of the epoch with the best
+    validation accuracy are kept, the first of equals. Modules in `resting` stay in eval mode.
 
-    Raises StageFailed when the loss of an epoch is not finite.
+    Raises StageFailed when the loss of an epoch is not finite; ModelError, before anything is trained, for a network
+    that cannot be trained as it is (`check_answers`, all frozen, a weight that is NaN).
     """
     data = Batches.resident(train, preprocessing, device)
     if settings.outliers:
@@ -83,14 +87,19 @@ def fit(
         shapes = shape_pool(height, width, generator)
         data = replace(data, shapes=shapes.to(device))
     model.to(device)
+    check_numbers(model)
+    check_answers(model, data.scale(data.images[:2]))
     steps = settings.epochs * _batches(len(data.labels), settings.batch_size)
     optimizer = _optimizer(model, settings)
     scheduler = _scheduler(optimizer, settings, steps)
     history: list[Epoch] = []
     best: tuple[float, dict[str, Any]] | None = None
-    with torch.random.fork_rng(devices=[] if device == "cpu" else None), fast_narrow_convolutions(model):
+    with generators_kept(), fast_narrow_convolutions(model):
         for epoch in range(settings.epochs):
             epoch_seed = derive_seed(seed, kind, position, epoch)
+            model.train()
+            for module in resting:
+                module.eval()
             loss = _one_epoch(model, data, settings, optimizer, scheduler, epoch_seed)
             if not math.isfinite(loss):
                 raise StageFailed(_not_finite(loss, epoch, settings, kind))
@@ -104,6 +113,13 @@ def fit(
         model.load_state_dict(best[1])
     model.eval()
     return history
+
+
+def resting_norms(model: nn.Module) -> list[nn.Module]:
+    """The norms that somebody put to rest: frozen and in eval mode, in a model that is in training mode."""
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
+    frozen = [norm for norm in norms if not any(parameter.requires_grad for parameter in norm.parameters())]
+    return [norm for norm in frozen if model.training and not norm.training]
 
 
 def tensor_of(array: np.ndarray) -> torch.Tensor:
@@ -130,8 +146,7 @@ def _one_epoch(
     seed: int,
 ) -> float:
     generator = torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed)  # for dropout inside the model
-    model.train()
+    reseed(seed)  # for what the model draws itself: dropout, layers left out at random
     count = len(data.labels)
     order = torch.randperm(count, generator=generator).to(data.labels.device)
     total = torch.zeros((), device=data.labels.device, dtype=torch.float64)
@@ -147,6 +162,8 @@ def _one_epoch(
         if augmented:
             pixels = augment(pixels, settings, generator)
         logits = model(data.scale(pixels))
+        if not isinstance(logits, torch.Tensor):
+            raise ModelError(_not_scores(logits))
         loss = against_none(logits, labels) if data.shapes is not None else F.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -162,6 +179,11 @@ def _one_epoch(
 
 def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ModelError(
+            f"every parameter of {type(model).__name__} is frozen: there is nothing to train; thaw what is to learn, "
+            "as with model.requires_grad_(True)"
+        )
     if settings.optimizer == "sgd":
         return torch.optim.SGD(
             parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
@@ -191,6 +213,13 @@ def _accuracy(model: nn.Module, split: Split, preprocessing: Preprocessing, devi
     classes = int(split.labels.max()) + 1
     logits = predict(split.images[:1])
     return evaluate(predict, split.images, split.labels, max(classes, logits.shape[1])).accuracy
+
+
+def _not_scores(output: object) -> str:
+    return (
+        f"in training the network returns {describe(output)}, not one tensor (images, classes): niwaki trains on the "
+        "scores alone; switch the other outputs off where the network is made (aux_logits=False)"
+    )
 
 
 def _not_finite(loss: float, epoch: int, settings: TrainSettings, kind: str) -> str:

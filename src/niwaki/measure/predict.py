@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain
 
 import numpy as np
@@ -11,6 +10,8 @@ import torch
 from torch import nn
 
 from niwaki.errors import DataError, ModelError
+from niwaki.models.examine import evaluating
+from niwaki.models.generators import seeded
 from niwaki.models.pixels import pixel_scale
 
 
@@ -20,8 +21,8 @@ def torch_predictor(
     """The function from raw uint8 images (n, C, H, W) to the scores (n, classes) of `model`, float32.
 
     `table` is the scale of the preprocessing, float32 (C, 256): the value of each raw pixel in each channel.
-    `model` must already be on `device`. It runs in eval mode without gradients; after each call every module
-    is in the mode it was in.
+    `model` must already be on `device`. It runs in eval mode without gradients, with seeded random
+    generators; after each call every module is in the mode it was in, and so are the generators.
 
     Raises DataError if `table` is not (C, 256) or, when called, the images are not uint8 with C channels;
     ModelError if the model is on another device.
@@ -37,23 +38,11 @@ def torch_predictor(
                 f"images are {images.dtype} {images.shape}: expected uint8 (n, {len(table)}, height, width)"
             )
         pixels = torch.from_numpy(images.copy()).to(device)  # a copy: torch warns of memory it may not write
-        with evaluating(model), torch.no_grad():
+        with evaluating(model), seeded(0), torch.no_grad():
             scores: np.ndarray = model(scale(pixels)).float().cpu().numpy()
         return scores
 
     return predict
-
-
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put `model` in eval mode, and every module of it back in its own mode after (some may have been frozen)."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _check_device(model: nn.Module, device: torch.device) -> None:

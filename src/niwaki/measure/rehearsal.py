@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from niwaki.errors import ModelError
+from niwaki.models.generators import seeded
 
 QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 
@@ -20,8 +21,8 @@ QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.
 def rehearsal(model: nn.Module, input_shape: tuple[int, int, int]) -> Iterator[tuple[nn.Module, Tensor]]:
     """Yield a copy of `model` in eval mode and a blank image (1, C, H, W) on the model's device, to be run inside.
 
-    The model is left as it is, whatever its forward does: weights, buffers, gradients, modes, attributes. So is
-    torch's random state. Inside, attention runs as plain matrix products, because its fused kernels are single
+    The model is left as it is, whatever its forward does: weights, buffers, gradients, modes, attributes. So are
+    the random generators. Inside, attention runs as plain matrix products, because its fused kernels are single
     operations whose MACs and memory cannot be seen.
 
     Raises ModelError if the model cannot be copied or fails on that input, and if it has modules of torch's
@@ -29,7 +30,7 @@ def rehearsal(model: nn.Module, input_shape: tuple[int, int, int]) -> Iterator[t
     """
     _refuse_quantized(model)
     try:
-        with _random_state_kept(model), _plain_attention(), torch.no_grad():
+        with seeded(0), _plain_attention(), torch.no_grad():
             yield copy.deepcopy(model).eval(), _blank_image(model, input_shape)
     except Exception as error:  # the forward is the user's code and may fail in any way
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -52,13 +53,6 @@ def _blank_image(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:
     weights = chain(model.parameters(), model.buffers())
     first = next((weight for weight in weights if weight.is_floating_point()), torch.empty(0))
     return torch.zeros((1, *input_shape), dtype=first.dtype, device=first.device)
-
-
-@contextlib.contextmanager
-def _random_state_kept(model: nn.Module) -> Iterator[None]:
-    devices = {tensor.device for tensor in chain(model.parameters(), model.buffers()) if tensor.is_cuda}
-    with torch.random.fork_rng(devices=list(devices)):
-        yield
 
 
 @contextlib.contextmanager

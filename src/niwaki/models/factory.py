@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from niwaki.errors import FactoryError
+from niwaki.models.generators import seeded
 
 BUILT_IN = {"lenet5": "niwaki.models.lenet5:LeNet5"}
 
@@ -53,7 +53,7 @@ def find(factory: str) -> Callable[..., Any]:
 
 
 def build(factory: str, args: Mapping[str, Any], *, trust: bool = False) -> nn.Module:
-    """A fresh module from a factory's name and keyword arguments; weights as torch's global seed gives them.
+    """A fresh module from a factory's name and keyword arguments; weights as the global generators give them.
 
     Raises FactoryError if the factory is foreign and not trusted, does not import, refuses `args` or
     returns something other than a module.
@@ -72,9 +72,8 @@ def build(factory: str, args: Mapping[str, Any], *, trust: bool = False) -> nn.M
 
 
 def build_seeded(factory: str, args: Mapping[str, Any], seed: int, *, trust: bool = False) -> nn.Module:
-    """`build` with its weights drawn from `seed`, and torch's global generator left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    """`build` with its weights drawn from `seed`, and all global generators left as they were."""
+    with seeded(seed):
         return build(factory, args, trust=trust)
 
 

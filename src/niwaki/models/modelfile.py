@@ -20,6 +20,8 @@ from niwaki.files import parse_json, write_whole
 from niwaki.models import factory as factories
 from niwaki.models import structure
 from niwaki.models.class_names import remember
+from niwaki.models.examine import check_answers, check_bare, check_leftovers, check_numbers, evaluating
+from niwaki.models.generators import generators_kept
 
 FORMAT = "niwaki-model-1"
 _ENTRY = "niwaki"  # one metadata entry only: safetensors does not keep the order of several
@@ -121,15 +123,20 @@ def save(
     (channels, height, width) after preprocessing; `provenance` says where the model is from, `data` (a fingerprint)
     and `data_name` on what it was trained.
 
-    Raises ModelError if the rebuilt module refuses the weights or computes something else.
+    Raises ModelError if the rebuilt module refuses the weights or computes something else, or if the module has
+    what other tools put there (wrappers, masks, counters' buffers), is not whole or answers at random.
     """
+    check_bare(model)
+    check_numbers(model)
+    fresh = factories.build_seeded(factory, dict(args or {}), 0, trust=True)
+    check_leftovers(model, fresh)
     info = ModelInfo(
         factory=factory,
         args=dict(args or {}),
         input_shape=input_shape,
         labels=tuple(labels),
         preprocessing=preprocessing or Preprocessing(),
-        original_widths=_widths(factories.build_seeded(factory, dict(args or {}), 0, trust=True)),
+        original_widths=_widths(fresh),
         provenance=dict(provenance or {}),
     )
     data = dumps(model, info, trust=True)
@@ -156,17 +163,10 @@ def _describe(header: dict[str, Any], name: str) -> tuple[ModelInfo, structure.S
 
 def _check_same_outputs(model: nn.Module, again: nn.Module, info: ModelInfo) -> None:
     sample = torch.rand(2, *info.input_shape, generator=torch.Generator().manual_seed(0))
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            device = next((p.device for p in model.parameters()), torch.device("cpu"))
-            before, after = model(sample.to(device)).cpu(), again(sample)
-    except RuntimeError as error:
-        shape = "×".join(map(str, info.input_shape))
-        raise ModelError(f"the module does not take an input of {shape}: {str(error).splitlines()[0]}") from error
-    finally:
-        model.train(was_training)
+    device = next(model.parameters()).device
+    check_answers(model, sample.to(device))
+    with generators_kept(), evaluating(model), torch.no_grad():
+        before, after = model(sample.to(device)).cpu(), again(sample)
     if before.shape != (2, len(info.labels)):
         raise ModelError(
             f"the module returns {tuple(before.shape)} for 2 images, but there are {len(info.labels)} labels"

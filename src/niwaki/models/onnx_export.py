@@ -12,6 +12,7 @@ from torch import nn
 
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import DataError, ModelError
+from niwaki.models.generators import seeded
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnxfile import write_metadata
 from niwaki.models.onnxsession import quiet, scores
@@ -85,7 +86,7 @@ def _export(model: nn.Module, info: ModelInfo) -> ModelProto:
     free = ({0: torch.export.Dim(BATCH, min=1)},)
     try:
         twin = copy.deepcopy(model).cpu().float().eval()
-        with quiet(), torch.random.fork_rng(devices=[]), torch.no_grad():
+        with quiet(), seeded(0), torch.no_grad():
             program = torch.onnx.export(
                 twin, (images,), dynamo=True, opset_version=EXPORTED, input_names=[INPUT], output_names=[OUTPUT],
                 dynamic_shapes=free, external_data=False, optimize=True, verbose=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -41,7 +41,8 @@ def changed_sizes(model: nn.Module, fresh: nn.Module) -> Sizes:
     changed: Sizes = {}
     for name, attributes in sizes(model).items():
         old = before.get(name, {})
-        differing = {key: value for key, value in attributes.items() if old.get(key) != value}
+        module = model.get_submodule(name)
+        differing = {k: v for k, v in attributes.items() if old.get(k) != v and not _follows(module, k)}
         if differing:
             changed[name] = differing
     return changed
@@ -51,7 +52,8 @@ def resize(model: nn.Module, changed: Mapping[str, Mapping[str, Any]], tensors: 
     """Give a fresh module the sizes and tensors of another one of its factory, in place.
 
     `tensors` holds exactly the entries of the state dict, in their (pruned) shapes. Parameters that two
-    modules share stay shared. Raises ModelError where names or sizes do not fit together.
+    modules share stay shared. Raises ModelError where names or sizes do not fit together, or where two tensors
+    differ that the module takes for one.
     """
     expected, given = set(model.state_dict()), set(tensors)
     if expected != given:
@@ -59,7 +61,8 @@ def resize(model: nn.Module, changed: Mapping[str, Mapping[str, Any]], tensors: 
         side = "lacks" if odd in expected else "has, but the factory's module has not,"
         raise ModelError(f"weights and factory do not belong together: the file {side} {odd!r}")
     _set_sizes(model, changed)
-    replaced: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}  # the old ones too: alive, their ids stay theirs
+    # By id, with the old ones: alive, their ids stay theirs.
+    replaced: dict[int, tuple[nn.Parameter, nn.Parameter, str]] = {}
     for name, tensor in tensors.items():
         owner, leaf = _owner(model, name)
         old = getattr(owner, leaf)
@@ -67,9 +70,33 @@ def resize(model: nn.Module, changed: Mapping[str, Mapping[str, Any]], tensors: 
             owner._buffers[leaf] = tensor.clone()
         elif isinstance(old, nn.Parameter):
             if id(old) not in replaced:
-                replaced[id(old)] = (old, nn.Parameter(tensor.clone(), requires_grad=old.requires_grad))
+                replaced[id(old)] = (old, nn.Parameter(tensor.clone(), requires_grad=old.requires_grad), name)
+            elif not _equal(tensor, replaced[id(old)][1]):
+                raise ModelError(_torn(replaced[id(old)][2], name))
             owner._parameters[leaf] = replaced[id(old)][1]
     _check_sizes(model)
+
+
+def ties(model: nn.Module) -> list[tuple[str, ...]]:
+    """The names of parameters that are one tensor, a tuple for each such tensor."""
+    names: dict[nn.Parameter, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(parameter, []).append(name)
+    return [tuple(group) for group in names.values() if len(group) > 1]
+
+
+def tie_again(model: nn.Module, groups: Iterable[tuple[str, ...]]) -> None:
+    """Make one tensor again of parameters that were one (`ties`) before each was cut.
+
+    Raises ModelError, naming them, where they were cut in different ways.
+    """
+    for first, *others in groups:
+        one = model.get_parameter(first)
+        for name in others:
+            owner, leaf = _owner(model, name)
+            if not _equal(one, getattr(owner, leaf)):
+                raise ModelError(_torn(first, name))
+            owner._parameters[leaf] = one
 
 
 def weighted_layers(model: nn.Module) -> Iterator[tuple[str, nn.Conv2d | nn.Linear]]:
@@ -109,3 +136,21 @@ def _check_sizes(model: nn.Module) -> None:
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     path, _, leaf = name.rpartition(".")
     return model.get_submodule(path), leaf
+
+
+def _follows(module: nn.Module, key: str) -> bool:
+    """Whether a size is a property that only reads what other modules say: it cannot be set and need not be."""
+    stated = getattr(type(module), key, None)
+    return isinstance(stated, property) and stated.fset is None
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """NaN is equal to NaN: a network that diverged is whole as it is."""
+    return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+
+
+def _torn(one: str, other: str) -> str:
+    return (
+        f"{one!r} and {other!r} are one shared tensor, but were made two different ones (pruning cuts "
+        "every layer on its own): give each layer a weight of its own, or share the whole module"
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from niwaki.errors import WorkerLost
+from niwaki.errors import GuardMissing, WorkerLost
 from niwaki.study.listener import Listener
 from niwaki.study.plan import Plan, Stage
 from niwaki.study.records import Record
@@ -111,6 +111,8 @@ def _take(job: Job, stage: Stage, future: Future[Outcome]) -> bool:
             job.listener.message(f"{stage.label}: {error}, twice; left out")
         job.retried.add(stage.key)
         return False
+    except GuardMissing:  # no worker will ever start
+        raise
     except Exception as error:  # not a result: nothing is recorded, the rest goes on
         job.result.lost[stage.key] = f"{type(error).__name__}: {error}"
         job.listener.message(f"{stage.label}: {type(error).__name__}: {error}")

@@ -59,5 +59,5 @@ class Request:
         if torch.cuda.is_available():
             return "cuda"
         if self.device == "cuda":
-            raise SpecError("--device cuda: torch finds no CUDA device here; use --device cpu")
+            raise SpecError("device cuda: torch finds no CUDA device here; use the device cpu (--device cpu)")
         return "cpu"

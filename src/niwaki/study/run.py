@@ -32,7 +32,7 @@ from niwaki.study.structure import check_structures
 from niwaki.study.timing import measure_timings
 from niwaki.study.workers import Workers
 from niwaki.study.workers.cluster import RayWorkers
-from niwaki.study.workers.processes import ProcessWorkers
+from niwaki.study.workers.processes import ProcessWorkers, check_guard
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,10 @@ class RunOptions:
 def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> StudyResult:
     """Run a study, or what is missing of it, and return its records.
 
-    Raises NiwakiError for bad input or a folder that cannot be used; KeyboardInterrupt drops the running
-    stages and passes on. Failed stages are in the result, not raised.
+    Raises NiwakiError for bad input, a folder that cannot be used or a script without its guard; KeyboardInterrupt
+    drops the running stages and passes on. Failed stages are in the result, not raised.
     """
+    check_guard()
     spec, weights = adopt_weights(spec)
     check_options(spec, options)
     folder = prepare(spec.data, data=options.data, notify=listener.message)

@@ -27,6 +27,8 @@ from niwaki.measure.memory import peak_activation_bytes
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
+from niwaki.models.examine import check_answers, check_numbers, check_same
+from niwaki.models.generators import seeded
 from niwaki.models.modelfile import ModelInfo
 from niwaki.study.environment import fingerprint
 from niwaki.study.fitting import check_import
@@ -68,7 +70,8 @@ def run_stage(task: Task, data: Dataset) -> Outcome:
 
             weights, results = quantize_stage(task.stage, _parent(task), data, trust=task.trust)
         else:
-            weights, results = _float_stage(task, data)
+            with seeded(derive_seed(task.stage.seed, task.stage.kind, task.stage.position)):
+                weights, results = _float_stage(task, data)
         return Outcome(_record(task, results=results, weights=weights), weights)
     except FactoryError:
         raise
@@ -80,7 +83,9 @@ def _float_stage(task: Task, data: Dataset) -> tuple[bytes, Results]:
     model, info, extra = _STEPS[task.stage.kind](task, data)
     model.cpu().eval()
     weights = modelfile.dumps(model, info, trust=True)
-    return weights, measure(model, info, data, task.device, file_bytes=len(weights), **extra)
+    stored, _ = modelfile.loads(weights, trust=True)  # what is measured is what is stored
+    check_same(model, stored, sample(data, 4, 0)[0])
+    return weights, measure(stored, info, data, task.device, file_bytes=len(weights), **extra)
 
 
 def measure(model: nn.Module, info: ModelInfo, data: Dataset, device: str, *, file_bytes: int, **extra: Any) -> Results:
@@ -112,8 +117,7 @@ def reset_weights(model: nn.Module, seed: int) -> None:
 
     Raises ModelError, naming the module, where parameters belong to one that cannot draw them.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         for name, module in model.named_modules():
             reset = getattr(module, "reset_parameters", None)
             if callable(reset):
@@ -160,6 +164,8 @@ Step = tuple[nn.Module, ModelInfo, dict[str, Any]]
 def _import(task: Task, data: Dataset) -> Step:
     model, info = modelfile.loads(_parent(task), trust=task.trust, name="the imported weights")
     check_import(info, data)
+    check_numbers(model)
+    check_answers(model, sample(data, 2, 0)[0])
     return model, _info(task, data, model, task.stage.settings), {}
 
 

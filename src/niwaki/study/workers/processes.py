@@ -5,17 +5,57 @@ from __future__ import annotations
 import contextlib
 import functools
 import multiprocessing
+import multiprocessing.context
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from niwaki.data.dataset import open_dataset
-from niwaki.errors import WorkerLost
+from niwaki.errors import GuardMissing, WorkerLost
 from niwaki.study import lifeline
 from niwaki.study.stages import Outcome, Task, run_stage
+
+_WORKER = "niwaki-worker"
+_NO_GUARD = 71  # how a worker ends whose script would have started workers of its own
+
+
+def check_guard() -> None:
+    """Refuse to start workers in a process that is itself only being started, and imports the user's script for that.
+
+    Every worker imports the script that started it. Without `if __name__ == "__main__":` around the call, it would
+    start workers of its own, and these others. It ends here, and whoever started it says why: niwaki in its error,
+    a user's own processes by this one, GuardMissing.
+    """
+    process = multiprocessing.current_process()
+    if not getattr(process, "_inheriting", False):
+        return
+    if process.name == _WORKER:
+        os._exit(_NO_GUARD)  # nothing in the script may catch it
+    raise GuardMissing(_guard_missing())
+
+
+class _Spawning(multiprocessing.context.SpawnContext):
+    """Fresh processes (fork would copy torch's threads and locks) that are kept, so as to know how they ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[BaseProcess] = []
+
+    def Process(self, *args: Any, **options: Any) -> BaseProcess:  # type: ignore[override]  # noqa: N802 (its name)
+        process = multiprocessing.context.SpawnProcess(*args, **{**options, "name": _WORKER})
+        self.started.append(process)
+        return process
+
+    def script_has_no_guard(self) -> bool:
+        """Whether a process ended because the script that it imported would have started workers."""
+        return any(process.exitcode == _NO_GUARD for process in self.started)
 
 
 class ProcessWorkers:
@@ -36,7 +76,8 @@ class ProcessWorkers:
                 self._start()
                 inner = self._pool.submit(_work, task, self._data)
         outer: Future[Outcome] = Future()
-        inner.add_done_callback(lambda done: _hand_on(done, outer))
+        context = self._context
+        inner.add_done_callback(lambda done: _hand_on(done, outer, context))
         return outer
 
     def close(self) -> None:
@@ -50,9 +91,9 @@ class ProcessWorkers:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")  # fork would copy torch's threads and locks
-        held_by_worker, self._lifeline = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(self.slots, context, lifeline.hold, (held_by_worker,))
+        self._context = _Spawning()
+        held_by_worker, self._lifeline = self._context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(self.slots, self._context, lifeline.hold, (held_by_worker,))
 
 
 @contextlib.contextmanager
@@ -79,6 +120,14 @@ def _ctrl_c_held_back() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
+def _guard_missing() -> str:
+    script = getattr(sys.modules["__main__"], "__file__", None) or "the script"
+    return (
+        f"{script} starts workers wherever it is imported, and every worker imports it first: put the lines that run "
+        'the study below `if __name__ == "__main__":`'
+    )
+
+
 _opened = functools.cache(open_dataset)  # once in each worker process
 
 
@@ -86,13 +135,15 @@ def _work(task: Task, data: Path) -> Outcome:
     return run_stage(task, _opened(data))
 
 
-def _hand_on(done: Future[Outcome], outer: Future[Outcome]) -> None:
+def _hand_on(done: Future[Outcome], outer: Future[Outcome], context: _Spawning) -> None:
     if done.cancelled():
         outer.cancel()
         outer.set_running_or_notify_cancel()
         return
     error = done.exception()
-    if isinstance(error, BrokenProcessPool):
+    if isinstance(error, BrokenProcessPool) and context.script_has_no_guard():
+        outer.set_exception(GuardMissing(_guard_missing()))
+    elif isinstance(error, BrokenProcessPool):
         outer.set_exception(WorkerLost("a worker process ended without a result: killed, or out of memory"))
     elif error is not None:
         outer.set_exception(error)

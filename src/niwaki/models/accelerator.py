@@ -1,0 +1,24 @@
+"""Where torch is to compute: asked for by name, checked before anything runs there."""
+
+from __future__ import annotations
+
+import torch
+
+from niwaki.errors import SpecError
+
+
+def check_device(name: str) -> None:
+    """Raise SpecError unless torch can compute on the device `name` (cpu, cuda, cuda:1, mps) here and now."""
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise SpecError(f"device {name!r}: torch knows no such device; expected cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SpecError(f"device {name!r}: torch finds no CUDA device here; use the device cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SpecError(f"device {name!r}: there are {torch.cuda.device_count()} CUDA devices here, counted from 0")
+    try:
+        torch.empty(1, device=device)
+    except Exception as error:  # every kind of device refuses in its own way
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise SpecError(f"device {name!r}: torch cannot compute on it here: {first}") from error

@@ -1,0 +1,73 @@
+"""What a worker does with one stage: what it records is what it stores."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from niwaki.compress.settings import TrainSettings
+from niwaki.data.dataset import Dataset
+from niwaki.measure.accuracy import Accuracy
+from niwaki.measure.predict import torch_predictor
+from niwaki.models import modelfile
+from niwaki.study.environment import fingerprint
+from niwaki.study.plan import Stage
+from niwaki.study.stages import Outcome, Task, run_stage
+from tests.study.conftest import SMALL, environment
+
+RECIPE = TrainSettings(epochs=1, batch_size=50).identity()
+
+
+def train(data: Dataset, factory: str, **args: object) -> Outcome:
+    made_by = {"factory": f"networks:{factory}", "args": {"num_classes": 4, "size": 16, **args}, "source": "s"}
+    stage = Stage("k", "train", {**made_by, **RECIPE}, None, 0, 0, 1, "train")
+    return run_stage(Task(stage, None, data.fingerprint, fingerprint("cpu"), trust=True), data)
+
+
+def test_what_is_recorded_is_what_is_stored_and_repeats(small_data: Dataset) -> None:
+    """The network draws from Python's and NumPy's generators in training."""
+    one, two = train(small_data, "RandomDepth"), train(small_data, "RandomDepth")
+    assert one == two
+    assert one.weights is not None
+    assert one.record.results is not None
+    model, _ = modelfile.loads(one.weights, trust=True)
+    answers = torch_predictor(model, small_data.preprocessing.table())(small_data.test.images).argmax(1)
+    right = int((answers == small_data.test.labels).sum())
+    assert Accuracy.from_dict(one.record.results.test).correct == right
+    assert one.record.weights_sha256 == hashlib.sha256(one.weights).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("factory", "args", "reason"),
+    [
+        ("Forgetful", {}, "Forgetful read back from its file is another network: a score changes by"),
+        ("RandomDepth", {"always": True}, "RandomDepth answers differently when asked twice in eval mode"),
+    ],
+)
+def test_a_network_of_which_nothing_can_be_recorded(factory: str, args: dict, reason: str, small_data: Dataset) -> None:
+    outcome = train(small_data, factory, **args)
+    assert outcome.weights is None
+    assert outcome.record.status == "failed"
+    assert reason in str(outcome.record.reason)
+
+
+def test_a_script_without_its_guard_is_told_of_it(small_npz: Path, tmp_path: Path, cache: Path) -> None:
+    """Every worker imports the script, which would start workers again."""
+    (tmp_path / "s.toml").write_text(
+        SMALL.split("[select]")[0].format(data=small_npz) + '[[experiment]]\nname = "one"\n'
+    )
+    script = tmp_path / "script.py"
+    script.write_text('import niwaki\nniwaki.run_study("s.toml", out="out", jobs=1)\nprint("all is well")\n')
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=environment(cache), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    *_, last = done.stderr.strip().splitlines()
+    assert last.endswith('put the lines that run the study below `if __name__ == "__main__":`')
+    assert str(script) in last
+    assert done.stderr.count("Traceback") == 1  # none of the workers'

@@ -226,7 +226,7 @@ class TestDamage:
             loads(with_header(dumps(LeNet5(), info()), lambda _: None))
 
     def test_a_description_that_is_not_one(self) -> None:
-        with pytest.raises(ModelError, match="description is not JSON"):
+        with pytest.raises(ModelError, match="description is no JSON"):
             loads(with_header(dumps(LeNet5(), info()), lambda _: {"niwaki": "{"}))
         with pytest.raises(ModelError, match="not a model file of this version"):
             loads(described(lambda entry: entry.update(format="other")))

@@ -14,7 +14,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.c.graph import Graph
 from niwaki.deploy.c.qdq_constants import DEQUANTIZE, QUANTIZE, Constants, Quantization, attributes, describe, name_of
-from niwaki.deploy.c.qdq_operators import OPERATORS, SUPPORTED
+from niwaki.deploy.c.qdq_operators import AT_THE_INPUT, OPERATORS, SUPPORTED, WAYS_OUT
 from niwaki.deploy.c.qdq_shapes import Shape, ends, for_one_image, shapes_of
 from niwaki.deploy.c.qdq_values import Layers, Value
 from niwaki.errors import ModelError
@@ -23,6 +23,7 @@ from niwaki.models.onnxfile import LABELS, metadata
 _HOW = "niwaki export --to onnx-int8, or onnxruntime.quantization.quantize_static with QuantFormat.QDQ"
 _DYNAMIC = {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}
 _SOFTMAX = ("Softmax", "LogSoftmax")
+_OUTPUT = "the output"
 _FIRST_ONLY = ("Clip", "Dropout", "Pad", "ReduceMean", "Reshape", "Squeeze", "Unsqueeze")  # other inputs: parameters
 
 
@@ -85,17 +86,21 @@ class _Reader:
             self._quantize(node)
         elif node.op_type == DEQUANTIZE:
             self._dequantize(node)
+        elif node.op_type == "Clip" and node.input[0] in self._quantized:
+            self._clip_integers(node)
         elif node.op_type in OPERATORS and node.domain in ("", "ai.onnx"):
             self._values[node.output[0]] = OPERATORS[node.op_type](node, self)
         else:
             kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            raise ModelError(f"{kind} {name_of(node)!r} is not supported; these are: {SUPPORTED}")
+            way = AT_THE_INPUT if self.source in node.input else WAYS_OUT.get(node.op_type)
+            told = f"is not supported: {way}" if way else "is not supported"
+            raise ModelError(f"{kind} {name_of(node)!r} {told}; these are: {SUPPORTED}")
 
     def output(self, name: str) -> str:
         """The tensor of the model's output, `name` in the ONNX."""
         if name in self._quantized:
             return self._quantized[name]
-        return self._held(self._value(name, "the output"), name, "the output")
+        return self._held(self._value(name, _OUTPUT), name, _OUTPUT)
 
     def value(self, name: str, reader: NodeProto) -> Value:
         """A float value. Raises ModelError where `reader` reads something else."""
@@ -134,6 +139,12 @@ class _Reader:
 
     def _held(self, value: Value, name: str, who: str) -> str:
         tensor = self.layers.settle_as_is(value, name)
+        if tensor is None and who == _OUTPUT:
+            raise ModelError(
+                f"the network's output {name!r} is float: {QUANTIZE}, {DEQUANTIZE} must come last: quantize the model "
+                "again with its output (in ONNX Runtime, without OpTypesToExcludeOutputQuantization), or save the "
+                "float model with niwaki.save and export that"
+            )
         if tensor is None:
             raise ModelError(
                 f"{who} reads {name!r}, which is float (a float island): put {QUANTIZE}, {DEQUANTIZE} in between"
@@ -148,6 +159,18 @@ class _Reader:
                 value = replace(value, source=self._quantize_input(node, quantization))
             self._settled[name, quantization] = self.layers.settle(value, quantization, node.output[0])
         self._quantized[node.output[0]] = self._settled[name, quantization]
+
+    def _clip_integers(self, node: NodeProto) -> None:
+        """A Clip between QuantizeLinear and DequantizeLinear: the same as one of the numbers that they stand for."""
+        tensor = self.layers.tensors[self._quantized[node.input[0]]]
+        quantization = Quantization(tensor.scale, tensor.zero_point)
+        moved = 128 if self.constants.is_unsigned(node.input[0]) else 0
+        low, high = (
+            default if bound is None else (int(bound.flat[0]) - moved - tensor.zero_point) * tensor.scale
+            for bound, default in zip(self.constants.bounds(node), (-np.inf, np.inf), strict=True)
+        )
+        clipped = Value(tensor.name, tensor.shape).clamped(low, high)
+        self._quantized[node.output[0]] = self.layers.settle(clipped, quantization, node.output[0])
 
     def _dequantize(self, node: NodeProto) -> None:
         name, quantization = node.input[0], self.constants.quantization(node)

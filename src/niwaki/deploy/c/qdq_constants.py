@@ -15,7 +15,7 @@ from niwaki.errors import ModelError
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 # Operators that give a constant where their inputs are; others were folded with the shapes.
-_FOLDED = (QUANTIZE, DEQUANTIZE, "Identity", "Transpose")
+_FOLDED = (QUANTIZE, DEQUANTIZE, "Clip", "Identity", "Transpose")
 _INTEGERS = tuple(map(np.dtype, (np.int8, np.uint8, np.int16, np.uint16, np.int32)))
 _TYPES = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}  # and what uint8 is ahead of int8
 
@@ -100,10 +100,32 @@ class Constants:
         return name in self._arrays or name in self._makers
 
     def array(self, name: str, reader: NodeProto) -> np.ndarray:
-        """A constant as it is stored. Raises ModelError naming `reader` where there is none of that name."""
+        """A constant as it is stored, or clipped. Raises ModelError naming `reader` where there is none."""
         if name in self._arrays:
             return _array(self._arrays[name])
+        if name in self._makers and self._makers[name].op_type == "Clip":
+            maker = self._makers[name]
+            clipped: np.ndarray = np.clip(self.integers(maker.input[0], reader), *self.bounds(maker))
+            return clipped
         raise ModelError(f"{describe(reader)}: {name!r} must be a constant")
+
+    def integers(self, name: str, reader: NodeProto) -> np.ndarray:
+        """A constant as it is stored, clipped or quantized in the graph. Raises ModelError naming `reader`."""
+        maker = self._makers.get(name)
+        return self._quantized(maker) if maker is not None and maker.op_type == QUANTIZE else self.array(name, reader)
+
+    def is_unsigned(self, name: str) -> bool:
+        """Whether a tensor is uint8 in the file."""
+        return self._types.get(name) == TensorProto.UINT8
+
+    def bounds(self, clip: NodeProto) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The least and the greatest that a Clip lets pass; None where it has no such bound."""
+        found = [self.array(name, clip) if name else None for name in (*clip.input[1:3], "", "")[:2]]
+        for bound in found:
+            if bound is not None and bound.size != 1:
+                raise ModelError(f"{describe(clip)}: a bound of {bound.size} numbers: one is needed")
+        low, high = (None if bound is None else bound.reshape(()) for bound in found)
+        return low, high
 
     def quantization(self, node: NodeProto) -> Quantization:
         """What a QuantizeLinear or DequantizeLinear of an activation says, for int8: uint8 is moved by 128.
@@ -114,7 +136,10 @@ class Constants:
         if dtype not in _TYPES:
             raise ModelError(f"{describe(node)}: activations are {dtype}: int8 and uint8 are supported")
         if scale.size != 1 or zero_point.size != 1:
-            raise ModelError(f"{describe(node)}: {scale.size} scales for one activation: one for all is supported")
+            raise ModelError(
+                f"{describe(node)}: {scale.size} scales for one activation: one for all is supported: quantize "
+                "activations per tensor (in NNCF, activations_quantization_params with per_channel=False)"
+            )
         return Quantization(float(scale.flat[0]), int(zero_point.flat[0]) - _TYPES[dtype])
 
     def weights(self, name: str, reader: NodeProto) -> Weights:
@@ -159,11 +184,7 @@ class Constants:
 
     def _dequantized(self, node: NodeProto, reader: NodeProto) -> Weights:
         scale, zero_point, dtype = self._parameters(node)
-        source = self._makers.get(node.input[0])
-        if source is not None and source.op_type == QUANTIZE:
-            values = self._quantized(source)
-        else:
-            values = self.array(node.input[0], reader)
+        values = self.integers(node.input[0], reader)
         if values.dtype not in _INTEGERS:
             known = ", ".join(map(str, _INTEGERS))
             raise ModelError(f"{describe(node)}: a constant of {values.dtype}: {known} are supported")

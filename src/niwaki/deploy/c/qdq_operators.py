@@ -241,10 +241,14 @@ def _symmetric(weights: Weights, node: NodeProto) -> Weights:
     if weights.dtype not in (np.int8, np.uint8):
         raise ModelError(f"{describe(node)}: weights are {weights.dtype}: int8 and uint8 are supported")
     if not weights.symmetric:
-        raise ModelError(f"{describe(node)}: weights with a zero point: symmetric ones are supported")
+        raise ModelError(
+            f"{describe(node)}: weights with a zero point: symmetric ones are supported: quantize weights as int8 (in "
+            "ONNX Runtime, weight_type=QInt8 or WeightSymmetric=True)"
+        )
     if len(weights.scale) > 1 and weights.axis != 0:
         raise ModelError(
-            f"{describe(node)}: a weight scale for each input channel: for each output channel is supported"
+            f"{describe(node)}: a weight scale for each input channel: for each output channel is supported (axis 0 of "
+            "DequantizeLinear; where it is left out, ONNX means 1)"
         )
     return weights
 
@@ -290,3 +294,12 @@ OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = {
     "Unsqueeze": _reshape,
 }
 SUPPORTED = ", ".join((*OPERATORS, "a last Softmax"))
+# What to do about operators that are often met.
+AT_THE_INPUT = "leave it out of the network and say it as preprocessing (niwaki.save): the C takes raw pixels"
+_AS_QDQ = "quantize it as QDQ (QuantFormat.QDQ), not as QOperator"
+WAYS_OUT = {
+    "ArgMax": "leave it out: the C returns the scores, and the largest is the class",
+    "BatchNormalization": "fold it into the layer before it (torch.nn.utils.fuse_conv_bn_eval) and quantize again",
+    "Mul": "fold it into the layer before it and quantize again",
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm"), _AS_QDQ),
+}

@@ -23,6 +23,7 @@ from niwaki.deploy.c.qdq_shapes import Shape
 from niwaki.errors import ModelError
 
 _LIMIT = 1 << 31
+_LOST = Fraction(1, 8)  # of a step of the output: what weights may lose that are rounded to a coarser unit
 _FINEST = 1 << 12  # steps of a bias within one step of the output, where no weight gives it a unit
 
 
@@ -67,10 +68,14 @@ class Product(Operation):
         for channel, number in enumerate(self.bias):
             if not self.weights.values[channel].any():  # any unit will do: one that gives the bias itself
                 units[channel] = max(Fraction(output.scale) / _FINEST, Fraction(abs(number), 1 << 30))
+        fitted = [
+            self._fitted(channel, unit, Fraction(number), output)
+            for channel, (unit, number) in enumerate(zip(units, self.bias, strict=True))
+        ]
+        units = [unit for unit, _ in fitted]
         bias = [round(number / unit) for number, unit in zip(self.bias, units, strict=True)]
-        self._check_sums(bias)
         rescale = rescale_of([unit / Fraction(output.scale) for unit in units], self.name)
-        weights, numbers = self.weights.values.astype(np.int8), np.array(bias, np.int32)
+        weights, numbers = np.stack([values for _, values in fitted]).astype(np.int8), np.array(bias, np.int32)
         if self.window is None:
             return graph.Dense(self.name, self.inputs, output.name, weights, numbers, rescale, clamp)
         window = self.window
@@ -79,16 +84,44 @@ class Product(Operation):
             window.dilations, self.groups, clamp,
         )  # fmt: skip
 
-    def _check_sums(self, bias: list[int]) -> None:
-        """The proof that no sum leaves 32 bits, whatever the input: |bias| + Σ|w|·255 < 2³¹ for each channel."""
-        sums = np.abs(self.weights.values).reshape(len(bias), -1).sum(axis=1)
-        for channel, (number, total) in enumerate(zip(bias, sums.tolist(), strict=True)):
-            most = abs(number) + 255 * total
-            if most >= _LIMIT:
-                raise ModelError(
-                    f"{self.name}: channel {channel} could sum up to {most:,}, more than 32 bits hold: "
-                    "its bias is far larger than its weights, or it has too many inputs"
-                )
+    def _fitted(self, channel: int, unit: Fraction, number: Fraction, output: Tensor) -> tuple[Fraction, np.ndarray]:
+        """Unit and weights of a channel, of which no sum leaves 32 bits: |bias| + Σ|w|·255 < 2³¹, whatever the input.
+
+        Weights that are tiny beside their bias are rounded to a coarser unit if that costs less than a part of a step
+        of the output, or nothing at all, since the output is saturated for every input.
+        """
+        values = self.weights.values[channel]
+        most = _most(values, unit, number)
+        if most < _LIMIT:
+            return unit, values
+        times = 1
+        while _most(rounded := _divided(values, times), unit * times, number) >= _LIMIT:
+            times *= 2
+            if not rounded.any() and abs(number / (unit * times)) < 1:
+                break
+        step = Fraction(output.scale)
+        lost = int(np.abs(values - rounded * times).sum()) * 255 * unit + unit * times
+        swing = int(np.abs(values).sum()) * 255 * unit
+        beyond = (abs(number) - swing - lost) / step > 2 * (HIGH - LOW)  # further than the whole of int8, anywhere
+        if (lost / step <= _LOST or beyond) and swing < _LIMIT * unit:
+            return unit * times, rounded
+        raise ModelError(
+            f"{self.name}: channel {channel} could sum up to {most:,}, more than 32 bits hold: its bias is far larger "
+            "than its weights, or it has too many inputs"
+        )
+
+
+def _most(values: np.ndarray, unit: Fraction, number: Fraction) -> int:
+    """The largest sum of a channel, in units: |bias| + Σ|w|·255."""
+    return abs(round(number / unit)) + 255 * int(np.abs(values).sum())
+
+
+def _divided(values: np.ndarray, by: int) -> np.ndarray:
+    """Integers divided by a power of two, rounded to the nearest, halves away from zero."""
+    if by > 1 << 20:
+        return np.zeros_like(values)
+    rounded: np.ndarray = np.sign(values) * ((2 * np.abs(values) + by) // (2 * by))
+    return rounded
 
 
 @dataclass(frozen=True, eq=False)

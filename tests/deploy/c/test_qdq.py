@@ -459,9 +459,10 @@ def test_labels_and_preprocessing_come_along():
     assert (graph.labels, graph.preprocessing) == ((), None)
     assert graph.table.tolist() == [list(range(-128, 128))]
     preprocessing = Preprocessing(mean=(0.5,), std=(0.25,))
-    write_metadata(built, ["a", "b"], preprocessing)
+    labels = tuple("abcdefghijklmnop")  # of 16 outputs
+    write_metadata(built, labels, preprocessing)
     graph = read_qdq(built, "with metadata")
-    assert (graph.labels, graph.preprocessing) == (("a", "b"), preprocessing)
+    assert (graph.labels, graph.preprocessing) == (labels, preprocessing)
     assert graph.table.tolist() == [[127] * 256] or (graph.table[0, :128] == -128).all()
 
 

@@ -51,14 +51,17 @@ def load_data(name_or_folder: str | Path = "fashion-mnist", **settings: Any) -> 
     `name_or_folder` is fashion-mnist, synthetic, a folder with a folder of images per class, or an .npz file;
     `settings` are those of a study's `[data]` section (`limit=1000`, `preprocessing={"size": [32, 32]}`).
 
-    Raises NiwakiError if it cannot be had or is damaged.
+    Copies among the images are told in warnings. Raises NiwakiError if it cannot be had or is damaged.
     """
     if name_or_folder in ("fashion-mnist", "synthetic"):
         settings = {"name": name_or_folder, **settings}
     else:
         kind = "npz" if str(name_or_folder).endswith(".npz") else "folder"
         settings = {"name": kind, "path": name_or_folder, **settings}
-    return open_dataset(prepare(_settings(DataSpec, settings)))
+    data = open_dataset(prepare(_settings(DataSpec, settings)))
+    for note in data.notes:
+        _warn(f"{data.origin}: {note}")
+    return data
 
 
 def train(model: nn.Module, data: Dataset, *, seed: int = 0, device: str = "cpu", **settings: Any) -> list[Epoch]:

@@ -98,3 +98,14 @@ def test_a_manifest_without_one_of_the_splits(tmp_path):
     manifest.write_text(json.dumps(said))
     with pytest.raises(DataError, match=r"test_images\.npy: holds uint8"):
         open_dataset(tmp_path / "d")
+
+
+@pytest.mark.parametrize("shape", ["(2, 1, 2, 1000000000000)", "(2, 1, 2, 2", "(2, 1, 2, -2)", "'x'", "(True,)"])
+def test_a_header_that_lies(tmp_path, shape):
+    path = write(tmp_path / "d") / "train_images.npy"
+    whole = path.read_bytes()
+    assert b"(2, 1, 2, 2)" in whole
+    header = whole.replace(b"(2, 1, 2, 2)", shape.encode())
+    path.write_bytes(header[:8] + (len(header) - 10 - 8).to_bytes(2, "little") + header[10:])
+    with pytest.raises(DataError, match=r"train_images\.npy: .*delete .* and run again"):
+        open_dataset(tmp_path / "d")

@@ -102,7 +102,7 @@ def test_deep_pixels_are_named(leaves):
         (lambda root: (root / "yew").mkdir(), "yew: no image in it"),
         (lambda root: [(root / name).rename(root / f".{name}") for name in ("oak", "ash")], "only the class 'elm'"),
         (lambda root: [(root / name).rename(root / f".{name}") for name in ("oak", "ash", "elm")], "no folder in it"),
-        (lambda root: (root / "oak" / "deeper").mkdir(), "oak/deeper: cannot be read: Is a directory"),
+        (lambda root: (root / "oak" / "deeper").mkdir(), "oak/deeper: a folder among the images of class 'oak'"),
     ],
 )
 def test_a_folder_that_is_no_dataset(leaves, spoil, message):

@@ -1,6 +1,7 @@
 import contextlib
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -86,3 +87,26 @@ def test_damaged_gzip(tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(DataError, match="absent: cannot be read: No such file"):
         read_images(tmp_path / "absent")
+
+
+def test_a_header_that_asks_for_more_than_is_allowed(tmp_path, monkeypatch):
+    header = struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 2**31, 2**31)
+    for data in (header, gzip.compress(header)):
+        (tmp_path / "images").write_bytes(data)
+        with pytest.raises(
+            DataError, match=r"images: its header says: 9,903,520,314,283,042,199,192,993,792 bytes, at"
+        ):
+            read_images(tmp_path / "images")
+    monkeypatch.setenv("NIWAKI_DATA_BYTES", "10")
+    (tmp_path / "images").write_bytes(idx_bytes(np.zeros((1, 3, 4), np.uint8)))
+    with pytest.raises(DataError, match=r"12 bytes, at most 10 are allowed: set NIWAKI_DATA_BYTES=12 if that is meant"):
+        read_images(tmp_path / "images")
+
+
+def test_no_more_is_unpacked_than_the_header_says(tmp_path):
+    (tmp_path / "images").write_bytes(gzip.compress(idx_bytes(np.zeros((1, 3, 4), np.uint8)) + bytes(50_000_000)))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="there is something behind the last image"):
+        read_images(tmp_path / "images")
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()

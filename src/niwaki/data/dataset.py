@@ -44,6 +44,8 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    notes: tuple[str, ...] = ()
+    """What was noticed of the images when they were decoded, a line each."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -70,6 +72,7 @@ class _Manifest(BaseModel):
     origin: str
     synthetic: bool
     shapes: dict[str, tuple[int, int, int, int]]
+    notes: tuple[str, ...] = ()
 
 
 def fingerprint_of(labels: tuple[str, ...], preprocessing: Preprocessing, splits: dict[str, Split]) -> str:
@@ -92,6 +95,7 @@ def write_dataset(
     preprocessing: Preprocessing,
     origin: str,
     synthetic: bool,
+    notes: tuple[str, ...] = (),
 ) -> None:
     """Write what `open_dataset` reads into `folder`; `dataset.json` comes last and marks the rest as whole."""
     for part in SPLITS:
@@ -106,6 +110,7 @@ def write_dataset(
         origin=origin,
         synthetic=synthetic,
         shapes={part: splits[part].images.shape for part in SPLITS},
+        notes=notes,
     )
     write_whole(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
 
@@ -130,6 +135,7 @@ def open_dataset(folder: Path) -> Dataset:
         fingerprint=manifest.fingerprint,
         origin=manifest.origin,
         synthetic=manifest.synthetic,
+        notes=manifest.notes,
         **parts,
     )
 
@@ -150,8 +156,9 @@ def _open_split(folder: Path, part: str, manifest: _Manifest) -> Split:
 def _open_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: missing or damaged: {error}; {_again(path.parent)}") from error
+    except Exception as error:  # NumPy reads the header as Python, which fails in a dozen ways on damaged bytes
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: missing or damaged: {reason}; {_again(path.parent)}") from error
     if array.shape != shape or array.dtype != dtype:
         found = f"{array.dtype} {array.shape}"
         raise DataError(f"{path}: holds {found}, expected {dtype} {shape}; {_again(path.parent)}")

@@ -25,6 +25,7 @@ MIRRORS = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
 )
 FOLDER = "fashion-mnist"
+TRAINING_IMAGES = 60_000
 
 
 def folder_within(place: Path) -> Path | None:
@@ -68,7 +69,8 @@ def source(folder: Path) -> Source:
         return Raw(GARMENTS, _split(folder, "train", preprocessing), test=_split(folder, "t10k", preprocessing))
 
     identity = sha256_of("".join(file.md5 for file in FILES).encode())
-    return Source(FOLDER, identity, "Fashion-MNIST (Zalando Research), files checked by MD5", decode)
+    origin = "Fashion-MNIST (Zalando Research), files checked by MD5"
+    return Source(FOLDER, identity, origin, decode, train_images=TRAINING_IMAGES, has_test=True)
 
 
 def _split(folder: Path, part: str, preprocessing: Preprocessing) -> Split:

@@ -6,23 +6,26 @@ import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from niwaki.data.limits import BYTES
 from niwaki.errors import DataError
 
 UNSIGNED_BYTE = 0x08
 GZIP_MAGIC = b"\x1f\x8b"
+CHUNK = 1 << 20
 
 
 def read_images(path: Path) -> np.ndarray:
     """The images of an IDX file, gzipped or plain, as uint8 (N, H, W). Raises DataError saying what is wrong."""
-    return parse_idx(_contents(path), dimensions=3, name=str(path))
+    return parse_idx(_contents(path, 3), dimensions=3, name=str(path))
 
 
 def read_labels(path: Path, classes: int) -> np.ndarray:
     """The labels of an IDX file as int64 (N,), each below `classes`. Raises DataError saying what is wrong."""
-    labels = parse_idx(_contents(path), dimensions=1, name=str(path))
+    labels = parse_idx(_contents(path, 1), dimensions=1, name=str(path))
     if labels.size and labels.max() >= classes:
         where = int(np.argmax(labels >= classes))
         raise DataError(f"{path}: label {labels[where]} of image {where}: expected 0 to {classes - 1}")
@@ -35,7 +38,7 @@ def parse_idx(data: bytes, *, dimensions: int, name: str) -> np.ndarray:
     Raises DataError, beginning with `name`, for another type or number of dimensions, too few or too many bytes.
     """
     header = 4 + 4 * dimensions
-    expected = bytes([0, 0, UNSIGNED_BYTE, dimensions])
+    expected = _magic(dimensions)
     if data[:4] != expected:
         raise DataError(
             f"{name}: begins with {data[:4].hex() or 'nothing'}, expected {expected.hex()}: no such IDX file"
@@ -52,11 +55,34 @@ def parse_idx(data: bytes, *, dimensions: int, name: str) -> np.ndarray:
     return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape)
 
 
-def _contents(path: Path) -> bytes:
+def _contents(path: Path, dimensions: int) -> bytes:
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if data[:2] == GZIP_MAGIC else data
+        with path.open("rb") as file:
+            zipped = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            if not zipped:
+                return _as_stated(file, dimensions, path)
+            with gzip.open(file) as inside:
+                return _as_stated(inside, dimensions, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: damaged gzip data: {error}; get the file again") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _as_stated(file: BinaryIO | gzip.GzipFile, dimensions: int, path: Path) -> bytes:
+    """As many bytes as the header says, and one more if there is one: a small file may unpack to a huge one."""
+    header = file.read(4 + 4 * dimensions)
+    if header[:4] != _magic(dimensions):
+        return header
+    stated = math.prod(int.from_bytes(header[at : at + 4], "big") for at in range(4, len(header), 4))
+    BYTES.check(stated, f"{path}: its header says")
+    pieces, left = [header], stated + 1
+    while left and (piece := file.read(min(left, CHUNK))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def _magic(dimensions: int) -> bytes:
+    return bytes([0, 0, UNSIGNED_BYTE, dimensions])

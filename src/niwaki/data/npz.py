@@ -7,21 +7,24 @@ Keys: `x_train` uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3) and `y_train` inte
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from niwaki.data.classes import shown
 from niwaki.data.dataset import Split
+from niwaki.data.limits import CLASSES, check_images
+from niwaki.data.npzfile import read_arrays, read_shapes
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.source import Raw, Source
 from niwaki.errors import DataError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test", "labels")
+LAST_CHARACTER, SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)  # of Unicode
 
 
 def source(path: Path) -> Source:
-    """The dataset in the file. Raises DataError where it cannot be read."""
+    """The dataset in the file. Arrays are read when asked for. Raises DataError where it cannot be read."""
     try:
         with path.open("rb") as file:
             identity = hashlib.file_digest(file, "sha256").hexdigest()
@@ -31,11 +34,13 @@ def source(path: Path) -> Source:
     def decode(preprocessing: Preprocessing) -> Raw:
         return _decode(path, preprocessing)
 
-    return Source("npz", identity, path.name, decode)
+    shapes = read_shapes(path, KEYS)
+    count = (shapes.get("y_train") or (0,))[0]
+    return Source("npz", identity, path.name, decode, train_images=count, has_test="x_test" in shapes)
 
 
 def _decode(path: Path, preprocessing: Preprocessing) -> Raw:
-    arrays = _arrays(path)
+    arrays = read_arrays(path, KEYS)
     for pair in (("x_train", "y_train"), ("x_test", "y_test")):
         present = [key for key in pair if key in arrays]
         if len(present) == 1 or (not present and pair[0] == "x_train"):
@@ -46,26 +51,18 @@ def _decode(path: Path, preprocessing: Preprocessing) -> Raw:
     absent = set(range(len(names))) - set(np.unique(train.labels).tolist())
     if absent:
         raise DataError(f"{path}: y_train has no image of class {names[min(absent)]!r} (label {min(absent)})")
+    called = {
+        part: [f"x_{part}[{number}]" for number in range(len(arrays[f"y_{part}"]))]
+        for part in ("train", "test")
+        if f"y_{part}" in arrays
+    }
     if "x_test" not in arrays:
-        return Raw(names, train)
+        return Raw(names, train, names=called)
     test = _split(arrays, "test", names, path, preprocessing)
     if test.images.shape[1:] != train.images.shape[1:]:
         shapes = f"{arrays['x_test'].shape[1:]}, those of x_train {arrays['x_train'].shape[1:]}"
         raise DataError(f"{path}: images of x_test are {shapes}: set preprocessing.size = [height, width]")
-    return Raw(names, train, test=test)
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """The file's arrays by key; numbers and strings only, nothing that would have to be unpickled."""
-    try:
-        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:  # a bare .npy is no zip file
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise DataError(f"{path}: not an .npz file of plain arrays: {error}") from error
-    unknown = [key for key in arrays if key not in KEYS]
-    if unknown:
-        raise DataError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(KEYS)}")
-    return arrays
+    return Raw(names, train, test=test, names=called)
 
 
 def _names(arrays: dict[str, np.ndarray], path: Path) -> tuple[str, ...]:
@@ -73,26 +70,48 @@ def _names(arrays: dict[str, np.ndarray], path: Path) -> tuple[str, ...]:
         labels = arrays["labels"]
         if labels.ndim != 1 or labels.dtype.kind != "U":
             raise DataError(f"{path}: labels is {labels.dtype} {labels.shape}: expected strings (classes,)")
-        names = tuple(str(name) for name in labels)
+        CLASSES.check(len(labels), f"{path}: labels")
+        names = _strings(labels, path)
     else:
-        integers = _integers(arrays, "y_train", path)
-        names = tuple(str(number) for number in range(int(integers.max()) + 1))
+        names = _numbers(_integers(arrays, "y_train", path), path)
     if len(names) < 2 or len(set(names)) < len(names):
-        raise DataError(f"{path}: its classes are {', '.join(names) or 'none'}: at least two are needed, all different")
+        raise DataError(f"{path}: its classes are {shown(names) or 'none'}: at least two are needed, all different")
     return names
+
+
+def _strings(labels: np.ndarray, path: Path) -> tuple[str, ...]:
+    points = np.ascontiguousarray(labels, dtype=labels.dtype.newbyteorder("=")).view(np.uint32)
+    if np.any((points > LAST_CHARACTER) | ((points >= SURROGATES[0]) & (points <= SURROGATES[1]))):
+        raise DataError(f"{path}: labels hold characters that do not exist: it is damaged")
+    return tuple(str(name) for name in labels)
+
+
+def _numbers(labels: np.ndarray, path: Path) -> tuple[str, ...]:
+    """The classes of labels without names: 0, 1, …, each of which has an image."""
+    present = np.unique(labels[labels >= 0])
+    missing = np.flatnonzero(present != np.arange(len(present)))
+    if missing.size:
+        first, at = int(missing[0]), int(np.flatnonzero(labels == present[missing[0]])[0])
+        raise DataError(
+            f"{path}: y_train has no image of class '{first}' (label {first}), though y_train[{at}] is {labels[at]}: "
+            f"its {len(present)} classes are 0 to {len(present) - 1}, or give their names as labels"
+        )
+    CLASSES.check(len(present), f"{path}: y_train")
+    return tuple(str(number) for number in range(len(present)))
 
 
 def _split(
     arrays: dict[str, np.ndarray], part: str, names: tuple[str, ...], path: Path, preprocessing: Preprocessing
 ) -> Split:
     images, labels = arrays[f"x_{part}"], _integers(arrays, f"y_{part}", path)
-    if len(images) != len(labels):
+    if images.ndim and len(images) != len(labels):
         raise DataError(f"{path}: x_{part} has {len(images)} images, but y_{part} has {len(labels)} labels")
     wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
     if wrong.size:
         at = wrong[0]
         raise DataError(f"{path}: y_{part}[{at}] is {labels[at]}: expected 0 to {len(names) - 1}")
     try:
+        _check_memory(images, preprocessing)
         return Split(preprocessing.arrange(images), labels)
     except DataError as error:
         raise DataError(f"{path}: x_{part}: {error}") from error
@@ -103,3 +122,8 @@ def _integers(arrays: dict[str, np.ndarray], key: str, path: Path) -> np.ndarray
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
         raise DataError(f"{path}: {key} is {labels.dtype} {labels.shape}: expected integers (N,), one per image")
     return labels.astype(np.int64)
+
+
+def _check_memory(images: np.ndarray, preprocessing: Preprocessing) -> None:
+    if images.ndim in (3, 4):
+        check_images(len(images), preprocessing.input_shape(images.shape[1:3]), "decoded")

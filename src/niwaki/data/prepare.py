@@ -17,9 +17,10 @@ from niwaki.data import fashion_mnist, folder, npz, synthetic
 from niwaki.data.dataset import FORMAT, MANIFEST, Dataset, Split, check_contents, open_dataset, write_dataset
 from niwaki.data.download import download
 from niwaki.data.preprocessing import Preprocessing
+from niwaki.data.repeats import repeats
 from niwaki.data.source import Raw, Source
 from niwaki.data.spec import BUILT_IN, BUILT_IN_SIZE, DataSpec
-from niwaki.data.split import first_of_each, hold_out
+from niwaki.data.split import USUAL, first_of_each, hold_out, usual_validation
 from niwaki.errors import DataError
 from niwaki.files import canonical_json, flush_folder, sha256_of
 
@@ -50,13 +51,17 @@ def prepare(
     if data is not None:
         spec = _redirected(spec, data)
     found = _locate(spec, cache, tell, mirrors)
+    spec = _with_validation(spec, found)
     try:
-        return _decoded(found, spec, cache / "decoded", tell)
+        target = _decoded(found, spec, cache / "decoded", tell)
     except OSError as error:
         raise DataError(
             f"{error.filename or cache}: {error.strerror or error}: decoded data cannot be kept there; "
             f"set {CACHE_VARIABLE} to a folder with room"
         ) from error
+    for note in open_dataset(target).notes:
+        tell(f"{found.origin}: {note}")
+    return target
 
 
 def cache_folder() -> Path:
@@ -171,6 +176,21 @@ def _decoded(found: Source, spec: DataSpec, store: Path, tell: Notify) -> Path:
     return target
 
 
+def _with_validation(spec: DataSpec, found: Source) -> DataSpec:
+    """The spec with the number of images that are held out for validation, where it leaves that to the data."""
+    if spec.validation is not None:
+        return spec
+    count = USUAL  # means nothing where there is a part for it, but is in the key
+    if not found.has_validation:
+        for_test = 0 if found.has_test else _for_test(spec, found.train_images)
+        count = usual_validation(found.train_images - for_test)
+    return spec.model_copy(update={"validation": count})
+
+
+def _for_test(spec: DataSpec, images: int) -> int:
+    return max(1, round(spec.test * images))
+
+
 def _key(found: Source, spec: DataSpec) -> str:
     settings = spec.model_dump(
         mode="json", include={"validation", "test", "split_seed", "limit", "test_limit", "preprocessing"}
@@ -193,6 +213,7 @@ def _write(found: Source, spec: DataSpec, target: Path, tell: Notify) -> None:
             preprocessing=spec.preprocessing,
             origin=found.origin,
             synthetic=found.synthetic,
+            notes=tuple(repeats(raw)) if raw.names else (),
         )
         temporary.chmod(0o755)
         temporary.rename(target)
@@ -206,10 +227,10 @@ def _divide(raw: Raw, spec: DataSpec) -> dict[str, Split]:
     """Hold out what the data does not bring itself: first the test, then validation; limits last."""
     train, validation, test = raw.train, raw.validation, raw.test
     if test is None:
-        count = max(1, round(spec.test * len(train)))
-        train, test = _held_out(train, raw.labels, count, spec.split_seed)
+        train, test = _held_out(train, raw.labels, _for_test(spec, len(train)), spec.split_seed, "data.test")
     if validation is None:
-        train, validation = _held_out(train, raw.labels, spec.validation, spec.split_seed)
+        count = spec.validation or usual_validation(len(train))
+        train, validation = _held_out(train, raw.labels, count, spec.split_seed, "data.validation")
     if spec.limit is not None:
         train = _part(train, first_of_each(train.labels, raw.labels, spec.limit))
     if spec.test_limit is not None:
@@ -217,8 +238,8 @@ def _divide(raw: Raw, spec: DataSpec) -> dict[str, Split]:
     return {"train": train, "validation": validation, "test": test}
 
 
-def _held_out(split: Split, labels: tuple[str, ...], count: int, seed: int) -> tuple[Split, Split]:
-    stays, held = hold_out(split.labels, labels, count, seed)
+def _held_out(split: Split, labels: tuple[str, ...], count: int, seed: int, key: str) -> tuple[Split, Split]:
+    stays, held = hold_out(split.labels, labels, count, seed, key)
     return _part(split, stays), _part(split, held)
 
 

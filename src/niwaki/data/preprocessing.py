@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from niwaki.data.limits import PIXELS
 from niwaki.errors import DataError
 
 Side = Annotated[int, Field(ge=1, le=4096)]
@@ -162,7 +163,9 @@ def _fit(image: Image.Image, height: int, width: int) -> Image.Image:
 
 def _crop(image: Image.Image, height: int, width: int) -> Image.Image:
     factor = max(height / image.height, width / image.width)
-    outer = _stretch(image, max(height, round(image.height * factor)), max(width, round(image.width * factor)))
+    tall, wide = max(height, round(image.height * factor)), max(width, round(image.width * factor))
+    PIXELS.check(tall * wide, f'{image.width}×{image.height}, too narrow to crop (resize = "fit" does)')
+    outer = _stretch(image, tall, wide)
     left, top = (outer.width - width) // 2, (outer.height - height) // 2
     return outer.crop((left, top, left + width, top + height))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from niwaki.data.dataset import Split
 from niwaki.data.preprocessing import Preprocessing
@@ -17,14 +17,23 @@ class Raw:
     train: Split
     validation: Split | None = None
     test: Split | None = None
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What the images of each part are called, where they are the user's own."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset that was found. `identity` changes with its contents, `origin` says in words where it is from."""
+    """A dataset that was found. `identity` changes with its contents, `origin` says in words where it is from.
+
+    How many images it has for training (and for what else is held out of them), and whether it brings parts of its
+    own for validation and test, is known without decoding them.
+    """
 
     name: str
     identity: str
     origin: str
     decode: Callable[[Preprocessing], Raw]
     synthetic: bool = False
+    train_images: int = 0
+    has_validation: bool = False
+    has_test: bool = False

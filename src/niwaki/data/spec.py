@@ -40,8 +40,11 @@ class DataSpec(BaseModel, frozen=True, extra="forbid"):
         description="folder: with a folder of images per class; npz: the file; fashion-mnist: where its files are",
     )
     fallback: bool = Field(False, description="use synthetic where Fashion-MNIST cannot be had, and say so")
-    validation: int = Field(
-        5000, ge=1, description="images held out of training, if no part is for it; every class keeps its share"
+    validation: int | None = Field(
+        None,
+        ge=1,
+        description="images held out of training, if no part is for it; every class keeps its share. "
+        "None: 5,000, or a tenth of fewer than 20,000",
     )
     test: float = Field(0.2, gt=0, lt=1, description="fraction held out for the test where the data has no test part")
     split_seed: int = Field(0, ge=0, description="which images are held out")

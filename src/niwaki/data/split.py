@@ -19,14 +19,28 @@ def shares(counts: np.ndarray, total: int) -> np.ndarray:
     return whole
 
 
-def hold_out(labels: np.ndarray, classes: tuple[str, ...], count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+USUAL, PLENTY = 5_000, 20_000
+
+
+def usual_validation(images: int) -> int:
+    """How many of so many training images are held out where the study does not say.
+
+    >>> usual_validation(60_000), usual_validation(604)
+    (5000, 60)
+    """
+    return USUAL if images >= PLENTY else max(1, images // 10)
+
+
+def hold_out(
+    labels: np.ndarray, classes: tuple[str, ...], count: int, seed: int, key: str = "data.validation"
+) -> tuple[np.ndarray, np.ndarray]:
     """Indices of what stays and of the `count` held out, both ascending.
 
-    Which of a class are held out depends on (seed, class) alone. Raises DataError where there are not enough
-    images, or where a class would have none left to train on.
+    Which of a class are held out depends on (seed, class) alone. Raises DataError, naming the `key` that says how
+    many, where there are not enough images, or where a class would have none left to train on.
     """
     if count >= len(labels):
-        raise DataError(f"{count} images to hold out of {len(labels)}: hold out fewer, or give more images")
+        raise DataError(f"{count} images to hold out of {len(labels)}: set {key} lower, or give more images")
     counts = np.bincount(labels, minlength=len(classes))
     taken = shares(counts, count)
     held = np.zeros(len(labels), dtype=bool)
@@ -34,7 +48,7 @@ def hold_out(labels: np.ndarray, classes: tuple[str, ...], count: int, seed: int
         if have == take:
             raise DataError(
                 f"class {classes[index]!r} has {have} images, of which {take} are held out: "
-                "none is left to train on; hold out fewer, or give more images"
+                f"none is left to train on; set {key} lower, or give more images"
             )
         order = np.random.default_rng([seed, index]).permutation(have)
         held[np.flatnonzero(labels == index)[order[:take]]] = True

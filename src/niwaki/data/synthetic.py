@@ -63,7 +63,15 @@ def source(train: int, test: int, seed: int) -> Source:
         return Raw(GARMENTS, splits[0], test=splits[1])
 
     identity = f"version {VERSION}, seed {seed}, {train} and {test} images"
-    return Source("synthetic", identity, f"drawn by niwaki, seed {seed}", decode, synthetic=True)
+    return Source(
+        "synthetic",
+        identity,
+        f"drawn by niwaki, seed {seed}",
+        decode,
+        synthetic=True,
+        train_images=train,
+        has_test=True,
+    )
 
 
 def draw(images: np.ndarray, *, seed: int, split: int) -> tuple[np.ndarray, np.ndarray]:

@@ -93,7 +93,4 @@ def _prepared(named: str, preprocessing: Preprocessing, notify: Notify) -> Datas
     if named in BUILT_IN:
         return open_dataset(prepare(DataSpec(name=named, preprocessing=preprocessing), notify=notify))
     usual = DataSpec(name="folder", path=Path(named), preprocessing=preprocessing)
-    try:
-        return open_dataset(prepare(usual, data=named, notify=notify))
-    except DataError:  # maybe too few images to hold out 5,000 for validation, which nothing here needs
-        return open_dataset(prepare(usual.model_copy(update={"validation": 1}), data=named, notify=notify))
+    return open_dataset(prepare(usual, data=named, notify=notify))

@@ -1,0 +1,53 @@
+"""What a file may ask for: no size that it states decides memory before it was held against one of these limits."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from niwaki.errors import DataError
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A number that the environment may raise."""
+
+    variable: str
+    usual: int
+    unit: str
+
+    @property
+    def value(self) -> int:
+        """The limit, as the environment has it. Raises DataError where that is no number above 0."""
+        stated = os.environ.get(self.variable)
+        if not stated:
+            return self.usual
+        if not stated.isdecimal() or int(stated) < 1:
+            raise DataError(
+                f"{self.variable} = {stated!r}: expected a whole number of {self.unit}, such as {self.usual}"
+            )
+        return int(stated)
+
+    def check(self, asked: int, what: str) -> None:
+        """Raise DataError where `what` asks for more than is allowed."""
+        if asked > self.value:
+            raise DataError(
+                f"{what}: {asked:,} {self.unit}, at most {self.value:,} are allowed: "
+                f"set {self.variable}={asked} if that is meant"
+            )
+
+
+BYTES = Limit("NIWAKI_DATA_BYTES", 4 << 30, "bytes")
+"""Of a dataset in memory."""
+PIXELS = Limit("NIWAKI_IMAGE_PIXELS", 50_000_000, "pixels")
+"""Of one image before it is resized."""
+CLASSES = Limit("NIWAKI_DATA_CLASSES", 4096, "classes")
+"""Of a dataset: its confusion matrix has their square."""
+
+
+def check_images(count: int, shape: Sequence[int], what: str) -> None:
+    """Raise DataError where uint8 images (count, *shape) take more memory than a dataset may."""
+    sides = "×".join(map(str, shape))
+    BYTES.check(count * math.prod(shape), f"{what}: {count:,} images of {sides} (a smaller preprocessing.size helps)")

@@ -1,0 +1,87 @@
+"""Image files: opened by Pillow within limits, and whatever is wrong with one is said of that file."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image, UnidentifiedImageError
+
+from niwaki.data.limits import PIXELS
+from niwaki.errors import DataError
+
+Result = TypeVar("Result")
+NAMED = 5  # of the files that cannot be read
+OTHER_PROGRAMS = ("EPS",)  # formats for which Pillow starts one
+ORIENTATION = 0x0112  # of EXIF
+QUARTER_TURNS = (5, 6, 7, 8)
+
+
+def each(paths: Sequence[Path], use: Callable[[int, Image.Image], object]) -> None:
+    """Call `use` with the number and the image of each file.
+
+    Raises one DataError for all files that cannot be read: the first few by name, and how many there are.
+    """
+    failures: list[str] = []
+    with _bounded():
+        formats = [name for name in Image.OPEN if name not in OTHER_PROGRAMS]
+        for number, path in enumerate(paths):
+            try:
+                _open(path, formats, lambda image, number=number: use(number, image))  # type: ignore[misc]
+            except DataError as error:
+                failures.append(str(error))
+    raise_together(failures, len(paths))
+
+
+def raise_together(failures: Sequence[str], total: int) -> None:
+    """Raise one DataError for all failures; none where there are none."""
+    if not failures:
+        return
+    if len(failures) == 1:
+        raise DataError(failures[0])
+    more = f"; and {len(failures) - NAMED} more" if len(failures) > NAMED else ""
+    raise DataError(f"{len(failures)} of {total} files cannot be used: {'; '.join(failures[:NAMED])}{more}")
+
+
+def size_of(image: Image.Image) -> tuple[int, int]:
+    """Height and width of an image as it is seen: turned as its EXIF says."""
+    turned = image.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _open(path: Path, formats: list[str], use: Callable[[Image.Image], Result]) -> Result:
+    if not path.is_file():
+        raise DataError(f"{path}: no regular file: remove it")
+    try:
+        with Image.open(path, formats=formats) as image:
+            PIXELS.check(image.width * image.height, str(path))
+            return use(image)
+    except DataError as error:
+        text = str(error)
+        raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(
+            f"{path}: more than {PIXELS.value:,} pixels: make it smaller, or set {PIXELS.variable} to allow more"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: no image that can be read: repair or remove it") from error
+    except Exception as error:  # Pillow's readers fail in a dozen ways on damaged bytes
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: no image that can be read ({reason}): repair or remove it") from error
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[None]:
+    """Pillow's own limit, which it also holds against sizes that a file states later, is ours meanwhile."""
+    Image.init()
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, PIXELS.value
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of tags that mean nothing for the pixels
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before

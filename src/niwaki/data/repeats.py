@@ -1,0 +1,58 @@
+"""Images that occur more than once: what is measured on a copy of a training image is no test."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from niwaki.data.source import Raw
+
+Place = tuple[str, int]  # part, number
+PARTS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def repeats(raw: Raw) -> Iterator[str]:
+    """A line for each way in which images occur again, pixel for pixel, as the network would see them.
+
+    Counted are images of validation and test that are in an earlier part too, copies within training from which
+    images may be held out, and copies that are of another class. Each line names one of them.
+    """
+    splits = {part: split for part in PARTS if (split := getattr(raw, part)) is not None}
+    first: dict[bytes, Place] = {}
+    again: dict[tuple[str, str], list[tuple[Place, Place]]] = {}
+    classes: list[tuple[Place, Place]] = []
+    for part, split in splits.items():
+        for number, image in enumerate(split.images):
+            place = (part, number)
+            earlier = first.setdefault(_digest(image), place)
+            if earlier == place:
+                continue
+            again.setdefault((part, earlier[0]), []).append((place, earlier))
+            if splits[earlier[0]].labels[earlier[1]] != split.labels[number]:
+                classes.append((place, earlier))
+    for (part, other), found in again.items():
+        if part != other:
+            counted = f"{len(found)} of {len(splits[part])} {PARTS[part]} images are {PARTS[other]} images too"
+            yield f"{counted} ({_pair(raw, found)}): figures measured on them say nothing of new images"
+        elif part == "train" and len(splits) < len(PARTS):
+            counted = f"{len(found)} of {len(splits[part])} training images are copies of others"
+            yield f"{counted} ({_pair(raw, found)}): one may be held out while the other is trained on"
+    if classes:
+        yield f"{len(classes)} images are in two classes, pixel for pixel ({_pair(raw, classes)})"
+
+
+def _digest(image: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+
+
+def _pair(raw: Raw, found: Sequence[tuple[Place, Place]]) -> str:
+    one, other = (_name(raw, place) for place in found[0])
+    return f"{one} is {other}"
+
+
+def _name(raw: Raw, place: Place) -> str:
+    part, number = place
+    names = raw.names.get(part)
+    return names[number] if names else f"{PARTS[part]} image {number}"

@@ -1,5 +1,6 @@
 """The server as its clients meet it, the rude ones too."""
 
+import contextlib
 import json
 import resource
 import socket
@@ -254,6 +255,87 @@ def hung_up(sock):
         return False
     except ConnectionResetError:
         return True
+
+
+def ask_and_leave(view, path):
+    """The answer to a request on a connection of its own; nothing where the server hangs up."""
+    with connect(view) as sock, contextlib.suppress(OSError):
+        sock.sendall(head(path, "Connection: close"))
+        return everything(sock)
+    return b""
+
+
+class Slow:
+    """Clients that send a byte now and then, come again when they are ended, and read nothing."""
+
+    def __init__(self, view, count, first):
+        self._view, self._first, self._ended = view, first, threading.Event()
+        self.times_ended = 0
+        self._thread = threading.Thread(target=self._run, args=([self._new() for _ in range(count)],))
+
+    def _new(self):
+        sock = connect(self._view)
+        sock.sendall(self._first)
+        return sock
+
+    def _run(self, socks):
+        while not self._ended.wait(0.05):
+            for index, sock in enumerate(socks):
+                try:
+                    sock.send(b"x")
+                except OSError:
+                    self.times_ended += 1
+                    sock.close()
+                    socks[index] = self._new()
+        for sock in socks:
+            sock.close()
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+
+
+@pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\nX: ", head("/") * 300], ids=["sends slowly", "never reads"])
+def test_slow_clients_give_way(first):
+    """They hold every place for as long as they can; a browser is served all the same."""
+    limits = LIMITS._replace(connections=6, client_connections=5, request_s=60.0, send_s=60.0, patience_s=0.1)
+    with serving(limits=limits) as view, Slow(view, 6, first) as slow:
+        assert eventually(lambda: len(client_threads()) >= 5)
+        for _ in range(15):
+            assert eventually(lambda: ask_and_leave(view, "/").startswith(b"HTTP/1.1 200 "), 5.0)
+        assert eventually(lambda: slow.times_ended > 0)
+        assert len(client_threads()) <= 6 + 8 + 6  # served, turned away, leaving
+
+
+def test_a_client_that_waits_is_never_ended_for_another():
+    limits = LIMITS._replace(connections=2, wait_s=20.0, patience_s=0.0)
+    with serving(limits=limits) as view:
+        waiting = [connect(view) for _ in range(2)]
+        for index, sock in enumerate(waiting):
+            sock.sendall(head(f"/frame?after=0&seat=s{index}", "Connection: close"))
+        assert eventually(lambda: view._latest._waiting == 2)
+        assert ask(view, "/").status == 503
+        view.publish(snapshot())
+        assert all(everything(sock).startswith(b"HTTP/1.1 200 ") for sock in waiting)
+        for sock in waiting:
+            sock.close()
+
+
+def test_one_address_does_not_get_all_places():
+    """Python's own loopback addresses stand for different clients."""
+    with serving(limits=LIMITS._replace(connections=4, client_connections=3, request_s=20.0, patience_s=20.0)) as view:
+        silent = [connect(view) for _ in range(3)]
+        assert eventually(lambda: len(client_threads()) == 3)
+        assert ask(view, "/").status == 503
+        other = socket.create_connection(("127.0.0.1", view.port), timeout=20, source_address=("127.0.0.2", 0))
+        other.sendall(head("/", "Connection: close"))
+        assert everything(other).startswith(b"HTTP/1.1 200 ")
+        for sock in (*silent, other):
+            sock.close()
 
 
 def test_a_few_pages_watch():

@@ -7,7 +7,12 @@ class Limits(NamedTuple):
     """Bounds of the server. A browser holds two or three connections for each page that it shows."""
 
     connections: int = 24
-    """Served at once, each by a thread of its own; a few more are told to come back later, the rest are hung up on."""
+    """Served at once, each by a thread of its own. Where another one comes, the client that has kept the server waiting
+    longest has to go; where none has, a few more are told to come back later, the rest are hung up on."""
+    client_connections: int = 16
+    """Of these, from one address: four pages of a browser, or of several behind one tunnel."""
+    patience_s: float = 1.0
+    """That a client may keep the server waiting, for a request or until an answer is taken, while others want in."""
     watchers: int = 4
     """Pages that are sent frames."""
     request_s: float = 8.0

@@ -7,10 +7,11 @@ import socket
 import socketserver
 import threading
 import time
-from typing import Any, Callable, Dict, Iterable, Optional, Tuple
+from typing import Any, Callable, Iterable, Optional, Tuple
 
 from ..errors import DeviceError
 from ..snapshot import Snapshot
+from .clients import Client, Clients
 from .guard import Guard, check_token
 from .labels import Labels
 from .latest import Latest
@@ -20,7 +21,6 @@ from .site import Controls, Site
 
 _BUSY = refusal(503, "Too many connections: try again soon.", ("Retry-After", "2"))
 _LIMITS = Limits()
-_TURNED_AWAY = 8  # connections beyond the limit that are still told why
 _Answer = Callable[[Request], Response]
 
 
@@ -102,8 +102,7 @@ class _Server(socketserver.TCPServer):
     def __init__(self, family: int, address: Tuple[Any, ...], limits: Limits) -> None:
         self.address_family = family
         self._limits = limits
-        self._lock = threading.Lock()
-        self._open: Dict[socket.socket, threading.Thread] = {}
+        self._clients = Clients(limits)
         super().__init__(address, socketserver.BaseRequestHandler)
 
     def get_request(self) -> Tuple[socket.socket, Any]:
@@ -114,57 +113,53 @@ class _Server(socketserver.TCPServer):
             time.sleep(0.1)
             raise
 
-    def process_request(self, request: Any, _client_address: Any) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection, or hang up where there are far too many."""
-        with self._lock:
-            busy = len(self._open) >= self._limits.connections
-            if len(self._open) >= self._limits.connections + _TURNED_AWAY:
-                request.close()
-                return
-            thread = threading.Thread(target=self._serve, args=(request, busy), name="live view client", daemon=True)
-            self._open[request] = thread
-        thread.start()
+        client = self._clients.admit(request, str(client_address[0]))
+        if client is None:
+            request.close()
+            return
+        client.thread = threading.Thread(target=self._serve, args=(client,), name="live view client", daemon=True)
+        client.thread.start()
 
-    def _serve(self, sock: socket.socket, busy: bool) -> None:
+    def _serve(self, client: Client) -> None:
+        busy = client.turned_away
         limits = self._limits._replace(request_s=self._limits.busy_s) if busy else self._limits
         answer: _Answer = (lambda _: _BUSY) if busy else self.answer
         try:
             with contextlib.suppress(OSError):  # the client is gone
-                converse(sock, answer, limits)
+                converse(client, answer, limits)
         finally:
-            with self._lock:
-                self._open.pop(sock, None)
-            sock.close()
+            self._clients.gone(client.sock)
+            client.sock.close()
 
     def handle_error(self, request: Any, _client_address: Any) -> None:
         """A thread could not be started: the caller closes the connection."""
-        with self._lock:
-            self._open.pop(request, None)
+        self._clients.gone(request)
 
     def hang_up(self) -> None:
         """End every conversation and its thread."""
-        with self._lock:
-            still = dict(self._open)
-            for sock in still:
-                _shut(sock, socket.SHUT_RDWR)
-        for thread in still.values():
-            thread.join(5.0)
+        self._clients.hang_up()
 
 
-def converse(sock: socket.socket, answer: _Answer, limits: Limits) -> None:
+def converse(client: Client, answer: _Answer, limits: Limits) -> None:
     """Answer the requests of a connection until one side has enough. Raises OSError where the client is gone."""
+    sock = client.sock
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     reader = RequestReader(sock, limits)
     keep = True
     while keep:
         try:
+            client.waits()
             request = reader.read()
+            client.works()
             if request is None:
                 return
             response = answer(request)
             keep = request.keep and response.status < 400
         except Refused as refused:
             response, keep = refused.response, False
+        client.waits()
         sock.settimeout(limits.send_s)
         sock.sendall(response.to_bytes(keep))
     _linger(sock)

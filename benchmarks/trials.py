@@ -1,4 +1,7 @@
-"""What the source study asks a script to train, taken from niwaki's own plan: epochs by structure."""
+"""What the source study asks a script to train, taken from niwaki's own plan: epochs by structure.
+
+Without the control that trains the unpruned network on, whose epochs niwaki states apart too.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,18 @@ PRINTED_FROM_RATIO = ("memory", "channels")
 
 def every_trial(plan: Plan) -> Counter[str]:
     """How often each stage is run if every trial is run by itself, but those of tables made of others' networks."""
-    alone = (t for t in plan.trials if t.experiment not in PRINTED_FROM_RATIO and t.quantized is None)
+    alone = (t for t in plan.own if t.experiment not in PRINTED_FROM_RATIO and t.quantized is None)
     return _stages(_own(trial, plan) for trial in alone)
 
 
 def distinct_trials(plan: Plan) -> Counter[str]:
     """How often each stage is run if trials that two tables ask for are run once."""
-    return _stages({_own(trial, plan) for trial in plan.trials})
+    return _stages({_own(trial, plan) for trial in plan.own})
 
 
 def distinct_stages(plan: Plan) -> Counter[str]:
     """Each stage once, as niwaki runs it."""
-    return Counter(dict.fromkeys(plan.stages, 1))
+    return _stages({(key,) for trial in plan.own for key in trial.stages})
 
 
 def epochs(plan: Plan, stages: Counter[str]) -> int:
@@ -49,7 +52,7 @@ def widths_of_stages(plan: Plan, input_shape: tuple[int, int, int]) -> dict[str,
     """The widths that each stage leaves (training does not change them)."""
     structures = Structures(input_shape, trust=False)
     found: dict[str, Widths] = {}
-    for trial in plan.trials:
+    for trial in plan.own:
         # A control trains the widths that pruning left; on the way there are all the others.
         pruning = replace(trial, settings=trial.settings.model_copy(update={"from_scratch": False}))
         rows = structures.of(pruning)

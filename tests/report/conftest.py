@@ -73,6 +73,12 @@ vary = {{ "prune.ratio" = [0.3, 0.5] }}
 from_scratch = true
 
 [[experiment]]
+name = "longer"
+title = "The unpruned network, trained on"
+longer = true
+rows = "steps"
+
+[[experiment]]
 name = "int8"
 vary = {{ "prune.ratio" = [0.3, 0.5] }}
 set = {{ "quantize.kind" = "static", "quantize.images" = 40 }}

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from niwaki.report.answer import Line, answer, base_key, budget_text, times_text
+from niwaki.report.charts.controls import counterpart
+from niwaki.report.compose.experiments import kind_of
 from niwaki.report.findings import against, findings
 from niwaki.report.gaps import gaps_of
+from niwaki.report.longer import of_training
 from niwaki.report.tables import Figure, make_tables
 from niwaki.report.view import TrialView, View
 from niwaki.report.words import words_in
@@ -267,6 +270,54 @@ def test_findings(view) -> None:
     assert against(view, replace(scratch, rows=tuple(rows)), ratio, WORDS)[-1] == (
         "Trained from scratch, the network is dead at 90 %: it answers one class for every image."
     )
+
+
+LONGER = """
+[[experiment]]
+name = "longer"
+longer = true
+rows = "steps"
+set = { "prune.steps" = 2, "prune.ratio" = 0.5, "finetune.epochs" = 3, "quantize.images" = 6 }
+"""
+
+
+def test_pruning_is_held_against_the_unpruned_network_trained_as_long(view) -> None:
+    """The base: 90 %, after 6 epochs more 94 %. The chosen model: 87.5 % in int8."""
+    path = ("base", "l1", "l2")
+    trained = {key: record(key, right, 1000, position=at) for key, right, at in (("l1", 915, 1), ("l2", 940, 2))}
+    longer = replace(
+        view, spec=parse_spec(SPEC + LONGER, "x"), trials=(*view.trials, TrialView("longer", None, 0, path, path)),
+        records={**view.records, **trained},
+    )  # fmt: skip
+    tables = make_tables(longer)
+    control = tables[-1]
+    assert [(row.step, row.figures["accuracy"].mean) for row in control.rows] == [(0, 90.0), (1, 91.5), (2, 94.0)]
+    assert of_training(longer, longer.spec.experiment[2], control, tables, WORDS) == [
+        "Trained for another 6 epochs, the unpruned network goes from 90.00 to 94.00 % (+4.00 points).",
+        "Pruning may look good only because it trains longer. Points against the base as it was, and against the base "
+        "trained as long: 50 %: −2.00 and −6.00; 90 %: −20.00 and −24.00.",
+    ]
+    assert (
+        " Trained for another 6 epochs, the unpruned network reaches 94.00 % on the test images. The chosen model "
+        "is at −6.50 points against that, at −2.50 against the base."
+    ) in answer(longer, tables, WORDS).reason
+    assert kind_of(longer.spec.experiment[2]) == "control"
+    assert counterpart(longer.spec.experiment[1], longer.spec.experiment[2:], [control]) is None
+
+
+def test_what_training_on_does_not_change_is_said_too(view) -> None:
+    path = ("base", "l1", "l2")
+    longer = replace(
+        view, spec=parse_spec(SPEC + LONGER, "x"), trials=(*view.trials, TrialView("longer", None, 0, path, path)),
+        records={**view.records, "l1": record("l1", 900, 1000), "l2": record("l2", 905, 1000, position=2)},
+    )  # fmt: skip
+    tables = make_tables(longer)
+    said = of_training(longer, longer.spec.experiment[2], tables[2], tables, WORDS)
+    assert said[1] == "That is no more than the noise of the test images."
+    unfinished = replace(longer, records=view.records)
+    tables = make_tables(unfinished)
+    assert of_training(unfinished, unfinished.spec.experiment[2], tables[2], tables, WORDS) == []
+    assert "Trained for another" not in answer(unfinished, tables, WORDS).reason
 
 
 def test_only_networks_of_their_own_are_said_to_lie_close_together(view) -> None:

@@ -198,6 +198,40 @@ def test_the_source_study_has_the_structure_that_the_source_printed() -> None:
     assert scratch["from_scratch"]
 
 
+def test_the_unpruned_network_is_trained_on_for_as_many_epochs_as_the_pruned_ones_and_they_are_stated_apart() -> None:
+    spec, _ = load_spec("source")
+    plan = dry_run(spec, trust=False)
+    assert (plan["stages"], plan["epochs"]) == (
+        {"unique": 130, "requested": 451}, {"unique": 445, "requested": 1325},
+    )  # fmt: skip
+    assert plan["longer"] == {"stages": 5, "epochs": 25}
+    trials = {found["name"]: found["trials"] for found in plan["experiments"]}
+    (longer,) = trials["longer"]
+    assert longer["epochs"] == max(trial["epochs"] for trial in trials["ratio"]) == 30
+    assert [(row["step"], row["params"]) for row in longer["structure"]] == [(0, 61_706)]
+
+
+LONGER = TEXT + '[[experiment]]\nname = "more"\nlonger = true\n'
+
+
+def test_training_on_is_fine_tuning_of_the_base_itself() -> None:
+    plain, plan = plan_of(), plan_of(LONGER)
+    assert list(plan.stages)[: len(plain.stages)] == list(plain.stages)
+    assert (plan.unique, plan.requested, plan.longer) == (plain.unique, plain.requested, (3, 15))
+    trial = plan.trials[-1]
+    assert trial.rows == trial.stages
+    base, *rounds = (plan.stages[key] for key in trial.stages)
+    pruned = [stage for stage in plain.stages.values() if stage.kind == "finetune"]
+    assert base.kind == "train"
+    assert [(s.kind, s.position, s.epochs, s.settings) for s in rounds] == [
+        (s.kind, s.position, s.epochs, s.settings) for s in pruned[:3]
+    ]
+    assert [stage.parent for stage in rounds] == [base.key, rounds[0].key, rounds[1].key]
+    assert rounds[1].label == "train on, round 2: 5 epochs, lr 0.0001, seed 0"
+    alone = plan_of(TEXT.replace('vary = { "prune.ratio" = [0.4, 0.5] }', "longer = true"))
+    assert (alone.unique, alone.longer) == ((0, 0), (4, 20))
+
+
 def test_structure_is_unknown_where_training_decides() -> None:
     spec = parse_spec(TEXT.replace("steps = 3", 'steps = 3\ndistribution = "global"'), "x")
     trials = dry_run(spec, trust=False)["experiments"][0]["trials"]

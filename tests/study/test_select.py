@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 from niwaki.study.plan import Plan, Trial
 from niwaki.study.records import Record, Results
 from niwaki.study.select import WAY_OUT, choose
 from niwaki.study.spec import SelectSpec, TrialSettings
+from tests.study.conftest import Niwaki
 
 
 def results(validation: int, params: int, test: int = 50, **more: int | None) -> Results:
@@ -191,3 +196,16 @@ def test_of_few_images_it_is_said_that_nothing_follows() -> None:
         "worst_class unknown (a class has no validation image)"
         in choose(strict, *classes((0.8, 0, both), base=base)).reason
     )
+
+
+def test_a_run_names_the_class_in_its_choice(finished: Path, tmp_path: Path, niwaki: Niwaki) -> None:
+    """Random importance leaves a network that answers one class: 25 %, within a budget of 100 points."""
+    shutil.copytree(finished, tmp_path / "copy")
+    file = tmp_path / "copy" / "small.toml"
+    file.write_text(file.read_text().replace('experiment = "ratio"', 'experiment = "importance"'))
+    shown = niwaki("study", "run", file, "--jobs", 1, "--out", tmp_path / "copy" / "out").stdout
+    choice = json.loads((tmp_path / "copy" / "out" / "choice.json").read_text())
+    assert set(choice) == {"key", "value", "reason"}
+    assert choice["value"] != "random"
+    assert "Refused as dead (worst_class>=0 would allow it): random: 25.00 % (drop" in choice["reason"]
+    assert "answers '0' for every image" in shown

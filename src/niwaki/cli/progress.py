@@ -33,12 +33,14 @@ class Progression:
         """Say what will be done and start the bar."""
         self.total = len(plan.stages)
         self.stored = self.total - len(missing)
-        asked = plan.requested
+        asked, shared, longer = plan.requested, plan.unique, plan.longer
         self._epochs[1] = sum(stage.epochs for stage in missing)
         self._begun = time.monotonic()
         self.message(
-            f"{len(plan.trials)} trials ask for {asked[0]} stages, {asked[1]} epochs; shared, these are {self.total} "
-            f"stages, {plan.unique[1]} epochs; {self.stored} stages are stored, {len(missing)} to run"
+            f"{len(plan.own)} trials ask for {asked[0]} stages, {asked[1]} epochs; shared, these are {shared[0]} "
+            f"stages, {shared[1]} epochs; "
+            + (f"to train the unpruned network on, {longer[0]} stages, {longer[1]} epochs more; " if longer[0] else "")
+            + f"{self.stored} stages are stored, {len(missing)} to run"
         )
         if missing and self.console.is_terminal:
             self._bar = Progress(

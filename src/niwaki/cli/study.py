@@ -110,13 +110,18 @@ def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:
 
 def _print_plan(spec: StudySpec, plan: dict[str, Any]) -> None:
     console = output()
-    stages, epochs = plan["stages"], plan["epochs"]
+    stages, epochs, longer = plan["stages"], plan["epochs"], plan["longer"]
     console.print(f"{spec.title}: nothing was read or trained", highlight=False, markup=False)
     console.print(
         f"{stages['requested']} stages and {epochs['requested']} epochs are asked for; shared, "
         f"{stages['unique']} stages and {epochs['unique']} epochs will run",
         highlight=False,
     )
+    if longer["stages"]:
+        console.print(
+            f"to train the unpruned network on, {longer['stages']} stages and {longer['epochs']} epochs more",
+            highlight=False,
+        )
     for experiment in plan["experiments"]:
         console.print(f"\n{experiment['title']}", style="bold", highlight=False, markup=False)
         for trial in experiment["trials"]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from niwaki.report.columns import figure_text, shown_value, signed
+from niwaki.report.longer import longer_of, of_the_chosen
 from niwaki.report.tables import Figure, Row, Table
 from niwaki.report.times import COLUMNS
 from niwaki.report.view import View
@@ -80,7 +81,10 @@ def answer(view: View, tables: Sequence[Table], words: Words) -> Answer:
     if found is None or view.spec.select is None:
         return Answer((), _no_choice(view, tables, words), ())
     lines = tuple(line for line in _lines(view, found, words) if any(line.cells))
-    reason = " ".join([_reason(found, view.spec.select, words), *_refused(view, found.table, words)])
+    longer = of_the_chosen(
+        longer_of(view, tables), found.base.figures.get("accuracy"), _accuracy(view, found, words).points, words
+    )
+    reason = " ".join([_reason(found, view.spec.select, words), *longer, *_refused(view, found.table, words)])
     return Answer(lines, reason, tuple(_headlines(lines, words)), shown_value(found.table, found.final))
 
 

@@ -17,9 +17,11 @@ def dry_run(spec: StudySpec, *, trust: bool) -> dict[str, Any]:
     plan = make_plan(spec, data="", environment={}, weights_sha256=sha256_of(weights) if weights else None)
     structures = Structures(spec.data.known_input_shape(), trust=trust)
     (unique_stages, unique_epochs), (asked_stages, asked_epochs) = plan.unique, plan.requested
+    longer_stages, longer_epochs = plan.longer
     return {
         "stages": {"unique": unique_stages, "requested": asked_stages},
         "epochs": {"unique": unique_epochs, "requested": asked_epochs},
+        "longer": {"stages": longer_stages, "epochs": longer_epochs},  # in none of the figures above
         "experiments": [
             {
                 "name": experiment.name,
@@ -40,6 +42,7 @@ def _trial(plan: Plan, trial: Trial, structures: Structures) -> dict[str, Any]:
         "value": trial.value,
         "seed": trial.seed,
         "from_scratch": trial.settings.from_scratch,
+        "longer": trial.settings.longer,
         "ratio": prune.ratio if prune else 0.0,
         "scope": prune.scope if prune else None,
         "steps": prune.steps if prune else 0,

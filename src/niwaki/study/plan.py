@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -59,14 +59,28 @@ class Plan:
 
     @property
     def requested(self) -> tuple[int, int]:
-        """Stages and epochs if every trial were run by itself."""
-        asked = [self.stages[key] for trial in self.trials for key in trial.stages]
-        return len(asked), sum(stage.epochs for stage in asked)
+        """Stages and epochs if every trial were run by itself, without those of `longer`."""
+        return self._sum(key for trial in self.own for key in trial.stages)
 
     @property
     def unique(self) -> tuple[int, int]:
-        """Stages and epochs that are really run."""
-        return len(self.stages), sum(stage.epochs for stage in self.stages.values())
+        """Stages and epochs that are really run, without those of `longer`."""
+        return self._sum(dict.fromkeys(key for trial in self.own for key in trial.stages))
+
+    @property
+    def longer(self) -> tuple[int, int]:
+        """Stages and epochs that only the unpruned network asks for, trained on as a control: they are stated apart."""
+        own = {key for trial in self.own for key in trial.stages}
+        return self._sum(key for key in self.stages if key not in own)
+
+    @property
+    def own(self) -> list[Trial]:
+        """All trials but those of `longer`."""
+        return [trial for trial in self.trials if not trial.settings.longer]
+
+    def _sum(self, keys: Iterable[str]) -> tuple[int, int]:
+        found = [self.stages[key] for key in keys]
+        return len(found), sum(stage.epochs for stage in found)
 
 
 def make_plan(
@@ -114,9 +128,10 @@ class _Planner:
         base = self._base(settings, seed)
         path, rows = [base], [base]
         prune, finetune = settings.prune, settings.finetune
-        if prune is not None and prune.ratio > 0:
+        if prune is not None and settings.is_pruned:
             for step in range(1, prune.steps + 1):
-                path.append(self._prune(prune, step, path[-1], seed))
+                if not settings.longer:
+                    path.append(self._prune(prune, step, path[-1], seed))
                 if finetune.epochs:
                     path.append(self._stage("finetune", finetune.identity(), path[-1], seed, step, finetune.epochs))
                 rows.append(path[-1])
@@ -183,6 +198,8 @@ class _Planner:
             raise ModelError(f"{kind}: the settings {settings!r} cannot be written as JSON: {error}") from error
         if key not in self.plan.stages:
             label = _label(kind, settings, position, seed)
+            if kind == "finetune" and parent is not None and self.plan.stages[parent].kind != "prune":
+                label = label.replace("finetune after step", "train on, round")
             self.plan.stages[key] = Stage(key, kind, settings, parent, seed, position, epochs, label)
         return key
 

@@ -63,6 +63,7 @@ class Experiment(_Strict):
     vary: dict[str, list[Any]] = Field({}, description='one key and its values: { "prune.ratio" = [0.5, 0.6] }')
     set: dict[str, Any] = Field({}, description="keys that this experiment fixes otherwise than the study")
     from_scratch: bool = Field(False, description="train the final widths anew for as many epochs in all (control)")
+    longer: bool = Field(False, description="train the unpruned network on, for as many epochs in all (control)")
     rows: Literal["steps", "final"] = Field("final", description="a row for every pruning step, or for the last only")
     columns: tuple[Column, ...] = ("validation", "accuracy", "params", "macs", "latency_1")
     published: tuple[Published, ...] = ()
@@ -77,6 +78,8 @@ class Experiment(_Strict):
                 raise ValueError(f"vary.{key} has no values")
             if any(value in values[:index] for index, value in enumerate(values)):
                 raise ValueError(f"vary.{key} repeats a value: {values}")
+        if self.from_scratch and self.longer:
+            raise ValueError("from_scratch and longer are two controls: make an experiment of each")
         if set(self.vary) & set(self.set):
             raise ValueError(f"{next(iter(self.vary))} is both varied and set")
         return self
@@ -123,6 +126,17 @@ class TrialSettings(_Strict):
     finetune: FinetuneSettings
     quantize: QuantizeSettings | None = None
     from_scratch: bool = False
+    longer: bool = False
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether any channel is to go."""
+        return self.prune is not None and self.prune.ratio > 0
+
+    @property
+    def finetuned_epochs(self) -> int:
+        """Epochs of fine-tuning in all: after every pruning step, or as many of a network that is left whole."""
+        return self.prune.steps * self.finetune.epochs if self.prune is not None and self.prune.ratio > 0 else 0
 
 
 class StudySpec(_Strict):
@@ -223,13 +237,23 @@ def resolve(spec: StudySpec, experiment: Experiment, name: str = "study") -> lis
         }
         for dotted, new in {**experiment.set, **({key: value} if key else {})}.items():
             _put(settings, dotted, new, where)
-        settings["from_scratch"] = experiment.from_scratch
+        settings["from_scratch"], settings["longer"] = experiment.from_scratch, experiment.longer
         trials.append((value, _validated(TrialSettings, settings, where)))
-    if experiment.from_scratch and any(trial.prune is None or trial.prune.ratio == 0 for _, trial in trials):
+    _check_controls([trial for _, trial in trials], where)
+    return trials
+
+
+def _check_controls(trials: list[TrialSettings], where: str) -> None:
+    """A control needs what it controls."""
+    if any(trial.from_scratch and not trial.is_pruned for trial in trials):
         raise SpecError(
             f"{where}: from_scratch trains the widths that pruning left, but nothing is pruned: set [prune]"
         )
-    return trials
+    if any(trial.longer and not trial.finetuned_epochs for trial in trials):
+        raise SpecError(
+            f"{where}: longer trains the unpruned network for as many epochs as pruned ones are fine-tuned, but none "
+            "is: set [prune], and epochs in [finetune]"
+        )
 
 
 def _put(settings: dict[str, Any], dotted: str, value: Any, where: str) -> None:

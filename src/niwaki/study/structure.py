@@ -36,7 +36,7 @@ class Structures:
 
     def of(self, trial: Trial) -> Rows | None:
         """The rows of a trial; None where they depend on trained weights, or on data that must be read first."""
-        rows = self._rows(trial.settings.model, trial.settings.prune)
+        rows = self._rows(trial.settings.model, None if trial.settings.longer else trial.settings.prune)
         if rows and trial.settings.from_scratch:
             return rows[-1:]
         return rows

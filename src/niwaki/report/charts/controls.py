@@ -23,7 +23,11 @@ class Difference:
 def counterpart(experiment: Experiment, experiments: Sequence[Experiment], tables: Sequence[Table]) -> Table | None:
     """The table of the experiment that varies the same key over at least the same values, but is no control."""
     for other, table in zip(experiments, tables, strict=True):
-        same = other.varied_key == experiment.varied_key and other.set == experiment.set and not other.from_scratch
+        same = (
+            other.varied_key == experiment.varied_key
+            and other.set == experiment.set
+            and not (other.from_scratch or other.longer)
+        )
         if same and experiment.varied_key and _values(experiment) <= _values(other) and other.name != experiment.name:
             return table
     return None

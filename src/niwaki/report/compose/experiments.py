@@ -10,6 +10,7 @@ from niwaki.report.columns import key_name, shown_value
 from niwaki.report.compose.tables import table_grid
 from niwaki.report.document import Block, Figure, Section, Text
 from niwaki.report.findings import against, findings
+from niwaki.report.longer import of_training
 from niwaki.report.tables import Table
 from niwaki.report.view import View
 from niwaki.report.words import Words
@@ -21,7 +22,7 @@ OF_INT8 = {"agreement", "bytes_by_type", "flash", "ram", "latency_ort"}
 def kind_of(experiment: Experiment) -> str:
     """`control`, `quantization`, or `experiment`: the section that it stands in."""
     by_chance = experiment.varied_key == "prune.importance" and "random" in next(iter(experiment.vary.values()))
-    if experiment.from_scratch or by_chance:
+    if experiment.from_scratch or experiment.longer or by_chance:
         return "control"
     quantizes = (experiment.varied_key or "").startswith("quantize.") or any(
         key.startswith("quantize.") for key in experiment.set
@@ -44,6 +45,8 @@ def _part(view: View, experiment: Experiment, table: Table, tables: Sequence[Tab
         together = overlaid(table, other, words)
         charts = [together] if together else charts
         said = against(view, table, other, words)
+    if experiment.longer:
+        said = of_training(view, experiment, table, tables, words) or said
     blocks += [Text(text, "finding") for text in said]
     blocks += [Figure(chart) for chart in charts]
     if not any(row.figures for row in table.rows):
@@ -63,7 +66,7 @@ def _what(experiment: Experiment, table: Table, words: Words) -> str:
         name = key if key == experiment.varied_key else f"{key} ({experiment.varied_key})"
         said.append(words("experiment.varies", key=name, values=values or stated))
     else:
-        said.append(words("experiment.varies.not"))
+        said.append(words("experiment.longer" if experiment.longer else "experiment.varies.not"))
     if experiment.set:
         said.append(words("experiment.set", settings=", ".join(f"{k} = {v}" for k, v in experiment.set.items())))
     return " ".join(said)

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 import networks
-from niwaki.errors import ModelError
+from niwaki.errors import FactoryError, ModelError
 from niwaki.models.factory import build, build_seeded, check_trust, source_hash
 
 
@@ -65,3 +67,95 @@ def test_code_without_a_file_has_no_hash() -> None:
     for factory in ("networks:from_nowhere", "networks:partial"):
         with pytest.raises(ModelError, match="source file cannot be found"):
             source_hash(factory)
+
+
+TREE = {
+    "blocks/__init__.py": "",
+    "blocks/body.py": "from .parts import Part\nfrom . import sizes\n\nclass Body(Part): pass\n",
+    "blocks/parts.py": "import torch\n\nclass Part(torch.nn.Module): pass\n",
+    "blocks/sizes/__init__.py": "WIDTH = 8\n",
+    "late.py": "x = 1\n",
+    "by_name.py": "x = 1\n",
+    "unrelated.py": "import mynet_of_files\n",
+    "alone.py": "import torch\n\nclass Net(torch.nn.Module): pass\n",
+    "mynet_of_files.py": """
+import importlib
+from blocks.body import Body
+
+class Net(Body):
+    def forward(self, x):
+        import late
+        return importlib.import_module("by_name").x
+""",
+    "front.py": "from mynet_of_files import Net\n",
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    for name, text in TREE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [
+        ("mynet_of_files.py", True),
+        ("blocks/body.py", True),
+        ("blocks/parts.py", True),  # imported by what is imported
+        ("blocks/sizes/__init__.py", True),
+        ("blocks/__init__.py", True),  # empty before
+        ("late.py", True),  # inside a function
+        ("by_name.py", True),
+        ("unrelated.py", False),
+        ("front.py", False),
+        ("alone.py", False),
+    ],
+)
+def test_source_hash_is_of_all_own_files_that_the_code_imports(tree: Path, file: str, counts: bool) -> None:
+    factory = "mynet_of_files:Net"
+    before = source_hash(factory)
+    assert source_hash(factory) == before
+    with (tree / file).open("a") as opened:
+        opened.write("# edited\n")
+    assert (source_hash(factory) != before) is counts
+
+
+def test_a_file_that_only_names_the_factory_counts_too(tree: Path) -> None:
+    before = source_hash("front:Net")
+    (tree / "front.py").write_text("from mynet_of_files import Net\nNet.width = 3\n")
+    assert source_hash("front:Net") != before
+
+
+def test_one_file_alone_is_hashed_as_it_always_was(tree: Path) -> None:
+    """Keys of studies that were stored before other files counted."""
+    assert source_hash("alone:Net") == hashlib.sha256((tree / "alone.py").read_bytes()).hexdigest()
+
+
+def test_where_the_files_are_is_no_part_of_it(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch
+) -> None:
+    before = source_hash("mynet_of_files:Net")
+    moved = tmp_path_factory.mktemp("moved")
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("blocks", "mynet_of_files"):
+            del sys.modules[name]
+    monkeypatch.setattr(sys, "path", [str(moved), *(path for path in sys.path if path != str(tree))])
+    shutil.copytree(tree, moved, dirs_exist_ok=True)
+    assert source_hash("mynet_of_files:Net") == before
+    assert str(moved) in str(sys.modules["mynet_of_files"].__file__)
+
+
+def test_a_file_that_is_gone_is_named(tree: Path) -> None:
+    source_hash("mynet_of_files:Net")
+    (tree / "late.py").unlink()
+    assert source_hash("mynet_of_files:Net")  # nothing finds it any more: it can only fail when it is called
+    (tree / "blocks" / "parts.py").unlink()
+    with pytest.raises(FactoryError, match=r"parts\.py: cannot be read: No such file"):
+        source_hash("mynet_of_files:Net")

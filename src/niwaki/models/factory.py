@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from torch import nn
 
 from niwaki.errors import FactoryError
 from niwaki.models.generators import seeded
+from niwaki.models.sources import hash_of_code
 
 BUILT_IN = {"lenet5": "niwaki.models.lenet5:LeNet5"}
 
@@ -78,15 +78,14 @@ def build_seeded(factory: str, args: Mapping[str, Any], seed: int, *, trust: boo
 
 
 def source_hash(factory: str) -> str:
-    """What identifies a factory's code: the SHA-256 of the file that defines it; the name alone if built in.
-
-    Only that one file is read; code that it imports from other files of the user's is not seen.
+    """What identifies a factory's code: a SHA-256 of the file that defines it and of all of the user's own files that
+    this imports, directly or not (`sources.hash_of_code`); the name alone if built in.
     """
     if not is_foreign(factory):
         return f"built-in:{factory}"
-    made_by = find(factory)
+    made_by = inspect.unwrap(find(factory))
     try:
-        file = inspect.getsourcefile(inspect.unwrap(made_by))
+        file = inspect.getsourcefile(made_by)
     except TypeError:  # an object that can be called, but is neither function nor class
         file = None
     if file is None:
@@ -94,7 +93,10 @@ def source_hash(factory: str) -> str:
             f"factory {factory!r}: its source file cannot be found, so results could not be told apart; "
             "make it a function or a class in a file"
         )
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    try:
+        return hash_of_code(Path(file), (factory.partition(":")[0], made_by.__module__))
+    except OSError as error:
+        raise FactoryError(f"factory {factory!r}: {error.filename}: cannot be read: {error.strerror}") from error
 
 
 def _one_line(error: BaseException) -> str:

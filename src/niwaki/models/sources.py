@@ -1,0 +1,122 @@
+"""Which files of the user's own a factory's code is made of: the one that defines it and all that these import."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+_OWN = Path(__file__).resolve().parents[1]  # niwaki itself: its changes raise the versions of stages
+_CALLS = ("import_module", "__import__")
+
+
+def hash_of_code(file: Path, modules: tuple[str, ...]) -> str:
+    """The SHA-256 of `file`, or, where more files of the user's belong to it, one over all of them by module name.
+
+    These are the files of `modules` and whatever they import, directly or not, from outside the standard library and
+    installed packages. Imports are read in the code, so those inside functions count too; what is imported by a name
+    that the code makes up, and data that it reads, are not seen. Empty files do not count. Raises OSError where a file
+    cannot be read.
+    """
+    found = {path.resolve(): name for name, path in sorted(_local_files(modules), reverse=True)}
+    found.setdefault(file.resolve(), "")
+    digests = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    whole = [path for path in found if path == file.resolve() or path.read_bytes().strip()]
+    if len(whole) == 1:
+        return digests[file.resolve()]
+    lines = sorted(f"{found[path]} {digests[path]}\n" for path in whole)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _local_files(modules: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    """The name and file of each module that is the user's own, of those that `modules` lead to."""
+    seen: set[str] = set()
+    waiting = [name for module in modules for name in _with_parents(module)]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        spec = _spec(name)
+        if spec is None or not spec.has_location or spec.origin is None or not _is_local(Path(spec.origin)):
+            continue
+        yield name, Path(spec.origin)
+        package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
+        waiting.extend(part for other in _imports(Path(spec.origin), package) for part in _with_parents(other))
+
+
+def _with_parents(name: str) -> list[str]:
+    """`a.b.c` and the packages that importing it runs: a, a.b, a.b.c."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+@cache
+def _foreign_folders() -> tuple[Path, ...]:
+    """Where Python's own and installed modules are, and niwaki's."""
+    stated = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    stated += [*site.getsitepackages(), site.getusersitepackages()]
+    return (_OWN, *(Path(folder).resolve() for folder in stated if folder))
+
+
+def _is_local(file: Path) -> bool:
+    path = file.resolve()
+    return not any(path.is_relative_to(folder) for folder in _foreign_folders())
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Where a module is from, without importing it; None where there is no such module, or it says nothing."""
+    top, _, _ = name.partition(".")
+    if top in sys.stdlib_module_names:
+        return None
+    loaded = getattr(sys.modules.get(name), "__spec__", None)
+    if isinstance(loaded, ModuleSpec):
+        return loaded
+    try:
+        if top == name:
+            return importlib.util.find_spec(name)
+        parent = _spec(name.rpartition(".")[0])
+        places = parent.submodule_search_locations if parent else None
+        return PathFinder.find_spec(name, list(places)) if places is not None else None
+    except (ImportError, ValueError, AttributeError):
+        return None
+
+
+def _imports(file: Path, package: str) -> Iterator[str]:
+    """The names of what a file may import; an attribute of a module looks like a module here, and leads nowhere."""
+    if file.suffix != ".py":
+        return
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _base(node, package)
+            yield from (base, *(f"{base}.{alias.name}" for alias in node.names)) if base else ()
+        elif isinstance(node, ast.Call) and _name(node.func) in _CALLS and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str) and not first.value.startswith("."):
+                yield first.value
+
+
+def _base(node: ast.ImportFrom, package: str) -> str:
+    """The module that `from … import` names, a relative one made whole."""
+    if not node.level:
+        return node.module or ""
+    parts = package.split(".")
+    kept = parts[: len(parts) - node.level + 1]
+    return ".".join([*kept, *([node.module] if node.module else [])])
+
+
+def _name(call: ast.expr) -> str:
+    return call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else ""

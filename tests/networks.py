@@ -162,6 +162,17 @@ class Forgetful(nn.Module):
         return self.fc(x.flatten(1)) * self.gain
 
 
+class Spectral(nn.Module):
+    """Looks at the spectrum, whose work no counter knows."""
+
+    def __init__(self, num_classes: int = 10, size: int = 32) -> None:
+        super().__init__()
+        self.fc = nn.Linear(size * (size // 2 + 1), num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(torch.fft.rfft2(x).abs().flatten(1))
+
+
 def explode(width: int = 8) -> nn.Module:
     raise RuntimeError(f"no network of width {width} today")
 

@@ -288,3 +288,131 @@ def test_to_dict_is_plain_json():
         "dtype": "float32",
         "bytes": 624,
     }
+
+
+class Sequences(nn.Module):
+    """Takes the rows of an image (8 of 16 numbers) for the steps of a sequence."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x.squeeze(1))[0]
+
+
+class OneStep(Sequences):
+    def forward(self, x):
+        found = self.layer(x[:, 0, 0])
+        return found if isinstance(found, torch.Tensor) else found[0]
+
+
+class Written(nn.Module):
+    """A function of the image and a weight."""
+
+    def __init__(self, function, *shape):
+        super().__init__()
+        self.weight, self.function = nn.Parameter(torch.ones(shape)), function
+
+    def forward(self, x):
+        return self.function(x, self.weight)
+
+
+def batched(cls, *args, **kwargs):
+    return Sequences(cls(*args, batch_first=True, **kwargs))
+
+
+@pytest.mark.parametrize(
+    ("model", "macs"),
+    [
+        (Written(lambda x, w: F.bilinear(x[:, 0, 0], x[:, 0, 1], w), 5, 16, 16), 5 * 16 * 16),
+        (Written(lambda x, w: F.bilinear(x, x, w), 5, 16, 16), 8 * 5 * 16 * 16),  # at every position
+        (batched(nn.LSTM, 16, 24), 8 * 4 * 24 * (16 + 24)),
+        (batched(nn.LSTM, 16, 24, bidirectional=True), 2 * 8 * 4 * 24 * (16 + 24)),
+        (batched(nn.LSTM, 16, 24, num_layers=2, bias=False), 8 * 4 * 24 * (16 + 24 + 24 + 24)),
+        (batched(nn.LSTM, 16, 24, proj_size=5), 8 * (4 * 24 * (16 + 5) + 24 * 5)),
+        (Sequences(nn.LSTM(16, 24)), 8 * 4 * 24 * (16 + 24)),  # 8 images of one step
+        (batched(nn.GRU, 16, 24), 8 * 3 * 24 * (16 + 24)),
+        (batched(nn.RNN, 16, 24), 8 * 24 * (16 + 24)),
+        (OneStep(nn.LSTMCell(16, 24)), 4 * 24 * (16 + 24)),
+        (OneStep(nn.GRUCell(16, 24)), 3 * 24 * (16 + 24)),
+        (OneStep(nn.RNNCell(16, 24)), 24 * (16 + 24)),
+        (Written(lambda x, w: torch.einsum("bchw,wo->bcho", x, w), 16, 5), 8 * 16 * 5),
+        (Written(lambda x, w: torch.einsum("bchw,chw->b", x, w), 1, 8, 16), 8 * 16),
+        (Written(lambda x, w: w @ F.unfold(x, 3), 5, 9), 6 * 14 * 9 * 5),
+        (Written(lambda x, w: F.conv_transpose2d(x, w, stride=2), 1, 4, 3, 3), 8 * 16 * 4 * 9),
+        (Written(lambda x, w: torch.mv(w, x[0, 0, 0]), 5, 16), 5 * 16),
+        (Written(lambda x, w: torch.addmv(torch.zeros(5), w, x[0, 0, 0]), 5, 16), 5 * 16),
+        (Written(lambda x, w: torch.dot(w, x[0, 0, 0]), 16), 16),
+        (Written(lambda x, w: torch.addr(torch.zeros(16, 5), x[0, 0, 0], w), 5), 16 * 5),
+        (Written(lambda x, w: torch.addbmm(torch.zeros(8, 5), x[0], w[None]), 16, 5), 8 * 16 * 5),
+        (Written(lambda x, w: F.scaled_dot_product_attention(x, x, x) * w, 1), 2 * 8 * 8 * 16),
+    ],
+)
+def test_products_that_are_no_layers_of_their_own_by_hand(model, macs):
+    cost = count(model, (1, 8, 16))
+    assert cost.macs == macs
+    assert cost.uncounted == ()
+    assert adds_up(cost)
+
+
+def test_multihead_attention_by_hand():
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attend = nn.MultiheadAttention(16, 4, batch_first=True)
+
+        def forward(self, x):
+            return self.attend(x[:, 0], x[:, 0], x[:, 0])[0]
+
+    cost = count(Attention(), (1, 8, 16))
+    assert cost.macs == 4 * 8 * 16 * 16 + 2 * 8 * 8 * 16  # three projections in, one out; scores and values
+    assert cost.uncounted == ()
+
+
+@torch.library.custom_op("niwaki_tests::times", mutates_args=())
+def times(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return torch.matmul(x, w)
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "operator"),
+    [
+        (lambda x, w: times(x, w), (16, 5), "niwaki_tests::times"),  # noqa: PLW0108 (it cannot be copied)
+        (lambda x, w: torch.cdist(x[:, 0], w), (5, 16), "_cdist_forward"),
+        (lambda x, w: torch.fft.rfft2(x).abs() * w, (1,), "_fft_r2c"),
+        (lambda x, w: (x.unsqueeze(-2) * w).sum(-1), (5, 16), "mul and sum"),  # a linear layer
+        (lambda x, w: (w * F.unfold(x, 3)).sum(1), (9, 1), "mul and sum"),  # a convolution
+        (lambda x, w: (F.unfold(x, 3) * w).view(1, 3, 3, -1).clone().mean((1, 2)), (9, 1), "mul and sum"),
+        (lambda x, w: (x * w).sum(), (8, 16), "mul and sum"),
+    ],
+)
+def test_work_that_cannot_be_counted_is_named(function, shape, operator):
+    cost = count(nn.Sequential(nn.Identity(), Written(function, *shape)), (1, 8, 16))
+    assert cost.macs == 0
+    assert cost.uncounted == (f"1 (Written): {operator}",)
+    assert cost.to_dict()["uncounted"] == cost.uncounted
+
+
+def test_what_only_scales_norms_or_looks_up_is_not_named():
+    """A gain for every channel and then the mean over the map: no two weights meet in a sum."""
+
+    class Quiet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norms = nn.Sequential(
+                nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.LayerNorm(16), nn.PReLU(4), nn.InstanceNorm2d(4, affine=True)
+            )
+            self.gain, self.token = nn.Parameter(torch.ones(4, 1, 1)), nn.Parameter(torch.ones(1, 1, 8, 16))
+            self.table = nn.Embedding(3, 2)
+            self.kernel = nn.Parameter(torch.ones(2, 4, 3, 3))
+
+        def forward(self, x):
+            x = self.norms(torch.cat([x, self.token.expand(len(x), 3, 8, 16)], 1)) * self.gain + self.token
+            weight = self.kernel - (self.kernel * self.kernel).mean((1, 2, 3), keepdim=True)  # of weights alone
+            looked = self.table((x[:, 0, 0] > 0).long())
+            return F.conv2d(x, weight).mean((2, 3)) + (x * self.gain).mean((2, 3))[:, :2] + looked.sum(1)
+
+    cost = count(Quiet(), (1, 8, 16))
+    assert cost.uncounted == ()
+    assert cost.macs == 6 * 14 * 2 * 4 * 9

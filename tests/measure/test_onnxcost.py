@@ -143,6 +143,15 @@ def test_convolutions_by_hand(attributes, weight, output, macs) -> None:
          {"w": np.zeros((1, 7)), "two": np.float32(2)}, 7 * 4, 7),
         # batch norm: weight and bias are parameters, its two statistics are not
         ([node("BatchNormalization", "input s b m v", "logits")], (2, 3, 3), dict.fromkeys("sbmv", np.zeros(2)), 0, 4),
+        ([node("ConvTranspose", "input w b", "logits", strides=[2, 2])], (2, 3, 5),
+         {"w": np.zeros((2, 4, 3, 3)), "b": np.zeros(4)}, 3 * 5 * 2 * 4 * 9, 76),
+        # a batch of one with two steps of three numbers: four gates of five
+        ([node("Transpose", "input", "a", perm=[1, 0, 2]), node("LSTM", "a w r b", "logits", hidden_size=5)], (2, 3),
+         {"w": np.zeros((1, 20, 3)), "r": np.zeros((1, 20, 5)), "b": np.zeros((1, 40))}, 2 * 20 * (3 + 5), 200),
+        ([node("Transpose", "input", "a", perm=[1, 0, 2]), node("GRU", "a w r", "logits", hidden_size=5)], (2, 3),
+         {"w": np.zeros((1, 15, 3)), "r": np.zeros((1, 15, 5))}, 2 * 15 * (3 + 5), 120),
+        ([node("Einsum", "input w", "logits", equation="nij,jk->nik")], (3, 5), {"w": np.zeros((5, 2))}, 3 * 5 * 2, 10),
+        ([node("Einsum", "input", "logits", equation="nij->nji")], (3, 5), {}, 0, 0),
         ([node("PRelu", "input slope", "logits")], (2, 3, 3), {"slope": np.zeros((2, 1, 1))}, 0, 2),
     ],
 )  # fmt: skip
@@ -213,8 +222,11 @@ def broken(case: str) -> onnx.ModelProto:
         model.graph.node[0].domain = "com.microsoft"
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
         return model
-    if case == "einsum":
-        return onnx.load_from_string(by_hand([node("Einsum", "input", "logits", equation="nchw->nc")]))
+    if case in ("einsum", "deformed"):
+        nodes = [node("Einsum", "input input", "logits", equation="n...,n...->n...")]
+        if case == "deformed":
+            nodes = [node("DeformConv", "input w o", "logits")]
+        return onnx.load_from_string(by_hand(nodes, w=np.zeros(1), o=np.zeros(1)))
     if case == "free size":
         model = onnx.load_from_string(files("LeNet-5")["float"])
         model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
@@ -234,7 +246,8 @@ def broken(case: str) -> onnx.ModelProto:
             "another domain",
             r"^node 'Relu logits': the MACs of com\.microsoft:Relu are not known, so nothing is counted",
         ),
-        ("einsum", "^node 'Einsum logits': the MACs of Einsum are not known"),
+        ("einsum", r"^node 'Einsum logits': the MACs of Einsum 'n\.\.\.,n\.\.\.->n\.\.\.' are not known"),
+        ("deformed", "^node 'DeformConv logits': the MACs of DeformConv are not known"),
         ("free size", "^input 'input': its shape is not fixed; only the batch may be free"),
         ("no input", "^the ONNX has no input: nothing can be counted"),
         ("no fit", "^the ONNX has shapes that do not fit together: "),

@@ -12,7 +12,7 @@ from niwaki.study.spec import SelectSpec, TrialSettings
 from tests.study.conftest import Niwaki
 
 
-def results(validation: int, params: int, test: int = 50, **more: int | None) -> Results:
+def results(validation: int, params: int, test: int = 50, **more: object) -> Results:
     def right(count: int) -> dict:
         """Two classes of 500, the second of which goes first."""
         first, second = min(count, 500), max(count - 500, 0)
@@ -212,3 +212,14 @@ def test_a_run_names_the_class_in_its_choice(finished: Path, tmp_path: Path, niw
         r"Refused as dead \(worst_class>=0 would allow it\): .*random: 25.00 % .*, answers '0' for every image",
         choice["reason"],
     )
+
+
+def test_macs_that_are_not_whole_are_within_no_limit() -> None:
+    plan, records = study((0.5, 0, results(895, 50)), (0.6, 0, results(890, 40, uncounted=("mix (Mixer): _fft_r2c",))))
+    rule = SelectSpec(experiment="ratio", budget=("accuracy_drop<=2", "macs<=1k"))
+    chosen = choose(rule, plan, records)
+    assert chosen.value == 0.5
+    assert chosen.reason.endswith("40 params, unknown (mix (Mixer): _fft_r2c is not counted) macs.")
+    fewest = SelectSpec(experiment="ratio", budget=("accuracy_drop<=2",), minimize="macs")
+    assert choose(fewest, plan, records).value == 0.5
+    assert choose(RULE, plan, records).value == 0.6

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from niwaki.cli.main import run as inspect_command
 from niwaki.compress.settings import TrainSettings
 from niwaki.data.dataset import Dataset
 from niwaki.measure.accuracy import Accuracy
@@ -16,6 +17,7 @@ from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
 from niwaki.study.environment import fingerprint
 from niwaki.study.plan import Stage
+from niwaki.study.records import from_bytes, to_bytes
 from niwaki.study.stages import Outcome, Task, run_stage
 from tests.study.conftest import SMALL, environment
 
@@ -39,6 +41,23 @@ def test_what_is_recorded_is_what_is_stored_and_repeats(small_data: Dataset) -> 
     right = int((answers == small_data.test.labels).sum())
     assert Accuracy.from_dict(one.record.results.test).correct == right
     assert one.record.weights_sha256 == hashlib.sha256(one.weights).hexdigest()
+
+
+def test_macs_that_are_not_whole_say_so_in_record_and_inspect(
+    small_data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = train(small_data, "Spectral")
+    found = outcome.record.results
+    assert found is not None
+    assert (found.macs, found.uncounted) == (16 * 9 * 4, ("(model) (Spectral): _fft_r2c",))
+    assert found.notes == ("MACs are without (model) (Spectral): _fft_r2c: not counted",)
+    assert from_bytes(to_bytes(outcome.record)) == outcome.record
+    whole = train(small_data, "RandomDepth").record
+    assert b"uncounted" not in to_bytes(whole)  # a record of before is the same to the byte
+    file = tmp_path / "m.safetensors"
+    file.write_bytes(outcome.weights or b"")
+    assert inspect_command(["inspect", str(file), "--trust"]) == 0
+    assert "not counted in the MACs: (model) (Spectral): _fft_r2c" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

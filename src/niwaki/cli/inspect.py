@@ -53,6 +53,7 @@ def describe(file: Path, *, trust: bool) -> dict[str, Any]:
         "params": facts["params"],
         "macs": facts["macs"],
         "macs_tp": facts["macs_tp"],
+        "uncounted": list(facts["uncounted"]),
         "bytes": {**facts["bytes"], "file": file.stat().st_size},
         "activation_bytes": peak_activation_bytes(model, info.input_shape),
         "layers": facts["layers"],
@@ -88,6 +89,7 @@ def describe_onnx(file: Path) -> dict[str, Any]:
         "params": facts["params"],
         "macs": facts["macs"],
         "macs_tp": facts["macs_tp"],
+        "uncounted": list(facts["uncounted"]),
         "bytes": {**facts["bytes"], "file": file.stat().st_size},
         "layers": facts["layers"],
     }
@@ -130,5 +132,7 @@ def _print(facts: dict[str, Any]) -> None:
     weights = ", ".join(f"{count:,} {name}" for name, count in facts["bytes"].items() if name != "file")
     macs_tp = f" (torch-pruning counts {facts['macs_tp']:,})" if facts["macs_tp"] is not None else ""
     console.print(f"{facts['params']:,} parameters, {facts['macs']:,} MACs{macs_tp}", highlight=False)
+    for name in facts["uncounted"]:
+        console.print(f"not counted in the MACs: {name}", highlight=False, markup=False)
     activations = f"; activations at batch 1 {facts['activation_bytes']:,}" if "activation_bytes" in facts else ""
     console.print(f"bytes: {weights}; file {facts['bytes']['file']:,}{activations}", highlight=False)

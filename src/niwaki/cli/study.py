@@ -127,6 +127,7 @@ def _print_plan(spec: StudySpec, plan: dict[str, Any]) -> None:
         for trial in experiment["trials"]:
             last = trial["structure"][-1] if trial["structure"] else None
             size = f"{last['params']:,} parameters, {last['macs']:,} MACs" if last else "size depends on training"
+            size += f" (without {', '.join(last['uncounted'])})" if last and "uncounted" in last else ""
             value = "" if trial["value"] is None else f"{trial['value']}: "
             console.print(f"  {value}{trial['epochs']} epochs, {size}", highlight=False, markup=False)
 

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from niwaki.measure.rehearsal import rehearsal
+from niwaki.measure.uncounted import formulas, watching
 
 ROOT = "(model)"  # the name of the model itself, where it owns weights or does MACs outside its layers
 
@@ -49,6 +50,13 @@ class Cost:
     """Parameters and buffers by data type: `{"float32": 246824}`."""
     layers: tuple[LayerCost, ...]
     """In order of their first call; those that never ran come last."""
+    uncounted: tuple[str, ...] = ()
+    """What works on the image and is in no MACs here, as `layer (Kind): operator`; then `macs` is too low."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A line that says what the MACs are without; none if they are whole."""
+        return (f"MACs are without {', '.join(self.uncounted)}: not counted",) if self.uncounted else ()
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values for JSON."""
@@ -58,10 +66,11 @@ class Cost:
 def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     """Count parameters, MACs and bytes of `model` for one image of `input_shape` (C, H, W).
 
-    MACs are the multiply-accumulates of convolutions and matrix products without bias: half of what
-    `torch.utils.flop_counter` counts. Shared weights count once, in `params` and in `bytes`; buffers (the running
-    statistics of batch norm, its int64 step counter) are bytes, not params. The model is run on its own device
-    and left exactly as it was.
+    MACs are the multiply-accumulates of convolutions and matrix products without bias, also those inside recurrent
+    layers, attention, einsum and bilinear layers (`in1 · in2 · out`): half of what `torch.utils.flop_counter` counts,
+    with the formulas that it lacks. What else works with weights is named in `uncounted`. Shared weights count once,
+    in `params` and in `bytes`; buffers (the running statistics of batch norm, its int64 step counter) are bytes, not
+    params. The model is run on its own device and left exactly as it was.
 
     Raises ModelError if the model cannot run on that input or has modules of torch's own quantization.
 
@@ -70,7 +79,8 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     416520
     """
     with rehearsal(model, input_shape) as (twin, image):
-        with FlopCounterMode(display=False) as flops, _observing(twin, flops) as observed:
+        counter = FlopCounterMode(display=False, custom_mapping=formulas())
+        with counter as flops, watching(twin) as uncounted, _observing(twin, flops) as observed:
             twin(image)
         macs_tp = _macs_of_torch_pruning(twin, image, observed)
     sizes: defaultdict[str, int] = defaultdict(int)
@@ -82,6 +92,7 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
         macs_tp=macs_tp,
         bytes=dict(sizes),
         layers=_layers(twin, observed),
+        uncounted=tuple(uncounted),
     )
 
 

@@ -18,20 +18,25 @@ _PARAMETERS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("BatchNormalization", "InstanceNormalization", "LayerNormalization"), (1, 2)),
     **dict.fromkeys(("MatMul", "MatMulInteger", "Add", "Sub", "Mul", "Div"), (0, 1)),
     "ConvInteger": (1,),
+    "ConvTranspose": (1, 2),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2, 3)),
+    "Einsum": (0, 1, 2, 3),
     "PRelu": (1,),
     "QLinearConv": (3, 8),
     "QLinearMatMul": (0, 3),
 }
 _WEIGHT_OF_CONV = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}
 _PRODUCTS = ("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul")
-_UNKNOWN_WORK = ("ConvTranspose", "DeformConv", "Einsum", "LSTM", "GRU", "RNN", "If", "Loop", "Scan")
+_RECURRENT = ("LSTM", "GRU", "RNN")
+_UNKNOWN_WORK = ("Attention", "DFT", "DeformConv", "If", "Loop", "STFT", "Scan")
 _AROUND_A_LAYER = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast", "Identity")
 
 
 def count_onnx(model: ModelProto) -> Cost:
     """Count parameters, MACs and bytes of an ONNX `model` for one image, as `measure.cost.count` does of a module.
 
-    MACs are those of convolutions and matrix products without bias; there are as many after quantization as before.
+    MACs are those of convolutions and matrix products without bias, also in recurrent layers and einsum; there are as
+    many after quantization as before.
     Parameters are weights and biases, int8 and int32 ones too; scales, zero points, shapes and bounds are not, but
     they are bytes. Batch norm that was folded at export is gone: the file has fewer parameters than its module, and
     a bias where the module had none. What quantization wraps around a layer is counted with that layer, and what it
@@ -165,6 +170,14 @@ class _Layers:
             first = self._shape(node, node.input[0])
             transposed = node.op_type == "Gemm" and _attribute(node, "transA")
             return prod(output) * (first[0] if transposed else first[-1])
+        if node.op_type == "ConvTranspose":
+            first, weight = (self._shape(node, name) for name in node.input[:2])
+            return first[0] * prod(first[2:]) * prod(weight)
+        if node.op_type in _RECURRENT:  # every weight once at every step
+            first, *weights = (self._shape(node, name) for name in node.input[:3])
+            return prod(first[:2]) * sum(prod(weight) for weight in weights)
+        if node.op_type == "Einsum":
+            return _einsum(node, [self._shape(node, name) for name in node.input])
         return 0
 
     def _shape(self, node: NodeProto, name: str) -> tuple[int, ...]:
@@ -242,6 +255,18 @@ def _layer_name(node: NodeProto) -> str:
         if layer and weight:
             return str(layer)
     return str(node.name or node.op_type)
+
+
+def _einsum(node: NodeProto, shapes: list[tuple[int, ...]]) -> int:
+    """One for every combination of all its letters: what a product of two tensors takes; none of a single tensor."""
+    equation = next(entry.s.decode(errors="replace") for entry in node.attribute if entry.name == "equation")
+    terms = equation.replace(" ", "").partition("->")[0].split(",")
+    if len(terms) < 2:
+        return 0
+    if len(terms) > 2 or "." in equation or [len(term) for term in terms] != [len(shape) for shape in shapes]:
+        raise ModelError(f"node {node.name!r}: the MACs of Einsum {equation!r} are not known, so nothing is counted")
+    sizes = {letter: size for term, shape in zip(terms, shapes, strict=True) for letter, size in zip(term, shape)}  # noqa: B905
+    return prod(sizes.values())
 
 
 def _attribute(node: NodeProto, name: str) -> int:

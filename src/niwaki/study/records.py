@@ -36,6 +36,7 @@ class Results(BaseModel):
     agreement: int | None = None  # test images that get the answer of the float model
     flash: int | None = None  # constant bytes of the generated C
     ram: int | None = None  # bytes of its arena, with the image, and of its output
+    uncounted: tuple[str, ...] = ()  # what is in no `macs`, as `layer (Kind): operator`; written only if there is any
 
     def accuracy(self, split: Literal["validation", "test"]) -> float:
         """Right answers in percent."""
@@ -82,7 +83,8 @@ def to_bytes(record: Record) -> bytes:
 
 
 def _absent(results: Results) -> set[str]:
-    return {name for name in ("agreement", "flash", "ram") if getattr(results, name) is None}
+    empty = {name for name in ("agreement", "flash", "ram") if getattr(results, name) is None}
+    return empty if results.uncounted else {*empty, "uncounted"}
 
 
 def from_bytes(data: bytes) -> Record:

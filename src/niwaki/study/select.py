@@ -48,6 +48,8 @@ class Candidate:
     value: Any
     figures: dict[str, float | None]
     seeds: tuple[Seed, ...]
+    uncounted: tuple[str, ...] = ()
+    """What its MACs are without: then they are not known, and within no limit."""
 
     @property
     def dead(self) -> bool:
@@ -185,14 +187,15 @@ def _candidate(value: Any, whole: Sequence[tuple[Results, Results, str]], timing
         "balanced_accuracy": _mean([a.balanced for a in answers]),
         "worst_class": _mean([a.worst for a in answers]),
         "params": fmean(f.params for f in finals),
-        "macs": fmean(f.macs for f in finals),
+        "macs": _mean([None if f.uncounted else f.macs for f in finals]),
         "bytes": fmean(sum(f.bytes.values()) for f in finals),
         "activations": _mean([f.activation_bytes for f in finals]),
         "flash": _mean([f.flash for f in finals]),
         "ram": _mean([f.ram for f in finals]),
         "latency": _mean([timings.get(final.structure) for final in finals]),
     }
-    return Candidate(value, figures, seeds)
+    uncounted = tuple(dict.fromkeys(name for final in finals for name in final.uncounted))
+    return Candidate(value, figures, seeds, uncounted)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -221,7 +224,9 @@ def _describe(candidate: Candidate, select: SelectSpec, labels: Sequence[str]) -
     parts = [f"{figures['validation']:.2f} % (drop {figures['accuracy_drop']:.2f})"]
     parts.append(f"{_stated(candidate, select.minimize)} {select.minimize}")
     for limit in select.limits:
-        if limit.quantity in ("flash", "ram") and limit.quantity != select.minimize:
+        if limit.quantity == "macs" and figures["macs"] is None and select.minimize != "macs":
+            parts.append(f"{_stated(candidate, 'macs')} macs")
+        elif limit.quantity in ("flash", "ram") and limit.quantity != select.minimize:
             parts.append(f"{_stated(candidate, limit.quantity)} {limit.quantity}")
         elif limit.at_least:
             parts.append(f"{limit.quantity} {_percent(figures[limit.quantity])}")
@@ -242,4 +247,6 @@ def _percent(figure: float | None) -> str:
 
 def _stated(candidate: Candidate, name: str) -> str:
     figure = candidate.figures[name]
+    if figure is None and name == "macs":
+        return f"unknown ({', '.join(candidate.uncounted)} is not counted)"
     return "unknown" if figure is None else f"{figure:,.0f}"

@@ -108,7 +108,8 @@ def measure(model: nn.Module, info: ModelInfo, data: Dataset, device: str, *, fi
         activation_bytes=activation_bytes,
         widths=widths(model, heads),
         structure=structure_id(model, info),
-        **extra,
+        uncounted=cost.uncounted,
+        **{**extra, "notes": (*extra.get("notes", ()), *cost.remarks)},
     )
 
 

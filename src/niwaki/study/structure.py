@@ -111,4 +111,5 @@ def _row(module: nn.Module, step: int, heads: list[str], shape: Shape) -> dict[s
         "macs": cost.macs,
         "macs_tp": cost.macs_tp,
         "widths": widths(module, heads),
+        **({"uncounted": list(cost.uncounted)} if cost.uncounted else {}),
     }

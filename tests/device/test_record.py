@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -257,6 +258,68 @@ def test_frames_of_a_wrong_size_are_damage(network, film, tmp_path):
     head, *lines = lines_of(part)
     rewrite(part, [{**head, "height": HEIGHT - 1}, *lines])
     assert "line 2 is damaged (a frame of another size)" in play(network, tmp_path)[2][0]
+
+
+def test_a_frame_takes_no_more_memory_than_its_size(network, film, tmp_path):
+    """Zeros are packed a thousand times smaller."""
+    record(network, tmp_path, film[:10])
+    (part,) = parts_of(tmp_path)
+    bomb = zlib.compress(bytes(50 * MEGABYTE))
+    frames_of(part).write_bytes(bomb)
+    head, *lines = lines_of(part)
+    lines[0]["frames"] = [[0, len(bomb), zlib.crc32(bomb)]]
+    rewrite(part, [head, *lines])
+    tracemalloc.start()
+    assert "line 2 is damaged (a frame of another size)" in play(network, tmp_path)[2][0]
+    assert tracemalloc.get_traced_memory()[1] < 10 * MEGABYTE
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("frames", "why"),
+    [
+        (7, "more than 1 frames"),
+        ([[0, 1, 0]] * 2, "more than 1 frames"),
+        ([[0, 1]], "a frame that lies nowhere"),
+        ([["0", 1, 0]], "a frame that lies nowhere"),
+        ([[-1, 1, 0]], "a frame of 1 bytes at -1"),
+        ([[1 << 70, 1, 0]], "a frame of 1 bytes at 1180591620717411303424"),
+        ([[0, 10**15, 0]], "a frame of 1000000000000000 bytes at 0"),
+        ([[0, 10**7, 0]], "its frame is not whole"),
+        ([], "0 frames"),
+    ],
+)
+def test_frames_that_lie_nowhere_are_damage(network, film, tmp_path, frames, why):
+    record(network, tmp_path, film[:10])
+    (part,) = parts_of(tmp_path)
+    head, *lines = lines_of(part)
+    rewrite(part, [head, {**lines[0], "frames": frames}])
+    assert f"line 2 is damaged ({why}): the rest" in play(network, tmp_path)[2][0]
+    rewrite(part, [{**head, "frames": frames and [frames[0]] * 300 if isinstance(frames, list) else frames}, *lines])
+    assert frames == [] or "is no recording that can be read: ValueError" in refusal(network, tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"width": 10**9}, {"width": -3}, {"width": 3.5}, {"height": True}, {"height": "7"}])
+def test_sizes_that_no_camera_has(network, film, tmp_path, change):
+    record(network, tmp_path, film[:10])
+    (part,) = parts_of(tmp_path)
+    head, *lines = lines_of(part)
+    rewrite(part, [{**head, **change}, *lines])
+    ((name, value),) = change.items()
+    assert f"is no recording that can be read: ValueError({f'{name} {value!r}'!r})" in refusal(network, tmp_path)
+
+
+@pytest.mark.parametrize(("index", "change"), [(0, {"anew": 1}), (5, {"time_s": "x"}), (5, {"number": None})])
+def test_lines_of_other_types_are_damage(network, film, tmp_path, index, change):
+    record(network, tmp_path, film[:10])
+    (part,) = parts_of(tmp_path)
+    head, *lines = lines_of(part)
+    lines[index] |= change
+    rewrite(part, [head, *lines])
+    ((name, value),) = change.items()
+    said = play(network, tmp_path)[2][0]
+    assert f"line {index + 2} is damaged (" in said
+    assert f"{name} {'is ' * (index == 0)}{value!r}" in said
 
 
 @pytest.mark.parametrize("bytes_left", [200, 10_000, 400_000])

@@ -61,3 +61,9 @@ def test_classes_and_channels_must_be_there(wrong):
 def test_image_of_which_nothing_would_be_left():
     with pytest.raises(ModelError, match="image size 15: it needs at least 16"):
         LeNet5(image_size=15)
+
+
+@pytest.mark.parametrize("huge", [{"num_classes": 10**9}, {"in_channels": 10**9}, {"image_size": 10**6}])
+def test_more_weights_than_memory(huge):
+    with pytest.raises(ModelError, match=r"LeNet-5 of [\d,]+ weights needs \d.* of memory, and one file may take 1 GB"):
+        LeNet5(**huge)

@@ -233,6 +233,35 @@ class TestDamage:
         with pytest.raises(ModelError, match="damaged at 'input_shape"):
             loads(described(lambda entry: entry.update(input_shape=[1, 32])))
 
+    def test_a_header_that_claims_more_than_there_is(self) -> None:
+        data = dumps(LeNet5(), info())
+        length = struct.unpack("<Q", data[:8])[0]
+        header = json.loads(data[8 : 8 + length])
+        for shape, end in ([10**15, 1], 10**15), ([10**15], 100):
+            name = next(name for name in header if name != "__metadata__")
+            changed = {**header, name: {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}}
+            text = json.dumps(changed).encode()
+            with pytest.raises(ModelError, match="damaged, truncated or not"):
+                loads(struct.pack("<Q", len(text)) + text + data[8 + length :])
+        with pytest.raises(ModelError, match="damaged, truncated or not"):
+            loads(struct.pack("<Q", 10**15) + data[8:])
+
+    def test_a_description_that_asks_for_more_than_memory(self) -> None:
+        with pytest.raises(ModelError, match=r"LeNet-5 of 8,400,060,\d+ weights needs 33.7 GB of memory"):
+            loads(described(lambda entry: entry.update(args={"num_classes": 10**8})))
+        shape = [1, 10**6, 10**6]
+        with pytest.raises(
+            ModelError, match="an input of 1×1000000×1000000 needs 4 TB of memory, and one file may take"
+        ):
+            loads(described(lambda entry: entry.update(input_shape=shape)))
+        with pytest.raises(ModelError, match=r"damaged at 'input_shape\.0'"):
+            loads(described(lambda entry: entry.update(input_shape=[0, 32, 32])))
+
+    @pytest.mark.parametrize("label", ["a\0b", "x" * 300, ""])
+    def test_labels_that_no_program_could_show(self, label: str) -> None:
+        with pytest.raises(ModelError, match=r"damaged at 'labels\.0'"):
+            modelfile.info_of(described(lambda entry: entry.update(labels=[label] * 10)))
+
     @pytest.mark.parametrize(
         "sizes",
         [{"conv1": 5}, {"conv1": {"groups": 0}}, {"conv1": {"in_channels": "x"}}, {"conv1": {"groups": True}}, 3],

@@ -28,7 +28,7 @@ LOOK, LEARN, FORGET, INTERRUPT = "look", "learn", "forget", "interrupt"
 _SHARES = 4  # of the limit: a part ends when it holds one of them beyond its beginning
 _NAME = re.compile(r"part-([0-9]{6})\.jsonl\Z")
 MEGABYTE = 10**6
-_LEARNED = 256  # frames: what the search for a garment averages at most
+MOST_LEARNED = 256  # frames: what the search for a garment averages at most
 _LEVEL = 1  # of zlib: a camera's noise does not get smaller, only slower
 
 
@@ -83,7 +83,7 @@ class Recorder:
 
     def __init__(self, folder: Path, pipeline: Pipeline, limit: int, learned: int = 0) -> None:
         """`learned`: how many frames of the empty scene will be learned. Raises DeviceError for too small a limit."""
-        _check_limit(limit, min(learned, _LEARNED), pipeline)
+        _check_limit(limit, min(learned, MOST_LEARNED), pipeline)
         self._folder, self._pipeline, self._limit = folder, pipeline, limit
         self._part: Optional[_Part] = None
         self._learned: List[bytes] = []  # compressed
@@ -105,7 +105,7 @@ class Recorder:
         self._add({"do": LEARN, "number": frame.number, "time_s": frame.time_s, "anew": anew}, blob)
         if anew:
             self._learned = []
-        if len(self._learned) < _LEARNED:
+        if len(self._learned) < MOST_LEARNED:
             self._learned = [*self._learned, blob]
 
     def forget(self) -> None:

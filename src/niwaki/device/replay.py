@@ -7,11 +7,14 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Tupl
 
 from .errors import DeviceError
 from .network import Network
+from .outside import JSON_LIMIT
 from .pipeline import Pipeline, Step
-from .record import FORGET, FORMAT, INTERRUPT, LEARN, LOOK, described, frames_of, parts_of, unsealed
+from .record import FORGET, FORMAT, INTERRUPT, LEARN, LOOK, MOST_LEARNED, described, frames_of, parts_of, unsealed
 from .sources import Frame
+from .sources.spec import LARGEST_SIDE
 
 _FRAMES = {LOOK: 1, LEARN: 1, FORGET: 0, INTERRUPT: 0}  # of a line
+LARGEST_FRAME = LARGEST_SIDE * LARGEST_SIDE + (1 << 16)  # bytes of one that zlib could not make smaller
 _ROUNDING = 1e-9  # relative: log and exp may differ in the last bit between C libraries
 
 
@@ -86,7 +89,7 @@ def _prepared(reader: "_Reader", network: Network) -> Pipeline:
         what = "{}: was recorded with model {} ({}), this bundle has {} ({}): replay it with that bundle"
         raise DeviceError(what.format(reader.path, *models))
     pipeline = Pipeline(network, head["width"], head["height"])
-    for number, grey in enumerate(reader.learned):
+    for number, grey in enumerate(reader.learned()):
         pipeline.learn(grey, number == 0)
     try:
         pipeline.decider.restore(head["decider"])
@@ -141,11 +144,14 @@ class _Reader:
         except OSError as error:
             raise Unreadable("{}: {}".format(error.filename, error.strerror)) from error
         try:
-            self.head, self.learned = self._next(self._lines.readline())
+            self.head = unsealed(self._lines.readline(JSON_LIMIT))
             if self.head["niwaki_recording"] != FORMAT:
                 raise ValueError("format {}, this runner reads {}".format(self.head["niwaki_recording"], FORMAT))
-            self._size = int(self.head["width"]) * int(self.head["height"])
+            self._size = _side(self.head, "width") * _side(self.head, "height")
             str(self.head["model_sha256"] + self.head["name"])
+            self._learned = _places(self.head, MOST_LEARNED)
+            for _ in self.learned():  # whole, before any is used
+                pass
         except (ValueError, KeyError, TypeError, zlib.error) as error:
             self.close()
             raise _unreadable(path, error) from error
@@ -160,24 +166,58 @@ class _Reader:
         self._lines.close()
         self._frames.close()
 
+    def learned(self) -> Iterator[bytes]:
+        """The frames from which the empty scene was learned before, one at a time."""
+        return (self._frame(*place) for place in self._learned)
+
     def __iter__(self) -> Iterator[Tuple[Dict[str, Any], List[bytes]]]:
-        for number, text in enumerate(self._lines, 2):
+        for number, text in enumerate(iter(lambda: self._lines.readline(JSON_LIMIT), b""), 2):
             try:
-                line, frames = self._next(text)
-                if [len(grey) for grey in frames] != [self._size] * _FRAMES[line["do"]]:
-                    raise ValueError("a frame of another size")
+                line = unsealed(text)
+                _check_line(line)
+                frames = [self._frame(*place) for place in _places(line, 1)]
+                if len(frames) != _FRAMES[line["do"]]:
+                    raise ValueError("{} frames".format(len(frames)))
             except (ValueError, KeyError, TypeError, zlib.error) as error:
                 self.damage = "line {} is damaged ({})".format(number, error)
                 return
             yield line, frames
 
-    def _next(self, text: bytes) -> Tuple[Dict[str, Any], List[bytes]]:
-        line = unsealed(text)
-        return line, [self._frame(*place) for place in line["frames"]]
-
     def _frame(self, at: int, size: int, checksum: int) -> bytes:
+        """A frame of the part's size: however small it is as it lies there, it becomes no larger than that."""
         self._frames.seek(at)
         blob = self._frames.read(size)
         if len(blob) != size or zlib.crc32(blob) != checksum:
             raise ValueError("its frame is not whole")
-        return zlib.decompress(blob)
+        grey = zlib.decompressobj().decompress(blob, self._size + 1)
+        if len(grey) != self._size:
+            raise ValueError("a frame of another size")
+        return grey
+
+
+def _side(head: Dict[str, Any], name: str) -> int:
+    side = head[name]
+    if type(side) is not int or not 1 <= side <= LARGEST_SIDE:
+        raise ValueError("{} {!r}".format(name, side))
+    return side
+
+
+def _places(line: Dict[str, Any], most: int) -> List[Tuple[int, int, int]]:
+    """Where the frames of a line lie: first byte, bytes, checksum of each."""
+    places = line["frames"]
+    if not isinstance(places, list) or len(places) > most:
+        raise ValueError("more than {} frames".format(most))
+    for place in places:
+        if not (isinstance(place, list) and len(place) == 3 and all(type(number) is int for number in place)):
+            raise ValueError("a frame that lies nowhere")
+        if not (0 <= place[0] < 1 << 62 and 0 <= place[1] <= LARGEST_FRAME):
+            raise ValueError("a frame of {} bytes at {}".format(place[1], place[0]))
+    return [(at, size, checksum) for at, size, checksum in places]
+
+
+def _check_line(line: Dict[str, Any]) -> None:
+    """What a line says is of the right types. Raises ValueError, KeyError."""
+    if line["do"] == LEARN and not isinstance(line["anew"], bool):
+        raise ValueError("anew is {!r}".format(line["anew"]))
+    if line["do"] == LOOK and (type(line["number"]) is not int or type(line["time_s"]) not in (int, float)):
+        raise ValueError("number {!r}, time_s {!r}".format(line["number"], line["time_s"]))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 ATTRIBUTE = "niwaki_labels"
+LONGEST_LABEL = 255  # characters: as long as the name of a folder may be
 
 
 def remember(model: nn.Module, labels: Sequence[str]) -> None:

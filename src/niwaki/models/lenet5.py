@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from niwaki.errors import ModelError
+from niwaki.limits import check_memory
 
 KERNEL = 5  # of both convolutions, stride 1, no padding
 SMALLEST_IMAGE = 16  # leaves one pixel: 16 → 12 → 6 → 2 → 1
@@ -37,6 +38,8 @@ class LeNet5(nn.Module):
         _check(widths, num_classes, in_channels, image_size)
         c1, c2, f1, f2 = widths
         side = ((image_size - KERNEL + 1) // 2 - KERNEL + 1) // 2  # of a map after conv2 and its pooling
+        weights = KERNEL**2 * c1 * (in_channels + c2) + f1 * (c2 * side * side + f2) + f2 * num_classes
+        check_memory(4 * weights, f"LeNet-5 of {weights:,} weights", ModelError)
         self.conv1 = nn.Conv2d(in_channels, c1, KERNEL)
         self.pool1 = nn.MaxPool2d(2)
         self.conv2 = nn.Conv2d(c1, c2, KERNEL)

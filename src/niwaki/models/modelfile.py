@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import nn
@@ -17,14 +18,25 @@ from torch import nn
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import ModelError
 from niwaki.files import parse_json, write_whole
+from niwaki.limits import check_memory
 from niwaki.models import factory as factories
 from niwaki.models import structure
-from niwaki.models.class_names import remember
+from niwaki.models.class_names import LONGEST_LABEL, remember
 from niwaki.models.examine import check_answers, check_bare, check_leftovers, check_numbers, evaluating
 from niwaki.models.generators import generators_kept
 
 FORMAT = "niwaki-model-1"
 _ENTRY = "niwaki"  # one metadata entry only: safetensors does not keep the order of several
+
+
+def _without_nul(label: str) -> str:
+    if "\0" in label:
+        raise ValueError(f"the label {label!r} has a NUL in it")
+    return label
+
+
+_Size = Annotated[int, Field(ge=1, strict=True)]
+_Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL), AfterValidator(_without_nul)]
 
 
 class PruningState(BaseModel):
@@ -43,8 +55,8 @@ class ModelInfo(BaseModel):
 
     factory: str
     args: dict[str, Any] = {}
-    input_shape: tuple[int, int, int]
-    labels: tuple[str, ...]
+    input_shape: tuple[_Size, _Size, _Size]
+    labels: tuple[_Label, ...]
     preprocessing: Preprocessing = Preprocessing()
     original_widths: dict[str, int] = {}
     pruning: PruningState | None = None
@@ -146,7 +158,6 @@ def save(
     return Path(path)
 
 
-_Size = Annotated[int, Field(ge=1, strict=True)]
 _SIZES: TypeAdapter[structure.Sizes] = TypeAdapter(dict[str, dict[str, _Size | list[_Size]]])
 
 
@@ -154,7 +165,10 @@ def _describe(header: dict[str, Any], name: str) -> tuple[ModelInfo, structure.S
     """The info and the sizes in a description, both checked."""
     try:
         sizes = _SIZES.validate_python(header.pop("sizes"))
-        return ModelInfo.model_validate(header), sizes
+        info = ModelInfo.model_validate(header)
+        shape = "×".join(map(str, info.input_shape))
+        check_memory(4 * prod(info.input_shape), f"{name}: an input of {shape}", ModelError)
+        return info, sizes
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -17,11 +17,11 @@ from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import ModelError
 from niwaki.files import parse_json
 from niwaki.limits import check_memory
+from niwaki.models.class_names import LONGEST_LABEL
 from niwaki.models.onnxcheck import put_in_order, tensors_of
 from niwaki.models.onnxsize import check_sizes
 
 LABELS, PREPROCESSING = "niwaki.labels", "niwaki.preprocessing"
-LONGEST_LABEL = 255  # characters
 _BAD_NODE = re.compile(r"Bad node spec for node\. Name: (.*) OpType: (.*)")  # what onnx.checker adds on a line below
 
 

@@ -61,7 +61,7 @@ def test_a_picture_by_each_decoder(monkeypatch, tmp_path, decoder):
     decoded = np.asarray(Image.open(tmp_path / "a.jpg"))
     assert np.abs(grey - decoded).max() <= 1
     with pytest.raises(ValueError, match=r"is a damaged JPEG|ffmpeg cannot decode it: pipe:0: Invalid data found"):
-        decode_jpeg(b"\xff\xd8nonsense")
+        decode_jpeg(jpeg_of(GREY)[:200])
 
 
 def test_colour_gives_its_luminance(monkeypatch, tmp_path):
@@ -89,11 +89,11 @@ def test_ffmpeg_that_hangs_or_says_nothing(monkeypatch, tmp_path):
     only(monkeypatch, tmp_path, "ffmpeg")
     (tmp_path / "ffmpeg").write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(ValueError, match="ffmpeg cannot decode it: no reason given"):
-        decode_jpeg(b"\xff\xd8")
+        decode_jpeg(jpeg_of(GREY))
     (tmp_path / "ffmpeg").write_text("#!/bin/sh\nexec /bin/sleep 1000\n")
     monkeypatch.setattr(jpeg, "FFMPEG_S", 0.05)
     with pytest.raises(ValueError, match="ffmpeg did not decode it in 0 s"):
-        decode_jpeg(b"\xff\xd8")
+        decode_jpeg(jpeg_of(GREY))
 
 
 def test_a_camera_that_gives_only_mjpeg(package, shim, tmp_path):
@@ -140,3 +140,28 @@ def test_mjpeg_through_an_ffmpeg_child(read_cameras, monkeypatch, shim, tmp_path
     (tmp_path / "ffmpeg").chmod(0o755)
     seen = read_cameras(name, camera)["camera"]
     assert (seen["error"], seen["size"], len(seen["frames"]), seen["leaked"]) == (None, [64, 48], 3, 0)
+
+
+def test_the_size_is_known_before_a_decoder_takes_memory_for_it(monkeypatch, tmp_path):
+    """65,500 × 65,500 would be 4 GB. Sizes lie behind comments, tables and fill bytes."""
+    monkeypatch.setattr(jpeg, "_opencv_decoder", lambda: pytest.fail)
+    whole = bytearray(jpeg_of(GREY, comment=b"\xff\xc0" * 40))
+    at = whole.index(b"\xff\xc0\x00\x0b")
+    large = whole[:at] + b"\xff" * 3 + whole[at : at + 5] + b"\xff\xdc\xff\xdc" + whole[at + 9 :]
+    (tmp_path / "large.jpg").write_bytes(large)
+    with pytest.raises(DeviceError, match=r"large\.jpg: 65500×65500 pixels, at most 4096 a side"):
+        open_source(f"file:{tmp_path / 'large.jpg'}")
+    for name, data in {
+        "cut": whole[:at],
+        "lost": b"\xff\xd8" + bytes(100),
+        "short": b"\xff\xd8\xff\xfe\0\0" * 9,
+    }.items():
+        (tmp_path / f"{name}.jpg").write_bytes(data)
+        with pytest.raises(DeviceError, match=f"{name}.jpg: is a damaged JPEG: it does not say how large it is"):
+            open_source(f"file:{tmp_path / name}.jpg")
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}, {"exif": b"Exif" + bytes(900)}])
+def test_the_size_of_every_kind_is_found(options):
+    for mode in ("L", "RGB"):
+        jpeg.check_size(jpeg_of(GREY.convert(mode), **options))

@@ -179,12 +179,19 @@ def test_pgm_and_ppm():
         (b"P5\n0 1\n255\n", "header says 0×1, largest value 255"),
         (b"P5\n1 1\n65536\n", "header says 1×1, largest value 65536"),
         (b"P6\n2 1\n255\nabcde", "is cut off: 5 of 6 bytes of pixels"),
+        (b"P6\n4097 1\n255\nabcde", "4097×1 pixels, at most 4096 a side"),
     ],
 )
 def test_damage_of_pgm_is_told(data, line):
     with pytest.raises(ValueError, match=re.escape(line)) as caught:
         decode_pnm(data)
     assert str(caught.value) == line
+
+
+def test_a_file_larger_than_any_picture(tmp_path):
+    with (tmp_path / "a.pgm").open("wb") as file:
+        file.truncate(10**12)  # takes no room on the disk
+    assert error_of(tmp_path / "a.pgm") == f"{tmp_path / 'a.pgm'}: larger than 100,728,832 bytes, which is the limit"
 
 
 def grey_png(level):

@@ -77,6 +77,11 @@ def test_what_ffmpeg_would_write_comes_back(tmp_path_factory, width, height, cou
         (b"YUV4MPEG2 W9999 H4\n", "header says W9999: expected 1 to 4096 pixels"),
         (b"YUV4MPEG2 W4 H4 F25\n", "header says F25: expected frames per second as a fraction, such as F30:1"),
         (b"YUV4MPEG2 W4 H4 F0:0\n", "header says F0:0: expected frames per second as a fraction, such as F30:1"),
+        (
+            b"YUV4MPEG2 W4 H4 F1:" + b"9" * 400 + b"\n",
+            "header says F1:" + "9" * 38 + ": expected frames per second as a fraction, such as F30:1",
+        ),
+        (b"YUV4MPEG2 W" + b"0" * 30 + b"4 H4\n", "header says W" + "0" * 20 + ": expected 1 to 4096 pixels"),
         (b"YUV4MPEG2 W4 H4 C420p10\n", "C420p10 is not read: convert it with ffmpeg -i IN -pix_fmt gray OUT.y4m"),
         (b"YUV4MPEG2 W4 H4 Cmono\nframe\n", "frame 0 does not begin with FRAME: the film is damaged"),
         (b"YUV4MPEG2 W4 H4 Cmono\nFRAME\n" + bytes(15), "frame 0 is cut off: the film is not whole"),

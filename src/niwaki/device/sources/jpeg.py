@@ -7,10 +7,13 @@ import subprocess
 from typing import Any, Callable, Optional, Tuple
 
 from .pnm import decode_pnm
+from .spec import LARGEST_SIDE
 
 Decoder = Callable[[bytes], Tuple[int, int, bytes]]
 
 INSTALL = "sudo apt-get install ffmpeg (or python3-opencv, or python3-pil)"
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ALONE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
 FFMPEG_S = 30.0  # seconds for one picture
 
 
@@ -19,12 +22,44 @@ def decode_jpeg(data: bytes) -> Tuple[int, int, bytes]:
     decode = find_decoder() or _ffmpeg_decoder()
     if decode is None:
         raise ValueError("JPEG needs a decoder: {}; or convert it to PNG".format(INSTALL))
+    check_size(data)
     return decode(data)
 
 
 def find_decoder() -> Optional[Decoder]:
     """A decoder inside this process, fast enough for a camera's stream: OpenCV's or Pillow's; None without either."""
-    return _opencv_decoder() or _pillow_decoder()
+    decode = _opencv_decoder() or _pillow_decoder()
+    return None if decode is None else _within_size(decode)
+
+
+def check_size(data: bytes) -> None:
+    """Raise ValueError where a JPEG says that it is larger than the runner takes, or does not say how large it is.
+
+    Decoders take memory for the size that the header states (ITU-T T.81, B.2.2), before they see any pixel.
+    """
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], 256 * data[at + 2] + data[at + 3]
+        if marker in _FRAME_HEADERS:
+            height, width = 256 * data[at + 5] + data[at + 6], 256 * data[at + 7] + data[at + 8]
+            if max(width, height) > LARGEST_SIDE:
+                raise ValueError("{}×{} pixels, at most {} a side".format(width, height, LARGEST_SIDE))
+            return
+        if marker == 0xFF:  # fills
+            at += 1
+        elif marker in _ALONE:
+            at += 2
+        else:
+            at += 2 + max(length, 2)
+    raise ValueError("is a damaged JPEG: it does not say how large it is")
+
+
+def _within_size(decode: Decoder) -> Decoder:
+    def checked(data: bytes) -> Tuple[int, int, bytes]:
+        check_size(data)
+        return decode(data)
+
+    return checked
 
 
 def _module(name: str) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
 from ..errors import DeviceError
+from ..outside import read_at_most
 from .jpeg import decode_jpeg
 from .png import decode_png
 from .pnm import decode_pnm
@@ -12,15 +13,19 @@ from .source import Frame, Source
 from .spec import LARGEST_SIDE
 
 ENDINGS = (".pgm", ".ppm", ".pnm", ".png", ".jpg", ".jpeg")
+LARGEST_FILE = 6 * LARGEST_SIDE * LARGEST_SIDE + (1 << 16)
+"""Bytes: colour of 16 bits, as large as the runner takes it, and a header."""
 MAGIC = ((b"P", decode_pnm), (b"\x89PNG", decode_png), (b"\xff\xd8", decode_jpeg))
 
 
 def read_picture(path: Path) -> Tuple[int, int, bytes]:
     """Width, height and luminance of the PGM, PPM, PNG or JPEG file at `path`; a `DeviceError` names what is wrong."""
     try:
-        data = path.read_bytes()
+        data = read_at_most(path, LARGEST_FILE)
     except OSError as error:
         raise DeviceError("{}: {}".format(path, error.strerror)) from error
+    except ValueError as error:
+        raise DeviceError("{}: {}".format(path, error)) from error
     for magic, decode in MAGIC:
         if data.startswith(magic):
             try:

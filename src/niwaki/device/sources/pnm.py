@@ -4,6 +4,7 @@ import re
 from typing import Tuple
 
 from .luminance import luminance_of_rgb
+from .spec import LARGEST_SIDE
 
 # Magic, then three numbers; before each blanks and comments to the end of a line; one blank before the samples.
 HEADER = re.compile(rb"P([56])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d{1,9})" + rb"\s")
@@ -21,6 +22,8 @@ def decode_pnm(data: bytes) -> Tuple[int, int, bytes]:
     channels = 1 if match.group(1) == b"5" else 3
     if not (width and height and 1 <= largest <= 65535):
         raise ValueError("header says {}×{}, largest value {}".format(width, height, largest))
+    if max(width, height) > LARGEST_SIDE:
+        raise ValueError("{}×{} pixels, at most {} a side".format(width, height, LARGEST_SIDE))
     count = width * height * channels
     size = count if largest < 256 else 2 * count
     samples = data[match.end() : match.end() + size]

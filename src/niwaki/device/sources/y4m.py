@@ -13,6 +13,7 @@ from .spec import LARGEST_SIDE
 
 MAGIC = b"YUV4MPEG2"
 LONGEST_LINE = 4096
+_DIGITS = 10  # of each number of the frame rate
 # What follows the luminance, by those C parameters of the header that mean 8 bits a sample: how many planes, and how
 # many pixels share one sample across and down.
 COLOUR_PLANES = {
@@ -63,14 +64,17 @@ class Y4mFilm(Source):
 
     def _side(self, parameters: Dict[str, str], name: str) -> int:
         text = parameters.get(name, "")
-        if not (text.isdecimal() and 1 <= int(text) <= LARGEST_SIDE):
-            raise self._error("header says {}{}: expected 1 to {} pixels".format(name, text, LARGEST_SIDE))
+        if not (text.isdecimal() and len(text) <= _DIGITS and 1 <= int(text) <= LARGEST_SIDE):
+            raise self._error("header says {}{}: expected 1 to {} pixels".format(name, text[:20], LARGEST_SIDE))
         return int(text)
 
     def _rate(self, text: str) -> Tuple[int, int]:
         above, _, below = text.partition(":")
-        if not (above.isdecimal() and below.isdecimal() and int(above) and int(below)):
-            raise self._error("header says F{}: expected frames per second as a fraction, such as F30:1".format(text))
+        digits = above.isdecimal() and below.isdecimal() and max(len(above), len(below)) <= _DIGITS
+        if not (digits and int(above) and int(below)):
+            raise self._error(
+                "header says F{}: expected frames per second as a fraction, such as F30:1".format(text[:40])
+            )
         return int(above), int(below)
 
     def _line(self) -> bytes:

@@ -261,16 +261,18 @@ def verify(
     return verify_file(Path(path), data=_text(data), images=images, trust=trust, notify=tell, progress=show)
 
 
-def load_c(folder: str | Path) -> CModel:
+def load_c(folder: str | Path, *, trust: bool = False) -> CModel:
     """The generated C of an exported folder, compiled for this processor: uint8 (n, C, H, W) to int8 (n, classes).
 
-    Raises NiwakiError where there is no C compiler or no generated C.
+    It is compiled if it is what niwaki generates from the int8 ONNX beside it; `trust` compiles and runs whatever lies
+    there. Raises NiwakiError where it is neither, and where there is no C compiler.
 
     >>> niwaki.load_c("exported/c")(data.test.images).argmax(1)              # doctest: +SKIP
     """
     from niwaki.deploy.c.library import CModel
+    from niwaki.deploy.own import own_files_beside
 
-    return CModel(folder)
+    return CModel(folder, files=None if trust else own_files_beside(Path(folder)))
 
 
 def run_study(

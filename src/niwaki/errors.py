@@ -52,6 +52,10 @@ class Stopped(NiwakiError):
     exit_code = 130
 
 
+class ToolMissing(NiwakiError):
+    """A program that this machine has not (a compiler); the message says what installs it."""
+
+
 class WorkerLost(NiwakiError):
     """Worker processes that ended without a result (killed, out of memory). Not a result: never recorded."""
 

@@ -45,6 +45,27 @@ def test_export_says_what_it_wrote_and_how_to_go_on(call, small_export: Path, sm
     assert "int tiny_run(" in (out / "c" / "model.h").read_text()
 
 
+def test_export_ends_with_1_where_a_form_is_missing(call, small_export: Path, tmp_path: Path) -> None:
+    command = [
+        "export",
+        small_export / "model-int8.onnx",
+        "--to",
+        "all",
+        "--ram-limit",
+        "90",
+        "--out",
+        tmp_path / "out",
+    ]
+    code, said, err = call(*command)
+    assert code == 1
+    assert re.search(r"^MISSING c: the model needs .* more than the limit of 90", said, re.MULTILINE)
+    assert err.splitlines()[-1].startswith("niwaki: no c: the model needs ")
+    code, said, _ = call(*command, "--json")
+    assert code == 1
+    facts = json.loads(said)
+    assert (list(facts["forms"]), list(facts["missing"])) == (["onnx-int8"], ["c"])
+
+
 def test_export_as_json(call, small_export: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, said, _ = call("export", small_export / "model-int8.onnx", "--to", "c", "--out", out, "--json")
@@ -137,13 +158,13 @@ def test_verify_ends_with_1_where_forms_disagree(call, small_export: Path, tmp_p
     copy = Path(shutil.copytree(small_export, tmp_path / "copy"))
     source = copy / "c" / "model.c"
     source.write_text(re.sub(r"(_weights\[\d+\] = \{\s*)(-?\d+)", r"\g<1>-111", source.read_text()))
-    code, said, err = call("verify", copy, "--json", "--images", 50)
+    code, said, err = call("verify", copy, "--json", "--images", 50, "--trust")
     assert code == 1
     facts = json.loads(said)
     assert facts["ok"] is False
     assert [form["form"] for form in facts["forms"] if form["ok"] is False] == ["c", "c"]
     assert re.search(r"^niwaki: disagrees: c \(plain C, .*\): first image \d+: \[.*\], reference \[", err, re.MULTILINE)
-    code, said, _ = call("verify", copy, "--images", 50)
+    code, said, _ = call("verify", copy, "--images", 50, "--trust")
     assert code == 1
     assert "DISAGREES" in said
     assert "reference, not to the bit" in said
@@ -178,6 +199,16 @@ def test_bench_shows_every_form_and_runtime(call, small_export: Path, monkeypatc
     rows = json.loads(said)["rows"]
     assert {row["form"] for row in rows} >= {"onnx-int8", "c"}
     assert all(row["median_us"] > 0 and row["runs"] > 0 and row["batch"] == 1 for row in rows)
+
+
+def test_bench_times_the_rest_of_what_is_damaged(call, small_export: Path, tmp_path: Path, monkeypatch) -> None:
+    whole = bench.measure_latency
+    monkeypatch.setattr(bench, "measure_latency", lambda calls, **settings: whole(calls, **{**settings, "rounds": 2}))
+    (tmp_path / "short.onnx").write_bytes(b"")
+    code, said, _ = call("bench", tmp_path / "short.onnx", small_export / "model.onnx")
+    assert code == 1
+    assert re.search(r"^.*short\.onnx: onnx not timed: .*short\.onnx: no ONNX", said, re.MULTILINE)
+    assert re.search(r"^onnx +ONNX Runtime +[\d.]+", said, re.MULTILINE)
 
 
 def test_a_terminal_sees_a_bar(small_export: Path) -> None:

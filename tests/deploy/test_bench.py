@@ -119,7 +119,13 @@ def test_an_exported_folder_is_timed_as_it_is(files: Path, tmp_path: Path) -> No
         (tmp_path / name).write_bytes((files / name).read_bytes())
     graph = bench_forms.read_qdq(bench_forms.load_onnx(files / "int8.onnx"), "int8.onnx")
     bench_forms.write(bench_forms.generate(graph), tmp_path / "c")
-    forms = [subject.form for subject in forms_of(tmp_path).subjects]
+    (left,) = forms_of(tmp_path).left_out
+    assert "C without the model-int8.onnx that it was generated from, so that nobody knows whose it is" in left.reason
+    (tmp_path / "int8.onnx").rename(tmp_path / "model-int8.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"")
+    found = forms_of(tmp_path)
+    assert [(left.form, "broken.onnx: no ONNX" in left.reason) for left in found.left_out] == [("onnx", True)]
+    forms = [subject.form for subject in found.subjects]
     assert forms == ["torch", "onnx-dynamic", "onnx", "onnx-int8", "c", "c"]
     assert [subject.form for subject in forms_of(tmp_path / "c").subjects] == ["c", "c"]
 
@@ -128,7 +134,7 @@ def test_c_without_known_pixels_takes_int8(files: Path, tmp_path: Path) -> None:
     compiled()
     graph = bench_forms.read_qdq(bench_forms.load_onnx(files / "int8.onnx"), "int8.onnx")
     bench_forms.write(bench_forms.generate(dataclasses.replace(graph, table=None)), tmp_path)
-    one, loop = forms_of(tmp_path).subjects
+    one, loop = forms_of(tmp_path, trust=True).subjects
     assert np.array_equal(one.call()[0], loop.call()[0])
     assert loop.call().shape == (256, 10)
 

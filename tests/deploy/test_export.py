@@ -99,6 +99,29 @@ def test_the_c_gives_what_the_reference_gives(small_export: Path, small_data: Da
     assert (scores.argmax(1) == small_data.test.labels).mean() > 0.9
 
 
+def test_a_form_that_cannot_be_made_takes_no_other_with_it(
+    small_model: Path, small_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = export_file(small_model, ["all"], tmp_path / "out", options=ExportOptions(ram_limit=100))
+    assert {path.name for path in report.folder.iterdir()} == ALL - {"c"}
+    assert not report.ok
+    assert list(report.missing) == ["c"]
+    assert "more than the limit of 100: prune further or raise the limit" in report.to_dict()["missing"]["c"]
+    note = read_note(report.folder)
+    assert note is not None
+    assert "c" not in note.forms
+    lines: list[str] = []
+    monkeypatch.setenv("NIWAKI_CACHE_DIR", str(tmp_path / "empty"))  # nothing to calibrate on
+    report = export_file(small_model, ["onnx", "onnx-int8", "c"], tmp_path / "float", notify=lines.append)
+    assert {path.name for path in report.folder.iterdir()} == {"model.safetensors", "model.onnx", NOTE}
+    assert set(report.missing) == {"onnx-int8", "c"}
+    assert all("name them" in reason for reason in report.missing.values())
+    assert lines == ["exporting to ONNX"]
+    report = export_file(foreign(small_export / "model.onnx", tmp_path / "t.onnx"), ["all"], tmp_path / "theirs")
+    assert set(report.missing) == {"onnx-int8", "c"}
+    assert "does not say how pixels become its input" in report.missing["c"]
+
+
 def test_calibration_sees_training_images_only(
     small_export: Path, small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

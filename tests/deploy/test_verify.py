@@ -18,13 +18,14 @@ from niwaki.deploy.agreement import allowed, compare, count_right
 from niwaki.deploy.c.library import find_compiler
 from niwaki.deploy.c.toolchain import TARGETS, Target, missing_tools
 from niwaki.deploy.export import export_file
-from niwaki.deploy.folder import NOTE
+from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.judge import FormReport, Judge
 from niwaki.deploy.sample import Sample, choose_sample
 from niwaki.deploy.subjects import Subject, open_export
 from niwaki.deploy.verify import VerifyReport, verify_file, verify_folder
 from niwaki.errors import DataError, ModelError
+from niwaki.files import sha256_of
 from niwaki.models.modelfile import load
 
 INTEGER_FORMS = ("reference", "onnx-int8", "c", "c")
@@ -48,6 +49,20 @@ def here_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def copy(small_export: Path, tmp_path: Path) -> Path:
     """An export to do harm to."""
     return Path(shutil.copytree(small_export, tmp_path / "copy"))
+
+
+def relist(folder: Path) -> None:
+    """Write the hashes of what is there into `export.json`, as whoever hands a folder over can do too."""
+    note = read_note(folder)
+    assert note is not None
+    there = {
+        form: entry.model_copy(
+            update={"files": {path: sha256_of((folder / path).read_bytes()) for path in entry.files}}
+        )
+        for form, entry in note.forms.items()
+        if all((folder / path).is_file() for path in entry.files)
+    }
+    (folder / NOTE).write_text(note.model_copy(update={"forms": there}).model_dump_json())
 
 
 def forms_of(report: VerifyReport) -> dict[str, list[FormReport]]:
@@ -141,7 +156,7 @@ def flip_last_bias(file: Path) -> None:
 
 def test_one_changed_number_in_the_c_is_found(copy: Path, small_data: Dataset, here_only: None) -> None:
     flip_last_bias(copy / "c" / "model.c")
-    report = verify_folder(copy, data=small_data)
+    report = verify_folder(copy, data=small_data, trust=True)
     assert not report.ok
     assert wrong(report) == {"c"}
     assert re.search(
@@ -151,16 +166,73 @@ def test_one_changed_number_in_the_c_is_found(copy: Path, small_data: Dataset, h
 
 def test_a_changed_int8_onnx_is_found_by_its_c(copy: Path, small_data: Dataset, here_only: None) -> None:
     scale_last_bias(copy / "model-int8.onnx", -3)
-    assert wrong(verify_folder(copy, data=small_data)) == {"c"}
+    relist(copy)
+    report = verify_folder(copy, data=small_data)
+    assert wrong(report) == {"c"}
+    assert "model.c: not what this niwaki generates from model-int8.onnx; changed" in report.disagreements[0]
+    report = verify_folder(copy, data=small_data, trust=True)
+    assert wrong(report) == {"c"}
+    assert "plain C" in report.disagreements[0]
+
+
+def test_foreign_c_is_neither_compiled_nor_run_unasked(
+    copy: Path, small_data: Dataset, tmp_path: Path, here_only: None
+) -> None:
+    """Not in `model.c`, not in a header that a system's would be taken for, and no rule of a Makefile."""
+    ran = tmp_path / "ran"
+    steal = f'\n#include <stdlib.h>\n__attribute__((constructor)) static void f(void) {{ system("touch {ran}"); }}\n'
+    source = copy / "c" / "model.c"
+    whole = source.read_text()
+    source.write_text(whole + steal)
+    report = verify_folder(copy, data=small_data, images=5)
+    assert "model.c: not the file that export.json lists: cut off while" in report.disagreements[0]
+    (copy / "c" / "example" / "Makefile").write_text(f"$(shell touch {ran})")
+    relist(copy)
+    report = verify_folder(copy, data=small_data, images=5)
+    assert "model.c: not what this niwaki generates from model-int8.onnx; changed" in report.disagreements[0]
+    with pytest.raises(ModelError, match=r"model\.c: not what this niwaki generates"):
+        niwaki.load_c(copy / "c")
+    source.write_text(whole)
+    (copy / "c" / "stdint.h").write_text("#include_next <stdint.h>" + steal)  # found before the system's, by -I
+    relist(copy)
+    assert verify_folder(copy, data=small_data, images=5).ok
+    niwaki.load_c(copy / "c")
+    assert not ran.exists()
+    (copy / "c" / "stdint.h").unlink()
+    source.write_text(whole + steal)
+    verify_folder(copy, data=small_data, images=5, trust=True)
+    assert ran.exists()
+
+
+def test_c_of_an_older_layout_is_still_niwaki_s(copy: Path, small_data: Dataset, here_only: None) -> None:
+    for file in (copy / "c" / "example").iterdir():
+        file.rename(copy / "c" / file.name)
+    note = (copy / NOTE).read_text()
+    (copy / NOTE).write_text(note.replace("c/example/", "c/"))
+    assert verify_folder(copy, data=small_data, images=5).ok
+
+
+@pytest.mark.parametrize("name", ["model-int8.onnx", "c", "c/model.c", "model.safetensors", NOTE])
+def test_a_link_out_of_the_folder_is_not_followed(name: str, copy: Path, small_data: Dataset, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (copy / name).rename(outside)
+    (copy / name).symlink_to(outside)
+    try:
+        said = verify_folder(copy, data=small_data, images=5).disagreements[0]
+    except ModelError as error:  # the note itself
+        said = str(error)
+    assert f"{copy / name}: is a link, which may lead out of the folder: put the file itself there" in said
 
 
 def test_a_changed_float_onnx_is_found(copy: Path, small_data: Dataset, here_only: None) -> None:
     shutil.rmtree(copy / "c")
     scale_last_bias(copy / "model.onnx", 1.5)
+    relist(copy)
     report = verify_folder(copy, data=small_data)
     assert wrong(report) == {"onnx"}
     assert "a score differs from that of torch by " in report.disagreements[0]
     scale_last_bias(copy / "model.onnx", 10_000)
+    relist(copy)
     report = verify_folder(copy, data=small_data)
     assert wrong(report) == {"onnx"}
     assert re.search(
@@ -175,6 +247,7 @@ def test_scores_that_are_no_numbers_are_found(copy: Path, small_data: Dataset) -
     broken = numpy_helper.to_array(tensor) * np.float32("nan")
     tensor.CopyFrom(numpy_helper.from_array(broken, tensor.name))
     onnx.save(model, copy / "model.onnx")
+    relist(copy)
     report = verify_folder(copy, data=small_data)
     assert report.disagreements[0].endswith("100 images have scores that are not finite: image 0")
 
@@ -184,12 +257,12 @@ def test_c_that_does_not_compile_or_crashes_disagrees(
 ) -> None:
     source = copy / "c" / "model.c"
     change(source, r"\n  return 0;\n", "\n  return 0\n")
-    report = verify_folder(copy, data=small_data, images=5)
+    report = verify_folder(copy, data=small_data, images=5, trust=True)
     assert wrong(report) == {"c"}
     assert "could not compile" in report.disagreements[0]
     shutil.copy(small_export / "c" / "model.c", source)
     change(source, r"(int RUN_PIXELS_IN\([^;{]*\{)", r"\1 *(volatile int *)0 = 1;")
-    report = verify_folder(copy, data=small_data, images=5)
+    report = verify_folder(copy, data=small_data, images=5, trust=True)
     assert wrong(report) == {"c"}
     assert re.search("ended by SIG", report.disagreements[0])
 
@@ -276,8 +349,11 @@ def test_a_foreign_factory_is_run_only_when_trusted(small_data: Dataset, tmp_pat
     ("kept", "message"),
     [
         ((), "no model.onnx nor model-int8.onnx in it"),
-        (("model.safetensors", NOTE), "no model.onnx nor model-int8.onnx in it"),
-        (("model.onnx", "c"), "C, but not the model-int8.onnx that it was generated from: export again"),
+        (("model.safetensors",), "no model.onnx nor model-int8.onnx in it"),
+        (
+            ("model.safetensors", NOTE),
+            "model.onnx: No such file or directory, though export.json lists it: export again",
+        ),
     ],
 )
 def test_folders_that_cannot_be_verified(kept: tuple[str, ...], message: str, copy: Path, small_data: Dataset) -> None:
@@ -291,10 +367,30 @@ def test_folders_that_cannot_be_verified(kept: tuple[str, ...], message: str, co
 def test_what_cannot_be_asked(copy: Path, small_data: Dataset) -> None:
     with pytest.raises(DataError, match="0 images: give at least 1"):
         verify_folder(copy, data=small_data, images=0)
+
+
+def test_one_damaged_form_takes_no_other_with_it(copy: Path, small_data: Dataset) -> None:
     file = copy / "model-int8.onnx"
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(ModelError, match="model-int8.onnx"):
-        verify_folder(copy, data=small_data)
+    (copy / "model.safetensors").write_bytes(b"short")
+    relist(copy)
+    report = verify_folder(copy, data=small_data, images=5)
+    assert [(form.form, form.ok) for form in report.forms] == [
+        ("torch", False), ("onnx", None), ("onnx-int8", False), ("c", False),
+    ]  # fmt: skip
+    assert report.forms[1].images == 5
+    assert [re.search(r"[a-z0-9-]+\.\w+: ", line)[0] for line in report.disagreements] == [  # type: ignore[index]
+        "model.safetensors: ", "model-int8.onnx: ", "model-int8.onnx: ",
+    ]  # fmt: skip
+    assert not report.ok
+
+
+def test_c_without_its_int8_onnx_fails_alone(copy: Path, small_data: Dataset) -> None:
+    (copy / "model-int8.onnx").unlink()
+    (copy / NOTE).unlink()
+    report = verify_folder(copy, data=small_data, images=5)
+    assert [(form.form, form.ok) for form in report.forms] == [("torch", None), ("onnx", True), ("c", False)]
+    assert "C, but not the model-int8.onnx that it was generated from: export again" in report.disagreements[0]
 
 
 def test_an_int8_onnx_that_is_no_integer_network(copy: Path, small_data: Dataset, here_only: None) -> None:
@@ -305,9 +401,12 @@ def test_an_int8_onnx_that_is_no_integer_network(copy: Path, small_data: Dataset
         node.output[:] = ["before" if name == last else name for name in node.output]
     graph.node.append(helper.make_node("Tanh", ["before"], [last], "end"))
     onnx.save(model, copy / "model-int8.onnx")
-    with pytest.raises(ModelError, match="end"):
-        verify_folder(copy, data=small_data)
+    relist(copy)
+    report = verify_folder(copy, data=small_data, images=10)
+    assert wrong(report) == {"c"}
+    assert "end" in report.disagreements[0]
     shutil.rmtree(copy / "c")
+    relist(copy)
     report = verify_folder(copy, data=small_data, images=10)
     found = forms_of(report)
     assert "end" in found["reference"][0].reason

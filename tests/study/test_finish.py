@@ -107,14 +107,33 @@ def test_forms_that_disagree_fail_the_study(study: Path, niwaki: Niwaki, monkeyp
     header.write_bytes(header.read_bytes() + b"\n")
     done = run(niwaki, study, check=1)
     assert "the chosen model is exported" in done.stderr
-    assert "the forms of the chosen model disagree: c (plain C" in done.stderr
+    assert "the forms of the chosen model disagree: c (c): " in done.stderr
     found = verified(study)
     assert found["ok"] is False
     assert {name for name in before if found["files"].get(name) != before[name]} == {"c/model.c"}
     shown = niwaki("study", "show", study / "out").stdout
     assert "FORMS DISAGREE" in shown
     assert "DISAGREES" in shown
-    assert "first image " in shown
+    assert "c/model.c: not the file that export.json lists" in shown
+
+
+def test_a_form_that_cannot_be_made_is_said_and_the_others_are_there(
+    study: Path, niwaki: Niwaki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ModelError("operator Erf: no integer form")
+
+    monkeypatch.setattr("niwaki.deploy.forms.generate", refuse)
+    (study / "out" / "chosen" / "c" / "model.h").write_bytes(b"")
+    done = run(niwaki, study, check=1)
+    assert "the chosen model has no c: operator Erf: no integer form" in done.stderr
+    assert "MISSING: no c: operator Erf: no integer form" in done.stdout
+    found = verified(study)
+    assert (found["ok"], found["missing"]) == (True, {"c": "operator Erf: no integer form"})
+    assert {path.name for path in (study / "out" / "chosen").iterdir()} == {
+        "model.safetensors", "model.onnx", "model-int8.onnx", "export.json",
+    }  # fmt: skip
+    assert "The chosen model has no c: operator Erf: no integer form" in (study / "out" / "report.md").read_text()
 
 
 def test_a_missing_compiler_is_said(
@@ -135,7 +154,7 @@ def test_a_model_that_cannot_be_exported_is_said(study: Path, niwaki: Niwaki, mo
 
     monkeypatch.setattr(export, "export_all", refuse)
     (study / "out" / "verify.json").write_text("{")
-    done = run(niwaki, study)
+    done = run(niwaki, study, check=1)
     assert "verify.json: damaged" in done.stderr
     assert "the chosen model cannot be exported and verified: operator Sigmoid: no integer form" in done.stderr
     assert "The chosen model cannot be exported and verified: operator Sigmoid: no integer form" in done.stdout

@@ -34,8 +34,8 @@ def export(
     as_json: bool,
     trust: bool,
     **settings: Any,
-) -> None:
-    """Write forms of a model and say what was written and what it needs."""
+) -> int:
+    """Write forms of a model and say what was written and what it needs; 1 if one of them cannot be made."""
     from niwaki import api
 
     check_file(file)
@@ -47,6 +47,9 @@ def export(
         print(json.dumps(report.to_dict()))
     else:
         _print_export(report)
+    for form, reason in report.missing.items():
+        print(f"niwaki: no {form}: {reason}", file=sys.stderr)
+    return 0 if report.ok else 1
 
 
 def verify(path: Path, *, data: str | None, images: int | None, as_json: bool, trust: bool) -> int:
@@ -66,8 +69,8 @@ def verify(path: Path, *, data: str | None, images: int | None, as_json: bool, t
     return 0 if report.ok else 1
 
 
-def bench(files: Sequence[Path], *, as_json: bool, trust: bool) -> None:
-    """Time every form and runtime in one run."""
+def bench(files: Sequence[Path], *, as_json: bool, trust: bool) -> int:
+    """Time every form and runtime in one run; 1 if a file or a form of it cannot be used."""
     from niwaki.deploy.bench import bench_files
 
     for file in files:
@@ -79,6 +82,7 @@ def bench(files: Sequence[Path], *, as_json: bool, trust: bool) -> None:
         print(json.dumps(report.to_dict()))
     else:
         _print_bench(report)
+    return 0 if report.ok else 1
 
 
 class Lines:
@@ -141,6 +145,8 @@ def _print_export(report: ExportReport) -> None:
         )
     for note in report.notes:
         console.print(note, highlight=False, markup=False)
+    for form, reason in report.missing.items():
+        console.print(f"MISSING {form}: {reason}", highlight=False, markup=False)
     console.print(f"Compare the forms with: niwaki verify {report.folder}", highlight=False, markup=False)
 
 

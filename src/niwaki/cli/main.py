@@ -163,16 +163,17 @@ def export(
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Write a model as ONNX, as int8 ONNX, or as integer C that runs anywhere.
+    """Write a model as ONNX, as int8 ONNX, or as integer C that runs anywhere; exit code 1 if a form cannot be made.
 
     Example: niwaki export studies/source/chosen.safetensors --to c --out small
     """
     from niwaki.cli import deploy as commands
 
-    commands.export(
+    code = commands.export(
         file, to, out, opset=opset, prefix=prefix, ram_limit=ram_limit, data=data, calibration=calibration,
         images=images, as_json=json, trust=trust,
     )  # fmt: skip
+    raise typer.Exit(code)
 
 
 @app.command("verify")
@@ -200,13 +201,13 @@ def bench(
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Time every form of a model in every runtime on this machine, in one run.
+    """Time every form of a model in every runtime on this machine, in one run; exit code 1 if one cannot be used.
 
     Example: niwaki bench studies/source/chosen.safetensors
     """
     from niwaki.cli import deploy as commands
 
-    commands.bench(files, as_json=json, trust=trust)
+    raise typer.Exit(commands.bench(files, as_json=json, trust=trust))
 
 
 @app.command("bundle")

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from niwaki.deploy.bench_forms import DYNAMIC, FLOAT, INT8, ORT, Forms, LeftOut, Subject, forms_of
-from niwaki.errors import SpecError
+from niwaki.deploy.bench_forms import DYNAMIC, FLOAT, INT8, ORT, Forms, LeftOut, Subject, form_of, forms_of
+from niwaki.errors import NiwakiError, SpecError
 from niwaki.measure.latency import Latency, LatencyTable, alone_on_one_cpu, measure_latency
 
 BATCH = 1
@@ -49,6 +49,11 @@ class BenchReport:
     notes: tuple[str, ...]
     """What to know of these figures: which int8 does not pay, what was calibrated on what."""
 
+    @property
+    def ok(self) -> bool:
+        """Whether all that is in the files was timed; what this machine cannot do fails nothing."""
+        return not any(left.failed for left in self.left_out)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
@@ -68,14 +73,15 @@ def bench_files(
     compiled for this processor. It stops after `rounds` or `budget_s` seconds. `notify` is told, a line each, what is
     going on. `trust` allows foreign factories.
 
-    Raises SpecError where there is nothing to time, ModelError where a file is damaged or of no known kind.
+    A file or a form that cannot be used is left out. Raises SpecError where there is nothing to time, ModelError where
+    the only file is damaged or of no known kind.
     """
     if not files:
         raise SpecError("nothing to time: give a model file, an ONNX or an exported folder")
     found: list[Forms] = []
     for path in files:
         notify(f"preparing {path}")
-        found.append(forms_of(path, trust=trust))
+        found.append(_prepared(path, trust, alone=len(files) == 1))
     subjects = [subject for forms in found for subject in forms.subjects]
     if not subjects:
         reasons = "; ".join(sorted({left.reason for forms in found for left in forms.left_out}))
@@ -87,6 +93,16 @@ def bench_files(
     rows = tuple(_rows(subjects, table))
     notes = (*(note for forms in found for note in forms.notes), *int8_notes(rows, table.noise_floor))
     return BenchReport(rows, table.noise_floor, pinned, tuple(out for forms in found for out in forms.left_out), notes)
+
+
+def _prepared(path: Path, trust: bool, *, alone: bool) -> Forms:
+    """The forms of a file; one that cannot be used takes no other with it."""
+    try:
+        return forms_of(path, trust=trust)
+    except NiwakiError as error:
+        if alone:
+            raise
+        return Forms(str(path), left_out=[LeftOut(str(path), form_of(path), str(error), failed=True)])
 
 
 def _rows(subjects: Sequence[Subject], table: LatencyTable) -> Iterator[BenchRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +17,13 @@ from niwaki.data.prepare import find_decoded
 from niwaki.deploy.c.generate import generate, write
 from niwaki.deploy.c.library import CModel
 from niwaki.deploy.c.qdq import read_qdq
+from niwaki.deploy.folder import FILES, half, read_note
 from niwaki.deploy.images import calibration_images, random_images
 from niwaki.deploy.origin import Origin, open_origin
+from niwaki.deploy.own import own_files_beside
 from niwaki.deploy.runtimes import classifier_session, onnxruntime_call, torch_call
-from niwaki.errors import ModelError, NiwakiError
+from niwaki.errors import ModelError, NiwakiError, ToolMissing
+from niwaki.folders import inside
 from niwaki.measure.latency import Call
 from niwaki.models import modelfile
 from niwaki.models.onnx_export import to_onnx
@@ -52,6 +55,8 @@ class LeftOut:
     file: str
     form: str
     reason: str
+    failed: bool = False
+    """Whether that is a fault of the file, and not of this machine."""
 
 
 @dataclass
@@ -73,7 +78,8 @@ class Forms:
         try:
             yield
         except NiwakiError as error:
-            self.left_out += [LeftOut(self.file, form, str(error)) for form in forms]
+            failed = not isinstance(error, ToolMissing)
+            self.left_out += [LeftOut(self.file, form, str(error), failed) for form in forms]
 
 
 def forms_of(path: Path, *, trust: bool = False) -> Forms:
@@ -105,20 +111,37 @@ def _add_model(origin: Origin, forms: Forms, trust: bool) -> None:
 
 
 def _add_folder(path: Path, forms: Forms, trust: bool) -> None:
-    """Each model in the folder as it is, and the C in it or in a folder of it."""
+    """Each model in the folder as it is, and the C in it or in a folder of it, if it is niwaki's or trusted."""
     files = [*sorted(path.glob("*.safetensors")), *sorted(path.glob("*.onnx"))]
     headers = sorted([*path.glob("model.h"), *path.glob("*/model.h")])
     if not files and not headers:
         raise ModelError(f"{path}: no model and no generated C in it: give a folder that niwaki export wrote")
-    for origin in map(open_origin, files):
-        if origin.kind == "model":
-            _add_torch(origin, forms, trust)
-        elif origin.kind == "float":
-            _add_session(FLOAT, origin.data, forms)
-        else:
-            _add_quantized(origin, forms)
+    note = read_note(path)
+    for file in files:
+        form = next((form for form, name in FILES.items() if name == file.name), None)
+        with forms.attempt(form_of(file)):
+            if note and form and (why := half(path, note, form)):
+                raise ModelError(why)
+            _add_as_it_is(open_origin(inside(path, file.name)), forms, trust)
     for header in headers:
-        _add_c(header.parent, forms)
+        with forms.attempt(GENERATED):
+            folder = inside(path, header.relative_to(path).as_posix()).parent
+            _add_c(folder, None if trust else own_files_beside(folder), forms)
+
+
+def form_of(file: Path) -> str:
+    """The form that a file is by its name, for one that cannot be opened."""
+    known = {FILES["onnx-int8"]: INT8, FILES["onnx-dynamic"]: DYNAMIC}
+    return TORCH if file.suffix == ".safetensors" else known.get(file.name, FLOAT)
+
+
+def _add_as_it_is(origin: Origin, forms: Forms, trust: bool) -> None:
+    if origin.kind == "model":
+        _add_torch(origin, forms, trust)
+    elif origin.kind == "float":
+        _add_session(FLOAT, origin.data, forms)
+    else:
+        _add_quantized(origin, forms)
 
 
 def _add_torch(origin: Origin, forms: Forms, trust: bool) -> nn.Module:
@@ -151,13 +174,13 @@ def _add_c_of(data: bytes, forms: Forms) -> None:
     """The C of a QDQ ONNX."""
     with tempfile.TemporaryDirectory(prefix="niwaki-bench-") as folder, forms.attempt(GENERATED):
         graph = read_qdq(load_onnx(data, forms.file), forms.file)
-        _add_c(write(generate(graph), Path(folder)), forms)
+        _add_c(write(generate(graph), Path(folder)), None, forms)
 
 
-def _add_c(folder: Path, forms: Forms) -> None:
-    """A generated folder, compiled for this processor: called for one image, and for many, which is a loop in C."""
+def _add_c(folder: Path, files: Mapping[str, bytes] | None, forms: Forms) -> None:
+    """Generated C, from `files` if given, compiled for this processor: called for one image, and for many in a loop."""
     with forms.attempt(GENERATED):
-        model = CModel(folder)
+        model = CModel(folder, files=files)
         run = model if model.interface.takes_pixels else model.run
         pixels = random_images(model.interface.input_shape, LOOP)
         images = pixels if model.interface.takes_pixels else pixels.view(np.int8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from niwaki.deploy.folder import FILES, FolderNote, Form, put
 from niwaki.deploy.forms import ExportOptions, Making
 from niwaki.deploy.images import Notify, find_data, fit_to
 from niwaki.deploy.origin import Origin, model_origin, open_origin
-from niwaki.errors import ModelError, NiwakiError
+from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.files import sha256_of
 from niwaki.models.opset import check_asked
 
@@ -40,6 +40,13 @@ class ExportReport:
     board: TargetFootprint | None = None
     """The same and the code, as a compiler for Cortex-M4 and its linker have it; None where there is none."""
     notes: tuple[str, ...] = ()
+    missing: Mapping[Form, str] = field(default_factory=dict)
+    """Forms that were asked for and cannot be made, each with the reason; the others are written."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that was asked for is there."""
+        return not self.missing
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON. Flash and RAM of `c` are bytes, without code; those of its `board` are with code."""
@@ -58,6 +65,7 @@ class ExportReport:
             "origin": self.origin,
             "calibration": self.calibration or None,
             "forms": forms,
+            "missing": dict(self.missing),
             "notes": list(self.notes),
         }
 
@@ -76,21 +84,28 @@ def export_file(
 
     The int8 ONNX is calibrated on training images of the dataset that `data` names, else of the one that the model
     file says it was trained on; it comes with the C that is generated from it. An ONNX that is int8 already (QDQ)
-    becomes C as it is. All files appear at once, or none.
+    becomes C as it is. A form that cannot be made takes no other with it: it is `missing`. The files of the others
+    appear at once, or none.
 
-    Raises ModelError where the file, or what is asked of it, cannot be used; DataError where images are needed and
-    cannot be had.
+    Raises ModelError where the file, or what is asked of it, cannot be used, and DataError where images are needed and
+    cannot be had: both only where nothing that was asked for can be made.
     """
     options = options or ExportOptions()
     origin = open_origin(file)
     wanted = _wanted(origin, forms)
-    check_possible(origin, wanted, options)
+    check_possible(origin, options)
     found = None
+    no_data = None
     if origin.preprocessing is not None and origin.kind != "int8" and {"onnx-int8", "c"} & set(wanted):
-        found = find_data(origin.provenance, origin.preprocessing, data, notify)
+        try:
+            found = find_data(origin.provenance, origin.preprocessing, data, notify)
+        except DataError as error:
+            if data is not None:
+                raise
+            no_data = error
     return export(
         origin, wanted, out, data=found, named=data, options=options, trust=trust, notify=notify,
-        optional=("onnx-dynamic",) if ALL in forms else (),
+        optional=("onnx-dynamic",) if ALL in forms else (), no_data=no_data,
     )  # fmt: skip
 
 
@@ -106,8 +121,8 @@ def export_all(
 ) -> ExportReport:
     """Write a model file's float ONNX, int8 ONNX and C into the folder `out`, calibrated on training images of `data`.
 
-    `int8` is an int8 ONNX that was made of it before, with these settings: it is taken as it is. Raises ModelError
-    where one of the forms cannot be made.
+    `int8` is an int8 ONNX that was made of it before, with these settings: it is taken as it is. A form that cannot be
+    made is `missing`. Raises ModelError where none can.
     """
     origin = open_origin(model) if isinstance(model, Path) else model_origin(model)
     options = ExportOptions(settings=settings)
@@ -128,22 +143,18 @@ def export(
     trust: bool = False,
     notify: Notify,
     measure: bool = True,
+    no_data: DataError | None = None,
 ) -> ExportReport:
     """Write forms of an opened model, calibrated on training images of `data`, which the user `named`.
 
-    `int8` is taken in place of calibrating; `optional` forms that cannot be made are left out, with a note; `measure`
-    says whether to compile the C for a microcontroller to see what it needs.
+    `int8` is taken in place of calibrating; `no_data` says why there are no `data`; `optional` forms that cannot be
+    made are left out with a note, others are `missing`; `measure` says whether to compile the C for a microcontroller
+    to see what it needs. Raises the first reason where none of `forms` can be made.
     """
     if data is not None:
         data = fit_to(data, origin.input_shape, origin.labels, notify, origin.outputs)
-    making = Making(origin, data, options, trust, notify, int8=int8)
-    for form in forms:
-        try:
-            making.make(form)
-        except ModelError as error:
-            if form not in optional:
-                raise
-            making.remarks.append(f"no {form}: {error}")
+    making = Making(origin, data, options, trust, notify, int8=int8, no_data=no_data)
+    missing = _make(making, forms, optional)
     note = FolderNote(
         origin=Path(origin.name).name,
         origin_sha256=sha256_of(origin.data),
@@ -157,12 +168,27 @@ def export(
     board, remarks = _measured(out / FILES["c"], notify) if measure and making.footprint else (None, ())
     sizes = {form: sum(map(len, made.values())) for form, made in making.files.items()}
     return ExportReport(
-        out, origin.name, sizes, making.calibration, making.footprint, board, (*making.remarks, *remarks)
+        out, origin.name, sizes, making.calibration, making.footprint, board, (*making.remarks, *remarks), missing
     )
 
 
-def check_possible(origin: Origin, forms: Sequence[Form], options: ExportOptions) -> None:
-    """Raise ModelError for what cannot be made of such a file, with the way out."""
+def _make(making: Making, forms: Sequence[Form], optional: Sequence[Form]) -> dict[Form, str]:
+    """Make each form; those that cannot be made, with the reason. Raises the first reason where none can."""
+    failed: dict[Form, NiwakiError] = {}
+    for form in forms:
+        try:
+            _check_form(making.origin, form)
+            making.make(form)
+        except NiwakiError as error:
+            failed[form] = error
+    if failed and not set(forms) - set(failed):
+        raise next(iter(failed.values()))
+    making.remarks.extend(f"no {form}: {error}" for form, error in failed.items() if form in optional)
+    return {form: str(error) for form, error in failed.items() if form not in optional}
+
+
+def check_possible(origin: Origin, options: ExportOptions) -> None:
+    """Raise ModelError for a file of which no form can be made in such a way, with the way out."""
     if origin.kind == "dynamic":
         raise ModelError(
             f"{origin.name}: is quantized dynamically, which runs in ONNX Runtime only: give the model file or the "
@@ -172,11 +198,15 @@ def check_possible(origin: Origin, forms: Sequence[Form], options: ExportOptions
         if origin.kind != "model":
             raise ModelError(f"{origin.name}: an ONNX keeps its operator set: leave out --opset, or give a model file")
         check_asked(options.opset)
-    if origin.kind == "int8" and not set(forms) <= {"onnx-int8", "c"}:
+
+
+def _check_form(origin: Origin, form: Form) -> None:
+    """Raise ModelError for a form that can never be made of such a file, with the way out."""
+    if origin.kind == "int8" and form not in ("onnx-int8", "c"):
         raise ModelError(
             f"{origin.name}: is int8, of which no float form can be made: --to c is possible, or give the model file"
         )
-    if origin.kind == "float" and origin.preprocessing is None and {"onnx-int8", "c"} & set(forms):
+    if origin.kind == "float" and origin.preprocessing is None and form in ("onnx-int8", "c"):
         raise ModelError(
             f"{origin.name}: a float ONNX that does not say how pixels become its input, so that nothing can be "
             "calibrated: quantize it elsewhere (QDQ, int8) and give that, or save the module with niwaki.save"

@@ -10,15 +10,17 @@ export.json            what each was made of
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from niwaki.errors import ModelError
-from niwaki.files import flush_folder, load_json, write_whole
+from niwaki.files import flush_folder, load_json, sha256_of, write_whole
+from niwaki.folders import Change, check_names, inside, read_inside, staging
 
 Form = Literal["model", "onnx", "onnx-int8", "onnx-dynamic", "c"]
 FILES: dict[Form, str] = {
@@ -43,9 +45,8 @@ class FormNote(BaseModel):
     @field_validator("files")
     @classmethod
     def _inside(cls, files: dict[str, str]) -> dict[str, str]:
-        """Files of a form may be removed one day: a note from elsewhere must not name any outside its folder."""
-        if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in files):
-            raise ValueError("a file outside the folder")
+        """Files of a form are read, and removed one day: a note from elsewhere must not name any outside its folder."""
+        check_names(files)
         return files
 
 
@@ -69,7 +70,7 @@ def read_note(folder: Path) -> FolderNote | None:
     """What an export left in `folder`; None where there is no export. Raises ModelError where that is damaged."""
     file = folder / NOTE
     try:
-        return FolderNote.model_validate(load_json(file))
+        return FolderNote.model_validate(load_json(inside(folder, NOTE)))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -78,43 +79,105 @@ def read_note(folder: Path) -> FolderNote | None:
         raise ModelError(f"{file}: damaged or of another version: export into another folder") from error
 
 
-def put(folder: Path, files: Mapping[str, bytes], note: FolderNote, notify: Callable[[str], None]) -> None:
-    """Bring an export's files into `folder`: all of them, or after an error or Ctrl-C before that, none.
+def half(folder: Path, note: FolderNote, form: Form) -> str:
+    """Why the files of a form are not those that the note lists; empty where they are, or it lists none.
 
-    Forms of an earlier export stay where they still belong to the same model, else they are removed; nothing that no
-    export wrote is touched. Raises ModelError where one of the files is there already but from no export, and where
-    the folder cannot be written.
+    An export that was killed between two renames leaves such a folder, and so does whoever changes a file.
+    """
+    entry = note.forms.get(form)
+    for path, digest in sorted(entry.files.items()) if entry else ():
+        try:
+            found = sha256_of(read_inside(folder, path))
+        except OSError as error:
+            return f"{folder / path}: {error.strerror}, though {NOTE} lists it: export again"
+        except ModelError as error:
+            return str(error)
+        if found != digest:
+            return f"{folder / path}: not the file that {NOTE} lists: cut off while it was exported, or changed since"
+    return ""
+
+
+def put(folder: Path, files: Mapping[str, bytes], note: FolderNote, notify: Callable[[str], None]) -> None:
+    """Bring an export's files into `folder`: all of them, or after an error or Ctrl-C, none.
+
+    All is written beside, then `c/` and every other file comes into its place by a rename, the note last: whatever
+    kills this leaves the old or the new at each place, and a note that fits or does not (`half`). Forms of an earlier
+    export stay where they still belong to the same model, else they are removed; nothing that no export wrote is
+    touched. Raises ModelError where one of the files is there already but from no export, and where the folder cannot
+    be written.
     """
     before = read_note(folder)
     _check_own(folder, files, before)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".niwaki-", dir=folder if folder.exists() else folder.parent) as name:
-            stage = Path(name) / "export"
+        with staging(folder if folder.exists() else folder.parent) as work:
+            fresh = work / "export"
             for path, data in files.items():
-                write_whole(stage / path, data)
+                write_whole(fresh / path, data)
             whole = _merged(note, before)
-            write_whole(stage / NOTE, whole.model_dump_json(indent=1).encode())
-            if not folder.exists():
-                stage.rename(folder)
-                flush_folder(folder.parent)
-                return
-            left = _left_over(before, whole, files)
-            _remove(folder, left)
-            gone = {path.split("/")[0] for path in left} - {path.split("/")[0] for path in files}
-            if gone:
-                notify(f"{folder}: removed {', '.join(sorted(gone))}, made of another model or with other settings")
-            for path in (*files, NOTE):  # only renames from here on; the note last
-                (folder / path).parent.mkdir(exist_ok=True)
-                (stage / path).replace(folder / path)
+            write_whole(fresh / NOTE, whole.model_dump_json(indent=1).encode())
+            if folder.exists():
+                left = _left_over(before, whole, files)
+                _bring(fresh, folder, left, Change(work))
+                if gone := {_top(path) for path in left} - {_top(path) for path in files}:
+                    notify(f"{folder}: removed {', '.join(sorted(gone))}, made of another model or with other settings")
+            else:
+                fresh.rename(folder)
+            flush_folder(folder.parent)
     except OSError as error:
         raise ModelError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
+
+
+def _bring(fresh: Path, folder: Path, left: Collection[str], change: Change) -> None:
+    """Exchange what is in `folder` for what lies ready in `fresh`, and take away what is `left` of an older export."""
+    gone = {_top(path) for path in left}
+    for top in sorted({*(entry.name for entry in fresh.iterdir()), *gone}):
+        _carry(folder, fresh, top, left)
+    try:
+        for top in sorted(gone - {entry.name for entry in fresh.iterdir()}):
+            if os.path.lexists(folder / top):
+                change.take(folder / top)
+        for entry in sorted(fresh.iterdir(), key=lambda entry: (entry.name == NOTE, entry.name)):  # the note last
+            change.put(entry, folder / entry.name)
+        flush_folder(folder)
+    except BaseException:
+        change.undo()
+        raise
+
+
+def _carry(folder: Path, fresh: Path, top: str, left: Collection[str]) -> None:
+    """What no export wrote into a folder of it, such as what was compiled there, goes along with it."""
+    for path in _walk(folder / top) if (folder / top).is_dir() else ():
+        name, target = path.relative_to(folder).as_posix(), fresh / path.relative_to(folder)
+        if name in left or os.path.lexists(target):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            target.mkdir()
+            continue
+        try:
+            os.link(path, target, follow_symlinks=False)
+        except (OSError, NotImplementedError):
+            shutil.copy2(path, target, follow_symlinks=False)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Files, links and empty folders in a folder, at any depth."""
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        yield from (here / name for name in (*names, *(name for name in folders if (here / name).is_symlink())))
+        if not folders and not names and here != folder:
+            yield here
+
+
+def _top(path: str) -> str:
+    return path.split("/", maxsplit=1)[0]
 
 
 def _check_own(folder: Path, files: Mapping[str, bytes], before: FolderNote | None) -> None:
     own = {path for form in before.forms.values() for path in form.files} if before else set()
     for path, data in files.items():
-        file = folder / path
+        file = inside(folder, path)
         if path not in own and file.exists() and not (file.is_file() and file.read_bytes() == data):
             raise ModelError(f"{file}: exists, and no export wrote it: move it away or give another folder")
 
@@ -130,16 +193,8 @@ def _merged(note: FolderNote, before: FolderNote | None) -> FolderNote:
     return note.model_copy(update={"forms": {**kept, **note.forms}})
 
 
-def _left_over(before: FolderNote | None, whole: FolderNote, files: Mapping[str, bytes]) -> list[str]:
+def _left_over(before: FolderNote | None, whole: FolderNote, files: Iterable[str]) -> list[str]:
     """Files of an earlier export that no form has any more."""
     current = {*files, *(path for form in whole.forms.values() for path in form.files)}
     old = [path for form in before.forms.values() for path in form.files] if before else []
     return [path for path in old if path not in current]
-
-
-def _remove(folder: Path, paths: list[str]) -> None:
-    for path in paths:
-        (folder / path).unlink(missing_ok=True)
-        parent = (folder / path).parent
-        if parent != folder and parent.is_dir() and not any(parent.iterdir()):
-            parent.rmdir()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.folder import FILES, Form, FormNote
 from niwaki.deploy.images import Notify, calibration_images, random_images
 from niwaki.deploy.origin import Origin
-from niwaki.errors import DataError
+from niwaki.errors import DataError, NiwakiError
 from niwaki.files import sha256_of
 from niwaki.models import modelfile
 from niwaki.models.onnx_export import check_against_torch, to_onnx
@@ -56,7 +56,10 @@ class Making:
     calibration: str = ""
     footprint: Footprint | None = None
     int8: bytes | None = None
+    no_data: DataError | None = None
+    """Why there are no `data`, where that is known."""
     _float: bytes | None = None
+    _failed: dict[str, NiwakiError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         kept: dict[str, Form] = {"model": "model", "float": "onnx", "int8": "onnx-int8"}
@@ -86,7 +89,7 @@ class Making:
 
     def _float_onnx(self) -> bytes:
         if self._float is None:
-            self._float = self.origin.data if self.origin.kind == "float" else self._export()
+            self._float = self.origin.data if self.origin.kind == "float" else self._once("float", self._export)
         return self._float
 
     def _export(self) -> bytes:
@@ -101,12 +104,22 @@ class Making:
 
     def _int8_onnx(self) -> bytes:
         if self.int8 is None:
-            self.int8 = self.origin.data if self.origin.kind == "int8" else self._quantize()
+            self.int8 = self.origin.data if self.origin.kind == "int8" else self._once("int8", self._quantize)
         return self.int8
+
+    def _once(self, step: str, make: Callable[[], bytes]) -> bytes:
+        """What several forms are made of: where it failed, it is not tried again for the next."""
+        if step in self._failed:
+            raise self._failed[step]
+        try:
+            return make()
+        except NiwakiError as error:
+            self._failed[step] = error
+            raise
 
     def _quantize(self) -> bytes:
         if self.data is None:
-            raise DataError(
+            raise self.no_data or DataError(
                 f"{self.origin.name}: int8 needs training images to calibrate on, and which they are is not known "
                 f"here{_its_data(self.origin)}: name them with --data"
             )

@@ -64,7 +64,7 @@ class Judge:
 
     def take(self, subject: Subject, progress: Progress) -> FormReport:
         """Run a form and judge it."""
-        report = FormReport(subject.form, subject.how, None, reason=subject.reason)
+        report = FormReport(subject.form, subject.how, False if subject.failed else None, reason=subject.reason)
         if subject.run is None:
             return report
         images = self.sample.images[: subject.images]

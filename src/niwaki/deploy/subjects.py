@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,10 +20,12 @@ from niwaki.deploy.c.graph import Conv, Dense, Graph
 from niwaki.deploy.c.library import SPEED, find_compiler
 from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.c.toolchain import TARGETS, Target, missing_tools, run_on_target
-from niwaki.deploy.folder import FILES, FolderNote, Form, read_note
+from niwaki.deploy.folder import FILES, FolderNote, Form, half, read_note
 from niwaki.deploy.origin import input_of, input_shape_of, outputs_of
+from niwaki.deploy.own import own_files, write_files
 from niwaki.deploy.runtimes import onnxruntime_predictor
 from niwaki.errors import ModelError
+from niwaki.folders import inside
 from niwaki.measure.accuracy import Predict
 from niwaki.measure.onnxcost import count_onnx
 from niwaki.measure.predict import torch_predictor
@@ -46,11 +51,13 @@ class Opened:
     """Of the int8 ONNX; None where there is none or it is no integer network."""
     no_graph: str
     """Why it is no integer network."""
+    broken: Mapping[Form, str] = field(default_factory=dict)
+    """Forms that are there, or should be, and cannot be used, each with the reason."""
 
     @property
     def has_c(self) -> bool:
         """Whether there is generated C."""
-        return (self.folder / FILES["c"] / "model.c").is_file()
+        return (self.folder / FILES["c"]).is_dir() or bool(self.note and "c" in self.note.forms)
 
     @property
     def preprocessing(self) -> Preprocessing | None:
@@ -98,6 +105,8 @@ class Subject:
     run: Predict | None = None
     reason: str = ""
     """Why it cannot be run."""
+    failed: bool = False
+    """Whether that is a fault of the form, and not of this machine."""
     images: int | None = None
     """At most so many: an emulator is slow."""
     at_once: bool = False
@@ -105,35 +114,77 @@ class Subject:
 
 
 def open_export(folder: Path) -> Opened:
-    """Read what is in an export's folder. Raises ModelError where nothing is there to compare, or a file is damaged."""
-    paths = {form: folder / name for form, name in FILES.items()}
-    models = {form: load_onnx(path) for form, path in paths.items() if path.suffix == ".onnx" and path.is_file()}
+    """Read what is in an export's folder; a file that cannot be used takes no other with it.
+
+    Raises ModelError where no ONNX is there that can be read, or `export.json` is damaged.
+    """
+    note = read_note(folder)
+    models: dict[Form, onnx.ModelProto] = {}
+    broken: dict[Form, str] = {}
+    info = None
+    for form, name in FILES.items():
+        if form == "c" or not (os.path.lexists(folder / name) or (note and form in note.forms)):
+            continue
+        try:
+            file = _whole(folder, note, form)
+            if form == "model":
+                info = modelfile.read_info(file)
+            else:
+                models[form] = load_onnx(file)
+        except ModelError as error:
+            broken[form] = str(error)
     if not models:
-        raise ModelError(
-            f"{folder}: no {FILES['onnx']} nor {FILES['onnx-int8']} in it: give a folder that niwaki export wrote, a "
-            "model file or an ONNX"
-        )
-    info = modelfile.read_info(paths["model"]) if paths["model"].is_file() else None
-    opened = Opened(folder, info, models, read_note(folder), None, "")
+        raise ModelError(next((why for form, why in broken.items() if form != "model"), _no_export(folder)))
+    opened = Opened(folder, info, models, note, None, "", broken)
     if "onnx-int8" not in models:
-        if opened.has_c:
-            raise ModelError(f"{folder}: C, but not the {FILES['onnx-int8']} that it was generated from: export again")
-        return opened
+        missing = f"{folder}: C, but not the {FILES['onnx-int8']} that it was generated from: export again"
+        return replace(opened, no_graph=broken.get("onnx-int8", missing))
     try:
-        return replace(opened, graph=read_qdq(models["onnx-int8"], str(paths["onnx-int8"])))
+        return replace(opened, graph=read_qdq(models["onnx-int8"], str(folder / FILES["onnx-int8"])))
     except ModelError as error:
-        if opened.has_c:
-            raise
         return replace(opened, no_graph=str(error))
+
+
+def _whole(folder: Path, note: FolderNote | None, form: Form) -> Path:
+    """The file of a form. Raises ModelError where it is not the one that the note lists, or lies elsewhere."""
+    why = half(folder, note, form) if note else ""
+    if why:
+        raise ModelError(why)
+    return inside(folder, FILES[form])
+
+
+def _no_export(folder: Path) -> str:
+    return (
+        f"{folder}: no {FILES['onnx']} nor {FILES['onnx-int8']} in it: give a folder that niwaki export wrote, a "
+        "model file or an ONNX"
+    )
 
 
 def subjects_of(opened: Opened, *, trust: bool = False) -> list[Subject]:
     """Every form in the folder: those in float first, then the reference, then what is compared with it."""
-    found = [_torch(opened, trust)] if opened.info else []
-    found += [_onnxruntime(opened, form) for form in ("onnx", "onnx-dynamic") if form in opened.onnx]
-    if "onnx-int8" in opened.onnx:
-        found += [_reference(opened), _onnxruntime(opened, "onnx-int8")]
-    return [*found, *(_c(opened, opened.graph) if opened.has_c and opened.graph else ())]
+    made: list[tuple[Form, str, Callable[[], Subject]]] = [
+        ("model", TORCH, lambda: _torch(opened, trust)),
+        ("onnx", "onnx", lambda: _onnxruntime(opened, "onnx")),
+        ("onnx-dynamic", "onnx-dynamic", lambda: _onnxruntime(opened, "onnx-dynamic")),
+        ("onnx-int8", REFERENCE, lambda: _reference(opened)),
+        ("onnx-int8", "onnx-int8", lambda: _onnxruntime(opened, "onnx-int8")),
+    ]
+    there = {*opened.onnx, *(("model",) if opened.info else ())}
+    found = []
+    for form, name, make in made:
+        if form in opened.broken and name != REFERENCE:
+            found.append(Subject(name, FILES[form], reason=opened.broken[form], failed=True))
+        elif form in there:
+            found.append(_tried(name, FILES[form], make))
+    return [*found, *(_c(opened, trust) if opened.has_c else ())]
+
+
+def _tried(form: str, how: str, make: Callable[[], Subject]) -> Subject:
+    """A form, or why it cannot be had."""
+    try:
+        return make()
+    except ModelError as error:
+        return Subject(form, how, reason=str(error), failed=True)
 
 
 def _torch(opened: Opened, trust: bool) -> Subject:
@@ -190,7 +241,9 @@ def takes_pixels(graph: Graph) -> bool:
     return graph.preprocessing is not None and graph.table is not None
 
 
-def _c(opened: Opened, graph: Graph) -> list[Subject]:
+def _c(opened: Opened, trust: bool) -> list[Subject]:
+    if opened.graph is None:
+        return [Subject(C, FILES["c"], reason=opened.no_graph, failed=True)]
     native = TARGETS["native"]
     compiler = find_compiler() or "cc"
     builds: list[tuple[str, Target, tuple[str, ...]]] = [
@@ -199,10 +252,24 @@ def _c(opened: Opened, graph: Graph) -> list[Subject]:
         ("64-bit ARM with NEON, emulated", TARGETS["aarch64"], ("-O2",)),
         ("Cortex-M4, emulated", TARGETS["cortex-m4"], ("-O2",)),
     ]
-    return [_build(opened, graph, how, target, flags) for how, target, flags in builds]
+    try:
+        files = None if trust else _own(opened, opened.graph)
+    except ModelError as error:
+        return [Subject(C, FILES["c"], reason=str(error), failed=True)]
+    return [_build(opened, opened.graph, files, how, target, flags) for how, target, flags in builds]
 
 
-def _build(opened: Opened, graph: Graph, how: str, target: Target, flags: tuple[str, ...]) -> Subject:
+def _own(opened: Opened, graph: Graph) -> dict[str, bytes]:
+    """The C, if niwaki wrote it. Raises ModelError where the folder is half, or somebody else's C is in it."""
+    why = half(opened.folder, opened.note, "c") if opened.note else ""
+    if why:
+        raise ModelError(f"{why}; export again, or say --trust to compile and run it as it is")
+    return own_files(inside(opened.folder, FILES["c"]), graph, FILES["onnx-int8"])
+
+
+def _build(
+    opened: Opened, graph: Graph, files: Mapping[str, bytes] | None, how: str, target: Target, flags: tuple[str, ...]
+) -> Subject:
     subject = Subject(C, how, at_once=True)
     missing = missing_tools(target)
     if missing:
@@ -215,10 +282,21 @@ def _build(opened: Opened, graph: Graph, how: str, target: Target, flags: tuple[
         )
     limit = EMULATED_MACS.get(target.name)
     images = None if limit is None else max(1, limit // opened.macs)
-    return replace(subject, run=partial(_run_c, opened.folder / FILES["c"], graph, target, flags), images=images)
+    run = partial(_run_c, opened.folder / FILES["c"], files, graph, target, flags)
+    return replace(subject, run=run, images=images)
 
 
-def _run_c(folder: Path, graph: Graph, target: Target, flags: tuple[str, ...], pixels: np.ndarray) -> np.ndarray:
-    """The C as a program of its own, so that a crash in it is its failure and nobody else's."""
-    images = pixels if takes_pixels(graph) else inputs_of(graph, pixels)
-    return run_on_target(folder, np.ascontiguousarray(images), target, flags)
+def _run_c(
+    folder: Path,
+    files: Mapping[str, bytes] | None,
+    graph: Graph,
+    target: Target,
+    flags: tuple[str, ...],
+    pixels: np.ndarray,
+) -> np.ndarray:
+    """The C as a program of its own, so that a crash in it is its failure and nobody else's; `files`, or the folder."""
+    images = np.ascontiguousarray(pixels if takes_pixels(graph) else inputs_of(graph, pixels))
+    if files is None:
+        return run_on_target(folder, images, target, flags)
+    with tempfile.TemporaryDirectory(prefix="niwaki-verify-") as name:
+        return run_on_target(write_files(files, Path(name)), images, target, flags)

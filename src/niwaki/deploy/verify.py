@@ -114,7 +114,7 @@ def _export(
         forms = ("onnx", "onnx-dynamic")
         notes = ("no int8 and no C: which images the model was trained on is not known here: name them with --data",)
     options = ExportOptions()
-    check_possible(origin, forms[:1], options)
+    check_possible(origin, options)
     optional = forms[1:]
     report = export(
         origin, forms, folder, data=data, options=options, optional=optional, trust=trust, notify=notify, measure=False

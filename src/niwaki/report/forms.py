@@ -31,6 +31,9 @@ def print_verification(console: Console, found: dict[str, Any], folder: Path) ->
         table.add_row(*(escape(cell) for cell in _cells(form)))
     console.print(table)
     needs = _needs(found["exported"].get("c", {}))
+    missing = [f"no {form}: {reason}" for form, reason in found.get("missing", {}).items()]
+    for line in missing:
+        console.print(f"  [red]MISSING[/red]: {escape(line)}", highlight=False)
     for line in (*needs, *_reasons(found["forms"]), *found["export_notes"], *found["notes"]):
         console.print(f"  {escape(line)}", highlight=False)
 

@@ -56,6 +56,8 @@ def _forms(view: View, words: Words) -> Iterator[Gap]:
     if found["ok"] is None:
         yield Gap("failed", words("gap.cannot_export", reason=found["reason"]))
         return
+    for name, reason in found.get("missing", {}).items():
+        yield Gap("failed", words("forms.missing", form=name, reason=reason))
     for form in found["forms"]:
         if form["ok"] is False:
             yield Gap("failed", words("gap.disagrees", form=form["form"], how=form["how"], reason=form["reason"] or ""))

@@ -32,9 +32,10 @@ class StudyResult:
 
     @property
     def failed(self) -> bool:
-        """Whether any stage failed or was lost, or the forms of the chosen model disagree."""
-        disagree = self.verification is not None and self.verification["ok"] is False
-        return bool(self.lost) or disagree or any(record.status == "failed" for record in self.records.values())
+        """Whether any stage failed or was lost, or the forms of the chosen model disagree or cannot all be made."""
+        found = self.verification
+        unproven = found is not None and (found["ok"] is not True or bool(found.get("missing")))
+        return bool(self.lost) or unproven or any(record.status == "failed" for record in self.records.values())
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 
 from niwaki.compress.settings import QuantizeSettings
 from niwaki.data.dataset import Dataset
-from niwaki.errors import ModelError, StoreError
+from niwaki.errors import NiwakiError, StoreError
 from niwaki.files import sha256_of
 from niwaki.study.drive import StudyResult
 from niwaki.study.plan import Trial
@@ -27,9 +27,9 @@ def finish(
 ) -> dict[str, Any] | None:
     """Export the chosen model to `chosen/` and verify its forms; what `verify.json` then says, None without a choice.
 
-    `ok` is whether all forms agree; it is None, with a `reason`, for a network that has no such form (one beyond what
-    the integer C knows), which is no failure of the study. What is there already is kept if its files are whole, were
-    made of the same model in the same way, and nothing more can be run here than then.
+    `ok` is whether all forms agree; it is None, with a `reason`, where none could be made. A form that cannot be made
+    (of a network beyond what the integer C knows) is `missing`; the others are written. What is there already is kept
+    if its files are whole, were made of the same model in the same way, and nothing more can be run here than then.
     """
     key = result.choice.key if result.choice else None
     if key is None or (spec.select and not spec.select.export):
@@ -61,13 +61,15 @@ def _export_and_verify(
             store.folder / CHOSEN, folder, data=data, settings=settings, int8=int8, trust=trust, notify=notify
         ).to_dict()
         report = verify_folder(folder, data=data, trust=trust, notify=notify)
-    except ModelError as error:
+    except NiwakiError as error:
         notify(f"the chosen model cannot be exported and verified: {error}")
         return {"ok": None, "reason": str(error)}
+    for form, why in exported["missing"].items():
+        notify(f"the chosen model has no {form}: {why}")
     for line in report.disagreements:
         notify(f"the forms of the chosen model disagree: {line}")
     forms = {name: {k: v for k, v in form.items() if k != "path"} for name, form in exported["forms"].items()}
-    return {**report.to_dict(), "exported": forms, "export_notes": exported["notes"]}
+    return {**report.to_dict(), "exported": forms, "missing": exported["missing"], "export_notes": exported["notes"]}
 
 
 def _quantization(

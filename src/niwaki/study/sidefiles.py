@@ -92,6 +92,7 @@ class Verification(_Part):
     forms: tuple[_Form, ...] = ()
     notes: tuple[str, ...] = ()
     exported: dict[str, _Needs] = {}
+    missing: dict[str, str] = {}
     export_notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")

@@ -142,6 +142,7 @@ def test_its_own_program_names_the_classes(tmp_path: Path) -> None:
     labels = ("plain", 'a "quote"', "100 %d", "back\\slash", "??/", "한복", "a\nline", "*/ int", "i", "j")
     graph = lenet5(labels=labels)
     folder = write(generate(graph), tmp_path)
+    folder = folder / "example"
     subprocess.run(["make", "-s", "CFLAGS=-O1"], cwd=folder, check=True, capture_output=True)
     pixels = np.random.default_rng(2).integers(0, 256, (5, 1, 32, 32)).astype(np.uint8)
     (folder / "images.bin").write_bytes(pixels.tobytes())
@@ -150,18 +151,30 @@ def test_its_own_program_names_the_classes(tmp_path: Path) -> None:
     expected = [f"{i}: {labels[row.argmax()]} (score {row.max()})" for i, row in enumerate(scores)]
     assert done.stdout.decode().splitlines() == "\n".join(expected).splitlines()
     for arguments, complaint in (
-        ([], b"usage"), (["missing.bin"], b"missing.bin"), (["README.md"], b"does not hold whole images of 1024 bytes"),
+        ([], b"usage"), (["missing.bin"], b"missing.bin"), (["Makefile"], b"does not hold whole images of 1024 bytes"),
     ):  # fmt: skip
         failed = subprocess.run(["./classify", *arguments], cwd=folder, check=False, capture_output=True)
         assert failed.returncode == 2
         assert complaint in failed.stderr
 
 
+def test_the_folder_can_be_copied_to_where_every_file_is_compiled(tmp_path: Path) -> None:
+    """As Arduino, PlatformIO, STM32CubeIDE and a GLOB do: with a `main` of the project's own."""
+    folder = write(generate(lenet5()), tmp_path / "c")
+    (tmp_path / "own.c").write_text('#include "c/model.h"\nint main(void) { return niwaki_model_input(0) == 0; }\n')
+    flat = ["own.c", *map(str, folder.glob("*.c"))]
+    subprocess.run(["cc", "-O0", "-o", "flat", *flat], cwd=tmp_path, check=True)
+    subprocess.run(["./flat"], cwd=tmp_path, check=True)
+    deep = ["own.c", *map(str, folder.rglob("*.c"))]
+    subprocess.run(["cc", "-O0", "-std=c99", "-Wpedantic", "-Werror", "-DPLATFORMIO=60118", "-Ic", "-o", "deep", *deep],
+                   cwd=tmp_path, check=True)  # fmt: skip
+
+
 def test_one_library_picks_its_kernels_at_run_time(tmp_path: Path) -> None:
     graph = lenet5()
     folder = write(generate(graph), tmp_path)
-    subprocess.run(["make", "-s", "-j2", "portable-library"], cwd=folder, check=True, capture_output=True)
-    model = CModel(folder, library=folder / "libniwaki_model.so")
+    subprocess.run(["make", "-s", "-j2", "portable-library"], cwd=folder / "example", check=True, capture_output=True)
+    model = CModel(folder, library=folder / "example" / "libniwaki_model.so")
     inputs = inputs_of(graph)
     np.testing.assert_array_equal(model.run(inputs), reference.run(graph, inputs))
 

@@ -50,7 +50,7 @@ def compile_binaries(model: Mapping[str, bytes], known: bytes, machine: Machine)
 
 def sources(model: Mapping[str, bytes]) -> dict[str, bytes]:
     """Every file that is compiled, but for `known.c`: the model's, the vision's, the program's."""
-    files = {name: data for name, data in model.items() if name.endswith((".c", ".h")) and name != "main.c"}
+    files = {name: data for name, data in model.items() if name.endswith((".c", ".h")) and "/" not in name}
     for package, names in (("vision", ("niwaki_vision.c", "niwaki_vision.h")), ("bundle", _OWN)):
         folder = resources.files(f"niwaki.deploy.{package}") / "c"
         files |= {name: (folder / name).read_bytes() for name in names}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from niwaki.deploy.bundle.manifest import NAME, foreign, manifest_of, read_manifest
 from niwaki.errors import ModelError
 from niwaki.files import flush_folder, write_whole
+from niwaki.folders import Change, staging
 
 EXECUTABLE = ("start", "niwaki", "install.sh")
 
@@ -23,19 +22,15 @@ def put_bundle(folder: Path, files: Mapping[str, bytes]) -> None:
     check_free(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
-            fresh, old = Path(name) / "fresh", Path(name) / "old"
-            _write(fresh, files)
-            if folder.exists():
-                folder.rename(old)
+        with staging(folder.parent) as work:
+            _write(work / "bundle", files)
+            change = Change(work)
             try:
-                fresh.rename(folder)
+                change.put(work / "bundle", folder)
+                flush_folder(folder.parent)
             except BaseException:
-                if old.exists():
-                    old.rename(folder)
+                change.undo()
                 raise
-            flush_folder(folder.parent)
-            shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise ModelError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
 

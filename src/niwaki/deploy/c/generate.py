@@ -17,6 +17,8 @@ from niwaki.errors import ModelError, NiwakiError
 from niwaki.files import write_whole
 
 PREFIX = "niwaki_model"
+EXAMPLE = "example"
+"""The folder of `main.c`, apart from the rest: tools that compile every file of a folder have a `main` already."""
 _KEYWORDS = frozenset(
     {
         "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
@@ -70,9 +72,15 @@ class Generated:
     program: Program
     prefix: str
 
+    @property
+    def compiled(self) -> dict[str, bytes]:
+        """Of the files, those that the library is compiled of."""
+        return {name: content for name, content in self.files.items() if re.fullmatch(r"[^/]+\.[ch]", name)}
+
 
 def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None, title: str = "") -> Generated:
-    """The C of a graph: `model.h`, `model.c`, kernels, `Makefile`, `main.c`, `README.md`; always the same bytes.
+    """The C of a graph: `model.h`, `model.c`, kernels, `README.md`, and an example with its `Makefile`; always the
+    same bytes.
 
     `ram_limit` is in bytes, for arena and output. Raises ModelError where `prefix` is no C identifier or the model
     needs more RAM than the limit.
@@ -127,7 +135,11 @@ def _companions(graph: Graph, report: Footprint, prefix: str, title: str) -> dic
         arena_without_input=f"{report.arena_without_input:,}", example=call, measured="",
         table_note=", a table of pixels" if any(c.name == "pixel_table" for c in report.constants) else "",
     )  # fmt: skip
-    files = {"Makefile": emit.fill("Makefile", **names), "README.md": readme, "main.c": _main(graph, names)}
+    files = {
+        "README.md": readme,
+        f"{EXAMPLE}/Makefile": emit.fill("Makefile", **names),
+        f"{EXAMPLE}/main.c": _main(graph, names),
+    }
     return {name: text.encode() for name, text in files.items()}
 
 

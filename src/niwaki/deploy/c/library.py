@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -88,19 +88,27 @@ def interface(folder: Path) -> Interface:
 class CModel:
     """A generated model as a callable: uint8 pixels (n, C, H, W) to int8 scores (n, classes), channels first.
 
-    Takes a generated folder, which is compiled if `library` is not given. Not for two threads at once: the library has
-    one static arena.
+    Takes a generated folder, or `files` in its place, which are compiled if `library` is not given. Not for two threads
+    at once: the library has one static arena.
 
     >>> CModel("exported/c")(data.test.images).argmax(1)              # doctest: +SKIP
     """
 
-    def __init__(self, folder: str | Path, *, library: Path | None = None) -> None:
+    def __init__(
+        self, folder: str | Path, *, library: Path | None = None, files: Mapping[str, bytes] | None = None
+    ) -> None:
         self.folder = Path(folder)
-        self.interface = interface(self.folder)
         self._files: tempfile.TemporaryDirectory[str] | None = None
+        source = self.folder
         if library is None:
             self._files = tempfile.TemporaryDirectory(prefix="niwaki-c-")
-            library = compile_library(self.folder, out=Path(self._files.name) / f"lib{self.interface.prefix}.so")
+            work = Path(self._files.name)
+            for name, content in (files or {}).items():
+                (work / name).write_bytes(content)
+            source = self.folder if files is None else work
+        self.interface = interface(source)
+        if library is None:
+            library = compile_library(source, out=work / f"lib{self.interface.prefix}.so")
         try:
             loaded = ctypes.CDLL(str(library.resolve()))
         except OSError as error:

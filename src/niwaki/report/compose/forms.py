@@ -25,10 +25,14 @@ def forms_part(view: View, words: Words) -> Section:
     names = ("form", "how", "images", "accuracy", "interval", "against", "same", "bits", "verdict")
     heads = tuple(words(f"forms.{name}") for name in names)
     rows = tuple(_form_row(form, words) for form in found["forms"])
+    missing = tuple(
+        Text(words("forms.missing", form=form, reason=reason), "warning")
+        for form, reason in found.get("missing", {}).items()
+    )
     notes = tuple(f"{form['form']}, {form['how']}: {form['reason']}" for form in found["forms"] if form["reason"])
     grid = Grid("table-forms", heading, heads, rows, plain_csv(heads, rows), frozenset({0, 1, 5, 7, 8}),
                 (*notes, *found["export_notes"], *found["notes"]))  # fmt: skip
-    return Section("forms", heading, (Text(words("forms.lead", images=f"{most:,}")), verdict, grid))
+    return Section("forms", heading, (Text(words("forms.lead", images=f"{most:,}")), verdict, *missing, grid))
 
 
 def _form_row(form: Mapping[str, Any], words: Words) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,7 @@ from niwaki.deploy.c.graph import Graph
 from niwaki.deploy.c.library import interface
 from niwaki.deploy.folder import FILES
 from niwaki.deploy.images import find_data, fit_to
+from niwaki.deploy.own import own_files, write_files
 from niwaki.deploy.subjects import Opened, open_export
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.report.live.part import LivePart
@@ -49,7 +51,9 @@ def build(
     """
     try:
         opened = _open_chosen(study)
-        module = compile_module(opened.folder / FILES["c"], vision=_has_vision(opened))
+        files = own_files(opened.folder / FILES["c"], _integer(opened), FILES["onnx-int8"])
+        with tempfile.TemporaryDirectory(prefix="niwaki-report-") as name:
+            module = compile_module(write_files(files, Path(name)), vision=_has_vision(opened))
         if len(module) > LARGEST:
             raise ModelError(
                 f"its WebAssembly has {len(module):,} bytes, more than the {LARGEST:,} that a page may hold"

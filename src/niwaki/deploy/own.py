@@ -1,0 +1,87 @@
+"""Whose C it is that lies in an export's folder: only what niwaki itself writes is compiled unasked.
+
+A hash in `export.json` says nothing of that: whoever hands a folder over can write it too. So the C is generated again
+from the int8 ONNX, which holds numbers only, and compared; and it is the fresh copy that is compiled, without whatever
+else lies in the folder. A Makefile there is never run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from niwaki.deploy.c.generate import generate
+from niwaki.deploy.c.graph import Graph
+from niwaki.deploy.c.library import Interface
+from niwaki.deploy.c.qdq import read_qdq
+from niwaki.deploy.folder import FILES
+from niwaki.errors import ModelError, NiwakiError
+from niwaki.folders import inside, read_inside
+from niwaki.models.onnxfile import load_onnx
+
+HEADER_BYTES = 1 << 20  # of a model.h: niwaki's have some thousand
+_TITLE = re.compile(r"/\* (.*)\n")
+
+
+def own_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:
+    """The C in a generated folder, `model.c` and all that it includes, if it is what niwaki generates from `graph`.
+
+    Raises ModelError, with the first file that differs and the way out, where it is not; `onnx` is the graph's file.
+    """
+    header = _header(folder)
+    title = _TITLE.match(header)
+    try:
+        prefix = Interface(header, str(folder / "model.h")).prefix
+        fresh = generate(graph, prefix=prefix, title=title[1] if title else "").compiled
+    except NiwakiError as error:
+        raise ModelError(f"{error}; {_way_out(onnx)}") from error
+    for name, content in sorted(fresh.items()):
+        if _size(folder, name) != len(content) or read_inside(folder, name) != content:
+            raise ModelError(f"{folder / name}: not what this niwaki generates from {onnx}; {_way_out(onnx)}")
+    return fresh
+
+
+def own_files_beside(folder: Path) -> dict[str, bytes]:
+    """`own_files` of a generated folder whose int8 ONNX lies beside or in it, as `niwaki export` leaves them.
+
+    Raises ModelError where there is none: then nobody knows whose C it is.
+    """
+    for home in (folder.absolute().parent, folder):
+        onnx = inside(home, FILES["onnx-int8"])
+        if onnx.is_file():
+            return own_files(folder, read_qdq(load_onnx(onnx), str(onnx)), onnx.name)
+    _header(folder)
+    raise ModelError(
+        f"{folder}: C without the {FILES['onnx-int8']} that it was generated from, so that nobody knows whose it is: "
+        "to compile and run it all the same, say --trust (in Python trust=True)"
+    )
+
+
+def write_files(files: Mapping[str, bytes], folder: Path) -> Path:
+    """Write files for a moment's use."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def _way_out(onnx: str) -> str:
+    return (
+        f"changed, or of another version of niwaki: export {onnx} again, or say --trust (in Python trust=True) to "
+        "compile and run it"
+    )
+
+
+def _size(folder: Path, name: str) -> int:
+    place = inside(folder, name)
+    return place.stat().st_size if place.is_file() else -1
+
+
+def _header(folder: Path) -> str:
+    size = _size(folder, "model.h")
+    if not 0 <= size <= HEADER_BYTES:
+        raise ModelError(f"{folder}: no model.h of niwaki in it: make the folder with niwaki export FILE --to c")
+    try:
+        return read_inside(folder, "model.h").decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{folder / 'model.h'}: not a model.h that niwaki wrote") from error

@@ -1,0 +1,200 @@
+"""Folders of files that belong together: what is read lies inside, what is written appears whole.
+
+A set of files is made in a staging folder beside its place, then brought there by renames alone. What a process that
+was killed left behind is swept away by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from niwaki.errors import ModelError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX = ".niwaki-"
+_KEPT, _MOVED = "kept", "moved"  # in a staging folder: what was taken away; what was moved to make room, by its name
+_STRANGE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # no files, on Windows
+_EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE, AT_FDCWD
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise ValueError for a name that leads out of its folder, or is not a file of its own on every system."""
+    seen: dict[str, str] = {}
+    for name in names:
+        parts = name.split("/")
+        if _STRANGE.search(name) or not all(map(_is_plain, parts)):
+            raise ValueError(f"{name!r} is no plain name of a file inside the folder")
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            raise ValueError(f"{other!r} and {name!r} are one file where case does not count")
+
+
+def _is_plain(part: str) -> bool:
+    return part not in ("", ".", "..") and part[-1] not in " ." and not _DEVICES.fullmatch(part)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of `name` (with forward slashes) in `folder`, whether it exists or not.
+
+    Raises ModelError where it leads out of the folder: by `..`, as a path from the root, or through a link. The folder
+    itself may be reached through links.
+    """
+    try:
+        check_names((name,))
+    except ValueError as error:
+        raise ModelError(f"{folder}: {error}") from error
+    place = folder
+    for part in PurePosixPath(name).parts:
+        place = place / part
+        if place.is_symlink():
+            raise ModelError(f"{place}: is a link, which may lead out of the folder: put the file itself there")
+    return place
+
+
+def read_inside(folder: Path, name: str) -> bytes:
+    """The bytes of a file in `folder`. Raises ModelError as `inside`, OSError where it is no file or cannot be read."""
+    place = inside(folder, name)
+    if place.exists() and not place.is_file() and not place.is_dir():  # a pipe would be waited for
+        raise OSError(0, "is no file", str(place))
+    return place.read_bytes()
+
+
+@contextlib.contextmanager
+def staging(parent: Path) -> Iterator[Path]:
+    """A fresh folder in `parent` to make something whole in; it is gone at the end, with all that is left in it.
+
+    It is locked as long as this process lives: that is how `sweep` knows those of dead ones.
+    """
+    sweep(parent)
+    place, handle = _made(parent)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def sweep(parent: Path) -> None:
+    """Remove the staging folders in `parent` whose processes ended without doing it.
+
+    What one of them had moved away, and put nothing in its place yet, comes back first.
+    """
+    for place in parent.glob(f"{PREFIX}*"):
+        if not place.is_dir() or place.is_symlink():
+            continue
+        handle = _locked(place)
+        if handle is not None:
+            for moved in place.glob(f"{_MOVED}/*"):
+                if not os.path.lexists(parent / moved.name):
+                    moved.rename(parent / moved.name)
+            shutil.rmtree(place, ignore_errors=True)
+            os.close(handle)
+
+
+def _made(parent: Path) -> tuple[Path, int | None]:
+    """A fresh folder and the handle that locks it, where locks can be had."""
+    while True:
+        place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        handle = _locked(place, wait=True)
+        if place.exists():  # else it was swept before it was locked
+            return place, handle
+        if handle is not None:
+            os.close(handle)
+
+
+def _locked(place: Path, *, wait: bool = False) -> int | None:
+    """The handle of a folder that is now locked; None where another process has it, or no lock can be had."""
+    if fcntl is None:
+        return None
+    handle = -1
+    try:
+        handle = os.open(place, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if handle >= 0:
+            os.close(handle)
+        return None
+    return handle
+
+
+class Change:
+    """Entries of a folder that are replaced or taken away, one rename each; until the end all can be undone.
+
+    Each entry, a file or a folder, is at every moment the old one or the new one (where the system can exchange two
+    names: Linux; elsewhere a folder is missing between two renames). What was there is kept in `work`, a staging folder
+    beside the entries.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self._kept, self._moved = work / _KEPT, work / _MOVED
+        self._kept.mkdir()
+        self._moved.mkdir()
+        self._done: list[tuple[Path, Path | None]] = []
+
+    def put(self, fresh: Path, place: Path) -> None:
+        """Bring `fresh` to `place`, instead of what is there. Raises OSError."""
+        if not os.path.lexists(place):
+            fresh.rename(place)
+            self._done.append((place, None))
+        elif exchange(fresh, place):
+            self._done.append((place, fresh))
+        else:
+            self._replace(fresh, place)
+
+    def take(self, place: Path) -> None:
+        """Take away what is at `place`. Raises OSError."""
+        kept = self._next()
+        place.rename(kept)
+        self._done.append((place, kept))
+
+    def undo(self) -> None:
+        """Bring everything back, as far as the system lets it."""
+        while self._done:
+            place, kept = self._done.pop()
+            with contextlib.suppress(OSError):
+                if kept is None:
+                    place.rename(self._next())
+                elif not os.path.lexists(place):
+                    kept.rename(place)
+                elif not exchange(kept, place):
+                    place.rename(self._next())
+                    kept.rename(place)
+
+    def _replace(self, fresh: Path, place: Path) -> None:
+        kept = self._moved / place.name
+        if place.is_file():
+            with contextlib.suppress(OSError):  # not every file system knows two names of one file
+                os.link(place, kept)
+        if not kept.exists():
+            place.rename(kept)
+        self._done.append((place, kept))
+        fresh.replace(place)
+
+    def _next(self) -> Path:
+        return self._kept / str(len(list(self._kept.iterdir())))
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two names change places in one step; False where the system or the file system cannot."""
+    call = _renameat2()
+    return call is not None and call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+
+
+def _renameat2() -> Any:
+    if os.name != "posix":
+        return None
+    return getattr(ctypes.CDLL(None), "renameat2", None)

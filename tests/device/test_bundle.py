@@ -1,6 +1,7 @@
 """A bundle is read whole or not at all; whatever is wrong with it is one line."""
 
 import json
+import os
 
 import pytest
 
@@ -92,6 +93,8 @@ def test_a_changed_description(changed_bundle):
         ("input", {"height": 32}, "input is {'height': 32}: expected the sizes height, width, pad"),
         ("input", [32], "input is [32]: expected the sizes"),
         ("languages", [], "languages is []: expected a list of codes"),
+        ("languages", ["../../x"], "languages is ['../../x']: expected a list of codes, such as en"),
+        ("languages", ["-w"], "languages is ['-w']: expected a list of codes, such as en"),
         ("languages", ["de"], "expected a list of classes with their names in de"),
         ("classes", [], "classes is []: expected a list of classes"),
         ("classes", [{"id": "Coat"}], "expected a list of classes with their names in en, ko"),
@@ -103,6 +106,32 @@ def test_descriptions_that_are_refused(changed_bundle, key, value, expected):
     redescribe(changed_bundle, lambda description: description.update({key: value}))
     assert expected in refusal(changed_bundle)
     assert refusal(changed_bundle).startswith(f"{changed_bundle}/bundle.json: ")
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "sounds/../../x", "a//b", "a\\b", "C:x", "x\n", ""])
+def test_a_manifest_that_leads_out_of_the_bundle(changed_bundle, name):
+    rewrite(changed_bundle, "start", b"")
+    manifest = json.loads((changed_bundle / "manifest.json").read_text())
+    manifest["files"][name] = manifest["files"]["start"]
+    (changed_bundle / "manifest.json").write_text(json.dumps(manifest))
+    assert f"manifest.json: names {name!r}, outside of the bundle: copy the bundle here again" in refusal(
+        changed_bundle
+    )
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "bundle.json", "libniwaki.so", "sounds", "sounds/en"])
+def test_a_link_out_of_the_bundle_is_not_followed(changed_bundle, tmp_path, name):
+    (changed_bundle / name).rename(tmp_path / "outside")
+    (changed_bundle / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(DeviceError, match=f"{name}: is a link, which may lead out of the bundle: copy the bundle here"):
+        Bundle.open(changed_bundle).check_all()
+
+
+def test_a_pipe_is_not_waited_for(changed_bundle):
+    (changed_bundle / "libniwaki.so").unlink()
+    os.mkfifo(changed_bundle / "libniwaki.so")
+    with pytest.raises(DeviceError, match=r"libniwaki\.so: is no file: not a whole bundle"):
+        Bundle.open(changed_bundle).check_all()
 
 
 def test_a_link_to_itself(tmp_path):

@@ -426,3 +426,18 @@ def test_a_signal_leaves_a_whole_recording(start_runner, network, film, tmp_path
         assert process.wait(30) == code
     done, spoken, said = play(network, tmp_path / "kept")
     assert (done.difference, said, [word for _, word in spoken]) == (None, [], [4])
+
+
+def test_a_link_among_the_parts_is_not_followed(network, tmp_path, film):
+    record(network, tmp_path / "r", film[:12])
+    (part,) = parts_of(tmp_path / "r")
+    frames = frames_of(part)
+    frames.rename(tmp_path / "outside")
+    frames.symlink_to(tmp_path / "outside")
+    with pytest.raises(DeviceError, match="part-000001.frames: is a link or no file: copy the recording itself"):
+        play(network, tmp_path / "r")
+    part.unlink()
+    before = (tmp_path / "outside").read_bytes()
+    with pytest.raises(DeviceError, match="--record .*: cannot be written"):
+        record(network, tmp_path / "r", film[:12])
+    assert (tmp_path / "outside").read_bytes() == before

@@ -1,11 +1,13 @@
 """Words go to aplay one at a time and nothing waits for them; a real child program stands in for the sound device."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from device.small_bundle import redescribe
 from niwaki.device.bundle import Bundle
 from niwaki.device.speech import Speaker
 
@@ -144,7 +146,25 @@ def test_without_sounds_espeak_speaks(speaker, calls, changed_bundle):
     one.language = "ko"
     one.say(9)
     one.finish()
-    assert calls.lines == ["-v ko 앵클 부츠"]
+    assert calls.lines == ["-v ko -- 앵클 부츠"]
+
+
+def test_a_word_is_never_an_option(speaker, changed_bundle, tmp_path, monkeypatch):
+    """The real espeak-ng writes its phonemes into the file of --phonout, and empties it first."""
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("needs espeak-ng: apt-get install espeak-ng")
+    for wav in changed_bundle.glob("sounds/*/*.wav"):
+        wav.unlink()
+    word = "--phonout=keep.txt"
+    redescribe(changed_bundle, lambda description: description["classes"][0]["names"].update(en=word, ko="\0"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "keep.txt").write_text("kept")
+    one = speaker(of=Bundle.open(changed_bundle), path=str(Path(shutil.which("espeak-ng")).parent))
+    for language in ("en", "ko"):
+        one.language = language
+        one.say(0)
+        one.finish()
+    assert (tmp_path / "keep.txt").read_text() == "kept"
 
 
 def test_a_voice_that_nobody_can_hear_is_told(speaker, calls, changed_bundle):

@@ -16,10 +16,11 @@ import torch
 
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.c import reference
+from niwaki.deploy.c.compiler import compiler_name, find_compiler
 from niwaki.deploy.c.graph import Conv, Dense, Graph
-from niwaki.deploy.c.library import SPEED, find_compiler
+from niwaki.deploy.c.library import SPEED
 from niwaki.deploy.c.qdq import read_qdq
-from niwaki.deploy.c.toolchain import TARGETS, Target, missing_tools, run_on_target
+from niwaki.deploy.c.toolchain import TARGETS, Target, how_to_get, missing_tools, run_on_target
 from niwaki.deploy.folder import FILES, FolderNote, Form, half, read_note
 from niwaki.deploy.origin import input_of, input_shape_of, outputs_of
 from niwaki.deploy.own import own_files, write_files
@@ -245,7 +246,7 @@ def _c(opened: Opened, trust: bool) -> list[Subject]:
     if opened.graph is None:
         return [Subject(C, FILES["c"], reason=opened.no_graph, failed=True)]
     native = TARGETS["native"]
-    compiler = find_compiler() or "cc"
+    compiler = compiler_name(find_compiler() or "cc")
     builds: list[tuple[str, Target, tuple[str, ...]]] = [
         (f"plain C, {compiler} {' '.join(PORTABLE)}", native, PORTABLE),
         (f"this processor, {compiler} {' '.join(SPEED)}", native, SPEED),
@@ -273,8 +274,7 @@ def _build(
     subject = Subject(C, how, at_once=True)
     missing = missing_tools(target)
     if missing:
-        install = f"Debian: apt-get install {target.packages}"
-        return replace(subject, reason=f"no {' and no '.join(missing)} on this machine; {install}")
+        return replace(subject, reason=f"no {' and no '.join(missing)} on this machine; {how_to_get(target)}")
     weights = sum(layer.weights.nbytes for layer in graph.layers if isinstance(layer, Conv | Dense))
     if target.board is not None and weights > target.board.flash_bytes // 2:
         return replace(

@@ -1,6 +1,9 @@
 """The folder that a bundle is: its description, and its files, each as it left the desk."""
 
+import errno
 import hashlib
+import os
+import re
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
@@ -11,6 +14,8 @@ from .outside import parse_json
 FORMAT = 1
 LIBRARY = "libniwaki.so"
 LANGUAGES = ("en", "ko")  # that niwaki has words for
+_CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{1,8})*\Z")  # of a language: it becomes part of paths and commands
+_STRANGE = re.compile(r"[\x00-\x1f\x7f\\:]")
 _AGAIN = "copy the bundle here again, or build it again with niwaki bundle"
 
 
@@ -58,6 +63,8 @@ class Bundle:
         files = manifest.get("files")
         if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
             raise DeviceError("{}: lists no files: {}".format(folder / "manifest.json", _AGAIN))
+        for name in files:
+            _inside(folder, name)
         description = _json(folder, "bundle.json", _checked(folder, files, "bundle.json"))
         return cls(folder, description, files)
 
@@ -88,7 +95,7 @@ class Bundle:
 
     def sound_file(self, index: int, language: str) -> Optional[Path]:
         """The WAV of a class; None where there is none."""
-        path = self.folder / _sound(index, language)
+        path = _inside(self.folder, _sound(index, language))
         return path if self.sound and path.is_file() else None
 
     def logits(self, scores: List[int]) -> Tuple[float, ...]:
@@ -165,8 +172,8 @@ class _Reader:
 
     def languages(self) -> Tuple[str, ...]:
         value: Any = self._values.get("languages")
-        if not isinstance(value, list) or not value or not all(isinstance(code, str) for code in value):
-            raise self._error("languages", "a list of codes")
+        if not isinstance(value, list) or not value or not all(map(_is_code, value)):
+            raise self._error("languages", "a list of codes, such as en")
         return tuple(value)
 
     def classes(self, languages: Tuple[str, ...]) -> Tuple[Label, ...]:
@@ -178,6 +185,10 @@ class _Reader:
 
 def _sound(index: int, language: str) -> str:
     return "sounds/{}/{}.wav".format(language, index)
+
+
+def _is_code(value: Any) -> bool:
+    return isinstance(value, str) and bool(_CODE.match(value))
 
 
 def _is_whole(value: Any, least: int) -> bool:
@@ -204,9 +215,25 @@ def _resolved(folder: Path) -> Path:
         raise DeviceError("{}: leads nowhere: give the folder of a bundle with --bundle".format(folder)) from error
 
 
+def _inside(folder: Path, name: str) -> Path:
+    """The path of a file in the folder. Raises DeviceError where it leads out of it, by its name or through a link."""
+    parts = name.split("/")
+    if _STRANGE.search(name) or not all(part.strip(". ") for part in parts):
+        raise DeviceError("{}: names {!r}, outside of the bundle: {}".format(folder / "manifest.json", name, _AGAIN))
+    place = folder
+    for part in parts:
+        place = place / part
+        if os.path.islink(str(place)):  # noqa: PTH114 - Path's raises where it may not look
+            raise DeviceError("{}: is a link, which may lead out of the bundle: {}".format(place, _AGAIN))
+    return place
+
+
 def _text(folder: Path, name: str) -> bytes:
+    place = _inside(folder, name)
     try:
-        return (folder / name).read_bytes()
+        if place.exists() and not (place.is_file() or place.is_dir()):  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "is no file")
+        return place.read_bytes()
     except PermissionError as error:
         way = "let this user read it: sudo chmod -R a+rX {}".format(folder)
         raise DeviceError("{}: {}: {}".format(folder / name, error.strerror, way)) from error

@@ -12,6 +12,7 @@ can be read.
 import contextlib
 import io
 import json
+import os
 import re
 import time
 import zlib
@@ -30,6 +31,11 @@ _NAME = re.compile(r"part-([0-9]{6})\.jsonl\Z")
 MEGABYTE = 10**6
 MOST_LEARNED = 256  # frames: what the search for a garment averages at most
 _LEVEL = 1  # of zlib: a camera's noise does not get smaller, only slower
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Opens a file that is left of a part, and never what a link of that name leads to."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def parts_of(folder: Path) -> List[Path]:
@@ -173,7 +179,7 @@ class _Part:
         self.path = path
         self._lines = path.open("xb", buffering=0)
         try:
-            self._frames = frames_of(path).open("wb", buffering=0)
+            self._frames = open(str(frames_of(path)), "wb", buffering=0, opener=_no_link)  # noqa: SIM115
         except OSError:
             self._lines.close()
             _remove(path)

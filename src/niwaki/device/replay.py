@@ -1,6 +1,7 @@
 """Goes through a recording again, as fast as it goes, and finds out whether every decision is the same."""
 
 import json
+import os
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Tuple
@@ -138,6 +139,9 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damage: Optional[str] = None
+        for file in (path, frames_of(path)):
+            if os.path.islink(str(file)) or (os.path.exists(str(file)) and not os.path.isfile(str(file))):  # noqa: PTH110, PTH113, PTH114
+                raise Unreadable("{}: is a link or no file: copy the recording itself".format(file))
         try:
             self._lines = path.open("rb")
             self._frames: BinaryIO = frames_of(path).open("rb")

@@ -109,9 +109,8 @@ class Speaker:
             device = ["-D", self._device] if self._device else []
             return [_encoded(part) for part in [player, "-q", *device, str(sound)]], ""
         if voice is not None:
-            return [
-                _encoded(part) for part in [voice, "-v", self.language, self._bundle.word(index, self.language)]
-            ], ""
+            word = self._bundle.word(index, self.language).replace("\0", " ")
+            return [_encoded(part) for part in [voice, "-v", self.language, "--", word]], ""
         if sound is None:
             return None, "the bundle was built without sound, and there is no espeak-ng: apt-get install espeak-ng"
         return None, "there is no aplay: apt-get install alsa-utils"

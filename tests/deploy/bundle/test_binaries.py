@@ -22,7 +22,7 @@ from niwaki.deploy.bundle.known import write_known
 from niwaki.deploy.bundle.options import BundleOptions
 from niwaki.deploy.bundle.selftest import make_selftest
 from niwaki.deploy.bundle.targets import AARCH64
-from niwaki.deploy.c import reference
+from niwaki.deploy.c import compiler, reference
 from niwaki.deploy.c.generate import generate
 from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.c.toolchain import TARGETS, board_files, missing_tools
@@ -136,18 +136,21 @@ def zig_compile(folder, *arguments):
 
 
 def test_missing_zig_is_said_with_what_installs_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(zig_cc.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(NiwakiError, match=r"no zig, .*: pip install 'niwaki\[device\]'"):
         zig_compile(tmp_path)
 
 
 def test_zig_keeps_its_libraries_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.setenv("NIWAKI_CACHE_DIR", str(tmp_path))
-    monkeypatch.delenv(zig_cc.GLOBAL_CACHE, raising=False)
-    monkeypatch.delenv(zig_cc.LOCAL_CACHE, raising=False)
-    assert zig_cc.caches(Path("work")) == {zig_cc.GLOBAL_CACHE: str(tmp_path / "zig"), zig_cc.LOCAL_CACHE: "work/.zig"}
-    monkeypatch.setenv(zig_cc.GLOBAL_CACHE, "/elsewhere")
-    assert zig_cc.caches(Path("work"))[zig_cc.GLOBAL_CACHE] == "/elsewhere"
+    monkeypatch.delenv(compiler.GLOBAL_CACHE, raising=False)
+    monkeypatch.delenv(compiler.LOCAL_CACHE, raising=False)
+    assert compiler.zig_caches(Path("work")) == {
+        compiler.GLOBAL_CACHE: str(tmp_path / "zig"),
+        compiler.LOCAL_CACHE: "work/.zig",
+    }
+    monkeypatch.setenv(compiler.GLOBAL_CACHE, "/elsewhere")
+    assert compiler.zig_caches(Path("work"))[compiler.GLOBAL_CACHE] == "/elsewhere"
 
 
 @pytest.mark.soak

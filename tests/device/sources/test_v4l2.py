@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from device.foreign import PYTHONS
+from niwaki.device.sources import SourceLost
 from niwaki.device.sources.luminance import PACKINGS
+from niwaki.device.sources.v4l2 import V4l2Camera
+from niwaki.device.sources.v4l2_device import Picture
 
 CAMERA = "v4l2:/dev/video0?width=64&height=48"
 SMALL = "sizes=64x48,"
@@ -58,6 +61,7 @@ def cameras():
         "no streaming": {"source": CAMERA, "shim": f"capabilities={WITHOUT_STREAMING}"},
         "pipeline": {"source": CAMERA, "shim": f"capabilities={PIPELINE}"},
         "raw sensor": {"source": CAMERA, "shim": "formats=RG10+BA81"},
+        "virtual": {"source": CAMERA, "shim": "formats=RGB3+BGR3"},
         "nothing": {"source": CAMERA, "shim": "formats="},
         "too large": {"source": CAMERA, "shim": "sizes=8000x6000,formats=GREY"},
         "one buffer": {"source": CAMERA, "shim": SMALL + "buffers=1"},
@@ -166,6 +170,7 @@ def test_what_goes_wrong_is_said(seen, call, number):
         ("no streaming", "DeviceError", "cannot stream to memory (Shim Camera): too old a driver"),
         ("pipeline", "DeviceError", "is part of a larger camera (Shim Camera): for a camera on a ribbon cable"),
         ("raw sensor", "DeviceError", "gives only RG10, BA81, which niwaki does not read; for a camera on"),
+        ("virtual", "DeviceError", "gives only RGB3, BGR3, which niwaki does not read; for a virtual camera choose"),
         ("nothing", "DeviceError", "gives only no picture at all, which"),
         ("too large", "DeviceError", "gives only GREY, which niwaki does not read"),
         ("one buffer", "SourceLost", "the driver has no memory for frames"),
@@ -190,3 +195,31 @@ def test_what_the_driver_is_asked(read_cameras, tmp_path):
         "STREAMON with 4 queued, 4 mapped",
         "close with 0 mapped",
     ]
+
+
+@pytest.mark.parametrize(
+    ("decoded", "why"),
+    [(ValueError("is a damaged JPEG"), "is a damaged JPEG"), ((32, 24, b""), "is 32×24, not 64×48 as agreed")],
+)
+def test_why_no_frame_came_is_said(decoded, why, monkeypatch):
+    """A camera whose every frame the decoder refuses, or that is of another size than agreed."""
+
+    def decode(_data):
+        if isinstance(decoded, Exception):
+            raise decoded
+        return decoded
+
+    class AlwaysReady:
+        def poll(self, _milliseconds):
+            return [1]
+
+    camera = V4l2Camera.__new__(V4l2Camera)
+    camera.name, camera._number, camera._refused = "/dev/video0", 0, ""
+    camera._picture, camera._decoder = Picture("MJPG", 64, 48, 0, 6144), decode
+    camera._memory, camera._poll = [b"a frame", b"another"], AlwaysReady()
+    taken = itertools.cycle([(0, 7), None])
+    monkeypatch.setattr(camera, "_take", lambda: next(taken))
+    monkeypatch.setattr(camera, "_buffer", lambda *_arguments: ())
+    with pytest.raises(SourceLost) as lost:
+        camera.read(0.05)
+    assert str(lost.value) == f"/dev/video0: no frame for 0.1 s; the last one {why}"

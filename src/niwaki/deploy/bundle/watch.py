@@ -46,4 +46,4 @@ def run(bundle: Path, arguments: Sequence[str]) -> int:
     """The runner's exit code; its errors go to standard error, as on a board."""
     from niwaki.device.main import main
 
-    return main([*arguments, "--bundle", str(bundle)], prog="niwaki watch")
+    return main([*arguments, f"--bundle={bundle}"], prog="niwaki watch")

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from niwaki.data.prepare import cache_folder
+from niwaki.deploy.c.compiler import has_zig, zig_caches, zig_command
 from niwaki.deploy.c.toolchain import run_compiler
-from niwaki.errors import NiwakiError
-
-GLOBAL_CACHE, LOCAL_CACHE = "ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"
+from niwaki.errors import ToolMissing
 
 
 def check_zig() -> None:
-    """Raise NiwakiError, with what installs it, where zig is missing."""
-    if importlib.util.find_spec("ziglang") is None:
-        raise NiwakiError("no zig, which compiles for the board: pip install 'niwaki[device]'")
+    """Raise ToolMissing, with what installs it, where zig is missing."""
+    if not has_zig():
+        raise ToolMissing("no zig, which compiles for the board: pip install 'niwaki[device]'")
 
 
 def compile_c(arguments: Sequence[str], what: str, folder: Path) -> None:
@@ -28,13 +23,4 @@ def compile_c(arguments: Sequence[str], what: str, folder: Path) -> None:
     naming `what`, with the compiler's first error, or where zig is missing.
     """
     check_zig()
-    command = [sys.executable, "-m", "ziglang", "cc", *arguments]
-    run_compiler(command, what, name="zig", folder=folder, environment=caches(folder))
-
-
-def caches(folder: Path) -> Mapping[str, str]:
-    """Where zig keeps libraries and what it compiles in `folder`: as the environment says, else in niwaki's cache."""
-    return {
-        GLOBAL_CACHE: os.environ.get(GLOBAL_CACHE) or str(cache_folder() / "zig"),
-        LOCAL_CACHE: os.environ.get(LOCAL_CACHE) or str(folder / ".zig"),
-    }
+    run_compiler((*zig_command(), *arguments), what, name="zig", folder=folder, environment=zig_caches(folder))

@@ -92,7 +92,7 @@ def measure_footprint(
                 "-fcallgraph-info=su",
                 *include,
                 "-c",
-                str(folder / "model.c"),
+                str((folder / "model.c").absolute()),
                 "-o",
                 str(work / _MODEL),
             ),

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,18 +15,13 @@ from typing import Any, cast
 
 import numpy as np
 
+from niwaki.deploy.c.compiler import compiler_name, find_compiler, is_zig, no_compiler, zig_caches
 from niwaki.errors import ModelError, NiwakiError
+from niwaki.folders import staging
 
 SPEED = ("-O3", "-march=native")
 STANDARD = ("-std=c99",)
-
-
-def find_compiler() -> str | None:
-    """The C compiler of this machine: `$CC`, else cc, gcc or clang; None where there is none."""
-    named = os.environ.get("CC")
-    if named and shutil.which(shlex.split(named)[0]):
-        return named
-    return next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+__all__ = ["SPEED", "STANDARD", "CModel", "Interface", "compile_library", "find_compiler", "interface"]
 
 
 def compile_library(
@@ -35,25 +29,27 @@ def compile_library(
 ) -> Path:
     """Compile `model.c` of a generated folder as a shared library and return its path (`folder/libNAME.so`).
 
-    The file appears whole or not at all. Raises NiwakiError where there is no compiler, or with what it said.
+    The file appears whole or not at all. Raises ToolMissing where there is no compiler, NiwakiError with what it said.
     """
     compiler = cc or find_compiler()
     if compiler is None:
-        raise NiwakiError("no C compiler: install one (Debian: apt-get install gcc libc6-dev) or set CC")
+        raise no_compiler()
     source = folder / "model.c"
     if not source.is_file():
         raise NiwakiError(f"{folder}: no model.c in it: make the folder with niwaki export FILE --to c")
     target = out or folder / f"lib{interface(folder).prefix}.so"
-    with tempfile.TemporaryDirectory(prefix="niwaki-", dir=target.parent) as work:
-        fresh = Path(work) / target.name
-        command = [*shlex.split(compiler), *STANDARD, *flags, "-fPIC", "-shared", "-o", str(fresh), str(source)]
+    with staging(target.parent) as work:
+        fresh = work / target.name
+        begin = shlex.split(compiler)  # paths from the root: none can be taken for an option, or for a file of options
+        command = [*begin, *STANDARD, *flags, "-fPIC", "-shared", "-o", str(fresh.absolute()), str(source.absolute())]
+        environment = {**os.environ, **(zig_caches(work) if is_zig(begin) else {})}
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         except OSError as error:
             raise NiwakiError(f"{compiler}: cannot be run: {error.strerror}") from error
         if done.returncode:
             first = (done.stderr.strip().splitlines() or ["no message"])[0]
-            raise NiwakiError(f"{compiler} could not compile {source}: {first}")
+            raise NiwakiError(f"{compiler_name(compiler)} could not compile {source}: {first}")
         fresh.replace(target)
     return target
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from niwaki.deploy.c.library import STANDARD, find_compiler, interface
-from niwaki.errors import ModelError, NiwakiError
+from niwaki.deploy.c.compiler import WAYS_OUT, ZIG, find_compiler, is_zig, zig_caches
+from niwaki.deploy.c.library import STANDARD, interface
+from niwaki.errors import ModelError, NiwakiError, ToolMissing
 
 SPEED = ("-O2",)
 TIMEOUT_S = 1800.0
@@ -103,12 +104,15 @@ def missing_tools(target: Target, *, compiler: bool = True, emulator: bool = Tru
 
 
 def check_tools(target: Target, *, compiler: bool = True, emulator: bool = True) -> None:
-    """Raise NiwakiError, with what installs them, where tools of `target` are missing."""
+    """Raise ToolMissing, with what installs them, where tools of `target` are missing."""
     missing = missing_tools(target, compiler=compiler, emulator=emulator)
     if missing:
-        raise NiwakiError(
-            f"{target.name}: no {' and no '.join(missing)} on this machine; Debian: apt-get install {target.packages}"
-        )
+        raise ToolMissing(f"{target.name}: no {' and no '.join(missing)} on this machine; {how_to_get(target)}")
+
+
+def how_to_get(target: Target) -> str:
+    """What installs the tools of a target."""
+    return f"Debian: apt-get install {target.packages}" if target.compiler else WAYS_OUT
 
 
 def compile_program(
@@ -134,7 +138,7 @@ def compile_sources(sources: Sequence[Path], target: Target, flags: Sequence[str
         linked = link_flags(files, board.flash_bytes, board.ram_bytes) if board else ()
         run_compiler(
             [*shlex.split(compiler), *STANDARD, *target.flags, *flags, f"-I{files}", "-o", str(out),
-             *map(str, sources), *linked],
+             *(str(source.absolute()) for source in sources), *linked],
             str(sources[-1]),
         )  # fmt: skip
     return out
@@ -148,15 +152,17 @@ def run_compiler(
 
     Raises NiwakiError naming `what` and the compiler (`name`, else its command), with its first error.
     """
-    english = {**os.environ, **(environment or {}), "LC_ALL": "C"}  # its messages and the linker's map are read
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=english, cwd=folder)
-    except OSError as error:
-        raise NiwakiError(f"{command[0]}: cannot be run: {error.strerror}") from error
+    with tempfile.TemporaryDirectory(prefix="niwaki-zig-") as work:
+        more = zig_caches(Path(work)) if environment is None and is_zig(command) else environment or {}
+        english = {**os.environ, **more, "LC_ALL": "C"}  # its messages and the linker's map are read
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=english, cwd=folder)
+        except OSError as error:
+            raise NiwakiError(f"{command[0]}: cannot be run: {error.strerror}") from error
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
         first = next((line for line in lines if _ERROR.search(line)), lines[0])
-        raise NiwakiError(f"{what}: {name or command[0]} could not compile it: {first}")
+        raise NiwakiError(f"{what}: {name or (ZIG if is_zig(command) else command[0])} could not compile it: {first}")
     return done.stdout
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import shlex
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -12,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from niwaki.deploy.c.library import SPEED, STANDARD, find_compiler
+from niwaki.deploy.c.compiler import find_compiler, no_compiler
+from niwaki.deploy.c.library import SPEED, STANDARD
 from niwaki.deploy.c.toolchain import run_compiler
 from niwaki.deploy.vision.finding import OUTCOMES, Finding
 from niwaki.errors import NiwakiError
+from niwaki.folders import staging
 
 SOURCE, HEADER = "niwaki_vision.c", "niwaki_vision.h"
 
@@ -30,13 +31,14 @@ def source_files() -> Iterator[Path]:
 def compile_vision(out: Path, *, cc: str | None = None, flags: Sequence[str] = SPEED) -> Path:
     """Compile vision alone as a shared library for this machine and return `out`.
 
-    The file appears whole or not at all. Raises NiwakiError where there is no compiler, or with its first error.
+    The file appears whole or not at all. Raises ToolMissing where there is no compiler, NiwakiError with
+    its first error.
     """
     compiler = cc or find_compiler()
     if compiler is None:
-        raise NiwakiError("no C compiler: install one (Debian: apt-get install gcc libc6-dev) or set CC")
-    with source_files() as files, tempfile.TemporaryDirectory(prefix="niwaki-", dir=out.parent) as work:
-        source, fresh = files / SOURCE, Path(work) / out.name
+        raise no_compiler()
+    with source_files() as files, staging(out.parent) as work:
+        source, fresh = (files / SOURCE).absolute(), (work / out.name).absolute()
         run_compiler(
             [*shlex.split(compiler), *STANDARD, *flags, "-fPIC", "-shared", "-o", str(fresh), str(source)],
             str(source),

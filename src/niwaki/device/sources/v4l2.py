@@ -59,6 +59,7 @@ class V4l2Camera(Source):
         self._device, self._picture, self._decoder = device, picture, decoder
         self._memory: List[mmap.mmap] = []
         self._number = 0
+        self._refused = ""  # why the decoder refused the last frame
         self._poll = select.poll()
         self._poll.register(device.descriptor, select.POLLIN)
         try:
@@ -102,12 +103,14 @@ class V4l2Camera(Source):
         while True:
             left = deadline - time.monotonic()
             if left <= 0 or not self._poll.poll(int(left * 1000) + 1):
-                raise SourceLost("{}: no frame for {:.1f} s".format(self.name, timeout_s))
+                why = "; the last one {}".format(self._refused) if self._refused else ""
+                raise SourceLost("{}: no frame for {:.1f} s{}".format(self.name, timeout_s, why))
             try:
                 grey = self._newest(rested)
             except OSError as error:
                 raise SourceLost("{}: {}".format(self.name, _loss(error))) from error
             if grey is not None:
+                self._refused = ""
                 return Frame(grey, self._number - 1, time.monotonic())
             time.sleep(AGAIN_S)
             rested = True
@@ -143,9 +146,13 @@ class V4l2Camera(Source):
             return luminance(data, PACKINGS[picture.fourcc], picture.width, picture.height, picture.stride)
         try:
             width, height, grey = self._decoder(data)
-        except ValueError:  # cut off on its way: the next one will do
+        except ValueError as error:  # cut off on its way: the next one will do
+            self._refused = str(error)
             return None
-        return grey if (width, height) == (picture.width, picture.height) else None
+        if (width, height) == (picture.width, picture.height):
+            return grey
+        self._refused = "is {}×{}, not {}×{} as agreed".format(width, height, picture.width, picture.height)
+        return None
 
     def close(self) -> None:
         """Give the device back.

@@ -14,6 +14,8 @@ from .spec import LARGEST_SIDE
 
 JPEGS = ("MJPG", "JPEG")
 SMALLEST_SIDE = 16  # pixels
+RGB = ("RGB3", "BGR3", "RGB4", "BGR4", "RGBP", "AR24", "XR24", "AB24", "XB24", "RA24", "RX24", "BA24", "BX24")
+CONVERT = "for a virtual camera choose YUYV (I420, NV12) where it is made, as with ffmpeg -pix_fmt yuyv422"
 RIBBON = "for a camera on a ribbon cable use csi:0 (Jetson) or rpicam:0 (Raspberry Pi)"
 
 # What an errno means while a device is opened and set up: a line for the user, and whether waiting may help.
@@ -96,9 +98,8 @@ def negotiate(device: Device, size: Tuple[int, int]) -> Picture:
     except OSError as error:
         raise device.error(error) from error
     listed = ", ".join(formats) or "no picture at all"
-    raise DeviceError(
-        "{}: gives only {}, which niwaki does not read; {}".format(device.path, listed, RIBBON), NO_CAMERA
-    )
+    way = CONVERT if any(fourcc in RGB for fourcc in formats) else RIBBON
+    raise DeviceError("{}: gives only {}, which niwaki does not read; {}".format(device.path, listed, way), NO_CAMERA)
 
 
 def _check_capture(device: Device) -> None:

@@ -15,6 +15,7 @@ import niwaki
 from niwaki.data.dataset import Dataset
 from niwaki.deploy import subjects
 from niwaki.deploy.agreement import allowed, compare, count_right
+from niwaki.deploy.c import compiler
 from niwaki.deploy.c.library import find_compiler
 from niwaki.deploy.c.toolchain import TARGETS, Target, missing_tools
 from niwaki.deploy.export import export_file
@@ -267,14 +268,25 @@ def test_c_that_does_not_compile_or_crashes_disagrees(
     assert re.search("ended by SIG", report.disagreements[0])
 
 
-def test_without_compilers_the_rest_is_verified(small_export: Path, small_data: Dataset, monkeypatch) -> None:
+def test_without_compilers_zig_compiles_or_the_rest_is_verified(
+    small_export: Path, small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("CC", "/nonexistent")
+    monkeypatch.setattr(subjects, "SPEED", ("-O1", "-march=native"))
+    report = verify_folder(small_export, data=small_data, images=20)
+    found = forms_of(report)["c"]
+    assert [form.ok for form in found] == [True, True, None, None]
+    assert found[1].how == "this processor, zig cc -O1 -march=native"
+    monkeypatch.setattr(compiler, "has_zig", lambda: False)
     report = verify_folder(small_export, data=small_data, images=20)
     assert report.ok
     missing = forms_of(report)["c"]
     assert [form.ok for form in missing] == [None] * 4
-    assert missing[0].reason == "no cc on this machine; Debian: apt-get install gcc libc6-dev"
+    assert missing[0].reason == (
+        "no cc on this machine; apt-get install gcc libc6-dev (Debian), or pip install 'niwaki[device]', which brings zig;"
+        " or set CC"
+    )
     assert missing[2].reason.startswith("no aarch64-linux-gnu-gcc and no qemu-aarch64-static on this machine")
     assert [form.ok for form in report.forms[:4]] == [None, True, None, True]
 

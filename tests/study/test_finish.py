@@ -141,8 +141,9 @@ def test_a_missing_compiler_is_said(
 ) -> None:
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("niwaki.deploy.c.compiler.has_zig", lambda: False)
     done = run(niwaki, study)  # what can be verified here is not what it was
-    assert "c, plain C, cc -O2 -DNIWAKI_PORTABLE: not run: no cc on this machine; Debian: apt-get" in done.stderr
+    assert "c, plain C, cc -O2 -DNIWAKI_PORTABLE: not run: no cc on this machine; apt-get install gcc" in done.stderr
     assert verified(study)["ok"] is True
     assert "c, plain C, cc -O2 -DNIWAKI_PORTABLE: not run: no cc on this machine" in done.stdout
     assert "NumPy, integers only" in done.stdout

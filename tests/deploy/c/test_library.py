@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from niwaki.deploy.c import compiler
 from niwaki.deploy.c.generate import generate, write
 from niwaki.deploy.c.library import CModel, compile_library, find_compiler, interface
-from niwaki.errors import ModelError, NiwakiError
+from niwaki.deploy.c.toolchain import TARGETS, compile_program, compile_sources
+from niwaki.errors import ModelError, NiwakiError, ToolMissing
 from random_graphs import Builder
 
 
@@ -44,9 +47,35 @@ def test_a_strided_view_is_read_as_it_looks(folder: Path) -> None:
 def test_no_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(compiler, "has_zig", lambda: False)
     assert find_compiler() is None
-    with pytest.raises(NiwakiError, match="no C compiler: install one"):
+    both = r"apt-get install gcc libc6-dev \(Debian\), or pip install 'niwaki\[device\]', which brings zig; or set CC"
+    with pytest.raises(ToolMissing, match=f"no C compiler on this machine: {both}"):
         compile_library(folder)
+
+
+def test_zig_compiles_where_there_is_no_other(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = np.random.default_rng(0).integers(-128, 128, (9, 1, 4, 4)).astype(np.int8)
+    expected = CModel(folder).run(inputs)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.delenv("CC", raising=False)
+    np.testing.assert_array_equal(CModel(folder).run(inputs), expected)
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    bad = tmp_path / "bad.c"
+    bad.write_text("int f(void) { return 1 }")
+    with pytest.raises(NiwakiError, match=r"bad\.c: zig cc could not compile it: .*error: expected ';'"):
+        compile_sources((bad,), TARGETS["native"], out=tmp_path / "bad")
+
+
+def test_a_path_is_no_option_of_a_compiler(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither `-fplugin=…`, nor `@…`, which compilers take for a file of options."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("-fplugin=evil", "@evil"):
+        here = Path(shutil.copytree(folder, name))
+        assert compile_library(here, flags=("-O0",)).is_file()
+        main = here / "main.c"
+        main.write_text("int main(void) { return 0; }")
+        assert compile_program(here, main, TARGETS["native"], ("-O0",), out=here / "program").is_file()
 
 
 def test_the_users_compiler_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

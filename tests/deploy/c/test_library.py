@@ -59,7 +59,8 @@ def test_zig_compiles_where_there_is_no_other(folder: Path, tmp_path: Path, monk
     expected = CModel(folder).run(inputs)
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.delenv("CC", raising=False)
-    np.testing.assert_array_equal(CModel(folder).run(inputs), expected)
+    library = compile_library(folder, flags=("-O1", "-march=native"), out=tmp_path / "libtiny.so")
+    np.testing.assert_array_equal(CModel(folder, library=library).run(inputs), expected)
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
     bad = tmp_path / "bad.c"
     bad.write_text("int f(void) { return 1 }")

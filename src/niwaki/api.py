@@ -20,6 +20,7 @@ from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
+from niwaki.device.text import printable
 from niwaki.errors import SpecError
 from niwaki.measure.accuracy import Accuracy, Predict
 from niwaki.measure.accuracy import evaluate as measure_accuracy
@@ -31,6 +32,7 @@ from niwaki.models.examine import check_answers, check_numbers
 from niwaki.models.modelfile import load, read_info
 from niwaki.models.pixels import pixel_scale
 from niwaki.study.drive import StudyResult
+from niwaki.study.fitting import check_outputs
 from niwaki.study.listener import Listener, Silent
 from niwaki.study.request import Request
 from niwaki.study.run import RunOptions
@@ -70,11 +72,13 @@ def train(model: nn.Module, data: Dataset, *, seed: int = 0, device: str = "cpu"
     A model that knows these classes in another order (it was loaded, or trained before) keeps its order, with a
     warning. Norms that you froze and put in eval mode (in a model that is in training mode) stay as they are.
 
-    Raises NiwakiError for a network that cannot be trained as it is: one that answers at random, all frozen, with NaN.
+    Raises NiwakiError for a network that cannot be trained as it is: one that answers at random, all frozen, with NaN,
+    or with another number of scores than there are classes.
     """
     recipe = _settings(TrainSettings, settings)
     check_device(device)
     data = _as_the_model_counts(model, data)
+    check_outputs(model, data)
     remember(model, data.labels)
     return fit(
         model, data.train, data.preprocessing, recipe, validation=data.validation, seed=seed, device=device,
@@ -314,7 +318,7 @@ def _reordered(predict: Predict, places: np.ndarray | None) -> Predict:
 
 
 def _warn(line: str) -> None:
-    warnings.warn(line, stacklevel=3)
+    warnings.warn(printable(line), stacklevel=3)
 
 
 def _text(path: str | Path | None) -> str | None:

@@ -51,6 +51,13 @@ def test_accents_are_the_same_however_they_are_written(small_data: Dataset) -> N
     np.testing.assert_array_equal(found.train.labels, small_data.train.labels)
 
 
+def test_names_are_told_in_one_line(small_data: Dataset) -> None:
+    told: list[str] = []
+    strange = replace(small_data, labels=("0", "1", "\x1b[2J", "a\nb"))
+    in_order(strange, ("1", "0", "\x1b[2J", "a\nb"), notify=told.append)
+    assert r"(0, 1, \x1b[2J, a\nb; the model: 1, 0, \x1b[2J, a\nb)" in told[0]
+
+
 def test_long_lists_are_cut() -> None:
     assert shown([str(number) for number in range(40)]).endswith("10, 11, … (40)")
     assert shown(["x" * 100, "b"]) == "x" * 23 + "…, b"

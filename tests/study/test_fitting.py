@@ -10,7 +10,7 @@ from torch import nn
 
 import niwaki as api
 from niwaki.data.dataset import Dataset
-from niwaki.errors import DataError, SpecError
+from niwaki.errors import DataError, ModelError, SpecError
 from niwaki.models.modelfile import info_of
 from niwaki.study.environment import fingerprint
 from niwaki.study.fitting import check_networks
@@ -118,6 +118,16 @@ def test_a_factory_of_ones_own_that_does_not_fit(small_data: Dataset) -> None:
         check_networks(spec_of({"answers": 9}, f"{__name__}:Scorer"), small_data, trust=True)
     with pytest.raises(SpecError, match=r"gives \(2, 1, 16, 4\) for 2 images, but .*: expected \(2, 4\)"):
         check_networks(spec_of({"in_features": 16, "out_features": 4}, "torch.nn:Linear"), small_data, trust=True)
+
+
+def test_python_trains_no_network_of_other_classes(small_data: Dataset) -> None:
+    for count in (3, 5):
+        model = api.LeNet5(**{**ARGS, "num_classes": count}).train()
+        with pytest.raises(
+            ModelError, match=rf"LeNet5 gives {count} scores for an image, but .*4 classes \(0, 1, 2, 3\)"
+        ):
+            api.train(model, small_data, epochs=1)
+        assert model.training
 
 
 def test_nothing_is_trained_for_nothing(niwaki: Niwaki, small_npz: Path, tmp_path: Path) -> None:

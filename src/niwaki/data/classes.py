@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from niwaki.data.dataset import Dataset, Split
+from niwaki.device.text import printable
 from niwaki.errors import DataError
 
 SHOWN, LONGEST = 12, 24  # names of a list, characters of a name
@@ -33,10 +34,11 @@ def in_order(
             "trained on, or call the classes as it does (the folders' names; `labels` of an .npz file)"
         )
     if places.tolist() != list(range(len(places))):
-        notify(
+        line = (
             f"{data.origin}: its classes are in another order than those of {of} and are matched by name "
             f"({shown(data.labels)}; {of}: {shown(labels)})"
         )
+        notify(printable(line))
     train, validation, test = (
         Split(split.images, places[split.labels]) for split in (data.train, data.validation, data.test)
     )

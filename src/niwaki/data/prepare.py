@@ -21,6 +21,7 @@ from niwaki.data.repeats import repeats
 from niwaki.data.source import Raw, Source
 from niwaki.data.spec import BUILT_IN, BUILT_IN_SIZE, DataSpec
 from niwaki.data.split import USUAL, first_of_each, hold_out, usual_validation
+from niwaki.device.text import printable
 from niwaki.errors import DataError
 from niwaki.files import canonical_json, flush_folder, sha256_of
 
@@ -46,7 +47,7 @@ def prepare(
 
     Raises DataError where the data cannot be had, is damaged, or is too little for the split.
     """
-    tell: Notify = notify or (lambda _line: None)
+    tell = _in_visible_characters(notify)
     cache = cache or cache_folder()
     if data is not None:
         spec = _redirected(spec, data)
@@ -174,6 +175,13 @@ def _decoded(found: Source, spec: DataSpec, store: Path, tell: Notify) -> Path:
             shutil.rmtree(left)
         _write(found, spec, target, tell)
     return target
+
+
+def _in_visible_characters(notify: Notify | None) -> Notify:
+    """What tells lines with names from outside in them; nobody is told where there is none."""
+    if notify is None:
+        return lambda _line: None
+    return lambda line: notify(printable(line))
 
 
 def _with_validation(spec: DataSpec, found: Source) -> DataSpec:

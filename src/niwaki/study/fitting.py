@@ -14,6 +14,7 @@ from niwaki.errors import ModelError, SpecError
 from niwaki.files import canonical_json
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
+from niwaki.models.examine import evaluating
 from niwaki.models.modelfile import ModelInfo
 from niwaki.study.spec import ModelSpec, StudySpec, resolve
 from niwaki.study.structure import one_thread
@@ -67,6 +68,17 @@ def check_networks(spec: StudySpec, data: Dataset, *, trust: bool) -> None:
             _check_network(model, data, trust)
 
 
+def check_outputs(module: nn.Module, data: Dataset) -> None:
+    """Raise ModelError where a network takes the data's images but gives another number of scores than classes."""
+    with evaluating(module):
+        given = _try(module, data.input_shape)
+    if isinstance(given, tuple) and len(given) == 2 and given[1] != data.num_classes:
+        raise ModelError(
+            f"{type(module).__name__} gives {given[1]} scores for an image, but {data.origin} has {data.num_classes} "
+            f"classes ({shown(data.labels)}): build it for as many"
+        )
+
+
 def _check_network(model: ModelSpec, data: Dataset, trust: bool) -> None:
     module = factories.build_seeded(model.factory, model.args, 0, trust=trust).eval()
     given = _try(module, data.input_shape)
@@ -80,7 +92,8 @@ def _try(module: nn.Module, shape: Shape) -> tuple[int, ...] | str | None:
     """The shape of what it gives for two images; None where that is no tensor; why it fails."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
-            given = module(torch.zeros(2, *shape))
+            device = next((parameter.device for parameter in module.parameters()), None)
+            given = module(torch.zeros(2, *shape, device=device))
         except Exception as error:  # a user's module may fail in any way
             return (str(error).strip().splitlines() or [type(error).__name__])[0]
     return tuple(given.shape) if isinstance(given, torch.Tensor) else None

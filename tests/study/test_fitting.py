@@ -135,3 +135,5 @@ def test_nothing_is_trained_for_nothing(niwaki: Niwaki, small_npz: Path, tmp_pat
     refused = niwaki("study", "run", tmp_path / "s.toml", "--out", tmp_path / "out", check=2)
     assert "set model.args.num_classes = 4" in refused.stderr
     assert not (tmp_path / "out").exists()
+    refused = niwaki("study", "run", "quick", "--data", small_npz, "--out", tmp_path / "out", check=2)
+    assert "set model.args.num_classes = 4, in the study's file (niwaki study copy writes" in refused.stderr

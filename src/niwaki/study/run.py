@@ -59,7 +59,7 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
     check_options(spec, options)
     folder = prepare(spec.data, data=options.data, notify=listener.message)
     decoded = open_dataset(folder)
-    data = fit_data(spec, weights, decoded, trust=options.trust, notify=listener.message)
+    data = _fitted(spec, weights, decoded, options, listener)
     store = Store(options.out)
     with store.driver():
         facts = environment.fingerprint(options.device)
@@ -87,6 +87,18 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
         result.verification = finish(spec, store, result, data, listener.message, trust=options.trust)
         gather_evidence(store, result, data, listener.message, trust=options.trust)
     return result
+
+
+def _fitted(
+    spec: StudySpec, weights: bytes | None, decoded: Dataset, options: RunOptions, listener: Listener
+) -> Dataset:
+    """The data as the study's networks take it. Raises NiwakiError, before anything is done, where they do not."""
+    try:
+        return fit_data(spec, weights, decoded, trust=options.trust, notify=listener.message)
+    except SpecError as error:
+        if options.data is None:
+            raise
+        raise SpecError(f"{error}, in the study's file (niwaki study copy writes that of a built-in study)") from error
 
 
 def check_options(spec: StudySpec, options: RunOptions) -> None:

@@ -39,7 +39,7 @@ def test_a_test_image_that_is_trained_on(tmp_path: Path) -> None:
             "folder d: 1 images are in two classes, pixel for pixel (test/b/6.png is train/a/1.png)",
         ]
     assert len(open_dataset(kept).notes) == 3
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="^folder d: ") as warned:
         niwaki.load_data(tmp_path / "d")
     assert [str(line.message) for line in warned] == told[-3:]
 

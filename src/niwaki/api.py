@@ -251,6 +251,7 @@ def verify(
     *,
     data: str | Path | None = None,
     images: int | None = None,
+    steps: int = 3,
     trust: bool = False,
     notify: Callable[[str], None] | None = None,
     progress: Progress | None = None,
@@ -258,11 +259,14 @@ def verify(
     """Send the same images through every form of an exported folder, a model file or an ONNX; `ok` if all agree.
 
     `data` names the dataset whose test images they are, where the files do not; `images` how many.
+    A score of ONNX Runtime's int8 may differ from that of the integer reference by `steps` int8 steps.
     """
     from niwaki.deploy.verify import verify_file
 
     tell, show = notify or _silent, progress or _silent
-    return verify_file(Path(path), data=_text(data), images=images, trust=trust, notify=tell, progress=show)
+    return verify_file(
+        Path(path), data=_text(data), images=images, steps=steps, trust=trust, notify=tell, progress=show
+    )
 
 
 def load_c(folder: str | Path, *, trust: bool = False) -> CModel:

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from niwaki.cli.deploy import Lines
-from niwaki.deploy import bench, forms, subjects
+from niwaki.deploy import bench, bench_forms, forms, subjects
 from niwaki.deploy.c.library import find_compiler
 from niwaki.deploy.c.toolchain import Target, missing_tools
 
@@ -131,7 +131,8 @@ def test_verify_prints_a_line_for_each_form(call, small_export: Path) -> None:
     assert re.search(r"^c +plain C, .* 50 +agrees +reference, to the bit +100\.00 % +0 int8 st", said, re.MULTILINE)
     assert re.search(r"^  c, Cortex-M4, emulated: not run: no .*; Debian: apt-get install ", said, re.MULTILINE)
     assert "int8 and float give the same class for" in said
-    assert said.endswith("All forms agree.\n")
+    emulated = "c (64-bit ARM with NEON, emulated); c (Cortex-M4, emulated)"
+    assert said.endswith(f"The forms that were compared agree. Not run: {emulated}.\n")
     assert "reference, NumPy, integers only\n" in err
 
 
@@ -188,17 +189,22 @@ def test_a_factory_of_the_users_own(call, small_data, tmp_path: Path, monkeypatc
 def test_bench_shows_every_form_and_runtime(call, small_export: Path, monkeypatch) -> None:
     whole = bench.measure_latency
     monkeypatch.setattr(bench, "measure_latency", lambda calls, **settings: whole(calls, **{**settings, "rounds": 3}))
+    monkeypatch.setattr(bench_forms, "default_is_wrong", lambda data, shape: f"another class: {shape}; way out")
     code, said, err = call("bench", small_export)
     assert code == 0
     assert said.startswith(f"{small_export}: one image, one thread\n")
     for form, runtime in (("onnx", "ONNX Runtime"), ("onnx-int8", "ONNX Runtime"), ("c", "C")):
         assert re.search(rf"^{form} +{runtime} +[\d.]+ +[\d.]+ +[\d.]+", said, re.MULTILINE)
+    rows = {line.split()[0]: line for line in said.splitlines() if line}
+    assert [form for form, line in rows.items() if line.endswith("answers wrongly here")] == ["onnx-int8"]
+    assert f"{small_export}: onnx-int8 in ONNX Runtime: another class: (1, 16, 16); way out" in said
     assert re.search(r"≈ within the noise of this run, [\d.]+ %", said)
     assert f"preparing {small_export}" in err
     code, said, _ = call("bench", small_export / "model-int8.onnx", "--json")
     rows = json.loads(said)["rows"]
     assert {row["form"] for row in rows} >= {"onnx-int8", "c"}
     assert all(row["median_us"] > 0 and row["runs"] > 0 and row["batch"] == 1 for row in rows)
+    assert {row["wrong"] for row in rows if row["form"] == "onnx-int8"} == {"another class: (1, 16, 16); way out"}
 
 
 def test_bench_times_the_rest_of_what_is_damaged(call, small_export: Path, tmp_path: Path, monkeypatch) -> None:

@@ -16,9 +16,9 @@ from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
+from niwaki.deploy import cause, forms
 from niwaki.deploy import export as exporting
 from niwaki.deploy import folder as folders
-from niwaki.deploy import forms
 from niwaki.deploy import images as finding
 from niwaki.deploy.c import reference
 from niwaki.deploy.c.library import CModel, find_compiler
@@ -86,6 +86,23 @@ def test_all_forms_in_one_folder(small_model: Path, small_data: Dataset, tmp_pat
     assert note.provenance["data"] == small_data.fingerprint
     again = export_file(small_model, ["all"], tmp_path / "again", options=options(images=80))
     assert contents(again.folder) == written
+    for name in ("model-int8.onnx", "model-dynamic.onnx"):
+        told = [note for note in report.notes if note.startswith(f"{name}: in ONNX Runtime, x86 processors without")]
+        assert [note.endswith(": set the session option session.x64quantprecision = 1 there") for note in told] == [
+            True
+        ]
+
+
+def test_an_int8_onnx_that_onnx_runtime_does_not_take_becomes_c(
+    small_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_data: bytes) -> None:
+        raise ModelError("ONNX Runtime does not take the ONNX: too new")
+
+    monkeypatch.setattr(cause, "exact_way", refuse)
+    report = export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
+    assert "model-int8.onnx: ONNX Runtime does not take the ONNX: too new" in report.notes
+    assert "c" in report.sizes
 
 
 def test_the_c_gives_what_the_reference_gives(small_export: Path, small_data: Dataset) -> None:

@@ -52,14 +52,16 @@ def export(
     return 0 if report.ok else 1
 
 
-def verify(path: Path, *, data: str | None, images: int | None, as_json: bool, trust: bool) -> int:
+def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_json: bool, trust: bool) -> int:
     """Send the same images through every form; the exit code is 1 if one disagrees."""
     from niwaki import api
 
     check_file(path)
     allow(trust)
     with Lines() as lines:
-        report = api.verify(path, data=data, images=images, trust=trust, notify=lines.message, progress=lines.progress)
+        report = api.verify(
+            path, data=data, images=images, steps=steps, trust=trust, notify=lines.message, progress=lines.progress
+        )
     if as_json:
         print(json.dumps(report.to_dict()))
     else:
@@ -165,9 +167,7 @@ def _print_verify(report: VerifyReport, path: Path) -> None:
             console.print(f"  {form.form}, {form.how}: not run: {form.reason}", highlight=False, markup=False)
     for note in report.notes:
         console.print(note, highlight=False, markup=False)
-    compared = any(form.ok is not None for form in report.forms)
-    agree = "All forms agree." if compared else "There are no two forms that must agree."
-    console.print(agree if report.ok else "The forms disagree.")
+    console.print(report.summary, highlight=False, markup=False)
 
 
 def _verify_cells(form: FormReport) -> tuple[str, ...]:
@@ -197,11 +197,15 @@ def _print_bench(report: BenchReport) -> None:
         console.print(f"{file}: one image, one thread", highlight=False, markup=False)
         rows = table(
             ("form", "left"), ("runtime", "left"), ("median µs", "right"), ("p95 µs", "right"),
-            ("times the fastest other", "right"),
+            ("times the fastest other", "right"), ("", "left"),
         )  # fmt: skip
         for row in sorted((row for row in report.rows if row.file == file), key=lambda row: row.median_us):
-            rows.add_row(row.form, row.runtime, f"{row.median_us:.2f}", f"{row.p95_us:.2f}", _ratio(row))
+            wrong = "answers wrongly here" if row.wrong else ""
+            rows.add_row(row.form, row.runtime, f"{row.median_us:.2f}", f"{row.p95_us:.2f}", _ratio(row), wrong)
         console.print(rows)
+    for row in report.rows:
+        if row.wrong:
+            console.print(f"{row.file}: {row.form} in {row.runtime}: {row.wrong}", highlight=False, markup=False)
     for left in report.left_out:
         console.print(f"{left.file}: {left.form} not timed: {left.reason}", highlight=False, markup=False)
     for note in report.notes:

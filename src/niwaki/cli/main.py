@@ -183,6 +183,7 @@ def verify(
         str | None, typer.Option(help="Images to try it on, if the files do not name them: fashion-mnist, a folder.")
     ] = None,
     images: Annotated[int | None, typer.Option(help="How many; as many as take seconds if left out.")] = None,
+    steps: Annotated[int, typer.Option(help="Int8 steps that ONNX Runtime's scores may be off.")] = 3,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
@@ -192,7 +193,7 @@ def verify(
     """
     from niwaki.cli import deploy as commands
 
-    raise typer.Exit(commands.verify(path, data=data, images=images, as_json=json, trust=trust))
+    raise typer.Exit(commands.verify(path, data=data, images=images, steps=steps, as_json=json, trust=trust))
 
 
 @app.command("bench")

@@ -14,6 +14,7 @@ from onnxruntime.quantization import quantize_dynamic as quantize_linear_layers
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+from niwaki.compress.loss import cause_of_loss, logits_of, output_step
 from niwaki.compress.quantize_checks import (
     INT8_OPERATORS,
     bounds,
@@ -199,8 +200,18 @@ def _float_notes(quantized: ModelProto) -> tuple[str, ...]:
 
 
 def _agreement_notes(float_onnx: bytes, int8_onnx: bytes, inputs: np.ndarray) -> tuple[str, ...]:
-    expected, found = (scores(data, inputs).argmax(1) for data in (float_onnx, int8_onnx))
-    agreement = 100 * float((expected == found).mean())
+    step, softmax = output_step(onnx.load_from_string(int8_onnx))
+    expected, found = (logits_of(scores(data, inputs), softmax) for data in (float_onnx, int8_onnx))
+    agreement = _same(expected, found)
     if agreement >= POOR_AGREEMENT:
         return ()
-    return (f"int8 and float give the same class on {agreement:.1f} % of the {len(inputs)} calibration images",)
+    told = f"int8 and float give the same class on {agreement:.1f} % of the {len(inputs)} calibration images"
+    unoptimized = _same(expected, logits_of(scores(int8_onnx, inputs, mode="plain"), softmax))
+    if unoptimized > (agreement + 100) / 2:
+        return (f"{told}; likely cause: the runtime: with its optimizations off it is {unoptimized:.1f} %",)
+    return (f"{told}; likely cause: {cause_of_loss(expected, found, step)}",)
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> float:
+    """Percent of the rows with the same highest score."""
+    return 100 * float((one.argmax(1) == other.argmax(1)).mean())

@@ -35,6 +35,8 @@ class BenchRow:
     """Median, by that of the fastest other row of the file that is called from Python; None where there is no other."""
     noise: bool
     """Whether the difference to that other row is within the noise of this measurement."""
+    wrong: str = ""
+    """What is wrong with the answers on this processor of ONNX Runtime's default session, which is timed."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def _rows(subjects: Sequence[Subject], table: LatencyTable) -> Iterator[BenchRow
             latency.block,
             ratio=None if fastest is None else latency.median_us / fastest,
             noise=fastest is not None and not apart(latency.median_us, fastest, table.noise_floor),
+            wrong=subject.wrong,
         )
 
 

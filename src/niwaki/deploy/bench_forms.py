@@ -17,6 +17,7 @@ from niwaki.data.prepare import find_decoded
 from niwaki.deploy.c.generate import generate, write
 from niwaki.deploy.c.library import CModel
 from niwaki.deploy.c.qdq import read_qdq
+from niwaki.deploy.drift import default_is_wrong
 from niwaki.deploy.folder import FILES, half, read_note
 from niwaki.deploy.images import calibration_images, random_images
 from niwaki.deploy.origin import Origin, open_origin
@@ -46,6 +47,8 @@ class Subject:
     call: Call
     images: int = 1
     """Images in a call: more than one for a loop in C."""
+    wrong: str = ""
+    """What is wrong with its answers on this processor, and the way out; "" where nothing is."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,9 @@ class Forms:
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, form: str, runtime: str, call: Call, images: int = 1) -> None:
+    def add(self, form: str, runtime: str, call: Call, images: int = 1, wrong: str = "") -> None:
         """Take a form in."""
-        self.subjects.append(Subject(self.file, form, runtime, call, images))
+        self.subjects.append(Subject(self.file, form, runtime, call, images, wrong))
 
     @contextlib.contextmanager
     def attempt(self, *forms: str) -> Iterator[None]:
@@ -167,7 +170,9 @@ def _add_float(data: bytes, origin: Origin, forms: Forms) -> None:
 
 def _add_session(form: str, data: bytes, forms: Forms) -> None:
     with forms.attempt(form):
-        forms.add(form, ORT, onnxruntime_call(data, _random_inputs(_input_shape(data, forms.file)), forms.file))
+        shape = _input_shape(data, forms.file)
+        wrong = "" if form == FLOAT else default_is_wrong(data, shape)
+        forms.add(form, ORT, onnxruntime_call(data, _random_inputs(shape), forms.file), wrong=wrong)
 
 
 def _add_c_of(data: bytes, forms: Forms) -> None:

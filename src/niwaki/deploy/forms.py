@@ -11,10 +11,11 @@ from niwaki.compress.settings import QuantizeSettings
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.c.generate import PREFIX, Footprint, generate
 from niwaki.deploy.c.qdq import read_qdq
+from niwaki.deploy.cause import way_out
 from niwaki.deploy.folder import FILES, Form, FormNote
 from niwaki.deploy.images import Notify, calibration_images, random_images
 from niwaki.deploy.origin import Origin
-from niwaki.errors import DataError, NiwakiError
+from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.files import sha256_of
 from niwaki.models import modelfile
 from niwaki.models.onnx_export import check_against_torch, to_onnx
@@ -74,9 +75,12 @@ class Making:
         if form == "onnx":
             self._take(form, {FILES[form]: self._float_onnx()}, opset=self.options.opset)
         elif form == "onnx-dynamic":
-            self._take(form, {FILES[form]: quantize_dynamic(self._float_onnx()).onnx}, opset=self.options.opset)
+            dynamic = quantize_dynamic(self._float_onnx()).onnx
+            self._take(form, {FILES[form]: dynamic}, opset=self.options.opset)
+            self._warn(form, dynamic)
         elif form == "onnx-int8":
             self._take(form, {FILES[form]: self._int8_onnx()}, **self._calibrated())
+            self._warn(form, self._int8_onnx())
         elif form == "c":
             self.make("onnx-int8")
             self._generate(self._int8_onnx())
@@ -86,6 +90,15 @@ class Making:
         made_of = self.origin.data if made_of is None else made_of
         self.files[form] = dict(files)
         self.notes[form] = FormNote(files=hashes, made_of=sha256_of(made_of), settings=settings)
+
+    def _warn(self, form: Form, data: bytes) -> None:
+        """Say once what whoever deploys the file has to know."""
+        try:
+            remark = f"{FILES[form]}: {way_out(data)}"
+        except ModelError as error:  # C can be made of it all the same
+            remark = f"{FILES[form]}: {error}"
+        if remark not in self.remarks:
+            self.remarks.append(remark)
 
     def _float_onnx(self) -> bytes:
         if self._float is None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from niwaki.compress.loss import cause_of_loss
+from niwaki.compress.quantize import POOR_AGREEMENT
 from niwaki.deploy.agreement import Agreement, Right, allowed, compare, count_right
+from niwaki.deploy.cause import STEPS, likely_cause, saturation, way_out, worst_images
 from niwaki.deploy.sample import Sample
 from niwaki.deploy.subjects import REFERENCE, TORCH, C, Opened, Subject
 from niwaki.errors import NiwakiError
@@ -18,6 +21,7 @@ from niwaki.measure.accuracy import Predict
 BATCH = 200
 FLOAT = (TORCH, "onnx")
 SAME_CLASS = {"onnx": (TORCH, 99.9), "onnx-int8": (REFERENCE, 99.5)}  # of which form, percent of the images
+PRICES = (REFERENCE, "onnx-dynamic")  # against float, what they cost is reported
 TOLERANCE = 1e-3  # between scores of one float network in two runtimes, of the largest score
 SHOWN = 12  # scores of an image in a message
 
@@ -61,6 +65,10 @@ class Judge:
     opened: Opened
     sample: Sample
     scores: dict[str, np.ndarray] = field(default_factory=dict)
+    steps: int = STEPS
+    """By how many int8 steps a score of ONNX Runtime may differ from the reference's."""
+    causes: dict[str, str] = field(default_factory=dict)
+    """Why a form loses more against float than int8 usually does."""
 
     def take(self, subject: Subject, progress: Progress) -> FormReport:
         """Run a form and judge it."""
@@ -81,41 +89,83 @@ class Judge:
         self.scores.setdefault(subject.form, scores)
         if self.sample.labels is not None:
             report = replace(report, right=count_right(scores, self.sample.labels[: len(images)]))
-        return self._judged(report, scores)
+        return self._judged(subject, report, scores)
 
-    def _judged(self, report: FormReport, scores: np.ndarray) -> FormReport:
+    def _judged(self, subject: Subject, report: FormReport, scores: np.ndarray) -> FormReport:
         candidates = (REFERENCE, *FLOAT) if report.form in (C, "onnx-int8") else FLOAT
         against = next((form for form in candidates if form in self.scores and form != report.form), None)
         if against is None:
             return report
-        ours, theirs, unit = self._alike(report.form, against, scores, self.scores[against][: len(scores)])
+        ours, theirs, unit = self._alike(subject, against, scores, self.scores[against][: len(scores)])
         found = compare(ours, theirs, against, unit=unit)
         report = replace(report, agreement=found)
         if report.form == C:
             return replace(report, ok=found.equal, reason=self._first(found, ours, theirs))
         judge, percent = SAME_CLASS.get(report.form, ("", 0.0))
         if judge != against:  # what int8 costs is reported, not judged
+            if report.form == REFERENCE and unit and 100 * found.same_class < POOR_AGREEMENT * len(ours):
+                self.causes[REFERENCE] = cause_of_loss(theirs, ours, self._step())
             return report
         limit, apart = allowed(len(ours), percent), len(ours) - found.same_class
         if apart > limit:
             count = f"another class than {against} for {apart} of {len(ours)} images, at most {limit} may have"
-            return replace(report, ok=False, reason=f"{count}; {self._first(found, ours, theirs)}")
+            reason = f"{count}; {self._first(found, ours, theirs)}"
+        else:
+            reason = self._too_far(report.form, found, ours, theirs)
+        if reason and report.form == "onnx-int8":
+            reason += self._cause(subject, ours, theirs)
+        return replace(report, ok=not reason, reason=reason)
+
+    def _too_far(self, form: str, found: Agreement, ours: np.ndarray, theirs: np.ndarray) -> str:
+        """Where a score differs by more than rounding explains; "" where none does."""
+        if form == "onnx-int8":
+            if found.unit != "int8 step" or found.difference is None or found.difference <= self.steps:
+                return ""
+            first = int(np.flatnonzero(np.abs(ours - theirs).max(axis=1) > self.steps)[0])
+            gap = f"a score differs from that of {found.against} by {found.difference:.0f} int8 steps"
+            return f"{gap}, at most {self.steps} may be rounding; {self._at(first, found.against, ours, theirs)}"
         largest = TOLERANCE * max(1.0, float(np.abs(theirs).max(initial=0.0)))
-        if report.form == "onnx" and found.difference is not None and found.difference > largest:
-            gap = f"a score differs from that of {against} by {found.difference:.3g}, at most {largest:.3g} is rounding"
-            return replace(report, ok=False, reason=gap)
-        return replace(report, ok=True)
+        if found.difference is None or found.difference <= largest:
+            return ""
+        return (
+            f"a score differs from that of {found.against} by {found.difference:.3g}, at most {largest:.3g} is rounding"
+        )
+
+    def warnings(self, subject: Subject) -> Iterator[str]:
+        """What whoever deploys a form has to know, once it was taken: where ONNX Runtime's default session is wrong."""
+        expected = self.scores.get(REFERENCE)
+        if subject.int8 is None or not subject.int8.has_steps or expected is None:
+            return
+        images = self.sample.images[:BATCH]
+        if wrong := saturation(subject.int8, images, expected[: len(images)], self.steps):
+            yield f"{subject.form}: ONNX Runtime's default session answers wrongly on this processor: {wrong}"
+            yield f"{subject.form}: {way_out(subject.int8.data)}"
+
+    def _step(self) -> float | None:
+        graph = self.opened.graph
+        return graph.tensors[graph.output].scale if graph else None
+
+    def _cause(self, subject: Subject, ours: np.ndarray, theirs: np.ndarray) -> str:
+        """The likely cause, from the images that are furthest off."""
+        if subject.int8 is None or not subject.int8.has_steps:
+            return ""
+        worst = worst_images(ours, theirs)
+        images = self.sample.images[worst]
+        return f"; likely cause: {likely_cause(subject.int8, images, theirs[worst], self.steps)}"
 
     def _alike(
-        self, form: str, against: str, scores: np.ndarray, other: np.ndarray
+        self, subject: Subject, against: str, scores: np.ndarray, other: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, str]:
         """Both in one unit, where there is one: that of the scores, or the steps of int8."""
-        graph = self.opened.graph
+        graph, form = self.opened.graph, subject.form
         if graph is None or REFERENCE not in (form, against):
             return scores, other, "score"
         if form == C:
             return scores, other, "int8 step"
-        if graph.dropped:  # a last Softmax: the ONNX gives probabilities, the reference what goes into it
+        if form == "onnx-int8" and subject.int8 is not None and subject.int8.has_steps:
+            theirs = other.reshape(len(other), -1).astype(np.float64)
+            return subject.int8.in_steps(scores, other), theirs, "int8 step"
+        if graph.dropped:  # a last Softmax: the float form gives probabilities, the reference what goes into it
             return scores, other, ""
         end = graph.tensors[graph.output]
         if form == REFERENCE:
@@ -126,15 +176,19 @@ class Judge:
         """The first image that is wrong, with both forms' scores; nothing where none is."""
         if found.first is None:
             return ""
-        ours, theirs = (_shown(rows[found.first]) for rows in (scores, other))
-        return f"first {self.sample.name(found.first)}: {ours}, {found.against} {theirs}"
+        return self._at(found.first, found.against, scores, other)
+
+    def _at(self, index: int, against: str, scores: np.ndarray, other: np.ndarray) -> str:
+        """An image, with both forms' scores."""
+        ours, theirs = (_shown(rows[index]) for rows in (scores, other))
+        return f"first {self.sample.name(index)}: {ours}, {against} {theirs}"
 
 
-def losses(forms: Sequence[FormReport]) -> Iterator[str]:
-    """What int8 costs against float, in a sentence for each kind."""
+def losses(forms: Sequence[FormReport], causes: Mapping[str, str]) -> Iterator[str]:
+    """What int8 costs against float, in a sentence for each kind, with the causes that were found."""
     rights = {form.form: form.right for form in reversed(forms) if form.right}
     for form in forms:
-        if form.form not in (REFERENCE, "onnx-dynamic") or form.agreement is None:
+        if form.form not in PRICES or form.agreement is None:
             continue
         name = "int8" if form.form == REFERENCE else "dynamic int8"
         same = percent(form.agreement.same_class, form.images)
@@ -143,6 +197,8 @@ def losses(forms: Sequence[FormReport]) -> Iterator[str]:
         if before and after:
             gap = after.percent - before.percent
             text += f"; accuracy {before.percent:.2f} % in float, {after.percent:.2f} % in {name} ({gap:+.2f} points)"
+        if form.form in causes:
+            text += f"; likely cause: {causes[form.form]}"
         yield text
 
 

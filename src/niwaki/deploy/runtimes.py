@@ -16,18 +16,18 @@ from niwaki.errors import DataError, ModelError
 from niwaki.measure.accuracy import Predict
 from niwaki.measure.latency import Call
 from niwaki.models.onnxfile import load_onnx
-from niwaki.models.onnxsession import open_session
+from niwaki.models.onnxsession import Mode, open_session
 from niwaki.models.onnxsize import check_runnable, images_at_once
 
 
-def classifier_session(data: bytes, name: str = "the ONNX") -> InferenceSession:
-    """ONNX Runtime on the CPU with one thread, at its default (full) optimization.
+def classifier_session(data: bytes, name: str = "the ONNX", mode: Mode = "exact") -> InferenceSession:
+    """ONNX Runtime on the CPU with one thread.
 
     Raises ModelError naming `name` if it refuses the bytes, or they are not from one float32 image batch to one tensor.
     """
     check_runnable(load_onnx(data, name), name)
     try:
-        session = open_session(data)
+        session = open_session(data, mode)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
     inputs, outputs = session.get_inputs(), session.get_outputs()
@@ -39,7 +39,7 @@ def classifier_session(data: bytes, name: str = "the ONNX") -> InferenceSession:
     return session
 
 
-def onnxruntime_predictor(data: bytes, table: np.ndarray, name: str = "the ONNX") -> Predict:
+def onnxruntime_predictor(data: bytes, table: np.ndarray, name: str = "the ONNX", mode: Mode = "exact") -> Predict:
     """The function from raw uint8 images (n, C, H, W) to the scores (n, classes) of an ONNX, float32.
 
     `table` is the scale of the preprocessing, float32 (C, 256): the value of each raw pixel in each channel. An
@@ -50,7 +50,7 @@ def onnxruntime_predictor(data: bytes, table: np.ndarray, name: str = "the ONNX"
     """
     if table.ndim != 2 or table.shape[1] != 256:
         raise DataError(f"preprocessing table: shape {table.shape}, expected (channels, 256)")
-    session = classifier_session(data, name)
+    session = classifier_session(data, name, mode)
     entry, output = session.get_inputs()[0], session.get_outputs()[0].name
     fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
     needs = check_runnable(load_onnx(data, name), name)
@@ -78,8 +78,11 @@ def torch_call(model: nn.Module, inputs: np.ndarray) -> Call:
 
 
 def onnxruntime_call(data: bytes, inputs: np.ndarray, name: str = "the ONNX") -> Call:
-    """ONNX Runtime's usual `run` on float32 images (n, C, H, W) that lie ready. Raises as `classifier_session`."""
-    session = classifier_session(data, name)
+    """ONNX Runtime's usual `run` on float32 images (n, C, H, W) that lie ready, in the session that users get.
+
+    Raises as `classifier_session`.
+    """
+    session = classifier_session(data, name, "default")
     feeds = {session.get_inputs()[0].name: np.ascontiguousarray(inputs, np.float32)}
     outputs = [session.get_outputs()[0].name]
     return lambda: session.run(outputs, feeds)

@@ -21,6 +21,7 @@ from niwaki.deploy.c.graph import Conv, Dense, Graph
 from niwaki.deploy.c.library import SPEED
 from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.c.toolchain import TARGETS, Target, how_to_get, missing_tools, run_on_target
+from niwaki.deploy.cause import Int8File
 from niwaki.deploy.folder import FILES, FolderNote, Form, half, read_note
 from niwaki.deploy.origin import input_of, input_shape_of, outputs_of
 from niwaki.deploy.own import own_files, write_files
@@ -112,6 +113,8 @@ class Subject:
     """At most so many: an emulator is slow."""
     at_once: bool = False
     """Whether it takes all images in one call."""
+    int8: Int8File | None = None
+    """Of an int8 ONNX that is an integer network: what it takes to find out why it disagrees."""
 
 
 def open_export(folder: Path) -> Opened:
@@ -206,8 +209,9 @@ def _onnxruntime(opened: Opened, form: Form) -> Subject:
     table = _table(opened, form)
     if table is None:
         return replace(subject, reason="no file says how pixels become its input")
-    name = str(opened.folder / FILES[form])
-    return replace(subject, run=onnxruntime_predictor(opened.onnx[form].SerializeToString(), table, name))
+    name, data = str(opened.folder / FILES[form]), opened.onnx[form].SerializeToString()
+    int8 = Int8File(data, opened.graph, table) if form == "onnx-int8" and opened.graph else None
+    return replace(subject, run=onnxruntime_predictor(data, table, name), int8=int8)
 
 
 def _table(opened: Opened, form: Form) -> np.ndarray | None:

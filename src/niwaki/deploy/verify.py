@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from niwaki.data.dataset import Dataset
+from niwaki.deploy.cause import STEPS
 from niwaki.deploy.export import check_possible, export
 from niwaki.deploy.folder import NOTE, Form
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.images import Notify, find_data, fit_to
-from niwaki.deploy.judge import FormReport, Judge, Progress, losses
+from niwaki.deploy.judge import PRICES, FormReport, Judge, Progress, losses
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.sample import choose_sample
 from niwaki.deploy.subjects import open_export, subjects_of
@@ -36,6 +37,33 @@ class VerifyReport:
         """A line for each form that does not agree."""
         return tuple(f"{form.form} ({form.how}): {form.reason}" for form in self.forms if form.ok is False)
 
+    @property
+    def not_run(self) -> tuple[str, ...]:
+        """The forms that were not run."""
+        return tuple(_named(form) for form in self.forms if not form.images)
+
+    @property
+    def not_held(self) -> tuple[str, ...]:
+        """The forms that ran, but were held against nothing that they must equal, nor anything against them."""
+        bases = {form.agreement.against for form in self.forms if form.agreement and form.ok is not None}
+        reported = {form.form for form in self.forms if form.form in PRICES and form.agreement}
+        known = bases | reported
+        return tuple(_named(form) for form in self.forms if form.images and form.ok is None and form.form not in known)
+
+    @property
+    def summary(self) -> str:
+        """Whether all forms agree, in a sentence that says nothing of a form that was not compared."""
+        if not self.ok:
+            return "The forms disagree."
+        if not any(form.ok for form in self.forms):
+            return "There are no two forms that must agree."
+        if not self.not_run and not self.not_held:
+            return "All forms agree."
+        told = ["The forms that were compared agree."]
+        told += [f"Not run: {'; '.join(self.not_run)}."] if self.not_run else []
+        told += [f"Held against nothing: {'; '.join(self.not_held)}."] if self.not_held else []
+        return " ".join(told)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -43,6 +71,9 @@ class VerifyReport:
             "images": self.of,
             "forms": [form.to_dict() for form in self.forms],
             "notes": list(self.notes),
+            "summary": self.summary,
+            "not_run": list(self.not_run),
+            "not_held": list(self.not_held),
         }
 
 
@@ -51,6 +82,7 @@ def verify_file(
     *,
     data: str | None = None,
     images: int | None = None,
+    steps: int = STEPS,
     trust: bool = False,
     notify: Notify = lambda _line: None,
     progress: Progress = lambda _form, _done, _of: None,
@@ -62,12 +94,14 @@ def verify_file(
     if path.is_dir():
         inside = path / CHOSEN
         path = inside if (inside / NOTE).is_file() and not (path / NOTE).is_file() else path
-        return verify_folder(path, data=data, images=images, trust=trust, notify=notify, progress=progress)
+        return verify_folder(path, data=data, images=images, steps=steps, trust=trust, notify=notify, progress=progress)
     origin = open_origin(path)
     with tempfile.TemporaryDirectory(prefix="niwaki-verify-") as name:
         folder = Path(name) / "export"
         found, notes = _export(origin, folder, data, trust, notify)
-        report = verify_folder(folder, data=found or data, images=images, trust=trust, notify=notify, progress=progress)
+        report = verify_folder(
+            folder, data=found or data, images=images, steps=steps, trust=trust, notify=notify, progress=progress
+        )
     return replace(report, notes=(*notes, *report.notes))
 
 
@@ -76,6 +110,7 @@ def verify_folder(
     *,
     data: Dataset | str | None = None,
     images: int | None = None,
+    steps: int = STEPS,
     trust: bool = False,
     notify: Notify = lambda _line: None,
     progress: Progress = lambda _form, _done, _of: None,
@@ -84,21 +119,30 @@ def verify_folder(
 
     The images are the test split of `data`, or of the dataset that the export names, or random where none is known:
     `images` of them, else as many as take seconds. The C, compiled for this processor, in plain C and for emulated
-    ones, must give the bits of the integer reference; ONNX Runtime's int8 the same class on 99.5 % of the images, its
-    float that of torch on 99.9 % (exceptions rounded up) and the same scores but for a thousandth of the largest. A
-    form that cannot be run here fails nothing; why is said.
+    ones, must give the bits of the integer reference; ONNX Runtime's int8 the same class on 99.5 % of the images and
+    no score more than `steps` int8 steps off, its float the class of torch on 99.9 % (exceptions rounded up) and the
+    same scores but for a thousandth of the largest. A form that cannot be run here fails nothing; why is said. ONNX
+    Runtime's int8 runs in a session that is exact on every processor; a note says where its default one is not.
 
     Raises ModelError or DataError where the files, or the images asked for, cannot be used.
     """
     opened = open_export(folder)
     sample = choose_sample(opened, data, images, notify)
-    judge = Judge(opened, sample)
-    forms = []
+    if steps < 0:
+        raise DataError(f"{steps} int8 steps: give 0 or more")
+    judge = Judge(opened, sample, steps=steps)
+    forms: list[FormReport] = []
+    warned: list[str] = []
     for subject in subjects_of(opened, trust=trust):
         notify(f"{subject.form}, {subject.how}" + (f": not run: {subject.reason}" if subject.reason else ""))
         forms.append(judge.take(subject, progress))
+        warned += judge.warnings(subject)
     ok = all(form.ok is not False for form in forms)
-    return VerifyReport(ok, sample.what, tuple(forms), (*sample.notes, *losses(forms)))
+    return VerifyReport(ok, sample.what, tuple(forms), (*sample.notes, *warned, *losses(forms, judge.causes)))
+
+
+def _named(form: FormReport) -> str:
+    return f"{form.form} ({form.how})"
 
 
 def _export(

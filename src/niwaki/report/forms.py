@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ def print_verification(console: Console, found: dict[str, Any], folder: Path) ->
         reason = f"The chosen model cannot be exported and verified: {found['reason']}"
         console.print(f"[yellow]{escape(reason)}[/yellow]", highlight=False)
         return
-    verdict = "all forms agree" if found["ok"] else "[red]FORMS DISAGREE[/red]"
+    agree = "all forms agree" if all_compared(found) else "the forms that were compared agree"
+    verdict = agree if found["ok"] else "[red]FORMS DISAGREE[/red]"
     console.print(
         f"[bold]Exported[/bold] to {escape(str(folder))}, verified on {escape(found['images'])}: {verdict}.",
         highlight=False,
@@ -36,6 +38,11 @@ def print_verification(console: Console, found: dict[str, Any], folder: Path) ->
         console.print(f"  [red]MISSING[/red]: {escape(line)}", highlight=False)
     for line in (*needs, *_reasons(found["forms"]), *found["export_notes"], *found["notes"]):
         console.print(f"  {escape(line)}", highlight=False)
+
+
+def all_compared(found: Mapping[str, Any]) -> bool:
+    """Whether every form of a verification was run and held against another."""
+    return all(form["images"] for form in found["forms"]) and not found.get("not_held")
 
 
 def _cells(form: dict[str, Any]) -> tuple[str, ...]:

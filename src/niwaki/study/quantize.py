@@ -13,8 +13,11 @@ from niwaki.compress.quantize import quantize
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import QuantizeSettings
 from niwaki.data.dataset import Dataset
+from niwaki.deploy.c import reference
 from niwaki.deploy.c.generate import Footprint, generate
+from niwaki.deploy.c.graph import Graph
 from niwaki.deploy.c.qdq import read_qdq
+from niwaki.deploy.cause import STEPS, Int8File, furthest, likely_cause, worst_images
 from niwaki.deploy.images import calibration_images
 from niwaki.deploy.runtimes import onnxruntime_predictor
 from niwaki.errors import ModelError
@@ -30,6 +33,7 @@ from niwaki.study.records import Results
 from niwaki.study.structure import structure_id
 
 BATCH = 500
+COMPARED = 200  # calibration images whose scores are compared
 
 
 def quantize_stage(stage: Stage, parent: bytes, data: Dataset, *, trust: bool) -> tuple[bytes, Results]:
@@ -48,7 +52,9 @@ def quantize_stage(stage: Stage, parent: bytes, data: Dataset, *, trust: bool) -
     cost = count_onnx(onnx.load_from_string(done.onnx))
     activations: int | None
     if settings.kind == "static":
-        footprint, notes = _footprint(done.onnx)
+        graph, footprint, notes = _integer_network(done.onnx)
+        if graph is not None:
+            notes = _step_notes(Int8File(done.onnx, graph, table), images)
         activations = footprint.lifetimes_bytes if footprint else None
     else:  # between layers, activations stay float
         footprint, notes = None, ()
@@ -84,12 +90,28 @@ def _accuracy(predict: Predict, data: Dataset) -> dict[str, dict[str, Any]]:
     }
 
 
-def _footprint(int8_onnx: bytes) -> tuple[Footprint | None, tuple[str, ...]]:
-    """What the generated C needs, known without a compiler; None and the reason where it cannot be generated."""
+def _integer_network(int8_onnx: bytes) -> tuple[Graph | None, Footprint | None, tuple[str, ...]]:
+    """The network in integers and what its C needs, known without a compiler; or why there is none."""
     try:
-        return generate(read_qdq(onnx.load_from_string(int8_onnx), "the int8 ONNX")).report, ()
+        graph = read_qdq(onnx.load_from_string(int8_onnx), "the int8 ONNX")
+        return graph, generate(graph).report, ()
     except ModelError as error:
-        return None, (f"no C can be generated: {error}",)
+        return None, None, (f"no C can be generated: {error}",)
+
+
+def _step_notes(file: Int8File, images: np.ndarray) -> tuple[str, ...]:
+    """Where ONNX Runtime, whose accuracy is recorded, is further from the integers than rounding, and the cause."""
+    if not file.has_steps:
+        return ()
+    images = images[:COMPARED]
+    expected = reference.run(file.graph, reference.quantize_pixels(file.graph, images))
+    found = file.run("exact", images, expected)
+    off, worst = furthest(found, expected), worst_images(found, expected)
+    if off <= STEPS:
+        return ()
+    told = f"a score of ONNX Runtime differs from that of the integer network by {off} int8 steps"
+    cause = likely_cause(file, images[worst], expected[worst])
+    return (f"{told} on {len(images)} calibration images; likely cause: {cause}",)
 
 
 def _structure(of_float: str, settings: QuantizeSettings) -> str:

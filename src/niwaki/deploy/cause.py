@@ -1,0 +1,151 @@
+"""Why ONNX Runtime's int8 is not the integer reference's: found by running it in other ways on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from niwaki.compress.loss import logits_of, output_step
+from niwaki.deploy.c import reference
+from niwaki.deploy.c.graph import Graph
+from niwaki.deploy.runtimes import onnxruntime_predictor
+from niwaki.models.onnxsession import Mode, exact_way, open_session
+
+_TRIED = 20  # images, when a cause is looked for
+STEPS = 3  # int8 steps of a score that rounding in float, not in integers, may add up to
+
+
+@dataclass(frozen=True, eq=False)
+class Int8File:
+    """An int8 ONNX that is an integer network, and what its input makes of pixels: float32 (C, 256)."""
+
+    data: bytes
+    graph: Graph
+    table: np.ndarray
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether its scores can be told in int8 steps: not where probabilities themselves are int8."""
+        return not self.graph.dropped or bool(self._softmax)
+
+    @property
+    def _softmax(self) -> str:
+        return output_step(onnx.load_from_string(self.data))[1]
+
+    def in_steps(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        """ONNX Runtime's scores (n, classes) in int8 steps, float64, to be compared with int8 `expected`.
+
+        Behind a softmax they are known but for a constant in each row, which is taken from `expected`; where a
+        probability is too small to tell, its score is too.
+        """
+        end = self.graph.tensors[self.graph.output]
+        expected = expected.reshape(len(expected), -1).astype(np.float64)
+        if not self.graph.dropped:
+            found: np.ndarray = np.rint(scores.reshape(expected.shape) / np.float64(end.scale)) + end.zero_point
+            return found
+        logits = logits_of(scores, self._softmax)
+        steps = logits / end.scale
+        steps += np.median(expected - steps, axis=1, keepdims=True)
+        return np.where(logits < np.log(1e-25), expected, np.rint(steps))
+
+    def run(self, mode: Mode, images: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        """What ONNX Runtime makes of uint8 images in a session, in int8 steps as `in_steps`."""
+        return self.in_steps(onnxruntime_predictor(self.data, self.table, mode=mode)(images), expected)
+
+    def off(self, mode: Mode, images: np.ndarray, expected: np.ndarray) -> tuple[int, int]:
+        """By how many steps a score is off `expected` at most in a session, and for how many images the class is."""
+        found = self.run(mode, images, expected)
+        return furthest(found, expected), int((found.argmax(1) != expected.reshape(len(expected), -1).argmax(1)).sum())
+
+
+def worst_images(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """The numbers of the images whose scores, both (n, classes) in int8 steps, are furthest apart, at most 20."""
+    apart = np.abs(found - expected.reshape(found.shape).astype(np.float64)).max(axis=1)
+    return np.argsort(-apart, kind="stable")[:_TRIED]
+
+
+def furthest(found: np.ndarray, expected: np.ndarray) -> int:
+    """The largest difference between two scores, in int8 steps."""
+    return int(np.abs(found - expected.reshape(found.shape).astype(np.float64)).max(initial=0.0))
+
+
+def likely_cause(file: Int8File, images: np.ndarray, expected: np.ndarray, limit: int = STEPS) -> str:
+    """Why the exact session's scores of `images`, uint8 (n, C, H, W), are further than `limit` from int8 `expected`.
+
+    The runtime, if it is within the limit with each node by itself; else the layers one by one, each on what ONNX
+    Runtime has for its inputs: rounding, if none by itself is more than a step off, else that layer.
+    """
+    exact, _ = file.off("exact", images, expected)
+    plain, others = file.off("plain", images, expected)
+    if plain <= limit and not others:
+        return f"the runtime: with optimization off it is at most {plain} int8 {_steps(plain)} off, with it {exact}"
+    layer, by_itself = _worst_layer(file, images)
+    if by_itself <= 1:
+        return "rounding: no layer by itself is more than 1 int8 step off, and those steps add up"
+    return f"layer {layer!r}: by itself {by_itself} int8 steps off, with optimization off"
+
+
+def saturation(file: Int8File, images: np.ndarray, expected: np.ndarray, limit: int = STEPS) -> str:
+    """What the default session does to images on this processor where the exact one is right; "" if it is right too."""
+    exact, _ = file.off("exact", images, expected)
+    default, others = file.off("default", images, expected)
+    if exact > limit or (default <= limit and not others):
+        return ""
+    told = f"another class for {others} of {len(images)} images, up to {default} int8 {_steps(default)} off"
+    return f"{told}; likely cause: saturation: without VNNI, x86 processors add each two products in 16 bits"
+
+
+def way_out(data: bytes) -> str:
+    """What whoever runs an int8 ONNX in ONNX Runtime has to do, in a sentence."""
+    way = exact_way(data)
+    told = "in ONNX Runtime, x86 processors without VNNI saturate sums of this file and may answer wrongly"
+    if way is None:
+        return f"{told}; no session option helps, as a weight has two readers: deploy another form there"
+    return f"{told}: set the session option {way.named} there"
+
+
+def _steps(count: int) -> str:
+    return "step" if count == 1 else "steps"
+
+
+def _worst_layer(file: Int8File, images: np.ndarray) -> tuple[str, int]:
+    """The layer that is furthest off on what ONNX Runtime gives it, and by how many int8 steps."""
+    values = _activations(file, images)
+    worst, name = 0, ""
+    for layer in file.graph.layers:
+        if layer.output not in values or any(source not in values for source in layer.inputs):
+            continue
+        found = reference.run_layer(layer, [values[source] for source in layer.inputs], file.graph.tensors)
+        off = int(np.abs(found.astype(np.int16) - values[layer.output]).max(initial=0))
+        worst, name = max((worst, name), (off, layer.name))
+    return name, worst
+
+
+def _activations(file: Int8File, images: np.ndarray) -> Mapping[str, np.ndarray]:
+    """The int8 activations that ONNX Runtime has, each node by itself, by the graph's names: int8 (n, *shape)."""
+    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(file.data))
+    source, tensors = model.graph.input[0].name, file.graph.tensors
+    named = {
+        node.output[0]: file.graph.input if node.input[0] == source else node.output[0]
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear"
+    }
+    known = [value for value in model.graph.value_info if named.get(value.name) in tensors]
+    model.graph.output.extend(known)
+    session = open_session(model.SerializeToString(), "plain")
+    inputs = np.stack([values[images[:, channel]] for channel, values in enumerate(file.table)], axis=1)
+    fixed = session.get_inputs()[0].shape[0]
+    times = fixed if isinstance(fixed, int) else 1
+    fed = (np.repeat(inputs[n : n + 1], times, axis=0) for n in range(len(inputs)))
+    rows = [session.run([value.name for value in known], {source: image}) for image in fed]
+    found = {}
+    for number, value in enumerate(known):
+        activations = np.concatenate([row[number][:1] for row in rows])
+        if activations.dtype == np.uint8:
+            activations = (activations.astype(np.int16) - 128).astype(np.int8)
+        name = named[value.name]
+        found[name] = activations.reshape(len(images), *tensors[name].shape)
+    return found

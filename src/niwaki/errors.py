@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from niwaki.device.text import printable
 
 
@@ -47,13 +50,19 @@ class StageFailed(NiwakiError):
 
 
 class Stopped(NiwakiError):
-    """The user pressed Ctrl-C; the message says how to go on."""
+    """The user pressed Ctrl-C, or a signal came; the message says what is stored."""
 
     exit_code = 130
 
 
 class ToolMissing(NiwakiError):
     """A program that this machine has not (a compiler); the message says what installs it."""
+
+
+class OutputError(NiwakiError):
+    """Standard output that cannot be written, as on a full disk."""
+
+    exit_code = 1
 
 
 class WorkerLost(NiwakiError):
@@ -64,3 +73,15 @@ class WorkerLost(NiwakiError):
 
 class GuardMissing(NiwakiError):
     """A script that starts workers without `if __name__ == "__main__":`, so that no worker can start."""
+
+
+@contextlib.contextmanager
+def step(what: str) -> Iterator[None]:
+    """Note on an error that nobody foresaw what was being done, as in `timing the networks`; errors of niwaki pass."""
+    try:
+        yield
+    except NiwakiError:
+        raise
+    except Exception as error:
+        error.add_note(what)
+        raise

@@ -3,9 +3,10 @@ from __future__ import annotations
 import io
 
 import pytest
-from rich.console import Console
+from rich.text import Text
 
-from niwaki.cli.progress import Progression
+from niwaki.cli.progress import Progression, _shortened
+from niwaki.report.terminal import Terminal
 from niwaki.study.plan import Plan, Stage
 from niwaki.study.records import Record
 
@@ -21,9 +22,11 @@ def failed(number: int) -> Record:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_run_is_followed_to_its_end(terminal: bool) -> None:
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+def test_a_run_is_followed_to_its_end(terminal: bool, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    console = Terminal(file=io.StringIO(), force_terminal=terminal, width=width if terminal else None)
     progress = Progression(console)
     stages = [stage(number) for number in range(3)]
     plan = Plan({s.key: s for s in stages}, [])
@@ -34,8 +37,53 @@ def test_a_run_is_followed_to_its_end(terminal: bool) -> None:
     for number in (1, 2):
         progress.finished(stages[number], failed(number))
     progress.stop()
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
     assert "1 stages are stored, 2 to run" in text
     assert "[not] markup" in text
     assert "train [number] 2: FAILED: the loss became nan" in text
     assert (progress.stored, progress.total) == (3, 3)
+
+
+LABEL = "finetune after step 3: 30 epochs, lr 0.0001, seed 12"
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_bar_names_the_trial(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its beginning and its seed, in one line that is no wider than the terminal."""
+    monkeypatch.setenv("TERM", "xterm")
+    console = Terminal(file=io.StringIO(), force_terminal=True, width=width)
+    progress = Progression(console)
+    stages = [Stage(f"k{number}", "finetune", {}, None, 0, 0, 30, LABEL) for number in range(15)]
+    progress.planned(Plan({s.key: s for s in stages}, []), stages)
+    progress.started(stages[0])
+    progress.started(stages[1])
+    assert progress._bar is not None
+    with console.capture() as shown:
+        console.print(progress._bar.get_renderable())
+    progress.stop()
+    lines = (Text.from_ansi(line).plain.rstrip() for line in shown.get().splitlines())
+    plain = next(line for line in lines if "(+1)" in line)
+    assert plain.startswith("finetune after step"[: width // 5])
+    assert "seed 12 (+1)" in plain
+    assert "0/450 epochs" in plain
+    assert len(plain) <= width
+    assert "…" not in plain.partition("(+1)")[2]
+
+
+def test_a_dumb_terminal_and_a_file_get_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    console = Terminal(file=io.StringIO(), force_terminal=True)
+    progress = Progression(console)
+    evil = Stage("k", "train", {}, None, 0, 0, 5, "train \x1b[2J\nlr 1, seed 0")
+    progress.planned(Plan({"k": evil}, []), [evil])
+    progress.started(evil)
+    progress.finished(evil, failed(0))
+    assert console.file.getvalue().splitlines()[-1] == (  # type: ignore[attr-defined]
+        "[1/1] train \\x1b[2J\\nlr 1, seed 0: FAILED: the loss became nan"
+    )
+
+
+def test_shortened() -> None:
+    assert _shortened("abcdefgh", 8) == "abcdefgh"
+    assert _shortened("abcdefgh", 6) == "abc…gh"
+    assert _shortened("abcdefgh", 5) == "ab…gh"

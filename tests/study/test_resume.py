@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from niwaki.study.plan import Stage
 from niwaki.study.stages import Task
-from niwaki.study.workers.processes import ProcessWorkers, _ctrl_c_held_back
+from niwaki.study.workers.processes import ProcessWorkers, _signals_held_back
 from tests.study.conftest import Niwaki, command, contents, environment
 
 
@@ -153,7 +154,7 @@ def test_ctrl_c_waits_until_workers_are_started() -> None:
     started = []
 
     def start() -> None:
-        with _ctrl_c_held_back():
+        with _signals_held_back():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.2)  # long enough for a handler to run
             started.append(True)
@@ -175,19 +176,33 @@ def blocked(process: int, number: int) -> bool:
 
 
 @needs_proc
-def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(
-    small_study: Path, tmp_path: Path, cache: Path, niwaki: Niwaki, undisturbed: dict[str, str]
-) -> None:
+@pytest.mark.parametrize(
+    ("number", "whole_group", "code"),
+    [
+        (signal.SIGINT, True, 130),  # as a terminal does
+        (signal.SIGTERM, False, 143),
+        pytest.param(signal.SIGHUP, True, 129),  # as a terminal that is closed does
+        pytest.param(signal.SIGTERM, True, 143, marks=pytest.mark.soak),
+        pytest.param(signal.SIGHUP, False, 129, marks=pytest.mark.soak),
+    ],
+)
+def test_a_signal_ends_a_run_cleanly_and_says_how_to_go_on(
+    small_study: Path, tmp_path: Path, cache: Path, niwaki: Niwaki, undisturbed: dict[str, str],
+    number: signal.Signals, whole_group: bool, code: int,
+) -> None:  # fmt: skip
+    again = command("study", "run", small_study, "--jobs", 2, "--out", tmp_path / "out")
     process = subprocess.Popen(
-        command("study", "run", small_study, "--jobs", 2, "--out", tmp_path / "out"),
-        env=environment(cache), start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        again, env=environment(cache), start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     workers = wait_for_workers(process, 2)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Give the same command again to go on." in errors
+    (os.killpg if whole_group else os.kill)(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"stages are stored in {tmp_path / 'out'}, those that ran were dropped. Go on with: " in errors
+    assert errors.endswith(f"-m niwaki {shlex.join(again[3:])}\n")
     assert "Traceback" not in errors
+    assert "resource_tracker" not in errors
     assert not [pid for pid in workers if alive(pid)]
-    niwaki("study", "run", small_study, "--jobs", 2, "--out", tmp_path / "out")
-    assert contents(tmp_path / "out") == undisturbed
+    if number == signal.SIGINT:
+        niwaki("study", "run", small_study, "--jobs", 2, "--out", tmp_path / "out")
+        assert contents(tmp_path / "out") == undisturbed

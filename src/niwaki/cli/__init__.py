@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Errors are one line; exit codes 0, 1, 2 and 130 as documented.
+"""The command line: parse, call, print. Errors are one line; exit codes as documented.
 
 May import everything below it; each command imports what it needs when it runs, so that --help is quick.
 """

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from niwaki.cli.deploy import Lines, allow, check_file, table
+from niwaki.cli.deploy import Lines, allow, check_file
 from niwaki.cli.study import output
+from niwaki.report.terminal import print_table
 
 if TYPE_CHECKING:
     from niwaki.deploy.bundle.build import BundleReport
@@ -131,10 +130,8 @@ def _percent(rate: float | None) -> str:
 def _print_doctor(report: DoctorReport) -> None:
     console = output()
     console.print(f"{report.subject} on {report.target.title}", highlight=False, markup=False)
-    rows = table(("check", "left"), ("", "left"), ("what was found", "left"))
-    for check in report.checks:
-        rows.add_row(escape(check.name), check.verdict, escape(check.found))
-    console.print(rows)
+    rows = [(check.name, check.verdict, check.found) for check in report.checks]
+    print_table(console, (("check", "left"), ("", "left"), ("what was found", "left")), rows)
     failed = sum(check.ok is False for check in report.checks)
     verdict = f"{failed} of the checks failed." if failed else "Nothing speaks against it; the board has the last word."
     console.print(verdict, highlight=False)

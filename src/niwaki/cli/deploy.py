@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as TimeLeft
-from rich.table import Table
 
+from niwaki.cli.outcome import complain
 from niwaki.cli.study import output
 from niwaki.errors import ModelError, SpecError
+from niwaki.report.terminal import Column, Terminal, print_table
 from niwaki.study.budget import parse_budget
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_j
     else:
         _print_verify(report, path)
     for line in report.disagreements:
-        print(f"niwaki: disagrees: {line}", file=sys.stderr)
+        complain(f"disagrees: {line}")
     return 0 if report.ok else 1
 
 
@@ -87,11 +87,21 @@ def bench(files: Sequence[Path], *, as_json: bool, trust: bool) -> int:
     return 0 if report.ok else 1
 
 
+_VERIFY: tuple[Column, ...] = (
+    ("form", "left"), ("how", "left"), ("images", "right"), ("", "left"), ("compared with", "left"),
+    ("same class", "right"), ("largest difference", "right"), ("accuracy % (95 % interval)", "right"),
+)  # fmt: skip
+_BENCH: tuple[Column, ...] = (
+    ("form", "left"), ("runtime", "left"), ("median µs", "right"), ("p95 µs", "right"),
+    ("times the fastest other", "right"), ("", "left"),
+)  # fmt: skip
+
+
 class Lines:
     """What is going on, on standard error: a line for each step, and in a terminal a bar while one runs."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+    def __init__(self, console: Terminal | None = None) -> None:
+        self.console = console or Terminal(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("images, left"),
             TimeLeft(), console=self.console, transient=True,
@@ -99,22 +109,22 @@ class Lines:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Lines:
-        if self.console.is_terminal:
+        if self.console.is_interactive:
             self._bar.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        if self.console.is_terminal:
+        if self.console.is_interactive:
             self._bar.stop()
 
     def message(self, text: str) -> None:
         """Print a line."""
-        self.console.print(escape(text), highlight=False, soft_wrap=True)
+        self.console.print(text, markup=False)
 
     def progress(self, form: str, done: int, of: int) -> None:
         """Move the bar of a form, and take it away when it is done."""
         if done == 0 or self._task is None:
-            self._task = self._bar.add_task(escape(form), total=of)
+            self._task = self._bar.add_task(escape(self.console.shown(form)), total=of)
         self._bar.update(self._task, completed=done)
         if done == of:
             self._bar.remove_task(self._task)
@@ -124,11 +134,9 @@ class Lines:
 def _print_export(report: ExportReport) -> None:
     console = output()
     console.print(f"{report.origin}: written to {report.folder}", highlight=False, markup=False)
-    rows = table(("form", "left"), ("file", "left"), ("bytes", "right"))
     facts = report.to_dict()
-    for form, entry in facts["forms"].items():
-        rows.add_row(form, escape(Path(entry["path"]).name), f"{entry['bytes']:,}")
-    console.print(rows)
+    rows = [(form, Path(entry["path"]).name, f"{entry['bytes']:,}") for form, entry in facts["forms"].items()]
+    print_table(console, (("form", "left"), ("file", "left"), ("bytes", "right")), rows)
     if report.calibration:
         console.print(f"int8 calibrated by {report.calibration}", highlight=False, markup=False)
     if report.footprint:
@@ -155,13 +163,7 @@ def _print_export(report: ExportReport) -> None:
 def _print_verify(report: VerifyReport, path: Path) -> None:
     console = output()
     console.print(f"{path}: {report.of}", highlight=False, markup=False)
-    rows = table(
-        ("form", "left"), ("how", "left"), ("images", "right"), ("", "left"), ("compared with", "left"),
-        ("same class", "right"), ("largest difference", "right"), ("accuracy % (95 % interval)", "right"),
-    )  # fmt: skip
-    for form in report.forms:
-        rows.add_row(*(escape(cell) for cell in _verify_cells(form)))
-    console.print(rows)
+    print_table(console, _VERIFY, [_verify_cells(form) for form in report.forms])
     for form in report.forms:
         if form.ok is None and form.reason:
             console.print(f"  {form.form}, {form.how}: not run: {form.reason}", highlight=False, markup=False)
@@ -195,14 +197,8 @@ def _print_bench(report: BenchReport) -> None:
     console = output()
     for file in dict.fromkeys(row.file for row in report.rows):
         console.print(f"{file}: one image, one thread", highlight=False, markup=False)
-        rows = table(
-            ("form", "left"), ("runtime", "left"), ("median µs", "right"), ("p95 µs", "right"),
-            ("times the fastest other", "right"), ("", "left"),
-        )  # fmt: skip
-        for row in sorted((row for row in report.rows if row.file == file), key=lambda row: row.median_us):
-            wrong = "answers wrongly here" if row.wrong else ""
-            rows.add_row(row.form, row.runtime, f"{row.median_us:.2f}", f"{row.p95_us:.2f}", _ratio(row), wrong)
-        console.print(rows)
+        timed = sorted((row for row in report.rows if row.file == file), key=lambda row: row.median_us)
+        print_table(console, _BENCH, [_bench_cells(row) for row in timed])
     for row in report.rows:
         if row.wrong:
             console.print(f"{row.file}: {row.form} in {row.runtime}: {row.wrong}", highlight=False, markup=False)
@@ -214,18 +210,15 @@ def _print_bench(report: BenchReport) -> None:
     console.print(f"≈ within the noise of this run, {100 * report.noise_floor:.1f} %{pinned}", highlight=False)
 
 
+def _bench_cells(row: BenchRow) -> tuple[str, ...]:
+    wrong = "answers wrongly here" if row.wrong else ""
+    return row.form, row.runtime, f"{row.median_us:.2f}", f"{row.p95_us:.2f}", _ratio(row), wrong
+
+
 def _ratio(row: BenchRow) -> str:
     if row.ratio is None:
         return ""
     return f"{row.ratio:.2f}{' ≈' if row.noise else '  '}"
-
-
-def table(*columns: tuple[str, str]) -> Table:
-    """An empty table of (heading, justification)."""
-    made = Table(box=None, pad_edge=False)
-    for heading, justify in columns:
-        made.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    return made
 
 
 def check_file(path: Path) -> None:

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
 from niwaki.cli.study import output
 from niwaki.errors import ModelError
+from niwaki.report.terminal import Column, print_table
+
+_COLUMNS: tuple[Column, ...] = (
+    ("layer", "left"), ("kind", "left"), ("output", "left"), ("parameters", "right"), ("MACs", "right"),
+    ("bytes", "right"), ("type", "left"),
+)  # fmt: skip
 
 
 def inspect(file: Path, *, as_json: bool, trust: bool) -> None:
@@ -117,18 +120,14 @@ def _heading(facts: dict[str, Any]) -> str:
 def _print(facts: dict[str, Any]) -> None:
     console = output()
     console.print(_heading(facts), highlight=False, markup=False)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("layer", "kind", "output"):
-        table.add_column(heading)
-    for heading in ("parameters", "MACs", "bytes"):
-        table.add_column(heading, justify="right")
-    table.add_column("type")
-    for layer in facts["layers"]:
-        table.add_row(
-            escape(layer["name"]), layer["kind"], "×".join(map(str, layer["output_shape"])), f"{layer['params']:,}",
+    rows = [
+        (
+            layer["name"], layer["kind"], "×".join(map(str, layer["output_shape"])), f"{layer['params']:,}",
             f"{layer['macs']:,}", f"{layer['bytes']:,}", layer["dtype"],
-        )  # fmt: skip
-    console.print(table)
+        )
+        for layer in facts["layers"]
+    ]  # fmt: skip
+    print_table(console, _COLUMNS, rows)
     weights = ", ".join(f"{count:,} {name}" for name, count in facts["bytes"].items() if name != "file")
     macs_tp = f" (torch-pruning counts {facts['macs_tp']:,})" if facts["macs_tp"] is not None else ""
     console.print(f"{facts['params']:,} parameters, {facts['macs']:,} MACs{macs_tp}", highlight=False)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.exceptions import TyperException
 
-from niwaki.errors import NiwakiError, Stopped
+from niwaki.cli import streams
+from niwaki.cli.outcome import complain, outcome
+from niwaki.cli.signals import release
+from niwaki.errors import OutputError
 
 app = typer.Typer(
     name="niwaki",
@@ -71,7 +72,7 @@ def study_run(
 ) -> None:
     """Run a study, or what is missing of it.
 
-    Stages that are stored are not run again: after Ctrl-C or a crash, give the same command.
+    Stages that are stored are not run again: after Ctrl-C, a signal or a crash, give the same command.
 
     Example: niwaki study run quick --out studies/first
     """
@@ -312,32 +313,23 @@ def doctor(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and end the process: 0 done, 1 a trial failed or forms disagree, 2 bad input, 130 Ctrl-C."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    """Run the command line and end the process.
+
+    0 done, 1 a trial failed or forms disagree, 2 bad input, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
+    """
+    streams.prepare()
+    try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
+        streams.finish()
+    except OutputError as error:
+        complain(str(error))
+        code = error.exit_code
+    finally:
+        streams.abandon()
+        release()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """The exit code of a command line."""
-    debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]  # wherever it stands
-    try:
-        code = int(app(arguments, standalone_mode=False) or 0)
-        if code == Stopped.exit_code:  # Ctrl-C before there was anything to say of it
-            typer.echo("Stopped.", err=True)
-        return code
-    except TyperException as error:
-        typer.echo(f"niwaki: {error.format_message()} See niwaki --help.", err=True)
-        return 2
-    except NiwakiError as error:
-        if debug:
-            traceback.print_exc()
-        typer.echo(f"niwaki: {error}", err=True)
-        return error.exit_code
-    except SystemExit:  # typer's answer to a closed pipe (`niwaki … | head`): the reader had enough
-        return 0
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        kind = type(error).__name__
-        typer.echo(f"niwaki: unexpected {kind}: {error}; run again with --debug and report what it prints", err=True)
-        return 1
+    return outcome(lambda given: app(given, standalone_mode=False), arguments)

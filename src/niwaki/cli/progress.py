@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeft
 
-from niwaki.study.plan import Plan, Stage
-from niwaki.study.records import Record
+from niwaki.report.terminal import Terminal
+
+if TYPE_CHECKING:  # they load torch, which most commands do without
+    from niwaki.study.plan import Plan, Stage
+    from niwaki.study.records import Record
+
+NARROW, WIDE, BAR = 72, 110, 30  # columns
 
 
 class Progression:
     """Follows a run on a console (standard error, so that output stays clean)."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self.console = console
         self.stored, self.total = 0, 0
         self._bar: Progress | None = None
@@ -24,10 +29,11 @@ class Progression:
         self._running: dict[str, Stage] = {}
         self._begun = 0.0
         self._epochs = [0, 0]  # done, in all
+        self._beside = 0  # columns that the bar's line has beside the name of the stage
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""
-        self.console.print(escape(text), highlight=False, soft_wrap=True)
+        self.console.print(text, markup=False)
 
     def planned(self, plan: Plan, missing: list[Stage]) -> None:
         """Say what will be done and start the bar."""
@@ -42,11 +48,8 @@ class Progression:
             + (f"to train the unpruned network on, {longer[0]} stages, {longer[1]} epochs more; " if longer[0] else "")
             + f"{self.stored} stages are stored, {len(missing)} to run"
         )
-        if missing and self.console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"),
-                TimeElapsedColumn(), TextColumn("left"), TimeLeft(), console=self.console, transient=True,
-            )  # fmt: skip
+        if missing and self.console.is_interactive:
+            self._bar = Progress(*self._columns(), console=self.console, transient=True)
             self._task = self._bar.add_task("starting", total=max(self._epochs[1], 1))
             self._bar.start()
 
@@ -83,7 +86,23 @@ class Progression:
         if self._bar is not None and self._task is not None:
             stages = list(self._running.values())
             more = f" (+{len(stages) - 1})" if len(stages) > 1 else ""
-            self._bar.update(self._task, description=f"{escape(stages[0].label)}{more}" if stages else "")
+            room = max(self.console.width - self._beside - len(more), 12)
+            label = _shortened(self.console.shown(stages[0].label), room) if stages else ""
+            self._bar.update(self._task, description=f"{escape(label)}{more}")
+
+    def _columns(self) -> list[ProgressColumn]:
+        """What stands in the bar's line; where that is short, the stage and how far it is."""
+        epochs: list[ProgressColumn] = [MofNCompleteColumn(), TextColumn("epochs")]
+        left: list[ProgressColumn] = [TextColumn("left"), TimeLeft()]
+        stage, wide = TextColumn("{task.description}"), self.console.width
+        self._beside = 2 * len(str(self._epochs[1])) + len("/ epochs ") + 1
+        if wide < NARROW:
+            return [stage, *epochs]
+        self._beside += len(" left 0:00:00")
+        if wide < WIDE:
+            return [stage, *epochs, *left]
+        self._beside += BAR + 1 + len(" 0:00:00")
+        return [stage, BarColumn(BAR), *epochs, TimeElapsedColumn(), *left]
 
     def _left(self) -> str:
         done, all_ = self._epochs
@@ -91,3 +110,11 @@ class Progression:
             return ""
         seconds = (time.monotonic() - self._begun) / done * (all_ - done)
         return f"; about {seconds / 60:.0f} min left" if seconds >= 90 else f"; about {seconds:.0f} s left"
+
+
+def _shortened(label: str, room: int) -> str:
+    """A label with its beginning, which is what is done, and its end, which is for whom."""
+    if len(label) <= room:
+        return label
+    end = (room - 1) // 2
+    return f"{label[: room - 1 - end]}…{label[len(label) - end :]}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import webbrowser
 from pathlib import Path
 
+from niwaki.cli.outcome import complain
+from niwaki.device.text import printable
 from niwaki.report.build import Built, build_report
 from niwaki.report.words import words_in
 
@@ -18,7 +19,7 @@ def report(folder: Path, *, language: str, show: bool, as_json: bool) -> None:
         print(json.dumps({"html": str(built.html), "markdown": str(built.markdown), "language": built.language,
                           "bytes": built.bytes, "live": not built.note, "note": built.note or None}))  # fmt: skip
     else:
-        print(f"Wrote {built.html} ({built.bytes:,} bytes) and {built.markdown}.")
+        print(printable(f"Wrote {built.html} ({built.bytes:,} bytes) and {built.markdown}."))
     if built.note:
         tell(built.note)
     if show:
@@ -33,4 +34,4 @@ def open_page(built: Built) -> None:
 
 def tell(line: str) -> None:
     """Say what is going on, beside the output."""
-    print(f"niwaki: {line}", file=sys.stderr)
+    complain(line)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from niwaki.cli.outcome import complain
 from niwaki.cli.progress import Progression
+from niwaki.device.text import printable
 from niwaki.errors import SpecError, Stopped
 from niwaki.files import write_whole
+from niwaki.report.terminal import Terminal
 from niwaki.study.request import Request
 from niwaki.study.spec import StudySpec, presets
-
-WIDTH = 220  # the widest table; shorter lines stay short
 
 
 def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -> int:
@@ -29,7 +27,7 @@ def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -
     from niwaki.study.run import RunOptions, run_study
 
     folder = request.folder
-    progress = Progression(Console(stderr=True, soft_wrap=True))
+    progress = Progression(Terminal(stderr=True))
     options = RunOptions(
         folder, request.data, request.jobs, request.ray, request.torch_device, request.trust, request.paths
     )
@@ -37,7 +35,7 @@ def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -
         result = run_study(spec, options, progress)
     except KeyboardInterrupt:
         progress.stop()
-        raise Stopped(_how_to_go_on(progress, folder)) from None
+        raise Stopped(_what_is_stored(progress, folder)) from None
     finally:
         progress.stop()
     view = load_view(folder)
@@ -45,10 +43,10 @@ def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -
         print(json.dumps(study_as_json(view)))
     else:
         print_study(output(), view)
-        print(f"The study is in {folder}.")
+        print(printable(f"The study is in {folder}."))
     _report(folder, as_json=as_json, show=show)
     for key, reason in result.lost.items():
-        print(f"niwaki: no result: {result.plan.stages[key].label}: {reason}", file=sys.stderr)
+        complain(f"no result: {result.plan.stages[key].label}: {reason}")
     return 1 if result.failed else 0
 
 
@@ -60,7 +58,7 @@ def _report(folder: Path, *, as_json: bool, show: bool) -> None:
     if built.note:
         tell(built.note)
     if not as_json:
-        print(f"Its report: {built.html}")
+        print(printable(f"Its report: {built.html}"))
     if show:
         open_page(built)
 
@@ -86,12 +84,12 @@ def copy(name: str, file: Path) -> None:
     if file.suffix != ".toml":
         raise SpecError(f"{file}: a study's file ends in .toml")
     write_whole(file, (resources.files("niwaki.study") / "presets" / f"{name}.toml").read_bytes())
-    print(f"Wrote {file}; run it with: niwaki study run {file}")
+    print(printable(f"Wrote {file}; run it with: niwaki study run {file}"))
 
 
-def output() -> Console:
-    """Standard output, as wide as the tables need: a narrow terminal wraps lines, but nothing is cut off."""
-    return Console(width=max(Console().width, WIDTH))
+def output() -> Terminal:
+    """Standard output."""
+    return Terminal()
 
 
 def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:
@@ -123,7 +121,8 @@ def _print_plan(spec: StudySpec, plan: dict[str, Any]) -> None:
             highlight=False,
         )
     for experiment in plan["experiments"]:
-        console.print(f"\n{experiment['title']}", style="bold", highlight=False, markup=False)
+        console.print()
+        console.print(experiment["title"], style="bold", highlight=False, markup=False)
         for trial in experiment["trials"]:
             last = trial["structure"][-1] if trial["structure"] else None
             size = f"{last['params']:,} parameters, {last['macs']:,} MACs" if last else "size depends on training"
@@ -132,10 +131,8 @@ def _print_plan(spec: StudySpec, plan: dict[str, Any]) -> None:
             console.print(f"  {value}{trial['epochs']} epochs, {size}", highlight=False, markup=False)
 
 
-def _how_to_go_on(progress: Progression, folder: Path) -> str:
+def _what_is_stored(progress: Progression, folder: Path) -> str:
     if not progress.total:
-        return "Stopped before anything ran."
-    return (
-        f"Stopped: {progress.stored} of {progress.total} stages are stored in {folder}, the running ones were dropped. "
-        "Give the same command again to go on."
-    )
+        return "nothing had begun to run"
+    dropped = ", those that ran were dropped" if progress.stored < progress.total else ""
+    return f"{progress.stored} of {progress.total} stages are stored in {folder}{dropped}"

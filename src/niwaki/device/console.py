@@ -15,7 +15,7 @@ def prepare() -> None:
 
     Words are Korean as well, and names of files may hold bytes that are no text: those are written as escapes.
     """
-    _open_closed()
+    open_closed()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed when Python started
@@ -24,7 +24,7 @@ def prepare() -> None:
             setattr(sys, name, _reconfigured(stream))
 
 
-def _open_closed() -> None:
+def open_closed() -> None:
     """Whatever is opened next would take the place of a closed stream, and be written to."""
     for descriptor in range(3):
         try:

@@ -8,8 +8,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as RichTable
 
+from niwaki.report.terminal import Column, print_table
+
+_COLUMNS: tuple[Column, ...] = (
+    ("form", "left"), ("run by", "left"), ("images", "right"), ("test %", "right"), ("compared with", "left"),
+    ("same class", "right"), ("", "left"),
+)  # fmt: skip
 _VERDICTS = {True: "agrees", False: "DISAGREES", None: ""}
 
 
@@ -25,13 +30,7 @@ def print_verification(console: Console, found: dict[str, Any], folder: Path) ->
         f"[bold]Exported[/bold] to {escape(str(folder))}, verified on {escape(found['images'])}: {verdict}.",
         highlight=False,
     )
-    table = RichTable(box=None, pad_edge=False)
-    for heading, justify in (("form", "left"), ("run by", "left"), ("images", "right"), ("test %", "right"),
-                             ("compared with", "left"), ("same class", "right"), ("", "left")):  # fmt: skip
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for form in found["forms"]:
-        table.add_row(*(escape(cell) for cell in _cells(form)))
-    console.print(table)
+    print_table(console, _COLUMNS, [_cells(form) for form in found["forms"]])
     needs = _needs(found["exported"].get("c", {}))
     missing = [f"no {form}: {reason}" for form, reason in found.get("missing", {}).items()]
     for line in missing:

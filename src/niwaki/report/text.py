@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as RichTable
 
+from niwaki.report import terminal
 from niwaki.report.columns import Column, columns_of, row_name
 from niwaki.report.forms import print_verification
 from niwaki.report.tables import Table, make_tables
@@ -59,13 +59,9 @@ def print_study(console: Console, view: View) -> None:
 def print_table(console: Console, table: Table) -> None:
     """One table, with what is to be said of single rows below it."""
     console.print(f"[bold]{escape(table.title)}[/bold]", highlight=False)
-    shown = RichTable(box=None, pad_edge=False)
     columns = columns_of(table, ENGLISH)
-    for column in columns:
-        shown.add_column(_heading(column), justify=column.align, no_wrap=True)
-    for row in table.rows:
-        shown.add_row(*(escape(column.cell(row)) for column in columns))
-    console.print(shown)
+    rows = [tuple(column.cell(row) for column in columns) for row in table.rows]
+    terminal.print_table(console, [(_heading(column), column.align) for column in columns], rows)
     for row in table.rows:
         for remark in (*row.notes, *([row.status] if row.status != "done" else [])):
             console.print(f"  {escape(row_name(table, row, ENGLISH))}: {escape(remark)}", highlight=False)

@@ -7,13 +7,17 @@ import signal
 import threading
 from multiprocessing.connection import Connection
 
+FOR_THE_DRIVER = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
+
 
 def hold(lifeline: Connection) -> None:
     """End this process within a moment of the driver's closing the other end, or dying, even by SIGKILL.
 
-    Ctrl-C is left to the driver: it reaches the whole process group.
+    Ctrl-C and the SIGHUP of a closed terminal are left to the driver: they reach the whole process group. SIGTERM
+    ends a worker, as the pool does with those beside one that was lost.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in FOR_THE_DRIVER:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_driver, args=(lifeline,), daemon=True).start()
 
 

@@ -68,7 +68,7 @@ class ProcessWorkers:
 
     def submit(self, task: Task) -> Future[Outcome]:
         """Start a stage; after workers were lost, in a fresh pool."""
-        with _ctrl_c_held_back():
+        with _signals_held_back():
             try:
                 inner = self._pool.submit(_work, task, self._data)
             except BrokenProcessPool:
@@ -93,31 +93,36 @@ class ProcessWorkers:
     def _start(self) -> None:
         self._context = _Spawning()
         held_by_worker, self._lifeline = self._context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(self.slots, self._context, lifeline.hold, (held_by_worker,))
+        with _signals_held_back():  # it starts Python's resource tracker
+            self._pool = ProcessPoolExecutor(self.slots, self._context, lifeline.hold, (held_by_worker,))
 
 
 @contextlib.contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Start workers undisturbed: Ctrl-C waits until they are started, and does not reach them while Python starts.
+def _signals_held_back() -> Iterator[None]:
+    """Start workers undisturbed: a signal waits until they are started.
 
-    They inherit a blocked SIGINT. Another thread of this process may still take the signal, and Python would raise
-    KeyboardInterrupt in the midst of starting one, which would be left without its orders: so the handler waits too.
+    They and Python's resource tracker inherit blocked SIGINT and SIGHUP, so that these do not reach them while they
+    start. Another thread of this process may still take the signal, and Python would raise KeyboardInterrupt in the
+    midst of starting one, which would be left without its orders: so the handlers wait too.
     """
     if not hasattr(signal, "pthread_sigmask"):  # not POSIX
         yield
         return
     waiting: list[int] = []
-    here = threading.current_thread() is threading.main_thread()  # where Python runs handlers
-    handler = signal.signal(signal.SIGINT, lambda number, _frame: waiting.append(number)) if here else None
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # where Python runs handlers
+        for number in {*lifeline.FOR_THE_DRIVER, signal.SIGTERM}:
+            if callable(signal.getsignal(number)):
+                handlers[number] = signal.signal(number, lambda number, _frame: waiting.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, lifeline.FOR_THE_DRIVER)
     try:
         yield
     finally:
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if waiting:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(waiting[0])
 
 
 def _guard_missing() -> str:

@@ -1,0 +1,90 @@
+"""What became of a command: its exit code, and the one line that says why it did not come to its end."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from typer.exceptions import TyperException
+
+from niwaki.cli.signals import Signals
+from niwaki.device.text import printable
+from niwaki.errors import NiwakiError, Stopped
+
+Command = Callable[[list[str]], int | None]
+_HOME = Path(__file__).resolve().parent.parent
+
+
+def outcome(command: Command, arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; errors are one line on standard error."""
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]  # wherever it stands
+    with Signals() as signals:
+        try:
+            code = command(arguments) or 0
+        except TyperException as error:
+            complain(f"{error.format_message()} See niwaki --help.")
+            return 2
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if debug:
+                traceback.print_exc()
+            if signals.received or isinstance(error, (Stopped, KeyboardInterrupt)):
+                return _stopped(str(error) if isinstance(error, Stopped) else "", signals, arguments)
+            if isinstance(error, NiwakiError):
+                complain(str(error))
+                return error.exit_code
+            complain(unexpected(error, arguments))
+            return 1
+        if signals.received:  # typer caught it
+            return _stopped("", signals, arguments)
+        return code
+
+
+def complain(text: str) -> None:
+    """A line on standard error."""
+    print(f"niwaki: {printable(text)}", file=sys.stderr)
+
+
+def unexpected(error: BaseException, arguments: Sequence[str]) -> str:
+    """A line for an error that nobody foresaw: the command with its files, the step, what broke, and where."""
+    steps = [f" while {step}" for step in getattr(error, "__notes__", ())]
+    place = next((f" ({found})" for frame in reversed(traceback.extract_tb(error.__traceback__))
+                  if (found := _in_niwaki(frame))), "")  # fmt: skip
+    kind = type(error).__name__
+    return (
+        f"{given(arguments)}: unexpected {kind}{': ' if str(error) else ''}{error}{''.join(steps)}{place}: check what "
+        "was given; if it is right, this is a fault of niwaki: report this line (--debug adds a traceback)"
+    )
+
+
+def given(arguments: Sequence[str]) -> str:
+    """The command as it was given, for a shell."""
+    return shlex.join([*_program(), *arguments])
+
+
+def _stopped(what: str, signals: Signals, arguments: Sequence[str]) -> int:
+    what = what or "nothing is left half written"
+    complain(f"stopped by {signals.name}: {what}. Go on with: {given(arguments)}")
+    return signals.exit_code
+
+
+def _program() -> list[str]:
+    """What starts this program in a shell: `niwaki` where that is this one, else its path or module."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return [Path(sys.executable).name, "-m", "niwaki"]
+    found = shutil.which("niwaki")
+    if started.name == "niwaki" and (found is None or not Path(found).samefile(started)):
+        return [str(started)]
+    return ["niwaki"]
+
+
+def _in_niwaki(frame: traceback.FrameSummary) -> str | None:
+    path = Path(frame.filename)
+    if not path.is_relative_to(_HOME):
+        return None
+    return f"niwaki/{path.relative_to(_HOME).as_posix()}:{frame.lineno}"

@@ -9,12 +9,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from niwaki.cli.deploy import Lines
 from niwaki.deploy import bench, bench_forms, forms, subjects
 from niwaki.deploy.c.library import find_compiler
 from niwaki.deploy.c.toolchain import Target, missing_tools
+from niwaki.report.terminal import Terminal
 
 
 @pytest.fixture(autouse=True)
@@ -218,7 +218,7 @@ def test_bench_times_the_rest_of_what_is_damaged(call, small_export: Path, tmp_p
 
 
 def test_a_terminal_sees_a_bar(small_export: Path) -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    console = Terminal(file=io.StringIO(), force_terminal=True, width=100)
     with Lines(console) as lines:
         lines.message("[bold] is no markup here")
         lines.progress("reference", 0, 10)

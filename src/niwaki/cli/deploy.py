@@ -48,7 +48,7 @@ def export(
     else:
         _print_export(report)
     for form, reason in report.missing.items():
-        print(f"niwaki: no {form}: {reason}", file=sys.stderr)
+        complain(f"no {form}: {reason}")
     return 0 if report.ok else 1
 
 

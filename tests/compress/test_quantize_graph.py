@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import onnx
 import pytest
@@ -22,6 +24,20 @@ def test_activations_move_before_pooling_and_whole_pooling_is_global() -> None:
     assert operators(ready) == ["Conv", "Relu", "MaxPool", "Flatten", "Reshape", "GlobalAveragePool", "Flatten"]
     inputs = Preprocessing().scale(pixels(20, (1, 8, 8)))
     assert np.allclose(scores(ready.SerializeToString(), inputs), scores(data, inputs), atol=1e-6)
+
+
+def test_a_thousand_activations_pass_a_thousand_poolings() -> None:
+    """One by one they would take a million steps."""
+    kinds = ["MaxPool"] * 1000 + ["Relu", "Clip"] * 500
+    names = ["input", *(f"t{index}" for index in range(1, 2000)), "logits"]
+    nodes = [
+        node(kind, source, target, **({"kernel_shape": [1, 1]} if kind == "MaxPool" else {}))
+        for kind, source, target in zip(kinds, names[:-1], names[1:], strict=True)
+    ]
+    ready = prepared(onnx.load_from_string(by_hand(nodes)))
+    assert operators(ready) == kinds[1000:] + kinds[:1000]
+    assert [(n.input[0], n.output[0]) for n in ready.graph.node] == list(itertools.pairwise(names))
+    assert [n.name for n in ready.graph.node][:2] == ["Relu t1001", "Clip t1002"]
 
 
 @pytest.mark.parametrize(

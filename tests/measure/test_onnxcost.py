@@ -266,3 +266,11 @@ def test_to_dict_is_plain_json() -> None:
         "name": "conv1", "kind": "Conv", "output_shape": [6, 28, 28], "params": 156, "macs": 117_600, "dtype": "int8",
         "bytes": 150 + 6 + 24 + 24 + 24 + 24 + 5,
     }  # fmt: skip
+
+
+def test_five_thousand_layers_with_constants_of_their_own() -> None:
+    names = ["input", *(f"t{index}" for index in range(1, 5000)), "logits"]
+    nodes = [node("Add", f"{names[index]} c{index}", names[index + 1]) for index in range(5000)]
+    cost = counted(by_hand(nodes, (4,), **{f"c{index}": np.ones(4) for index in range(5000)}))
+    assert (cost.params, len(cost.layers)) == (20_000, 5000)
+    assert adds_up(cost)

@@ -7,6 +7,7 @@ from collections import Counter
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
+_ACTIVATIONS = ("Relu", "Clip")
 _COMMUTES = ("MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose")
 
 
@@ -32,20 +33,35 @@ def prepared(model: ModelProto) -> ModelProto:
 
 
 def _activations_first(graph: GraphProto) -> None:
+    """In every run of nodes that commute, one after another with no other reader, activations come first."""
+    for run in _runs(graph):
+        nodes = [NodeProto.FromString(graph.node[index].SerializeToString()) for index in run]
+        names = [nodes[0].input[0], *(node.output[0] for node in nodes)]
+        ordered = sorted(nodes, key=lambda node: node.op_type not in _ACTIVATIONS)  # otherwise as they were
+        for index, node, source, result in zip(run, ordered, names[:-1], names[1:], strict=True):
+            node.input[0], node.output[0] = source, result
+            graph.node[index].CopyFrom(node)
+
+
+def _runs(graph: GraphProto) -> list[list[int]]:
+    """The numbers of the nodes of each run."""
     uses = Counter(name for node in graph.node for name in node.input)
     uses.update(output.name for output in graph.output)
-    moved = True
-    while moved:
-        moved = False
-        makers = {name: node for node in graph.node for name in node.output}
-        for node in graph.node:
-            if node.op_type not in ("Relu", "Clip") or any(name in makers for name in node.input[1:]):
-                continue  # bounds that a node computes could come too late
-            maker = makers.get(node.input[0])
-            if maker and maker.op_type in _COMMUTES and len(maker.output) == 1 and uses[maker.output[0]] == 1:
-                _swap(maker, node)
-                moved = True
-                break
+    made = {name for node in graph.node for name in node.output}
+    runs: dict[str, list[int]] = {}  # by the tensor that its last node makes
+    found = []
+    for index, node in enumerate(graph.node):
+        activation = node.op_type in _ACTIVATIONS
+        if activation and not made.isdisjoint(node.input[1:]):  # bounds that a node computes could come too late
+            continue
+        if len(node.output) != 1 or not (activation or node.op_type in _COMMUTES):
+            continue
+        run = runs.pop(node.input[0], []) if uses[node.input[0]] == 1 else []
+        if not run:
+            found.append(run)
+        run.append(index)
+        runs[node.output[0]] = run
+    return found
 
 
 def _global_pooling(model: ModelProto) -> None:
@@ -61,18 +77,6 @@ def _global_pooling(model: ModelProto) -> None:
         if attributes["kernel_shape"] == sizes.get(node.input[0]) and not any(attributes.get("pads", ())):
             node.op_type = "GlobalAveragePool"
             del node.attribute[:]
-
-
-def _swap(first: NodeProto, activation: NodeProto) -> None:
-    """From x → `first` → a → `activation` → b to x → `activation` → a → `first` → b, in the two nodes' places."""
-    source, between, result = first.input[0], first.output[0], activation.output[0]
-    before, after = NodeProto(), NodeProto()
-    before.CopyFrom(activation)
-    after.CopyFrom(first)
-    before.input[0], before.output[0] = source, between
-    after.input[0], after.output[0] = between, result
-    first.CopyFrom(before)
-    activation.CopyFrom(after)
 
 
 def last_softmax(model: ModelProto) -> list[str]:

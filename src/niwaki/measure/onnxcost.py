@@ -89,6 +89,7 @@ class _Layers:
         self.layer_of: dict[str, _Layer] = {}
         self.made_of = {name: {name: constant.is_value} for name, constant in self.constants.items()}
         self.found: list[_Layer] = []
+        self.claimed: set[str] = set()  # constants that a layer owns
         for value in model.graph.input:
             if value.name not in self.constants:
                 self._add(_Layer(value.name, "Input", self.shapes[value.name], self.dtypes[value.name]), value.name)
@@ -98,7 +99,7 @@ class _Layers:
 
     def rows(self) -> tuple[LayerCost, ...]:
         """A row for every operator, and for the input where it owns constants."""
-        unclaimed = [name for name in self.constants if not any(name in layer.owned for layer in self.found)]
+        unclaimed = [name for name in self.constants if name not in self.claimed]
         self.found[0].owned.update(dict.fromkeys(unclaimed, False))
         shown = [layer for layer in self.found if layer.kind != "Input" or layer.owned]
         return tuple(self._cost(layer) for layer in shown)
@@ -159,7 +160,8 @@ class _Layers:
 
     def _claim(self, layer: _Layer, name: str, as_parameter: bool) -> None:
         for constant, is_value in self.made_of.get(name, {}).items():
-            if not any(constant in other.owned for other in self.found):
+            if constant not in self.claimed:
+                self.claimed.add(constant)
                 layer.owned[constant] = as_parameter and is_value
 
     def _macs(self, node: NodeProto, output: tuple[int, ...]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,18 @@ def test_the_last_one_is_placed_around_the_others() -> None:
     offsets, size = plan_arena(lives, last="image")
     assert (offsets["pool1"], offsets["image"], size) == (0, 1176, 2200)
     assert max(offsets["pool1"] + 1176, offsets["pool2"] + 400) == 1576  # without the image
+
+
+def test_hundreds_of_buffers_are_planned_in_seconds() -> None:
+    """No order reaches what is alive at once, so that all tries are made; there are fewer of many."""
+    draw = random.Random(3)
+    starts = [draw.randrange(500) for _ in range(500)]
+    lives = [
+        Life(str(index), draw.randrange(1, 999), at, at + draw.randrange(1, 60)) for index, at in enumerate(starts)
+    ]
+    offsets, size = plan_arena(lives)
+    check_plan(lives, offsets)
+    assert lifetimes_bytes(lives) < size < 1.5 * lifetimes_bytes(lives)
 
 
 def test_nothing_needs_nothing() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _TRIES = 2000
+_COMPARISONS = 20_000_000  # of two buffers, in all tries: beyond 100 buffers there are fewer tries
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def plan_arena(lives: Sequence[Life], *, last: str | None = None) -> tuple[dict[
     ]
     draw = random.Random(0)
     best: tuple[dict[str, int], int] | None = None
-    for attempt in range(_TRIES):
+    tries = max(len(orders), min(_TRIES, _COMPARISONS // max(1, len(lives)) ** 2))
+    for attempt in range(tries):
         order = orders[attempt] if attempt < len(orders) else draw.sample(rest, len(rest))
         offsets = _place([*order, *end])
         size = max((offsets[life.name] + life.size for life in lives), default=0)

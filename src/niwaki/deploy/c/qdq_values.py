@@ -222,6 +222,7 @@ class Layers:
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
         self.layers: list[Layer] = []
+        self._names: set[str] = set()  # of the layers
 
     def add_tensor(self, name: str, shape: Shape, quantization: Quantization) -> Tensor:
         """A tensor with that name, or one like it where it is taken."""
@@ -272,10 +273,10 @@ class Layers:
         return output
 
     def _add(self, layer: Layer) -> None:
-        names = {known.name for known in self.layers}
         name, count = layer.name, 2
-        while name in names:
+        while name in self._names:
             name, count = f"{layer.name}_{count}", count + 1
+        self._names.add(name)
         self.layers.append(replace(layer, name=name))
 
     def _unique(self, name: str) -> str:

@@ -13,7 +13,11 @@ SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu
   chromium espeak-ng fonts-noto-cjk
 
 .DEFAULT_GOAL := help
-.PHONY: help study test coverage soak lint bench system lock clean
+# What `make floors` runs: the parts that lean on other packages.
+FLOORS := tests/test_api.py tests/compress tests/data tests/measure tests/models tests/study/test_run.py \
+  tests/study/test_spec.py tests/cli/test_cli.py tests/cli/test_inspect.py tests/deploy/test_export.py tests/deploy/test_verify.py
+
+.PHONY: help study test coverage soak lint bench system lock floors clean
 
 help:                     ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -52,6 +56,13 @@ lock:                     ## resolve the dependencies again into requirements.lo
 	  --annotation-style line -c $(VENV)-lock/pin.txt -o $(LOCK) pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+( +#).*/\1\2 via niwaki (pyproject.toml), torch-pruning/' $(LOCK)
 	rm -r $(VENV)-lock
+
+floors:                   ## install the lowest versions that pyproject.toml allows, and try them
+	$(PYTHON) -m venv $(VENV)-floors
+	$(PYTHON) tests/floors.py > $(VENV)-floors/lowest.txt
+	$(VENV)-floors/bin/pip install -q --constraint $(VENV)-floors/lowest.txt --editable . pytest pytest-timeout hypothesis
+	$(VENV)-floors/bin/python -m pytest $(FLOORS) $(ARGS)
+	rm -r $(VENV)-floors
 
 clean:                    ## remove the environment and all caches; studies stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov

@@ -56,7 +56,7 @@ class MissingPeer(Exception):  # no error: the report says so and goes on
 def need(module: str, name: str) -> None:
     """Raise MissingPeer if a package of the extra `bench` is not there."""
     if importlib.util.find_spec(module) is None:
-        raise MissingPeer(f"{name} is missing: pip install 'niwaki[bench]'")
+        raise MissingPeer(f"{name} is missing: pip install executorch emx-onnx-cgen")
 
 
 def compiler_for(name: str) -> str:

@@ -344,8 +344,8 @@ def test_what_is_not_installed_says_how_to_have_it(
             make(nothing, tmp_path)
         said.add(str(caught.value))
     assert said == {
-        "emx-onnx-cgen C is missing: pip install 'niwaki[bench]'",
-        "ExecuTorch/XNNPACK is missing: pip install 'niwaki[bench]'",
+        "emx-onnx-cgen C is missing: pip install executorch emx-onnx-cgen",
+        "ExecuTorch/XNNPACK is missing: pip install executorch emx-onnx-cgen",
         "niwaki C is missing: it needs a C compiler: apt-get install gcc libc6-dev, or set CC",
     }
     with pytest.raises(peers.MissingPeer, match="the arithmetic limit is missing: it needs a C compiler"):
@@ -418,14 +418,14 @@ def test_the_quick_benchmark_runs_with_the_peers_that_are_installed(
     assert all(value > 0 for value in figures["us"].values())
     assert all(value > 0.9 for value in figures["likeness"].values())
     assert figures["macs"] == 78_314
-    assert "A peer is missing: pip install 'niwaki[bench]'" in missing
+    assert "A peer is missing: pip install executorch emx-onnx-cgen" in missing
     assert len(missing) == len(set(missing))
     if shutil.which("valgrind"):
         assert all(78_314 / 4 < number < 78_314 * 20 for number in figures["instructions"].values())
     assert found.figures["peak"]["macs_per_ns"] / found.figures["peak"]["cycles_per_ns"] >= 0.5
     text = report.render(found)
     assert "LeNet-5, 60 % (78,314 MACs)" in text
-    assert "- A peer is missing: pip install 'niwaki[bench]'" in text
+    assert "- A peer is missing: pip install executorch emx-onnx-cgen" in text
 
 
 def drawn_data() -> Dataset:

@@ -130,7 +130,7 @@ def test_needs_nothing_but_memory_functions(level, tmp_path):
 
 def test_compiles_for_browsers(tmp_path):
     """Without any C library: a page brings memcpy and memset."""
-    pytest.importorskip("ziglang", reason="needs ziglang: pip install 'niwaki[device]'")
+    pytest.importorskip("ziglang", reason="needs ziglang: pip install ziglang")
     exports = [f"-Wl,--export=niwaki_vision_{name}" for name in ("bytes", "init", "learn", "forget", "find")]
     with source_files() as files:
         sources = [str(files / SOURCE), str(PROGRAMS / "memory.c")]

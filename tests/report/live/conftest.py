@@ -107,7 +107,7 @@ def film(photograph: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def launch() -> Iterator[Callable[..., Any]]:
     """Starts Chromium with arguments; skipped by name where it or its driver is missing."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'niwaki[dev]'")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
     program = shutil.which(CHROMIUM)
     if program is None:
         pytest.skip(f"needs {CHROMIUM}: apt-get install {CHROMIUM}")

@@ -28,7 +28,7 @@ from niwaki.models.factory import build_seeded
 from niwaki.report.live.build import build
 from niwaki.report.live.part import LivePart
 
-expect = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'niwaki[dev]'").expect
+expect = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright").expect
 BYTES = "text => Uint8Array.from(atob(text), c => c.charCodeAt(0))"
 PHONE = {"viewport": {"width": 390, "height": 844}}
 
@@ -393,7 +393,9 @@ def test_tabs_by_keys_and_no_sideways_scrolling_on_a_phone(show, study):
 
 
 def test_no_serious_accessibility_fault(show, part):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install 'niwaki[dev]'")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="needs axe: pip install axe-playwright-python"
+    )
     page = show(part)
     for mode in ("strip", "picture", "camera", "pad"):
         page.click(f"#live-tab-{mode}")

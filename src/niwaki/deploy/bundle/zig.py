@@ -13,7 +13,7 @@ from niwaki.errors import ToolMissing
 def check_zig() -> None:
     """Raise ToolMissing, with what installs it, where zig is missing."""
     if not has_zig():
-        raise ToolMissing("no zig, which compiles for the board: pip install 'niwaki[device]'")
+        raise ToolMissing("no zig, which compiles for the board: pip install ziglang")
 
 
 def compile_c(arguments: Sequence[str], what: str, folder: Path) -> None:

@@ -35,7 +35,7 @@ class Binary:
 def check_reader() -> None:
     """Raise NiwakiError, with what installs it, where the reader of ELF files is missing."""
     if importlib.util.find_spec("elftools") is None:
-        raise NiwakiError("no pyelftools, which looks into the binaries: pip install 'niwaki[device]'")
+        raise NiwakiError("no pyelftools, which looks into the binaries: pip install pyelftools")
 
 
 def read_elf(path: Path) -> Binary:

@@ -27,7 +27,7 @@ class RayWorkers:
         try:
             import ray
         except ImportError as error:
-            raise SpecError("--ray needs the extra 'ray': pip install 'niwaki[ray]'") from error
+            raise SpecError("--ray needs Ray: pip install ray") from error
         self._ray = ray
         _check_reachable(address)
         try:

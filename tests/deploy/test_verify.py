@@ -284,8 +284,7 @@ def test_without_compilers_zig_compiles_or_the_rest_is_verified(
     missing = forms_of(report)["c"]
     assert [form.ok for form in missing] == [None] * 4
     assert missing[0].reason == (
-        "no cc on this machine; apt-get install gcc libc6-dev (Debian), or pip install 'niwaki[device]', which brings "
-        "zig; or set CC"
+        "no cc on this machine; apt-get install gcc libc6-dev (Debian), or pip install ziglang; or set CC"
     )
     assert missing[2].reason.startswith("no aarch64-linux-gnu-gcc and no qemu-aarch64-static on this machine")
     assert [form.ok for form in report.forms[:4]] == [None, True, None, True]

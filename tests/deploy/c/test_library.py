@@ -49,7 +49,7 @@ def test_no_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(compiler, "has_zig", lambda: False)
     assert find_compiler() is None
-    both = r"apt-get install gcc libc6-dev \(Debian\), or pip install 'niwaki\[device\]', which brings zig; or set CC"
+    both = r"apt-get install gcc libc6-dev \(Debian\), or pip install ziglang; or set CC"
     with pytest.raises(ToolMissing, match=f"no C compiler on this machine: {both}"):
         compile_library(folder)
 

@@ -15,7 +15,7 @@ from niwaki.errors import ToolMissing
 
 GLOBAL_CACHE, LOCAL_CACHE = "ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"
 ZIG = "zig cc"
-WAYS_OUT = "apt-get install gcc libc6-dev (Debian), or pip install 'niwaki[device]', which brings zig; or set CC"
+WAYS_OUT = "apt-get install gcc libc6-dev (Debian), or pip install ziglang; or set CC"
 
 
 def find_compiler() -> str | None:

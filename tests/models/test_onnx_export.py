@@ -159,6 +159,13 @@ def moved(by: tuple[float, float]) -> nn.Module:
     return nn.Sequential(Pixels(), linear)
 
 
+def test_a_weight_that_is_nan_is_named() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    model[1].bias.data[1] = float("nan")
+    with pytest.raises(ModelError, match="^'1.bias' holds 1 of 3 numbers that are NaN"):
+        to_onnx(model, about((1, 3, 4), 3))
+
+
 def test_an_onnx_that_is_not_its_module_is_refused() -> None:
     images, plain = tiny_networks.pictures((1, 3, 4), 6), Preprocessing()
     info = about((1, 3, 4), 2)

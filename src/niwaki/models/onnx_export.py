@@ -12,6 +12,7 @@ from torch import nn
 
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import DataError, ModelError
+from niwaki.models.examine import check_numbers
 from niwaki.models.generators import seeded
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnxfile import write_metadata
@@ -30,8 +31,8 @@ def to_onnx(model: nn.Module, info: ModelInfo, *, opset: int = DEFAULT_OPSET) ->
     has it; both are checked in the bytes. The same module gives the same bytes, in any process; the module stays as
     it is, and the exporter's own output is kept off the screen.
 
-    Raises ModelError for another opset, for an operator that the opset has not, and for a module that cannot be
-    exported or does not return one row of scores per image.
+    Raises ModelError for another opset, for a weight that is NaN, for an operator that the opset has not, and for a
+    module that cannot be exported or does not return one row of scores per image.
 
     >>> from niwaki.models.lenet5 import LeNet5
     >>> info = ModelInfo(factory="lenet5", input_shape=(1, 32, 32), labels=tuple("0123456789"))
@@ -39,6 +40,7 @@ def to_onnx(model: nn.Module, info: ModelInfo, *, opset: int = DEFAULT_OPSET) ->
     'conv1'
     """
     check_asked(opset)
+    check_numbers(model)
     exported = _export(model, info)
     _check_interface(exported, type(model).__name__, info)
     _name_nodes(exported)

@@ -14,7 +14,8 @@ from niwaki.errors import ModelError, SpecError
 from niwaki.files import canonical_json
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
-from niwaki.models.examine import evaluating
+from niwaki.models.examine import check_answers, evaluating
+from niwaki.models.generators import generators_kept
 from niwaki.models.modelfile import ModelInfo
 from niwaki.study.spec import ModelSpec, StudySpec, resolve
 from niwaki.study.structure import one_thread
@@ -56,7 +57,7 @@ def check_networks(spec: StudySpec, data: Dataset, *, trust: bool) -> None:
     """Send made-up images through each network of the study, untrained.
 
     Raises SpecError, with the key and the value that would fit, where it does not take images like the data's or
-    gives another number of scores than there are classes.
+    gives another number of scores than there are classes; ModelError where it answers at random.
     """
     models = {
         canonical_json(settings.model.model_dump(mode="json")): settings.model
@@ -86,11 +87,14 @@ def _check_network(model: ModelSpec, data: Dataset, trust: bool) -> None:
         raise SpecError(_refused(model, module, data, given))
     if given is not None and given != (2, data.num_classes):
         raise SpecError(_other_classes(model, data, given))
+    if given is not None:
+        images = torch.rand(2, *data.input_shape, generator=torch.Generator().manual_seed(0))
+        check_answers(module, images.to(next((parameter.device for parameter in module.parameters()), None)))
 
 
 def _try(module: nn.Module, shape: Shape) -> tuple[int, ...] | str | None:
     """The shape of what it gives for two images; None where that is no tensor; why it fails."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with generators_kept(), torch.no_grad():
         try:
             device = next((parameter.device for parameter in module.parameters()), None)
             given = module(torch.zeros(2, *shape, device=device))

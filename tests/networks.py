@@ -173,6 +173,17 @@ class Spectral(nn.Module):
         return self.fc(torch.fft.rfft2(x).abs().flatten(1))
 
 
+class Lazy(nn.Module):
+    """Gets its sizes, and draws its weights, when it first sees an image."""
+
+    def __init__(self, num_classes: int = 10, size: int = 32) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.LazyConv2d(4, 3, 2), nn.LazyLinear(num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(torch.relu(self.conv(x)).mean((2, 3)))
+
+
 def explode(width: int = 8) -> nn.Module:
     raise RuntimeError(f"no network of width {width} today")
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+import torch
 
 from niwaki.cli.main import run as inspect_command
 from niwaki.compress.settings import TrainSettings
 from niwaki.data.dataset import Dataset
+from niwaki.errors import GuardMissing
 from niwaki.measure.accuracy import Accuracy
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
@@ -19,6 +23,7 @@ from niwaki.study.environment import fingerprint
 from niwaki.study.plan import Stage
 from niwaki.study.records import from_bytes, to_bytes
 from niwaki.study.stages import Outcome, Task, run_stage
+from niwaki.study.workers.processes import check_guard
 from tests.study.conftest import SMALL, environment
 
 RECIPE = TrainSettings(epochs=1, batch_size=50).identity()
@@ -41,6 +46,14 @@ def test_what_is_recorded_is_what_is_stored_and_repeats(small_data: Dataset) -> 
     right = int((answers == small_data.test.labels).sum())
     assert Accuracy.from_dict(one.record.results.test).correct == right
     assert one.record.weights_sha256 == hashlib.sha256(one.weights).hexdigest()
+
+
+def test_weights_that_are_drawn_late_are_drawn_from_the_seed(small_data: Dataset) -> None:
+    torch.manual_seed(1)
+    one = train(small_data, "Lazy")
+    torch.manual_seed(2)
+    assert one.weights is not None
+    assert train(small_data, "Lazy") == one
 
 
 def test_macs_that_are_not_whole_say_so_in_record_and_inspect(
@@ -90,3 +103,19 @@ def test_a_script_without_its_guard_is_told_of_it(small_npz: Path, tmp_path: Pat
     assert last.endswith('put the lines that run the study below `if __name__ == "__main__":`')
     assert str(script) in last
     assert done.stderr.count("Traceback") == 1  # none of the workers'
+
+
+def test_a_script_without_a_file_is_told_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = types.ModuleType("__main__")
+    main.__file__ = "<stdin>"  # as `python - < script` has it
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    with pytest.raises(GuardMissing, match="^<stdin>: every worker imports the script .* put the script into a file"):
+        check_guard()
+    main.__file__ = __file__
+    check_guard()
+
+
+def test_processes_of_a_users_own_are_told_of_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(GuardMissing, match="starts workers wherever it is imported"):
+        check_guard()

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from niwaki.errors import ModelError
 from niwaki.models.examine import describe, evaluating
@@ -20,8 +21,10 @@ def find_heads(model: nn.Module, input_shape: tuple[int, int, int]) -> list[str]
     Found by walking the autograd graph back from the output to the first convolutions or linear layers
     on every way: normalisation, activations and poolings after them are passed through.
 
-    Raises ModelError where the output depends on no such layer.
+    Lazy modules get their sizes on the way. Raises ModelError where the output depends on no such layer.
     """
+    if any(is_lazy(parameter) for parameter in model.parameters()):
+        check_still_runs(model, input_shape, "the first time")
     owner = {id(layer.weight): name for name, layer in weighted_layers(model)}
     states = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     model.requires_grad_(True)

@@ -35,10 +35,22 @@ def check_guard() -> None:
     """
     process = multiprocessing.current_process()
     if not getattr(process, "_inheriting", False):
+        _check_script()
         return
     if process.name == _WORKER:
         os._exit(_NO_GUARD)  # nothing in the script may catch it
     raise GuardMissing(_guard_missing())
+
+
+def _check_script() -> None:
+    """Refuse a script that no worker could import: one from standard input, or whose file is gone."""
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file and getattr(main, "__spec__", None) is None and not Path(file).exists():
+        raise GuardMissing(
+            f"{file}: every worker imports the script that starts it, and there is no such file: put the script into a "
+            'file, with what runs the study below `if __name__ == "__main__":`'
+        )
 
 
 class _Spawning(multiprocessing.context.SpawnContext):

@@ -176,7 +176,7 @@ class Spectral(nn.Module):
 class Lazy(nn.Module):
     """Gets its sizes, and draws its weights, when it first sees an image."""
 
-    def __init__(self, num_classes: int = 10, size: int = 32) -> None:
+    def __init__(self, num_classes: int = 10, size: int = 32) -> None:  # noqa: ARG002 (others take it)
         super().__init__()
         self.conv, self.fc = nn.LazyConv2d(4, 3, 2), nn.LazyLinear(num_classes)
 

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +24,7 @@ from niwaki.study import lifeline
 from niwaki.study.stages import Outcome, Task, run_stage
 
 _WORKER = "niwaki-worker"
+PATIENCE_S = 5
 _NO_GUARD = 71  # how a worker ends whose script would have started workers of its own
 
 
@@ -66,7 +68,13 @@ class _Spawning(multiprocessing.context.SpawnContext):
         return process
 
     def script_has_no_guard(self) -> bool:
-        """Whether a process ended because the script that it imported would have started workers."""
+        """Whether a process ended because the script that it imported would have started workers.
+
+        To be asked when one has ended: it closes what is watched a moment before its exit code can be had.
+        """
+        patience = time.monotonic() + PATIENCE_S
+        while time.monotonic() < patience and all(process.exitcode is None for process in self.started):
+            time.sleep(0.01)
         return any(process.exitcode == _NO_GUARD for process in self.started)
 
 

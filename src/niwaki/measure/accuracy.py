@@ -76,6 +76,20 @@ class Accuracy:
         """Plain values for JSON: the counts, from which the rest follows."""
         return {"total": self.total, "correct": self.correct, "confusion": [list(row) for row in self.confusion]}
 
+    @staticmethod
+    def fault(values: Mapping[str, Any]) -> str | None:
+        """What keeps plain values from being those of `to_dict`, in a few words; None if nothing does."""
+        confusion = values.get("confusion")
+        if not isinstance(confusion, list | tuple) or not all(isinstance(row, list | tuple) for row in confusion):
+            return "confusion is no matrix"
+        if not confusion or {len(row) for row in confusion} != {len(confusion)}:
+            return "confusion is not square"
+        if not all(type(count) is int and count >= 0 for row in confusion for count in row):
+            return "confusion holds what is no count"
+        counted = {"total": sum(map(sum, confusion)), "correct": sum(row[i] for i, row in enumerate(confusion))}
+        wrong = [name for name, count in counted.items() if type(values.get(name)) is not int or values[name] != count]
+        return f"{wrong[0]} is not what confusion counts" if wrong else None if counted["total"] else "no images"
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Accuracy:
         """The Accuracy that `to_dict` wrote."""

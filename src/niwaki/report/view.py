@@ -9,14 +9,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from niwaki.errors import StoreError
+from niwaki.errors import SpecError, StoreError
 from niwaki.study.records import Record, Results, float_record
-from niwaki.study.spec import Experiment, StudySpec
+from niwaki.study.sidefiles import Study, fault
+from niwaki.study.spec import Experiment, StudySpec, explain, resolve
 from niwaki.study.store import (
     BENCH,
     CHOICE,
     EVIDENCE,
     EVIDENCE_FORMAT,
+    STUDY,
     TIMINGS,
     VERIFY,
     DamagedFile,
@@ -84,15 +86,12 @@ def load_view(folder: Path) -> View:
     """Read a study's folder. Raises StoreError if it is not one."""
     store = Store(folder)
     study = store.study()
-    try:
-        spec = StudySpec.model_validate(study["spec"])
-        trials = tuple(
-            TrialView(t["experiment"], t["value"], t["seed"], tuple(t["stages"]), tuple(t["rows"]), t.get("quantize"))
-            for t in study["trials"]
-        )
-        data, machine, stages = study["data"], study["environment"], tuple(study["stages"])
-    except (ValidationError, KeyError, TypeError) as error:
-        raise StoreError(f"{folder}: study.json is of another version or damaged; run the study again") from error
+    spec = _spec(folder, study)
+    trials = tuple(
+        TrialView(t["experiment"], t["value"], t["seed"], tuple(t["stages"]), tuple(t["rows"]), t.get("quantize"))
+        for t in study["trials"]
+    )
+    data, machine, stages = study["data"], study["environment"], tuple(study["stages"])
     records: dict[str, Record] = {}
     damaged: list[str] = []
     for key in stages:
@@ -101,8 +100,12 @@ def load_view(folder: Path) -> View:
         except DamagedStage as error:
             damaged.append(str(error))
             continue
-        if record is not None:
-            records[key] = record
+        if record is None:
+            continue
+        if record.results is not None and len(record.results.test["confusion"]) != len(data["labels"]):
+            damaged.append(f"stage {key}: record.json is of other classes")
+            continue
+        records[key] = record
     files, problems = _side_files(store)
     choice = _standing(files.get(CHOICE), stages, records)
     chosen = _chosen_weights(choice, records)
@@ -112,6 +115,26 @@ def load_view(folder: Path) -> View:
         _with_all_classes(_fitting(files.get(EVIDENCE), records, chosen), len(data["labels"])),
         _fitting(files.get(BENCH), records, chosen), problems,
     )  # fmt: skip
+
+
+def _spec(folder: Path, study: dict[str, Any]) -> StudySpec:
+    """The specification in `study.json`, once all of that file is what it should be."""
+    problem = fault(Study, study)
+    try:
+        if problem is None:
+            spec = StudySpec.model_validate(study.get("spec"))
+            varied = {
+                experiment.name: [value for value, _ in resolve(spec, experiment)] for experiment in spec.experiment
+            }
+            alien = [trial for trial in study["trials"] if trial["value"] not in varied.get(trial["experiment"], ())]
+            if not alien:
+                return spec
+            problem = f"a trial of {alien[0]['experiment']!r} has the value {alien[0]['value']!r}"
+    except ValidationError as error:
+        problem = explain(error, StudySpec)
+    except SpecError as error:
+        problem = str(error)
+    raise StoreError(f"{folder}: {STUDY} is of another version or damaged ({problem}); run the study again")
 
 
 def _side_files(store: Store) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:

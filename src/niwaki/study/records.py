@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from niwaki.files import canonical_json, parse_json, sha256_of
 from niwaki.measure.accuracy import Accuracy
@@ -14,13 +14,22 @@ from niwaki.measure.accuracy import Accuracy
 FORMAT = 1
 
 
+def _answers(values: dict[str, Any]) -> dict[str, Any]:
+    if problem := Accuracy.fault(values):
+        raise ValueError(problem)
+    return values
+
+
+Answers = Annotated[dict[str, Any], AfterValidator(_answers)]
+
+
 class Results(BaseModel):
     """What was measured of the model that a stage left. Deterministic: times are kept elsewhere."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    validation: dict[str, Any]
-    test: dict[str, Any]
+    validation: Answers
+    test: Answers
     params: int
     macs: int
     macs_tp: int | None

@@ -199,8 +199,9 @@ def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Li
     before = store.read_json(STUDY) or {}
     if before and not _is_spec(before.get("spec"), spec):
         listener.message(f"{store.folder} holds this study with other settings: what still fits of it is used")
-    known = before.get("data", {}).get("fingerprint")
-    if known is not None and known != data.fingerprint:
+    described = before.get("data")
+    known = described.get("fingerprint") if isinstance(described, dict) else None
+    if isinstance(known, str) and known != data.fingerprint:
         raise StoreError(
             f"{store.folder}: this study began on other data (fingerprint {known[:12]}…, now {data.fingerprint[:12]}… "
             f"from {data.origin}): bring that data back, or start anew with another --out"

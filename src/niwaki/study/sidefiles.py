@@ -5,13 +5,64 @@ Only what is read of them is asked for: whatever else stands in them is let thro
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="allow")
+
+
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,64}$")]  # it names a folder
+
+
+class _Images(_Part):
+    train: int
+    validation: int
+    test: int
+
+
+class _Data(_Part):
+    name: str
+    origin: str
+    synthetic: bool
+    labels: Annotated[list[str], Field(min_length=1)]
+    images: _Images
+    input_shape: tuple[int, int, int]
+
+
+class _Machine(_Part):
+    machine: str
+    torch: str
+
+
+class _Trial(_Part):
+    experiment: str
+    value: Any
+    seed: int
+    stages: Annotated[tuple[Key, ...], Field(min_length=1)]
+    rows: Annotated[tuple[Key, ...], Field(min_length=1)]
+    quantize: Literal["static", "dynamic"] | None = None
+
+
+class Study(_Part):
+    """`study.json`, without the specification, which has its own reader."""
+
+    data: _Data
+    environment: _Machine
+    stages: tuple[Key, ...]
+    trials: tuple[_Trial, ...]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Study:
+        rows: dict[tuple[str, str], int] = {}
+        for trial in self.trials:
+            if not set(trial.stages) <= set(self.stages) or not set(trial.rows) <= set(trial.stages):
+                raise ValueError(f"a trial of {trial.experiment!r} has a stage that is none")
+            if rows.setdefault((trial.experiment, repr(trial.value)), len(trial.rows)) != len(trial.rows):
+                raise ValueError(f"the seeds of a trial of {trial.experiment!r} have unlike stages")
+        return self
 
 
 class Choice(_Part):

@@ -312,6 +312,8 @@ def test_a_study_begun_before_there_was_int8_is_the_same_study() -> None:
     stored = spec.model_dump(mode="json")
     del stored["quantize"], stored["select"]["export"]
     assert _is_spec(stored, spec)
+    assert _is_spec({**stored, "data": {**stored["data"], "validation": 5000}}, spec)  # as it was written once
+    assert not _is_spec({**stored, "data": {**stored["data"], "validation": 4000}}, spec)
     assert not _is_spec({**stored, "seeds": 2}, spec)
     assert not _is_spec({**stored, "of_another_version": 1}, spec)
 

@@ -152,7 +152,7 @@ def export(
     to see what it needs. Raises the first reason where none of `forms` can be made.
     """
     if data is not None:
-        data = fit_to(data, origin.input_shape, origin.labels, notify, origin.outputs)
+        data = fit_to(data, origin.input_shape, origin.labels or data.labels, notify)  # any classes calibrate
     making = Making(origin, data, options, trust, notify, int8=int8, no_data=no_data)
     missing = _make(making, forms, optional)
     note = FolderNote(

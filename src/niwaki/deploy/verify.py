@@ -175,4 +175,4 @@ def _data_of(origin: Origin, named: str | None, notify: Notify) -> Dataset | Non
         if named is not None:
             raise
         return None
-    return fit_to(found, origin.input_shape, origin.labels, notify, origin.outputs) if found else None
+    return fit_to(found, origin.input_shape, origin.labels or found.labels, notify) if found else None

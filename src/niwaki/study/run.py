@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
+from niwaki.data.split import USUAL
 from niwaki.errors import SpecError, StoreError
 from niwaki.files import sha256_of
 from niwaki.models import factory as factories
@@ -211,9 +212,17 @@ def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Li
 def _is_spec(stored: Any, spec: StudySpec) -> bool:
     """Whether a stored specification means `spec`: one of an earlier version says nothing of newer keys."""
     try:
-        return StudySpec.model_validate(stored).model_dump(mode="json") == spec.model_dump(mode="json")
+        return _meant(StudySpec.model_validate(stored)) == _meant(spec)
     except ValidationError:
         return False
+
+
+def _meant(spec: StudySpec) -> dict[str, Any]:
+    """A specification as values; the usual number of validation images was once written as if it had been given."""
+    values = spec.model_dump(mode="json")
+    if values["data"]["validation"] == USUAL:
+        values["data"]["validation"] = None
+    return values
 
 
 def _timings(

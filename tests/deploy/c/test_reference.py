@@ -248,3 +248,26 @@ def test_sums_that_could_leave_32_bits():
 def test_a_layer_that_the_contract_does_not_know():
     with pytest.raises(TypeError, match="new: no layer of the contract: Layer"):
         compute(Layer("new", ("x",), "y"), [1], (1,))
+
+
+def test_windows_row_by_row_are_the_same(monkeypatch):
+    """Large windows over large images are looked through a few rows at a time."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-128, 128, (2, 4, 13, 9)).astype(np.int8)
+    rescale = rescale_of([Fraction(1, 300)] * 6, "")
+    weights, bias = rng.integers(-128, 128, (6, 2, 3, 2)).astype(np.int8), rng.integers(-999, 999, 6).astype(np.int32)
+    means = {n: rescale_of([Fraction(1, n)], "") for n in range(1, 10)}
+    layers: list[tuple[Layer, tuple[int, ...]]] = [
+        (Conv("c", ("x",), "y", weights, bias, rescale, (2, 1), (1, 0, 2, 1), (2, 3), 2), (6, 6, 7)),
+        (MaxPool("m", ("x",), "y", (3, 3), (2, 2), (1, 1, 1, 1)), (4, 7, 5)),
+        (AveragePool("a", ("x",), "y", (3, 3), (2, 2), (1, 1, 1, 1), False, means), (4, 7, 5)),
+    ]
+    for layer, shape in layers:
+        tensors = {"x": Tensor("x", x.shape[1:], 1.0, 3), "y": Tensor("y", shape, 1.0, -2)}
+        whole = reference.run_layer(layer, [x], tensors)
+        for at_once in (1, 2500):
+            monkeypatch.setattr(reference, "_SEEN_AT_ONCE", at_once)
+            np.testing.assert_array_equal(reference.run_layer(layer, [x], tensors), whole)
+        monkeypatch.undo()
+        assert whole.shape == (2, *shape)
+        assert len(np.unique(whole)) > 20

@@ -6,7 +6,8 @@ each layer then rounds once (`arithmetic.requantize`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -31,6 +32,7 @@ from niwaki.deploy.c.graph import (
 from niwaki.errors import ModelError
 
 _ELEMENTS_AT_ONCE = 1 << 18  # of the largest activation: what stays in a processor's cache
+_SEEN_AT_ONCE = 1 << 25  # pixels that windows see, each as often as it is seen: 128 MB
 
 
 def run(graph: Graph, inputs: np.ndarray) -> np.ndarray:
@@ -90,7 +92,8 @@ def run_layer(layer: Layer, inputs: Sequence[np.ndarray], tensors: Mapping[str, 
             result = requantize(sums, layer.rescale.multiplier, layer.rescale.shift, zero, *layer.clamp)
         case MaxPool():
             padded = _padded(x, layer.pads, LOW)
-            result = _windows(padded, layer.kernel, layer.strides, target).max(axis=1).swapaxes(0, 1)
+            windows = _in_rows(padded, layer.kernel, layer.strides, target)
+            result = np.concatenate([seen.max(axis=1).swapaxes(0, 1) for seen in windows], axis=2)
         case AveragePool():
             result = _average_pool(layer, _centred(x, source), target)
         case Add():
@@ -133,6 +136,20 @@ def _windows(x: np.ndarray, kernel: Pair, strides: Pair, target: Tensor, dilatio
     return windows.transpose(1, 4, 5, 0, 2, 3).reshape(x.shape[1], -1, len(x), *target.shape[1:])
 
 
+def _in_rows(
+    x: np.ndarray, kernel: Pair, strides: Pair, target: Tensor, dilations: Pair = (1, 1)
+) -> Iterator[np.ndarray]:
+    """`_windows` of some rows of the target at a time: of all, but where windows are large and many."""
+    rows, columns = target.shape[1:]
+    seen = len(x) * x.shape[1] * kernel[0] * kernel[1] * columns  # by a row
+    at_once = max(1, min(rows, _SEEN_AT_ONCE // max(1, seen)))
+    reach = (kernel[0] - 1) * dilations[0] + 1
+    for first in range(0, rows, at_once):
+        count = min(at_once, rows - first)
+        part = x[:, :, first * strides[0] : (first + count - 1) * strides[0] + reach]
+        yield _windows(part, kernel, strides, replace(target, shape=(target.shape[0], count, columns)), dilations)
+
+
 def _sums(weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Sums of products, for each group: int8 (G, O, K) with int32 (G, K, P) to int64 (G, O, P)."""
     # int32 vectors times a number: ten times as fast as `@`, which has no fast way for integers
@@ -143,22 +160,26 @@ def _sums(weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
 def _conv(layer: Conv, x: np.ndarray, target: Tensor) -> np.ndarray:
     """`x` is centred, so that zero is the padding."""
     filters, _, height, width = layer.weights.shape
-    columns = _windows(_padded(x, layer.pads, 0), (height, width), layer.strides, target, layer.dilations)
-    pixels = columns.shape[2:]
     groups = layer.groups
     weights = layer.weights.reshape(groups, filters // groups, -1)
-    sums = _sums(weights, columns.reshape(groups, weights.shape[2], -1)).reshape(filters, *pixels)
     bias, multiplier, shift = (
         values[:, None, None, None] for values in (layer.bias, layer.rescale.multiplier, layer.rescale.shift)
     )
-    return requantize(sums + bias, multiplier, shift, target.zero_point, *layer.clamp).swapaxes(0, 1)
+    parts = []
+    for columns in _in_rows(_padded(x, layer.pads, 0), (height, width), layer.strides, target, layer.dilations):
+        pixels = columns.shape[2:]
+        sums = _sums(weights, columns.reshape(groups, weights.shape[2], -1)).reshape(filters, *pixels)
+        parts.append(requantize(sums + bias, multiplier, shift, target.zero_point, *layer.clamp).swapaxes(0, 1))
+    return np.concatenate(parts, axis=2)
 
 
 def _average_pool(layer: AveragePool, x: np.ndarray, target: Tensor) -> np.ndarray:
     """Each place has its divisor: the window's size, or how many of its pixels lie in the image."""
-    sums = _windows(_padded(x, layer.pads, 0), layer.kernel, layer.strides, target).sum(axis=1, dtype=np.int64)
+    windows = _in_rows(_padded(x, layer.pads, 0), layer.kernel, layer.strides, target)
+    sums = np.concatenate([seen.sum(axis=1, dtype=np.int64) for seen in windows], axis=2)
     ones = _padded(np.ones((1, 1, *x.shape[2:]), np.int64), layer.pads, int(layer.count_include_pad))
-    divisors = _windows(ones, layer.kernel, layer.strides, target).sum(axis=1)[0, 0]
+    seen = _in_rows(ones, layer.kernel, layer.strides, target)
+    divisors = np.concatenate([part.sum(axis=1) for part in seen], axis=2)[0, 0]
     multiplier, shift = np.zeros_like(divisors), np.ones_like(divisors)
     for divisor, rescale in layer.rescale.items():
         multiplier[divisors == divisor] = rescale.multiplier[0]

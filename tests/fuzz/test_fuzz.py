@@ -1,0 +1,120 @@
+"""Whatever damaged input does, it is one line of an error: in bounded time and memory, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fuzz import campaign
+from fuzz.readers import OF_A_STUDY, READERS, Reader, Samples
+from niwaki import api
+from niwaki.errors import DataError
+
+SOAK_S, AT_LEAST = 1200.0, 20_000
+STUDY = """
+title = "small"
+[model]
+factory = "lenet5"
+args = {{ num_classes = 4, image_size = 16, widths = [3, 6, 16, 12] }}
+[data]
+name = "npz"
+path = "{data}"
+validation = 60
+[train]
+epochs = 2
+batch_size = 20
+lr = 1e-2
+[prune]
+ratio = 0.5
+steps = 1
+[finetune]
+epochs = 1
+lr = 3e-3
+[select]
+experiment = "ratio"
+budget = ["accuracy_drop<=100"]
+[[experiment]]
+name = "ratio"
+vary = {{ "prune.ratio" = [0.3, 0.5] }}
+"""
+
+
+@pytest.fixture
+def run_campaign(
+    small_npz: Path, small_model: Path, small_export: Path, tmp_path: Path
+) -> Callable[..., dict[str, Any]]:
+    """Start the campaign with some options and give back what it found."""
+    state = tmp_path / "state"
+    samples = ["--npz", small_npz, "--model", small_model, "--export", small_export, "--state", state]
+
+    def run(*options: object) -> dict[str, Any]:
+        command = [sys.executable, campaign.__file__, *samples, *options]
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+        last = state.read_text() if state.exists() else "none"
+        assert done.returncode == 0, f"the process ended with {done.returncode} at input {last}: {done.stderr[-2000:]}"
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+    return run
+
+
+def test_a_few_damaged_inputs_for_every_reader(run_campaign: Callable[..., dict[str, Any]]) -> None:
+    found = run_campaign("--count", 40)
+    assert set(found) == set(READERS)
+    assert {name: told["faults"] for name, told in found.items() if told["faults"]} == {}
+
+
+@pytest.mark.soak
+def test_twenty_minutes_of_damaged_inputs(
+    run_campaign: Callable[..., dict[str, Any]], small_npz: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "small.toml").write_text(STUDY.format(data=small_npz))
+    api.run_study(str(tmp_path / "small.toml"), out=tmp_path / "study", jobs=1)
+    began, inputs, faults, count = time.monotonic(), 0, {}, 200
+    first = 0
+    while time.monotonic() - began < SOAK_S or inputs < AT_LEAST:
+        found = run_campaign("--study", tmp_path / "study", "--first", first, "--count", count)
+        assert set(found) == {*READERS, *OF_A_STUDY}
+        inputs += sum(told["inputs"] for told in found.values())
+        faults |= {
+            f"{name} {fault['number']}": fault["fault"] for name, told in found.items() for fault in told["faults"]
+        }
+        first += count
+    print(f"{inputs} inputs")
+    assert faults == {}
+
+
+def _reader(read: Callable[[], object]) -> Reader:
+    return Reader(lambda _: [b"whole"], lambda data, _: data, lambda *_: read())
+
+
+def _raise(error: BaseException) -> object:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("read", "fault"),
+    [
+        (lambda: None, None),
+        (lambda: _raise(DataError("one line: mend it")), None),
+        (lambda: _raise(KeyError("shape")), "KeyError: 'shape'"),
+        (lambda: _raise(MemoryError()), "MemoryError"),
+        (lambda: time.sleep(5), "longer than"),
+    ],
+)
+def test_the_campaign_tells_a_fault_from_a_refusal(
+    read: Callable[[], object], fault: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign, "LIMIT_S", 0.1)
+    before = campaign.signal.signal(campaign.signal.SIGALRM, campaign._too_slow)
+    try:
+        told = campaign._fault(_reader(read), b"", Samples(Path(), Path(), Path()))
+    finally:
+        campaign.signal.signal(campaign.signal.SIGALRM, before)
+    assert told is None if fault is None else fault in told

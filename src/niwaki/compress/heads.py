@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from niwaki.errors import ModelError
 from niwaki.models.examine import describe, evaluating
@@ -25,14 +26,13 @@ def find_heads(model: nn.Module, input_shape: tuple[int, int, int]) -> list[str]
     """
     if any(is_lazy(parameter) for parameter in model.parameters()):
         check_still_runs(model, input_shape, "the first time")
-    owner = {id(layer.weight): name for name, layer in weighted_layers(model)}
     states = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     model.requires_grad_(True)
     try:
-        with evaluating(model), torch.enable_grad():
+        with evaluating(model), torch.enable_grad(), parametrize.cached():
             device = next(model.parameters()).device
             output = run(model, torch.rand(1, *input_shape, device=device), "before pruning")
-        found = _first_weights(output.grad_fn, owner)
+            found = _first_weights(output.grad_fn, _owners(model))
     finally:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(states[name])
@@ -95,7 +95,25 @@ def _hard_coded(name: str, kind: str, when: str, what: str) -> str:
     )
 
 
-def _first_weights(start: Any, owner: dict[int, str]) -> set[str]:
+Owners = dict[Any, tuple[str, Any]]  # by node of the autograd graph, or a leaf's id: the layer's name, what was named
+
+
+def _owners(model: nn.Module) -> Owners:
+    """The layer that each weight belongs to. A weight that is computed (weight norm) is known by what computed it.
+
+    What is named is kept beside the name: an id belongs to a tensor only as long as that lives.
+    """
+    found: Owners = {}
+    for name, layer in weighted_layers(model):
+        weights = [getattr(layer, "weight", None), *layer.parameters(recurse=False)]
+        for weight in weights:
+            if isinstance(weight, torch.Tensor) and weight.dim() > 1:
+                key = id(weight) if weight.grad_fn is None else weight.grad_fn
+                found[key] = (name, weight)
+    return found
+
+
+def _first_weights(start: Any, owner: Owners) -> set[str]:
     """Names of the weights met first on every way back through the graph from `start`."""
     found: set[str] = set()
     seen: set[Any] = set()
@@ -113,12 +131,13 @@ def _first_weights(start: Any, owner: dict[int, str]) -> set[str]:
     return found
 
 
-def _weight_of(node: Any, owner: dict[int, str]) -> str | None:
+def _weight_of(node: Any, owner: Owners) -> str | None:
     """The layer that an operation belongs to: one of its inputs is a layer's weight, perhaps transposed."""
     for parent, _ in node.next_functions:
         if type(parent).__name__ in {"TBackward0", "TransposeBackward0", "PermuteBackward0"}:
             parent = parent.next_functions[0][0]  # noqa: PLW2901 (one step further)
         variable = getattr(parent, "variable", None)
-        if variable is not None and id(variable) in owner:
-            return owner[id(variable)]
+        key = parent if variable is None else id(variable)
+        if key in owner:
+            return owner[key][0]
     return None

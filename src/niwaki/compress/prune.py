@@ -4,47 +4,58 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
-import torch_pruning
 from torch import nn
 from torch.nn import functional as F
 
+from niwaki.compress.comparison import Comparison
+from niwaki.compress.cuts import Cut, Scissors, Snapshot
 from niwaki.compress.heads import check_still_runs, find_heads
+from niwaki.compress.ranking import Surveyor, choose, fails_on_it, in_scope, ratio_at
 from niwaki.compress.settings import PruneSettings
+from niwaki.compress.tracing import trace
 from niwaki.errors import ModelError, StageFailed
 from niwaki.models.examine import check_bare, check_numbers
 from niwaki.models.generators import generators_kept, reseed, seeded
 from niwaki.models.modelfile import PruningState
 from niwaki.models.structure import out_width, tie_again, ties, weighted_layers
 
-_GLOBAL_SCOPE = "DEFAULT_SCOPE"  # torch-pruning's name for the one ranking of global pruning
+Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What one pruning step did. `widths` holds what remains in every layer but the classifier's output."""
+    """What one pruning step did. `widths` holds what remains in every layer but the classifier's output.
+
+    `asked` and `reached` are the fractions of the channels in scope that should be gone by now, and that are (None
+    where the original widths are not known); `whole` says why layers that should have lost channels have all of them.
+    """
 
     step: int
     widths: dict[str, int]
     removed: dict[str, int]
     notes: tuple[str, ...]
     state: PruningState
+    asked: float
+    reached: float | None
+    whole: dict[str, str]
 
 
 @generators_kept()
 def prune_step(
     model: nn.Module,
     settings: PruneSettings,
-    input_shape: tuple[int, int, int],
+    input_shape: Shape,
     *,
     step: int,
     state: PruningState | None = None,
     gradients_from: tuple[torch.Tensor, torch.Tensor] | None = None,
+    images: torch.Tensor | None = None,
+    original: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> PruneReport:
     """Take step number `step` (1 … `settings.steps`) of iterative pruning, in place; the model ends in eval mode.
@@ -54,10 +65,14 @@ def prune_step(
     (torch-pruning counts from the widths it meets first, so a fresh one would prune too much). The layers
     that make the classifier's output are found and kept. At least one channel of every layer remains.
 
-    `gradients_from` (images float32 (N, C, H, W), labels (N,)) is needed for Taylor importance; `seed` is
-    used by random importance.
+    The pruned network is compared with the unpruned one whose removed channels count for nothing, on `images`
+    (float32 (N, C, H, W); random ones if left out). Layers without which it would compute something else stay whole,
+    and so do those that torch-pruning cannot cut; the report says why.
 
-    Raises ModelError or StageFailed if the model cannot be traced or breaks.
+    `gradients_from` (images as above, labels (N,)) is needed for Taylor importance; `seed` is used by random
+    importance; `original` are the widths before the first step.
+
+    Raises ModelError or StageFailed if the model cannot be traced, cannot be pruned or breaks; it is then as before.
     """
     if (state.step if state else 0) != step - 1:
         raise ModelError(
@@ -68,115 +83,169 @@ def prune_step(
     model.eval()
     reseed(seed)
     heads = find_heads(model, input_shape)
-    before, shared = widths(model, heads), ties(model)
-    with _all_trainable(model):
-        pruner = _pruner(model, settings, input_shape, heads)
-        scopes = state.scopes if state else _scopes(pruner)
-        pruner._scope_initial_channels = _leaving_one(scopes, pruner.per_step_pruning_ratio[step])
-        pruner.current_step = step - 1
+    before = widths(model, heads)
+    if images is None:
+        images = torch.rand(8, *input_shape, generator=torch.Generator().manual_seed(0))
+    with _all_trainable(model), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch-pruning's remarks on layers it does not know; checked below
         if settings.importance == "taylor":
             _accumulate_gradients(model, gradients_from)
-        with seeded(seed), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch-pruning's remarks on layers it does not know; checked below
-            pruner.step()
+        done = _Step(model, settings, input_shape, step, heads, images, seed, ties(model)).take(state)
         model.zero_grad(set_to_none=True)
-    tie_again(model, shared)
-    check_still_runs(model, input_shape, f"after pruning step {step}")
     after = widths(model, heads)
+    original = before if original is None and step == 1 else original or {}
+    whole = {name: why for name, why in done.whole.items() if name in after and after[name] == before[name]}
+    whole = {name: why for name, why in whole.items() if original.get(name, after[name]) == after[name] > 1}
     removed = {name: before[name] - after[name] for name in before}
-    return PruneReport(step, after, removed, _notes(step, settings, removed), PruningState(step=step, scopes=scopes))
+    asked, reached = ratio_at(settings, step), _reached(model, settings, original, after)
+    return PruneReport(
+        step, after, removed, (*_whole_notes(whole, asked, reached), *_notes(step, settings, removed), *done.notes),
+        done.state, asked, reached, whole,
+    )  # fmt: skip
 
 
 def widths(model: nn.Module, heads: list[str]) -> dict[str, int]:
-    """Output channels (features) of every convolution and linear layer but the `heads`."""
+    """Output channels (features) of every layer with weights but the `heads`."""
     return {name: out_width(layer) for name, layer in weighted_layers(model) if name not in heads}
 
 
-class _KeepBest(torch_pruning.importance.Importance):  # type: ignore[misc]
-    """Makes the most important channel of each layer untouchable, so that no ranking removes a whole layer."""
+@dataclass
+class _Done:
+    """A step that was taken, or what is in its way: layers that are to stay whole next time."""
 
-    def __init__(self, inner: Any, channel_groups: Any) -> None:
-        self.inner, self.channel_groups = inner, channel_groups
-
-    def __call__(self, group: Any) -> torch.Tensor | None:
-        scores: torch.Tensor | None = self.inner(group)
-        if scores is None:
-            return None
-        parts = self.channel_groups(group)
-        scores = scores.clone().view(parts, -1)
-        scores[:, scores.mean(0).argmax()] = math.inf
-        return scores.view(-1)
+    state: PruningState
+    whole: dict[str, str]
+    notes: tuple[str, ...] = ()
+    faults: dict[str, str] = field(default_factory=dict)
 
 
-def _pruner(
-    model: nn.Module, settings: PruneSettings, input_shape: tuple[int, int, int], heads: list[str]
-) -> torch_pruning.BasePruner:
-    modules = dict(model.named_modules())
-    kept: type[nn.Module] | tuple[()] = {"conv": nn.Linear, "linear": nn.Conv2d, "both": ()}[settings.scope]  # type: ignore[assignment]
-    ignored = [modules[name] for name in heads]
-    ignored += [layer for _, layer in weighted_layers(model) if isinstance(layer, kept)]
-    device = next(model.parameters()).device
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pruner = torch_pruning.pruner.MagnitudePruner(
-                model,
-                torch.rand(1, *input_shape, device=device),
-                importance=_importance(settings),
-                global_pruning=settings.distribution == "global",
-                pruning_ratio=settings.ratio,
-                iterative_steps=settings.steps,
-                ignored_layers=ignored,
-                # Given because torch-pruning's defaults are shared between all pruners of a process.
-                in_channel_groups={},
-                out_channel_groups={},
-                num_heads={},
-            )
-    except Exception as error:  # any user's model may meet any of its limits
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise ModelError(f"torch-pruning cannot trace this model: {type(error).__name__}: {first}") from error
-    if settings.distribution == "global":
-        pruner.importance = _KeepBest(pruner.importance, pruner._get_channel_groups)
-    return pruner
+@dataclass(frozen=True)
+class _Step:
+    """One pruning step of a network: tried, and tried again with the layers whole that were in the way."""
+
+    model: nn.Module
+    settings: PruneSettings
+    input_shape: Shape
+    step: int
+    heads: list[str]
+    images: torch.Tensor
+    seed: int
+    shared: list[tuple[str, ...]]
+
+    def take(self, state: PruningState | None) -> _Done:
+        before = Snapshot(self.model)
+        whole = dict(state.whole) if state else {}
+        try:
+            while True:
+                done = self._try(before, state, whole)
+                if not done.faults:
+                    return done
+                before.restore()
+                whole |= done.faults
+        except BaseException:
+            before.restore()
+            raise
+
+    def _try(self, before: Snapshot, state: PruningState | None, whole: dict[str, str]) -> _Done:
+        graph = trace(self.model, self.input_shape)
+        with torch.no_grad(), seeded(self.seed):
+            surveyor = Surveyor(self.model, graph, self.settings, self.heads, whole)
+            found = surveyor.survey()
+        sizes = self._sizes(state, whole, found.sizes(self.settings), found.whole)
+        done = _Done(PruningState(step=self.step, scopes=sizes, whole=whole), found.whole)
+        scissors = Scissors(graph)
+        groups = []
+        for candidate, indices in choose(found, self.settings, self.step, sizes):
+            start = candidate.group[0].dep
+            group = graph.get_pruning_group(start.target.module, start.handler, indices)
+            groups.append(surveyor.named(group))
+            if not graph.check_pruning_group(group):
+                done.whole.update(dict.fromkeys(groups.pop(), "what it feeds would lose all of its inputs with it"))
+                continue
+            try:
+                scissors.cut(group)
+            except Exception as error:  # any user's model may meet any of torch-pruning's limits
+                done.faults = dict.fromkeys(groups[-1], fails_on_it(error))
+                return done
+        comparison = Comparison(self.model, before, scissors.cuts, self.images)
+        misplaced = comparison.misplaced()
+        broken = self._broken()
+        if broken and not misplaced:
+            raise ModelError(broken)
+        faults = misplaced or comparison.changed()
+        if faults and not broken and not comparison.possible():
+            done.notes = (_NOT_COMPARED,)
+            return done
+        done.faults = {name: broken or fault.reason for fault in faults for name in groups[fault.cut]}
+        if not faults:
+            done.faults = self._torn(scissors.cuts, groups)
+        return done
+
+    def _torn(self, cuts: list[Cut], groups: list[list[str]]) -> dict[str, str]:
+        """Layers that cannot lose channels because two modules, cut each on its own, share a parameter."""
+        try:
+            tie_again(self.model, self.shared)
+        except ModelError as error:
+            sharing = {self.model.get_submodule(name.rpartition(".")[0]) for group in self.shared for name in group}
+            touched = [bool(sharing & (set(cut.outputs) | set(cut.inputs))) for cut in cuts]
+            return {name: str(error) for group, hit in zip(groups, touched, strict=True) if hit for name in group}
+        return {}
+
+    def _broken(self) -> str:
+        """Why the network no longer runs; empty if it does."""
+        try:
+            check_still_runs(self.model, self.input_shape, f"after pruning step {self.step}")
+        except ModelError as error:
+            return str(error)
+        return ""
+
+    def _sizes(
+        self, state: PruningState | None, whole: dict[str, str], now: dict[str, int], reasons: dict[str, str]
+    ) -> dict[str, int]:
+        """Channels before the first step in each ranking. What is whole from this step on no longer counts in one."""
+        if state is None:
+            if not now:
+                raise ModelError(_nothing(reasons))
+            return now
+        if set(whole) == set(state.whole) or self.settings.distribution == "uniform":
+            return state.scopes
+        left = 1 - ratio_at(self.settings, self.step - 1)
+        return {name: math.ceil(size / left) for name, size in now.items()}
 
 
-def _importance(settings: PruneSettings) -> Any:
-    return {
-        "l1": lambda: torch_pruning.importance.GroupMagnitudeImportance(p=1),
-        "l2": lambda: torch_pruning.importance.GroupMagnitudeImportance(p=2),
-        "taylor": torch_pruning.importance.GroupTaylorImportance,
-        "random": torch_pruning.importance.RandomImportance,
-    }[settings.importance]()
+_NOT_COMPARED = (
+    "not compared with the unpruned network, which does not answer twice the same, or not in finite numbers: whether "
+    "the right channels went is not known"
+)
 
 
-def _scopes(pruner: torch_pruning.BasePruner) -> dict[str, int]:
-    """Channels per ranking scope before the first step, by the names that torch-pruning gives the scopes."""
-    found: dict[str, int] = {}
-    for group in pruner.DG.get_all_groups(
-        ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types
-    ):
-        if not pruner._check_pruning_ratio(group):
-            continue
-        layer = group[0][0].source.module
-        size = pruner.DG.get_out_channels(layer) // pruner._get_channel_groups(group)
-        name = _GLOBAL_SCOPE if pruner.global_pruning else pruner.DG._module2name[layer]
-        found[name] = found.get(name, 0) + size
-    if not found:
-        raise ModelError(
-            "there is nothing to prune: no convolution or linear layer in scope but the classifier's output"
-        )
-    return found
+def _nothing(reasons: Mapping[str, str]) -> str:
+    said = "there is nothing to prune: no convolution or linear layer in scope but the classifier's output"
+    return f"{said} can lose channels; {'; '.join(_sentences(reasons))}" if reasons else said
 
 
-def _leaving_one(scopes: dict[str, int], ratio: float) -> dict[str, int]:
-    """The scopes, with those that the ratio would empty enlarged so that one channel is left.
+def _sentences(reasons: Mapping[str, str]) -> list[str]:
+    """One for each reason, with the layers that it is of."""
+    layers: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        layers.setdefault(why, []).append(name)
+    return [f"{', '.join(names)} {'stay' if len(names) > 1 else 'stays'} whole: {why}" for why, names in layers.items()]
 
-    torch-pruning refuses to empty a layer and then leaves it whole without a word.
-    """
-    least = math.ceil(1 / (1 - ratio))
-    while int(least * (1 - ratio)) < 1:
-        least += 1
-    return {name: size if int(size * (1 - ratio)) >= 1 else least for name, size in scopes.items()}
+
+def _reached(
+    model: nn.Module, settings: PruneSettings, original: Mapping[str, int], after: Mapping[str, int]
+) -> float | None:
+    layers = [name for name, layer in weighted_layers(model) if name in after and in_scope(layer, settings)]
+    if not layers or any(name not in original for name in layers):
+        return None
+    return 1 - sum(after[name] for name in layers) / sum(original[name] for name in layers)
+
+
+def _whole_notes(whole: Mapping[str, str], asked: float, reached: float | None) -> tuple[str, ...]:
+    if not whole:
+        return ()
+    gone = "" if reached is None else f"; {100 * reached:.3g} % of the channels in scope are gone"
+    return (f"{100 * asked:.3g} % of the channels asked for{gone}: {'; '.join(_sentences(whole))}",)
 
 
 def _accumulate_gradients(model: nn.Module, images_and_labels: tuple[torch.Tensor, torch.Tensor] | None) -> None:

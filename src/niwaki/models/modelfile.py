@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import nn
@@ -46,6 +55,12 @@ class PruningState(BaseModel):
 
     step: int = Field(ge=1)
     scopes: dict[str, int]  # channels before the first step, per ranking scope of torch-pruning
+    whole: dict[str, str] = {}  # layers that cannot be cut without changing the others, and why; not written if empty
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        return written if self.whole else {name: value for name, value in written.items() if name != "whole"}
 
 
 class ModelInfo(BaseModel):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from niwaki.errors import ModelError
 
@@ -99,16 +100,35 @@ def tie_again(model: nn.Module, groups: Iterable[tuple[str, ...]]) -> None:
             owner._parameters[leaf] = one
 
 
-def weighted_layers(model: nn.Module) -> Iterator[tuple[str, nn.Conv2d | nn.Linear]]:
-    """The convolutions and linear layers with their names, in the order of registration."""
+def weighted_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The layers that make channels with weights of their own, with their names, in the order of registration.
+
+    Convolutions of one to three dimensions, transposed ones, linear, bilinear and recurrent layers, embeddings.
+    """
     for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, tuple(_WIDTHS)):
             yield name, module
 
 
 def out_width(layer: nn.Module) -> int:
-    """Output channels of a convolution, output features of a linear layer."""
-    return layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features  # type: ignore[return-value]
+    """Output channels of a convolution, output features of a linear layer, what each step of a recurrent layer gives.
+
+    Raises KeyError for a module that is none of `weighted_layers`.
+    """
+    for kind, width in _WIDTHS.items():
+        if isinstance(layer, kind):
+            return int(width(layer))
+    raise KeyError(type(layer).__name__)
+
+
+# What a layer's width is, by its kind; the only place that lists the kinds.
+_WIDTHS: dict[type[nn.Module], Callable[[Any], int]] = {
+    _ConvNd: lambda layer: layer.out_channels,
+    nn.Linear: lambda layer: layer.out_features,
+    nn.Bilinear: lambda layer: layer.out_features,
+    nn.RNNBase: lambda layer: (layer.proj_size or layer.hidden_size) * (2 if layer.bidirectional else 1),
+    nn.Embedding: lambda layer: layer.embedding_dim,
+}
 
 
 def _set_sizes(model: nn.Module, changed: Mapping[str, Mapping[str, Any]]) -> None:
@@ -124,10 +144,14 @@ def _set_sizes(model: nn.Module, changed: Mapping[str, Mapping[str, Any]]) -> No
 
 def _check_sizes(model: nn.Module) -> None:
     for name, layer in weighted_layers(model):
-        if isinstance(layer, nn.Conv2d):
-            stated: tuple[int, ...] = (layer.out_channels, layer.in_channels // layer.groups)
-        else:
+        if isinstance(layer, _ConvNd):
+            pair = (layer.out_channels, layer.in_channels)
+            first, second = pair[::-1] if layer.transposed else pair
+            stated = (first, second // layer.groups)
+        elif isinstance(layer, nn.Linear):
             stated = (layer.out_features, layer.in_features)
+        else:
+            continue  # no pruning changes these
         real = tuple(layer.weight.shape[:2])
         if real != stated:
             raise ModelError(f"module {name!r}: its weight is {real}, its sizes say {stated}: the file is inconsistent")

@@ -1,0 +1,169 @@
+"""A network run as if some of its channels were not there: NaN stands for what is absent.
+
+Most operations hand NaN on by themselves, to exactly what depends on it (activations, poolings, views,
+concatenations, normalisation by running statistics). Sums over channels must leave it out instead: a convolution or a
+product of matrices adds up what is there, and gives NaN only if none of it is; a mean is over what is there. That is
+what a network computes from which these channels were cut.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+aten = torch.ops.aten
+Rule = Callable[..., Any]
+_RULES: dict[Any, Rule] = {}
+
+
+class Absent(TorchDispatchMode):
+    """Inside, operations on tensors that hold NaN compute as if those elements did not exist."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        rule = _RULES.get(func.overloadpacket)
+        if rule is not None and any(isinstance(arg, torch.Tensor) and _lacks(arg) for arg in args):
+            return rule(func, *args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _lacks(x: torch.Tensor) -> bool:
+    return x.is_floating_point() and bool(x.isnan().any())
+
+
+def _rule(*operations: Any) -> Callable[[Rule], Rule]:
+    def register(rule: Rule) -> Rule:
+        _RULES.update(dict.fromkeys(operations, rule))
+        return rule
+
+    return register
+
+
+def _present(x: torch.Tensor) -> torch.Tensor:
+    """1 where there is something, else 0."""
+    return (~x.isnan()).to(x.dtype)
+
+
+def _filled(x: torch.Tensor, value: float = 0.0) -> torch.Tensor:
+    return x.masked_fill(x.isnan(), value)
+
+
+@_rule(aten.mm, aten.bmm)
+def _product(func: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    seen: torch.Tensor = func(_present(a), _present(b))
+    out: torch.Tensor = func(_filled(a), _filled(b))
+    return out.masked_fill(seen < 0.5, math.nan)
+
+
+@_rule(aten.addmm, aten.baddbmm)
+def _product_and_sum(func: Any, bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor, **scales: Any) -> torch.Tensor:
+    out: torch.Tensor = func(bias, _filled(a), _filled(b), **scales)
+    return out.masked_fill(_present(a) @ _present(b) < 0.5, math.nan)
+
+
+@_rule(aten.convolution)
+def _convolution(func: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *how: Any) -> Any:
+    ones = torch.ones_like(weight)
+    seen, lost = func(_present(x), ones, None, *how), func(1 - _present(x), ones, None, *how)
+    return func(_filled(x), weight, bias, *how).masked_fill((seen < 0.5) & (lost > 0.5), math.nan)
+
+
+@_rule(aten.mean)
+def _mean(func: Any, x: torch.Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> torch.Tensor:
+    return torch.nanmean(x, _dims(x, dim), keepdim)
+
+
+@_rule(aten.sum)
+def _sum(func: Any, x: torch.Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> torch.Tensor:
+    none_left = x.isnan().all(_dims(x, dim), keepdim)  # type: ignore[call-overload]
+    return torch.nansum(x, _dims(x, dim), keepdim).masked_fill(none_left, math.nan)
+
+
+@_rule(aten.amax, aten.max)
+def _largest(func: Any, x: torch.Tensor, *where: Any, **more: Any) -> Any:
+    return _extreme(func, x, -math.inf, where, more)
+
+
+@_rule(aten.amin, aten.min)
+def _smallest(func: Any, x: torch.Tensor, *where: Any, **more: Any) -> Any:
+    return _extreme(func, x, math.inf, where, more)
+
+
+def _extreme(func: Any, x: torch.Tensor, neutral: float, where: Sequence[Any], more: dict[str, Any]) -> Any:
+    if where and isinstance(where[0], torch.Tensor):  # of two tensors, element by element
+        return func(x, *where)
+    found = func(_filled(x, neutral), *where, **more)
+    if isinstance(found, torch.Tensor):
+        return found.masked_fill(found == neutral, math.nan)
+    return (found[0].masked_fill(found[0] == neutral, math.nan), found[1])
+
+
+@_rule(aten._softmax, aten._log_softmax)
+def _softmax(func: Any, x: torch.Tensor, *how: Any) -> torch.Tensor:
+    out: torch.Tensor = func(_filled(x, -math.inf), *how)
+    return out.masked_fill(x.isnan(), math.nan)
+
+
+@_rule(aten.var, aten.std)
+def _spread(
+    func: Any, x: torch.Tensor, dim: Any = None, *, correction: float | None = 1, keepdim: bool = False
+) -> torch.Tensor:
+    dims = _dims(x, dim)
+    degrees = (~x.isnan()).sum(dims, keepdim) - (1 if correction is None else correction)
+    variance = torch.nansum((x - torch.nanmean(x, dims, True)) ** 2, dims, keepdim) / degrees
+    return variance.sqrt() if func.overloadpacket is aten.std else variance
+
+
+@_rule(aten.linalg_vector_norm)
+def _norm(
+    func: Any, x: torch.Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, **_: Any
+) -> torch.Tensor:
+    none_left = x.isnan().all(_dims(x, dim), keepdim)  # type: ignore[call-overload]
+    found: torch.Tensor = func(_filled(x), ord, dim, keepdim)
+    return found.masked_fill(none_left, math.nan)
+
+
+@_rule(aten.native_layer_norm)
+def _layer_norm(
+    func: Any, x: torch.Tensor, shape: Sequence[int], weight: Any, bias: Any, eps: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    y, mean, rstd = _normalized(x, list(range(-len(shape), 0)), eps)
+    y = y if weight is None else y * weight
+    return (y if bias is None else y + bias), mean, rstd
+
+
+@_rule(aten.native_group_norm)
+def _group_norm(
+    func: Any, x: torch.Tensor, weight: Any, bias: Any, n: int, c: int, _area: int, groups: int, eps: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    y, mean, rstd = _normalized(x.reshape(n, groups, -1), [-1], eps)
+    y = y.reshape(x.shape)
+    per_channel = (1, c, *[1] * (x.dim() - 2))
+    y = y if weight is None else y * weight.reshape(per_channel)
+    return (y if bias is None else y + bias.reshape(per_channel)), mean.squeeze(-1), rstd.squeeze(-1)
+
+
+def _normalized(x: torch.Tensor, dims: list[int], eps: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    mean = torch.nanmean(x, dims, True)
+    rstd = (torch.nanmean((x - mean) ** 2, dims, True) + eps).rsqrt()
+    return (x - mean) * rstd, mean, rstd
+
+
+@_rule(aten._scaled_dot_product_flash_attention_for_cpu)
+def _attention(
+    func: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *how: Any, scale: float | None = None, **more: Any
+) -> Any:
+    """The scale that is left to PyTorch follows the width of a head, which is what is there of it."""
+    left = int((~q.isnan()).flatten(0, -2).any(0).sum())
+    scale = (left or 1) ** -0.5 if scale is None else scale
+    out, rest = func(_filled(q), _filled(k), _filled(v), *how, scale=scale, **more)
+    return out.masked_fill(v.isnan().all(-2, keepdim=True), math.nan), rest
+
+
+def _dims(x: torch.Tensor, dim: Any) -> list[int]:
+    if dim is None or dim == []:
+        return list(range(x.dim()))
+    return [dim] if isinstance(dim, int) else list(dim)

@@ -1,0 +1,192 @@
+"""Whether a pruned network computes what the unpruned one does without the channels that went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from niwaki.compress.absent import Absent
+from niwaki.compress.cuts import Channels, Cut, Snapshot
+from niwaki.errors import ModelError
+from niwaki.measure.predict import evaluating
+from niwaki.models.structure import weighted_layers
+
+_MOST_IMAGES, _MOST_VALUES = 8, 1 << 16  # some images, fewer where they are large
+_ROUNDING = {torch.float64: 1e-5, torch.float32: 1e-3}  # of the largest value; a layer may compute in less than it is
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A cut that changes more than it takes away: its number among the cuts, and why."""
+
+    cut: int
+    reason: str
+
+
+@dataclass
+class _Run:
+    """What passed through the weighted layers, call by call. `absent` is None where it is no set of whole channels."""
+
+    absent: list[tuple[nn.Module, set[int] | None]] = field(default_factory=list)
+    outputs: list[tuple[nn.Module, torch.Tensor]] = field(default_factory=list)  # what is there of them, flat
+    finite: bool = True
+
+
+class Comparison:
+    """Compares a network that was pruned in place with what it was, on some images."""
+
+    def __init__(self, model: nn.Module, before: Snapshot, cuts: Sequence[Cut], images: torch.Tensor) -> None:
+        device = next(model.parameters()).device
+        count = max(1, min(_MOST_IMAGES, _MOST_VALUES // images[0].numel()))
+        self._model, self._cuts, self._images = model, cuts, images[:count].to(device)
+        self._names = {layer: name for name, layer in weighted_layers(model)}
+        self._before = before
+        with self._unpruned():
+            self._expected, self._dtype = self._without(cuts)
+
+    def misplaced(self) -> list[Fault]:
+        """Cuts whose channels arrive at other inputs of a layer than those that were taken from it."""
+        if self._where_misplaced(self._expected, self._cuts) is None:
+            return []
+        with self._unpruned():
+            found = [(i, self._where_misplaced(self._without([cut])[0], [cut])) for i, cut in enumerate(self._cuts)]
+        return [
+            Fault(index, f"its channels do not reach just those inputs of {name} that would go with them")
+            for index, name in found
+            if name is not None
+        ]
+
+    def changed(self) -> list[Fault]:
+        """Cuts in front of the first layer that computes something else than before on the channels that are left.
+
+        Raises ModelError where no cut is in front of it.
+        """
+        layer = self._first_changed()
+        if layer is None:
+            return []
+        name = self._names.get(layer, "the network's output")
+        reason = f"without some of its channels, {name} would compute something else from the others"
+        for side in ("inputs", "outputs"):
+            found = [Fault(index, reason) for index, cut in enumerate(self._cuts) if layer in getattr(cut, side)]
+            if found:
+                return found
+        raise ModelError(
+            f"pruning changes what {name} computes from the channels that are left: keep the layers in front of it "
+            "out of prune.scope, or write that part of forward with layers"
+        )
+
+    def possible(self) -> bool:
+        """Whether the unpruned network answers the same twice, in numbers: else there is nothing to compare with."""
+        with self._unpruned():
+            runs = [self._run({}, torch.float32) for _ in range(2)]
+        pairs = zip(runs[0].outputs, runs[1].outputs, strict=True)
+        return all(run.finite for run in runs) and all(torch.equal(a, b) for (_, a), (_, b) in pairs)
+
+    @contextmanager
+    def _unpruned(self) -> Iterator[None]:
+        after = Snapshot(self._model)
+        self._before.restore()
+        try:
+            yield
+        finally:
+            after.restore()
+
+    def _where_misplaced(self, run: _Run, cuts: Sequence[Cut]) -> str | None:
+        """The first layer at whose inputs other channels are absent than those that the cuts take from it."""
+        for layer, absent in run.absent:
+            taken: set[int] = set().union(*(cut.inputs.get(layer, set()) for cut in cuts))
+            if absent != taken:
+                return self._names[layer]
+        return None
+
+    def _first_changed(self) -> nn.Module | None:
+        found, expected = self._run({}, self._dtype).outputs, self._expected.outputs
+        scale = max(float(values.abs().max()) for _, values in expected if len(values))
+        for (layer, values), (_, others) in zip(expected, found, strict=False):
+            if not _equal(values, others, _ROUNDING[self._dtype], scale):
+                return layer
+        return None
+
+    def _without(self, cuts: Sequence[Cut]) -> tuple[_Run, torch.dtype]:
+        """The unpruned network with the outputs of the cuts absent, in the finest precision that it can be run in."""
+        gone: Channels = {}
+        for cut in cuts:
+            for layer, channels in cut.outputs.items():
+                if layer in self._names:
+                    gone.setdefault(layer, set()).update(channels)
+        try:
+            with Absent():
+                return self._run(gone, torch.float64), torch.float64
+        except Exception:  # some of its tensors are float32 whatever comes in
+            with Absent():
+                return self._run(gone, torch.float32), torch.float32
+
+    def _run(self, gone: Mapping[nn.Module, set[int]], dtype: torch.dtype) -> _Run:
+        run = _Run()
+        state = {**dict(self._model.named_parameters()), **dict(self._model.named_buffers())}
+        state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
+        with evaluating(self._model), torch.no_grad(), self._watched(run, gone):
+            scores = functional_call(self._model, state, (self._images.to(dtype),))
+        run.outputs.append((self._model, _left(scores)))
+        run.finite = run.finite and bool(scores.isfinite().all())
+        return run
+
+    @contextmanager
+    def _watched(self, run: _Run, gone: Mapping[nn.Module, set[int]]) -> Iterator[None]:
+        def enter(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+            if inputs and isinstance(inputs[0], torch.Tensor):
+                run.absent.append((layer, _absent(inputs[0], _channel_dim(layer, inputs[0]))))
+
+        def leave(layer: nn.Module, _: Any, output: Any) -> Any:
+            if not isinstance(output, torch.Tensor):
+                return None
+            if layer in gone:
+                index = torch.tensor(sorted(gone[layer]), dtype=torch.long, device=output.device)
+                output = output.index_fill(_channel_dim(layer, output), index, torch.nan)
+            run.outputs.append((layer, _left(output)))
+            run.finite = run.finite and bool(output.isfinite().all())
+            return output
+
+        hooks = [layer.register_forward_pre_hook(enter) for layer in self._names]
+        hooks += [layer.register_forward_hook(leave) for layer in self._names]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def _channel_dim(layer: nn.Module, x: torch.Tensor) -> int:
+    """Where the channels are: before the places of a convolution's kernel, else last."""
+    return x.dim() - 1 - len(getattr(layer, "kernel_size", ()))
+
+
+def _absent(x: torch.Tensor, dim: int) -> set[int] | None:
+    """The channels that are absent in every place; None where one is absent in some places only."""
+    if not x.is_floating_point():
+        return set()
+    gone = x.isnan().movedim(dim, 0).flatten(1)
+    wholly = gone.all(1)
+    if not torch.equal(wholly, gone.any(1)):
+        return None
+    return set(wholly.nonzero().flatten().tolist())
+
+
+def _left(x: torch.Tensor) -> torch.Tensor:
+    return x[~x.isnan()]
+
+
+def _equal(values: torch.Tensor, others: torch.Tensor, rounding: float, scale: float) -> bool:
+    """Whether two outputs are the same up to rounding; `scale` is the largest value anywhere in the network."""
+    if values.shape != others.shape:
+        return False
+    if not len(values):
+        return True
+    reach = max(float(values.abs().max()), 1e-6 * scale)
+    return bool((values - others).abs().max() <= rounding * reach)

@@ -1,0 +1,115 @@
+"""torch-pruning's dependency graph of a network, with bounds on the time and memory that following it may take."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch_pruning
+from torch import nn
+
+from niwaki.errors import ModelError
+
+# An ordinary group follows each edge about once, with as many indices as the widest layer has channels. Where one map
+# is both flattened and pooled, say, the indices multiply on every round, and without a bound that never ends.
+_ROUNDS = 8  # how often each edge may be followed
+_LEAST_STEPS = 200
+_WIDER = 16  # how many times the widest layer one list of indices may be
+_MOST_INDICES = 2_000_000  # in all lists of one group: some 200 MB
+_MOST_LOOKUPS = 1_000_000  # of a node's channels, while one group is followed
+
+
+class EndlessGroup(Exception):
+    """Following a layer's channels through the network goes on and on."""
+
+
+class BoundedGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
+    """The dependency graph; `get_pruning_group` raises EndlessGroup instead of running for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._edges, self._widest = 0, 0
+        self._start_again()
+
+    def get_pruning_group(self, module: nn.Module, pruning_fn: Callable[..., Any], idxs: Any) -> Any:
+        """The group of layers that lose channels together when `module` loses `idxs`."""
+        self._start_again()
+        return super().get_pruning_group(module, pruning_fn, idxs)
+
+    def get_out_channels(self, module_or_node: Any) -> Any:
+        """The output channels of a module or node; None where it has none of its own."""
+        self._look_up()
+        return super().get_out_channels(module_or_node)
+
+    def get_in_channels(self, module_or_node: Any) -> Any:
+        """The input channels of a module or node; None where it has none of its own."""
+        self._look_up()
+        return super().get_in_channels(module_or_node)
+
+    def _build_dependency(self, module2node: Any) -> None:
+        super()._build_dependency(module2node)
+        for node in module2node.values():
+            for dependency in node.dependencies:
+                dependency.index_mapping = _Watched(dependency.index_mapping, self._follow)
+                self._edges += 1
+            channels = (self.get_out_channels(node), self.get_in_channels(node))
+            self._widest = max(self._widest, *(count or 0 for count in channels))
+
+    def _start_again(self) -> None:
+        self._steps, self._indices, self._lookups = 0, 0, 0
+
+    def _look_up(self) -> None:
+        self._lookups += 1
+        if self._lookups > _MOST_LOOKUPS:
+            raise EndlessGroup
+
+    def _follow(self, indices: list[Any]) -> list[Any]:
+        self._steps += 1
+        self._indices += len(indices)
+        if (
+            self._steps > _ROUNDS * self._edges + _LEAST_STEPS
+            or len(indices) > _WIDER * self._widest
+            or self._indices > _MOST_INDICES
+        ):
+            raise EndlessGroup
+        return indices
+
+
+class _Watched(list[Any]):
+    """The mappings of indices along one edge; who applies them one by one is counted at the end."""
+
+    def __init__(self, mappings: list[Any], follow: Callable[[list[Any]], list[Any]]) -> None:
+        super().__init__(mappings)
+        self._follow = follow
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from super().__iter__()
+        yield self._follow
+
+
+def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> BoundedGraph:
+    """The dependency graph of a network in eval mode, whose parameters must require gradients.
+
+    Raises ModelError where torch-pruning cannot make it.
+    """
+    device = next(model.parameters()).device
+    graph = BoundedGraph()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its remarks on layers it does not know: the result is compared
+            graph.build_dependency(model, example_inputs=torch.rand(1, *input_shape, device=device))
+    except EndlessGroup:
+        raise ModelError(
+            "torch-pruning cannot trace this model: working out how many channels its operations have never ends"
+        ) from None
+    except Exception as error:  # any user's model may meet any of its limits
+        raise ModelError(f"torch-pruning cannot trace this model: {first_line(error)}") from error
+    return graph
+
+
+def first_line(error: Exception) -> str:
+    """An error's kind and the first line of what it says."""
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__

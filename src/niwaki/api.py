@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 from torch import nn
 
-from niwaki.compress.prune import PruneReport, prune_step
+from niwaki.compress.prune import COMPARED, PruneReport, prune_step
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
 from niwaki.compress.train import Epoch, fit, resting_norms, sample, tensor_of
@@ -107,13 +107,16 @@ def prune(
     data = _as_the_model_counts(model, data)
     resting = resting_norms(model)
     reports: list[PruneReport] = []
+    original: dict[str, int] | None = None
     for step in range(1, how.steps + 1):
         step_seed = derive_seed(seed, "prune", step)
         gradients = sample(data, how.taylor_images, step_seed) if how.importance == "taylor" else None
         state = reports[-1].state if reports else None
         report = prune_step(
-            model.cpu(), how, data.input_shape, step=step, state=state, gradients_from=gradients, seed=step_seed
-        )
+            model.cpu(), how, data.input_shape, step=step, state=state, gradients_from=gradients, seed=step_seed,
+            images=sample(data, COMPARED, step_seed)[0], original=original,
+        )  # fmt: skip
+        original = original or {name: report.widths[name] + gone for name, gone in report.removed.items()}
         if recover.epochs:
             fit(
                 model,

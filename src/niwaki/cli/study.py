@@ -127,8 +127,12 @@ def _print_plan(spec: StudySpec, plan: dict[str, Any]) -> None:
             last = trial["structure"][-1] if trial["structure"] else None
             size = f"{last['params']:,} parameters, {last['macs']:,} MACs" if last else "size depends on training"
             size += f" (without {', '.join(last['uncounted'])})" if last and "uncounted" in last else ""
+            if "refused" in trial:
+                size = f"but will fail: {trial['refused']}"
             value = "" if trial["value"] is None else f"{trial['value']}: "
             console.print(f"  {value}{trial['epochs']} epochs, {size}", highlight=False, markup=False)
+            for name, why in (last or {}).get("whole", {}).items():
+                console.print(f"    {name} stays whole: {why}", highlight=False, markup=False)
 
 
 def _what_is_stored(progress: Progression, folder: Path) -> str:

@@ -20,7 +20,7 @@ Rule = Callable[..., Any]
 _RULES: dict[Any, Rule] = {}
 
 
-class Absent(TorchDispatchMode):
+class Absent(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Inside, operations on tensors that hold NaN compute as if those elements did not exist."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -72,13 +72,13 @@ def _convolution(func: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.T
 
 
 @_rule(aten.mean)
-def _mean(func: Any, x: torch.Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> torch.Tensor:
+def _mean(_func: Any, x: torch.Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> torch.Tensor:
     return torch.nanmean(x, _dims(x, dim), keepdim)
 
 
 @_rule(aten.sum)
-def _sum(func: Any, x: torch.Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> torch.Tensor:
-    none_left = x.isnan().all(_dims(x, dim), keepdim)  # type: ignore[call-overload]
+def _sum(_func: Any, x: torch.Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> torch.Tensor:
+    none_left = x.isnan().all(_dims(x, dim), keepdim)
     return torch.nansum(x, _dims(x, dim), keepdim).masked_fill(none_left, math.nan)
 
 
@@ -118,17 +118,15 @@ def _spread(
 
 
 @_rule(aten.linalg_vector_norm)
-def _norm(
-    func: Any, x: torch.Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, **_: Any
-) -> torch.Tensor:
-    none_left = x.isnan().all(_dims(x, dim), keepdim)  # type: ignore[call-overload]
+def _norm(func: Any, x: torch.Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, **_: Any) -> torch.Tensor:
+    none_left = x.isnan().all(_dims(x, dim), keepdim)
     found: torch.Tensor = func(_filled(x), ord, dim, keepdim)
     return found.masked_fill(none_left, math.nan)
 
 
 @_rule(aten.native_layer_norm)
 def _layer_norm(
-    func: Any, x: torch.Tensor, shape: Sequence[int], weight: Any, bias: Any, eps: float
+    _func: Any, x: torch.Tensor, shape: Sequence[int], weight: Any, bias: Any, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     y, mean, rstd = _normalized(x, list(range(-len(shape), 0)), eps)
     y = y if weight is None else y * weight
@@ -137,7 +135,7 @@ def _layer_norm(
 
 @_rule(aten.native_group_norm)
 def _group_norm(
-    func: Any, x: torch.Tensor, weight: Any, bias: Any, n: int, c: int, _area: int, groups: int, eps: float
+    _func: Any, x: torch.Tensor, weight: Any, bias: Any, n: int, c: int, _area: int, groups: int, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     y, mean, rstd = _normalized(x.reshape(n, groups, -1), [-1], eps)
     y = y.reshape(x.shape)
@@ -167,3 +165,8 @@ def _dims(x: torch.Tensor, dim: Any) -> list[int]:
     if dim is None or dim == []:
         return list(range(x.dim()))
     return [dim] if isinstance(dim, int) else list(dim)
+
+
+def absent() -> Absent:
+    """The context in which NaN stands for what is not there."""
+    return Absent()  # type: ignore[no-untyped-call]

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from niwaki.compress.absent import Absent
+from niwaki.compress.absent import absent
 from niwaki.compress.cuts import Channels, Cut, Snapshot
 from niwaki.errors import ModelError
-from niwaki.measure.predict import evaluating
+from niwaki.models.examine import evaluating
 from niwaki.models.structure import weighted_layers
 
-_MOST_IMAGES, _MOST_VALUES = 8, 1 << 16  # some images, fewer where they are large
+_MOST_VALUES = 1 << 16  # of large images, fewer do
 _ROUNDING = {torch.float64: 1e-5, torch.float32: 1e-3}  # of the largest value; a layer may compute in less than it is
 
 
@@ -43,7 +43,7 @@ class Comparison:
 
     def __init__(self, model: nn.Module, before: Snapshot, cuts: Sequence[Cut], images: torch.Tensor) -> None:
         device = next(model.parameters()).device
-        count = max(1, min(_MOST_IMAGES, _MOST_VALUES // images[0].numel()))
+        count = max(1, _MOST_VALUES // images[0].numel())
         self._model, self._cuts, self._images = model, cuts, images[:count].to(device)
         self._names = {layer: name for name, layer in weighted_layers(model)}
         self._before = before
@@ -99,9 +99,9 @@ class Comparison:
 
     def _where_misplaced(self, run: _Run, cuts: Sequence[Cut]) -> str | None:
         """The first layer at whose inputs other channels are absent than those that the cuts take from it."""
-        for layer, absent in run.absent:
+        for layer, gone in run.absent:
             taken: set[int] = set().union(*(cut.inputs.get(layer, set()) for cut in cuts))
-            if absent != taken:
+            if gone != taken:
                 return self._names[layer]
         return None
 
@@ -121,10 +121,10 @@ class Comparison:
                 if layer in self._names:
                     gone.setdefault(layer, set()).update(channels)
         try:
-            with Absent():
+            with absent():
                 return self._run(gone, torch.float64), torch.float64
         except Exception:  # some of its tensors are float32 whatever comes in
-            with Absent():
+            with absent():
                 return self._run(gone, torch.float32), torch.float32
 
     def _run(self, gone: Mapping[nn.Module, set[int]], dtype: torch.dtype) -> _Run:

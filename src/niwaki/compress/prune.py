@@ -24,6 +24,8 @@ from niwaki.models.generators import generators_kept, reseed, seeded
 from niwaki.models.modelfile import PruningState
 from niwaki.models.structure import out_width, tie_again, ties, weighted_layers
 
+COMPARED = 8  # images on which the pruned network and the unpruned one are compared, at most
+
 Shape = tuple[int, int, int]
 
 
@@ -85,7 +87,7 @@ def prune_step(
     heads = find_heads(model, input_shape)
     before = widths(model, heads)
     if images is None:
-        images = torch.rand(8, *input_shape, generator=torch.Generator().manual_seed(0))
+        images = torch.rand(COMPARED, *input_shape, generator=torch.Generator().manual_seed(0))
     with _all_trainable(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch-pruning's remarks on layers it does not know; checked below
         if settings.importance == "taylor":
@@ -93,7 +95,7 @@ def prune_step(
         done = _Step(model, settings, input_shape, step, heads, images, seed, ties(model)).take(state)
         model.zero_grad(set_to_none=True)
     after = widths(model, heads)
-    original = before if original is None and step == 1 else original or {}
+    original = original or (before if step == 1 else {})
     whole = {name: why for name, why in done.whole.items() if name in after and after[name] == before[name]}
     whole = {name: why for name, why in whole.items() if original.get(name, after[name]) == after[name] > 1}
     removed = {name: before[name] - after[name] for name in before}

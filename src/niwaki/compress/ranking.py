@@ -87,7 +87,7 @@ class Surveyor:
         self._graph, self._settings = graph, settings
         self._names = {layer: name for name, layer in weighted_layers(model)}
         self._unprunable = unprunable(model)
-        self._kept = {layer: why for layer, why in self._out_of_reach(heads, whole)}
+        self._kept = dict(self._out_of_reach(heads, whole))
         self._importance = _importance(settings)
         self._parts = _parts(model, graph)
         self._whole = dict(whole)
@@ -182,8 +182,11 @@ class Surveyor:
         for layer, name in self._names.items():
             if layer in self._kept or name in found.whole:
                 continue
-            if not isinstance(layer, _ROOTS):
-                yield name, f"layers of the kind {type(layer).__name__} are not pruned"
+            kind = type(layer).__name__
+            if kind == "NonDynamicallyQuantizableLinear":  # what MultiheadAttention ends with
+                kind = "MultiheadAttention"
+            if not isinstance(layer, _ROOTS) or kind != type(layer).__name__:
+                yield name, f"layers of the kind {kind} are not pruned"
             elif layer not in self._graph.module2node:
                 yield name, "the network's output does not depend on a call of it"
 

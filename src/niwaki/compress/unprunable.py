@@ -25,9 +25,12 @@ def _computed(names: dict[nn.Module, str]) -> Iterator[tuple[nn.Module, str]]:
     for module, name in names.items():
         if parametrize.is_parametrized(module):
             tensors = ", ".join(module.parametrizations)  # type: ignore[arg-type]
-            yield module, (
-                f"the {tensors} of {name} is parametrized (weight norm or the like): take that off first, with "
-                "torch.nn.utils.parametrize.remove_parametrizations"
+            yield (
+                module,
+                (
+                    f"the {tensors} of {name} is parametrized (weight norm or the like): take that off first, with "
+                    "torch.nn.utils.parametrize.remove_parametrizations"
+                ),
             )
         elif "weight_orig" in module._parameters:
             yield module, f"{name} is masked or normed: make that permanent first, with prune.remove or the like"

@@ -106,7 +106,7 @@ def weighted_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     Convolutions of one to three dimensions, transposed ones, linear, bilinear and recurrent layers, embeddings.
     """
     for name, module in model.named_modules():
-        if isinstance(module, tuple(_WIDTHS)):
+        if any(isinstance(module, kind) for kind in _WIDTHS):
             yield name, module
 
 

@@ -142,6 +142,18 @@ def _accuracy_gap(row: Row) -> str:
     return " | ".join(signed(gap) for gap in difference(row).get("accuracy", []))
 
 
+def _reached(_: Table) -> list[Column]:
+    """Channels that are gone, and in brackets those that were asked for where that is another figure."""
+
+    def cell(row: Row) -> str:
+        asked, reached = row.figures.get("asked"), row.figures.get("reached")
+        if asked is None or reached is None:
+            return "–"
+        return f"{figure_text(reached, 1)} ({figure_text(asked, 1)})"
+
+    return [Column("reached", "right", cell)]
+
+
 def _latency(name: str) -> Family:
     def cell(row: Row) -> str:
         return figure_text(row.figures.get(name), 1) + (" ≈" if name in row.like_base else "")
@@ -252,6 +264,7 @@ _COLUMNS: dict[str, Family] = {
     "file": _file,
     "activations": _number("activations"),
     "channels": _number("channels"),
+    "reached": _reached,
     "latency_1": _latency("latency_1"),
     "latency_256": _latency("latency_256"),
     "latency_ort": _latency("latency_ort"),

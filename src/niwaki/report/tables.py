@@ -148,7 +148,7 @@ def _row(view: View, experiment: Experiment, value: Any, index: int, seeds: list
         base=index == 0,
         quantized=quantized,
         status=_status(view, found, len(done), words),
-        figures=_figures(view, done),
+        figures={**_figures(view, done), **_ratios(view, index, seeds)},
         widths=_common([results.widths for results in done]),
         bytes_by_type=_common([results.bytes for results in done]),
         per_class=Accuracy.from_dict(done[0].test).per_class if len(done) == 1 else None,
@@ -185,6 +185,21 @@ def _warnings(view: View, results: Results, base: Results | None, words: Words) 
     if loss.only is not None:
         return (words("note.dead"),)
     return (words("note.lost", labels=named(loss.classes, [words.name(label) for label in view.data["labels"]])),)
+
+
+def _ratios(view: View, index: int, seeds: list[TrialView]) -> dict[str, Figure]:
+    """The channels in scope that should be gone and those that are, in percent, by the last pruning before a row."""
+    found = []
+    for trial in seeds:
+        path = trial.stages[: trial.stages.index(trial.rows[index]) + 1]
+        pruned = [results for key in path if (results := view.results(key)) and results.ratio_reached is not None]
+        found += pruned[-1:]
+    ratios = [(r.ratio_asked, r.ratio_reached) for r in found]
+    known = [(100 * asked, 100 * reached) for asked, reached in ratios if asked is not None and reached is not None]
+    if not known or len(known) < len(seeds):
+        return {}
+    asked, reached = zip(*known, strict=True)
+    return {"asked": Figure.of(asked), "reached": Figure.of(reached)}
 
 
 def _figures(view: View, done: list[Results]) -> dict[str, Figure]:

@@ -24,7 +24,8 @@ _HEADINGS = {
     "bytes_of_type": "{of} B", "megabytes": "MB to {of}", "source_memory": "source MB", "flash": "flash, bytes",
     "ram": "RAM, bytes", "agreement": "agree %", "file": "file, bytes", "source_size": "source KB",
     "activations": "activations, bytes", "channels": "channels (in + out)", "latency_1": "µs b1",
-    "latency_256": "µs b256", "latency_ort": "µs b1 ONNX R.", "source_latency": "source µs",
+    "reached": "removed (asked) %", "latency_256": "µs b256", "latency_ort": "µs b1 ONNX R.",
+    "source_latency": "source µs",
 }  # fmt: skip
 ENGLISH = words_in("en")
 

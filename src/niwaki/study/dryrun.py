@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from niwaki.errors import ModelError
 from niwaki.files import sha256_of
 from niwaki.study.plan import Plan, Trial, make_plan
 from niwaki.study.run import adopt_weights
 from niwaki.study.spec import StudySpec
-from niwaki.study.structure import Structures
+from niwaki.study.structure import Structures, in_words
 
 
 def dry_run(spec: StudySpec, *, trust: bool) -> dict[str, Any]:
@@ -16,6 +17,7 @@ def dry_run(spec: StudySpec, *, trust: bool) -> dict[str, Any]:
     spec, weights = adopt_weights(spec)
     plan = make_plan(spec, data="", environment={}, weights_sha256=sha256_of(weights) if weights else None)
     structures = Structures(spec.data.known_input_shape(), trust=trust)
+    refused = structures.refusals(plan)
     (unique_stages, unique_epochs), (asked_stages, asked_epochs) = plan.unique, plan.requested
     longer_stages, longer_epochs = plan.longer
     return {
@@ -28,7 +30,9 @@ def dry_run(spec: StudySpec, *, trust: bool) -> dict[str, Any]:
                 "title": experiment.title or experiment.name,
                 "varied": experiment.varied_key,
                 "trials": [
-                    _trial(plan, trial, structures) for trial in plan.trials if trial.experiment == experiment.name
+                    _trial(plan, trial, structures, refused)
+                    for trial in plan.trials
+                    if trial.experiment == experiment.name
                 ],
             }
             for experiment in spec.experiment
@@ -36,7 +40,8 @@ def dry_run(spec: StudySpec, *, trust: bool) -> dict[str, Any]:
     }
 
 
-def _trial(plan: Plan, trial: Trial, structures: Structures) -> dict[str, Any]:
+def _trial(plan: Plan, trial: Trial, structures: Structures, refused: dict[str, ModelError]) -> dict[str, Any]:
+    error = refused.get(in_words(trial))
     prune, finetune = trial.settings.prune, trial.settings.finetune
     return {
         "value": trial.value,
@@ -53,5 +58,6 @@ def _trial(plan: Plan, trial: Trial, structures: Structures) -> dict[str, Any]:
         "quantize": trial.quantized,
         "stages": len(trial.stages),
         "epochs": sum(plan.stages[key].epochs for key in trial.stages),
-        "structure": structures.of(trial),
+        "structure": None if error else structures.of(trial),
+        **({"refused": str(error)} if error else {}),
     }

@@ -41,6 +41,10 @@ class Results(BaseModel):
     epochs: tuple[dict[str, float | None], ...] = ()
     removed: dict[str, int] | None = None
     notes: tuple[str, ...] = ()
+    # Of a pruned model only, and not of one that was pruned before there were these: fractions of the channels in
+    # scope, those that should be gone by this step and those that are.
+    ratio_asked: float | None = None
+    ratio_reached: float | None = None
     # Of a quantized model only; a record without them is written as it was before there were any.
     agreement: int | None = None  # test images that get the answer of the float model
     flash: int | None = None  # constant bytes of the generated C
@@ -92,7 +96,8 @@ def to_bytes(record: Record) -> bytes:
 
 
 def _absent(results: Results) -> set[str]:
-    empty = {name for name in ("agreement", "flash", "ram") if getattr(results, name) is None}
+    optional = ("ratio_asked", "ratio_reached", "agreement", "flash", "ram")
+    empty = {name for name in optional if getattr(results, name) is None}
     return empty if results.uncounted else {*empty, "uncounted"}
 
 

@@ -70,7 +70,7 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
         )  # fmt: skip
         _check_same_study(store, spec, data, listener)
         if spec.model.weights is None:
-            check_structures(plan, data.input_shape, trust=options.trust)
+            check_structures(plan, data.input_shape, listener.message, trust=options.trust)
         _forget_choice(store)
         store.write_json(STUDY, describe_study(spec, plan, data))
         records = stored(store, plan, listener)

@@ -19,6 +19,7 @@ from niwaki.study.budget import Budget, parse_budget
 Column = Literal[
     "validation", "accuracy", "per_class", "params", "macs", "macs_tp", "bytes", "bytes_by_type", "file", "activations",
     "flash", "ram", "agreement", "latency_1", "latency_256", "latency_ort", "widths", "channels",
+    "reached",
 ]  # fmt: skip
 VARIED_SECTIONS = ("model", "train", "prune", "finetune", "quantize")
 

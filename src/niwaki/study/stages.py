@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from niwaki.compress.heads import find_heads
-from niwaki.compress.prune import prune_step, widths
+from niwaki.compress.prune import COMPARED, prune_step, widths
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import FinetuneSettings, PruneSettings, TrainSettings
 from niwaki.compress.train import fit, sample
@@ -196,10 +196,13 @@ def _prune(task: Task, data: Dataset) -> Step:
         step=stage.position,
         state=info.pruning if stage.position > 1 else None,
         gradients_from=sample(data, settings.taylor_images, seed) if settings.importance == "taylor" else None,
+        images=sample(data, COMPARED, seed)[0],
+        original=info.original_widths,
         seed=seed,
     )
     info = info.model_copy(update={"pruning": report.state})
-    return model, info, {"removed": report.removed, "notes": report.notes}
+    ratios = {"ratio_asked": report.asked, "ratio_reached": report.reached}
+    return model, info, {"removed": report.removed, "notes": report.notes, **ratios}
 
 
 def _finetune(task: Task, data: Dataset) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import nn
 from niwaki.compress.heads import find_heads
 from niwaki.compress.prune import prune_step, widths
 from niwaki.compress.settings import PruneSettings
+from niwaki.errors import FactoryError, ModelError
 from niwaki.files import canonical_json
 from niwaki.measure.cost import count
 from niwaki.models import factory as factories
@@ -32,10 +33,13 @@ class Structures:
 
     def __init__(self, input_shape: Shape | None, *, trust: bool) -> None:
         self.input_shape, self.trust = input_shape, trust
-        self._known: dict[bytes, Rows | None] = {}
+        self._known: dict[bytes, Rows | ModelError | None] = {}
 
     def of(self, trial: Trial) -> Rows | None:
-        """The rows of a trial; None where they depend on trained weights, or on data that must be read first."""
+        """The rows of a trial; None where they depend on trained weights, or on data that must be read first.
+
+        Raises ModelError where the network cannot be pruned.
+        """
         rows = self._rows(trial.settings.model, None if trial.settings.longer else trial.settings.prune)
         if rows and trial.settings.from_scratch:
             return rows[-1:]
@@ -49,13 +53,38 @@ class Structures:
         if key not in self._known:
             with one_thread():
                 self._known[key] = self._work_out(model, prune)
-        return self._known[key]
+        found = self._known[key]
+        if isinstance(found, ModelError):
+            raise found
+        return found
 
-    def _work_out(self, model: ModelSpec, prune: PruneSettings | None) -> Rows | None:
+    def refusals(self, plan: Plan) -> dict[str, ModelError]:
+        """The trials whose networks cannot be pruned, by experiment and value (`in_words`); the others can run.
+
+        Raises the first ModelError if no trial can.
+        """
+        refused: dict[str, ModelError] = {}
+        for trial in plan.trials:
+            try:
+                self.of(trial)
+            except FactoryError:
+                raise
+            except ModelError as error:
+                refused.setdefault(in_words(trial), error)
+        if refused and all(in_words(trial) in refused for trial in plan.trials):
+            raise next(iter(refused.values()))
+        return refused
+
+    def _work_out(self, model: ModelSpec, prune: PruneSettings | None) -> Rows | ModelError | None:
         module, shape = self._build(model)
         if shape is None:
             return None
-        return list(_walk(module, prune, shape))
+        try:
+            return list(_walk(module, prune, shape))
+        except FactoryError:
+            raise
+        except ModelError as error:
+            return error
 
     def _build(self, model: ModelSpec) -> tuple[nn.Module, Shape | None]:
         if model.weights is not None:
@@ -75,14 +104,18 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def check_structures(plan: Plan, input_shape: Shape, *, trust: bool) -> None:
+def check_structures(plan: Plan, input_shape: Shape, notify: Callable[[str], None], *, trust: bool) -> None:
     """Prune each model of the plan untrained, so that one that cannot be pruned is found before hours of training.
 
-    Raises ModelError naming the module at fault.
+    Tells which trials will fail. Raises ModelError naming the module at fault if all will.
     """
-    structures = Structures(input_shape, trust=trust)
-    for trial in plan.trials:
-        structures.of(trial)
+    for trial, error in Structures(input_shape, trust=trust).refusals(plan).items():
+        notify(f"{trial}: will fail, the rest runs: {error}")
+
+
+def in_words(trial: Trial) -> str:
+    """A trial by its experiment and value."""
+    return trial.experiment if trial.value is None else f"{trial.experiment}, {trial.value}"
 
 
 def structure_id(model: nn.Module, info: ModelInfo) -> str:
@@ -99,8 +132,9 @@ def _walk(module: nn.Module, prune: PruneSettings | None, shape: Shape) -> Itera
     uniform = prune.model_copy(update={"importance": "l1"})  # the widths do not depend on it
     state: PruningState | None = None
     for step in range(1, prune.steps + 1):
-        state = prune_step(module, uniform, shape, step=step, state=state).state
-        yield _row(module, step, heads, shape)
+        report = prune_step(module, uniform, shape, step=step, state=state)
+        state = report.state
+        yield {**_row(module, step, heads, shape), **({"whole": report.whole} if report.whole else {})}
 
 
 def _row(module: nn.Module, step: int, heads: list[str], shape: Shape) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from niwaki.report.columns import columns_of, heading
 from niwaki.report.tables import Figure, make_tables
 from niwaki.report.text import print_study, study_as_json
 from niwaki.report.view import TrialView, View
+from niwaki.report.words import words_in
 from niwaki.study.records import Record, Results
 from niwaki.study.spec import parse_spec
 
@@ -250,3 +252,21 @@ def test_a_class_that_was_lost_is_named() -> None:
     shown = view([record("b0", 0, 61706, **base), record("0.5-0", 0, 40, **lost)])
     assert "50 %, step 1: no longer recognizes any test image of 'b'" in printed(shown)
     assert "no longer" not in printed(view([record("b0", 0, 61706, **base)]))
+
+
+def test_channels_removed_are_shown_beside_those_asked_for() -> None:
+    """Of the pruning that led to a row; nothing where a seed's record was made before there were such figures."""
+    pruned = record("0.5-0", 910, 40, ratio_asked=0.5, ratio_reached=0.125)
+    more = record("0.5-1", 910, 40, ratio_asked=0.5, ratio_reached=0.375)
+    found = view([*bases(), pruned, more, record("0.6-0", 900, 30, ratio_asked=0.6, ratio_reached=0.6)])
+    base, half, six = make_tables(found)[0].rows
+    assert (half.figures["asked"], half.figures["reached"]) == (
+        Figure(50, 0, 2),
+        Figure(25, pytest.approx(17.68, abs=0.01), 2),
+    )
+    assert "reached" not in base.figures
+    assert "reached" not in six.figures
+    table = replace(make_tables(found)[0], key=None, columns=("reached",))
+    column = columns_of(table, words_in("en"))[-1]
+    assert [column.cell(row) for row in table.rows] == ["–", "25.0 ± 17.7 (50.0)", "–"]
+    assert heading(column, words_in("en")) == "Channels removed (asked), %"

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 
 import pytest
 
-from niwaki.errors import ModelError, SpecError
+import unusual
+from niwaki.errors import FactoryError, ModelError, SpecError
+from niwaki.study import dryrun
 from niwaki.study.dryrun import dry_run
 from niwaki.study.plan import VERSIONS, Plan, make_plan
 from niwaki.study.spec import load_spec, parse_spec
+from niwaki.study.structure import Structures, check_structures
 
 TEXT = """
 [data]
@@ -252,3 +256,38 @@ def test_published_figures_are_the_sources() -> None:
     assert ends == [(0, False, 89.3, 61706, 245), (5, False, 86.27, 9563, 41), (None, True, 86.28, 9563, 16)]
     assert [entry.macs_tp for entry in by_name["quantization"].published] == [82_741, 82_741 - 9_205]
     assert [entry.channels for entry in by_name["channels"].published] == [472, 246, 189, 152, 106, 62]
+
+
+def test_one_network_that_cannot_be_pruned_is_named_and_the_others_are_planned() -> None:
+    """A dry run and a run's first look find it; only where no trial can run is it an error of the study."""
+    text = """
+[data]
+name = "npz"
+path = "x.npz"
+preprocessing = { size = [16, 16] }
+[prune]
+ratio = 0.5
+steps = 1
+[[experiment]]
+name = "kinds"
+vary = { "model.factory" = ["unusual:Positions", "unusual:flat_and_pooled"] }
+"""
+    plan = plan_of(text)
+    told: list[str] = []
+    check_structures(plan, unusual.SHAPE, told.append, trust=True)
+    (said,) = told
+    assert re.match(r"kinds, unusual:Positions: will fail, the rest runs: module .* fails after pruning step 1", said)
+    structures = Structures(unusual.SHAPE, trust=True)
+    bad, good = plan.trials
+    refused = structures.refusals(plan)
+    assert list(refused) == ["kinds, unusual:Positions"]
+    shown = dryrun._trial(plan, bad, structures, refused)
+    assert (shown["structure"], shown["refused"]) == (None, str(refused["kinds, unusual:Positions"]))
+    last = dryrun._trial(plan, good, structures, refused)["structure"][-1]
+    assert last["widths"] == {"c1": 4, "c2": 8}
+    assert "never ends" in last["whole"]["c2"]
+    alone = plan_of(text.replace(', "unusual:flat_and_pooled"', ""))
+    with pytest.raises(ModelError, match="fails after pruning step 1"):
+        check_structures(alone, unusual.SHAPE, told.append, trust=True)
+    with pytest.raises(FactoryError):
+        check_structures(plan_of(text.replace("Positions", "nothing_of_this_name")), unusual.SHAPE, print, trust=True)

@@ -101,9 +101,9 @@ def _extreme(func: Any, x: torch.Tensor, neutral: float, where: Sequence[Any], m
     return (found[0].masked_fill(found[0] == neutral, math.nan), found[1])
 
 
-@_rule(aten._softmax, aten._log_softmax)
-def _softmax(func: Any, x: torch.Tensor, *how: Any) -> torch.Tensor:
-    out: torch.Tensor = func(_filled(x, -math.inf), *how)
+@_rule(aten._softmax, aten._log_softmax, aten._safe_softmax)
+def _softmax(func: Any, x: torch.Tensor, *how: Any, **more: Any) -> torch.Tensor:
+    out: torch.Tensor = func(_filled(x, -math.inf), *how, **more)
     return out.masked_fill(x.isnan(), math.nan)
 
 

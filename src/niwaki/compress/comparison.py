@@ -41,39 +41,33 @@ class _Run:
 class Comparison:
     """Compares a network that was pruned in place with what it was, on some images."""
 
-    def __init__(self, model: nn.Module, before: Snapshot, cuts: Sequence[Cut], images: torch.Tensor) -> None:
+    def __init__(self, model: nn.Module, before: Snapshot, images: torch.Tensor) -> None:
         device = next(model.parameters()).device
         count = max(1, _MOST_VALUES // images[0].numel())
-        self._model, self._cuts, self._images = model, cuts, images[:count].to(device)
+        self._model, self._images = model, images[:count].to(device)
         self._names = {layer: name for name, layer in weighted_layers(model)}
         self._before = before
-        with self._unpruned():
-            self._expected, self._dtype = self._without(cuts)
 
-    def misplaced(self) -> list[Fault]:
-        """Cuts whose channels arrive at other inputs of a layer than those that were taken from it."""
-        if self._where_misplaced(self._expected, self._cuts) is None:
-            return []
+    def misplaced(self, cuts: Sequence[Cut]) -> list[Fault]:
+        """Cuts, made or planned, whose channels arrive at other inputs of a layer than those that it loses."""
         with self._unpruned():
-            found = [(i, self._where_misplaced(self._without([cut])[0], [cut])) for i, cut in enumerate(self._cuts)]
-        return [
-            Fault(index, f"its channels do not reach just those inputs of {name} that would go with them")
-            for index, name in found
-            if name is not None
-        ]
+            if self._where_misplaced(self._without(cuts)[0], cuts) is None:
+                return []
+            found = [(i, self._where_misplaced(self._without([cut])[0], [cut])) for i, cut in enumerate(cuts)]
+        return [Fault(index, _misplaced(name)) for index, name in found if name is not None]
 
-    def changed(self) -> list[Fault]:
+    def changed(self, cuts: Sequence[Cut]) -> list[Fault]:
         """Cuts in front of the first layer that computes something else than before on the channels that are left.
 
         Raises ModelError where no cut is in front of it.
         """
-        layer = self._first_changed()
+        layer = self._first_changed(cuts)
         if layer is None:
             return []
         name = self._names.get(layer, "the network's output")
         reason = f"without some of its channels, {name} would compute something else from the others"
         for side in ("inputs", "outputs"):
-            found = [Fault(index, reason) for index, cut in enumerate(self._cuts) if layer in getattr(cut, side)]
+            found = [Fault(index, reason) for index, cut in enumerate(cuts) if layer in getattr(cut, side)]
             if found:
                 return found
         raise ModelError(
@@ -105,11 +99,13 @@ class Comparison:
                 return self._names[layer]
         return None
 
-    def _first_changed(self) -> nn.Module | None:
-        found, expected = self._run({}, self._dtype).outputs, self._expected.outputs
-        scale = max(float(values.abs().max()) for _, values in expected if len(values))
-        for (layer, values), (_, others) in zip(expected, found, strict=False):
-            if not _equal(values, others, _ROUNDING[self._dtype], scale):
+    def _first_changed(self, cuts: Sequence[Cut]) -> nn.Module | None:
+        with self._unpruned():
+            expected, dtype = self._without(cuts)
+        found = self._run({}, dtype)
+        scale = max(float(values.abs().max()) for _, values in expected.outputs if len(values))
+        for (layer, values), (_, others) in zip(expected.outputs, found.outputs, strict=False):
+            if not _equal(values, others, _ROUNDING[dtype], scale):
                 return layer
         return None
 
@@ -160,6 +156,13 @@ class Comparison:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def _misplaced(name: str) -> str:
+    return (
+        f"its channels do not reach just those inputs of {name} that would go with them: are they put into another "
+        "order, viewed as something else or picked by number on the way?"
+    )
 
 
 def _channel_dim(layer: nn.Module, x: torch.Tensor) -> int:

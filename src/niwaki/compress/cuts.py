@@ -31,6 +31,11 @@ class Scissors:
 
     def cut(self, group: Any) -> None:
         """Prune a group of the graph in place; what torch-pruning raises passes, with the network half cut."""
+        self.cuts.append(self.plan(group))
+        group.prune()
+
+    def plan(self, group: Any) -> Cut:
+        """What a group would lose; the next plan or cut counts on that it does."""
         cut = Cut()
         for dependency, indices in group:
             module = dependency.target.module
@@ -40,8 +45,7 @@ class Scissors:
                 self._note(cut.outputs, module, True, indices)
             if self._graph.is_in_channel_pruning_fn(dependency.handler):
                 self._note(cut.inputs, module, False, indices)
-        self.cuts.append(cut)
-        group.prune()
+        return cut
 
     def _note(self, channels: Channels, module: nn.Module, output: bool, indices: list[int]) -> None:
         count = self._graph.get_out_channels if output else self._graph.get_in_channels

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,9 +16,9 @@ from torch.nn import functional as F
 from niwaki.compress.comparison import Comparison
 from niwaki.compress.cuts import Cut, Scissors, Snapshot
 from niwaki.compress.heads import check_still_runs, find_heads
-from niwaki.compress.ranking import Surveyor, choose, fails_on_it, in_scope, ratio_at
+from niwaki.compress.ranking import Candidate, Survey, Surveyor, choose, fails_on_it, in_scope, probes, ratio_at
 from niwaki.compress.settings import PruneSettings
-from niwaki.compress.tracing import trace
+from niwaki.compress.tracing import BoundedGraph, trace
 from niwaki.errors import ModelError, StageFailed
 from niwaki.models.examine import check_bare, check_numbers
 from niwaki.models.generators import generators_kept, reseed, seeded
@@ -155,32 +156,48 @@ class _Step:
             found = surveyor.survey()
         sizes = self._sizes(state, whole, found.sizes(self.settings), found.whole)
         done = _Done(PruningState(step=self.step, scopes=sizes, whole=whole), found.whole)
+        comparison = Comparison(self.model, before, self.images)
+        done.faults = self._misread(graph, surveyor, found, comparison)
+        if done.faults:
+            return done
         scissors = Scissors(graph)
-        groups = []
+        groups: list[list[str]] = []
         for candidate, indices in choose(found, self.settings, self.step, sizes):
-            start = candidate.group[0].dep
-            group = graph.get_pruning_group(start.target.module, start.handler, indices)
-            groups.append(surveyor.named(group))
+            group = _group(graph, candidate, indices)
             if not graph.check_pruning_group(group):
-                done.whole.update(dict.fromkeys(groups.pop(), "what it feeds would lose all of its inputs with it"))
+                why = "what it feeds would lose all of its inputs with it"
+                done.whole.update(dict.fromkeys(surveyor.named(group), why))
                 continue
+            groups.append(surveyor.named(group))
             try:
                 scissors.cut(group)
             except Exception as error:  # any user's model may meet any of torch-pruning's limits
                 done.faults = dict.fromkeys(groups[-1], fails_on_it(error))
                 return done
-        comparison = Comparison(self.model, before, scissors.cuts, self.images)
-        misplaced = comparison.misplaced()
+        return self._compared(done, comparison, scissors.cuts, groups)
+
+    def _misread(
+        self, graph: BoundedGraph, surveyor: Surveyor, found: Survey, comparison: Comparison
+    ) -> dict[str, str]:
+        """Layers whose channels torch-pruning does not follow rightly through the network, whichever they are."""
+        groups = [_group(graph, candidate, indices) for candidate, indices in probes(found)]
+        faults = comparison.misplaced([Scissors(graph).plan(group) for group in groups])
+        if not faults or not comparison.possible():
+            return {}
+        return {name: fault.reason for fault in faults for name in surveyor.named(groups[fault.cut])}
+
+    def _compared(self, done: _Done, comparison: Comparison, cuts: list[Cut], groups: list[list[str]]) -> _Done:
+        misplaced = comparison.misplaced(cuts)
         broken = self._broken()
         if broken and not misplaced:
             raise ModelError(broken)
-        faults = misplaced or comparison.changed()
+        faults = misplaced or comparison.changed(cuts)
         if faults and not broken and not comparison.possible():
             done.notes = (_NOT_COMPARED,)
             return done
         done.faults = {name: broken or fault.reason for fault in faults for name in groups[fault.cut]}
         if not faults:
-            done.faults = self._torn(scissors.cuts, groups)
+            done.faults = self._torn(cuts, groups)
         return done
 
     def _torn(self, cuts: list[Cut], groups: list[list[str]]) -> dict[str, str]:
@@ -213,6 +230,12 @@ class _Step:
             return state.scopes
         left = 1 - ratio_at(self.settings, self.step - 1)
         return {name: math.ceil(size / left) for name, size in now.items()}
+
+
+def _group(graph: BoundedGraph, candidate: Candidate, indices: list[int]) -> Any:
+    """The layers that lose channels if a candidate loses these."""
+    start = candidate.group[0].dep
+    return graph.get_pruning_group(start.target.module, start.handler, indices)
 
 
 _NOT_COMPARED = (

@@ -60,7 +60,19 @@ def in_scope(layer: nn.Module, settings: PruneSettings) -> bool:
     return settings.scope == "both" or (settings.scope == "conv") == isinstance(layer, _ConvNd)
 
 
-def choose(survey: Survey, settings: PruneSettings, step: int, sizes: Mapping[str, int]) -> Iterator[Any]:
+def probes(survey: Survey) -> Iterator[tuple[Candidate, list[int]]]:
+    """Every candidate with a half of its channels, without order: how channels are followed shows with any."""
+    generator = torch.Generator().manual_seed(0)
+    for candidate in survey.candidates:
+        own = len(candidate.scores)
+        taken = torch.randperm(own, generator=generator)[: own // 2]
+        every_part = [taken + part * own for part in range(candidate.parts)]
+        yield candidate, torch.cat(every_part).sort().values.tolist()
+
+
+def choose(
+    survey: Survey, settings: PruneSettings, step: int, sizes: Mapping[str, int]
+) -> Iterator[tuple[Candidate, list[int]]]:
     """The candidates of a step with the indices of the channels that each loses, at least one being left to it.
 
     `sizes` are the channels of each ranking before the first step.

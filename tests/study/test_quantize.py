@@ -164,7 +164,7 @@ def test_records_of_float_stages_are_written_as_before_there_was_int8(finished: 
     body = json.loads(path.read_bytes())
     assert not {"agreement", "flash", "ram", "ratio_asked", "ratio_reached"} & set(body["results"])
     pruned = json.loads((path.parents[1] / body["parent"] / "record.json").read_bytes())["results"]
-    first = [record for record in records(finished / "out") if record["kind"] == "train" and not record["position"]][0]
+    first = next(record for record in records(finished / "out") if record["kind"] == "train" and not record["position"])
     left = sum(pruned["widths"].values()) / sum(first["results"]["widths"].values())
     assert (pruned["ratio_asked"], pruned["ratio_reached"]) == (0.5, pytest.approx(1 - left))
     assert pruned["notes"] == []

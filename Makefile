@@ -9,7 +9,7 @@ ARGS   ?=
 # What the tests of the generated C compile and run it with; a test that finds its tool missing is skipped by name.
 SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu-user-static qemu-system-arm \
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
-  gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-arm-none-eabi libnewlib-arm-none-eabi \
+  gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-arm-none-eabi libnewlib-arm-none-eabi libsimde-dev \
   chromium espeak-ng fonts-noto-cjk
 
 .DEFAULT_GOAL := help

@@ -35,6 +35,10 @@ S390X = Target(  # the other byte order
     "gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static",
 )  # fmt: skip
 
+SIMULATED = (  # AVX-512 in plain C, by SIMDe: on any processor
+    "-O0", "-DNIWAKI_AVX512=1", "-DSIMDE_NO_NATIVE", "-DSIMDE_ENABLE_NATIVE_ALIASES", "-Wno-psabi",
+    f"-I{Path(__file__).parent / 'programs' / 'simulated'}",
+)  # fmt: skip
 BUILDS = {  # compiler, flags, and what /proc/cpuinfo must say of this processor
     "gcc -O0": (GCC, ("-O0",), ""),
     "gcc -O2": (GCC, ("-O2",), ""),
@@ -121,6 +125,18 @@ def test_builds_on_this_machine(lenet5, name):
     example = lenet5(QUICK_BUILDS[name])
     check_kernels(name, target, flags, example.folder)
     check_bits(example, target, flags)
+
+
+@pytest.mark.parametrize("model", ["pruned", pytest.param("base", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("more", [(), ("-D__AVX512VBMI__",)], ids=["", "VBMI"])
+def test_avx512_and_vnni_on_a_processor_that_has_neither(lenet5, model, more):
+    need(GCC)
+    if not any(Path(folder, "simde", "x86", "avx512.h").is_file() for folder in ("/usr/include", "/usr/local/include")):
+        pytest.skip("needs libsimde-dev: apt-get install libsimde-dev")
+    example = lenet5(model)
+    flags = (*SIMULATED, *more)
+    assert "NIWAKI_AVX512" in macros(GCC, flags, example.folder)
+    check_bits(example, GCC, flags, example.images[:20])
 
 
 @pytest.mark.parametrize("name", EMULATED)

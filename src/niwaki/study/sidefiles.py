@@ -14,7 +14,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,64}$")]  # it names a folder
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # it names a folder
 
 
 class _Images(_Part):

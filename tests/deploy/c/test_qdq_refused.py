@@ -103,6 +103,7 @@ def softmax(axis: int) -> Bad:
 NAN, HALF, EIGHT = np.float32(np.nan), np.float32(0.7), np.eye(8, dtype=np.int8)
 SEEN = weights(np.ones((1, 2, 4, 4), np.int8))
 IN_16_BITS: Bad = lambda model, _: model.qdq(model.constant(np.float32(ONES)), 1, 0, np.int16)  # noqa: E731
+OF_NAN: Bad = lambda model, _: model.qdq(model.constant(np.full((3, 2, 1, 1), NAN)), 1)  # noqa: E731
 MEAN: Bad = lambda model, x: model.qdq(model.node("GlobalAveragePool", [x]), 1)  # noqa: E731
 
 OF_IMAGES: list[tuple[str, Bad]] = [
@@ -156,6 +157,8 @@ OF_IMAGES: list[tuple[str, Bad]] = [
     ("Conv 'conv': 'constant.*' has values that are not finite", conv(np.array([0, NAN, 0], np.float32))),
     ("Conv 'conv': the bias '.*' must be a constant", conv("x")),
     (r"conv: the scale ratio 5e\+29 is too large", conv(scale=1e30)),
+    (r"conv: the scale ratio .* is too large", conv(np.array([0, 0, 3e38], np.float32))),
+    ("QuantizeLinear 'Q.*': 'constant.*' has values that are no numbers", op("Conv", OF_NAN)),
     # what operators cannot do
     (r"Conv 'conv': kernel \(1, 1\), strides \(1, 1\), pads \(-1,", conv(pads=[-1, 0, 0, 0])),
     (r"MaxPool 'maxpool': kernel \(2,\), strides", op("MaxPool", kernel_shape=[2])),

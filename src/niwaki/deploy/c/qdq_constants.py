@@ -199,6 +199,8 @@ class Constants:
         if dtype not in _TYPES:
             raise ModelError(f"{describe(node)}: constants become {dtype}: int8 and uint8 are supported")
         values = self.array(node.input[0], node)
+        if np.isnan(values).any():
+            raise ModelError(f"{describe(node)}: {node.input[0]!r} has values that are no numbers (NaN)")
         axis = _axis(node, scale, values.shape)
         scale, zero_point = (_along(part, axis, values.ndim) for part in (scale, zero_point))
         return _quantize(values, scale, zero_point, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
@@ -257,6 +259,7 @@ def _quantize(
     numbers: np.ndarray, scale: np.ndarray | np.float32, zero_point: np.ndarray | int, low: int, high: int
 ) -> np.ndarray:
     """The float32 quotients rounded to the nearest integer, halves to even, moved and saturated."""
-    quotients = np.rint(np.asarray(numbers, np.float32) / scale)
+    with np.errstate(over="ignore"):  # beyond all int8 is as good as far beyond
+        quotients = np.rint(np.asarray(numbers, np.float32) / scale)
     quantized: np.ndarray = np.clip(quotients.astype(np.float64) + zero_point, low, high)
     return quantized

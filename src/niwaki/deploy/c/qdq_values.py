@@ -100,7 +100,8 @@ class Product(Operation):
             if not rounded.any() and abs(number / (unit * times)) < 1:
                 break
         step = Fraction(output.scale)
-        lost = int(np.abs(values - rounded * times).sum()) * 255 * unit + unit * times
+        kept = rounded * times if rounded.any() else rounded  # `times` alone may be beyond 64 bits
+        lost = int(np.abs(values - kept).sum()) * 255 * unit + unit * times
         swing = int(np.abs(values).sum()) * 255 * unit
         beyond = (abs(number) - swing - lost) / step > 2 * (HIGH - LOW)  # further than the whole of int8, anywhere
         if (lost / step <= _LOST or beyond) and swing < _LIMIT * unit:

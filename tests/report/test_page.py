@@ -57,15 +57,14 @@ class Parsed(HTMLParser):
 
 
 def edit(folder: Path, name: str, **changes: Any) -> None:
-    file = folder / name
-    values = json.loads(file.read_bytes())
+    values = json.loads((folder / name).read_bytes())
     for path, value in changes.items():
         place = values
         *way, last = path.split("__")
         for step in way:
             place = place[step]
         place[last] = value
-    file.write_text(json.dumps(values))
+    Store(folder).write_json(name, values)
 
 
 def built(folder: Path, **options: Any) -> Parsed:
@@ -110,12 +109,12 @@ def test_the_answer_comes_first_and_everything_is_there(finished_study) -> None:
 
 
 def test_markup_in_names_stays_text(study_copy) -> None:
-    labels = [EVIL, "=1+1", "b", "c"]
+    labels = [EVIL, "=1+1", "b\u202e\x1b[2J\nb\x9b", "c"]
     edit(study_copy, "study.json", data__labels=labels, data__origin=EVIL, data__name=EVIL, spec__title=EVIL)
     study = json.loads((study_copy / "study.json").read_bytes())
     study["spec"]["experiment"][0] |= {"title": EVIL, "source": EVIL}
     study["environment"]["machine"] = EVIL
-    (study_copy / "study.json").write_text(json.dumps(study))
+    Store(study_copy).write_json("study.json", study)
     edit(study_copy, "verify.json", notes=[EVIL])
     edit(study_copy, "bench.json", notes=[EVIL])
     report = build_report(study_copy)
@@ -129,6 +128,10 @@ def test_markup_in_names_stays_text(study_copy) -> None:
     assert "'=1+1" in csv["figure-confusion"]
     markdown = report.markdown.read_text(encoding="utf-8")
     assert "<script" not in re.sub(r"\\<", "", markdown)
+    assert "b\\u202e\\u001b[2J" in page.text
+    assert "b\\u202e\\x1b\\[2J b\\x9b" in markdown
+    spaces = "\n\t\u00a0\u202f\u3000"
+    assert all(letter.isprintable() or letter in spaces for letter in text + markdown)
     assert "\\[a\\](javascript" in markdown
 
 
@@ -180,7 +183,7 @@ def test_what_failed_is_said_with_its_reason(study_copy) -> None:
     verify = json.loads((study_copy / "verify.json").read_bytes())
     verify["forms"][-1] |= {"ok": False, "reason": "first image 3"}
     verify["forms"][0] |= {"ok": None, "images": 0, "reason": "no emulator"}
-    (study_copy / "verify.json").write_text(json.dumps(verify))
+    Store(study_copy).write_json("verify.json", verify)
     page = built(study_copy)
     for said in (
         "Something in this study failed", "the loss is nan", "is damaged", "The forms disagree.", "first image 3",
@@ -256,7 +259,7 @@ def test_no_answer_is_given_as_wholly_certain(study_copy) -> None:
     for answers in evidence["answers"].values():
         for number, sure in zip(answers, (1.0, 0.996, 0.994) * len(answers), strict=False):
             answers[number]["sure"] = sure
-    (study_copy / "evidence.json").write_text(json.dumps(evidence))
+    Store(study_copy).write_json("evidence.json", evidence)
     page = built(study_copy)
     assert ">99 %" in page.text
     assert "100 %" not in page.text
@@ -269,7 +272,7 @@ def test_nothing_chosen_is_said(study_copy) -> None:
     assert "Nothing was chosen: no candidate of “ratio” is within the budget accuracy drop ≤ 100 points." in page.text
     study = json.loads((study_copy / "study.json").read_bytes())
     study["spec"]["select"] = None
-    (study_copy / "study.json").write_text(json.dumps(study))
+    Store(study_copy).write_json("study.json", study)
     assert "This study chooses no model" in built(study_copy).text
 
 

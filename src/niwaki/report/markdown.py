@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from niwaki.device.text import printable
 from niwaki.report.document import (
     Block,
     Code,
@@ -34,7 +35,7 @@ def to_markdown(document: Document) -> str:
 
 def escaped(text: str) -> str:
     """Text as Markdown that shows it as it is."""
-    return text.translate(_SPECIAL)
+    return printable(text.translate(_SPECIAL))
 
 
 def _section(section: Section, level: int) -> Iterator[str]:

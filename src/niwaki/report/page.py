@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from niwaki.device.text import printable
 from niwaki.report.charts.chart import chart_csv
 from niwaki.report.document import Document, Figure, Grid, Section
 from niwaki.report.drawing.figure import draw
@@ -36,7 +37,7 @@ def to_html(document: Document, live: LivePart | None = None) -> str:
     contents = _Contents(document)
     scripts = [_asset("page.js"), *([live.script] if live and live.script else [])]
     style = _asset("page.css") + (live.style if live else "")
-    return _environment().get_template("page.html.j2").render(
+    page = _environment().get_template("page.html.j2").render(
         document=document,
         words=words,
         contents=contents,
@@ -50,6 +51,13 @@ def to_html(document: Document, live: LivePart | None = None) -> str:
         csv=Markup(harmless_json(json.dumps(contents.csv, ensure_ascii=False))),
         kind=lambda block: BLOCKS[type(block).__name__],
     )  # fmt: skip
+    return seen(page)
+
+
+def seen(page: str) -> str:
+    """The page with letters that are not seen or that turn others around as escapes, which are also those of JSON."""
+    unseen = {letter for letter in set(page) if printable(letter) != letter} - {"\n", "\t"}
+    return page.translate({ord(letter): json.dumps(letter)[1:-1] for letter in unseen})
 
 
 def bound(text: str) -> str:

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from niwaki.errors import SpecError, StoreError
 from niwaki.study.records import Record, Results, float_record
-from niwaki.study.sidefiles import Study, fault
 from niwaki.study.spec import Experiment, StudySpec, explain, resolve
 from niwaki.study.store import (
     BENCH,
@@ -118,18 +117,14 @@ def load_view(folder: Path) -> View:
 
 
 def _spec(folder: Path, study: dict[str, Any]) -> StudySpec:
-    """The specification in `study.json`, once all of that file is what it should be."""
-    problem = fault(Study, study)
+    """The specification in `study.json`, which its trials must fit."""
     try:
-        if problem is None:
-            spec = StudySpec.model_validate(study.get("spec"))
-            varied = {
-                experiment.name: [value for value, _ in resolve(spec, experiment)] for experiment in spec.experiment
-            }
-            alien = [trial for trial in study["trials"] if trial["value"] not in varied.get(trial["experiment"], ())]
-            if not alien:
-                return spec
-            problem = f"a trial of {alien[0]['experiment']!r} has the value {alien[0]['value']!r}"
+        spec = StudySpec.model_validate(study.get("spec"))
+        varied = {experiment.name: [value for value, _ in resolve(spec, experiment)] for experiment in spec.experiment}
+        alien = [trial for trial in study["trials"] if trial["value"] not in varied.get(trial["experiment"], ())]
+        if not alien:
+            return spec
+        problem = f"a trial of {alien[0]['experiment']!r} has the value {alien[0]['value']!r}"
     except ValidationError as error:
         problem = explain(error, StudySpec)
     except SpecError as error:

@@ -1,17 +1,26 @@
-"""What the files beside the records must hold, so that nobody who reads them trips over a part that is missing.
+"""The files beside the records: JSON with a checksum of itself, and what each must hold.
 
-Only what is read of them is asked for: whatever else stands in them is let through.
+Nobody who reads them trips over a part that is missing or of another type, and no change of a value stays unnoticed.
+Only what is read of them is asked for: whatever else stands in them is let through. Files of earlier versions have no
+checksum; their shape alone is checked.
 """
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from niwaki.files import canonical_json, parse_json, sha256_of
+
+_CHECKSUM = "checksum"
+
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)  # a number in quotes is no number
 
 
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # it names a folder
@@ -26,6 +35,7 @@ class _Images(_Part):
 class _Data(_Part):
     name: str
     origin: str
+    fingerprint: str
     synthetic: bool
     labels: Annotated[list[str], Field(min_length=1)]
     images: _Images
@@ -49,6 +59,7 @@ class _Trial(_Part):
 class Study(_Part):
     """`study.json`, without the specification, which has its own reader."""
 
+    format: Literal[1] = 1
     data: _Data
     environment: _Machine
     stages: tuple[Key, ...]
@@ -230,12 +241,44 @@ class Bench(_Part):
     notes: tuple[str, ...]
 
 
-def fault(shape: type[BaseModel], value: Any) -> str | None:
-    """What the content of a file lacks to be of a shape, in a few words; None if it is."""
+def to_bytes(value: Mapping[str, Any]) -> bytes:
+    """The value as readable JSON, with the SHA-256 of its canonical form as `checksum`."""
+    body = json.loads(_text(_finite({key: part for key, part in value.items() if key != _CHECKSUM})))
+    return _text({**body, _CHECKSUM: sha256_of(canonical_json(body))}).encode() + b"\n"
+
+
+def from_bytes(data: bytes, shape: type[BaseModel] | None) -> dict[str, Any]:
+    """The value, without its checksum. Raises ValueError, in a few words, if it is damaged or lacks what is read."""
+    value = parse_json(data)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    stated = value.pop(_CHECKSUM, None)
+    if stated is not None and stated != sha256_of(canonical_json(value)):
+        raise ValueError("its checksum does not fit")
+    if shape is not None:
+        _check(shape, value)
+    return value
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for each number that JSON does not know."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str, allow_nan=False)
+    return text.encode("utf-8", "replace").decode()  # a file's name may hold bytes that are no letter
+
+
+def _check(shape: type[BaseModel], value: dict[str, Any]) -> None:
     try:
-        shape.model_validate(value)
+        shape.model_validate_json(canonical_json(value))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        return f"{where}: {first['msg']}" if where else str(first["msg"])
-    return None
+        what = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where}: {what}" if where else what) from None

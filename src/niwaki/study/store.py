@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import socket
 import time
@@ -28,9 +27,10 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from niwaki.errors import NiwakiError, StoreError
-from niwaki.files import load_json, sha256_of, write_whole
+from niwaki.files import JSON_LIMIT, read_at_most, sha256_of, write_whole
+from niwaki.study import sidefiles
 from niwaki.study.records import Record, from_bytes, to_bytes
-from niwaki.study.sidefiles import Bench, Choice, Evidence, Timings, Verification, fault
+from niwaki.study.sidefiles import Bench, Choice, Evidence, Study, Timings, Verification
 
 STUDY, TIMINGS, CHOICE, CHOSEN = "study.json", "timings.json", "choice.json", "chosen.safetensors"
 FORMS, VERIFY = "chosen", "verify.json"
@@ -38,6 +38,7 @@ EVIDENCE, BENCH = "evidence.json", "bench.json"
 EVIDENCE_FORMAT = 1  # of both
 _HOLDER = ".driver.json"
 _SHAPES: dict[str, type[BaseModel]] = {
+    STUDY: Study,
     CHOICE: Choice,
     TIMINGS: Timings,
     VERIFY: Verification,
@@ -134,24 +135,20 @@ class Store:
             write_whole(self._path(record.key, "record.json"), to_bytes(record))
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the folder, None if it is not there. Raises DamagedFile if it lacks what is read of it."""
+        """A JSON file of the folder, None if it is not there. Raises DamagedFile if it is not as it was written."""
         path = self.folder / name
         try:
-            value = load_json(path)
+            return sidefiles.from_bytes(read_at_most(path, JSON_LIMIT), _SHAPES.get(name))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise DamagedFile(path, f"cannot be read: {error.strerror}") from error
+        except ValueError as error:
             raise DamagedFile(path, error) from error
-        if not isinstance(value, dict):
-            raise DamagedFile(path, "not an object")
-        if name in _SHAPES and (problem := fault(_SHAPES[name], value)):
-            raise DamagedFile(path, problem)
-        return value
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
-        """Write a JSON file of the folder, whole."""
-        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str)
-        self.write(name, (text + "\n").encode())
+        """Write a JSON file of the folder, whole, with a checksum of itself."""
+        self.write(name, sidefiles.to_bytes(value))
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file of the folder, whole."""

@@ -1,0 +1,130 @@
+"""Every change of a side file is told: by its checksum, and by its shape where a file has none."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from niwaki.study.store import DamagedFile, Store
+
+TIME = {"median_us": 1.5, "p95_us": 2}
+MADE_OF = {"base": "b", "chosen": None}
+FILES: dict[str, dict[str, Any]] = {
+    "study.json": {
+        "format": 1, "spec": {"title": "t"},
+        "data": {"name": "d", "origin": "o", "fingerprint": "f", "synthetic": False, "labels": ["a", "가"],
+                 "images": {"train": 3, "validation": 2, "test": 1}, "input_shape": [1, 4, 4]},
+        "environment": {"machine": "m", "torch": "2"}, "stages": ["k", "l"],
+        "trials": [{"experiment": "e", "value": 0.5, "seed": 0, "stages": ["k"], "rows": ["k"], "quantize": None}],
+    },
+    "choice.json": {"key": "k", "value": 0.5, "reason": "r"},
+    "timings.json": {
+        "pinned": True, "noise_floor": {"1": 0.01, "256": 0.0}, "models": {"s": {"1": TIME, "256": TIME}},
+        "onnxruntime": {},
+    },
+    "verify.json": {
+        "ok": True, "reason": "", "made_of": {}, "images": "100 of d", "notes": ["n"], "export_notes": [],
+        "exported": {"c": {"flash": 1, "ram": 2, "board": None, "reason": None}},
+        "forms": [{"form": "c", "how": "gcc", "ok": True, "images": 4, "accuracy": {"percent": 1.0, "interval": [0, 2]},
+                   "agreement": {"against": "onnx", "same_class": 4, "equal": True}, "reason": None}],
+    },
+    "evidence.json": {
+        "format": 1, "made_of": MADE_OF, "base": {"key": "k", "int8": {"flash": None}}, "chosen": None,
+        "confusion": {"base": [[1, 0], [0, 1]]}, "shown": {"base": [7]}, "moved": {}, "classes": ["png", None],
+        "images": {"7": {"true": 1, "png": "p"}}, "answers": {"base": {"7": {"named": 0, "sure": 0.5, "true": 0.5}}},
+    },
+    "bench.json": {
+        "format": 1, "made_of": MADE_OF, "left_out": [{"file": "base", "form": "c", "reason": "r"}],
+        "rows": [{"file": "base", "form": "c", "runtime": "r", "runs": 3, **TIME}], "noise_floor": 0.1,
+        "pinned": False, "notes": [],
+    },
+}  # fmt: skip
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every value that holds no other, and the way to it."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        yield from places(part, (*way, key))
+    if not isinstance(value, (dict, list)):
+        yield way, value
+
+
+def changed(value: Any, way: tuple[Any, ...], new: Any) -> Any:
+    made = copy.deepcopy(value)
+    place = made
+    for key in way[:-1]:
+        place = place[key]
+    place[way[-1]] = new
+    return made
+
+
+def others(old: Any) -> list[Any]:
+    """A value of the same type, and of other types."""
+    if isinstance(old, bool):
+        same: Any = not old
+    else:
+        same = f"{old}x" if isinstance(old, str) else (old or 0) + 0.25 if isinstance(old, float) else (old or 0) + 1
+    return [same, *(new for new in (None, "1", 7, 1.5, True, [], {}) if type(new) is not type(old))]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_change_of_a_value_is_told(name: str, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_json(name, FILES[name])
+    assert store.read_json(name) == FILES[name]
+    written = json.loads((tmp_path / name).read_bytes())
+    count = 0
+    for way, old in places(written):
+        for new in others(old):
+            if way == ("checksum",) and new is None:
+                continue  # as a file of an earlier version says none
+            (tmp_path / name).write_text(json.dumps(changed(written, way, new)))
+            with pytest.raises(DamagedFile, match=f"{name}: damaged: "):
+                store.read_json(name)
+            count += 1
+    assert count > 20
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_of_earlier_versions_have_no_checksum(name: str, tmp_path: Path) -> None:
+    """They load as they are, and a value of another type is told by its place."""
+    store = Store(tmp_path)
+    (tmp_path / name).write_text(json.dumps(FILES[name]))
+    assert store.read_json(name) == FILES[name]
+    free = {"value", "quantize", "flash", "ram", "board", "title", "true"}  # may be anything, or null
+    for way, old in places(FILES[name]):
+        if old is None or way[-1] in free:
+            continue
+        (tmp_path / name).write_text(json.dumps(changed(FILES[name], way, {"a": 1})))
+        with pytest.raises(DamagedFile, match=f"{name}: damaged: {way[0]}"):
+            store.read_json(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "new", "why"),
+    [
+        ("study.json", ("trials", 0, "rows"), ["m"], "trial 0 has stage m, which the study has not"),
+        ("study.json", ("data", "labels"), [], "data.labels: List should have at least 1 item"),
+        ("study.json", ("data", "images", "test"), -1, "data.images.test: Input should be greater than"),
+        ("study.json", ("format",), 2, "format: Input should be 1"),
+        ("timings.json", ("noise_floor",), {"1": 0.1}, "noise_floor lacks a batch"),
+        ("choice.json", ("key",), 3, "key: Input should be a valid string"),
+        ("verify.json", ("ok",), "true", "ok: Input should be a valid boolean"),
+    ],
+)
+def test_a_shape_says_what_is_wrong(name: str, way: tuple[Any, ...], new: Any, why: str, tmp_path: Path) -> None:
+    Store(tmp_path).write_json(name, changed(FILES[name], way, new))
+    with pytest.raises(DamagedFile, match=f"{name}: damaged: {why}"):
+        Store(tmp_path).read_json(name)
+
+
+def test_what_json_cannot_hold_is_written_all_the_same(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_json("any.json", {"a": float("nan"), "b": (1, float("inf")), "c": "\udcff", "d": Path("p")})
+    assert store.read_json("any.json") == {"a": None, "b": [1, None], "c": "?", "d": "p"}

@@ -6,6 +6,7 @@ What others wrote is read with limits: `load_json`, `parse_json`, `parse_toml`.
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -18,9 +19,14 @@ from typing import Any, BinaryIO
 
 from niwaki.device.outside import DEPTH_LIMIT, JSON_LIMIT, check_depth, check_size, load_json, parse_json, read_at_most
 
+try:
+    import fcntl as _fcntl
+except ImportError:  # Windows
+    _fcntl = None  # type: ignore[assignment]
+
 __all__ = [
     "JSON_LIMIT", "TOML_LIMIT", "canonical_json", "flush_folder", "load_json", "parse_json", "parse_toml",
-    "read_at_most", "sha256_of", "whole_file", "write_whole",
+    "read_at_most", "sha256_of", "sweep_files", "whole_file", "write_whole",
 ]  # fmt: skip
 
 TOML_LIMIT = 1 << 20
@@ -31,11 +37,13 @@ TOML_LIMIT = 1 << 20
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends without an error.
 
-    A reader sees the old file or the new one, never a part; after an error nothing is left behind.
+    A reader sees the old file or the new one, never a part; after an error nothing is left behind, and what a process
+    left that was killed here before is swept away.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+    sweep_files(path.parent, path.name)
+    handle, temporary = _made(path)
+    lock = os.dup(handle) if _fcntl else None
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -47,7 +55,50 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
     flush_folder(path.parent)
+
+
+def sweep_files(folder: Path, name: str | None = None) -> None:
+    """Remove the temporary files in `folder` (those of `name` alone, if given) that nobody writes any more.
+
+    Whoever writes one holds its lock; the system lets go of it when the process ends, however it ends.
+    """
+    for left in folder.glob(f".{glob.escape(_stem(name)) if name else '*'}.*.tmp"):
+        with contextlib.suppress(OSError):
+            handle = os.open(left, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                if _lock(handle, wait=False):
+                    left.unlink()
+            finally:
+                os.close(handle)
+
+
+def _made(path: Path) -> tuple[int, Path]:
+    """A temporary file beside `path`, locked where locks can be had."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{_stem(path.name)}.", suffix=".tmp", dir=path.parent)
+        _lock(handle, wait=True)
+        if Path(name).exists():  # else it was swept before it was locked
+            return handle, Path(name)
+        os.close(handle)
+
+
+def _stem(name: str) -> str:
+    return name[:60]  # a name may have 255 bytes, with all that is added to it
+
+
+def _lock(handle: int, *, wait: bool) -> bool:
+    """Whether this process has the lock of a file now."""
+    if _fcntl is None:
+        return False
+    try:
+        _fcntl.flock(handle, _fcntl.LOCK_EX if wait else _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def write_whole(path: Path, data: bytes) -> None:

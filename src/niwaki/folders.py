@@ -105,10 +105,27 @@ def sweep(parent: Path) -> None:
             os.close(handle)
 
 
-def _made(parent: Path) -> tuple[Path, int | None]:
+@contextlib.contextmanager
+def temporary(kind: str) -> Iterator[str]:
+    """The path of a fresh folder in the system's place for them, gone at the end; those of dead processes go before."""
+    parent, prefix = Path(tempfile.gettempdir()), f"niwaki-{kind}-"
+    for left in parent.glob(f"{prefix}*"):
+        if left.is_dir() and not left.is_symlink() and (handle := _locked(left)) is not None:
+            shutil.rmtree(left, ignore_errors=True)  # another user's stays
+            os.close(handle)
+    place, handle = _made(parent, prefix)
+    try:
+        yield str(place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _made(parent: Path, prefix: str = PREFIX) -> tuple[Path, int | None]:
     """A fresh folder and the handle that locks it, where locks can be had."""
     while True:
-        place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        place = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         handle = _locked(place, wait=True)
         if place.exists():  # else it was swept before it was locked
             return place, handle

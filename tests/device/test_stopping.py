@@ -28,7 +28,7 @@ def inside(work):
         work(stopping)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_in_the_middle_of_a_frame_it_waits_for_the_next_pause(number, code):
     done = []
 
@@ -93,3 +93,13 @@ def test_a_second_signal_ends_a_program_that_hangs():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, b"")
+
+
+def test_under_nohup_it_outlives_its_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Stopping() as stopping:
+            send(signal.SIGHUP)
+            stopping.pause(0.01)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from niwaki.cli.study import output
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, step
 from niwaki.report.terminal import Column, print_table
 
 _COLUMNS: tuple[Column, ...] = (
@@ -34,6 +34,7 @@ def inspect(file: Path, *, as_json: bool, trust: bool) -> None:
         _print(facts)
 
 
+@step("counting a model file")
 def describe(file: Path, *, trust: bool) -> dict[str, Any]:
     """Parameters, MACs, bytes and layers of a model file, as JSON values."""
     from niwaki.measure.cost import count
@@ -63,6 +64,7 @@ def describe(file: Path, *, trust: bool) -> dict[str, Any]:
     }
 
 
+@step("counting an ONNX")
 def describe_onnx(file: Path) -> dict[str, Any]:
     """Parameters, MACs, bytes and layers of an ONNX, float or int8, and what a runtime must know, as JSON values.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from niwaki.compress.quantize_graph import in_order, last_softmax, prepared
 from niwaki.compress.quantize_ranges import Range, activation_ranges
 from niwaki.compress.settings import QuantizeSettings
 from niwaki.errors import DataError, ModelError
+from niwaki.folders import temporary
 from niwaki.models.onnxfile import load_onnx, metadata
 from niwaki.models.onnxsession import quiet, scores
 from niwaki.models.opset import check_opset, ir_version_of
@@ -92,7 +92,7 @@ def quantize_dynamic(float_onnx: bytes) -> Quantized:
     model = _open(float_onnx)
     if not any(node.op_type in ("Gemm", "MatMul") for node in model.graph.node):
         raise ModelError("dynamic quantization is for linear layers, and this network has none: take static")
-    with quiet(), tempfile.TemporaryDirectory(prefix="niwaki-") as folder:
+    with quiet(), temporary("quantize") as folder:
         path = Path(folder) / "dynamic.onnx"
         quantize_linear_layers(
             model, path, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8

@@ -22,7 +22,7 @@ from niwaki.data.source import Raw, Source
 from niwaki.data.spec import BUILT_IN, BUILT_IN_SIZE, DataSpec
 from niwaki.data.split import USUAL, first_of_each, hold_out, usual_validation
 from niwaki.device.text import printable
-from niwaki.errors import DataError
+from niwaki.errors import DataError, step
 from niwaki.files import canonical_json, flush_folder, sha256_of
 
 CACHE_VARIABLE = "NIWAKI_CACHE_DIR"
@@ -30,6 +30,7 @@ DATA_VARIABLE = "NIWAKI_DATA_DIR"
 Notify = Callable[[str], None]
 
 
+@step("reading the data")
 def prepare(
     spec: DataSpec,
     *,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from niwaki.deploy.bench_forms import DYNAMIC, FLOAT, INT8, ORT, Forms, LeftOut, Subject, form_of, forms_of
-from niwaki.errors import NiwakiError, SpecError
+from niwaki.errors import NiwakiError, SpecError, step
 from niwaki.measure.latency import Latency, LatencyTable, alone_on_one_cpu, measure_latency
 
 BATCH = 1
@@ -61,6 +61,7 @@ class BenchReport:
         return asdict(self)
 
 
+@step("timing the forms")
 def bench_files(
     files: Sequence[Path],
     *,

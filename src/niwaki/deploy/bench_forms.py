@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.own import own_files_beside
 from niwaki.deploy.runtimes import classifier_session, onnxruntime_call, torch_call
 from niwaki.errors import ModelError, NiwakiError, ToolMissing
-from niwaki.folders import inside
+from niwaki.folders import inside, temporary
 from niwaki.measure.latency import Call
 from niwaki.models import modelfile
 from niwaki.models.onnx_export import to_onnx
@@ -177,7 +176,7 @@ def _add_session(form: str, data: bytes, forms: Forms) -> None:
 
 def _add_c_of(data: bytes, forms: Forms) -> None:
     """The C of a QDQ ONNX."""
-    with tempfile.TemporaryDirectory(prefix="niwaki-bench-") as folder, forms.attempt(GENERATED):
+    with temporary("bench") as folder, forms.attempt(GENERATED):
         graph = read_qdq(load_onnx(data, forms.file), forms.file)
         _add_c(write(generate(graph), Path(folder)), None, forms)
 

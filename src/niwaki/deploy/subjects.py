@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,7 +26,7 @@ from niwaki.deploy.origin import input_of, input_shape_of, outputs_of
 from niwaki.deploy.own import own_files, write_files
 from niwaki.deploy.runtimes import onnxruntime_predictor
 from niwaki.errors import ModelError
-from niwaki.folders import inside
+from niwaki.folders import inside, temporary
 from niwaki.measure.accuracy import Predict
 from niwaki.measure.onnxcost import count_onnx
 from niwaki.measure.predict import torch_predictor
@@ -302,5 +301,5 @@ def _run_c(
     images = np.ascontiguousarray(pixels if takes_pixels(graph) else inputs_of(graph, pixels))
     if files is None:
         return run_on_target(folder, images, target, flags)
-    with tempfile.TemporaryDirectory(prefix="niwaki-verify-") as name:
+    with temporary("verify") as name:
         return run_on_target(write_files(files, Path(name)), images, target, flags)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.sample import choose_sample
 from niwaki.deploy.subjects import open_export, subjects_of
 from niwaki.errors import DataError
+from niwaki.folders import temporary
 
 CHOSEN = "chosen"  # where a study's folder holds its export
 
@@ -96,7 +96,7 @@ def verify_file(
         path = inside if (inside / NOTE).is_file() and not (path / NOTE).is_file() else path
         return verify_folder(path, data=data, images=images, steps=steps, trust=trust, notify=notify, progress=progress)
     origin = open_origin(path)
-    with tempfile.TemporaryDirectory(prefix="niwaki-verify-") as name:
+    with temporary("verify") as name:
         folder = Path(name) / "export"
         found, notes = _export(origin, folder, data, trust, notify)
         report = verify_folder(

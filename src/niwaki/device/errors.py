@@ -1,7 +1,7 @@
 """The one error of the runner: one line that names the thing, the value and the way out, and its exit code."""
 
 DONE, SELFTEST_FAILED, BAD_INPUT, NO_CAMERA, NO_ROOM, NO_LIBRARY = range(6)
-INTERRUPTED, TERMINATED = 130, 143  # 128 and the signal's number, as shells count
+INTERRUPTED, TERMINATED, HUNG_UP = 130, 143, 129  # 128 and the signal's number, as shells count
 
 
 class DeviceError(Exception):

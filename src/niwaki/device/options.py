@@ -12,7 +12,7 @@ _HERE = Path(__file__).resolve().parent.parent  # the bundle, where this package
 _EPILOG = """\
 Sources: {}; selftest also takes none.
 Exit codes: 0 done; 1 selftest failed or a replay differs; 2 bad input; 3 no camera; 4 cannot write; 5 cannot load the
-library; 130 and 143 ended by SIGINT and SIGTERM.
+library; 130, 143 and 129 ended by SIGINT, SIGTERM and SIGHUP.
 Example: ./start --source v4l2:/dev/video0 --speak ko --serve
 """.format(SOURCES_HELP)
 

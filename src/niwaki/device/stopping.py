@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end the runner between two frames, or while it waits for one: never in the middle of a record."""
+"""SIGTERM, SIGINT and SIGHUP end the runner between two frames, or while it waits: never in the middle of a record."""
 
 import signal
 import threading
@@ -6,9 +6,11 @@ import time
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, Optional
 
-from .errors import INTERRUPTED, TERMINATED
+from .errors import HUNG_UP, INTERRUPTED, TERMINATED
 
 _CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+if hasattr(signal, "SIGHUP"):
+    _CODES[signal.SIGHUP] = HUNG_UP  # of a terminal that is closed
 
 
 class Stopped(BaseException):
@@ -29,7 +31,7 @@ class Stopping:
 
     def __enter__(self) -> "Stopping":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in _CODES}
+            self._before = {number: signal.signal(number, self._ask) for number in _CODES if not _is_for_nohup(number)}
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -57,3 +59,8 @@ class Stopping:
         """Sleep, unless a signal comes."""
         with self.waiting():
             time.sleep(seconds)
+
+
+def _is_for_nohup(number: int) -> bool:
+    """Whether the runner was started so that it outlives its terminal."""
+    return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) == signal.SIG_IGN

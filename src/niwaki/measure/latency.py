@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from niwaki.errors import SpecError
+from niwaki.errors import SpecError, step
 
 SAMPLE_NS = 100_000  # a sample lasts at least this long: a clock that is off by 100 ns is then off by 0.1 %
 LARGEST_BLOCK = 100_000  # calls in a sample, should a call seem to take no time at all
@@ -56,6 +56,7 @@ class LatencyTable:
         return {"rows": {name: vars(row).copy() for name, row in self.rows.items()}, "noise_floor": self.noise_floor}
 
 
+@step("timing")
 def measure_latency(
     calls: Mapping[str, Call],
     *,

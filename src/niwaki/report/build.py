@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from niwaki.errors import step
 from niwaki.report.compose.report import compose
 from niwaki.report.live.build import NOT_YET, build, without
 from niwaki.report.live.part import LivePart
@@ -47,6 +48,7 @@ def build_report(folder: Path, *, language: Language = "en", notify: Notify = la
     return Built(folder / HTML, folder / MARKDOWN, language, len(page), live.note)
 
 
+@step("building the live part of the report")
 def live_part(view: View, language: Language, notify: Notify) -> LivePart:
     """The part of the page in which the chosen model runs; a note in its place where it cannot be built."""
     if view.verification is None:  # what lies in the folder may be of an earlier choice

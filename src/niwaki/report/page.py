@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from niwaki.device.text import printable
+from niwaki.errors import step
 from niwaki.report.charts.chart import chart_csv
 from niwaki.report.document import Document, Figure, Grid, Section
 from niwaki.report.drawing.figure import draw
@@ -31,6 +32,7 @@ BLOCKS = {
 }  # fmt: skip
 
 
+@step("drawing the page")
 def to_html(document: Document, live: LivePart | None = None) -> str:
     """The page. `live` is set in after the answer; a file of the same document has the same bytes."""
     words = words_in(document.language)

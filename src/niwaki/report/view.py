@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from niwaki.errors import SpecError, StoreError
+from niwaki.errors import SpecError, StoreError, step
 from niwaki.study.records import Record, Results, float_record
 from niwaki.study.spec import Experiment, StudySpec, explain, resolve
 from niwaki.study.store import (
@@ -81,6 +81,7 @@ class View:
         return {key: record.reason or "" for key, record in self.records.items() if record.status == "failed"}
 
 
+@step("reading the study's folder")
 def load_view(folder: Path) -> View:
     """Read a study's folder. Raises StoreError if it is not one."""
     store = Store(folder)

@@ -7,7 +7,6 @@ form of both takes, measured after everything else, alone on the machine.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from niwaki.data.dataset import Dataset
-from niwaki.errors import ModelError, StoreError
+from niwaki.errors import ModelError, StoreError, step
+from niwaki.folders import temporary
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
 from niwaki.study import environment
@@ -39,6 +39,7 @@ class Compared:
     chosen: Record | None
 
 
+@step("comparing the base with the chosen model")
 def gather_evidence(store: Store, result: StudyResult, data: Dataset, notify: Notify, *, trust: bool) -> None:
     """Write `evidence.json` and `bench.json`; what is there is kept where it is of the same models and forms.
 
@@ -117,7 +118,7 @@ def _base_forms(
 
     settings = QuantizeSettings(**result.verification["made_of"]["quantize"])
     weights = store.weights(compared.base.key, compared.base)
-    with tempfile.TemporaryDirectory(prefix="niwaki-base-") as name:
+    with temporary("base") as name:
         folder = Path(name) / "base"
         try:
             report = export_all(weights, folder, data=data, settings=settings, trust=trust).to_dict()

@@ -10,7 +10,7 @@ from typing import Any
 
 from niwaki.compress.settings import QuantizeSettings
 from niwaki.data.dataset import Dataset
-from niwaki.errors import NiwakiError, StoreError
+from niwaki.errors import NiwakiError, StoreError, step
 from niwaki.files import sha256_of
 from niwaki.study.drive import StudyResult
 from niwaki.study.plan import Trial
@@ -22,6 +22,7 @@ from niwaki.study.structure import one_thread
 Notify = Callable[[str], None]
 
 
+@step("exporting and verifying the chosen model")
 def finish(
     spec: StudySpec, store: Store, result: StudyResult, data: Dataset, notify: Notify, *, trust: bool
 ) -> dict[str, Any] | None:

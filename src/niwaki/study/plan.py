@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from niwaki.compress.settings import PruneSettings, QuantizeSettings, TrainSettings
-from niwaki.errors import ModelError, SpecError
+from niwaki.errors import ModelError, SpecError, step
 from niwaki.files import canonical_json, sha256_of
 from niwaki.models import factory as factories
 from niwaki.study.spec import Experiment, ModelSpec, StudySpec, TrialSettings, resolve
@@ -83,6 +83,7 @@ class Plan:
         return len(found), sum(stage.epochs for stage in found)
 
 
+@step("planning the stages")
 def make_plan(
     spec: StudySpec,
     *,

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.split import USUAL
-from niwaki.errors import SpecError, StoreError
+from niwaki.errors import SpecError, StoreError, step
 from niwaki.files import sha256_of
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
@@ -244,6 +244,7 @@ def _timings(
     return dict(timings) if timings else None
 
 
+@step("choosing a model")
 def _choose(
     spec: StudySpec, store: Store, result: StudyResult, timings: Mapping[str, Any] | None, data: Dataset
 ) -> None:

@@ -26,8 +26,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
+from niwaki import folders
 from niwaki.errors import NiwakiError, StoreError
-from niwaki.files import JSON_LIMIT, read_at_most, sha256_of, write_whole
+from niwaki.files import JSON_LIMIT, read_at_most, sha256_of, sweep_files, write_whole
 from niwaki.study import sidefiles
 from niwaki.study.records import Record, from_bytes, to_bytes
 from niwaki.study.sidefiles import Bench, Choice, Evidence, Study, Timings, Verification
@@ -85,8 +86,10 @@ class Store:
         try:
             holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
             self.write_json(_HOLDER, holder)
-            for left in self.folder.glob("stages/*/.*.tmp"):  # by a driver that was killed while it wrote
-                left.unlink(missing_ok=True)
+            for place in (self.folder, *self.folder.glob("stages/*")):  # by a driver that was killed while it wrote
+                sweep_files(place)
+            for place in (self.folder, self.folder / FORMS):
+                folders.sweep(place)
             yield
         finally:
             with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from niwaki.data.dataset import Dataset
+from niwaki.errors import step
 from niwaki.measure.latency import Call, LatencyTable, alone_on_one_cpu, measure_latency
 from niwaki.models import modelfile
 from niwaki.models.modelfile import ModelInfo
@@ -24,6 +25,7 @@ ROUNDS = {1: 200, 256: 12}
 BUDGET_S = {1: 30.0, 256: 45.0}
 
 
+@step("timing the networks")
 def measure_timings(
     store: Store,
     records: Mapping[str, Record],

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from niwaki.deploy.bundle.targets import Machine
 from niwaki.deploy.bundle.zig import compile_c
 from niwaki.files import write_whole
+from niwaki.folders import temporary
 
 STANDARD = "-std=c99"
 SPEED = ("-O3", "-g0")
@@ -40,7 +40,7 @@ def compile_binaries(model: Mapping[str, bytes], known: bytes, machine: Machine)
     `known` is `known.c`: what the program knows besides the model, as `known.py` writes it. Raises NiwakiError where
     zig is missing or a file does not compile.
     """
-    with tempfile.TemporaryDirectory(prefix="niwaki-bundle-") as name:
+    with temporary("bundle") as name:
         folder = Path(name)
         for path, data in {**sources(model), "known.c": known}.items():
             write_whole(folder / path, data)

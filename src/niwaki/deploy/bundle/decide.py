@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from niwaki.deploy.scenes.seen import Eye
 from niwaki.deploy.vision.library import Vision, compile_vision
 from niwaki.deploy.vision.reference import Reference
 from niwaki.device.decision import Rule
+from niwaki.folders import temporary
 
 
 def decide(network: Network, scenes: int, notify: Notify) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -53,5 +53,5 @@ def _eye(width: int, height: int, inner: tuple[int, int], tidy: ExitStack) -> Ey
     """The vision: compiled where this machine has a compiler, else in NumPy, which is slower and gives the same."""
     if find_compiler() is None:
         return Reference(width, height, inner=inner)
-    folder = tidy.enter_context(tempfile.TemporaryDirectory(prefix="niwaki-vision-"))
+    folder = tidy.enter_context(temporary("vision"))
     return Vision(compile_vision(Path(folder) / "libvision.so"), width, height, inner=inner)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
-import tempfile
 import wave
 from collections.abc import Sequence
 from pathlib import Path
 
 from niwaki.deploy.bundle.names import Named
 from niwaki.errors import NiwakiError
+from niwaki.folders import temporary
 
 COMMAND, PACKAGE = "espeak-ng", "espeak-ng"
 _VOICES = {"en": "en", "ko": "ko"}
@@ -47,7 +47,7 @@ def speak_names(classes: Sequence[Named], languages: Sequence[str]) -> dict[str,
 
 def render(word: str, language: str) -> bytes:
     """A WAV file (PCM) of a word. Raises NiwakiError where espeak-ng fails or nothing is to be heard."""
-    with tempfile.TemporaryDirectory(prefix="niwaki-voice-") as name:
+    with temporary("voice") as name:
         file = Path(name) / "word.wav"
         command = [COMMAND, "-b", "1", "-v", _VOICES[language], "-s", _SPEED[language], "-w", str(file), "--stdin"]
         done = subprocess.run(command, input=word.encode(), capture_output=True, check=False)

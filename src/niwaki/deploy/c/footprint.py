@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from niwaki.deploy.c.library import STANDARD, interface
 from niwaki.deploy.c.toolchain import board_files, call_of, check_tools, find_target, link_flags, run_compiler
 from niwaki.errors import ModelError, NiwakiError
+from niwaki.folders import temporary
 
 UNNAMED = "unnamed"  # constants that the compiler made itself
 _WHOLE = 1 << 29  # bytes of each memory: no board's size is in the way of measuring
@@ -80,7 +80,7 @@ def measure_footprint(
         raise NiwakiError(f"{cpu}: flash and RAM are those of microcontrollers: try cortex-m4")
     check_tools(target, emulator=False)
     entry = f"{interface(folder).prefix}_run{'_pixels' if pixels else ''}"
-    with tempfile.TemporaryDirectory(prefix="niwaki-footprint-") as name, board_files() as files:
+    with temporary("footprint") as name, board_files() as files:
         work = Path(name)
         base = (target.compiler, *STANDARD, *target.flags, optimization)
         include = (f"-I{folder}", *call_of(folder, pixels=pixels))

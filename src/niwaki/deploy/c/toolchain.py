@@ -8,7 +8,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 from niwaki.deploy.c.compiler import WAYS_OUT, ZIG, find_compiler, is_zig, zig_caches
 from niwaki.deploy.c.library import STANDARD, interface
 from niwaki.errors import ModelError, NiwakiError, ToolMissing
+from niwaki.folders import temporary
 
 SPEED = ("-O2",)
 TIMEOUT_S = 1800.0
@@ -152,7 +152,7 @@ def run_compiler(
 
     Raises NiwakiError naming `what` and the compiler (`name`, else its command), with its first error.
     """
-    with tempfile.TemporaryDirectory(prefix="niwaki-zig-") as work:
+    with temporary("zig") as work:
         more = zig_caches(Path(work)) if environment is None and is_zig(command) else environment or {}
         english = {**os.environ, **more, "LC_ALL": "C"}  # its messages and the linker's map are read
         try:
@@ -213,7 +213,7 @@ def run_on_target(
     Raises NiwakiError where tools are missing, the model does not compile or fit, or the program fails; ModelError for
     images of another type or shape.
     """
-    with tempfile.TemporaryDirectory(prefix="niwaki-target-") as work:
+    with temporary("target") as work:
         return _run(folder, images, target, flags, "runner.c", Path(work), timeout)
 
 
@@ -238,7 +238,7 @@ def measure_on_board(
     """
     if target.board is None:
         raise NiwakiError(f"{target.name}: only boards count instructions: {', '.join(_boards())}")
-    with tempfile.TemporaryDirectory(prefix="niwaki-target-") as work:
+    with temporary("target") as work:
         scores = _run(folder, images, target, flags, "measure.c", Path(work), timeout)
         measured = np.fromfile(Path(work) / "measured.bin", "<u4").reshape(len(images), 2).astype(np.int64)
     instructions = np.rint(measured[:, 0] * target.board.instructions_per_tick).astype(np.int64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from niwaki.deploy.doctor.runner import check_python
 from niwaki.deploy.images import Notify
 from niwaki.errors import ModelError
 from niwaki.files import load_json
+from niwaki.folders import temporary
 
 LIMIT = 2_000_000  # bytes without the words: a bundle is small
 
@@ -42,7 +42,7 @@ def examine_file(
         raise ModelError(f"{path}: a bundle without manifest.json: copy or build it again")
     from niwaki.deploy.bundle.build import bundle_file
 
-    with tempfile.TemporaryDirectory(prefix="niwaki-doctor-") as name:
+    with temporary("doctor") as name:
         options = BundleOptions(sound=has_voice())
         bundle_file(path, target, Path(name) / "bundle", options=options, data=data, trust=trust, notify=notify)
         return examine(Path(name) / "bundle", board, str(path))

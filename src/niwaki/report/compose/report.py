@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from importlib.metadata import version
 
+from niwaki.errors import step
 from niwaki.report.answer import answer
 from niwaki.report.compose.answer import answer_section
 from niwaki.report.compose.classes import classes_section
@@ -19,6 +20,7 @@ from niwaki.report.view import View
 from niwaki.report.words import Words
 
 
+@step("composing the report")
 def compose(view: View, words: Words, live: str = "") -> Document:
     """What is to be said of a study, finished or not. `live` says what the live part lacks, if it is one for a page."""
     tables = make_tables(view, words)

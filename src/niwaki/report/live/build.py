@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import tempfile
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -23,6 +22,7 @@ from niwaki.deploy.images import find_data, fit_to
 from niwaki.deploy.own import own_files, write_files
 from niwaki.deploy.subjects import Opened, open_export
 from niwaki.errors import DataError, ModelError, NiwakiError
+from niwaki.folders import temporary
 from niwaki.report.live.part import LivePart
 from niwaki.report.live.strip import choose_strip
 from niwaki.report.live.texts import TEXTS, Language
@@ -52,7 +52,7 @@ def build(
     try:
         opened = _open_chosen(study)
         files = own_files(opened.folder / FILES["c"], _integer(opened), FILES["onnx-int8"])
-        with tempfile.TemporaryDirectory(prefix="niwaki-report-") as name:
+        with temporary("report") as name:
             module = compile_module(write_files(files, Path(name)), vision=_has_vision(opened))
         if len(module) > LARGEST:
             raise ModelError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from niwaki.deploy.bundle.zig import compile_c
 from niwaki.deploy.c.library import STANDARD, interface
 from niwaki.deploy.vision.library import SOURCE, source_files
 from niwaki.errors import NiwakiError
+from niwaki.folders import temporary
 
 TARGET = ("-target", "wasm32-freestanding", "-mcpu=generic+bulk_memory+simd128")
 FLAGS = ("-O3", "-g0", "-s", "-nostdlib", "-Wl,--no-entry", "-Wl,--export=__heap_base")
@@ -29,7 +29,7 @@ def compile_module(folder: Path, *, vision: bool = True) -> bytes:
         raise NiwakiError(f"{folder}: this C takes int8 inputs only, since its ONNX says no preprocessing")
     names = (f"{of_model.prefix}_run_pixels", *(VISION if vision else ()))
     sources = ("model.c", *((SOURCE, MEMORY) if vision else ()))
-    with tempfile.TemporaryDirectory(prefix="niwaki-wasm-") as name:
+    with temporary("wasm") as name:
         work = Path(name)
         _gather(folder, work)
         exports = (f"-Wl,--export={name}" for name in names)

@@ -125,7 +125,8 @@ def test_a_description_that_does_not_fit_together_is_told(study_copy: Path, at: 
     file = study_copy / "study.json"
     file.write_bytes(changed(file.read_bytes(), at, new))
     with pytest.raises(
-        StoreError, match=r"study.json(: damaged: .*; remove it| is of another version or damaged \(.*; run the study again)"
+        StoreError,
+        match=r"study.json(: damaged: .*; remove it| is of another version or damaged \(.*; run the study again)",
     ) as told:
         load_view(study_copy)
     assert message in str(told.value)

@@ -243,7 +243,7 @@ class Bench(_Part):
 
 def to_bytes(value: Mapping[str, Any]) -> bytes:
     """The value as readable JSON, with the SHA-256 of its canonical form as `checksum`."""
-    body = json.loads(_text(_finite({key: part for key, part in value.items() if key != _CHECKSUM})))
+    body = parse_json(_text(_finite({key: part for key, part in value.items() if key != _CHECKSUM})))
     return _text({**body, _CHECKSUM: sha256_of(canonical_json(body))}).encode() + b"\n"
 
 

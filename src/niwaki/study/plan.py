@@ -16,7 +16,7 @@ from niwaki.study.spec import Experiment, ModelSpec, StudySpec, TrialSettings, r
 Kind = Literal["import", "train", "prune", "finetune", "quantize"]
 
 # Raised whenever a stage of that kind computes something else than before with the same settings.
-VERSIONS: dict[Kind, int] = {"import": 1, "train": 1, "prune": 1, "finetune": 1, "quantize": 2}
+VERSIONS: dict[Kind, int] = {"import": 1, "train": 1, "prune": 2, "finetune": 1, "quantize": 2}
 
 
 @dataclass(frozen=True)

@@ -232,19 +232,21 @@ def bundle(
     sound: bool = True,
     names: str | Path | None = None,
     scenes: int = 1000,
+    least_named: float = 5.0,
     data: str | Path | None = None,
     trust: bool = False,
     notify: Callable[[str], None] | None = None,
 ) -> BundleReport:
     """Make the folder `out` that is copied to a board and started there: `target` is jetson-nano, raspberry-pi, …
 
-    `names` is a JSON file with words of your own, `scenes` how many made-up scenes rejection is calibrated on, `data`
+    `names` is a JSON file with words of your own, `scenes` how many made-up scenes rejection is calibrated on,
+    `least_named` the percent of these with a garment that must get a name, `data`
     the images for it where the file does not name them. Raises NiwakiError for what cannot be used.
     """
     from niwaki.deploy.bundle.build import bundle_file
     from niwaki.deploy.bundle.options import BundleOptions
 
-    options = BundleOptions(tuple(languages), sound, None if names is None else Path(names), scenes)
+    options = BundleOptions(tuple(languages), sound, None if names is None else Path(names), scenes, least_named)
     tell = notify or _silent
     return bundle_file(Path(file), target, Path(out), options=options, data=_text(data), trust=trust, notify=tell)
 

@@ -50,7 +50,7 @@ def seal(folder):
 
 def failed(folder, target=NANO):
     """The checks that failed, by name, with what they say."""
-    report = examine(folder, target)
+    report = examine(folder, target, trust=True)
     assert report.ok == all(check.ok is not False for check in report.checks)
     return {check.name: check.found for check in report.checks if check.ok is False}
 
@@ -75,6 +75,41 @@ def test_without_an_emulator_the_instructions_are_not_checked(bundle_for):
     assert check.found == "no qemu-aarch64-static on this machine; Debian: apt-get install qemu-user-static"
     assert report.ok
     assert json.loads(json.dumps(report.to_dict()))["checks"]
+
+
+def test_a_program_from_elsewhere_is_not_run_unasked(copy, emulated, tmp_path):
+    """An emulator is no cage: what runs in it reads and writes this machine's files."""
+    (copy / "niwaki").write_bytes((copy / "niwaki").read_bytes() + b" ")
+    seal(copy)
+    checks = [check for check in examine(copy, NANO).checks if check.name.startswith("instructions")]
+    assert [(check.ok, check.found) for check in checks] == [
+        (None, "was not built here, or was changed since: say --trust to run the programs in it")
+    ]
+    checks = [check for check in examine(copy, NANO, trust=True).checks if check.name.startswith("instructions")]
+    assert [check.ok for check in checks] == [True]
+
+
+def test_a_bundle_that_hardly_ever_speaks(copy):
+    def named(rate, least=5.0):
+        about = json.loads((copy / "bundle.json").read_text())
+        about["decision"]["calibration"] = {"accepted_true_rate": rate}
+        (copy / "bundle.json").write_text(json.dumps(about))
+        checks = examine(copy, NANO, least_named=least).checks
+        return next((check.ok, check.found) for check in checks if check.name == "named")
+
+    silent = "would name 0.0 % of its own images on made-up scenes, less than 5 % (--least-named)"
+    assert named(0.0) == (False, silent)
+    assert named(None) == (False, silent)
+    assert named(0.049)[0] is False
+    assert named(0.05) == (True, "5.0 % of the made-up scenes with a garment")
+    assert named(0.0, least=0)[0] is True
+    assert named("many")[0] is False
+
+
+def test_links_out_of_a_bundle_are_not_followed(copy, tmp_path):
+    (copy / "start").rename(tmp_path / "start")
+    (copy / "start").symlink_to(tmp_path / "start")
+    assert "start: is a link, which may lead out of the folder" in failed(copy)["files"]
 
 
 def test_the_wrong_board(bundle_for, emulated):

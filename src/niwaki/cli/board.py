@@ -25,6 +25,7 @@ def bundle(
     sound: bool,
     names: Path | None,
     scenes: int,
+    least_named: float,
     data: str | None,
     as_json: bool,
     trust: bool,
@@ -37,8 +38,8 @@ def bundle(
     codes = tuple(code.strip() for code in languages.split(","))
     with Lines() as lines:
         report = api.bundle(
-            file, out, target=target, languages=codes, sound=sound, names=names, scenes=scenes, data=data, trust=trust,
-            notify=lines.message,
+            file, out, target=target, languages=codes, sound=sound, names=names, scenes=scenes,
+            least_named=least_named, data=data, trust=trust, notify=lines.message,
         )  # fmt: skip
     if as_json:
         print(json.dumps(report.to_dict()))
@@ -52,6 +53,7 @@ def watch(
     *,
     names: Path | None,
     scenes: int,
+    least_named: float,
     data: str | None,
     trust: bool,
 ) -> int:
@@ -63,7 +65,7 @@ def watch(
     check_file(file)
     allow(trust)
     silent = bool(passed["quiet"] or passed["replay"])
-    options = BundleOptions(sound=not silent and has_voice(), names=names, scenes=scenes)
+    options = BundleOptions(sound=not silent and has_voice(), names=names, scenes=scenes, least_named=least_named)
     with Lines() as lines:
         if not silent and not options.sound:
             lines.message(f"no {COMMAND}, so words are printed: apt-get install {PACKAGE}")
@@ -82,14 +84,14 @@ def arguments_of(passed: Mapping[str, object]) -> list[str]:
     return arguments
 
 
-def doctor(path: Path, target: str, *, data: str | None, as_json: bool, trust: bool) -> int:
+def doctor(path: Path, target: str, *, least_named: float, data: str | None, as_json: bool, trust: bool) -> int:
     """Examine a bundle, made first where there is none; 1 where it does not suit the board."""
     from niwaki.deploy.doctor.examine import examine_file
 
     check_file(path)
     allow(trust)
     with Lines() as lines:
-        report = examine_file(path, target, data=data, trust=trust, notify=lines.message)
+        report = examine_file(path, target, data=data, trust=trust, least_named=least_named, notify=lines.message)
     if as_json:
         print(json.dumps(report.to_dict()))
     else:

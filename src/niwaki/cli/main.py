@@ -25,9 +25,13 @@ study_app = typer.Typer(help="Run studies and show their tables.", no_args_is_he
 app.add_typer(study_app, name="study")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Trust = Annotated[bool, typer.Option("--trust", help="Import factories that are not niwaki's: runs their code.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Run code that is not niwaki's: factories, C, bundles.")]
 Names = Annotated[
     Path | None, typer.Option(metavar="FILE.json", help='Words of your own: {"Bag": {"en": "bag", "ko": "가방"}}.')
+]
+LeastNamed = Annotated[
+    float,
+    typer.Option(min=0, max=100, metavar="PERCENT", help="Of the scenes with a garment that must get a name."),
 ]
 Scenes = Annotated[int, typer.Option(min=0, help="To calibrate rejection on; 0: name whatever is found.")]
 
@@ -226,6 +230,7 @@ def bundle(
     sound: Annotated[bool, typer.Option("--sound/--no-sound", help="Words as WAV files, spoken by espeak-ng.")] = True,
     names: Names = None,
     scenes: Scenes = 1000,
+    least_named: LeastNamed = 5.0,
     data: Annotated[
         str | None,
         typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder."),
@@ -240,8 +245,9 @@ def bundle(
     from niwaki.cli import board as commands
 
     commands.bundle(
-        file, target, out, languages=lang, sound=sound, names=names, scenes=scenes, data=data, as_json=json, trust=trust
-    )
+        file, target, out, languages=lang, sound=sound, names=names, scenes=scenes, least_named=least_named, data=data,
+        as_json=json, trust=trust,
+    )  # fmt: skip
 
 
 @app.command("watch")
@@ -266,6 +272,7 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="End where there is no camera, instead of waiting.")] = False,
     names: Names = None,
     scenes: Scenes = 1000,
+    least_named: LeastNamed = 5.0,
     data: Annotated[
         str | None,
         typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder."),
@@ -286,7 +293,9 @@ def watch(
         "no-learn": no_learn, "serve": serve, "host": host, "port": port, "token": token, "record": record,
         "record-limit": record_limit, "replay": replay, "frames": frames, "once": once, "json": json,
     }  # fmt: skip
-    raise typer.Exit(commands.watch(file, passed, names=names, scenes=scenes, data=data, trust=trust))
+    raise typer.Exit(
+        commands.watch(file, passed, names=names, scenes=scenes, least_named=least_named, data=data, trust=trust)
+    )
 
 
 @app.command("doctor")
@@ -300,6 +309,7 @@ def doctor(
         str | None,
         typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder."),
     ] = None,
+    least_named: LeastNamed = 5.0,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
@@ -309,7 +319,7 @@ def doctor(
     """
     from niwaki.cli import board as commands
 
-    raise typer.Exit(commands.doctor(path, target, data=data, as_json=json, trust=trust))
+    raise typer.Exit(commands.doctor(path, target, least_named=least_named, data=data, as_json=json, trust=trust))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -253,6 +253,16 @@ def test_a_network_without_images_is_tried_on_made_up_ones(small_export, tmp_pat
     np.testing.assert_allclose(values / output.scale + output.zero_point, selftest.scores, atol=1e-9)
 
 
+def test_a_bundle_that_would_hardly_ever_speak_is_refused(small_export, monkeypatch):
+    """Thresholds that are met by nothing: a network whose answers to everything are alike."""
+    network = opened(small_export)
+    monkeypatch.setattr("niwaki.deploy.bundle.decide.logits", lambda _network, images: np.ones((len(images), 4)))
+    with pytest.raises(ModelError, match=r"would name 0\.0 % of its own images on made-up scenes, less than 5 %"):
+        build.decide(network, 40, said)
+    decision, _ = build.decide(network, 40, said, 0.0)
+    assert decision["calibration"]["accepted_true_rate"] == 0.0
+
+
 def test_without_a_compiler_the_calibration_is_the_same(small_export, monkeypatch):
     network = opened(small_export)
     compiled = build.decide(network, 4, said)

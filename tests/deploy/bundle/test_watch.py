@@ -96,6 +96,19 @@ def test_what_cannot_be_watched(here, tmp_path, monkeypatch):
         bundle_here(tmp_path / "m.onnx", QUIET)
 
 
+def test_a_bundle_from_elsewhere_is_run_only_when_trusted(bundle_for, tmp_path, capsys):
+    """Its library is loaded into this very process: a manifest that fits says nothing of whose it is."""
+    copy = shutil.copytree(bundle_for("linux-x86_64"), tmp_path / "copy")
+    assert bundle_here(copy, QUIET) == copy  # built here, wherever it lies now
+    manifest = copy / "manifest.json"
+    manifest.write_text(manifest.read_text() + " ")
+    with pytest.raises(ModelError, match=r"copy: was not built here, or was changed since: say --trust"):
+        bundle_here(copy, QUIET)
+    assert run(["watch", str(copy), "--source", film(copy), "--quiet"]) == 2
+    assert "say --trust to run the programs in it" in capsys.readouterr().err
+    assert bundle_here(copy, QUIET, trust=True) == copy
+
+
 def film(bundle):
     return f"file:{bundle / 'selftest' / 'frames.y4m'}"
 
@@ -103,7 +116,9 @@ def film(bundle):
 def test_watch_runs_the_runner_with_its_options(bundle_for, here, capsys):
     """With a bundle, on its own film: as many events as frames, and a recording gives the same again."""
     bundle = bundle_for("linux-x86_64")
-    code = run(["watch", str(bundle), "--source", film(bundle), "--quiet", "--json", "--no-learn", "--frames", "3"])
+    code = run(
+        ["watch", str(bundle), "--source", film(bundle), "--quiet", "--json", "--no-learn", "--frames", "3", "--trust"]
+    )
     out, err = capsys.readouterr()
     assert (code, err) == (0, "")
     for line in out.splitlines():

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from niwaki.deploy.bundle.built import remember
 from niwaki.deploy.bundle.compile import LIBRARY, PROGRAM, compile_binaries
 from niwaki.deploy.bundle.decide import decide
 from niwaki.deploy.bundle.description import describe
@@ -85,9 +86,10 @@ def bundle_file(
     if options.sound:
         check_voice()
     network = open_network(file, data=data, trust=trust, notify=notify)
-    decision, remarks = decide(network, options.scenes, notify)
+    decision, remarks = decide(network, options.scenes, notify, options.least_named)
     files = bundle_files(network, board, options, decision, notify)
     put_bundle(out, files)
+    remember(out)
     sizes = {path: len(content) for path, content in files.items()}
     sizes[NAME] = (out / NAME).stat().st_size
     return BundleReport(out, board, sizes, decision, (*network.notes, *remarks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from niwaki.deploy.bundle.network import Network
+from niwaki.deploy.bundle.options import LEAST_NAMED
 from niwaki.deploy.c import reference
 from niwaki.deploy.c.library import find_compiler
 from niwaki.deploy.calibrate import calibrate
@@ -18,14 +20,18 @@ from niwaki.deploy.scenes.seen import Eye
 from niwaki.deploy.vision.library import Vision, compile_vision
 from niwaki.deploy.vision.reference import Reference
 from niwaki.device.decision import Rule
+from niwaki.errors import ModelError
 from niwaki.folders import temporary
 
 
-def decide(network: Network, scenes: int, notify: Notify) -> tuple[dict[str, Any], tuple[str, ...]]:
+def decide(
+    network: Network, scenes: int, notify: Notify, least_named: float = LEAST_NAMED
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The `decision` of `bundle.json`, and what must be said of it.
 
     Calibrated on as many made-up scenes with training images, and as many without; with no images, or 0 scenes, every
-    garment found is named.
+    garment found is named. Raises ModelError where fewer than `least_named` percent of its own images would get a name:
+    thresholds that keep the network silent on scenes without a garment then keep it silent on all.
     """
     if network.data is None or scenes == 0:
         why = "as asked for" if scenes == 0 else "no training images are known (name them with --data)"
@@ -38,7 +44,20 @@ def decide(network: Network, scenes: int, notify: Notify) -> tuple[dict[str, Any
         found = calibrate(
             lambda images: logits(network, images), eye, train, pad=network.pad, scenes=scenes, bare=scenes
         )
+    if why := too_silent(found, least_named):
+        raise ModelError(
+            f"{network.name}: {why}: its answers to garments and to scenes without one are alike; train it for the "
+            "camera (niwaki study run camera), name whatever is found (--scenes 0), or lower --least-named"
+        )
     return found, ()
+
+
+def too_silent(decision: Mapping[str, Any], least_named: float) -> str:
+    """What a calibrated decision names of the scenes with a garment, if that is less than asked for; else empty."""
+    named = 100 * ((decision.get("calibration") or {}).get("accepted_true_rate") or 0.0)
+    if not decision.get("calibration") or named >= least_named:
+        return ""
+    return f"would name {named:.1f} % of its own images on made-up scenes, less than {least_named:g} % (--least-named)"
 
 
 def logits(network: Network, images: np.ndarray) -> np.ndarray:

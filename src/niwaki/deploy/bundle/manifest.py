@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from niwaki.errors import ModelError
 from niwaki.files import load_json, sha256_of
+from niwaki.folders import check_names, read_inside
 
 NAME = "manifest.json"
 
@@ -36,8 +37,7 @@ class Manifest(BaseModel):
     @classmethod
     def _inside(cls, files: dict[str, Entry]) -> dict[str, Entry]:
         """Files of an older bundle are removed: a manifest from elsewhere must not name any outside its folder."""
-        if any(PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts for path in files):
-            raise ValueError("a file outside the folder")
+        check_names(files)
         return files
 
 
@@ -63,9 +63,12 @@ def differences(folder: Path, manifest: Manifest) -> Iterator[str]:
     """A line for each file that is missing, changed, or not in the manifest (what Python compiled does not count)."""
     for path, entry in manifest.files.items():
         try:
-            data = (folder / path).read_bytes()
+            data = read_inside(folder, path)
         except OSError as error:
             yield f"{path}: {error.strerror}"
+            continue
+        except ModelError as error:  # a link
+            yield str(error)
             continue
         if len(data) != entry.bytes:
             yield f"{path}: {len(data):,} bytes, not {entry.bytes:,}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+LEAST_NAMED = 5.0  # percent
+
 
 @dataclass(frozen=True)
 class BundleOptions:
@@ -16,3 +18,5 @@ class BundleOptions:
     """A JSON file with words of the user's own."""
     scenes: int = 1000
     """With a garment, and as many without, to calibrate on; 0: every garment found is named."""
+    least_named: float = LEAST_NAMED
+    """Percent of the scenes with a garment that must get a name: a bundle that hardly ever speaks is none."""

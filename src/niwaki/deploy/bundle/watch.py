@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from niwaki.data.prepare import Notify
+from niwaki.deploy.bundle.built import check_trusted
 from niwaki.deploy.bundle.cache import cached_bundle, is_bundle, tidy
 from niwaki.deploy.bundle.options import BundleOptions
 from niwaki.deploy.bundle.targets import target_of_this_machine
@@ -23,9 +24,11 @@ def bundle_here(
 ) -> Path:
     """The bundle in `file`, or that of a model for this machine: made now, or taken from niwaki's cache folder.
 
-    Raises NiwakiError as `bundle_file` does, and where this machine runs no bundles.
+    A bundle from elsewhere is run with `trust` only. Raises NiwakiError as `bundle_file` does, and where this machine
+    runs no bundles.
     """
     if is_bundle(file):
+        check_trusted(file, trust)
         return file
     target = target_of_this_machine().name
     if not file.exists():

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from niwaki.deploy.bundle.built import is_built_here, why_not
 from niwaki.deploy.bundle.cache import is_bundle
+from niwaki.deploy.bundle.decide import too_silent
 from niwaki.deploy.bundle.manifest import Manifest, differences, read_manifest
-from niwaki.deploy.bundle.options import BundleOptions
+from niwaki.deploy.bundle.options import LEAST_NAMED, BundleOptions
 from niwaki.deploy.bundle.place import EXECUTABLE
 from niwaki.deploy.bundle.sounds import has_voice
 from niwaki.deploy.bundle.targets import BundleTarget, find_target
@@ -28,7 +30,13 @@ LIMIT = 2_000_000  # bytes without the words: a bundle is small
 
 
 def examine_file(
-    path: Path, target: str, *, data: str | None = None, trust: bool = False, notify: Notify = lambda _line: None
+    path: Path,
+    target: str,
+    *,
+    data: str | None = None,
+    trust: bool = False,
+    least_named: float = LEAST_NAMED,
+    notify: Notify = lambda _line: None,
 ) -> DoctorReport:
     """`examine` a bundle; of a model, the bundle that `niwaki bundle` makes, in a temporary folder.
 
@@ -37,29 +45,41 @@ def examine_file(
     board = find_target(target)
     check_reader()
     if is_bundle(path):
-        return examine(path, board)
+        return examine(path, board, trust=trust, least_named=least_named)
     if path.is_dir() and (path / "bundle.json").exists():
         raise ModelError(f"{path}: a bundle without manifest.json: copy or build it again")
     from niwaki.deploy.bundle.build import bundle_file
 
     with temporary("doctor") as name:
-        options = BundleOptions(sound=has_voice())
+        options = BundleOptions(sound=has_voice(), least_named=0)  # what it names is one of the checks
         bundle_file(path, target, Path(name) / "bundle", options=options, data=data, trust=trust, notify=notify)
-        return examine(Path(name) / "bundle", board, str(path))
+        return examine(Path(name) / "bundle", board, str(path), trust=True, least_named=least_named)
 
 
-def examine(folder: Path, target: BundleTarget, subject: str | None = None) -> DoctorReport:
-    """Look at a bundle's folder as the board will. Raises ModelError where its manifest cannot be read."""
+def examine(
+    folder: Path,
+    target: BundleTarget,
+    subject: str | None = None,
+    *,
+    trust: bool = False,
+    least_named: float = LEAST_NAMED,
+) -> DoctorReport:
+    """Look at a bundle's folder as the board will; its program is run if it was built here, or is trusted.
+
+    Raises ModelError where its manifest cannot be read.
+    """
     manifest = read_manifest(folder)
+    runs = trust or is_built_here(folder)
     checks = [
         *_files(folder, manifest),
         *_made_for(folder, target),
         *check_library(folder, target),
         *check_program(folder, target),
-        *check_instructions(folder, target),
+        *check_instructions(folder, target, "" if runs else why_not()),
         *check_python(folder, target),
         *_size(manifest),
         *_words(folder),
+        *_named(folder, least_named),
         *_only_there(target),
     ]
     return DoctorReport(subject or str(folder), target, tuple(checks))
@@ -108,6 +128,22 @@ def _words(folder: Path) -> Iterator[Check]:
                 bad.append(path)
     text = f"no sound in {bad[0]}" if bad else f"{len(classes)} in each of {', '.join(languages)}"
     yield Check("words", not bad, text)
+
+
+def _named(folder: Path, least_named: float) -> Iterator[Check]:
+    """Thresholds at which the network hardly ever speaks are none to ship."""
+    decision = (_description(folder) or {}).get("decision")
+    about = decision.get("calibration") if isinstance(decision, dict) else None
+    if not isinstance(decision, dict) or not isinstance(about, dict):
+        yield Check("named", None, "not calibrated: whatever is found gets a name")
+        return
+    rate = about.get("accepted_true_rate")
+    if not isinstance(rate, int | float | None):
+        yield Check("named", False, "bundle.json does not say how many garments get a name")
+        return
+    why = too_silent(decision, least_named)
+    text = why or f"{100 * (rate or 0):.1f} % of the made-up scenes with a garment"
+    yield Check("named", not why, text)
 
 
 def _can_be_heard(file: Path) -> bool:

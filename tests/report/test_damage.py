@@ -147,6 +147,16 @@ def test_a_record_with_a_fitting_checksum_but_no_counts_is_damaged(study_copy: P
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [("verify.json", ("exported", "c", "flash")), ("bench.json", ("rows", 0, "median_us"))],
+)
+def test_what_has_a_logarithm_is_above_zero(study_copy: Path, name: str, at: tuple) -> None:
+    file = study_copy / name
+    file.write_bytes(changed(file.read_bytes(), at, -1))
+    assert f"{name} is damaged: " in show(study_copy)
+
+
 def test_a_record_of_other_classes_is_damaged(study_copy: Path) -> None:
     file = min(study_copy.glob("stages/*/record.json"))
     two = {"total": 4, "correct": 3, "confusion": [[2, 0], [1, 1]]}

@@ -12,7 +12,16 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from niwaki.files import canonical_json, parse_json, sha256_of
 
@@ -85,8 +94,8 @@ class Choice(_Part):
 
 
 class _Time(_Part):
-    median_us: float
-    p95_us: float
+    median_us: PositiveFloat  # it is drawn on a logarithmic axis
+    p95_us: PositiveFloat
 
 
 class Timings(_Part):
@@ -117,8 +126,8 @@ class _Board(_Part):
 
 
 class _Needs(_Part):
-    flash: int | None = None
-    ram: int | None = None
+    flash: PositiveInt | None = None
+    ram: PositiveInt | None = None
     board: _Board | None = None
     reason: str | None = None
 

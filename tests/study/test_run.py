@@ -135,12 +135,11 @@ def test_a_loss_that_is_not_finite_fails_that_trial_and_the_rest_goes_on(
 
 
 def test_a_study_from_weights_of_ones_own(
-    niwaki: Niwaki, small_study: Path, small_npz: Path, other_order: Path, tmp_path: Path
+    niwaki: Niwaki, small_study: Path, small_npz: Path, small_model: Path, other_order: Path, tmp_path: Path
 ) -> None:
     data = api.load_data(str(small_npz), validation=60, preprocessing={"size": [16, 16]})
     args = {"num_classes": 4, "image_size": 16, "widths": [3, 6, 16, 12]}
-    model = api.LeNet5(**args)
-    api.train(model, data, epochs=1)
+    model = api.load(small_model)
     api.save(model, tmp_path / "mine.safetensors", factory="lenet5", args=args, data=data)
     expected = api.evaluate(model, data).correct
     text = small_study.read_text().replace('factory = "lenet5"', 'weights = "mine.safetensors"\nfactory = "lenet5"')

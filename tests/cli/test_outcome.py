@@ -189,3 +189,8 @@ def test_streams_with_few_letters(tmp_path: Path) -> None:
     assert text.endswith("Wrote x\\uac00.toml; run it with: niwaki study run x\\uac00.toml\n")
     assert max(map(len, text.splitlines()[:-1])) <= 60
     assert done.stderr == b""
+
+
+def test_a_runner_that_heard_the_signal_itself(capsys) -> None:
+    assert outcome(lambda _arguments: 143, ["watch", "x"]) == 143
+    assert capsys.readouterr().err.startswith("niwaki: stopped by SIGTERM: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from typer.exceptions import TyperException
 
-from niwaki.cli.signals import Signals
+from niwaki.cli.signals import ENDING, Signals
 from niwaki.device.text import printable
 from niwaki.errors import NiwakiError, Stopped
 
@@ -39,9 +40,9 @@ def outcome(command: Command, arguments: Sequence[str]) -> int:
                 return error.exit_code
             complain(unexpected(error, arguments))
             return 1
-        if signals.received:  # typer caught it
-            return _stopped("", signals, arguments)
-        return code
+        if signals.received is None and code - 128 in ENDING:  # typer or the runner heard of it
+            signals.received = signal.Signals(code - 128)
+        return _stopped("", signals, arguments) if signals.received else code
 
 
 def complain(text: str) -> None:

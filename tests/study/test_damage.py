@@ -125,7 +125,7 @@ def test_a_folder_that_is_not_a_study(tmp_path: Path, copy: Path, niwaki: Niwaki
     (copy / "out" / "study.json").write_text("[]")
     assert "study.json: damaged: not an object" in niwaki("study", "show", copy / "out", check=2).stderr
     (copy / "out" / "study.json").write_text("{}")
-    assert "study.json: damaged: spec: Field required" in niwaki("study", "show", copy / "out", check=2).stderr
+    assert "study.json: damaged: data: Field required" in niwaki("study", "show", copy / "out", check=2).stderr
 
 
 def test_records_that_are_none(copy: Path) -> None:

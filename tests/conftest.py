@@ -22,6 +22,7 @@ from niwaki.models.factory import build_seeded
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `networks`
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.pop("COLUMNS", None)  # what is printed into a pipe is not wrapped, unless a test says how wide it is
 SOAK_LIMIT_S = 3600
 
 

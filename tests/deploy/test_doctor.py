@@ -59,7 +59,8 @@ def test_a_good_bundle(bundle_for, emulated):
     for target in ("jetson-nano", "raspberry-pi-32"):
         report = examine(bundle_for(target), TARGETS[target])
         assert report.ok
-        assert {check.name for check in report.checks if check.ok is None} == ONLY_THERE
+        unknown = {check.name for check in report.checks if check.ok is None}
+        assert unknown == ONLY_THERE | ({"named"} if target == "raspberry-pi-32" else set())  # no scenes: not measured
         found = {check.name: check.found for check in report.checks}
         assert found["program: imports"] == "static: imports nothing"
         assert re.fullmatch(r"needs 2\.\d+, the oldest board has 2\.\d+", found["library: glibc"])
@@ -312,5 +313,5 @@ def test_what_cannot_be_examined(copy, monkeypatch, tmp_path):
     with pytest.raises(ModelError, match=r"a bundle without manifest\.json: copy or build it again"):
         examine_file(copy, "jetson-nano")
     monkeypatch.setattr(elf.importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(NiwakiError, match=r"no pyelftools, .*: pip install 'niwaki\[device\]'"):
+    with pytest.raises(NiwakiError, match=r"no pyelftools, .*: pip install pyelftools"):
         examine_file(copy, "jetson-nano")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,16 +125,25 @@ class Opened:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """The system's Chromium."""
+def launch() -> Iterator[Callable[..., Any]]:
+    """Starts the system's Chromium with arguments; a process may have one driver of it.
+
+    Skipped by name where Chromium or the driver is missing.
+    """
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    path = shutil.which("chromium")
-    if path is None:
+    program = shutil.which("chromium")
+    if program is None:
         pytest.skip("needs Chromium: apt-get install chromium")
     with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+        yield lambda *arguments: driver.chromium.launch(executable_path=program, args=list(arguments))
+
+
+@pytest.fixture(scope="session")
+def chromium(launch: Callable[..., Any]) -> Iterator[Any]:
+    """The system's Chromium."""
+    browser = launch("--no-sandbox")
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from niwaki.errors import ModelError
 from niwaki.limits import VARIABLE, check_memory, memory_limit
 from niwaki.models.onnxcheck import elements, is_control_flow, label
-
-Shape = tuple[int, ...]
+from niwaki.models.onnxfold import Shape, fold
 
 _SMALL = 1024  # elements: constants up to here may be shapes, and keep their values
 # Operators whose output is as large as numbers say that they read.
@@ -142,10 +141,22 @@ def _check_strictly(model: ModelProto, name: str) -> None:
 
 
 def _inferred(model: ModelProto, name: str) -> GraphProto:
-    try:
-        return onnx.shape_inference.infer_shapes(_light(model), data_prop=True).graph
-    except Exception as error:  # of several kinds: inference, decoding, memory
-        raise ModelError(f"{name}: its shapes do not fit: {_first_line(error)}") from error
+    """All types and shapes that follow, those that nodes compute of other shapes included."""
+    light = _light(model)
+    while True:
+        try:
+            found = onnx.shape_inference.infer_shapes(light, data_prop=True)
+        except Exception as error:  # of several kinds: inference, decoding, memory
+            raise ModelError(f"{name}: its shapes do not fit: {_first_line(error)}") from error
+        if not _lacks_shapes(found.graph) or not fold(found, most=_SMALL):
+            return found.graph
+        light = found
+
+
+def _lacks_shapes(graph: GraphProto) -> bool:
+    values = _values(graph)
+    made = [name for node in graph.node for name in node.output if name]
+    return any(name not in values or _shape(values[name], name) is None for name in made)
 
 
 def _light(model: ModelProto) -> ModelProto:

@@ -137,7 +137,7 @@ def zig_compile(folder, *arguments):
 
 def test_missing_zig_is_said_with_what_installs_it(monkeypatch, tmp_path):
     monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(NiwakiError, match=r"no zig, .*: pip install 'niwaki\[device\]'"):
+    with pytest.raises(NiwakiError, match=r"no zig, .*: pip install ziglang"):
         zig_compile(tmp_path)
 
 

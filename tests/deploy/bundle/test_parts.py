@@ -10,7 +10,7 @@ import pytest
 
 from bundled import need_tool
 from niwaki.data.spec import GARMENTS
-from niwaki.deploy.bundle import sounds
+from niwaki.deploy.bundle import place, sounds
 from niwaki.deploy.bundle.manifest import differences, manifest_of, read_manifest
 from niwaki.deploy.bundle.names import Named, name_classes
 from niwaki.deploy.bundle.place import put_bundle
@@ -158,14 +158,11 @@ def test_nothing_of_the_users_is_touched(tmp_path):
 
 def test_after_an_error_the_old_bundle_is_still_there(tmp_path, monkeypatch):
     put_bundle(tmp_path / "b", FILES)
-    rename = type(tmp_path).rename
 
-    def fails(self, target):
-        if self.name == "fresh":
-            raise OSError(28, "No space left on device", str(target))
-        return rename(self, target)
+    def fails(folder):
+        raise OSError(28, "No space left on device", str(folder / "b"))
 
-    monkeypatch.setattr(type(tmp_path), "rename", fails)
+    monkeypatch.setattr(place, "flush_folder", fails)
     with pytest.raises(ModelError, match="b: cannot be written: No space left on device"):
         put_bundle(tmp_path / "b", {**FILES, "new": b""})
     assert list(differences(tmp_path / "b", read_manifest(tmp_path / "b"))) == []

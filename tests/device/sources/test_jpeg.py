@@ -121,7 +121,11 @@ def test_a_camera_that_gives_only_mjpeg(package, shim, tmp_path):
         assert [(first, size) for _, first, _ in seen[name]["frames"] for size in [seen[name]["size"]]] == [
             (decoded[0, 0], [64, 48])
         ] * 3
-    assert seen["other"]["error"] == ["SourceLost", "/dev/video0: no frame for 0.2 s", 3]
+    assert seen["other"]["error"] == [
+        "SourceLost",
+        "/dev/video0: no frame for 0.2 s; the last one is 32×24, not 64×48 as agreed",
+        3,
+    ]
 
 
 @pytest.mark.parametrize("name", NATIVE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,17 +101,6 @@ def film(photograph: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Pa
             grey = empty if number < EMPTY else photograph
             file.write(b"FRAME\n" + (16 + grey.astype(int) * 219 // 255).astype(np.uint8).tobytes() + colour)
     return path
-
-
-@pytest.fixture(scope="session")
-def launch() -> Iterator[Callable[..., Any]]:
-    """Starts Chromium with arguments; skipped by name where it or its driver is missing."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    program = shutil.which(CHROMIUM)
-    if program is None:
-        pytest.skip(f"needs {CHROMIUM}: apt-get install {CHROMIUM}")
-    with sync_api.sync_playwright() as driver:
-        yield lambda *arguments: driver.chromium.launch(executable_path=program, args=list(arguments))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import re
-import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -325,12 +325,12 @@ def test_without_a_voice_of_the_device_nothing_speaks(show, part):
 
 def test_markup_in_a_label_stays_text(show, small_export, small_data, tmp_path):
     labels = ["<script>document.title = 'run'</script>", "</script>", '"><img src=x>', "&amp;"]
-    shutil.copytree(small_export / "c", tmp_path / "chosen/c")
     model = onnx.load(str(small_export / "model-int8.onnx"))
     entry = next(entry for entry in model.metadata_props if entry.key == "niwaki.labels")
     entry.value = json.dumps(labels)
-    onnx.save(model, str(tmp_path / "chosen/model-int8.onnx"))
-    part = build(tmp_path, data=small_data)
+    onnx.save(model, str(tmp_path / "labelled.onnx"))
+    api.export(tmp_path / "labelled.onnx", tmp_path / "chosen")
+    part = build(tmp_path, data=replace(small_data, labels=tuple(labels)))
     page = show(part)
     assert page.locator("#live-scores th").all_inner_texts() == labels
     first = json.loads(part.data)["strip"]["places"][0]
@@ -351,7 +351,8 @@ def coloured(tmp_path_factory) -> tuple[Path, LivePart]:
     )  # fmt: skip
     images = np.ascontiguousarray(random_images((3, 16, 16), 60).transpose(0, 2, 3, 1))
     labels = np.arange(60) % 3
-    np.savez(folder / "noise.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    names = np.array(["red", "green", "blue"])
+    np.savez(folder / "noise.npz", x_train=images, y_train=labels, x_test=images, y_test=labels, labels=names)
     api.export(file, folder / "chosen", to="c", data=str(folder / "noise.npz"), images=20)
     return folder, build(folder)
 

@@ -8,7 +8,7 @@ from niwaki.report.live import wasm
 
 def test_no_zig(study, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(NiwakiError, match=r"zig.*pip install 'niwaki\[device\]'"):
+    with pytest.raises(NiwakiError, match=r"zig.*pip install ziglang"):
         wasm.compile_module(study.folder / "chosen/c")
 
 

@@ -1,0 +1,69 @@
+"""What an ONNX computes of shapes and constants alone, computed once: `x.view(x.size(0), -1)` as exporters write it."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from niwaki.errors import ModelError
+from niwaki.models.onnxcheck import label
+
+Shape = tuple[int, ...]
+
+_FOLDED = (
+    "Add", "Cast", "Concat", "Constant", "Div", "Gather", "Identity", "Mul", "Slice", "Squeeze", "Sub", "Transpose",
+    "Unsqueeze",
+)  # fmt: skip
+
+
+def shapes_of(model: ModelProto) -> dict[str, Shape]:
+    """The shapes that are known, the batch included; 0 stands for a side that is not."""
+    values = [*model.graph.input, *model.graph.value_info, *model.graph.output]
+    return {value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in values}
+
+
+def fold(model: ModelProto, *, most: int | None = None) -> bool:
+    """Turn what does not depend on the input, shapes included, into constants; whether there was any.
+
+    Nothing is computed of constants of more than `most` elements. Raises ModelError for a node that cannot be computed.
+    """
+    shapes = shapes_of(model)
+    known = {tensor.name: tensor for tensor in model.graph.initializer if most is None or prod(tensor.dims) <= most}
+    kept: list[NodeProto] = []
+    for node in model.graph.node:
+        sizes = shapes.get(node.input[0], ()) if node.op_type == "Shape" else ()
+        names = [str(name) for name in node.input if name]
+        if node.op_type in _FOLDED and all(name in known for name in names):
+            inputs = {name: numpy_helper.to_array(known[name]) for name in names}
+        elif min(sizes, default=0) > 0:
+            inputs = {names[0]: np.broadcast_to(np.int8(0), sizes)}
+        else:
+            kept.append(node)
+            continue
+        made = numpy_helper.from_array(_evaluated(node, inputs, model), node.output[0])
+        model.graph.initializer.append(made)
+        if most is None or prod(made.dims) <= most:
+            known[node.output[0]] = made
+    found = len(kept) < len(model.graph.node)
+    nodes = [NodeProto.FromString(node.SerializeToString()) for node in kept]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return found
+
+
+def _evaluated(node: NodeProto, inputs: dict[str, np.ndarray], model: ModelProto) -> np.ndarray:
+    """The first output of a node, as ONNX's own reference computes it."""
+    from onnx.reference import ReferenceEvaluator  # slow to import, and seldom needed
+
+    output = helper.make_value_info(node.output[0], onnx.TypeProto())
+    graph = helper.make_graph([node], "node", [], [output])
+    graph.input.extend(helper.make_value_info(name, onnx.TypeProto()) for name in inputs)
+    try:
+        values: Any = ReferenceEvaluator(helper.make_model(graph, opset_imports=model.opset_import)).run(None, inputs)
+    except Exception as error:  # whatever a wrong node makes NumPy raise
+        raise ModelError(f"{label(node)} cannot be computed: {error}") from error
+    return np.asarray(values[0])

@@ -187,7 +187,7 @@ def test_foreign_c_is_neither_compiled_nor_run_unasked(
     source.write_text(whole + steal)
     report = verify_folder(copy, data=small_data, images=5)
     assert "model.c: not the file that export.json lists: cut off while" in report.disagreements[0]
-    (copy / "c" / "example" / "Makefile").write_text(f"$(shell touch {ran})")
+    (copy / "c" / "Makefile").write_text(f"$(shell touch {ran})")
     relist(copy)
     report = verify_folder(copy, data=small_data, images=5)
     assert "model.c: not what this niwaki generates from model-int8.onnx; changed" in report.disagreements[0]
@@ -205,11 +205,16 @@ def test_foreign_c_is_neither_compiled_nor_run_unasked(
     assert ran.exists()
 
 
-def test_c_of_an_older_layout_is_still_niwaki_s(copy: Path, small_data: Dataset, here_only: None) -> None:
-    for file in (copy / "c" / "example").iterdir():
-        file.rename(copy / "c" / file.name)
+@pytest.mark.parametrize(
+    ("now", "then"), [("c/example/main.c", "c/main.c"), ("c/Makefile", "c/example/Makefile")], ids=["flat", "example"]
+)
+def test_c_of_an_older_layout_is_still_niwaki_s(
+    now: str, then: str, copy: Path, small_data: Dataset, here_only: None
+) -> None:
+    (copy / now).rename(copy / then)
     note = (copy / NOTE).read_text()
-    (copy / NOTE).write_text(note.replace("c/example/", "c/"))
+    assert now in note
+    (copy / NOTE).write_text(note.replace(now, then))
     assert verify_folder(copy, data=small_data, images=5).ok
 
 

@@ -142,7 +142,6 @@ def test_its_own_program_names_the_classes(tmp_path: Path) -> None:
     labels = ("plain", 'a "quote"', "100 %d", "back\\slash", "??/", "한복", "a\nline", "*/ int", "i", "j")
     graph = lenet5(labels=labels)
     folder = write(generate(graph), tmp_path)
-    folder = folder / "example"
     subprocess.run(["make", "-s", "CFLAGS=-O1"], cwd=folder, check=True, capture_output=True)
     pixels = np.random.default_rng(2).integers(0, 256, (5, 1, 32, 32)).astype(np.uint8)
     (folder / "images.bin").write_bytes(pixels.tobytes())
@@ -173,8 +172,8 @@ def test_the_folder_can_be_copied_to_where_every_file_is_compiled(tmp_path: Path
 def test_one_library_picks_its_kernels_at_run_time(tmp_path: Path) -> None:
     graph = lenet5()
     folder = write(generate(graph), tmp_path)
-    subprocess.run(["make", "-s", "-j2", "portable-library"], cwd=folder / "example", check=True, capture_output=True)
-    model = CModel(folder, library=folder / "example" / "libniwaki_model.so")
+    subprocess.run(["make", "-s", "-j2", "portable-library"], cwd=folder, check=True, capture_output=True)
+    model = CModel(folder, library=folder / "libniwaki_model.so")
     inputs = inputs_of(graph)
     np.testing.assert_array_equal(model.run(inputs), reference.run(graph, inputs))
 

@@ -361,14 +361,14 @@ def test_the_library_that_chooses_its_kernels(lenet5, name, tmp_path):
     need_tool(emulator[0], "qemu-user-static")
     example = lenet5("pruned")
     folder = shutil.copytree(example.folder, tmp_path / "folder")
-    subprocess.run(["make", "-s", "portable-library", f"CC={target.compiler}"], cwd=folder / "example", check=True)
-    flags = (f"-I{folder}", *toolchain.call_of(folder, pixels=True), f"-L{folder / 'example'}", "-lniwaki_model")
+    subprocess.run(["make", "-s", "portable-library", f"CC={target.compiler}"], cwd=folder, check=True)
+    flags = (f"-I{folder}", *toolchain.call_of(folder, pixels=True), f"-L{folder}", "-lniwaki_model")
     with toolchain.board_files() as files:
         command = [target.compiler, f"-I{files}", files / "runner.c", *flags, "-o", tmp_path / "program"]
         subprocess.run(command, check=True)
     (tmp_path / "inputs.bin").write_bytes(example.images.tobytes())
     for processor in processors:
-        command = [*emulator, "-cpu", processor, "-E", f"LD_LIBRARY_PATH={folder / 'example'}", tmp_path / "program"]
+        command = [*emulator, "-cpu", processor, "-E", f"LD_LIBRARY_PATH={folder}", tmp_path / "program"]
         subprocess.run(command, cwd=tmp_path, check=True)
         scores = np.fromfile(tmp_path / "scores.bin", np.int8).reshape(example.scores.shape)
         np.testing.assert_array_equal(scores, example.scores)

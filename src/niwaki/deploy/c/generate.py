@@ -79,8 +79,7 @@ class Generated:
 
 
 def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None, title: str = "") -> Generated:
-    """The C of a graph: `model.h`, `model.c`, kernels, `README.md`, and an example with its `Makefile`; always the
-    same bytes.
+    """The C of a graph: `model.h`, `model.c`, kernels, `README.md`, `Makefile` and an example; always the same bytes.
 
     `ram_limit` is in bytes, for arena and output. Raises ModelError where `prefix` is no C identifier or the model
     needs more RAM than the limit.
@@ -137,7 +136,7 @@ def _companions(graph: Graph, report: Footprint, prefix: str, title: str) -> dic
     )  # fmt: skip
     files = {
         "README.md": readme,
-        f"{EXAMPLE}/Makefile": emit.fill("Makefile", **names),
+        "Makefile": emit.fill("Makefile", **names),
         f"{EXAMPLE}/main.c": _main(graph, names),
     }
     return {name: text.encode() for name, text in files.items()}

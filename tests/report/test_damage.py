@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,34 @@ def test_a_record_of_other_classes_is_damaged(study_copy: Path) -> None:
     file.write_bytes(changed(file.read_bytes(), ("results", "test"), two))
     assert load_view(study_copy).damaged == (f"stage {file.parent.name}: record.json is of other classes",)
     assert "is of other classes; the next run mends it" in show(study_copy)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "how", "message"),
+    [
+        ("stages/*/weights.safetensors", "cut", "weights.safetensors is damaged: its SHA-256 is not the record's"),
+        ("stages/*/model.onnx", "missing", "model.onnx cannot be read: No such file or directory"),
+        ("chosen.safetensors", "empty", "chosen.safetensors is damaged: its SHA-256 is not that of the chosen model"),
+        ("chosen/model.onnx", "flip", "chosen/model.onnx is damaged: its SHA-256 is not the one in verify.json"),
+        ("chosen/c/model.c", "missing", "chosen/c/model.c is missing"),
+        ("chosen", "missing", "chosen: the folder is missing"),
+    ],
+)
+def test_a_model_that_is_not_that_of_its_record(
+    finished_study: Path, tmp_path: Path, pattern: str, how: str, message: str
+) -> None:
+    whole = Path(shutil.copytree(finished_study, tmp_path / "study"))
+    file = min(whole.glob(pattern))
+    data = None if file.is_dir() else RAW[how](file.read_bytes(), random.Random(0))
+    file.rename(tmp_path / "gone") if data is None else file.write_bytes(data)
+    (line,) = load_view(whole).damaged_models
+    assert line.endswith(message)
+    assert f"{message}; the next run mends it" in show(whole)
+
+
+def test_the_models_of_a_whole_study_are_those_of_its_records(finished_study: Path) -> None:
+    view = load_view(finished_study)
+    assert view.choice is not None
+    assert view.verification is not None
+    assert len(view.verification["files"]) > 5
+    assert view.damages == ()

@@ -32,7 +32,7 @@ def _stages(view: View, words: Words) -> Iterator[Gap]:
     for key, reason in view.failures.items():
         record = view.records[key]
         yield Gap("failed", words("gap.failed", kind=words(f"kind.{record.kind}"), key=key[:8], reason=reason))
-    for problem in (*view.damaged, *view.damaged_files):
+    for problem in view.damages:
         yield Gap("failed", words("gap.damaged", problem=problem))
     missing = len(view.stages) - len(view.records) - len(view.damaged)
     if missing > 0:

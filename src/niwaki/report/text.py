@@ -78,7 +78,7 @@ def _heading(column: Column) -> str:
 
 
 def _print_state(console: Console, view: View) -> None:
-    for problem in (*view.damaged, *view.damaged_files):
+    for problem in view.damages:
         console.print(f"[red]{escape(problem)}; the next run mends it[/red]", highlight=False)
     for key, reason in view.failures.items():
         console.print(f"[red]failed: stage {key} ({view.records[key].kind}): {escape(reason)}[/red]", highlight=False)
@@ -104,6 +104,6 @@ def study_as_json(view: View) -> dict[str, Any]:
         "choice": view.choice,
         "verification": view.verification,
         "failed": view.failures,
-        "damaged": [*view.damaged, *view.damaged_files],
+        "damaged": list(view.damages),
         "timings": view.timings,
     }

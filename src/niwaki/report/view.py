@@ -24,6 +24,7 @@ from niwaki.study.store import (
     DamagedStage,
     Store,
 )
+from niwaki.study.whole import damaged_models
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class View:
     bench: dict[str, Any] | None = None
     damaged_files: tuple[str, ...] = ()
     """What is wrong with files beside the stages, whose content then counts as not there."""
+    damaged_models: tuple[str, ...] = ()
+    """What is wrong with the files of the models; what was measured of them stands."""
 
     def of(self, experiment: Experiment) -> Iterator[TrialView]:
         """The trials of an experiment."""
@@ -74,6 +77,11 @@ class View:
             if record is not None and record.status == "failed":
                 return record.reason
         return None
+
+    @property
+    def damages(self) -> tuple[str, ...]:
+        """All that is wrong with the files of the study; the next run mends it."""
+        return (*self.damaged, *self.damaged_files, *self.damaged_models)
 
     @property
     def failures(self) -> dict[str, str]:
@@ -109,11 +117,12 @@ def load_view(folder: Path) -> View:
     files, problems = _side_files(store)
     choice = _standing(files.get(CHOICE), stages, records)
     chosen = _chosen_weights(choice, records)
+    verification = _of_the_chosen(files.get(VERIFY), chosen)
     return View(
-        folder, spec, data, machine, stages, trials, records, tuple(damaged), files.get(TIMINGS), choice,
-        _of_the_chosen(files.get(VERIFY), chosen),
+        folder, spec, data, machine, stages, trials, records, tuple(damaged), files.get(TIMINGS), choice, verification,
         _with_all_classes(_fitting(files.get(EVIDENCE), records, chosen), len(data["labels"])),
         _fitting(files.get(BENCH), records, chosen), problems,
+        damaged_models(store, records, chosen, verification),
     )  # fmt: skip
 
 

@@ -159,6 +159,7 @@ class Verification(_Part):
     ok: bool | None
     reason: str = ""
     made_of: dict[str, Any] = {}
+    files: dict[str, str] = {}
     images: str = ""
     forms: tuple[_Form, ...] = ()
     notes: tuple[str, ...] = ()

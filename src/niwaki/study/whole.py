@@ -1,0 +1,61 @@
+"""Whether the model files of a study are those that its records are of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from niwaki.errors import ModelError
+from niwaki.files import sha256_of
+from niwaki.folders import read_inside
+from niwaki.study.records import Record
+from niwaki.study.store import CHOSEN, FORMS, VERIFY, DamagedStage, Store
+
+
+def damaged_models(
+    store: Store, records: Mapping[str, Record], chosen: str | None, verification: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """What is wrong with the models of the stages, the chosen one and its exported forms: a line for each file.
+
+    `chosen` is the SHA-256 of the chosen model, `verification` what `verify.json` says of its forms; None where there
+    is none yet, as of a stage without a record.
+    """
+    return (*_stages(store, records), *_chosen(store.folder, chosen), *_forms(store.folder, verification))
+
+
+def _stages(store: Store, records: Mapping[str, Record]) -> Iterator[str]:
+    for key, record in records.items():
+        if record.status == "done":
+            try:
+                store.weights(key, record)
+            except DamagedStage as error:
+                yield str(error)
+
+
+def _chosen(folder: Path, expected: str | None) -> Iterator[str]:
+    if expected is not None:
+        yield from _compared(folder, CHOSEN, expected, "that of the chosen model")
+
+
+def _forms(folder: Path, verification: Mapping[str, Any] | None) -> Iterator[str]:
+    files = (verification or {}).get("files", {})
+    if files and not (folder / FORMS).exists():
+        yield f"{FORMS}: the folder is missing"
+        return
+    for name, expected in sorted(files.items()):
+        yield from _compared(folder, f"{FORMS}/{name}", expected, f"the one in {VERIFY}")
+
+
+def _compared(folder: Path, name: str, expected: str, whose: str) -> Iterator[str]:
+    try:
+        found = sha256_of(read_inside(folder, name))
+    except FileNotFoundError:
+        yield f"{name} is missing"
+    except OSError as error:
+        yield f"{name} cannot be read: {error.strerror}"
+    except ModelError as error:
+        yield str(error)
+    else:
+        if found != expected:
+            yield f"{name} is damaged: its SHA-256 is not {whose}"

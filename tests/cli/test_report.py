@@ -3,11 +3,15 @@ from __future__ import annotations
 import json
 import shutil
 import webbrowser
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from niwaki.cli.main import run
+from niwaki.report.build import build_report
+from niwaki.report.view import load_view
+from niwaki.study.spec import SelectSpec
 
 
 @pytest.fixture
@@ -38,8 +42,29 @@ def test_it_says_what_it_wrote(folder, capsys) -> None:
     html, markdown = folder / "report.html", folder / "report.md"
     assert code == 0
     assert out == f"Wrote {html} ({html.stat().st_size:,} bytes) and {markdown}.\n"
-    assert err.startswith("niwaki: ")  # why no model runs in the page
+    assert err == ""
     assert markdown.read_text().startswith("# t\n")
+    assert "it has no [select] section" in html.read_text().partition('id="live"')[2]
+
+
+@pytest.mark.parametrize(
+    ("select", "choice", "note", "said"),
+    [
+        ({}, None, "run it to its end", True),
+        ({"export": False}, None, "run it to its end", True),
+        ({}, {"key": None, "value": None, "reason": "none"}, "This study chose no model.", False),
+        ({}, {"key": "k", "value": None, "reason": "best"}, "run the study to its end", True),
+        ({"export": False}, {"key": "k", "value": None, "reason": "best"}, "export = false", False),
+    ],
+)
+def test_why_no_model_runs_in_the_page_is_said_where_one_is_to(folder, monkeypatch, select, choice, note, said) -> None:
+    view = load_view(folder)
+    spec = view.spec.model_copy(update={"select": SelectSpec(experiment="one", **select)})
+    monkeypatch.setattr("niwaki.report.build.load_view", lambda _folder: replace(view, spec=spec, choice=choice))
+    built = build_report(folder)
+    assert note in built.note
+    assert note in built.html.read_text().partition('id="live"')[2]
+    assert built.asked_for is said
 
 
 def test_json_is_one_object(folder, capsys) -> None:

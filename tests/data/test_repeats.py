@@ -36,7 +36,7 @@ def test_a_test_image_that_is_trained_on(tmp_path: Path) -> None:
             "them say nothing of new images",
             "folder d: 1 of 4 test images are validation images too (test/b/5.png is valid/b/2.png): figures measured "
             "on them say nothing of new images",
-            "folder d: 1 images are in two classes, pixel for pixel (test/b/6.png is train/a/1.png)",
+            "folder d: 1 image is in two classes, pixel for pixel (test/b/6.png is train/a/1.png)",
         ]
     assert len(open_dataset(kept).notes) == 3
     with pytest.warns(UserWarning, match="^folder d: ") as warned:
@@ -52,7 +52,7 @@ def test_copies_that_may_be_held_out(tmp_path: Path) -> None:
     assert told[1:] == [
         "d.npz: 2 of 12 training images are copies of others (x_train[10] is x_train[0]): one may be held out while "
         "the other is trained on",
-        "d.npz: 1 images are in two classes, pixel for pixel (x_train[11] is x_train[0])",
+        "d.npz: 1 image is in two classes, pixel for pixel (x_train[11] is x_train[0])",
     ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from niwaki.report.columns import columns_of, heading
+from niwaki.report.gaps import gaps_of
 from niwaki.report.tables import Figure, make_tables
 from niwaki.report.text import print_study, study_as_json
 from niwaki.report.view import TrialView, View
@@ -157,6 +158,14 @@ def test_the_printed_study() -> None:
     ):  # fmt: skip
         assert part in text, part
     assert study_as_json(view(bases()))["stages"] == {"planned": 6, "done": 2}
+
+
+def test_stages_that_wait_for_a_failed_one_are_counted_apart() -> None:
+    shown = view([failed("b0"), record("b1", 900, 61706), record("0.5-1", 920, 40)])
+    assert "1 stage failed, 2 wait for it.\n1 of 6 stages are not done yet.\n" in printed(shown)
+    texts = [gap.text for gap in gaps_of(shown, words_in("en"))]
+    assert "Not run, since what they follow failed: 2 stages" in texts
+    assert printed(view([*bases(), failed("0.5-0"), failed("0.5-1")])).count("2 stages failed.\n") == 1
 
 
 QUANTIZED = """

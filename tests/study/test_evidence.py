@@ -21,6 +21,7 @@ from niwaki.study.answers import SHOWN, Answers, answers_of, moved, pictures, te
 from niwaki.study.drive import StudyResult
 from niwaki.study.evidence import gather_evidence, int8_answers
 from niwaki.study.plan import make_plan
+from niwaki.study.records import Record
 from niwaki.study.spec import parse_spec
 from niwaki.study.store import Store
 from tests.study.conftest import Niwaki
@@ -125,6 +126,20 @@ def test_a_base_that_has_no_int8_form_is_said(study: Path, niwaki: Niwaki, monke
     assert evidence["base"]["int8"] == {"reason": "node [s]: Sigmoid"}
     assert "base_int8" not in evidence["confusion"]
     assert {row["file"] for row in read(study, "bench.json")["rows"]} == {"chosen"}
+
+
+def test_nothing_is_said_of_a_chosen_model_where_none_was_chosen(
+    small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(parse_spec('[[experiment]]\nname = "one"\n', "x"), data="", environment={})
+    base = Record(
+        key="b", kind="train", parent=None, seed=0, position=0, settings={}, data="", environment={}, status="done"
+    )
+    result = StudyResult(tmp_path, plan, {plan.trials[0].rows[0]: base})
+    monkeypatch.setattr("niwaki.study.evidence._evidence", lambda *_arguments: {})
+    told: list[str] = []
+    gather_evidence(Store(tmp_path), result, small_data, told.append, trust=False)
+    assert told == ["the answers of the base are kept for the report"]
 
 
 def test_without_a_base_there_is_nothing(small_data: Dataset, tmp_path: Path) -> None:

@@ -102,7 +102,19 @@ def test_nothing_within_the_budget_is_said() -> None:
     chosen = choose(RULE, *study((0.9, 0, results(700, 10)), (0.95, 0, None)))
     assert chosen.key is None
     assert chosen.reason.startswith("Nothing chosen: no candidate of ratio is within the budget (0.9: 70.00 % (drop 20")
-    assert choose(RULE, *study((0.9, 0, None))).reason.endswith("(no trial finished).")
+    assert chosen.reason.endswith("10 params; 0.95: no result (failed)).")
+    assert choose(RULE, *study((0.9, 0, None))).reason.endswith("(0.9: no result (failed)).")
+
+
+def test_a_candidate_without_a_result_is_named_with_the_reason() -> None:
+    plan, records = study((0.5, 0, results(895, 50)), (0.6, 0, None), (0.7, 0, results(890, 40)))
+    del records["0.7/0"]
+    assert choose(RULE, plan, records).reason.endswith(
+        "50 params. Every other candidate is within it. Not judged: 0.6: no result (failed); 0.7: no result (lost)."
+    )
+    dead, failing = classes((0.8, 0, NO_CRACK)), study((0.9, 0, None))
+    dead[0].trials.extend(failing[0].trials)
+    assert choose(HIDING, dead[0], failing[1] | dead[1]).reason.endswith(" Not judged: 0.9: no result (failed).")
 
 
 Rows = list[list[int]]

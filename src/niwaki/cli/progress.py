@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeft
 
+from niwaki.device.text import counted
 from niwaki.report.terminal import Terminal
 
 if TYPE_CHECKING:  # they load torch, which most commands do without
@@ -43,10 +44,10 @@ class Progression:
         self._epochs[1] = sum(stage.epochs for stage in missing)
         self._begun = time.monotonic()
         self.message(
-            f"{len(plan.own)} trials ask for {asked[0]} stages, {asked[1]} epochs; shared, these are {shared[0]} "
-            f"stages, {shared[1]} epochs; "
-            + (f"to train the unpruned network on, {longer[0]} stages, {longer[1]} epochs more; " if longer[0] else "")
-            + f"{self.stored} stages are stored, {len(missing)} to run"
+            f"{counted(len(plan.own), 'trial')} {'asks' if len(plan.own) == 1 else 'ask'} for {_work(*asked)}; shared, "
+            f"{'this is' if shared[0] == 1 else 'these are'} {_work(*shared)}; "
+            + (f"to train the unpruned network on, {_work(*longer)} more; " if longer[0] else "")
+            + f"{counted(self.stored, 'stage')} {'is' if self.stored == 1 else 'are'} stored, {len(missing)} to run"
         )
         if missing and self.console.is_interactive:
             self._bar = Progress(*self._columns(), console=self.console, transient=True)
@@ -118,3 +119,7 @@ def _shortened(label: str, room: int) -> str:
         return label
     end = (room - 1) // 2
     return f"{label[: room - 1 - end]}…{label[len(label) - end :]}"
+
+
+def _work(stages: int, epochs: int) -> str:
+    return f"{counted(stages, 'stage')}, {counted(epochs, 'epoch')}"

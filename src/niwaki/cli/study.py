@@ -9,7 +9,7 @@ from typing import Any
 
 from niwaki.cli.outcome import complain
 from niwaki.cli.progress import Progression
-from niwaki.device.text import printable
+from niwaki.device.text import counted, printable
 from niwaki.errors import SpecError, Stopped
 from niwaki.files import write_whole
 from niwaki.report.terminal import Terminal
@@ -55,7 +55,7 @@ def _report(folder: Path, *, as_json: bool, show: bool) -> None:
     from niwaki.report.build import build_report
 
     built = build_report(folder)
-    if built.note:
+    if built.note and built.asked_for:
         tell(built.note)
     if not as_json:
         print(printable(f"Its report: {built.html}"))
@@ -139,4 +139,5 @@ def _what_is_stored(progress: Progression, folder: Path) -> str:
     if not progress.total:
         return "nothing had begun to run"
     dropped = ", those that ran were dropped" if progress.stored < progress.total else ""
-    return f"{progress.stored} of {progress.total} stages are stored in {folder}{dropped}"
+    are = "is" if progress.stored == 1 else "are"
+    return f"{progress.stored} of {counted(progress.total, 'stage')} {are} stored in {folder}{dropped}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from niwaki.data.source import Raw
+from niwaki.device.text import counted
 
 Place = tuple[str, int]  # part, number
 PARTS = {"train": "training", "validation": "validation", "test": "test"}
@@ -34,13 +35,14 @@ def repeats(raw: Raw) -> Iterator[str]:
                 classes.append((place, earlier))
     for (part, other), found in again.items():
         if part != other:
-            counted = f"{len(found)} of {len(splits[part])} {PARTS[part]} images are {PARTS[other]} images too"
-            yield f"{counted} ({_pair(raw, found)}): figures measured on them say nothing of new images"
+            told = f"{len(found)} of {len(splits[part])} {PARTS[part]} images are {PARTS[other]} images too"
+            yield f"{told} ({_pair(raw, found)}): figures measured on them say nothing of new images"
         elif part == "train" and len(splits) < len(PARTS):
-            counted = f"{len(found)} of {len(splits[part])} training images are copies of others"
-            yield f"{counted} ({_pair(raw, found)}): one may be held out while the other is trained on"
+            told = f"{len(found)} of {len(splits[part])} training images are copies of others"
+            yield f"{told} ({_pair(raw, found)}): one may be held out while the other is trained on"
     if classes:
-        yield f"{len(classes)} images are in two classes, pixel for pixel ({_pair(raw, classes)})"
+        images = f"{counted(len(classes), 'image')} {'is' if len(classes) == 1 else 'are'}"
+        yield f"{images} in two classes, pixel for pixel ({_pair(raw, classes)})"
 
 
 def _digest(image: np.ndarray) -> bytes:

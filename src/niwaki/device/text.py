@@ -17,6 +17,15 @@ def printable(text: str) -> str:
     return "".join(letter if _is_seen(letter) else _escape(letter) for letter in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things in words.
+
+    >>> counted(1, "image"), counted(2000, "image")
+    ('1 image', '2,000 images')
+    """
+    return "{:,} {}{}".format(number, noun, "" if number == 1 else "s")
+
+
 def json_line(value: Any) -> str:
     """JSON in one line that is readable in every script, and says what a terminal would act on as escapes of JSON."""
     text = json.dumps(value, ensure_ascii=False)

@@ -34,7 +34,9 @@ def _stages(view: View, words: Words) -> Iterator[Gap]:
         yield Gap("failed", words("gap.failed", kind=words(f"kind.{record.kind}"), key=key[:8], reason=reason))
     for problem in view.damages:
         yield Gap("failed", words("gap.damaged", problem=problem))
-    missing = len(view.stages) - len(view.records) - len(view.damaged)
+    if view.waiting:
+        yield Gap("failed", words("gap.waiting", waiting=len(view.waiting)))
+    missing = view.to_do - len(view.damaged)
     if missing > 0:
         yield Gap("unfinished", words("gap.stages", missing=missing, of=len(view.stages)))
 

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from niwaki.device.text import counted
 from niwaki.report import terminal
 from niwaki.report.columns import Column, columns_of, row_name
 from niwaki.report.forms import print_verification
@@ -39,7 +40,7 @@ def print_study(console: Console, view: View) -> None:
     console.print(
         f"{escape(data['name'])}: {images['train']:,} training, {images['validation']:,} validation and "
         f"{images['test']:,} test images ({escape(data['origin'])}); {escape(view.environment['machine'])}, "
-        f"torch {view.environment['torch']}; {view.spec.seeds} seed{'s' if view.spec.seeds > 1 else ''}",
+        f"torch {view.environment['torch']}; {counted(view.spec.seeds, 'seed')}",
         highlight=False,
     )
     if data["synthetic"]:
@@ -82,9 +83,12 @@ def _print_state(console: Console, view: View) -> None:
         console.print(f"[red]{escape(problem)}; the next run mends it[/red]", highlight=False)
     for key, reason in view.failures.items():
         console.print(f"[red]failed: stage {key} ({view.records[key].kind}): {escape(reason)}[/red]", highlight=False)
-    missing = len(view.stages) - len(view.records)
-    if missing:
-        console.print(f"{missing} of {len(view.stages)} stages are not done yet.", highlight=False)
+    if failed := len(view.failures):
+        waiting = len(view.waiting)
+        waits = f", {waiting} {'waits' if waiting == 1 else 'wait'} for {'it' if failed == 1 else 'them'}"
+        console.print(f"{counted(failed, 'stage')} failed{waits if waiting else ''}.", highlight=False)
+    if view.to_do:
+        console.print(f"{view.to_do} of {len(view.stages)} stages are not done yet.", highlight=False)
     if view.choice:
         console.print(f"[bold]Choice.[/bold] {escape(view.choice['reason'])}", highlight=False)
     if view.verification:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,16 @@ class View:
         return (*self.damaged, *self.damaged_files, *self.damaged_models)
 
     @property
+    def waiting(self) -> frozenset[str]:
+        """The stages that cannot be done, since one before them failed."""
+        return _waiting(self.trials, self.records)
+
+    @property
+    def to_do(self) -> int:
+        """How many stages another run would do: those that are not there, without those that wait for a failed one."""
+        return len(self.stages) - len(self.records) - len(self.waiting)
+
+    @property
     def failures(self) -> dict[str, str]:
         """The failed stages and their reasons."""
         return {key: record.reason or "" for key, record in self.records.items() if record.status == "failed"}
@@ -115,7 +125,7 @@ def load_view(folder: Path) -> View:
             continue
         records[key] = record
     files, problems = _side_files(store)
-    choice = _standing(files.get(CHOICE), stages, records)
+    choice = _standing(files.get(CHOICE), set(stages) - _waiting(trials, records), records)
     chosen = _chosen_weights(choice, records)
     verification = _of_the_chosen(files.get(VERIFY), chosen)
     return View(
@@ -156,10 +166,18 @@ def _side_files(store: Store) -> tuple[dict[str, dict[str, Any]], tuple[str, ...
     return found, tuple(problems)
 
 
+def _waiting(trials: Sequence[TrialView], records: Mapping[str, Record]) -> frozenset[str]:
+    waiting: set[str] = set()
+    for trial in trials:
+        failed = [index for index, key in enumerate(trial.stages) if key in records and not records[key].results]
+        waiting.update(key for key in trial.stages[min(failed, default=len(trial.stages)) :] if key not in records)
+    return frozenset(waiting)
+
+
 def _standing(
-    choice: dict[str, Any] | None, stages: Sequence[str], records: Mapping[str, Record]
+    choice: dict[str, Any] | None, stages: Collection[str], records: Mapping[str, Record]
 ) -> dict[str, Any] | None:
-    """The choice, as long as what it was made among is there: the chosen model, or every stage where it is none."""
+    """The choice, as long as what it was made among is there: the chosen model, or, where it is none, all `stages`."""
     if choice is None:
         return None
     key = choice["key"]

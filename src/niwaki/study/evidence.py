@@ -58,7 +58,8 @@ def gather_evidence(store: Store, result: StudyResult, data: Dataset, notify: No
         _forget(store, BENCH)
     if evidence is not None and (bench is not None or not exported):
         return
-    notify("the base and the chosen model are compared, answer by answer")
+    both = "the base and the chosen model are compared, answer by answer"
+    notify(both if compared.chosen else "the answers of the base are kept for the report")
     with one_thread(), _base_forms(store, compared, result, data, exported, trust) as (folder, forms):
         found = _evidence(store, compared, data, folder, forms, exported, trust)
         store.write_json(EVIDENCE, {"format": EVIDENCE_FORMAT, "made_of": made_of, **found})

@@ -28,6 +28,10 @@ class Path(Protocol):
         """The varied value."""
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """All that it is made of, each after its parent."""
+
+    @property
     def rows(self) -> tuple[str, ...]:
         """The stages that it shows: the base first, the end last."""
 
@@ -59,11 +63,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Judged:
-    """The candidates of a study: within the budget and alive, within it but dead, and beyond it."""
+    """The candidates of a study: within the budget and alive, within it but dead, beyond it, and without a result."""
 
     fitting: tuple[Candidate, ...]
     refused: tuple[Candidate, ...]
     beyond: tuple[Candidate, ...]
+    absent: tuple[str, ...] = ()
+    """Those of which no seed came to its end, in words."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +93,15 @@ def judge(
     A network that answers one class for every image, or lost a class against its base, is refused whatever its
     accuracy, unless the budget has a `worst_class` of its own. With several seeds one that is alive is enough.
     """
-    candidates = _candidates([trial for trial in trials if trial.experiment == select.experiment], records, timings)
+    ours = [trial for trial in trials if trial.experiment == select.experiment]
+    candidates = _candidates(ours, records, timings)
     within = [c for c in candidates if _is_within(c, select)]
     own_rule = any(limit.quantity == OWN_RULE for limit in select.limits)
     refused = [] if own_rule else [c for c in within if c.dead]
     return Judged(
-        tuple(c for c in within if c not in refused), tuple(refused), tuple(c for c in candidates if c not in within)
-    )
+        tuple(c for c in within if c not in refused), tuple(refused), tuple(c for c in candidates if c not in within),
+        _absent(ours, [c.value for c in candidates], records),
+    )  # fmt: skip
 
 
 def choose(
@@ -128,7 +136,9 @@ def choose(
     if judged.beyond:
         said.append(f"Beyond it: {_list(judged.beyond, select, labels)}.")
     elif not judged.refused:
-        said.append("Every candidate is within it.")
+        said.append(f"Every {'other ' if judged.absent else ''}candidate is within it.")
+    if judged.absent:
+        said.append(f"Not judged: {'; '.join(judged.absent)}.")
     return Choice(seed.key, best.value, " ".join(said))
 
 
@@ -139,11 +149,12 @@ def latencies(timings: Mapping[str, Any] | None) -> dict[str, float]:
 
 
 def _nothing(select: SelectSpec, judged: Judged, labels: Sequence[str]) -> str:
-    beyond = _list(judged.beyond, select, labels) or "no trial finished"
+    beyond = "; ".join([*(_describe(c, select, labels) for c in judged.beyond), *judged.absent]) or "no trial finished"
     if not judged.refused:
         return f"Nothing chosen: no candidate of {select.experiment} is within the budget ({beyond})."
     dead = f"what is within the budget is dead ({_list(judged.refused, select, labels)})"
-    rest = f" Beyond it: {beyond}." if judged.beyond else ""
+    rest = f" Beyond it: {_list(judged.beyond, select, labels)}." if judged.beyond else ""
+    rest += f" Not judged: {'; '.join(judged.absent)}." if judged.absent else ""
     return f"Nothing chosen: of {select.experiment}, {dead}: {WAY_OUT}.{rest}"
 
 
@@ -175,6 +186,19 @@ def _candidates(trials: Sequence[Path], records: Mapping[str, Record], timings: 
         if whole:
             found.append(_candidate(value, whole, timings))
     return found
+
+
+def _absent(trials: Sequence[Path], judged: Sequence[Any], records: Mapping[str, Record]) -> tuple[str, ...]:
+    """The values without a result, and whether a stage of theirs failed or left none (its worker was lost)."""
+    failed: dict[str, tuple[Any, bool]] = {}
+    for trial in trials:
+        if trial.value not in judged:
+            found = any(key in records and records[key].status == "failed" for key in trial.stages)
+            failed[repr(trial.value)] = (trial.value, found or failed.get(repr(trial.value), (None, False))[1])
+    return tuple(
+        f"{'' if value is None else f'{value}: '}no result ({'failed' if found else 'lost'})"
+        for value, found in failed.values()
+    )
 
 
 def _candidate(value: Any, whole: Sequence[tuple[Results, Results, str]], timings: Mapping[str, float]) -> Candidate:

@@ -167,11 +167,11 @@ _NOTE = """<section id="live" aria-labelledby="live-title">
 </section>"""
 
 
-def without(reason: str, lang: Language) -> LivePart:
-    """A note in the place of the live part, under its heading."""
+def without(reason: str, lang: Language, *, asked_for: bool = True) -> LivePart:
+    """A note in the place of the live part, under its heading; `asked_for` as in the part."""
     note = _filled(TEXTS[lang]["none"], reason=reason)
     html = _environment().from_string(_NOTE).render(note=note, title=words_in(lang)("page.live"))
-    return LivePart(html, "", "", "", note)
+    return LivePart(html, "", "", "", note, asked_for)
 
 
 def _environment() -> Environment:

@@ -46,6 +46,33 @@ def test_what_does_not_fit_goes_below() -> None:
     ]
 
 
+def test_what_goes_below_has_with_it_what_tells_the_rows_apart() -> None:
+    steps: tuple[Column, ...] = (("ratio", "left"), ("step", "right"), ("parameters", "right"), ("accuracy", "right"))
+    file = io.StringIO()
+    print_table(Terminal(file=file, width=26), steps, [("50 %", "1", "902", "90.0"), ("50 %", "2", "443", "87.5")])
+    assert file.getvalue().split("\n") == [
+        "ratio  step  parameters",
+        "50 %      1         902",
+        "50 %      2         443",
+        "ratio  step  accuracy",
+        "50 %      1      90.0",
+        "50 %      2      87.5",
+        "",
+    ]
+
+
+def test_rows_that_no_column_with_room_tells_apart_are_numbered() -> None:
+    assert printed(60, rows=[("c", *row[1:]) for row in ROWS]) == [
+        "#  form  run by                                     images",
+        "1  c     ONNX Runtime, one thread, no optimization   1,000",
+        "2  c     gcc -O3 -march=native on this machine      10,000",
+        "#  form  median µs",
+        "1  c         12.50",
+        "2  c          0.75",
+    ]
+    assert printed(80, rows=[("c", *row[1:]) for row in ROWS])[0].startswith("form  run by")
+
+
 @pytest.mark.parametrize("width", range(28, 72, 4))
 def test_no_word_is_broken_and_nothing_is_lost(width: int) -> None:
     lines = printed(width)

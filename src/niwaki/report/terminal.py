@@ -63,14 +63,21 @@ class Terminal(Console):
 
 
 def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """A table as wide as the console at most: what does not fit goes below, with the first column again.
+    """A table as wide as the console at most: what does not fit goes below, with what tells the rows apart again.
 
-    A column that is wider than there is room is broken between words.
+    These are the first columns, or numbers if those say the same of two rows. A column that is wider than there is room
+    is broken between words.
     """
     shown = console.shown if isinstance(console, Terminal) else printable
     cells = [[shown(cell) for cell in row] for row in ([heading for heading, _ in columns], *rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    for part, narrow in _parts(widths, console.width):
+    lead, room = 1, console.width
+    if _width(_widths(cells)) > room:
+        lead = _leading(cells[1:], _widths(cells), room)
+        if not lead:
+            columns = [("#", "right"), *columns]
+            cells = [[str(number or "#"), *row] for number, row in enumerate(cells)]
+            lead = 2 if _width(_widths(cells)[:2]) <= room // 2 else 1
+    for part, narrow in _parts(_widths(cells), lead, room):
         table = Table(box=None, pad_edge=False)
         for index in part:
             heading, justify = columns[index]
@@ -79,6 +86,26 @@ def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequ
         for row in cells[1:]:
             table.add_row(*(escape(row[index]) for index in part))
         console.print(table)
+
+
+def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
+    """Of every column."""
+    return [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+
+
+def _width(widths: Sequence[int]) -> int:
+    """Of columns beside one another."""
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _leading(rows: Sequence[Sequence[str]], widths: Sequence[int], room: int) -> int:
+    """How many of the first columns tell all rows apart; 0 if they would take more than half of the room."""
+    for count in range(1, len(widths)):
+        if count > 1 and _width(widths[:count]) > room // 2:
+            break
+        if len({tuple(row[:count]) for row in rows}) == len(rows):
+            return count
+    return 0
 
 
 def _breaks(text: str, width: int) -> list[int]:
@@ -91,22 +118,20 @@ def _breaks(text: str, width: int) -> list[int]:
     return breaks
 
 
-def _parts(widths: Sequence[int], room: int) -> Iterator[tuple[list[int], dict[int, int]]]:
-    """Which columns stand beside one another, and the widths of those that are made narrower."""
-    if sum(widths) + _GAP * (len(widths) - 1) <= room:
+def _parts(widths: Sequence[int], lead: int, room: int) -> Iterator[tuple[list[int], dict[int, int]]]:
+    """Which columns stand beside one another, the leading ones in every part, and the widths of narrower ones."""
+    if _width(widths) <= room:
         yield list(range(len(widths))), {}
         return
-    first = min(widths[0], max(room // 2, 8))
-    part: list[int] = [0]
-    narrow: dict[int, int] = {}
-    taken = first
-    for index in range(1, len(widths)):
+    first = _width(widths[:lead]) if lead > 1 else min(widths[0], max(room // 2, 8))
+    leading = list(range(lead))
+    narrowed = {0: first} if lead == 1 and first < widths[0] else {}
+    part, narrow, taken = leading, dict(narrowed), first
+    for index in range(lead, len(widths)):
         width = min(widths[index], max(room - first - _GAP, 8))
-        if len(part) > 1 and taken + _GAP + width > room:
+        if len(part) > lead and taken + _GAP + width > room:
             yield part, narrow
-            part, narrow, taken = [0], {}, first
-        if first < widths[0]:
-            narrow[0] = first
+            part, narrow, taken = leading, dict(narrowed), first
         if width < widths[index]:
             narrow[index] = width
         part, taken = [*part, index], taken + _GAP + width

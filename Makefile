@@ -4,7 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 LOCK   := requirements.lock
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+# One worker more than processors, up to 4, since compilers and emulators wait; whoever is done takes tests from another.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); if [ $$n -lt 4 ]; then echo $$((n + 1)); else echo 4; fi)
+PYTEST := sh tests/in_memory.sh $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 ARGS   ?=
 # What the tests of the generated C compile and run it with; a test that finds its tool missing is skipped by name.
 SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu-user-static qemu-system-arm \

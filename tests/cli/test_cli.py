@@ -51,6 +51,24 @@ def test_bad_input_is_one_line_and_exit_2(arguments, message, capsys, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["study", "run", "quick", "--out", "plain.txt"], "plain.txt is a file: give a folder with --out"),
+        (["study", "run", "quick", "--out", "plain.txt/x"], "plain.txt is a file: give a folder with --out"),
+        (["study", "show", "plain.txt"], "plain.txt: is a file, not a study's folder"),
+        (["report", "plain.txt"], "plain.txt: is a file, not a study's folder"),
+        (["study", "run", "plain.txt"], "plain.txt is a file, but no study: a study's file ends in .toml"),
+        (["study", "run", "empty"], "empty is a folder, but no study: a study's file ends in .toml"),
+    ],
+)
+def test_a_file_for_a_folder_and_a_folder_for_a_file(arguments, message, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain.txt").touch()
+    (tmp_path / "empty").mkdir()
+    assert call(capsys, *arguments) == (2, "", f"niwaki: {message}\n")
+
+
 def test_debug_shows_the_traceback(capsys) -> None:
     assert "Traceback" in call(capsys, "study", "run", "sauce", "--debug")[2]
 

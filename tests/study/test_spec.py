@@ -31,6 +31,7 @@ name = "one"
         ('[data]\nname = "mnist"\n[[experiment]]\nname = "a"', "data.name = 'mnist': .*'fashion-mnist'"),
         ("seeds = 0\n" + ONE, "seeds = 0: .*greater than or equal to 1"),
         ("jobs = 2\n" + ONE, "jobs is not a known key"),
+        ("x = 1", r"x is not a known key; allowed: title, .* \(and 1 more\)"),
         (ONE + '[[experiment]]\nname = "one"', "two experiments are called 'one'"),
         (ONE + '[[experiment]]\nname = "Größe"', "experiment.1.name = 'Größe'"),
         (ONE + "vary = { 'train.lr' = [] }", "vary.train.lr has no values"),

@@ -91,13 +91,20 @@ def _numbers(labels: np.ndarray, path: Path) -> tuple[str, ...]:
     present = np.unique(labels[labels >= 0])
     missing = np.flatnonzero(present != np.arange(len(present)))
     if missing.size:
-        first, at = int(missing[0]), int(np.flatnonzero(labels == present[missing[0]])[0])
-        raise DataError(
-            f"{path}: y_train has no image of class '{first}' (label {first}), though y_train[{at}] is {labels[at]}: "
-            f"its {len(present)} classes are 0 to {len(present) - 1}, or give their names as labels"
-        )
+        raise DataError(f"{path}: {_beyond_the_gap(labels, present, int(missing[0]))}")
     CLASSES.check(len(present), f"{path}: y_train")
     return tuple(str(number) for number in range(len(present)))
+
+
+def _beyond_the_gap(labels: np.ndarray, present: np.ndarray, below: int) -> str:
+    """The lowest label that has no label just below it, where it stands, and the `below` labels before the gap."""
+    at = int(np.flatnonzero(labels == present[below])[0])
+    which = "other" if len(present) == below + 1 else "lower"
+    found = {0: "no label is 0", 1: f"the only {which} label is 0 (1 class)"}.get(
+        below, f"the {which} labels are 0 to {below - 1} ({below} classes)"
+    )
+    way = "correct it, or number" if below else "number"
+    return f"y_train[{at}] is {labels[at]}, but {found}: {way} the classes 0, 1, … without a gap"
 
 
 def _split(

@@ -108,6 +108,9 @@ def check_options(spec: StudySpec, options: RunOptions) -> None:
         raise SpecError("--jobs and --ray exclude one another: a cluster has as many workers as processors")
     if options.jobs is not None and options.jobs < 1:
         raise SpecError(f"--jobs {options.jobs}: at least one worker is needed; leave it out for one per processor")
+    for place in (options.out, *options.out.parents):
+        if place.exists() and not place.is_dir():
+            raise StoreError(f"{place} is a file: give a folder with --out")
     for path in reversed(options.paths):
         if path not in sys.path:
             sys.path.insert(0, path)

@@ -181,6 +181,9 @@ def load_spec(name_or_file: str) -> tuple[StudySpec, str]:
         text = (resources.files("niwaki.study") / "presets" / f"{name_or_file}.toml").read_text(encoding="utf-8")
         return parse_spec(text, name_or_file), name_or_file
     if path.suffix != ".toml":
+        if path.exists():
+            kind = "a folder" if path.is_dir() else "a file"
+            raise SpecError(f"{path} is {kind}, but no study: a study's file ends in .toml")
         raise SpecError(f"unknown study {name_or_file!r}: built-in are {', '.join(presets())}; or give a .toml file")
     try:
         data = read_at_most(path, TOML_LIMIT)
@@ -285,7 +288,7 @@ def _validated(kind: type[Any], values: Mapping[str, Any], name: str) -> Any:
 def explain(error: ValidationError, kind: type[BaseModel]) -> str:
     """One line for the first thing wrong: the key, its value, what is allowed, and how many more there are."""
     errors = error.errors()
-    first = errors[0]
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])  # it explains the others
     where = ".".join(str(part) for part in first["loc"]) or "the file"
     if first["type"] == "extra_forbidden":
         allowed = _keys_beside(kind, first["loc"])

@@ -160,6 +160,8 @@ class Store:
 
     def study(self) -> dict[str, Any]:
         """What `study.json` says. Raises StoreError if the folder is not a study's."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise StoreError(f"{self.folder}: is a file, not a study's folder")
         if not self.folder.is_dir():
             raise StoreError(f"{self.folder}: there is no such folder")
         found = self.read_json(STUDY)

@@ -17,6 +17,7 @@ from niwaki.compress import prune
 from niwaki.compress.cuts import Snapshot
 from niwaki.compress.heads import find_heads
 from niwaki.compress.prune import prune_step
+from niwaki.compress.ratios import Widths
 from niwaki.compress.settings import PruneSettings
 from niwaki.errors import ModelError
 from niwaki.models.lenet5 import LeNet5
@@ -161,6 +162,50 @@ def test_what_turns_out_to_be_whole_later_no_longer_counts_in_the_ranking() -> N
     report = prune_step(net, settings, SHAPE, step=2, state=state)
     assert report.state.scopes == {"DEFAULT_SCOPE": 11}  # 8 of c2 are three quarters of what was there
     assert report.widths == {"c1": 8, "c2": 5}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_the_widths_do_not_depend_on_the_number_of_steps(steps: int) -> None:
+    """The first step makes a depthwise convolution of one with a multiplier: its groups are others from then on."""
+    net = between(lambda x: x, c1=conv(1, 8, 2), c2=nn.Conv2d(8, 16, 3, 1, 1, groups=8), fc=nn.Linear(16, 4))
+    settings, state = PruneSettings(ratio=0.5, steps=steps), None
+    for step in range(1, steps + 1):
+        report = prune_step(net, settings, SHAPE, step=step, state=state, original={"c1": 8, "c2": 16})
+        state = report.state
+        assert report.widths == {"c1": 8, "c2": 8}
+        more = "c2 lost more than that" in report.notes[0]
+        assert more == (step * 0.5 / steps < 7 / 16)
+    assert re.search("50 % of the channels asked for; 33.3 % .* are gone: c1 stays whole: " + LOST, report.notes[0])
+
+
+def test_a_layer_tied_to_one_that_has_one_channel_is_named() -> None:
+    """Attention over places: what multiplies the channels comes from a layer with one output."""
+    gate = conv(2, 1)
+    net = between(lambda x: x * gate(torch.cat([x.mean(1, True), x.amax(1, True)], 1)).sigmoid(), gate=gate)
+    report = prune_step(net, HALF, SHAPE, step=1)
+    assert report.whole == {
+        "c1": "its channels are tied to gate, which has one channel, and layers keep at least one",
+    }  # fmt: skip
+    assert report.notes[0].startswith("50 % of the channels asked for; 23.5 % of the channels in scope are gone: c1 ")
+
+
+def test_groups_of_one_channel_are_named() -> None:
+    norm = nn.GroupNorm(8, 8)
+    report = prune_step(between(norm, norm=norm), HALF, SHAPE, step=1)
+    assert report.whole == {"c1": "its 8 groups have one channel each, and each keeps at least one"}
+
+
+def test_one_channel_left_is_why_less_is_reached() -> None:
+    widths = {"a": 4, "b": 4}
+    left = Widths(0.9, widths, {"a": 1, "b": 1}, ranked_together=False)
+    assert left.notes({}) == ()  # a channel of rounding each
+    left = Widths(0.95, {"a": 30, "b": 2}, {"a": 9, "b": 1}, ranked_together=False)
+    assert left.notes({}) == (
+        "95 % of the channels asked for; 68.8 % of the channels in scope are gone: b has one channel left, the least "
+        "there is",
+    )  # fmt: skip
+    together = Widths(0.5, {"a": 30, "b": 30}, {"a": 5, "b": 20}, ranked_together=True)
+    assert together.notes({})[0].endswith("in the one ranking, channels that several layers lose together count once")
 
 
 def test_a_layer_that_computes_something_else_is_found_by_its_values() -> None:

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from niwaki.compress.comparison import Comparison
 from niwaki.compress.cuts import Cut, Scissors, Snapshot
 from niwaki.compress.heads import check_still_runs, find_heads
-from niwaki.compress.ranking import Candidate, Survey, Surveyor, choose, fails_on_it, in_scope, probes, ratio_at
+from niwaki.compress.ranking import Candidate, Survey, Surveyor, choose, fails_on_it, probes, ratio_at
+from niwaki.compress.ratios import nothing_removed, nothing_to_prune, widths_in_scope
 from niwaki.compress.settings import PruneSettings
 from niwaki.compress.tracing import BoundedGraph, trace
 from niwaki.errors import ModelError, StageFailed
@@ -93,18 +94,16 @@ def prune_step(
         warnings.simplefilter("ignore")  # torch-pruning's remarks on layers it does not know; checked below
         if settings.importance == "taylor":
             _accumulate_gradients(model, gradients_from)
-        done = _Step(model, settings, input_shape, step, heads, images, seed, ties(model)).take(state)
+        original = original or (before if step == 1 else {})
+        done = _Step(model, settings, input_shape, step, heads, images, seed, ties(model), original).take(state)
         model.zero_grad(set_to_none=True)
     after = widths(model, heads)
-    original = original or (before if step == 1 else {})
     whole = {name: why for name, why in done.whole.items() if name in after and after[name] == before[name]}
     whole = {name: why for name, why in whole.items() if original.get(name, after[name]) == after[name] > 1}
     removed = {name: before[name] - after[name] for name in before}
-    asked, reached = ratio_at(settings, step), _reached(model, settings, original, after)
-    return PruneReport(
-        step, after, removed, (*_whole_notes(whole, asked, reached), *_notes(step, settings, removed), *done.notes),
-        done.state, asked, reached, whole,
-    )  # fmt: skip
+    scope = widths_in_scope(model, settings, step, original, after)
+    notes = (*scope.notes(whole), *nothing_removed(step, settings, removed), *done.notes)
+    return PruneReport(step, after, removed, notes, done.state, scope.asked, scope.reached, whole)
 
 
 def widths(model: nn.Module, heads: list[str]) -> dict[str, int]:
@@ -134,6 +133,7 @@ class _Step:
     images: torch.Tensor
     seed: int
     shared: list[tuple[str, ...]]
+    original: Mapping[str, int]
 
     def take(self, state: PruningState | None) -> _Done:
         before = Snapshot(self.model)
@@ -154,8 +154,10 @@ class _Step:
         with torch.no_grad(), seeded(self.seed):
             surveyor = Surveyor(self.model, graph, self.settings, self.heads, whole)
             found = surveyor.survey()
-        sizes = self._sizes(state, whole, found.sizes(self.settings), found.whole)
-        done = _Done(PruningState(step=self.step, scopes=sizes, whole=whole), found.whole)
+        sizes = self._sizes(state, whole, found)
+        # What is whole at first stays so: how wide a group was before the first step is known of those that were cut.
+        kept = whole if state else {name: why for name, why in found.whole.items() if name not in self.heads}
+        done = _Done(PruningState(step=self.step, scopes=sizes, whole=kept), found.whole)
         comparison = Comparison(self.model, before, self.images)
         done.faults = self._misread(graph, surveyor, found, comparison)
         if done.faults:
@@ -174,6 +176,7 @@ class _Step:
             except Exception as error:  # any user's model may meet any of torch-pruning's limits
                 done.faults = dict.fromkeys(groups[-1], fails_on_it(error))
                 return done
+        done.whole |= dict(_undivided(found))
         return self._compared(done, comparison, scissors.cuts, groups)
 
     def _misread(
@@ -218,18 +221,39 @@ class _Step:
             return str(error)
         return ""
 
-    def _sizes(
-        self, state: PruningState | None, whole: dict[str, str], now: dict[str, int], reasons: dict[str, str]
-    ) -> dict[str, int]:
+    def _sizes(self, state: PruningState | None, whole: dict[str, str], found: Survey) -> dict[str, int]:
         """Channels before the first step in each ranking. What is whole from this step on no longer counts in one."""
+        now = found.sizes(self.settings)
         if state is None:
             if not now:
-                raise ModelError(_nothing(reasons))
+                raise ModelError(nothing_to_prune(found.whole))
             return now
-        if set(whole) == set(state.whole) or self.settings.distribution == "uniform":
+        if self.settings.distribution == "uniform":
+            return state.scopes | self._original_sizes(found)
+        if set(whole) == set(state.whole):
             return state.scopes
         left = 1 - ratio_at(self.settings, self.step - 1)
         return {name: math.ceil(size / left) for name, size in now.items()}
+
+    def _original_sizes(self, found: Survey) -> dict[str, int]:
+        """By candidate, as far as the widths before the first step are known: layers may be grouped otherwise now."""
+        known = {}
+        for candidate in found.candidates:
+            same = [
+                name for name, width in candidate.widths.items() if width == candidate.parts * len(candidate.scores)
+            ]
+            sizes = [self.original[name] // candidate.parts for name in same if name in self.original]
+            if sizes:
+                known[candidate.name] = max(sizes)
+        return known
+
+
+def _undivided(found: Survey) -> Iterator[tuple[str, str]]:
+    """Layers that have nothing to lose, since every part of theirs is to keep a channel."""
+    for candidate in found.candidates:
+        if candidate.parts > 1 and len(candidate.scores) == 1:
+            why = f"its {candidate.parts} groups have one channel each, and each keeps at least one"
+            yield from dict.fromkeys(candidate.widths, why).items()
 
 
 def _group(graph: BoundedGraph, candidate: Candidate, indices: list[int]) -> Any:
@@ -244,35 +268,6 @@ _NOT_COMPARED = (
 )
 
 
-def _nothing(reasons: Mapping[str, str]) -> str:
-    said = "there is nothing to prune: no convolution or linear layer in scope but the classifier's output"
-    return f"{said} can lose channels; {'; '.join(_sentences(reasons))}" if reasons else said
-
-
-def _sentences(reasons: Mapping[str, str]) -> list[str]:
-    """One for each reason, with the layers that it is of."""
-    layers: dict[str, list[str]] = {}
-    for name, why in reasons.items():
-        layers.setdefault(why, []).append(name)
-    return [f"{', '.join(names)} {'stay' if len(names) > 1 else 'stays'} whole: {why}" for why, names in layers.items()]
-
-
-def _reached(
-    model: nn.Module, settings: PruneSettings, original: Mapping[str, int], after: Mapping[str, int]
-) -> float | None:
-    layers = [name for name, layer in weighted_layers(model) if name in after and in_scope(layer, settings)]
-    if not layers or any(name not in original for name in layers):
-        return None
-    return 1 - sum(after[name] for name in layers) / sum(original[name] for name in layers)
-
-
-def _whole_notes(whole: Mapping[str, str], asked: float, reached: float | None) -> tuple[str, ...]:
-    if not whole:
-        return ()
-    gone = "" if reached is None else f"; {100 * reached:.3g} % of the channels in scope are gone"
-    return (f"{100 * asked:.3g} % of the channels asked for{gone}: {'; '.join(_sentences(whole))}",)
-
-
 def _accumulate_gradients(model: nn.Module, images_and_labels: tuple[torch.Tensor, torch.Tensor] | None) -> None:
     if images_and_labels is None:
         raise ModelError("taylor importance needs training images: give the data to prune with")
@@ -284,15 +279,6 @@ def _accumulate_gradients(model: nn.Module, images_and_labels: tuple[torch.Tenso
             if not torch.isfinite(loss):
                 raise StageFailed("taylor importance: the loss on the training images is not finite")
             loss.backward()  # type: ignore[no-untyped-call]
-
-
-def _notes(step: int, settings: PruneSettings, removed: dict[str, int]) -> tuple[str, ...]:
-    if any(removed.values()):
-        return ()
-    return (
-        f"step {step} of {settings.steps} removed nothing: {settings.ratio * step / settings.steps:.0%} of these "
-        "widths is less than a channel more than before; take fewer steps or a higher ratio",
-    )
 
 
 @contextmanager

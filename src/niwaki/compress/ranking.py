@@ -16,7 +16,7 @@ from torch_pruning.pruner.algorithms.scheduler import linear_scheduler
 from niwaki.compress.settings import PruneSettings
 from niwaki.compress.tracing import BoundedGraph, EndlessGroup, first_line
 from niwaki.compress.unprunable import unprunable
-from niwaki.models.structure import weighted_layers
+from niwaki.models.structure import out_width, weighted_layers
 
 _ALL = "DEFAULT_SCOPE"  # the one ranking of global pruning, as the files of pruned networks name it
 _ROOTS = (_ConvNd, nn.Linear)
@@ -24,12 +24,16 @@ _ROOTS = (_ConvNd, nn.Linear)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A group that can lose channels, by the layer it starts from. `scores` are of the channels of one of its parts."""
+    """A group that can lose channels, by the layer it starts from. `scores` are of the channels of one of its parts.
+
+    `widths` are the output channels of the layers with weights in it.
+    """
 
     name: str
     group: Any
     parts: int
     scores: torch.Tensor
+    widths: dict[str, int]
 
 
 @dataclass
@@ -75,11 +79,13 @@ def choose(
 ) -> Iterator[tuple[Candidate, list[int]]]:
     """The candidates of a step with the indices of the channels that each loses, at least one being left to it.
 
-    `sizes` are the channels of each ranking before the first step.
+    `sizes` are the channels of each ranking before the first step; what is in none of them loses nothing.
     """
     for name, members in survey.rankings(settings).items():
+        if name not in sizes:
+            continue
         scores = torch.cat([candidate.scores for candidate in members])
-        count = len(scores) - max(1, int(sizes.get(name, len(scores)) * (1 - ratio_at(settings, step))))
+        count = len(scores) - max(1, int(sizes[name] * (1 - ratio_at(settings, step))))
         if count <= 0:
             continue
         lowest = torch.topk(scores, k=count, largest=False)
@@ -164,8 +170,8 @@ class Surveyor:
         for dependency, _ in group:
             if dependency.target.module in self._unprunable:
                 return None, self._unprunable[dependency.target.module]
-        if self._down_to_one(group):
-            return None, ""
+        if one := self._down_to_one(group):
+            return None, one
         try:
             scores = self._importance(group)
         except Exception as error:
@@ -177,9 +183,11 @@ class Surveyor:
         if self._settings.distribution == "global":  # no ranking removes a whole layer
             scores = scores.clone()
             scores[scores.argmax()] = math.inf
-        return Candidate(self._names[layer], group, parts, scores), ""
+        widths = {self._names[module]: out_width(module) for module in members if module in self._names}
+        return Candidate(self._names[layer], group, parts, scores, widths), ""
 
-    def _down_to_one(self, group: Any) -> bool:
+    def _down_to_one(self, group: Any) -> str:
+        """Why a group cannot lose any more: a module of it has one channel. Empty if none has."""
         for dependency, _ in group:
             module = dependency.target.module
             if not isinstance(module, nn.Module):
@@ -187,8 +195,9 @@ class Surveyor:
             output = self._graph.is_out_channel_pruning_fn(dependency.handler)
             count = self._graph.get_out_channels if output else self._graph.get_in_channels
             if count(module) == 1:
-                return True
-        return False
+                name = self._names.get(module, type(module).__name__)
+                return f"its channels are tied to {name}, which has one channel, and layers keep at least one"
+        return ""
 
     def _untraced(self, found: Survey) -> Iterator[tuple[str, str]]:
         for layer, name in self._names.items():

@@ -8,6 +8,7 @@ from niwaki.errors import SpecError
 from niwaki.study.budget import parse_budget
 from niwaki.study.spec import load_spec, parse_spec, presets, resolve
 
+DATA, REST = "[data]\nname = 'synthetic'\n", "[[experiment]]\nname = 'one'\n"
 ONE = """
 [data]
 name = "synthetic"
@@ -49,6 +50,27 @@ name = "one"
         (ONE + "longer = true\nset = { 'finetune.epochs' = 0, 'prune.ratio' = 0.5 }", "none is: set"),
         (ONE + "longer = true\nfrom_scratch = true", "two controls: make an experiment of each"),
         (ONE + "from_scratch = true", r"from_scratch trains .* set \[prune\]"),
+        (ONE + "vary = { 'train.lr' = [] }", "^mine.toml: experiment.0: vary.train.lr has no values$"),
+        (
+            "[prune]\n" + ONE + "longer = true\nvary = { 'prune.ratio' = [0.5, 0.9] }",
+            "'one': longer does not prune, so that prune.ratio changes nothing: leave vary out",
+        ),
+        (ONE + 'longer = "yes"', "experiment.0.longer = 'yes': .*valid boolean"),
+        (ONE + "from_scratch = 1", "experiment.0.from_scratch = 1: .*valid boolean"),
+        (ONE + "[select]\nexperiment = 'one'\nexport = 'off'", "select.export = 'off': .*valid boolean"),
+        (ONE + "published = [{ accuracy = '91' }]", "accuracy.* = '91'"),
+        (ONE + "published = [{ params = '91' }]", "params = '91': .*valid integer"),
+        (DATA + "limit = '9'\n" + REST, "data.limit = '9': .*valid integer"),
+        (DATA.replace("synthetic", "npz") + "path = 'x'\ntest = '0.5'\n" + REST, "data.test = '0.5': .*valid number"),
+        (
+            DATA.replace("synthetic", "fashion-mnist") + "fallback = 'on'\n" + REST,
+            "data.fallback = 'on': .*valid boolean",
+        ),
+        (ONE + "[data.preprocessing]\nsize = ['8', 8]", "data.preprocessing.size.0 = '8': .*valid integer"),
+        (ONE + "[data.preprocessing]\nmean = ['0.5']", "data.preprocessing.mean.0 = '0.5': .*valid number"),
+        (ONE + "[train]\nlr = nan", "train.lr = nan: .*a finite number"),
+        (ONE + "[train]\nweight_decay = inf", "train.weight_decay = inf: .*a finite number"),
+        (DATA.replace("synthetic", "npz") + "path = 'x'\ntest = nan\n" + REST, "data.test = nan: .*a finite number"),
         (ONE + "[train]\nepochs = true", "train.epochs = True: .*valid integer"),
         (ONE + '[train]\nbatch_size = "7"', "train.batch_size = '7': .*valid integer"),
         (ONE + "vary = { 'model.weights' = ['a', 'b'] }", "'model.weights' cannot be varied; make a study for each"),

@@ -13,7 +13,7 @@ LATER_OPTIONS = ("rotate", "zoom", "blur", "contrast", "noise", "outliers")
 class TrainSettings(BaseModel):
     """How a network is trained. Everything here can change the result, so all of it is in a stage's key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     epochs: int = Field(5, ge=0, le=100_000)
     batch_size: int = Field(32, ge=1)
@@ -56,7 +56,7 @@ class FinetuneSettings(TrainSettings):
 class PruneSettings(BaseModel):
     """How channels are taken away (structured pruning with torch-pruning)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     ratio: float = Field(0.5, ge=0, lt=1, description="fraction of the channels removed after the last step")
     steps: int = Field(5, ge=1, le=1000)
@@ -82,7 +82,7 @@ class PruneSettings(BaseModel):
 class QuantizeSettings(BaseModel):
     """How a network becomes int8. What a kind does not use changes nothing: `dynamic` needs no calibration."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     kind: Literal["static", "dynamic"] = Field(
         "static", description="static: everything int8, calibrated; dynamic: the linear layers only (the source's way)"

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, StrictFloat, StrictInt, field_validator, model_validator
 
 from niwaki.data.limits import PIXELS
 from niwaki.errors import DataError
 
-Side = Annotated[int, Field(ge=1, le=4096)]
+Side = Annotated[int, Field(ge=1, le=4096, strict=True)]
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
 
 
@@ -35,9 +35,9 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid"):
     resize: Literal["stretch", "fit", "crop"] = Field(
         "fit", description="fit: all of the image, borders of zeros; crop: its centre; stretch: both sides to size"
     )
-    pad: int = Field(0, ge=0, le=4096, description="raw zeros added on each side, after the resize rule")
-    mean: tuple[float, ...] = Field((0.0,), description="of x/255: one for all channels, or one each")
-    std: tuple[float, ...] = Field((1.0,), description="of x/255: one for all channels, or one each; above 0")
+    pad: StrictInt = Field(0, ge=0, le=4096, description="raw zeros added on each side, after the resize rule")
+    mean: tuple[StrictFloat, ...] = Field((0.0,), description="of x/255: one for all channels, or one each")
+    std: tuple[StrictFloat, ...] = Field((1.0,), description="of x/255: one for all channels, or one each; above 0")
 
     @field_validator("mean", "std")
     @classmethod

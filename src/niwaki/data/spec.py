@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from niwaki.data.preprocessing import Preprocessing
 
@@ -26,7 +35,7 @@ MEANT_FOR = {  # fields that mean nothing for the other datasets
 }
 
 
-class DataSpec(BaseModel, frozen=True, extra="forbid"):
+class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """Which dataset, and what of it is used.
 
     >>> DataSpec(name="synthetic").known_input_shape()
@@ -39,20 +48,28 @@ class DataSpec(BaseModel, frozen=True, extra="forbid"):
         validate_default=True,
         description="folder: with a folder of images per class; npz: the file; fashion-mnist: where its files are",
     )
-    fallback: bool = Field(False, description="use synthetic where Fashion-MNIST cannot be had, and say so")
-    validation: int | None = Field(
+    fallback: StrictBool = Field(False, description="use synthetic where Fashion-MNIST cannot be had, and say so")
+    validation: StrictInt | None = Field(
         None,
         ge=1,
         description="images held out of training, if no part is for it; every class keeps its share. "
         "None: 5,000, or a tenth of fewer than 20,000",
     )
-    test: float = Field(0.2, gt=0, lt=1, description="fraction held out for the test where the data has no test part")
-    split_seed: int = Field(0, ge=0, description="which images are held out")
-    limit: int | None = Field(None, ge=1, description="at most so many training images; every class keeps its share")
-    test_limit: int | None = Field(None, ge=1, description="at most so many test images; every class keeps its share")
-    train_samples: int = Field(20_000, ge=20, le=1_000_000, description="synthetic: images drawn, validation included")
-    test_samples: int = Field(4_000, ge=10, le=1_000_000, description="synthetic: images drawn for the test")
-    synthetic_seed: int = Field(0, ge=0, lt=2**32, description="synthetic: other garments for another seed")
+    test: StrictFloat = Field(
+        0.2, gt=0, lt=1, description="fraction held out for the test where the data has no test part"
+    )
+    split_seed: StrictInt = Field(0, ge=0, description="which images are held out")
+    limit: StrictInt | None = Field(
+        None, ge=1, description="at most so many training images; every class keeps its share"
+    )
+    test_limit: StrictInt | None = Field(
+        None, ge=1, description="at most so many test images; every class keeps its share"
+    )
+    train_samples: StrictInt = Field(
+        20_000, ge=20, le=1_000_000, description="synthetic: images drawn, validation included"
+    )
+    test_samples: StrictInt = Field(4_000, ge=10, le=1_000_000, description="synthetic: images drawn for the test")
+    synthetic_seed: StrictInt = Field(0, ge=0, lt=2**32, description="synthetic: other garments for another seed")
     preprocessing: Preprocessing = Field(
         Preprocessing(), description="grey or colour, size, resize rule, pad, mean, std; built-in datasets: pad = 2"
     )

@@ -8,7 +8,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from niwaki.compress.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
 from niwaki.data.spec import DataSpec
@@ -25,7 +35,9 @@ VARIED_SECTIONS = ("model", "train", "prune", "finetune", "quantize")
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    """Not `strict` as a whole, which would refuse a list for a tuple: numbers and booleans are, one by one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSpec(_Strict):
@@ -40,15 +52,15 @@ class Published(_Strict):
     """Figures that somebody published for one row of an experiment; several values where they disagree."""
 
     value: Any = Field(None, description="the varied value the row belongs to; none: every value (the base)")
-    step: int | None = Field(None, ge=0, description="the pruning step; none: the last")
-    quantized: bool = Field(False, description="of the row after quantization (then without a step)")
-    accuracy: tuple[float, ...] = ()
-    params: int | None = None
-    macs_tp: int | None = None
-    latency_us: float | None = None
-    channels: int | None = None
-    memory_mb: float | None = None
-    size_kb: float | None = Field(None, description="a size in KB, whatever the source counted")
+    step: StrictInt | None = Field(None, ge=0, description="the pruning step; none: the last")
+    quantized: StrictBool = Field(False, description="of the row after quantization (then without a step)")
+    accuracy: tuple[StrictFloat, ...] = ()
+    params: StrictInt | None = None
+    macs_tp: StrictInt | None = None
+    latency_us: StrictFloat | None = None
+    channels: StrictInt | None = None
+    memory_mb: StrictFloat | None = None
+    size_kb: StrictFloat | None = Field(None, description="a size in KB, whatever the source counted")
 
     @field_validator("accuracy", mode="before")
     @classmethod
@@ -63,8 +75,10 @@ class Experiment(_Strict):
     title: str = ""
     vary: dict[str, list[Any]] = Field({}, description='one key and its values: { "prune.ratio" = [0.5, 0.6] }')
     set: dict[str, Any] = Field({}, description="keys that this experiment fixes otherwise than the study")
-    from_scratch: bool = Field(False, description="train the final widths anew for as many epochs in all (control)")
-    longer: bool = Field(False, description="train the unpruned network on, for as many epochs in all (control)")
+    from_scratch: StrictBool = Field(
+        False, description="train the final widths anew for as many epochs in all (control)"
+    )
+    longer: StrictBool = Field(False, description="train the unpruned network on, for as many epochs in all (control)")
     rows: Literal["steps", "final"] = Field("final", description="a row for every pruning step, or for the last only")
     columns: tuple[Column, ...] = ("validation", "accuracy", "params", "macs", "latency_1")
     published: tuple[Published, ...] = ()
@@ -97,7 +111,9 @@ class SelectSpec(_Strict):
     experiment: str
     budget: tuple[str, ...] = ("accuracy_drop<=1",)
     minimize: Literal["params", "macs", "bytes", "flash", "ram"] = "params"
-    export: bool = Field(True, description="export the chosen model to ONNX, int8 ONNX and C, and verify all forms")
+    export: StrictBool = Field(
+        True, description="export the chosen model to ONNX, int8 ONNX and C, and verify all forms"
+    )
 
     @field_validator("budget")
     @classmethod
@@ -233,6 +249,8 @@ def resolve(spec: StudySpec, experiment: Experiment, name: str = "study") -> lis
     key = experiment.varied_key
     values: list[Any] = experiment.vary[key] if key else [None]
     where = f"{name}: experiment {experiment.name!r}"
+    if experiment.longer and len(values) > 1 and key and key.startswith("prune.") and key != "prune.steps":
+        raise SpecError(f"{where}: longer does not prune, so that {key} changes nothing: leave vary out")
     trials = []
     for value in values:
         settings: dict[str, Any] = {
@@ -298,9 +316,10 @@ def explain(error: ValidationError, kind: type[BaseModel]) -> str:
     elif first["type"] == "missing":
         text = f"{where} is missing"
     else:
-        text = f"{where} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
-        if first["type"] == "value_error" and not first["loc"]:
-            text = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ")
+        text = f"{where} = {first['input']!r}: {message}"
+        if first["type"] == "value_error" and isinstance(first["input"], dict):  # a table: its message names the key
+            text = f"{where}: {message}" if first["loc"] else message
     return text if len(errors) == 1 else f"{text} (and {len(errors) - 1} more)"
 
 

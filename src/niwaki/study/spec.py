@@ -305,7 +305,9 @@ def _validated(kind: type[Any], values: Mapping[str, Any], name: str) -> Any:
 
 def explain(error: ValidationError, kind: type[BaseModel]) -> str:
     """One line for the first thing wrong: the key, its value, what is allowed, and how many more there are."""
-    errors = error.errors()
+    found = error.errors()
+    inside = {other["loc"][:end] for other in found for end in range(len(other["loc"]))}
+    errors = [e for e in found if not (e["type"] == "too_short" and e["loc"] in inside)]  # it only lacks what is wrong
     first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])  # it explains the others
     where = ".".join(str(part) for part in first["loc"]) or "the file"
     if first["type"] == "extra_forbidden":

@@ -19,6 +19,7 @@ from niwaki.deploy.drift import default_is_wrong
 from niwaki.deploy.judge import FormReport
 from niwaki.deploy.verify import VerifyReport, verify_file
 from niwaki.errors import DataError
+from niwaki.models import onnxsession
 from niwaki.models.onnxfile import load_onnx
 from niwaki.models.onnxsession import Mode
 from overflowing import CUT, PIXELS, TOP, overflowing, overflowing_dynamic
@@ -32,6 +33,14 @@ def ties(times: int) -> bytes:
     weights = np.array([times, -times], np.int8).reshape(2, 1, 1, 1)
     y = model.qdq(model.conv(half, weights=weights, scale=1.0, name="times"), 2.0)
     return model.build(model.qdq(model.node("Flatten", [y]), 2.0)).SerializeToString()
+
+
+def bias_beyond_32_bits() -> bytes:
+    """Two scores that are 50 whatever the image; ONNX Runtime fuses the second away, whose weight is tiny."""
+    model, x = start(1, 1, 1, scale=1 / 255, zero_point=-128)
+    bias = model.constant(np.float32([50, 50]))
+    y = model.qdq(model.conv(x, bias, np.full((2, 1, 1, 1), 100, np.int8), [1e-3, 1e-12]), 1.0)
+    return model.build(model.qdq(model.node("Flatten", [y]), 1.0)).SerializeToString()
 
 
 @pytest.fixture
@@ -114,6 +123,16 @@ def test_the_way_out_is_an_option_that_the_file_takes() -> None:
     assert way_out(overflowing()) == f"{said}: set the session option session.x64quantprecision = 1 there"
     assert way_out(overflowing(shared=True)) == f"{said}: set the session option session.disable_quant_qdq = 1 there"
     assert way_out(overflowing_dynamic(shared=True)).startswith(f"{said}; no session option helps")
+
+
+def test_what_the_runtime_fuses_wrongly_is_told_with_the_option_that_leaves_it_be() -> None:
+    data, inputs = bias_beyond_32_bits(), np.ones((1, 1, 1, 1), np.float32)
+    assert onnxsession.scores(data, inputs).tolist() == [[50, 50]]
+    assert onnxsession.scores(data, inputs, mode="default").tolist() == [[50, 0]]
+    said = "ONNX Runtime fuses nodes of this file to what is not the same network"
+    assert way_out(data) == f"{said}: set the session option session.disable_quant_qdq = 1"
+    found = saturation(file_of(data), np.full((3, 1, 1, 1), 255, np.uint8), np.full((3, 2), 50, np.int8))
+    assert found.endswith("likely cause: the runtime, which fuses nodes of this file to what is not the same network")
 
 
 @pytest.mark.parametrize("make", [overflowing, overflowing_dynamic])

@@ -96,7 +96,7 @@ def test_all_forms_in_one_folder(small_model: Path, small_data: Dataset, tmp_pat
 def test_an_int8_onnx_that_onnx_runtime_does_not_take_becomes_c(
     small_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_data: bytes) -> None:
+    def refuse(*_file: object) -> None:
         raise ModelError("ONNX Runtime does not take the ONNX: too new")
 
     monkeypatch.setattr(cause, "exact_way", refuse)

@@ -101,6 +101,7 @@ BAD: list[tuple[str, Callable[[ModelProto], None]]] = [
     ("it has no output", lambda m: m.graph.ClearField("output")),
     ("Relu 'none': it has no output", lambda m: m.graph.node.append(helper.make_node("Relu", ["x"], [], "none"))),
     ("Relu 'none': it has no output", no_name),
+    (r"Relu, node \d of \d: it has no output", lambda m: m.graph.node.append(helper.make_node("Relu", ["x"], []))),
     ("Add 'add' and Relu 'relu': 'sum' is made twice", setting("graph.node.1.output.0", "sum")),
     ("Add 'add': it reads what is made of its own output: a cycle", cycle),
     ("Add 'add': it reads what is made of its own output: a cycle", itself),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
+from onnxruntime import InferenceSession
 
 from niwaki.compress.loss import logits_of, output_step
 from niwaki.deploy.c import reference
 from niwaki.deploy.c.graph import Graph
 from niwaki.deploy.runtimes import onnxruntime_predictor
-from niwaki.models.onnxsession import Mode, exact_way, open_session
+from niwaki.models.onnxsession import Mode, Way, exact_way, open_session
 
 _TRIED = 20  # images, when a cause is looked for
+_MADE_UP = 10  # inputs of each kind that sessions are compared on: of 0 to 1, and around 0
+_SHARE = 0.05  # of the largest score: what rounding may add up to, where scores are not int8
+_TOLD = -10.0  # of a logit below the highest: behind a softmax, smaller ones are lost
 STEPS = 3  # int8 steps of a score that rounding in float, not in integers, may add up to
 
 
@@ -95,16 +99,56 @@ def saturation(file: Int8File, images: np.ndarray, expected: np.ndarray, limit: 
     if exact > limit or (default <= limit and not others):
         return ""
     told = f"another class for {others} of {len(images)} images, up to {default} int8 {_steps(default)} off"
+    if _advice(file.data)[1]:
+        return f"{told}; likely cause: the runtime, which fuses nodes of this file to what is not the same network"
     return f"{told}; likely cause: saturation: without VNNI, x86 processors add each two products in 16 bits"
 
 
 def way_out(data: bytes) -> str:
     """What whoever runs an int8 ONNX in ONNX Runtime has to do, in a sentence."""
-    way = exact_way(data)
+    way, fused_wrongly = _advice(data)
     told = "in ONNX Runtime, x86 processors without VNNI saturate sums of this file and may answer wrongly"
+    if fused_wrongly:
+        told = "ONNX Runtime fuses nodes of this file to what is not the same network"
     if way is None:
         return f"{told}; no session option helps, as a weight has two readers: deploy another form there"
-    return f"{told}: set the session option {way.named} there"
+    return f"{told}: set the session option {way.named}{'' if fused_wrongly else ' there'}"
+
+
+def _advice(data: bytes) -> tuple[Way | None, bool]:
+    """The first way that gives what the nodes give, each as it stands; and whether a faster one gives something else.
+
+    Which is tried on made-up inputs: to tell a network from another one, some are enough.
+    """
+    exact = open_session(data)
+    judged: list[bool] = []
+
+    def cured(session: InferenceSession) -> bool:
+        judged.append(_alike(data, session, exact))
+        return judged[-1]
+
+    return exact_way(data, cured), not all(judged)
+
+
+def _alike(data: bytes, session: InferenceSession, exact: InferenceSession) -> bool:
+    """Whether two sessions of an ONNX answer alike but for rounding; so it is assumed of one that takes no images."""
+    entry = exact.get_inputs()[0]
+    batch, *sides = entry.shape
+    if entry.type != "tensor(float)" or len(exact.get_inputs()) > 1 or not all(isinstance(side, int) for side in sides):
+        return True
+    rng, shape = np.random.default_rng(0), (batch if isinstance(batch, int) else 1, *sides)
+    inputs = [*rng.random((_MADE_UP, *shape), np.float32), *rng.standard_normal((_MADE_UP, *shape), np.float32)]
+    step, softmax = output_step(onnx.load_from_string(data))
+    rows = [_answers(one, inputs, softmax) for one in (session, exact)]
+    limit = STEPS * step if step is not None else _SHARE * float(np.abs(rows[1]).max(initial=0.0))
+    return bool(np.abs(rows[0] - rows[1]).max(initial=0.0) <= 1.1 * limit)
+
+
+def _answers(session: InferenceSession, inputs: Sequence[np.ndarray], softmax: str) -> np.ndarray:
+    """The scores of all inputs, behind a softmax those before it, as far below the highest as one can tell."""
+    scores = np.concatenate([session.run(None, {session.get_inputs()[0].name: image})[0] for image in inputs])
+    logits = logits_of(scores, softmax)
+    return np.maximum(logits - logits.max(1, keepdims=True), _TOLD) if softmax else logits
 
 
 def _steps(count: int) -> str:

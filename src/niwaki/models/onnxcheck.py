@@ -148,9 +148,10 @@ def _kind(node: NodeProto) -> tuple[str, str]:
 
 
 def _check_outputs(graph: GraphProto) -> None:
-    for node in graph.node:
+    for number, node in enumerate(graph.node, 1):
         if not any(node.output):
-            raise ModelError(f"{label(node)}: it has no output")
+            called = label(node) if node.name else f"{node.op_type or 'node'}, node {number} of {len(graph.node)}"
+            raise ModelError(f"{called}: it has no output")
     constants = {tensor.name for tensor in graph.initializer}
     made = Counter(name for node in graph.node for name in node.output if name)
     made.update(value.name for value in graph.input if value.name not in constants)

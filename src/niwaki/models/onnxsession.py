@@ -1,7 +1,8 @@
 """ONNX Runtime on the CPU in one thread, so that sums are the same anywhere; where a result depends on it, exactly.
 
 Its default int8 kernels for x86 multiply u8 by s8 and add each two products in 16 bits, which saturates where the
-processor has no VNNI. What decides or is recorded must not depend on the processor: it uses an exact session.
+processor has no VNNI. What it fuses of QDQ groups to integer kernels is at times another network. What decides or is
+recorded must not depend on either: it uses an exact session, which takes each node as it stands.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,8 +45,9 @@ WAYS = (
     Way(f"{NO_INTEGERS} = 1", (NO_INTEGERS,)),
     Way("graph_optimization_level = ORT_DISABLE_ALL", optimized=False),
 )
-"""In the order in which they are tried. The first refuses graphs in which two nodes share a weight or a zero point
+"""In the order of what they cost in time. The first refuses graphs in which two nodes share a weight or a zero point
 ("Attempt to replace the existing tensor"); the others compute a QDQ graph in float, from its int8 numbers."""
+_BOTH = Way(f"{PRECISE} = 1 and {NO_INTEGERS} = 1", (PRECISE, NO_INTEGERS))
 _DEFAULT, _PLAIN = Way(""), WAYS[-1]
 
 
@@ -56,18 +58,29 @@ def open_session(data: bytes, mode: Mode = "exact") -> onnxruntime.InferenceSess
     """
     check_runnable(load_onnx(data), "the ONNX")  # ONNX Runtime computes constants as soon as it opens a file
     if mode == "exact":
-        return _exact(data)[0]
+        return _exact(data)
     try:
         return _session(data, _DEFAULT if mode == "default" else _PLAIN)
     except Exception as error:  # its errors have no class in common
         raise _refused(error) from error
 
 
-def exact_way(data: bytes) -> Way | None:
-    """What makes ONNX Runtime exact for this file as it is; None where no option does. Raises as `open_session`."""
+def exact_way(data: bytes, cured: Callable[[onnxruntime.InferenceSession], bool] = lambda _session: True) -> Way | None:
+    """The first way that ONNX Runtime takes this file with as it is, and whose session is `cured`; None: no option is.
+
+    Raises ModelError as `open_session`.
+    """
     check_runnable(load_onnx(data), "the ONNX")
-    way, unchanged = _exact(data)[1:]
-    return way if unchanged else None
+    integers = with_unsigned_weights(data) != data  # integer operators saturate in all but the precise ways
+    for way in (WAYS[0], _BOTH) if integers else WAYS:
+        try:
+            session = _session(data, way, _NOTHING)
+        except Exception:  # its errors have no class in common
+            continue
+        if cured(session):
+            return way
+    open_session(data)  # which says why, where none takes it
+    return None
 
 
 def scores(data: bytes, inputs: np.ndarray, batch: int = 100, mode: Mode = "exact") -> np.ndarray:
@@ -79,17 +92,15 @@ def scores(data: bytes, inputs: np.ndarray, batch: int = 100, mode: Mode = "exac
     return np.concatenate([session.run([output], {name: inputs[start : start + batch]})[0] for start in starts])
 
 
-def _exact(data: bytes) -> tuple[onnxruntime.InferenceSession, Way, bool]:
-    """The session, what made it exact, and whether it has the file as it is."""
-    first, *others = WAYS
+def _exact(data: bytes) -> onnxruntime.InferenceSession:
     try:
-        return _session(data, first, _NOTHING), first, True
+        return _session(data, _BOTH, _NOTHING)
     except Exception as error:
         reason = error
     unsigned = with_unsigned_weights(data)  # the other ways leave integer operators as they are
-    for way in others:
+    for way in WAYS[1:]:
         try:
-            return _session(unsigned, way, _NOTHING), way, unsigned == data
+            return _session(unsigned, way, _NOTHING)
         except Exception as error:
             reason = error
     raise _refused(reason) from reason

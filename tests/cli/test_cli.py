@@ -69,6 +69,20 @@ def test_a_file_for_a_folder_and_a_folder_for_a_file(arguments, message, capsys,
     assert call(capsys, *arguments) == (2, "", f"niwaki: {message}\n")
 
 
+@pytest.mark.parametrize("arguments", [[], ["study"]])
+def test_no_command_is_the_help_alone(arguments, capsys) -> None:
+    code, out, err = call(capsys, *arguments)
+    assert code == 2
+    assert "Usage: " in out + err
+    assert "niwaki: " not in err
+
+
+def test_what_typer_refuses_is_a_sentence(capsys) -> None:
+    err = call(capsys, "study", "run", "quick", "--jobs", "y")[2]
+    assert err.endswith("unable to parse string as an integer. See niwaki --help.\n")
+    assert call(capsys, "paint")[2] == "niwaki: No such command 'paint'. See niwaki --help.\n"
+
+
 def test_debug_shows_the_traceback(capsys) -> None:
     assert "Traceback" in call(capsys, "study", "run", "sauce", "--debug")[2]
 

@@ -58,7 +58,9 @@ def fashion(**settings):
 
 
 def test_synthetic_is_split_and_kept(tmp_path):
-    folder = prepare(DataSpec(**SMALL), cache=tmp_path / "c")
+    told: list[str] = []
+    folder = prepare(DataSpec(**SMALL), cache=tmp_path / "c", notify=told.append)
+    assert told == [f"drawing synthetic images into {folder}"]
     data = open_dataset(folder)
     assert folder.parent == tmp_path / "c" / "decoded"
     assert (len(data.train), len(data.validation), len(data.test)) == (50, 10, 20)

@@ -181,11 +181,13 @@ def test_an_onnx_that_takes_no_single_image_is_left_out(
 def test_what_cannot_be_timed_at_all(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="nothing to time: give a model file"):
         bench_files([])
+    told: list[str] = []
     with pytest.raises(ModelError, match="no model and no generated C in it"):
-        bench_files([tmp_path])
+        bench_files([tmp_path], notify=told.append)
     (tmp_path / "broken.onnx").write_bytes(b"no ONNX")
     with pytest.raises(ModelError, match=r"broken\.onnx"):
-        bench_files([tmp_path / "broken.onnx"])
+        bench_files([tmp_path / "broken.onnx"], notify=told.append)
+    assert told == []  # nothing was prepared
 
 
 def test_a_ratio_is_to_the_fastest_other_form_and_a_loop_counts_per_image() -> None:

@@ -103,6 +103,7 @@ def test_a_script_without_its_guard_is_told_of_it(small_npz: Path, tmp_path: Pat
     assert last.endswith('put the lines that run the study below `if __name__ == "__main__":`')
     assert str(script) in last
     assert done.stderr.count("Traceback") == 1  # none of the workers'
+    assert "concurrent" not in done.stderr
 
 
 def test_a_script_without_a_file_is_told_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,8 @@ def outcome(command: Command, arguments: Sequence[str]) -> int:
         try:
             code = command(arguments) or 0
         except TyperException as error:
-            complain(f"{error.format_message()} See niwaki --help.")
+            if message := error.format_message().strip():  # else the help was printed
+                complain(f"{message.removesuffix('.')}. See niwaki --help.")
             return 2
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             if debug:

@@ -83,8 +83,7 @@ def bench_files(
         raise SpecError("nothing to time: give a model file, an ONNX or an exported folder")
     found: list[Forms] = []
     for path in files:
-        notify(f"preparing {path}")
-        found.append(_prepared(path, trust, alone=len(files) == 1))
+        found.append(_prepared(path, trust, notify, alone=len(files) == 1))
     subjects = [subject for forms in found for subject in forms.subjects]
     if not subjects:
         reasons = "; ".join(sorted({left.reason for forms in found for left in forms.left_out}))
@@ -98,10 +97,10 @@ def bench_files(
     return BenchReport(rows, table.noise_floor, pinned, tuple(out for forms in found for out in forms.left_out), notes)
 
 
-def _prepared(path: Path, trust: bool, *, alone: bool) -> Forms:
+def _prepared(path: Path, trust: bool, notify: Callable[[str], None], *, alone: bool) -> Forms:
     """The forms of a file; one that cannot be used takes no other with it."""
     try:
-        return forms_of(path, trust=trust)
+        return forms_of(path, trust=trust, notify=notify)
     except NiwakiError as error:
         if alone:
             raise

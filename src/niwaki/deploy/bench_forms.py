@@ -18,7 +18,7 @@ from niwaki.deploy.c.library import CModel
 from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.drift import default_is_wrong
 from niwaki.deploy.folder import FILES, half, read_note
-from niwaki.deploy.images import calibration_images, random_images
+from niwaki.deploy.images import Notify, calibration_images, random_images
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.own import own_files_beside
 from niwaki.deploy.runtimes import classifier_session, onnxruntime_call, torch_call
@@ -84,17 +84,18 @@ class Forms:
             self.left_out += [LeftOut(self.file, form, str(error), failed) for form in forms]
 
 
-def forms_of(path: Path, *, trust: bool = False) -> Forms:
+def forms_of(path: Path, *, trust: bool = False, notify: Notify = lambda _line: None) -> Forms:
     """All forms of a model file; those of a float ONNX and the int8 ones made of it; of an int8 ONNX, it and its C.
 
-    Of an exported folder, what is in it. A form that cannot be made is left out. Raises ModelError if the file is
-    none of these, or damaged.
+    Of an exported folder, what is in it. A form that cannot be made is left out. `notify` is told before the long work.
+    Raises ModelError if the file is none of these, or damaged.
     """
     forms = Forms(str(path))
     if path.is_dir():
-        _add_folder(path, forms, trust)
+        _add_folder(path, forms, trust, notify)
         return forms
     origin = open_origin(path)
+    notify(f"preparing {path}")
     if origin.kind == "model":
         _add_model(origin, forms, trust)
     elif origin.kind == "float":
@@ -112,13 +113,14 @@ def _add_model(origin: Origin, forms: Forms, trust: bool) -> None:
         _add_float(to_onnx(model, modelfile.info_of(origin.data, name=origin.name)), origin, forms)
 
 
-def _add_folder(path: Path, forms: Forms, trust: bool) -> None:
+def _add_folder(path: Path, forms: Forms, trust: bool, notify: Notify) -> None:
     """Each model in the folder as it is, and the C in it or in a folder of it, if it is niwaki's or trusted."""
     files = [*sorted(path.glob("*.safetensors")), *sorted(path.glob("*.onnx"))]
     headers = sorted([*path.glob("model.h"), *path.glob("*/model.h")])
     if not files and not headers:
         raise ModelError(f"{path}: no model and no generated C in it: give a folder that niwaki export wrote")
     note = read_note(path)
+    notify(f"preparing {path}")
     for file in files:
         form = next((form for form, name in FILES.items() if name == file.name), None)
         with forms.attempt(form_of(file)):

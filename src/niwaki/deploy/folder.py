@@ -31,6 +31,7 @@ FILES: dict[Form, str] = {
     "c": "c",
 }
 NOTE = "export.json"
+_ANEW = "move the folder away and export again"  # without its note nobody knows which files in it are an export's
 
 
 class FormNote(BaseModel):
@@ -74,9 +75,9 @@ def read_note(folder: Path) -> FolderNote | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ModelError(f"{file}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"{file}: cannot be read: {error.strerror}: {_ANEW}") from error
     except ValueError as error:  # pydantic's is one
-        raise ModelError(f"{file}: damaged or of another version: export into another folder") from error
+        raise ModelError(f"{file}: damaged or of another version: {_ANEW}") from error
 
 
 def half(folder: Path, note: FolderNote, form: Form) -> str:

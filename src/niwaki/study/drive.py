@@ -112,8 +112,8 @@ def _take(job: Job, stage: Stage, future: Future[Outcome]) -> bool:
             job.listener.message(f"{stage.label}: {error}, twice; left out")
         job.retried.add(stage.key)
         return False
-    except GuardMissing:  # no worker will ever start
-        raise
+    except GuardMissing as error:  # no worker will ever start
+        raise GuardMissing(*error.args) from None  # anew: without the way of its future
     except Exception as error:  # not a result: nothing is recorded, the rest goes on
         job.result.lost[stage.key] = f"{type(error).__name__}: {error}"
         job.listener.message(f"{stage.label}: {type(error).__name__}: {error}")

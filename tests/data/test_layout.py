@@ -153,3 +153,26 @@ def test_a_few_photographs_need_no_number_for_validation(tmp_path: Path) -> None
     assert prepare(spec.model_copy(update={"validation": 4}), cache=tmp_path) == chosen  # a tenth of 60 − 12
     with pytest.raises(DataError, match=r"5000 images to hold out of 48: set data\.validation lower, or give more"):
         prepare(spec.model_copy(update={"validation": 5000}), cache=tmp_path)
+
+
+def test_what_systems_leave_is_passed_over(tmp_path: Path) -> None:
+    two_classes(tmp_path, "train", "test")
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store"):
+        for place in (tmp_path, tmp_path / "train", tmp_path / "train" / "a"):
+            (place / name).write_text("x")
+    assert len(find_layout(tmp_path).paths) == 4
+
+
+def test_classes_that_a_part_lacks_are_told(tmp_path: Path) -> None:
+    put(*(tmp_path / "d" / place for place in ("train/a/1.png", "train/b/2.png", "train/c/3.png", "train/d/4.png")))
+    put(
+        *(
+            tmp_path / "d" / place
+            for place in ("val/a/5.png", "val/b/6.png", "val/d/7.png", "test/a/8.png", "test/b/9.png")
+        )
+    )
+    told: list[str] = []
+    prepare(DataSpec(name="folder", path=tmp_path / "d"), cache=tmp_path, notify=told.append)
+    assert told[1] == (
+        "folder d: no validation image of c, no test image of c, d: figures measured there say nothing of these classes"
+    )

@@ -46,8 +46,13 @@ def test_the_seed_decides_and_nothing_else():
 def test_too_few_images():
     with pytest.raises(DataError, match="6 images to hold out of 6"):
         hold_out(np.arange(6) % 3, ABC, 6, 0)
-    with pytest.raises(DataError, match="class 'a' has 1 images, of which 1 are held out"):
+    with pytest.raises(
+        DataError, match=r"class 'a' has 1 image, which is held out: none .* 3 images, or fewer .*\(data\.val"
+    ):
         hold_out(np.array([0, 1, 1]), ("a", "b"), 2, 0)
+    said = "class 'a' has 1 image beside those held out before, which is held out: .* needs at least 4 images"
+    with pytest.raises(DataError, match=said):
+        hold_out(np.array([0, 1, 1]), ("a", "b"), 2, 0, before=(0.2,))
 
 
 def test_limit_takes_the_first_of_each_class():

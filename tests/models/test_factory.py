@@ -72,8 +72,12 @@ def test_code_without_a_file_has_no_hash() -> None:
 TREE = {
     "blocks/__init__.py": "",
     "blocks/body.py": "from .parts import Part\nfrom . import sizes\n\nclass Body(Part): pass\n",
-    "blocks/parts.py": "import torch\n\nclass Part(torch.nn.Module): pass\n",
-    "blocks/sizes/__init__.py": "WIDTH = 8\n",
+    "blocks/parts.py": "import torch, importlib as i\ni.import_module('.here', package=__package__)\n"
+    "class Part(torch.nn.Module): pass\n",
+    "blocks/sizes/__init__.py": "WIDTH = 8\nimport importlib\nimportlib.import_module('.inner', __name__)\n",
+    "blocks/sizes/inner.py": "x = 1\n",
+    "blocks/relative.py": "x = 1\n",
+    "blocks/here.py": "x = 1\n",
     "late.py": "x = 1\n",
     "by_name.py": "x = 1\n",
     "unrelated.py": "import mynet_of_files\n",
@@ -85,6 +89,7 @@ from blocks.body import Body
 class Net(Body):
     def forward(self, x):
         import late
+        importlib.import_module(".relative", "blocks"), importlib.import_module("..beyond", "blocks")
         return importlib.import_module("by_name").x
 """,
     "front.py": "from mynet_of_files import Net\n",
@@ -113,6 +118,9 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("blocks/__init__.py", True),  # empty before
         ("late.py", True),  # inside a function
         ("by_name.py", True),
+        ("blocks/relative.py", True),
+        ("blocks/here.py", True),
+        ("blocks/sizes/inner.py", True),
         ("unrelated.py", False),
         ("front.py", False),
         ("alone.py", False),

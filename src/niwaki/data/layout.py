@@ -1,7 +1,8 @@
 """Which file of a folder is of which part and class: FOLDER/CLASS/IMAGE, or FOLDER/train/CLASS/IMAGE and its kin.
 
 Parts go by the names of `PARTS` in upper or lower case. Classes are numbered as `labels.txt` lists them, a name a line,
-else by name. What no rule reads is an error: nothing is left out unsaid but what is hidden, a README and a licence.
+else by name. What no rule reads is an error: nothing is left out unsaid but what is hidden or a system's, a README and
+a licence.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from niwaki.files import read_at_most
 
 PARTS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
 LABELS, LABELS_LIMIT = "labels.txt", 1 << 20
+LEFT_BY_SYSTEMS = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx")  # like .DS_Store, but not hidden
 DOCUMENTS = ("readme", "license", "licence")  # how files begin that say something about the data
 _PART_OF = {name: part for part, names in PARTS.items() for name in names}
 
@@ -156,8 +158,12 @@ def _is_about(entry: Path) -> bool:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What is in a folder, by name; what is hidden is not part of it."""
+    """What is in a folder, by name; what is hidden or left there by a system is not part of it."""
     try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        return sorted(entry for entry in folder.iterdir() if not _is_overlooked(entry.name))
     except OSError as error:
         raise DataError(f"{folder}: cannot be read: {error.strerror}") from error
+
+
+def _is_overlooked(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in LEFT_BY_SYSTEMS

@@ -17,7 +17,7 @@ from niwaki.data import fashion_mnist, folder, npz, synthetic
 from niwaki.data.dataset import FORMAT, MANIFEST, Dataset, Split, check_contents, open_dataset, write_dataset
 from niwaki.data.download import download
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.repeats import repeats
+from niwaki.data.repeats import absent, repeats
 from niwaki.data.source import Raw, Source
 from niwaki.data.spec import BUILT_IN, BUILT_IN_SIZE, DataSpec
 from niwaki.data.split import USUAL, first_of_each, hold_out, usual_validation
@@ -222,7 +222,7 @@ def _write(found: Source, spec: DataSpec, target: Path, tell: Notify) -> None:
             preprocessing=spec.preprocessing,
             origin=found.origin,
             synthetic=found.synthetic,
-            notes=tuple(repeats(raw)) if raw.names else (),
+            notes=(*absent(raw), *repeats(raw)) if raw.names else (),
         )
         temporary.chmod(0o755)
         temporary.rename(target)
@@ -239,7 +239,8 @@ def _divide(raw: Raw, spec: DataSpec) -> dict[str, Split]:
         train, test = _held_out(train, raw.labels, _for_test(spec, len(train)), spec.split_seed, "data.test")
     if validation is None:
         count = spec.validation or usual_validation(len(train))
-        train, validation = _held_out(train, raw.labels, count, spec.split_seed, "data.validation")
+        before = (spec.test,) if raw.test is None else ()
+        train, validation = _held_out(train, raw.labels, count, spec.split_seed, "data.validation", before)
     if spec.limit is not None:
         train = _part(train, first_of_each(train.labels, raw.labels, spec.limit))
     if spec.test_limit is not None:
@@ -247,8 +248,10 @@ def _divide(raw: Raw, spec: DataSpec) -> dict[str, Split]:
     return {"train": train, "validation": validation, "test": test}
 
 
-def _held_out(split: Split, labels: tuple[str, ...], count: int, seed: int, key: str) -> tuple[Split, Split]:
-    stays, held = hold_out(split.labels, labels, count, seed, key)
+def _held_out(
+    split: Split, labels: tuple[str, ...], count: int, seed: int, key: str, before: Sequence[float] = ()
+) -> tuple[Split, Split]:
+    stays, held = hold_out(split.labels, labels, count, seed, key, before)
     return _part(split, stays), _part(split, held)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from niwaki.data.classes import shown
 from niwaki.data.source import Raw
 from niwaki.device.text import counted
 
@@ -43,6 +44,18 @@ def repeats(raw: Raw) -> Iterator[str]:
     if classes:
         images = f"{counted(len(classes), 'image')} {'is' if len(classes) == 1 else 'are'}"
         yield f"{images} in two classes, pixel for pixel ({_pair(raw, classes)})"
+
+
+def absent(raw: Raw) -> Iterator[str]:
+    """A line on the classes of which a part that the data brings has no image; none where there is one of each."""
+    said = []
+    for part, split in (("validation", raw.validation), ("test", raw.test)):
+        if split is not None:
+            present = set(split.labels.tolist())
+            missing = [label for index, label in enumerate(raw.labels) if index not in present]
+            said += [f"no {PARTS[part]} image of {shown(missing)}"] if missing else []
+    if said:
+        yield f"{', '.join(said)}: figures measured there say nothing of these classes"
 
 
 def _digest(image: np.ndarray) -> bytes:

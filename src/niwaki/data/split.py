@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
+from niwaki.device.text import counted
 from niwaki.errors import DataError
 
 
@@ -31,13 +35,37 @@ def usual_validation(images: int) -> int:
     return USUAL if images >= PLENTY else max(1, images // 10)
 
 
+def images_needed(*fractions: float) -> int:
+    """How many images of a class are enough, whatever rounding does, if these fractions are held out one by one.
+
+    >>> images_needed(0.2, 0.1), images_needed(0.9)
+    (3, 11)
+    """
+    needed = 1
+    while _left(needed, fractions) < 1:
+        needed += 1
+    return needed
+
+
+def _left(images: int, fractions: Sequence[float]) -> int:
+    for fraction in fractions:
+        images -= math.ceil(fraction * images)
+    return images
+
+
 def hold_out(
-    labels: np.ndarray, classes: tuple[str, ...], count: int, seed: int, key: str = "data.validation"
+    labels: np.ndarray,
+    classes: tuple[str, ...],
+    count: int,
+    seed: int,
+    key: str = "data.validation",
+    before: Sequence[float] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices of what stays and of the `count` held out, both ascending.
 
     Which of a class are held out depends on (seed, class) alone. Raises DataError, naming the `key` that says how
-    many, where there are not enough images, or where a class would have none left to train on.
+    many, where there are not enough images, or where a class would have none left to train on; `before` are the
+    fractions that were held out before.
     """
     if count >= len(labels):
         raise DataError(f"{count} images to hold out of {len(labels)}: set {key} lower, or give more images")
@@ -46,13 +74,21 @@ def hold_out(
     held = np.zeros(len(labels), dtype=bool)
     for index, (have, take) in enumerate(zip(counts, taken, strict=True)):
         if have == take:
+            needed = images_needed(*before, count / len(labels))
             raise DataError(
-                f"class {classes[index]!r} has {have} images, of which {take} are held out: "
-                f"none is left to train on; set {key} lower, or give more images"
+                f"class {classes[index]!r} has {_said(have, bool(before))}: none is left to train on; "
+                f"every class needs at least {needed} images, or fewer held out ({key})"
             )
         order = np.random.default_rng([seed, index]).permutation(have)
         held[np.flatnonzero(labels == index)[order[:take]]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _said(have: int, held_before: bool) -> str:
+    if not have:
+        return "no image"
+    left = " beside those held out before" if held_before else ""
+    return f"{counted(have, 'image')}{left}, {'which is' if have == 1 else 'all of which are'} held out"
 
 
 def first_of_each(labels: np.ndarray, classes: tuple[str, ...], limit: int) -> np.ndarray:

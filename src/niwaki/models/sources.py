@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -49,7 +50,7 @@ def _local_files(modules: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
             continue
         yield name, Path(spec.origin)
         package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
-        waiting.extend(part for other in _imports(Path(spec.origin), package) for part in _with_parents(other))
+        waiting.extend(part for other in _imports(Path(spec.origin), name, package) for part in _with_parents(other))
 
 
 def _with_parents(name: str) -> list[str]:
@@ -89,7 +90,7 @@ def _spec(name: str) -> ModuleSpec | None:
         return None
 
 
-def _imports(file: Path, package: str) -> Iterator[str]:
+def _imports(file: Path, module: str, package: str) -> Iterator[str]:
     """The names of what a file may import; an attribute of a module looks like a module here, and leads nowhere."""
     if file.suffix != ".py":
         return
@@ -104,9 +105,22 @@ def _imports(file: Path, package: str) -> Iterator[str]:
             base = _base(node, package)
             yield from (base, *(f"{base}.{alias.name}" for alias in node.names)) if base else ()
         elif isinstance(node, ast.Call) and _name(node.func) in _CALLS and node.args:
-            first = node.args[0]
-            if isinstance(first, ast.Constant) and isinstance(first.value, str) and not first.value.startswith("."):
-                yield first.value
+            yield from _called_for(node, {"__name__": module, "__package__": package})
+
+
+def _called_for(call: ast.Call, known: Mapping[str, str]) -> Iterator[str]:
+    """The module that `import_module(name, package)` is called for, where the code says both; `known` are names."""
+    named = [keyword.value for keyword in call.keywords if keyword.arg == "package"]
+    name, package = (_text(node, known) for node in (call.args[0], [*call.args[1:2], *named, None][0]))
+    with contextlib.suppress(ImportError):  # it leads out of its package
+        if name and (package or not name.startswith(".")):
+            yield importlib.util.resolve_name(name, package)
+
+
+def _text(node: ast.expr | None, known: Mapping[str, str]) -> str | None:
+    if isinstance(node, ast.Name):
+        return known.get(node.id)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 def _base(node: ast.ImportFrom, package: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 import niwaki
-from niwaki.errors import SpecError
+from niwaki.errors import ModelError, SpecError
 from niwaki.study.spec import load_spec
 from tests.study.conftest import SMALL
 
@@ -47,6 +48,14 @@ def test_pruning_alone_leaves_the_weights_that_remain(data) -> None:
     assert model.fc2.out_features == 6
     assert niwaki.evaluate(model, data, "validation").total == 60
     assert rows
+
+
+def test_a_network_that_answers_at_random_is_not_pruned(data) -> None:
+    model = niwaki.LeNet5(**ARGS)
+    model.fc3.register_forward_hook(lambda _, __, scores: torch.nn.functional.dropout(scores, 0.5, True))
+    with pytest.raises(ModelError, match="LeNet5 answers differently when asked twice in eval mode"):
+        niwaki.prune(model, data, ratio=0.5, steps=1)
+    assert model.fc1.out_features == 16
 
 
 def test_a_path_is_taken_wherever_a_text_is(small_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

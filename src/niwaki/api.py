@@ -28,7 +28,7 @@ from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
 from niwaki.models.accelerator import check_device
 from niwaki.models.class_names import remember, remembered
-from niwaki.models.examine import check_answers, check_numbers
+from niwaki.models.examine import check_answers, check_bare, check_numbers
 from niwaki.models.modelfile import load, read_info
 from niwaki.models.pixels import pixel_scale
 from niwaki.study.drive import StudyResult
@@ -100,11 +100,17 @@ def prune(
 
     `settings` are those of `[prune]` (ratio, steps, scope, importance, distribution), `finetune` those of
     `[finetune]` (epochs, lr, …). `after_step` is called with the report of each step, once it is fine-tuned.
+
+    Raises NiwakiError for a network that cannot be pruned: one that answers at random in eval mode, with NaN, or in
+    which no layer can lose channels.
     """
     how = _settings(PruneSettings, settings)
     check_device(device)
     recover = _settings(FinetuneSettings, {"epochs": 0} if finetune is None else finetune)
     data = _as_the_model_counts(model, data)
+    check_bare(model)
+    check_numbers(model)
+    check_answers(model.cpu(), sample(data, 2, seed)[0])
     resting = resting_norms(model)
     reports: list[PruneReport] = []
     original: dict[str, int] | None = None

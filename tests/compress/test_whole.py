@@ -195,6 +195,44 @@ def test_groups_of_one_channel_are_named() -> None:
     assert report.whole == {"c1": "its 8 groups have one channel each, and each keeps at least one"}
 
 
+def normed(norm: nn.Module) -> unusual.Net:
+    return between(norm, norm=norm)
+
+
+class ChannelsFirstNorm(nn.Module):
+    """Written by hand, over the channels of each place."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x - x.mean(1, keepdim=True)
+        return x / (x.pow(2).mean(1, keepdim=True) + 1e-5).sqrt()
+
+
+@pytest.mark.parametrize(
+    ("net", "name"),
+    [
+        (normed(nn.GroupNorm(2, 8)), "norm"),
+        (normed(ChannelsFirstNorm()), "norm"),
+        (between(lambda x: F.softmax(x, 1)), "softmax in the forward of the network"),
+        (normed(nn.BatchNorm2d(8)), ""),
+        (normed(nn.InstanceNorm2d(8, affine=True)), ""),
+        (between(lambda x: F.softmax(x, 3)), ""),
+        (between(lambda x: x * x.mean(1, keepdim=True)), ""),
+    ],
+    ids=["GroupNorm", "by hand", "softmax", "BatchNorm", "InstanceNorm", "softmax over places", "mean"],
+)
+def test_a_normalization_over_channels_is_over_those_that_are_left(net: nn.Module, name: str) -> None:
+    notes = prune_step(net, HALF, SHAPE, step=1).notes
+    assert notes == (
+        (f"the normalization over channels ({name}) is computed over the channels that are left",) * (name != "")
+    )
+
+
+def test_an_output_that_is_random_is_not_compared() -> None:
+    net = between(lambda x: x)
+    net.fc.register_forward_hook(lambda _, __, y: y + torch.rand_like(y))
+    assert prune_step(net, HALF, SHAPE, step=1).notes == (prune._NOT_COMPARED,)
+
+
 def test_one_channel_left_is_why_less_is_reached() -> None:
     widths = {"a": 4, "b": 4}
     left = Widths(0.9, widths, {"a": 1, "b": 1}, ranked_together=False)

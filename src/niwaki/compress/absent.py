@@ -21,11 +21,21 @@ _RULES: dict[Any, Rule] = {}
 
 
 class Absent(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Inside, operations on tensors that hold NaN compute as if those elements did not exist."""
+    """Inside, operations on tensors that hold NaN compute as if those elements did not exist.
+
+    `meet` hears of softmax, mean, spread and norms that take together elements of which some are not there.
+    """
+
+    def __init__(self, meet: Callable[[str], None] | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._meet = meet
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         rule = _RULES.get(func.overloadpacket)
         if rule is not None and any(isinstance(arg, torch.Tensor) and _lacks(arg) for arg in args):
+            together = _TOGETHER.get(func.overloadpacket)
+            if self._meet and together and _in_part(together(*args, **(kwargs or {}))):
+                self._meet(str(func.overloadpacket.__name__).removeprefix("_"))
             return rule(func, *args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
@@ -167,6 +177,29 @@ def _dims(x: torch.Tensor, dim: Any) -> list[int]:
     return [dim] if isinstance(dim, int) else list(dim)
 
 
-def absent() -> Absent:
-    """The context in which NaN stands for what is not there."""
-    return Absent()  # type: ignore[no-untyped-call]
+def _together(x: torch.Tensor, dims: Sequence[int]) -> torch.Tensor:
+    places = sorted(dim % x.dim() for dim in dims)
+    return x.movedim(places, list(range(-len(places), 0))).flatten(-len(places))
+
+
+def _in_part(x: torch.Tensor) -> bool:
+    gone = x.isnan()
+    return bool((gone.any(-1) & ~gone.all(-1)).any())
+
+
+def _along(x: torch.Tensor, dim: Any = None, *_: Any, **__: Any) -> torch.Tensor:
+    return _together(x, _dims(x, dim))
+
+
+# What an operation takes together, in the last dimension, of those whose result depends on how much there is.
+_TOGETHER: dict[Any, Rule] = {
+    **dict.fromkeys((aten._softmax, aten._log_softmax, aten._safe_softmax, aten.var, aten.std, aten.mean), _along),
+    aten.linalg_vector_norm: lambda x, _order=2, dim=None, *_, **__: _along(x, dim),
+    aten.native_layer_norm: lambda x, shape, *_: _together(x, range(-len(shape), 0)),
+    aten.native_group_norm: lambda x, _w, _b, n, _c, _area, groups, _eps: x.reshape(n, groups, -1),
+}
+
+
+def absent(meet: Callable[[str], None] | None = None) -> Absent:
+    """The context in which NaN stands for what is not there; `meet` as of `Absent`."""
+    return Absent(meet)

@@ -36,6 +36,7 @@ class _Run:
     absent: list[tuple[nn.Module, set[int] | None]] = field(default_factory=list)
     outputs: list[tuple[nn.Module, torch.Tensor]] = field(default_factory=list)  # what is there of them, flat
     finite: bool = True
+    over: dict[str, None] = field(default_factory=dict)  # what normalizes over channels of which some are absent
 
 
 class Comparison:
@@ -47,6 +48,7 @@ class Comparison:
         self._model, self._images = model, images[:count].to(device)
         self._names = {layer: name for name, layer in weighted_layers(model)}
         self._before = before
+        self.normalized: tuple[str, ...] = ()  # by what normalizes over channels that lost some, as `changed` found
 
     def misplaced(self, cuts: Sequence[Cut]) -> list[Fault]:
         """Cuts, made or planned, whose channels arrive at other inputs of a layer than those that it loses."""
@@ -59,7 +61,7 @@ class Comparison:
     def changed(self, cuts: Sequence[Cut]) -> list[Fault]:
         """Cuts in front of the first layer that computes something else than before on the channels that are left.
 
-        Raises ModelError where no cut is in front of it.
+        Raises ModelError where no cut is in front of it, if that can be told (`possible`).
         """
         layer = self._first_changed(cuts)
         if layer is None:
@@ -70,6 +72,8 @@ class Comparison:
             found = [Fault(index, reason) for index, cut in enumerate(cuts) if layer in getattr(cut, side)]
             if found:
                 return found
+        if not self.possible():
+            return [Fault(0, reason)]
         raise ModelError(
             f"pruning changes what {name} computes from the channels that are left: keep the layers in front of it "
             "out of prune.scope, or write that part of forward with layers"
@@ -102,6 +106,7 @@ class Comparison:
     def _first_changed(self, cuts: Sequence[Cut]) -> nn.Module | None:
         with self._unpruned():
             expected, dtype = self._without(cuts)
+        self.normalized = tuple(expected.over)
         found = self._run({}, dtype)
         scale = max(float(values.abs().max()) for _, values in expected.outputs if len(values))
         for (layer, values), (_, others) in zip(expected.outputs, found.outputs, strict=False):
@@ -117,11 +122,16 @@ class Comparison:
                 if layer in self._names:
                     gone.setdefault(layer, set()).update(channels)
         try:
-            with absent():
-                return self._run(gone, torch.float64), torch.float64
+            return self._run_absent(gone, torch.float64), torch.float64
         except Exception:  # some of its tensors are float32 whatever comes in
-            with absent():
-                return self._run(gone, torch.float32), torch.float32
+            return self._run_absent(gone, torch.float32), torch.float32
+
+    def _run_absent(self, gone: Mapping[nn.Module, set[int]], dtype: torch.dtype) -> _Run:
+        over: dict[str, None] = {}
+        with _trail(self._model) as trail, absent(lambda what: over.update(_normalizing(what, *trail[-1]))):
+            run = self._run(gone, dtype)
+        run.over = over
+        return run
 
     def _run(self, gone: Mapping[nn.Module, set[int]], dtype: torch.dtype) -> _Run:
         run = _Run()
@@ -156,6 +166,29 @@ class Comparison:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+@contextmanager
+def _trail(model: nn.Module) -> Iterator[list[tuple[str, nn.Module]]]:
+    """The modules whose forward is running, the innermost last."""
+    trail = [("", model)]
+    hooks = []
+    for name, module in model.named_modules():
+        hooks.append(module.register_forward_pre_hook(lambda *_, here=(name, module): trail.append(here)))
+        hooks.append(module.register_forward_hook(lambda *_: trail.pop() and None))
+    try:
+        yield trail
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _normalizing(what: str, name: str, module: nn.Module) -> dict[str, None]:
+    """How to call an operation over channels; nothing for a mean or a spread that normalizes nothing."""
+    if name and not list(module.children()):
+        known = "softmax" in what or "norm" in what or "Norm" in type(module).__name__
+        return {name: None} if known else {}
+    return {} if what == "mean" else {f"{what} in the forward of {name or 'the network'}": None}
 
 
 def _misplaced(name: str) -> str:

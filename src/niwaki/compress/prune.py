@@ -200,6 +200,7 @@ class _Step:
             return done
         done.faults = {name: broken or fault.reason for fault in faults for name in groups[fault.cut]}
         if not faults:
+            done.notes = tuple(_over_what_is_left(names) for names in [comparison.normalized] if names)
             done.faults = self._torn(cuts, groups)
         return done
 
@@ -260,6 +261,11 @@ def _group(graph: BoundedGraph, candidate: Candidate, indices: list[int]) -> Any
     """The layers that lose channels if a candidate loses these."""
     start = candidate.group[0].dep
     return graph.get_pruning_group(start.target.module, start.handler, indices)
+
+
+def _over_what_is_left(names: tuple[str, ...]) -> str:
+    """Zeroing the channels that went would give other statistics."""
+    return f"the normalization over channels ({', '.join(names)}) is computed over the channels that are left"
 
 
 _NOT_COMPARED = (

@@ -9,6 +9,7 @@ import torch
 
 import niwaki
 from niwaki.errors import ModelError, SpecError
+from niwaki.models.class_names import remember
 from niwaki.study.spec import load_spec
 from tests.study.conftest import SMALL
 
@@ -87,3 +88,46 @@ def test_run_study_does_what_the_command_does(small_npz: Path, tmp_path: Path) -
     with pytest.raises(SpecError, match="--seeds 0"):
         niwaki.run_study(str(file), out=tmp_path / "out", seeds=0)
     assert load_spec(str(file))[1] == "s"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m, d: niwaki.train(niwaki.LeNet5, d), r"the class LeNet5, not a network: call it: LeNet5\(\)"),
+        (lambda m, d: niwaki.prune(niwaki.LeNet5, d), r"call it: LeNet5\(\)"),
+        (lambda m, d: niwaki.evaluate(7, d), r"the model is of type int: expected a network \(torch.nn.Module\)"),
+        (lambda m, d: niwaki.count(niwaki.LeNet5, d.input_shape), r"call it: LeNet5\(\)"),
+        (lambda m, d: niwaki.train(m, "d.npz"), r"type str, not a dataset: load it: niwaki.load_data\('d.npz'\)"),
+        (lambda m, d: niwaki.prune(m, [1]), r"type list, not a dataset: load it: niwaki.load_data\(…\)"),
+        (lambda m, d: niwaki.evaluate(d, m), "are swapped: the model comes first"),
+        (lambda m, d: niwaki.evaluate(m, d, "tset"), "split = 'tset': expected train, validation or test"),
+        (lambda m, d: niwaki.prune(m, d, finetune=1), "finetune = 1: expected a dictionary, as {'epochs'"),
+        (lambda m, d: niwaki.count(m, 16), r"input shape is 16: expected \(channels, height, width\)"),
+        (lambda m, d: niwaki.evaluate(m, d, device="mps"), "device 'mps': [^.]*.*; use the device cpu$"),
+        (
+            lambda m, d: niwaki.save(m, "m.safetensors", factory=niwaki.LeNet5, data=d),
+            "factory is LeNet5 itself: expected its name, 'package.module:callable', as 'niwaki.models.lenet5:LeNet5'",
+        ),
+        (lambda m, d: niwaki.save(m, "m.safetensors", factory="lenet5", data="d"), "load it: niwaki.load_"),
+    ],
+)  # fmt: skip
+def test_what_a_function_cannot_take_is_said_in_a_line(data, call, message: str) -> None:
+    with pytest.raises(niwaki.NiwakiError, match=message) as caught:
+        call(niwaki.LeNet5(**ARGS), data)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_epochs_leave_a_network_as_it_is(data) -> None:
+    model = niwaki.LeNet5(**ARGS)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert niwaki.train(model, data, epochs=0) == []
+    assert all(bool((before[name] == value).all()) for name, value in model.state_dict().items())
+
+
+def test_a_warning_names_the_line_of_the_caller(data) -> None:
+    model = niwaki.LeNet5(**ARGS)
+    remember(model, tuple(reversed(data.labels)))
+    for call in (lambda: niwaki.evaluate(model, data), lambda: niwaki.train(model, data, epochs=0)):
+        with pytest.warns(UserWarning, match="order") as told:
+            call()
+        assert told[0].filename == __file__

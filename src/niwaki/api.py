@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import ValidationError
 from torch import nn
 
+from niwaki.arguments import check_data, check_factory, check_pair, check_split, settings_of, warn
 from niwaki.compress.prune import COMPARED, PruneReport, prune_step
 from niwaki.compress.randomness import derive_seed
 from niwaki.compress.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
@@ -20,7 +19,6 @@ from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
-from niwaki.device.text import printable
 from niwaki.errors import SpecError
 from niwaki.measure.accuracy import Accuracy, Predict
 from niwaki.measure.accuracy import evaluate as measure_accuracy
@@ -28,7 +26,7 @@ from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
 from niwaki.models.accelerator import check_device
 from niwaki.models.class_names import remember, remembered
-from niwaki.models.examine import check_answers, check_bare, check_numbers
+from niwaki.models.examine import check_answers, check_bare, check_module, check_numbers
 from niwaki.models.modelfile import load, read_info
 from niwaki.models.pixels import pixel_scale
 from niwaki.study.drive import StudyResult
@@ -37,7 +35,6 @@ from niwaki.study.listener import Listener, Silent
 from niwaki.study.request import Request
 from niwaki.study.run import RunOptions
 from niwaki.study.run import run_study as run
-from niwaki.study.spec import explain
 
 if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
     from niwaki.deploy.bundle.build import BundleReport
@@ -60,14 +57,14 @@ def load_data(name_or_folder: str | Path = "fashion-mnist", **settings: Any) -> 
     else:
         kind = "npz" if str(name_or_folder).endswith(".npz") else "folder"
         settings = {"name": kind, "path": name_or_folder, **settings}
-    data = open_dataset(prepare(_settings(DataSpec, settings)))
+    data = open_dataset(prepare(settings_of(DataSpec, settings)))
     for note in data.notes:
-        _warn(f"{data.origin}: {note}")
+        warn(f"{data.origin}: {note}")
     return data
 
 
 def train(model: nn.Module, data: Dataset, *, seed: int = 0, device: str = "cpu", **settings: Any) -> list[Epoch]:
-    """Train `model` in place. `settings` are those of `[train]`: epochs, batch_size, optimizer, lr, …
+    """Train `model` in place. `settings` are those of `[train]`: epochs (0 leaves it as it is), batch_size, lr, …
 
     A model that knows these classes in another order (it was loaded, or trained before) keeps its order, with a
     warning. Norms that you froze and put in eval mode (in a model that is in training mode) stay as they are.
@@ -75,7 +72,8 @@ def train(model: nn.Module, data: Dataset, *, seed: int = 0, device: str = "cpu"
     Raises NiwakiError for a network that cannot be trained as it is: one that answers at random, all frozen, with NaN,
     or with another number of scores than there are classes.
     """
-    recipe = _settings(TrainSettings, settings)
+    check_pair(model, data)
+    recipe = settings_of(TrainSettings, settings)
     check_device(device)
     data = _as_the_model_counts(model, data)
     check_outputs(model, data)
@@ -104,9 +102,10 @@ def prune(
     Raises NiwakiError for a network that cannot be pruned: one that answers at random in eval mode, with NaN, or in
     which no layer can lose channels.
     """
-    how = _settings(PruneSettings, settings)
+    check_pair(model, data)
+    how = settings_of(PruneSettings, settings)
     check_device(device)
-    recover = _settings(FinetuneSettings, {"epochs": 0} if finetune is None else finetune)
+    recover = settings_of(FinetuneSettings, {"epochs": 0} if finetune is None else finetune, "finetune")
     data = _as_the_model_counts(model, data)
     check_bare(model)
     check_numbers(model)
@@ -158,6 +157,8 @@ def evaluate(
     Raises DataError where the names are not the same; ModelError for a network whose figure would mean nothing: one
     that answers at random, or with NaN in it.
     """
+    check_pair(model, data)
+    check_split(split)
     part = getattr(data, split)
     check_device(device)
     check_numbers(model)
@@ -166,7 +167,7 @@ def evaluate(
     predict = torch_predictor(model, table, device)
     named = tuple(labels) if labels is not None else remembered(model)
     if named is not None and named != data.labels:
-        in_order(data, named, notify=_warn)
+        in_order(data, named, notify=warn)
         predict = _reordered(predict, places_of(data.labels, named))
     return measure_accuracy(predict, part.images, part.labels, data.num_classes)
 
@@ -190,7 +191,10 @@ def save(
 
     Raises ModelError if the file would not give the same model back.
     """
+    check_module(model)
+    check_factory(factory)
     if data is not None:
+        check_data(data)
         input_shape, labels = input_shape or data.input_shape, labels or _as_the_model_counts(model, data).labels
         preprocessing = preprocessing or data.preprocessing
     if input_shape is None or labels is None or preprocessing is None:
@@ -223,7 +227,7 @@ def export(
     from niwaki.deploy.export import export_file
     from niwaki.deploy.forms import ExportOptions
 
-    options = ExportOptions(opset, prefix, ram_limit, _settings(QuantizeSettings, settings))
+    options = ExportOptions(opset, prefix, ram_limit, settings_of(QuantizeSettings, settings))
     forms = (to,) if isinstance(to, str) else to
     tell = notify or _silent
     return export_file(Path(file), forms, Path(out), data=_text(data), options=options, trust=trust, notify=tell)
@@ -319,7 +323,7 @@ def _as_the_model_counts(model: nn.Module, data: Dataset) -> Dataset:
     """The data with its classes in the order of the model, if that knows the same ones."""
     labels = remembered(model)
     known = labels is not None and places_of(data.labels, labels) is not None
-    return in_order(data, labels, notify=_warn) if labels is not None and known else data
+    return in_order(data, labels, notify=warn) if labels is not None and known else data
 
 
 def _reordered(predict: Predict, places: np.ndarray | None) -> Predict:
@@ -332,23 +336,12 @@ def _reordered(predict: Predict, places: np.ndarray | None) -> Predict:
     return by_name
 
 
-def _warn(line: str) -> None:
-    warnings.warn(printable(line), stacklevel=3)
-
-
 def _text(path: str | Path | None) -> str | None:
     return None if path is None else str(path)
 
 
 def _silent(*_said: object) -> None:
     """Tell nobody."""
-
-
-def _settings(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    try:
-        return kind.model_validate(dict(values))
-    except ValidationError as error:
-        raise SpecError(explain(error, kind)) from error
 
 
 __all__ = [

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from niwaki.errors import ModelError
+from niwaki.models.examine import check_module
 from niwaki.models.generators import seeded
 
 QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
@@ -25,9 +26,12 @@ def rehearsal(model: nn.Module, input_shape: tuple[int, int, int]) -> Iterator[t
     the random generators. Inside, attention runs as plain matrix products, because its fused kernels are single
     operations whose MACs and memory cannot be seen.
 
-    Raises ModelError if the model cannot be copied or fails on that input, and if it has modules of torch's
-    own quantization, which hide their weights and MACs and would be counted as nothing.
+    Raises ModelError if these are no model and no shape, if the model cannot be copied or fails on that input, and if
+    it has modules of torch's own quantization, which hide their weights and MACs and would be counted as nothing.
     """
+    check_module(model)
+    if not isinstance(input_shape, tuple | list):
+        raise ModelError(f"the input shape is {input_shape!r}: expected (channels, height, width), as (1, 28, 28)")
     _refuse_quantized(model)
     try:
         with seeded(0), _plain_attention(), torch.no_grad():

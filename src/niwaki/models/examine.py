@@ -28,6 +28,14 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def check_module(model: object) -> None:
+    """Raise ModelError unless `model` is a network: neither its class nor anything else."""
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        raise ModelError(f"the model is the class {model.__name__}, not a network: call it: {model.__name__}()")
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"the model is of type {type(model).__name__}: expected a network (torch.nn.Module)")
+
+
 def check_bare(model: nn.Module) -> None:
     """Refuse what other tools have put around or into a network: it can be neither pruned nor saved like that.
 

@@ -124,17 +124,9 @@ def prune(
         original = original or {name: report.widths[name] + gone for name, gone in report.removed.items()}
         if recover.epochs:
             fit(
-                model,
-                data.train,
-                data.preprocessing,
-                recover,
-                validation=data.validation,
-                seed=seed,
-                kind="finetune",
-                position=step,
-                device=device,
-                resting=resting,
-            )
+                model, data.train, data.preprocessing, recover, validation=data.validation, seed=seed, kind="finetune",
+                position=step, device=device, resting=resting,
+            )  # fmt: skip
         reports.append(report)
         if after_step:
             after_step(report)

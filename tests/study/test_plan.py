@@ -10,7 +10,7 @@ import unusual
 from niwaki.errors import FactoryError, ModelError, SpecError
 from niwaki.study import dryrun
 from niwaki.study.dryrun import dry_run
-from niwaki.study.plan import VERSIONS, Plan, make_plan
+from niwaki.study.plan import VERSIONS, Plan, _label, make_plan
 from niwaki.study.spec import load_spec, parse_spec
 from niwaki.study.structure import Structures, check_structures
 
@@ -232,6 +232,7 @@ def test_training_on_is_fine_tuning_of_the_base_itself() -> None:
     ]
     assert [stage.parent for stage in rounds] == [base.key, rounds[0].key, rounds[1].key]
     assert rounds[1].label == "train on, round 2: 5 epochs, lr 0.0001, seed 0"
+    assert _label("train", {"epochs": 1, "lr": 0.1}, 0, 0) == "train: 1 epoch, lr 0.1, seed 0"
     alone = plan_of(TEXT.replace('vary = { "prune.ratio" = [0.4, 0.5] }', "longer = true"))
     assert (alone.unique, alone.longer) == ((0, 0), (4, 20))
 

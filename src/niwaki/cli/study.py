@@ -111,13 +111,13 @@ def _print_plan(spec: StudySpec, plan: dict[str, Any]) -> None:
     stages, epochs, longer = plan["stages"], plan["epochs"], plan["longer"]
     console.print(f"{spec.title}: nothing was read or trained", highlight=False, markup=False)
     console.print(
-        f"{stages['requested']} stages and {epochs['requested']} epochs are asked for; shared, "
-        f"{stages['unique']} stages and {epochs['unique']} epochs will run",
+        f"{_work(stages['requested'], epochs['requested'])} are asked for; shared, "
+        f"{_work(stages['unique'], epochs['unique'])} will run",
         highlight=False,
     )
     if longer["stages"]:
         console.print(
-            f"to train the unpruned network on, {longer['stages']} stages and {longer['epochs']} epochs more",
+            f"to train the unpruned network on, {_work(longer['stages'], longer['epochs'])} more",
             highlight=False,
         )
     for experiment in plan["experiments"]:
@@ -130,9 +130,13 @@ def _print_plan(spec: StudySpec, plan: dict[str, Any]) -> None:
             if "refused" in trial:
                 size = f"but will fail: {trial['refused']}"
             value = "" if trial["value"] is None else f"{trial['value']}: "
-            console.print(f"  {value}{trial['epochs']} epochs, {size}", highlight=False, markup=False)
+            console.print(f"  {value}{counted(trial['epochs'], 'epoch')}, {size}", highlight=False, markup=False)
             for name, why in (last or {}).get("whole", {}).items():
                 console.print(f"    {name} stays whole: {why}", highlight=False, markup=False)
+
+
+def _work(stages: int, epochs: int) -> str:
+    return f"{counted(stages, 'stage')} and {counted(epochs, 'epoch')}"
 
 
 def _what_is_stored(progress: Progression, folder: Path) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from niwaki.compress.settings import PruneSettings, QuantizeSettings, TrainSettings
+from niwaki.device.text import counted
 from niwaki.errors import ModelError, SpecError, step
 from niwaki.files import canonical_json, sha256_of
 from niwaki.models import factory as factories
@@ -217,4 +218,4 @@ def _label(kind: Kind, settings: Mapping[str, Any], position: int, seed: int) ->
         how = f"{settings['calibration']}, {settings['images']} images" if "images" in settings else "linear layers"
         return f"quantize{where}: {settings['kind']}, {how}"
     again = "train from scratch" if kind == "train" and position else kind
-    return f"{again}{where}: {settings['epochs']} epochs, lr {settings['lr']:g}, seed {seed}"
+    return f"{again}{where}: {counted(settings['epochs'], 'epoch')}, lr {settings['lr']:g}, seed {seed}"

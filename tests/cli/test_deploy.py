@@ -170,6 +170,10 @@ def test_verify_ends_with_1_where_forms_disagree(call, small_export: Path, tmp_p
     assert "DISAGREES" in said
     assert "reference, not to the bit" in said
     assert said.endswith("The forms disagree.\n")
+    code, said, err = call("verify", copy, "--images", 5)
+    assert code == 1
+    assert re.search(r"^The forms that were compared agree. Not compared: c \(c\)\.", said, re.MULTILINE)
+    assert re.search(r"^niwaki: not compared: c \(c\): .*model\.c: not the file", err, re.MULTILINE)
 
 
 def test_a_factory_of_the_users_own(call, small_data, tmp_path: Path, monkeypatch) -> None:

@@ -161,6 +161,11 @@ def form(name: str, ok: bool | None, against: str = "", images: int = 10) -> For
     return FormReport(name, "how", ok, images, agreement)
 
 
+def far(name: str, apart: int) -> FormReport:
+    """An int8 with another class than float for some of 10 images."""
+    return FormReport(name, "how", None, 10, Agreement("torch", 10 - apart, None, 0.0, "score", None))
+
+
 TORCH, ONNX, DYNAMIC = form("torch", None), form("onnx", True, "torch"), form("onnx-dynamic", None, "torch")
 REFERENCE, INT8, C = (
     form("reference", None, "torch"),
@@ -168,8 +173,10 @@ REFERENCE, INT8, C = (
     form("c", True, "reference"),
 )
 NO_TORCH, NO_REFERENCE, NO_C = (form(name, None, images=0) for name in ("torch", "reference", "c"))
+BAD_C = form("c", False, images=0)
 ALONE = form("onnx", None)
 FLOAT_ONLY = form("onnx-int8", None, "torch")
+FAR = "gives another class than float for 30.00 % of the images"
 AGREE = "The forms that were compared agree."
 
 
@@ -182,6 +189,12 @@ AGREE = "The forms that were compared agree."
         ((TORCH, ONNX, FLOAT_ONLY), f"{AGREE} Held against nothing: onnx-int8 (how)."),
         ((TORCH, ONNX, NO_REFERENCE), f"{AGREE} Not run: reference (how)."),
         ((ALONE, DYNAMIC), "There are no two forms that must agree."),
+        ((TORCH, ONNX, far("reference", 2), INT8, C), "All forms agree."),
+        ((TORCH, ONNX, far("reference", 3), INT8, C), f"{AGREE[:-1]}; int8 {FAR}."),
+        ((TORCH, ONNX, far("onnx-dynamic", 3)), f"{AGREE[:-1]}; dynamic int8 {FAR}."),
+        ((TORCH, far("onnx-int8", 3)), f"There are no two forms that must agree; int8 {FAR}."),
+        ((TORCH, ONNX, REFERENCE, INT8, BAD_C), f"{AGREE} Not compared: c (how)."),
+        ((TORCH, form("onnx", False, "torch"), BAD_C), "The forms disagree."),
         ((TORCH, form("onnx", False, "torch"), NO_C), "The forms disagree."),
     ],
 )

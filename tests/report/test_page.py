@@ -181,7 +181,7 @@ def test_what_failed_is_said_with_its_reason(study_copy) -> None:
     (study_copy / "stages" / damaged / "record.json").write_text("{")
     edit(study_copy, "verify.json", ok=False)
     verify = json.loads((study_copy / "verify.json").read_bytes())
-    verify["forms"][-1] |= {"ok": False, "reason": "first image 3"}
+    verify["forms"][-1] |= {"ok": False, "images": 9, "reason": "first image 3"}
     verify["forms"][0] |= {"ok": None, "images": 0, "reason": "no emulator"}
     Store(study_copy).write_json("verify.json", verify)
     page = built(study_copy)

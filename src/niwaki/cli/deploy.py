@@ -53,7 +53,7 @@ def export(
 
 
 def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_json: bool, trust: bool) -> int:
-    """Send the same images through every form; the exit code is 1 if one disagrees."""
+    """Send the same images through every form; the exit code is 1 if one disagrees, or is nothing to compare."""
     from niwaki import api
 
     check_file(path)
@@ -66,8 +66,10 @@ def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_j
         print(json.dumps(report.to_dict()))
     else:
         _print_verify(report, path)
-    for line in report.disagreements:
-        complain(f"disagrees: {line}")
+    for form in report.forms:
+        if form.ok is False:
+            said = "disagrees" if form.images else "not compared"
+            complain(f"{said}: {form.form} ({form.how}): {form.reason}")
     return 0 if report.ok else 1
 
 

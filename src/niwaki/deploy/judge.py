@@ -22,6 +22,7 @@ BATCH = 200
 FLOAT = (TORCH, "onnx")
 SAME_CLASS = {"onnx": (TORCH, 99.9), "onnx-int8": (REFERENCE, 99.5)}  # of which form, percent of the images
 PRICES = (REFERENCE, "onnx-dynamic")  # against float, what they cost is reported
+FAR = 0.2  # of the images: an int8 that differs from float for more of them is said not to be that network
 TOLERANCE = 1e-3  # between scores of one float network in two runtimes, of the largest score
 SHOWN = 12  # scores of an image in a message
 
@@ -200,6 +201,19 @@ def losses(forms: Sequence[FormReport], causes: Mapping[str, str]) -> Iterator[s
         if form.form in causes:
             text += f"; likely cause: {causes[form.form]}"
         yield text
+
+
+def far_from_float(forms: Sequence[FormReport]) -> Iterator[str]:
+    """Each int8 that gives another class than float for more than FAR of the images."""
+    kinds = {"onnx-dynamic": "dynamic int8"}
+    for form in forms:
+        found = form.agreement
+        if found is None or form.form == C or found.against not in FLOAT or form.form in FLOAT:
+            continue
+        apart = form.images - found.same_class
+        if apart > FAR * form.images:
+            share = percent(apart, form.images)
+            yield f"{kinds.get(form.form, 'int8')} gives another class than float for {share} of the images"
 
 
 def percent(part: int, whole: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from niwaki.errors import DataError, ModelError
 
 WORK = 5_000_000_000  # MACs that are tried unless the user says how many images: LeNet-5 on all 10,000, in seconds
 FEWEST, RANDOM = 100, 1000
+_NO_PIXELS = "no file says how pixels become the model's input"
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,17 @@ def choose_sample(opened: Opened, data: Dataset | str | None, count: int | None,
     return Sample(np.asarray(test.images[places]), what, np.asarray(test.labels[places]), places, notes)
 
 
+def no_pixels(path: Path) -> ModelError:
+    """That data were named for a model which no image can be made an input of."""
+    return ModelError(f"{path}: {_NO_PIXELS}, so --data means nothing for it: leave it out")
+
+
 def _find(opened: Opened, named: str | None, notify: Notify) -> tuple[Dataset | None, str]:
     """The dataset; or None, and why the images are random."""
     if opened.preprocessing is None:
-        reason = "no file says how pixels become the model's input"
         if named is not None:
-            raise ModelError(f"{opened.folder}: {reason}, so --data means nothing for it: leave it out")
-        return None, f"random images, since {reason}"
+            raise no_pixels(opened.folder)
+        return None, f"random images, since {_NO_PIXELS}"
     note = opened.note
     provenance: Mapping[str, Any] = opened.info.provenance if opened.info else {}
     if note is not None and not provenance:

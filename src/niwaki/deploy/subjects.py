@@ -257,6 +257,8 @@ def _c(opened: Opened, trust: bool) -> list[Subject]:
         ("Cortex-M4, emulated", TARGETS["cortex-m4"], ("-O2",)),
     ]
     try:
+        for name in ("", "/model.c", "/model.h"):  # trust is in what lies in the folder
+            inside(opened.folder, FILES["c"] + name)
         files = None if trust else _own(opened, opened.graph)
     except ModelError as error:
         return [Subject(C, FILES["c"], reason=str(error), failed=True)]

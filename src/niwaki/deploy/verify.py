@@ -12,9 +12,9 @@ from niwaki.deploy.export import check_possible, export
 from niwaki.deploy.folder import NOTE, Form
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.images import Notify, find_data, fit_to
-from niwaki.deploy.judge import PRICES, FormReport, Judge, Progress, losses
+from niwaki.deploy.judge import PRICES, FormReport, Judge, Progress, far_from_float, losses
 from niwaki.deploy.origin import Origin, open_origin
-from niwaki.deploy.sample import choose_sample
+from niwaki.deploy.sample import choose_sample, no_pixels
 from niwaki.deploy.subjects import open_export, subjects_of
 from niwaki.errors import DataError
 from niwaki.folders import temporary
@@ -34,8 +34,13 @@ class VerifyReport:
 
     @property
     def disagreements(self) -> tuple[str, ...]:
-        """A line for each form that does not agree."""
+        """A line for each form that does not agree, or cannot be compared through a fault of its own."""
         return tuple(f"{form.form} ({form.how}): {form.reason}" for form in self.forms if form.ok is False)
+
+    @property
+    def not_compared(self) -> tuple[str, ...]:
+        """The forms that were not run through a fault of their own, and not of this machine."""
+        return tuple(_named(form) for form in self.forms if form.ok is False and not form.images)
 
     @property
     def not_run(self) -> tuple[str, ...]:
@@ -51,18 +56,25 @@ class VerifyReport:
         return tuple(_named(form) for form in self.forms if form.images and form.ok is None and form.form not in known)
 
     @property
+    def far(self) -> tuple[str, ...]:
+        """Of each int8 that is hardly the float network any more, how often it is not: a price, which is not judged."""
+        return tuple(far_from_float(self.forms))
+
+    @property
     def summary(self) -> str:
         """Whether all forms agree, in a sentence that says nothing of a form that was not compared."""
-        if not self.ok:
+        if any(form.ok is False and form.images for form in self.forms):
             return "The forms disagree."
-        if not any(form.ok for form in self.forms):
-            return "There are no two forms that must agree."
-        if not self.not_run and not self.not_held:
+        compared = any(form.ok for form in self.forms)
+        if compared and not (self.not_run or self.not_held or self.far):
             return "All forms agree."
-        told = ["The forms that were compared agree."]
-        told += [f"Not run: {'; '.join(self.not_run)}."] if self.not_run else []
-        told += [f"Held against nothing: {'; '.join(self.not_held)}."] if self.not_held else []
-        return " ".join(told)
+        agree = "The forms that were compared agree" if compared else "There are no two forms that must agree"
+        told = ["; ".join((agree, *self.far))]
+        told += [f"Not compared: {'; '.join(self.not_compared)}"] if self.not_compared else []
+        not_run = [named for named in self.not_run if named not in self.not_compared]
+        told += [f"Not run: {'; '.join(not_run)}"] if compared and not_run else []
+        told += [f"Held against nothing: {'; '.join(self.not_held)}"] if compared and self.not_held else []
+        return " ".join(f"{sentence}." for sentence in told)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -74,6 +86,8 @@ class VerifyReport:
             "summary": self.summary,
             "not_run": list(self.not_run),
             "not_held": list(self.not_held),
+            "not_compared": list(self.not_compared),
+            "far": list(self.far),
         }
 
 
@@ -96,6 +110,8 @@ def verify_file(
         path = inside if (inside / NOTE).is_file() and not (path / NOTE).is_file() else path
         return verify_folder(path, data=data, images=images, steps=steps, trust=trust, notify=notify, progress=progress)
     origin = open_origin(path)
+    if data is not None and origin.preprocessing is None:
+        raise no_pixels(path)
     with temporary("verify") as name:
         folder = Path(name) / "export"
         found, notes = _export(origin, folder, data, trust, notify)

@@ -25,7 +25,10 @@ def print_verification(console: Console, found: dict[str, Any], folder: Path) ->
         console.print(f"[yellow]{escape(reason)}[/yellow]", highlight=False)
         return
     agree = "all forms agree" if all_compared(found) else "the forms that were compared agree"
-    verdict = agree if found["ok"] else "[red]FORMS DISAGREE[/red]"
+    agree = "; ".join((agree, *found.get("far", ())))
+    verdict = "[red]FORMS DISAGREE[/red]" if disagree(found) else agree
+    if failed := sorted({form["form"] for form in found["forms"] if form["ok"] is False and not form["images"]}):
+        verdict += f"; [red]NOT COMPARED[/red]: {escape(', '.join(failed))}"
     console.print(
         f"[bold]Exported[/bold] to {escape(str(folder))}, verified on {escape(found['images'])}: {verdict}.",
         highlight=False,
@@ -41,12 +44,17 @@ def print_verification(console: Console, found: dict[str, Any], folder: Path) ->
 
 def all_compared(found: Mapping[str, Any]) -> bool:
     """Whether every form of a verification was run and held against another."""
-    return all(form["images"] for form in found["forms"]) and not found.get("not_held")
+    return all(form["images"] for form in found["forms"]) and not (found.get("not_held") or found.get("far"))
+
+
+def disagree(found: Mapping[str, Any]) -> bool:
+    """Whether a form of a verification disagrees with another; one that was not run cannot."""
+    return not found["ok"] and any(form["ok"] is False and form["images"] for form in found["forms"])
 
 
 def _cells(form: dict[str, Any]) -> tuple[str, ...]:
     if not form["images"]:
-        return form["form"], form["how"], "", "", "", "", _VERDICTS[form["ok"]] or "not run"
+        return form["form"], form["how"], "", "", "", "", "not run" if form["ok"] is None else "not compared"
     accuracy = f"{form['accuracy']['percent']:.2f}" if form["accuracy"] else ""
     against = same = ""
     if form["agreement"]:

@@ -62,7 +62,8 @@ def _forms(view: View, words: Words) -> Iterator[Gap]:
         yield Gap("failed", words("forms.missing", form=name, reason=reason))
     for form in found["forms"]:
         if form["ok"] is False:
-            yield Gap("failed", words("gap.disagrees", form=form["form"], how=form["how"], reason=form["reason"] or ""))
+            said = "gap.disagrees" if form["images"] else "gap.not_compared"
+            yield Gap("failed", words(said, form=form["form"], how=form["how"], reason=form["reason"] or ""))
         elif not form["images"]:
             yield Gap("unmeasured", words("gap.not_run", form=form["form"], how=form["how"], reason=form["reason"]))
 

@@ -67,8 +67,14 @@ def _export_and_verify(
         return {"ok": None, "reason": str(error)}
     for form, why in exported["missing"].items():
         notify(f"the chosen model has no {form}: {why}")
-    for line in report.disagreements:
-        notify(f"the forms of the chosen model disagree: {line}")
+    for form in report.forms:
+        if form.ok is False:
+            said = (
+                "the forms of the chosen model disagree"
+                if form.images
+                else "a form of the chosen model is not compared"
+            )
+            notify(f"{said}: {form.form} ({form.how}): {form.reason}")
     forms = {name: {k: v for k, v in form.items() if k != "path"} for name, form in exported["forms"].items()}
     return {**report.to_dict(), "exported": forms, "missing": exported["missing"], "export_notes": exported["notes"]}
 

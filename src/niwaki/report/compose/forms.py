@@ -8,7 +8,7 @@ from typing import Any
 from niwaki.report.charts.latency import ORDER, form_name, latency_chart
 from niwaki.report.compose.tables import plain_csv
 from niwaki.report.document import Block, Figure, Grid, Section, Text
-from niwaki.report.forms import all_compared
+from niwaki.report.forms import all_compared, disagree
 from niwaki.report.view import View
 from niwaki.report.words import Words
 
@@ -22,8 +22,14 @@ def forms_part(view: View, words: Words) -> Section:
     if found["ok"] is None:
         return Section("forms", heading, (Text(words("forms.cannot", reason=found["reason"]), "warning"),))
     most = max((form["images"] for form in found["forms"]), default=0)
+    far = "; ".join(found.get("far", ()))
     agree = words("forms.agree") if all_compared(found) else words("forms.agree_compared")
-    verdict = Text(agree, "finding") if found["ok"] else Text(words("forms.disagree"), "warning")
+    agree = words("forms.agree_far", far=far) if far else agree
+    verdict = (
+        Text(words("forms.disagree"), "warning")
+        if disagree(found)
+        else Text(agree, "finding" if found["ok"] else "warning")
+    )
     names = ("form", "how", "images", "accuracy", "interval", "against", "same", "bits", "verdict")
     heads = tuple(words(f"forms.{name}") for name in names)
     rows = tuple(_form_row(form, words) for form in found["forms"])

@@ -137,6 +137,30 @@ def normed(layer: nn.Module) -> nn.Module:
     return nn.utils.parametrizations.weight_norm(layer)
 
 
+def attention_by_hand() -> Net:
+    """One layer makes queries, keys and values, and is as wide as another says."""
+
+    def forward(net: Net, x: torch.Tensor) -> torch.Tensor:
+        x = net.p(x).flatten(2).transpose(1, 2)
+        n, t, c = x.shape
+        q, k, v = net.qkv(x).view(n, t, 3, 2, c // 2).permute(2, 0, 3, 1, 4)
+        x = x + net.o(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, c))
+        return net.fc(F.relu(net.f(x.mean(1))))
+
+    linear = {"qkv": nn.Linear(8, 24), "o": nn.Linear(8, 8), "f": nn.Linear(8, 8), "fc": nn.Linear(8, 4)}
+    return Net(forward, p=nn.Conv2d(1, 8, 4, 4), **linear)
+
+
+def divided_by_its_width() -> Net:
+    """Its output is another with fewer channels, whichever they are."""
+
+    def forward(net: Net, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(net.c1(x))
+        return net.fc(x.mean((2, 3))) / x.shape[1]
+
+    return Net(forward, c1=conv(1, 8, 2), fc=nn.Linear(8, 4))
+
+
 class Positions(nn.Module):
     """Adds a parameter to every place of the map: its channels are not those that pruning would cut."""
 

@@ -99,11 +99,13 @@ def test_the_pruned_network_is_the_unpruned_one_without_some_channels(net: nn.Mo
         (unusual.transformer(), [8, 8, 8, 8], ["c1", "b"], "tied to mixed, and layers of the kind MultiheadAttention"),
         (between(lambda x: F.local_response_norm(x, 3)), [8, 4], ["c1"], re.escape(ORDER_OF_C2)),
         (between(lambda x: x, spare=nn.Linear(8, 4)), [4, 4, 4], ["spare"], "output does not depend on a call of it"),
+        (unusual.attention_by_hand(), [8, 24, 8, 4], ["p", "o"], r"without some of these .*: shape '\["),
+        (unusual.Positions(), [8, 4], ["c1"], "without some of these channels: RuntimeError: The size of tensor a"),
     ],
     ids=[
         "channels last", "shuffle", "flip", "roll", "pixel shuffle", "GLU", "shortcut", "LayerNorm over a map",
         "maxout", "LSTM", "weight norm", "linear then convolution", "flat and pooled", "bilinear pooling", "attention",
-        "LRN", "unused",
+        "LRN", "unused", "attention by hand", "positions",
     ],
 )  # fmt: skip
 def test_what_cannot_be_cut_stays_whole_and_is_named(
@@ -129,12 +131,24 @@ def test_nothing_left_to_prune_says_why() -> None:
 
 
 def test_a_step_that_is_refused_leaves_the_network_as_it_was() -> None:
-    net = unusual.Positions()
+    net = unusual.divided_by_its_width()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    with pytest.raises(ModelError, match="fails after pruning step 1: RuntimeError: The size of tensor a"):
+    with pytest.raises(ModelError, match="pruning changes what the network's output computes from the channels"):
         prune_step(net, HALF, SHAPE, step=1)
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
-    assert (net.c1.out_channels, net.c2.in_channels) == (8, 8)
+    assert (net.c1.out_channels, net.fc.in_features) == (8, 8)
+
+
+def test_a_network_that_fails_only_without_channels_of_several_layers_is_refused_with_their_names() -> None:
+    def forward(net: unusual.Net, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(net.c1(x))
+        y = F.relu(net.c2(x))
+        return net.fc((y if x.shape[1] + y.shape[1] > 8 else y[0]).mean((2, 3)))
+
+    net = unusual.Net(forward, c1=conv(1, 8, 2), c2=conv(8, 8), fc=nn.Linear(8, 4))
+    with pytest.raises(ModelError, match=r"fails after pruning step 1: .*any one of these layers it runs: c2, c1$"):
+        prune_step(net, HALF, SHAPE, step=1)
+    assert (net.c1.out_channels, net.c2.out_channels) == (8, 8)
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "global"])
@@ -251,16 +265,6 @@ def test_a_layer_that_computes_something_else_is_found_by_its_values() -> None:
     net = between(lambda x: x * x.shape[1])
     report = prune_step(net, HALF, SHAPE, step=1)
     assert report.whole == {"c1": "without some of its channels, c2 would compute something else from the others"}
-
-
-def test_an_output_that_changes_with_the_widths_is_refused() -> None:
-    def forward(net: unusual.Net, x: torch.Tensor) -> torch.Tensor:
-        x = F.relu(net.c1(x))
-        return net.fc(x.mean((2, 3))) / x.shape[1]
-
-    net = unusual.Net(forward, c1=conv(1, 8, 2), fc=nn.Linear(8, 4))
-    with pytest.raises(ModelError, match="pruning changes what the network's output computes from the channels"):
-        prune_step(net, HALF, SHAPE, step=1)
 
 
 def test_a_network_that_answers_differently_each_time_is_pruned_and_said_not_to_be_compared() -> None:

@@ -271,24 +271,26 @@ ratio = 0.5
 steps = 1
 [[experiment]]
 name = "kinds"
-vary = { "model.factory" = ["unusual:Positions", "unusual:flat_and_pooled"] }
+vary = { "model.factory" = ["unusual:divided_by_its_width", "unusual:flat_and_pooled"] }
 """
     plan = plan_of(text)
     told: list[str] = []
     check_structures(plan, unusual.SHAPE, told.append, trust=True)
     (said,) = told
-    assert re.match(r"kinds, unusual:Positions: will fail, the rest runs: module .* fails after pruning step 1", said)
+    assert re.match(r"kinds, unusual:divided_by_its_width: will fail, the rest runs: pruning changes what the n", said)
     structures = Structures(unusual.SHAPE, trust=True)
     bad, good = plan.trials
     refused = structures.refusals(plan)
-    assert list(refused) == ["kinds, unusual:Positions"]
+    assert list(refused) == ["kinds, unusual:divided_by_its_width"]
     shown = dryrun._trial(plan, bad, structures, refused)
-    assert (shown["structure"], shown["refused"]) == (None, str(refused["kinds, unusual:Positions"]))
+    assert (shown["structure"], shown["refused"]) == (None, str(refused["kinds, unusual:divided_by_its_width"]))
     last = dryrun._trial(plan, good, structures, refused)["structure"][-1]
     assert last["widths"] == {"c1": 4, "c2": 8}
     assert "never ends" in last["whole"]["c2"]
     alone = plan_of(text.replace(', "unusual:flat_and_pooled"', ""))
-    with pytest.raises(ModelError, match="fails after pruning step 1"):
+    with pytest.raises(ModelError, match="pruning changes what the network's output computes"):
         check_structures(alone, unusual.SHAPE, told.append, trust=True)
     with pytest.raises(FactoryError):
-        check_structures(plan_of(text.replace("Positions", "nothing_of_this_name")), unusual.SHAPE, print, trust=True)
+        check_structures(
+            plan_of(text.replace("divided_by_its_width", "nothing_of_this_name")), unusual.SHAPE, print, trust=True
+        )

@@ -91,7 +91,7 @@ def run(model: nn.Module, images: torch.Tensor, when: str) -> torch.Tensor:
 def _hard_coded(name: str, kind: str, when: str, what: str) -> str:
     return (
         f"module {name} ({kind}) fails {when}: {what}; if its forward has sizes written into it "
-        "(view, reshape, split, chunk), take them from the tensor: x.flatten(1), x.shape[1]"
+        "(view, reshape, split, chunk), take them from the tensor itself, not from another: x.flatten(1), x.shape[1]"
     )
 
 

@@ -164,6 +164,7 @@ class _Step:
             return done
         scissors = Scissors(graph)
         groups: list[list[str]] = []
+        made: list[tuple[Candidate, list[int]]] = []
         for candidate, indices in choose(found, self.settings, self.step, sizes):
             group = _group(graph, candidate, indices)
             if not graph.check_pruning_group(group):
@@ -171,13 +172,43 @@ class _Step:
                 done.whole.update(dict.fromkeys(surveyor.named(group), why))
                 continue
             groups.append(surveyor.named(group))
+            made.append((candidate, indices))
             try:
                 scissors.cut(group)
             except Exception as error:  # any user's model may meet any of torch-pruning's limits
                 done.faults = dict.fromkeys(groups[-1], fails_on_it(error))
                 return done
         done.whole |= dict(_undivided(found))
-        return self._compared(done, comparison, scissors.cuts, groups)
+        misplaced = comparison.misplaced(scissors.cuts)
+        broken = self._broken(f"after pruning step {self.step}")
+        if broken and not misplaced:
+            done.faults = self._in_the_way(before, made, broken)
+            return done
+        faults = misplaced or comparison.changed(scissors.cuts)
+        if faults and not broken and not comparison.possible():
+            done.notes = (_NOT_COMPARED,)
+            return done
+        done.faults = {name: broken or fault.reason for fault in faults for name in groups[fault.cut]}
+        if not faults:
+            done.notes = tuple(_over_what_is_left(names) for names in [comparison.normalized] if names)
+            done.faults = self._torn(scissors.cuts, groups)
+        return done
+
+    def _in_the_way(self, before: Snapshot, made: list[tuple[Candidate, list[int]]], broken: str) -> dict[str, str]:
+        """Layers without whose channels alone the network no longer runs; what is left is cut in part.
+
+        Raises ModelError where it runs without those of any one group.
+        """
+        found: dict[str, str] = {}
+        for candidate, indices in made:
+            before.restore()
+            _group(trace(self.model, self.input_shape), candidate, indices).prune()
+            if why := self._broken("without some of these channels"):
+                found |= dict.fromkeys(candidate.widths, why)
+        if not found:
+            names = ", ".join(name for candidate, _ in made for name in candidate.widths)
+            raise ModelError(f"{broken}; without channels of any one of these layers it runs: {names}")
+        return found
 
     def _misread(
         self, graph: BoundedGraph, surveyor: Surveyor, found: Survey, comparison: Comparison
@@ -189,21 +220,6 @@ class _Step:
             return {}
         return {name: fault.reason for fault in faults for name in surveyor.named(groups[fault.cut])}
 
-    def _compared(self, done: _Done, comparison: Comparison, cuts: list[Cut], groups: list[list[str]]) -> _Done:
-        misplaced = comparison.misplaced(cuts)
-        broken = self._broken()
-        if broken and not misplaced:
-            raise ModelError(broken)
-        faults = misplaced or comparison.changed(cuts)
-        if faults and not broken and not comparison.possible():
-            done.notes = (_NOT_COMPARED,)
-            return done
-        done.faults = {name: broken or fault.reason for fault in faults for name in groups[fault.cut]}
-        if not faults:
-            done.notes = tuple(_over_what_is_left(names) for names in [comparison.normalized] if names)
-            done.faults = self._torn(cuts, groups)
-        return done
-
     def _torn(self, cuts: list[Cut], groups: list[list[str]]) -> dict[str, str]:
         """Layers that cannot lose channels because two modules, cut each on its own, share a parameter."""
         try:
@@ -214,10 +230,10 @@ class _Step:
             return {name: str(error) for group, hit in zip(groups, touched, strict=True) if hit for name in group}
         return {}
 
-    def _broken(self) -> str:
+    def _broken(self, when: str) -> str:
         """Why the network no longer runs; empty if it does."""
         try:
-            check_still_runs(self.model, self.input_shape, f"after pruning step {self.step}")
+            check_still_runs(self.model, self.input_shape, when)
         except ModelError as error:
             return str(error)
         return ""

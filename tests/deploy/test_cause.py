@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from niwaki.deploy.c import reference
 from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.cause import Int8File, likely_cause, saturation, way_out
 from niwaki.deploy.drift import default_is_wrong
-from niwaki.deploy.judge import FormReport
+from niwaki.deploy.judge import FormReport, Judge
+from niwaki.deploy.sample import Sample
+from niwaki.deploy.subjects import Opened, Subject
 from niwaki.deploy.verify import VerifyReport, verify_file
 from niwaki.errors import DataError
 from niwaki.models import onnxsession
@@ -133,6 +136,20 @@ def test_what_the_runtime_fuses_wrongly_is_told_with_the_option_that_leaves_it_b
     assert way_out(data) == f"{said}: set the session option session.disable_quant_qdq = 1"
     found = saturation(file_of(data), np.full((3, 1, 1, 1), 255, np.uint8), np.full((3, 2), 50, np.int8))
     assert found.endswith("likely cause: the runtime, which fuses nodes of this file to what is not the same network")
+
+
+def test_a_dynamic_form_that_saturates_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, table = overflowing_dynamic(), np.tile(np.linspace(0, 1, 256, dtype=np.float32), (PIXELS, 1))
+    exact = cause.onnxruntime_predictor(data, table)
+    subject = Subject("onnx-dynamic", "how", exact, dynamic=(data, table))
+    judge = Judge(cast(Opened, None), Sample(WHITE, "images"))
+    judge.take(subject, lambda *_: None)
+    monkeypatch.setattr(drift, "onnxruntime_predictor", lambda *_, mode: exact)
+    assert list(judge.warnings(subject)) == []
+    monkeypatch.setattr(drift, "onnxruntime_predictor", lambda *_, mode: lambda images: exact(images) * CUT / TOP)
+    first, second = judge.warnings(subject)
+    assert "processor: another class for 0 of 3 images, scores off by up to 4.06e+03; likely cause: satur" in first
+    assert second == f"onnx-dynamic: {way_out(data)}"
 
 
 @pytest.mark.parametrize("make", [overflowing, overflowing_dynamic])

@@ -13,6 +13,7 @@ from niwaki.compress.loss import cause_of_loss
 from niwaki.compress.quantize import POOR_AGREEMENT
 from niwaki.deploy.agreement import Agreement, Right, allowed, compare, count_right
 from niwaki.deploy.cause import STEPS, likely_cause, saturation, way_out, worst_images
+from niwaki.deploy.drift import dynamic_is_wrong
 from niwaki.deploy.sample import Sample
 from niwaki.deploy.subjects import REFERENCE, TORCH, C, Opened, Subject
 from niwaki.errors import NiwakiError
@@ -24,6 +25,7 @@ SAME_CLASS = {"onnx": (TORCH, 99.9), "onnx-int8": (REFERENCE, 99.5)}  # of which
 PRICES = (REFERENCE, "onnx-dynamic")  # against float, what they cost is reported
 FAR = 0.2  # of the images: an int8 that differs from float for more of them is said not to be that network
 TOLERANCE = 1e-3  # between scores of one float network in two runtimes, of the largest score
+_WRONG = "ONNX Runtime's default session answers wrongly on this processor"
 SHOWN = 12  # scores of an image in a message
 
 Progress = Callable[[str, int, int], None]
@@ -134,12 +136,18 @@ class Judge:
 
     def warnings(self, subject: Subject) -> Iterator[str]:
         """What whoever deploys a form has to know, once it was taken: where ONNX Runtime's default session is wrong."""
+        images = self.sample.images[:BATCH]
+        found = self.scores.get(subject.form)
+        if subject.dynamic is not None and found is not None:
+            data, table = subject.dynamic
+            if wrong := dynamic_is_wrong(data, table, images, found[: len(images)]):
+                yield f"{subject.form}: {_WRONG}: {wrong}"
+                yield f"{subject.form}: {way_out(data)}"
         expected = self.scores.get(REFERENCE)
         if subject.int8 is None or not subject.int8.has_steps or expected is None:
             return
-        images = self.sample.images[:BATCH]
         if wrong := saturation(subject.int8, images, expected[: len(images)], self.steps):
-            yield f"{subject.form}: ONNX Runtime's default session answers wrongly on this processor: {wrong}"
+            yield f"{subject.form}: {_WRONG}: {wrong}"
             yield f"{subject.form}: {way_out(subject.int8.data)}"
 
     def _step(self) -> float | None:

@@ -114,6 +114,8 @@ class Subject:
     """Whether it takes all images in one call."""
     int8: Int8File | None = None
     """Of an int8 ONNX that is an integer network: what it takes to find out why it disagrees."""
+    dynamic: tuple[bytes, np.ndarray] | None = None
+    """Of a dynamic int8 ONNX: the file, and what each raw pixel is to it, float32 (C, 256)."""
 
 
 def open_export(folder: Path) -> Opened:
@@ -210,7 +212,8 @@ def _onnxruntime(opened: Opened, form: Form) -> Subject:
         return replace(subject, reason="no file says how pixels become its input")
     name, data = str(opened.folder / FILES[form]), opened.onnx[form].SerializeToString()
     int8 = Int8File(data, opened.graph, table) if form == "onnx-int8" and opened.graph else None
-    return replace(subject, run=onnxruntime_predictor(data, table, name), int8=int8)
+    dynamic = (data, table) if form == "onnx-dynamic" else None
+    return replace(subject, run=onnxruntime_predictor(data, table, name), int8=int8, dynamic=dynamic)
 
 
 def _table(opened: Opened, form: Form) -> np.ndarray | None:

@@ -364,7 +364,7 @@ def test_stopping_ends_all_and_frees_the_port():
 
 def test_a_view_that_was_never_started_can_be_stopped():
     LiveView("127.0.0.1", 0, None, Buttons(), LABELS).stop()
-    assert client_threads() == []
+    assert eventually(lambda: client_threads() == [])
 
 
 def test_no_thread_can_be_had(view, monkeypatch):

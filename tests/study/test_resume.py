@@ -99,8 +99,8 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="wa
 @pytest.mark.parametrize(
     ("jobs", "whole_group", "kills", "int8"),
     [
-        (1, True, 2, True),
         (2, False, 2, False),
+        pytest.param(1, True, 2, True, marks=pytest.mark.soak),
         *(pytest.param(jobs, group, 13, True, marks=pytest.mark.soak) for jobs in (1, 2) for group in (False, True)),
     ],
 )
@@ -181,7 +181,7 @@ def blocked(process: int, number: int) -> bool:
     [
         (signal.SIGINT, True, 130),  # as a terminal does
         (signal.SIGTERM, False, 143),
-        pytest.param(signal.SIGHUP, True, 129),  # as a terminal that is closed does
+        pytest.param(signal.SIGHUP, True, 129, marks=pytest.mark.soak),  # as a terminal that is closed does
         pytest.param(signal.SIGTERM, True, 143, marks=pytest.mark.soak),
         pytest.param(signal.SIGHUP, False, 129, marks=pytest.mark.soak),
     ],

@@ -152,7 +152,9 @@ def test_fifty_losses_leave_nothing_behind(seen):
     check_frames(result)
     assert [number for number, _, _ in result["frames"]] == list(range(51))
     lost = "camera lost: /dev/video0: the camera was unplugged; waiting"
-    assert result["said"] == [lost, "camera back"] * 50
+    times = len(result["said"]) // 2
+    assert times >= 50  # on a busy machine a camera may be gone again before its frame is read
+    assert result["said"] == [lost, "camera back"] * times
     assert {name: result["leaked"] for name, result in seen.items()} == dict.fromkeys(seen, 0)
 
 

@@ -100,6 +100,7 @@ def test_under_nohup_it_outlives_its_terminal():
     try:
         with Stopping() as stopping:
             send(signal.SIGHUP)
-            stopping.pause(0.01)
+            stopping.pause(0.01)  # would raise Stopped
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -16,27 +16,13 @@ from fuzz import campaign
 from fuzz.readers import OF_A_STUDY, READERS, Reader, Samples
 from niwaki import api
 from niwaki.errors import DataError
+from small_study import HEAD
 
 SOAK_S, AT_LEAST = 1200.0, 20_000
-STUDY = """
-title = "small"
-[model]
-factory = "lenet5"
-args = {{ num_classes = 4, image_size = 16, widths = [3, 6, 16, 12] }}
-[data]
-name = "npz"
-path = "{data}"
-validation = 60
-[train]
-epochs = 2
-batch_size = 20
-lr = 1e-2
-[prune]
-ratio = 0.5
-steps = 1
-[finetune]
-epochs = 1
-lr = 3e-3
+STUDY = (
+    'title = "small"\n'
+    + HEAD
+    + """
 [select]
 experiment = "ratio"
 budget = ["accuracy_drop<=100"]
@@ -44,6 +30,7 @@ budget = ["accuracy_drop<=100"]
 name = "ratio"
 vary = {{ "prune.ratio" = [0.3, 0.5] }}
 """
+)
 
 
 @pytest.fixture

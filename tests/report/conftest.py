@@ -13,34 +13,12 @@ import pytest
 
 from niwaki.cli.main import run as run_command
 from niwaki.report.build import build_report
+from small_study import HEAD
 
-STUDY = """
-title = "small <b>study</b>"
-seeds = 2
-
-[model]
-factory = "lenet5"
-args = {{ num_classes = 4, image_size = 16, widths = [3, 6, 16, 12] }}
-
-[data]
-name = "npz"
-path = "{data}"
-validation = 60
-preprocessing = {{ size = [16, 16] }}
-
-[train]
-epochs = 2
-batch_size = 20
-lr = 1e-2
-
-[prune]
-ratio = 0.5
-steps = 2
-
-[finetune]
-epochs = 1
-lr = 3e-3
-
+STUDY = (
+    'title = "small <b>study</b>"\nseeds = 2\n'
+    + HEAD
+    + """
 [select]
 experiment = "ratio"
 budget = ["accuracy_drop<=100"]
@@ -84,6 +62,7 @@ vary = {{ "prune.ratio" = [0.3, 0.5] }}
 set = {{ "quantize.kind" = "static", "quantize.images" = 40 }}
 columns = ["accuracy", "agreement", "bytes_by_type", "flash", "ram", "file"]
 """
+)
 
 
 @pytest.fixture(scope="session")

@@ -16,33 +16,12 @@ import numpy as np
 import pytest
 
 from niwaki.cli.main import run as run_command
+from small_study import HEAD
 
-SMALL = """
-title = "small"
-
-[model]
-factory = "lenet5"
-args = {{ num_classes = 4, image_size = 16, widths = [3, 6, 16, 12] }}
-
-[data]
-name = "npz"
-path = "{data}"
-validation = 60
-preprocessing = {{ size = [16, 16] }}
-
-[train]
-epochs = 2
-batch_size = 20
-lr = 1e-2
-
-[prune]
-ratio = 0.5
-steps = 2
-
-[finetune]
-epochs = 1
-lr = 3e-3
-
+SMALL = (
+    'title = "small"\n'
+    + HEAD
+    + """
 [select]
 experiment = "ratio"
 budget = ["accuracy_drop<=100"]
@@ -62,6 +41,7 @@ name = "from-scratch"
 vary = {{ "prune.ratio" = [0.5] }}
 from_scratch = true
 """
+)
 
 INT8 = """
 [[experiment]]

@@ -8,6 +8,21 @@ from collections.abc import Iterator
 from niwaki.device.text import printable
 
 
+def first_line(error: BaseException | str) -> str:
+    """The first line of what a library's error says; its kind where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def kind_and_line(error: BaseException) -> str:
+    r"""The kind of an error and the first line of what it says, if anything.
+
+    >>> kind_and_line(ValueError("two\nlines")), kind_and_line(MemoryError())
+    ('ValueError: two', 'MemoryError')
+    """
+    kind, said = type(error).__name__, first_line(error)
+    return kind if said == kind else f"{kind}: {said}"
+
+
 class NiwakiError(Exception):
     """A problem that the user can understand and mend. `exit_code` is what the command line returns.
 

@@ -4,7 +4,6 @@ import resource
 import time
 
 import pytest
-import torch
 from torch import nn
 
 import unusual
@@ -50,9 +49,3 @@ def test_many_indices_in_all_are_too_many(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(tracing, "_MOST_INDICES", 5)
     with pytest.raises(EndlessGroup):
         graph.get_pruning_group(model.conv1, graph.get_pruner_of_module(model.conv1).prune_out_channels, [0, 1, 2])
-
-
-def test_an_error_without_words_is_told_by_its_kind() -> None:
-    assert tracing.first_line(KeyError()) == "KeyError"
-    assert tracing.first_line(ValueError("one\ntwo")) == "ValueError: one"
-    assert torch.is_grad_enabled()

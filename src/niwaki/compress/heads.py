@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, kind_and_line
 from niwaki.models.examine import describe, evaluating
 from niwaki.models.generators import generators_kept
 from niwaki.models.structure import weighted_layers
@@ -74,8 +74,7 @@ def run(model: nn.Module, images: torch.Tensor, when: str) -> torch.Tensor:
         output = model(images)
     except Exception as error:  # whatever a user's forward raises
         name, module = (mixed or trail[-1:] or [("(the network itself)", model)])[0]
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise ModelError(_hard_coded(name, type(module).__name__, when, f"{type(error).__name__}: {first}")) from error
+        raise ModelError(_hard_coded(name, type(module).__name__, when, kind_and_line(error))) from error
     finally:
         for hook in hooks:
             hook.remove()

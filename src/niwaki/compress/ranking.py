@@ -14,8 +14,9 @@ from torch.nn.modules.conv import _ConvNd
 from torch_pruning.pruner.algorithms.scheduler import linear_scheduler
 
 from niwaki.compress.settings import PruneSettings
-from niwaki.compress.tracing import BoundedGraph, EndlessGroup, first_line
+from niwaki.compress.tracing import BoundedGraph, EndlessGroup
 from niwaki.compress.unprunable import unprunable
+from niwaki.errors import kind_and_line
 from niwaki.models.structure import out_width, weighted_layers
 
 _ALL = "DEFAULT_SCOPE"  # the one ranking of global pruning, as the files of pruned networks name it
@@ -214,7 +215,7 @@ class Surveyor:
 
 def fails_on_it(error: Exception) -> str:
     """Why a layer stays whole that torch-pruning cannot cope with."""
-    return f"torch-pruning cannot work out what goes with its channels ({first_line(error)})"
+    return f"torch-pruning cannot work out what goes with its channels ({kind_and_line(error)})"
 
 
 def _parts(model: nn.Module, graph: BoundedGraph) -> dict[nn.Module, int]:

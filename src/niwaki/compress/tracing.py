@@ -10,7 +10,7 @@ import torch
 import torch_pruning
 from torch import nn
 
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, kind_and_line
 
 # An ordinary group follows each edge about once, with as many indices as the widest layer has channels. Where one map
 # is both flattened and pooled, say, the indices multiply on every round, and without a bound that never ends.
@@ -105,11 +105,5 @@ def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> BoundedGraph:
             "torch-pruning cannot trace this model: working out how many channels its operations have never ends"
         ) from None
     except Exception as error:  # any user's model may meet any of its limits
-        raise ModelError(f"torch-pruning cannot trace this model: {first_line(error)}") from error
+        raise ModelError(f"torch-pruning cannot trace this model: {kind_and_line(error)}") from error
     return graph
-
-
-def first_line(error: Exception) -> str:
-    """An error's kind and the first line of what it says."""
-    said = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.errors import DataError
+from niwaki.errors import DataError, first_line
 from niwaki.files import canonical_json, load_json, whole_file, write_whole
 
 FORMAT = 1
@@ -157,8 +157,7 @@ def _open_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarr
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy reads the header as Python, which fails in a dozen ways on damaged bytes
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: missing or damaged: {reason}; {_again(path.parent)}") from error
+        raise DataError(f"{path}: missing or damaged: {first_line(error)}; {_again(path.parent)}") from error
     if array.shape != shape or array.dtype != dtype:
         found = f"{array.dtype} {array.shape}"
         raise DataError(f"{path}: holds {found}, expected {dtype} {shape}; {_again(path.parent)}")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from niwaki.data.limits import BYTES
-from niwaki.errors import DataError
+from niwaki.errors import DataError, first_line
 
 Result = TypeVar("Result")
 KINDS = "biufU"  # of numbers and strings
@@ -61,8 +61,7 @@ def _of_file(
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except Exception as error:  # zipfile, zlib and NumPy fail in a dozen ways on damaged bytes
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: not an .npz file of plain arrays, or damaged: {reason}") from error
+        raise DataError(f"{path}: not an .npz file of plain arrays, or damaged: {first_line(error)}") from error
 
 
 def _members(archive: zipfile.ZipFile, known: Sequence[str]) -> dict[str, zipfile.ZipInfo]:

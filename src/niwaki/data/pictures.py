@@ -11,7 +11,7 @@ from typing import TypeVar
 from PIL import Image, UnidentifiedImageError
 
 from niwaki.data.limits import PIXELS
-from niwaki.errors import DataError
+from niwaki.errors import DataError, first_line
 
 Result = TypeVar("Result")
 NAMED = 5  # of the files that cannot be read
@@ -69,8 +69,7 @@ def _open(path: Path, formats: list[str], use: Callable[[Image.Image], Result]) 
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: no image that can be read: repair or remove it") from error
     except Exception as error:  # Pillow's readers fail in a dozen ways on damaged bytes
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: no image that can be read ({reason}): repair or remove it") from error
+        raise DataError(f"{path}: no image that can be read ({first_line(error)}): repair or remove it") from error
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from math import prod
 import onnx
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, first_line
 from niwaki.measure.cost import Cost, LayerCost
 
 # Which inputs of an operator are parameters, where they are constants with at least one axis.
@@ -221,8 +221,7 @@ def _tensors(model: ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str, s
     try:
         inferred = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True).graph
     except onnx.shape_inference.InferenceError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"the ONNX has shapes that do not fit together: {reason}") from error
+        raise ModelError(f"the ONNX has shapes that do not fit together: {first_line(error)}") from error
     values = [*inferred.input, *inferred.value_info, *inferred.output]
     shapes = {value.name: shape for value in values if (shape := _dims(value)) is not None}
     dtypes = {value.name: _dtype(value.type.tensor_type.elem_type) for value in values}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, first_line
 from niwaki.models.examine import check_module
 from niwaki.models.generators import seeded
 
@@ -37,9 +37,8 @@ def rehearsal(model: nn.Module, input_shape: tuple[int, int, int]) -> Iterator[t
         with seeded(0), _plain_attention(), torch.no_grad():
             yield copy.deepcopy(model).eval(), _blank_image(model, input_shape)
     except Exception as error:  # the forward is the user's code and may fail in any way
-        cause = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"{type(model).__name__}: cannot run on one image of shape {tuple(input_shape)}: {cause}; "
+            f"{type(model).__name__}: cannot run on one image of shape {tuple(input_shape)}: {first_line(error)}; "
             "check the input shape (channels, height, width)"
         ) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from niwaki.errors import SpecError
+from niwaki.errors import SpecError, first_line
 
 
 def check_device(name: str) -> None:
@@ -20,5 +20,5 @@ def check_device(name: str) -> None:
     try:
         torch.empty(1, device=device)
     except Exception as error:  # every kind of device refuses in its own way
-        first = (str(error).strip().splitlines() or [""])[0].partition(". ")[0]
+        first = first_line(error).partition(". ")[0]
         raise SpecError(f"device {name!r}: torch cannot compute on it here: {first}; use the device cpu") from error

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.prune import BasePruningMethod
 
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, kind_and_line
 from niwaki.models.generators import generators_kept
 
 
@@ -139,9 +139,8 @@ def _failed(model: nn.Module, images: torch.Tensor, error: Exception) -> str:
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             kind = str(tensor.dtype).removeprefix("torch.")
             return f"{name!r} is {kind}, but images come as float32: make the network so with model.float()"
-    first = (str(error).strip().splitlines() or [""])[0]
     shape = "×".join(map(str, images.shape[1:]))
-    return f"{type(model).__name__} does not take an input of {shape}: {type(error).__name__}: {first}"
+    return f"{type(model).__name__} does not take an input of {shape}: {kind_and_line(error)}"
 
 
 def _gap(one: torch.Tensor, other: torch.Tensor) -> float:

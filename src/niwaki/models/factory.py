@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from niwaki.errors import FactoryError
+from niwaki.errors import FactoryError, kind_and_line
 from niwaki.models.generators import seeded
 from niwaki.models.sources import hash_of_code
 
@@ -42,7 +42,7 @@ def find(factory: str) -> Callable[..., Any]:
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:  # a user's module may fail in any way when imported
-        raise FactoryError(f"factory {factory!r}: importing {module_name} failed: {_one_line(error)}") from error
+        raise FactoryError(f"factory {factory!r}: importing {module_name} failed: {kind_and_line(error)}") from error
     for name in attribute.split("."):
         if not hasattr(found, name):
             raise FactoryError(f"factory {factory!r}: {module_name} has no {attribute!r}; check the spelling")
@@ -63,9 +63,9 @@ def build(factory: str, args: Mapping[str, Any], *, trust: bool = False) -> nn.M
     try:
         module = make(**args)
     except TypeError as error:
-        raise FactoryError(f"factory {factory!r} does not take {dict(args)!r}: {_one_line(error)}") from error
+        raise FactoryError(f"factory {factory!r} does not take {dict(args)!r}: {kind_and_line(error)}") from error
     except Exception as error:
-        raise FactoryError(f"factory {factory!r} with {dict(args)!r} failed: {_one_line(error)}") from error
+        raise FactoryError(f"factory {factory!r} with {dict(args)!r} failed: {kind_and_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise FactoryError(f"factory {factory!r} returned a {type(module).__name__}, expected a torch.nn.Module")
     return module
@@ -97,8 +97,3 @@ def source_hash(factory: str) -> str:
         return hash_of_code(Path(file), (factory.partition(":")[0], made_by.__module__))
     except OSError as error:
         raise FactoryError(f"factory {factory!r}: {error.filename}: cannot be read: {error.strerror}") from error
-
-
-def _one_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")

@@ -11,7 +11,7 @@ from onnx import ModelProto, NodeProto
 from torch import nn
 
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.errors import DataError, ModelError
+from niwaki.errors import DataError, ModelError, kind_and_line
 from niwaki.models.examine import check_numbers
 from niwaki.models.generators import seeded
 from niwaki.models.modelfile import ModelInfo
@@ -170,5 +170,4 @@ def _cause(error: BaseException) -> str:
     """The first line of the first of a chain of errors: what the user's own code said."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return kind_and_line(error)

@@ -14,7 +14,7 @@ from onnx.external_data_helper import uses_external_data
 from pydantic import ValidationError
 
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, first_line
 from niwaki.files import parse_json
 from niwaki.limits import check_memory
 from niwaki.models.class_names import LONGEST_LABEL
@@ -84,7 +84,7 @@ def metadata(model: ModelProto) -> Metadata:
     try:
         return Metadata(labels, Preprocessing.model_validate(parse_json(entries[PREPROCESSING])))
     except ValidationError as error:
-        raise ModelError(f"metadata {PREPROCESSING}: {_first_line(error.errors()[0]['msg'])}") from error
+        raise ModelError(f"metadata {PREPROCESSING}: {first_line(error.errors()[0]['msg'])}") from error
     except ValueError as error:
         raise ModelError(f"metadata {PREPROCESSING}: not JSON: {error}") from error
 
@@ -161,9 +161,5 @@ class _External:
 
 def _reason(error: Exception) -> str:
     """Why onnx.checker refuses a model, with the node that it names."""
-    reason, node = _first_line(error), _BAD_NODE.search(str(error))
+    reason, node = first_line(error), _BAD_NODE.search(str(error))
     return f"{node[2]} {node[1]!r}: {reason}" if node and node[1] and node[1] not in reason else reason
-
-
-def _first_line(error: Exception | str) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

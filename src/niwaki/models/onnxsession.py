@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 import onnxruntime
 
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, first_line
 from niwaki.models.onnxfile import load_onnx
 from niwaki.models.onnxsize import check_runnable, images_at_once
 from niwaki.models.unsigned import with_unsigned_weights
@@ -118,8 +118,7 @@ def _session(data: bytes, way: Way, log_level: int = _ERRORS_ONLY) -> onnxruntim
 
 
 def _refused(error: Exception) -> ModelError:
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return ModelError(f"ONNX Runtime does not take the ONNX: {reason}")
+    return ModelError(f"ONNX Runtime does not take the ONNX: {first_line(error)}")
 
 
 @contextlib.contextmanager

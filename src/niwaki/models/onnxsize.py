@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, first_line
 from niwaki.limits import VARIABLE, check_memory, memory_limit
 from niwaki.models.onnxcheck import elements, is_control_flow, label
 from niwaki.models.onnxfold import Shape, fold
@@ -137,7 +137,7 @@ def _check_strictly(model: ModelProto, name: str) -> None:
     try:
         onnx.shape_inference.infer_shapes(_light(model), strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
-        raise ModelError(f"{name}: its shapes do not fit: {_first_line(error)}") from error
+        raise ModelError(f"{name}: its shapes do not fit: {first_line(error)}") from error
 
 
 def _inferred(model: ModelProto, name: str) -> GraphProto:
@@ -147,7 +147,7 @@ def _inferred(model: ModelProto, name: str) -> GraphProto:
         try:
             found = onnx.shape_inference.infer_shapes(light, data_prop=True)
         except Exception as error:  # of several kinds: inference, decoding, memory
-            raise ModelError(f"{name}: its shapes do not fit: {_first_line(error)}") from error
+            raise ModelError(f"{name}: its shapes do not fit: {first_line(error)}") from error
         if not _lacks_shapes(found.graph) or not fold(found, most=_SMALL):
             return found.graph
         light = found
@@ -232,11 +232,3 @@ def _workspace(node: NodeProto, shapes: Mapping[str, Shape]) -> int:
     weights = shapes.get(node.input[at], ())
     places = shapes.get(node.input[0] if node.op_type == "ConvTranspose" else node.output[0], ())
     return prod(weights[1:]) * prod(places[2:])
-
-
-def _first_line(error: Exception) -> str:
-    return next(_lines(str(error)), type(error).__name__)
-
-
-def _lines(text: str) -> Iterator[str]:
-    return (line.strip() for line in text.splitlines() if line.strip())

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import onnx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, first_line
 
 EXPORTED = 18  # what torch's exporter writes
 OPSETS = range(13, EXPORTED + 1)  # below 13 there is no scale per channel, so no int8 of ours
@@ -48,7 +48,7 @@ def check_opset(data: bytes, opset: int, ir_version: int) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"the written ONNX is not valid at opset {opset}: {_first_line(error)}") from error
+        raise ModelError(f"the written ONNX is not valid at opset {opset}: {first_line(error)}") from error
 
 
 def lower(model: ModelProto, opset: int) -> None:
@@ -121,7 +121,3 @@ def _axes_to_attribute(node: NodeProto, constants: Constants) -> None:
     if axes is not None:
         del node.input[1:]
         node.attribute.append(helper.make_attribute("axes", numpy_helper.to_array(axes).ravel().tolist()))
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -10,7 +10,7 @@ from torch import nn
 
 from niwaki.data.classes import in_order, shown
 from niwaki.data.dataset import Dataset
-from niwaki.errors import ModelError, SpecError
+from niwaki.errors import ModelError, SpecError, first_line
 from niwaki.files import canonical_json
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
@@ -99,7 +99,7 @@ def _try(module: nn.Module, shape: Shape) -> tuple[int, ...] | str | None:
             device = next((parameter.device for parameter in module.parameters()), None)
             given = module(torch.zeros(2, *shape, device=device))
         except Exception as error:  # a user's module may fail in any way
-            return (str(error).strip().splitlines() or [type(error).__name__])[0]
+            return first_line(error)
     return tuple(given.shape) if isinstance(given, torch.Tensor) else None
 
 

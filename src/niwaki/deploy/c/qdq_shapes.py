@@ -6,7 +6,7 @@ import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from niwaki.deploy.c.qdq_constants import DEQUANTIZE, QUANTIZE
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, first_line
 from niwaki.models.onnxfold import Shape, fold, shapes_of
 from niwaki.models.onnxsize import check_sizes
 
@@ -68,4 +68,4 @@ def _inferred(model: ModelProto, name: str) -> ModelProto:
     try:
         return onnx.shape_inference.infer_shapes(model)
     except onnx.shape_inference.InferenceError as error:
-        raise ModelError(f"{name}: its shapes do not fit: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{name}: its shapes do not fit: {first_line(error)}") from error

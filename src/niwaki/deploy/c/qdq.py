@@ -13,12 +13,14 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.c.graph import Graph
-from niwaki.deploy.c.qdq_constants import DEQUANTIZE, QUANTIZE, Constants, Quantization, attributes, describe, name_of
+from niwaki.deploy.c.qdq_constants import DEQUANTIZE, QUANTIZE, Constants, Quantization, attributes, name_of
 from niwaki.deploy.c.qdq_operators import AT_THE_INPUT, OPERATORS, SUPPORTED, WAYS_OUT
-from niwaki.deploy.c.qdq_shapes import Shape, ends, for_one_image, shapes_of
+from niwaki.deploy.c.qdq_shapes import ends, for_one_image
 from niwaki.deploy.c.qdq_values import Layers, Value
 from niwaki.errors import ModelError
+from niwaki.models.onnxcheck import label
 from niwaki.models.onnxfile import LABELS, metadata
+from niwaki.models.onnxfold import Shape, shapes_of
 
 _HOW = "niwaki export --to onnx-int8, or onnxruntime.quantization.quantize_static with QuantFormat.QDQ"
 _DYNAMIC = {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}
@@ -104,18 +106,18 @@ class _Reader:
 
     def value(self, name: str, reader: NodeProto) -> Value:
         """A float value. Raises ModelError where `reader` reads something else."""
-        return self._value(name, describe(reader))
+        return self._value(name, label(reader))
 
     def tensor(self, name: str, reader: NodeProto) -> str:
         """The tensor that holds a float value exactly. Raises ModelError where there is none."""
         value = self.value(name, reader)
-        tensor = self._held(value, name, describe(reader))
+        tensor = self._held(value, name, label(reader))
         self._values[name] = Value(tensor, value.shape)
         return tensor
 
     def held(self, value: Value, name: str, reader: NodeProto) -> str:
         """The tensor that holds `value` exactly, called `name` if it is new. Raises ModelError where there is none."""
-        return self._held(value, name, describe(reader))
+        return self._held(value, name, label(reader))
 
     def shape(self, name: str) -> Shape:
         """The shape of a float value, without the batch. Raises ModelError where it is unknown or of another rank."""
@@ -178,7 +180,7 @@ class _Reader:
             self._quantized[name] = self._quantize_input(node, quantization)
         tensor = self.layers.tensors[self._quantized[name]]
         if (tensor.scale, tensor.zero_point) != (quantization.scale, quantization.zero_point):
-            raise ModelError(f"{describe(node)}: another scale or zero point than those with which {name!r} was made")
+            raise ModelError(f"{label(node)}: another scale or zero point than those with which {name!r} was made")
         self._values[node.output[0]] = Value(tensor.name, tensor.shape)
 
     def _quantize_input(self, node: NodeProto, quantization: Quantization) -> str:
@@ -186,7 +188,7 @@ class _Reader:
             self.input_quantization = quantization
             self.layers.add_tensor(self.source, self.shape(self.source), quantization)
         if self.input_quantization != quantization:
-            raise ModelError(f"{describe(node)}: the input is quantized twice, with different scales: one is supported")
+            raise ModelError(f"{label(node)}: the input is quantized twice, with different scales: one is supported")
         return self.source
 
 
@@ -201,9 +203,7 @@ def _before_softmax(model: ModelProto, output: str) -> tuple[str, tuple[str, ...
             rank = len(shapes.get(name, ()))
             axis = attributes(node).get("axis", -1 if _opset(model) >= 13 else 1)
             if rank != 2 or axis not in (1, -1):
-                raise ModelError(
-                    f"{describe(node)}: axis {axis} of {rank}: over (batch, classes), axis 1, is supported"
-                )
+                raise ModelError(f"{label(node)}: axis {axis} of {rank}: over (batch, classes), axis 1, is supported")
             return name, tuple(reversed(passed))
     return output, ()
 

@@ -12,6 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from niwaki.deploy.c.arithmetic import HIGH, LOW
 from niwaki.errors import ModelError
+from niwaki.models.onnxcheck import label
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 # Operators that give a constant where their inputs are; others were folded with the shapes.
@@ -72,11 +73,6 @@ def name_of(node: NodeProto) -> str:
     return node.name or node.output[0]
 
 
-def describe(node: NodeProto) -> str:
-    """A node in an error."""
-    return f"{node.op_type} {name_of(node)!r}"
-
-
 def attributes(node: NodeProto) -> dict[str, Any]:
     """The attributes of a node by name, as Python values; text is decoded."""
     values = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
@@ -107,7 +103,7 @@ class Constants:
             maker = self._makers[name]
             clipped: np.ndarray = np.clip(self.integers(maker.input[0], reader), *self.bounds(maker))
             return clipped
-        raise ModelError(f"{describe(reader)}: {name!r} must be a constant")
+        raise ModelError(f"{label(reader)}: {name!r} must be a constant")
 
     def integers(self, name: str, reader: NodeProto) -> np.ndarray:
         """A constant as it is stored, clipped or quantized in the graph. Raises ModelError naming `reader`."""
@@ -123,7 +119,7 @@ class Constants:
         found = [self.array(name, clip) if name else None for name in (*clip.input[1:3], "", "")[:2]]
         for bound in found:
             if bound is not None and bound.size != 1:
-                raise ModelError(f"{describe(clip)}: a bound of {bound.size} numbers: one is needed")
+                raise ModelError(f"{label(clip)}: a bound of {bound.size} numbers: one is needed")
         low, high = (None if bound is None else bound.reshape(()) for bound in found)
         return low, high
 
@@ -134,10 +130,10 @@ class Constants:
         """
         scale, zero_point, dtype = self._parameters(node)
         if dtype not in _TYPES:
-            raise ModelError(f"{describe(node)}: activations are {dtype}: int8 and uint8 are supported")
+            raise ModelError(f"{label(node)}: activations are {dtype}: int8 and uint8 are supported")
         if scale.size != 1 or zero_point.size != 1:
             raise ModelError(
-                f"{describe(node)}: {scale.size} scales for one activation: one for all is supported: quantize "
+                f"{label(node)}: {scale.size} scales for one activation: one for all is supported: quantize "
                 "activations per tensor (in NNCF, activations_quantization_params with per_channel=False)"
             )
         return Quantization(float(scale.flat[0]), int(zero_point.flat[0]) - _TYPES[dtype])
@@ -155,11 +151,11 @@ class Constants:
             axes = range(weights.values.ndim)
             order = attributes(maker).get("perm", axes[::-1])
             if sorted(order) != list(axes):
-                raise ModelError(f"{describe(maker)}: perm {list(order)} of a constant with {len(axes)} axes")
+                raise ModelError(f"{label(maker)}: perm {list(order)} of a constant with {len(axes)} axes")
             return weights.transposed(order)
         if maker is None or maker.op_type != DEQUANTIZE:
             raise ModelError(
-                f"{describe(reader)}: {name!r} is not quantized: int8 constants with DequantizeLinear are supported"
+                f"{label(reader)}: {name!r} is not quantized: int8 constants with DequantizeLinear are supported"
             )
         return self._dequantized(maker, reader)
 
@@ -172,14 +168,14 @@ class Constants:
             return self.weights(name, reader).numbers()
         values = self.array(name, reader)
         if not np.isfinite(values).all():
-            raise ModelError(f"{describe(reader)}: {name!r} has values that are not finite")
+            raise ModelError(f"{label(reader)}: {name!r} has values that are not finite")
         return np.array([Fraction(value) for value in values.ravel().tolist()], object).reshape(values.shape)
 
     def number(self, name: str, reader: NodeProto) -> float:
         """A constant with one element, infinity allowed. Raises ModelError naming `reader` for anything else."""
         values = self.weights(name, reader).numbers() if name in self._makers else self.array(name, reader)
         if values.size != 1 or np.isnan(float(values.flat[0])):
-            raise ModelError(f"{describe(reader)}: {name!r} must be one number")
+            raise ModelError(f"{label(reader)}: {name!r} must be one number")
         return float(values.flat[0])
 
     def _dequantized(self, node: NodeProto, reader: NodeProto) -> Weights:
@@ -187,7 +183,7 @@ class Constants:
         values = self.integers(node.input[0], reader)
         if values.dtype not in _INTEGERS:
             known = ", ".join(map(str, _INTEGERS))
-            raise ModelError(f"{describe(node)}: a constant of {values.dtype}: {known} are supported")
+            raise ModelError(f"{label(node)}: a constant of {values.dtype}: {known} are supported")
         axis = _axis(node, scale, values.shape)
         centred = values.astype(np.int64) - _along(zero_point, axis, values.ndim)
         symmetric = bool((zero_point == _TYPES.get(dtype, 0)).all())
@@ -197,10 +193,10 @@ class Constants:
         """What a QuantizeLinear of a float constant gives."""
         scale, zero_point, dtype = self._parameters(node)
         if dtype not in _TYPES:
-            raise ModelError(f"{describe(node)}: constants become {dtype}: int8 and uint8 are supported")
+            raise ModelError(f"{label(node)}: constants become {dtype}: int8 and uint8 are supported")
         values = self.array(node.input[0], node)
         if np.isnan(values).any():
-            raise ModelError(f"{describe(node)}: {node.input[0]!r} has values that are no numbers (NaN)")
+            raise ModelError(f"{label(node)}: {node.input[0]!r} has values that are no numbers (NaN)")
         axis = _axis(node, scale, values.shape)
         scale, zero_point = (_along(part, axis, values.ndim) for part in (scale, zero_point))
         return _quantize(values, scale, zero_point, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
@@ -210,16 +206,16 @@ class Constants:
         scale = self.array(node.input[1], node)
         bad = scale[~(np.isfinite(scale) & (scale > 0))] if scale.dtype == np.float32 else scale
         if bad.size:
-            raise ModelError(f"{describe(node)}: a scale of {bad.flat[0]} ({scale.dtype}): positive float32 is needed")
+            raise ModelError(f"{label(node)}: a scale of {bad.flat[0]} ({scale.dtype}): positive float32 is needed")
         if attributes(node).get("block_size", 0):
-            raise ModelError(f"{describe(node)}: scales for blocks: one scale for all, or one for each channel")
+            raise ModelError(f"{label(node)}: scales for blocks: one scale for all, or one for each channel")
         if len(node.input) < 3 or not node.input[2]:
             return scale, np.zeros(scale.shape, np.int64), self._integers(node)
         zero_point = self.array(node.input[2], node)
         if node.op_type == DEQUANTIZE and zero_point.dtype != self._integers(node):
-            raise ModelError(f"{describe(node)}: a zero point of {zero_point.dtype} for {self._integers(node)}")
+            raise ModelError(f"{label(node)}: a zero point of {zero_point.dtype} for {self._integers(node)}")
         if zero_point.size != scale.size:
-            raise ModelError(f"{describe(node)}: {zero_point.size} zero points for {scale.size} scales")
+            raise ModelError(f"{label(node)}: {zero_point.size} zero points for {scale.size} scales")
         return scale, zero_point.astype(np.int64), zero_point.dtype
 
     def _integers(self, node: NodeProto) -> np.dtype[Any]:
@@ -237,7 +233,7 @@ def _axis(node: NodeProto, scale: np.ndarray, shape: tuple[int, ...]) -> int:
     axis = attributes(node).get("axis", 1)
     axis += len(shape) if axis < 0 else 0
     if scale.ndim != 1 or not 0 <= axis < len(shape) or shape[axis] != scale.size:
-        raise ModelError(f"{describe(node)}: {scale.size} scales for a constant of shape {shape}")
+        raise ModelError(f"{label(node)}: {scale.size} scales for a constant of shape {shape}")
     return int(axis)
 
 

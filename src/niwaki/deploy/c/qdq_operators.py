@@ -11,10 +11,11 @@ import numpy as np
 from onnx import NodeProto
 
 from niwaki.deploy.c.graph import Pads
-from niwaki.deploy.c.qdq_constants import Constants, Weights, attributes, describe, name_of
-from niwaki.deploy.c.qdq_shapes import Shape
+from niwaki.deploy.c.qdq_constants import Constants, Weights, attributes, name_of
 from niwaki.deploy.c.qdq_values import Border, Join, Largest, Mean, Product, Sum, Value, View, Window
 from niwaki.errors import ModelError
+from niwaki.models.onnxcheck import label
+from niwaki.models.onnxfold import Shape
 
 _ONE = 127  # the weight that stands for one where a constant is added: in steps of a 127th of the input's
 
@@ -47,7 +48,7 @@ def _conv(node: NodeProto, inputs: Inputs) -> Value:
     groups = given.get("group", 1)
     shape = weights.values.shape
     if len(shape) != 4 or shape[1] * groups != source[0] or shape[0] % groups:
-        raise ModelError(f"{describe(node)}: weights {shape} in {groups} groups do not fit an input of shape {source}")
+        raise ModelError(f"{label(node)}: weights {shape} in {groups} groups do not fit an input of shape {source}")
     window = _window(node, {**given, "kernel_shape": shape[2:]}, inputs)
     name, tensor, target = name_of(node), inputs.tensor(node.input[0], node), inputs.shape(node.output[0])
     return Value(Product(name, (tensor,), target, weights, _bias(node, inputs, shape[0]), window, groups), target)
@@ -57,9 +58,9 @@ def _dense(node: NodeProto, inputs: Inputs) -> Value:
     """Gemm and MatMul."""
     given = attributes(node)
     if given.get("transA", 0) or given.get("alpha", 1.0) != 1 or given.get("beta", 1.0) != 1:
-        raise ModelError(f"{describe(node)}: transA = 0, alpha = 1 and beta = 1 are supported")
+        raise ModelError(f"{label(node)}: transA = 0, alpha = 1 and beta = 1 are supported")
     if node.input[1] not in inputs.constants:
-        raise ModelError(f"{describe(node)}: a product of two activations: constant weights are supported")
+        raise ModelError(f"{label(node)}: a product of two activations: constant weights are supported")
     source = inputs.shape(node.input[0])
     weights = inputs.constants.weights(node.input[1], node)
     if weights.values.ndim == 2 and not given.get("transB", 0):
@@ -67,7 +68,7 @@ def _dense(node: NodeProto, inputs: Inputs) -> Value:
     weights = _symmetric(weights, node)
     if len(source) != 1 or weights.values.shape[1:] != source:
         raise ModelError(
-            f"{describe(node)}: weights {weights.values.shape} with an input of shape {source}: "
+            f"{label(node)}: weights {weights.values.shape} with an input of shape {source}: "
             "(outputs, inputs) with a flat (batch, inputs) are supported"
         )
     outputs = len(weights.values)
@@ -84,7 +85,7 @@ def _average_pool(node: NodeProto, inputs: Inputs) -> Value:
     given, window = attributes(node), _pooling_window(node, inputs)
     include = bool(given.get("count_include_pad", 0))
     if include and given.get("ceil_mode", 0) and window.pads[2:] != _pads(given)[2:]:
-        raise ModelError(f"{describe(node)}: ceil_mode with count_include_pad: windows beyond the padding: take one")
+        raise ModelError(f"{label(node)}: ceil_mode with count_include_pad: windows beyond the padding: take one")
     tensor, target = inputs.tensor(node.input[0], node), inputs.shape(node.output[0])
     return Value(Mean(name_of(node), (tensor,), target, window, include), target)
 
@@ -95,7 +96,7 @@ def _reduce_mean(node: NodeProto, inputs: Inputs) -> Value:
         axes = inputs.constants.array(node.input[1], node).tolist()
     if sorted(axis % 4 for axis in axes) != [2, 3]:
         raise ModelError(
-            f"{describe(node)}: axes {list(axes)} of {(1, *source)}: the mean over height and width (2, 3) is supported"
+            f"{label(node)}: axes {list(axes)} of {(1, *source)}: the mean over height and width (2, 3) is supported"
         )
     return _whole_mean(node, inputs)
 
@@ -116,7 +117,7 @@ def _add(node: NodeProto, inputs: Inputs) -> Value:
             return _add_constant(node, inputs, other, constant)
     shapes = [inputs.shape(name) for name in node.input]
     if shapes[0] != shapes[1]:
-        raise ModelError(f"{describe(node)}: shapes {shapes[0]} and {shapes[1]}: two of one shape are supported")
+        raise ModelError(f"{label(node)}: shapes {shapes[0]} and {shapes[1]}: two of one shape are supported")
     tensors = tuple(inputs.tensor(name, node) for name in node.input)
     return Value(Sum(name_of(node), tensors, shapes[0]), shapes[0])
 
@@ -157,7 +158,7 @@ def _pad(node: NodeProto, inputs: Inputs) -> Value:
     mode = given.get("mode", "constant")
     if mode != "constant" or pads.shape != (2 * axes.size,) or sides.min() < 0 or sides[:, :2].any():
         raise ModelError(
-            f"{describe(node)}: mode {mode}, pads {pads.tolist()}: a constant around height and width is supported"
+            f"{label(node)}: mode {mode}, pads {pads.tolist()}: a constant around height and width is supported"
         )
     (top, left), (bottom, right) = sides[:, 2:].tolist()
     shape = (source[0], top + source[1] + bottom, left + source[2] + right)
@@ -191,7 +192,7 @@ def _image(node: NodeProto, inputs: Inputs) -> Shape:
     """The shape (C, H, W) of what a node reads."""
     shape = inputs.shape(node.input[0])
     if len(shape) != 3:
-        raise ModelError(f"{describe(node)}: an input of shape (batch, {_text(shape)}): (batch, C, H, W) is supported")
+        raise ModelError(f"{label(node)}: an input of shape (batch, {_text(shape)}): (batch, C, H, W) is supported")
     return shape
 
 
@@ -205,7 +206,7 @@ def _window(node: NodeProto, given: dict[str, Any], inputs: Inputs) -> Window:
     pads = _pads(given)
     if not len(kernel) == len(strides) == len(dilations) == 2 or len(pads) != 4 or min(pads) < 0:
         raise ModelError(
-            f"{describe(node)}: kernel {kernel}, strides {strides}, pads {pads}: two of each, over height and width, "
+            f"{label(node)}: kernel {kernel}, strides {strides}, pads {pads}: two of each, over height and width, "
             "and pads of 0 or more are supported"
         )
     source, target = _image(node, inputs), inputs.shape(node.output[0])
@@ -228,26 +229,26 @@ def _pooling_window(node: NodeProto, inputs: Inputs) -> Window:
     source, window = _image(node, inputs), _window(node, attributes(node), inputs)
     target = inputs.shape(node.output[0])
     if window.dilations != (1, 1):
-        raise ModelError(f"{describe(node)}: dilations {window.dilations}: pooling without is supported")
+        raise ModelError(f"{label(node)}: dilations {window.dilations}: pooling without is supported")
     for axis in (0, 1):
         before, kernel, last = window.pads[axis], window.kernel[axis], (target[1 + axis] - 1) * window.strides[axis]
         if before >= kernel or last - before >= source[1 + axis]:
-            raise ModelError(f"{describe(node)}: a window lies in the padding as a whole: take less padding")
+            raise ModelError(f"{label(node)}: a window lies in the padding as a whole: take less padding")
     return window
 
 
 def _symmetric(weights: Weights, node: NodeProto) -> Weights:
     """Weights, outputs first, that are int8 with zero point 0, or uint8 with 128."""
     if weights.dtype not in (np.int8, np.uint8):
-        raise ModelError(f"{describe(node)}: weights are {weights.dtype}: int8 and uint8 are supported")
+        raise ModelError(f"{label(node)}: weights are {weights.dtype}: int8 and uint8 are supported")
     if not weights.symmetric:
         raise ModelError(
-            f"{describe(node)}: weights with a zero point: symmetric ones are supported: quantize weights as int8 (in "
+            f"{label(node)}: weights with a zero point: symmetric ones are supported: quantize weights as int8 (in "
             "ONNX Runtime, weight_type=QInt8 or WeightSymmetric=True)"
         )
     if len(weights.scale) > 1 and weights.axis != 0:
         raise ModelError(
-            f"{describe(node)}: a weight scale for each input channel: for each output channel is supported (axis 0 of "
+            f"{label(node)}: a weight scale for each input channel: for each output channel is supported (axis 0 of "
             "DequantizeLinear; where it is left out, ONNX means 1)"
         )
     return weights
@@ -263,13 +264,11 @@ def _bias(node: NodeProto, inputs: Inputs, outputs: int) -> np.ndarray:
 def _for_each_channel(constant: str, shape: Shape, node: NodeProto, inputs: Inputs) -> np.ndarray:
     """A constant that is added to values of `shape`: Fractions (C,)."""
     if constant not in inputs.constants:
-        raise ModelError(f"{describe(node)}: the bias {constant!r} must be a constant")
+        raise ModelError(f"{label(node)}: the bias {constant!r} must be a constant")
     numbers = inputs.constants.numbers(constant, node)
     aligned = (1,) * (1 + len(shape) - numbers.ndim) + numbers.shape
     if numbers.ndim > 1 + len(shape) or aligned[1] not in (1, shape[0]) or numbers.size != aligned[1]:
-        raise ModelError(
-            f"{describe(node)}: a bias of shape {numbers.shape}: one number for each of {shape[0]} channels"
-        )
+        raise ModelError(f"{label(node)}: a bias of shape {numbers.shape}: one number for each of {shape[0]} channels")
     return np.broadcast_to(numbers.ravel(), shape[0])
 
 

@@ -7,10 +7,8 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from niwaki.deploy.c.qdq_constants import DEQUANTIZE, QUANTIZE
 from niwaki.errors import ModelError, first_line
-from niwaki.models.onnxfold import Shape, fold, shapes_of
+from niwaki.models.onnxfold import fold
 from niwaki.models.onnxsize import check_sizes
-
-__all__ = ["Shape", "ends", "for_one_image", "shapes_of"]
 
 _INPUT_TYPES = (TensorProto.FLOAT, TensorProto.INT8, TensorProto.UINT8)
 

@@ -19,8 +19,8 @@ from niwaki.deploy.c import graph
 from niwaki.deploy.c.arithmetic import HIGH, LOW, common_rescale_of, rescale_of
 from niwaki.deploy.c.graph import Layer, Pads, Pair, Tensor
 from niwaki.deploy.c.qdq_constants import Quantization, Weights
-from niwaki.deploy.c.qdq_shapes import Shape
 from niwaki.errors import ModelError
+from niwaki.models.onnxfold import Shape
 
 _LIMIT = 1 << 31
 _LOST = Fraction(1, 8)  # of a step of the output: what weights may lose that are rounded to a coarser unit

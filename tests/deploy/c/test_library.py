@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,16 @@ def test_a_strided_view_is_read_as_it_looks(folder: Path) -> None:
     model = CModel(folder)
     images = np.random.default_rng(0).integers(-128, 128, (6, 1, 4, 8)).astype(np.int8)
     np.testing.assert_array_equal(model.run(images[::2, :, :, ::2]), model.run(images[::2, :, :, ::2].copy()))
+
+
+def test_nothing_of_a_compiled_model_stays_on_the_disk(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a process that is killed would leave it there."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    model = CModel(folder)
+    assert list(tmp_path.iterdir()) == []
+    assert model.run(np.zeros((2, 1, 4, 4), np.int8)).shape == (2, 3)
 
 
 def test_no_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
 import os
 import re
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ import numpy as np
 
 from niwaki.deploy.c.compiler import compiler_name, find_compiler, is_zig, no_compiler, zig_caches
 from niwaki.errors import ModelError, NiwakiError
-from niwaki.folders import staging
+from niwaki.folders import staging, temporary
 
 SPEED = ("-O3", "-march=native")
 STANDARD = ("-std=c99",)
@@ -94,21 +94,20 @@ class CModel:
         self, folder: str | Path, *, library: Path | None = None, files: Mapping[str, bytes] | None = None
     ) -> None:
         self.folder = Path(folder)
-        self._files: tempfile.TemporaryDirectory[str] | None = None
-        source = self.folder
-        if library is None:
-            self._files = tempfile.TemporaryDirectory(prefix="niwaki-c-")
-            work = Path(self._files.name)
-            for name, content in (files or {}).items():
-                (work / name).write_bytes(content)
-            source = self.folder if files is None else work
-        self.interface = interface(source)
-        if library is None:
-            library = compile_library(source, out=work / f"lib{self.interface.prefix}.so")
-        try:
-            loaded = ctypes.CDLL(str(library.resolve()))
-        except OSError as error:
-            raise NiwakiError(f"{library}: cannot be loaded: {error}") from error
+        with contextlib.ExitStack() as tidy:  # once it is loaded, the library needs its file no more
+            source = self.folder
+            if library is None:
+                work = Path(tidy.enter_context(temporary("c")))
+                for name, content in (files or {}).items():
+                    (work / name).write_bytes(content)
+                source = self.folder if files is None else work
+            self.interface = interface(source)
+            if library is None:
+                library = compile_library(source, out=work / f"lib{self.interface.prefix}.so")
+            try:
+                loaded = ctypes.CDLL(str(library.resolve()))
+            except OSError as error:
+                raise NiwakiError(f"{library}: cannot be loaded: {error}") from error
         self._one = np.empty((1, self.interface.output_bytes), np.int8)
         self._one_place = self._one.ctypes.data
         self.run_one = self._function(loaded, "run", False)

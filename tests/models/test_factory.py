@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import linecache
 import hashlib
 import shutil
 import sys
@@ -59,7 +60,9 @@ def test_source_hash_is_of_the_defining_file() -> None:
     assert source_hash("lenet5") == "built-in:lenet5"
 
 
-def test_code_without_a_file_has_no_hash() -> None:
+@pytest.mark.parametrize("known", [False, True], ids=["unknown", "as Python may keep what was executed"])
+def test_code_without_a_file_has_no_hash(known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linecache, "cache", {"<string>": (15, None, ["def make(): pass"], "<string>")} if known else {})
     namespace: dict = {}
     exec("def make(): pass", namespace)
     networks.from_nowhere = namespace["make"]  # type: ignore[attr-defined]

@@ -88,12 +88,12 @@ def source_hash(factory: str) -> str:
         file = inspect.getsourcefile(made_by)
     except TypeError:  # an object that can be called, but is neither function nor class
         file = None
-    if file is None:
+    if file is None or not Path(file).is_file():  # code that was executed from a text may have a name that is no file's
         raise FactoryError(
             f"factory {factory!r}: its source file cannot be found, so results could not be told apart; "
             "make it a function or a class in a file"
         )
     try:
-        return hash_of_code(Path(file), (factory.partition(":")[0], made_by.__module__))
+        return hash_of_code(Path(file), tuple(name for name in (factory.partition(":")[0], made_by.__module__) if name))
     except OSError as error:
         raise FactoryError(f"factory {factory!r}: {error.filename}: cannot be read: {error.strerror}") from error

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import functools
-import linecache
 import hashlib
+import linecache
 import shutil
 import sys
 from collections.abc import Iterator

@@ -62,8 +62,8 @@ lock:                     ## resolve the dependencies again into requirements.lo
 floors:                   ## install the lowest versions that pyproject.toml allows, and try them
 	$(PYTHON) -m venv $(VENV)-floors
 	$(PYTHON) tests/floors.py > $(VENV)-floors/lowest.txt
-	$(VENV)-floors/bin/pip install -q --constraint $(VENV)-floors/lowest.txt --editable . pytest pytest-timeout hypothesis
-	$(VENV)-floors/bin/python -m pytest $(FLOORS) $(ARGS)
+	$(VENV)-floors/bin/pip install -q --constraint $(VENV)-floors/lowest.txt --editable . pytest pytest-timeout pytest-xdist hypothesis
+	sh tests/in_memory.sh $(VENV)-floors/bin/python -m pytest -n $(WORKERS) --dist worksteal $(FLOORS) $(ARGS)
 	rm -r $(VENV)-floors
 
 clean:                    ## remove the environment and all caches; studies stay

@@ -275,7 +275,7 @@ def test_c_that_does_not_compile_or_crashes_disagrees(
 
 
 def test_without_compilers_zig_compiles_or_the_rest_is_verified(
-    small_export: Path, small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+    small_export: Path, small_data: Dataset, zig: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("CC", "/nonexistent")

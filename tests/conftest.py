@@ -98,8 +98,8 @@ def small_export(small_model: Path, small_data: Dataset, tmp_path_factory: pytes
 def zig(pytestconfig: pytest.Config) -> None:
     """The C libraries of the boards take zig long to compile: they are kept from one run of the tests to the next."""
     pytest.importorskip("ziglang", reason="needs zig: pip install ziglang")
-    if pytestconfig.cache is not None:
-        os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(pytestconfig.cache.mkdir("zig")))
+    if (cache := getattr(pytestconfig, "cache", None)) is not None:  # -p no:cacheprovider has none
+        os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(cache.mkdir("zig")))
 
 
 @pytest.fixture(scope="session")

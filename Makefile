@@ -16,7 +16,7 @@ SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu
 
 .DEFAULT_GOAL := help
 # What `make floors` runs: the parts that lean on other packages.
-FLOORS := tests/test_api.py tests/compress tests/data tests/measure tests/models tests/study/test_run.py \
+FLOORS := tests/test_api.py tests/training tests/data tests/measure tests/models tests/study/test_run.py \
   tests/study/test_spec.py tests/cli/test_cli.py tests/cli/test_inspect.py tests/deploy/test_export.py tests/deploy/test_verify.py
 
 .PHONY: help study test coverage soak lint bench system lock floors clean

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from benchmarks.loops import BATCH, LR
 from benchmarks.pairs import ratios, spread, take_turns
 from benchmarks.report import Report, Table
-from niwaki.compress.narrow import fast_narrow_convolutions
 from niwaki.data.dataset import Dataset
 from niwaki.models.lenet5 import LeNet5
 from niwaki.study.structure import one_thread
+from niwaki.training.fast_convolutions import fast_narrow_convolutions
 
 WIDTHS = {
     "base": (6, 16, 120, 84),

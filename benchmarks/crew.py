@@ -17,11 +17,11 @@ import niwaki
 from benchmarks import plain_script
 from benchmarks.loops import BATCH, LR
 from benchmarks.trials import Widths
-from niwaki.compress.settings import TrainSettings
-from niwaki.compress.train import fit
 from niwaki.data.dataset import Dataset, Split
 from niwaki.errors import WorkerLost
 from niwaki.models.lenet5 import LeNet5
+from niwaki.training.settings import TrainSettings
+from niwaki.training.train import fit
 
 JOBS = 2
 WARM_UP = 4 * BATCH  # images

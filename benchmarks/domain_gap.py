@@ -18,14 +18,14 @@ from PIL import Image
 
 from benchmarks.domain_gap_networks import SHIPPED, Network, trained_networks
 from benchmarks.report import Report, Table
+from niwaki.board import rejection
+from niwaki.board.rejection import REJECTED, Rates, name_all, without_padding
 from niwaki.data.dataset import Dataset
-from niwaki.deploy import calibrate
-from niwaki.deploy.calibrate import REJECTED, Rates, name_all, without_padding
-from niwaki.deploy.scenes.scene import Scene
-from niwaki.deploy.scenes.seen import NONE, Seen, bare_scenes, garment_scenes, see
-from niwaki.deploy.vision.finding import Finding
-from niwaki.deploy.vision.library import Vision, compile_vision
 from niwaki.device.decision import Rule
+from niwaki.scenes.scene import Scene
+from niwaki.scenes.seen import NONE, Seen, bare_scenes, garment_scenes, see
+from niwaki.vision.finding import Finding
+from niwaki.vision.library import Vision, compile_vision
 
 GARMENTS, BARE = 2000, 500  # scenes of the figure
 SEED = 2026  # of the figure's scenes; calibration has its own
@@ -53,8 +53,8 @@ class Size:
 
     garments: int = GARMENTS
     bare: int = BARE
-    calibration: int = calibrate.SCENES
-    calibration_bare: int = calibrate.BARE
+    calibration: int = rejection.SCENES
+    calibration_bare: int = rejection.BARE
 
 
 def run(
@@ -69,7 +69,7 @@ def run(
         )
         eyes = {"vision": vision, "none": Whole(vision.inner)}
         tuning = {
-            name: calibrate.see_training_scenes(
+            name: rejection.see_training_scenes(
                 eye, data.train, pad=pad, scenes=size.calibration, bare=size.calibration_bare, seed=0
             )
             for name, eye in eyes.items()
@@ -121,11 +121,11 @@ def judge(network: Network, tuning: dict[str, Seen], figure: dict[str, Seen], pa
     rows = []
     for eye, ways in (("none", (NO_VISION,)), ("vision", WAYS)):
         known = tuning[eye]
-        rule = calibrate.choose(known.labels, known.found, name_all(known, network.logits, pad))
+        rule = rejection.choose(known.labels, known.found, name_all(known, network.logits, pad))
         named = name_all(figure[eye], network.logits, pad)
         for way, title in enumerate(ways):
-            words, _ = calibrate.words_of(figure[eye], named, rule, way)
-            found = calibrate.rates_of(figure[eye], named, rule, way)
+            words, _ = rejection.words_of(figure[eye], named, rule, way)
+            found = rejection.rates_of(figure[eye], named, rule, way)
             rows.append(Row(network.name, title, found, rule, network.clean, words))
     return rows
 
@@ -139,7 +139,7 @@ def report(rows: Sequence[Row], figure: Seen, size: Size) -> Report:
         method=(
             f"{size.garments:,} garment scenes of the test split and {size.bare:,} empty or cluttered ones, 320×240, "
             f"seed {SEED}, figure family; thresholds from {size.calibration:,} + {size.calibration_bare:,} scenes of "
-            f"the training split, tuning family, for at most {calibrate.TARGET:.1%} false words; int8 C; single "
+            f"the training split, tuning family, for at most {rejection.TARGET:.1%} false words; int8 C; single "
             "frames; 95 % intervals (Wilson)"
         ),
         command=COMMAND,

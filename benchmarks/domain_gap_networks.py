@@ -8,16 +8,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from niwaki.compress.settings import QuantizeSettings, TrainSettings
+from niwaki.board.rejection import Logits, logits_of
+from niwaki.codegen.library import CModel
 from niwaki.data.dataset import Dataset
-from niwaki.deploy.c.library import CModel
-from niwaki.deploy.calibrate import Logits, logits_of
 from niwaki.deploy.export import export_all
 from niwaki.errors import NiwakiError
 from niwaki.study.listener import Silent
 from niwaki.study.run import RunOptions, run_study
 from niwaki.study.spec import StudySpec, load_spec
 from niwaki.study.store import Store
+from niwaki.training.settings import QuantizeSettings, TrainSettings
 
 SHIPPED = "camera, 60 %, int8"  # what the preset is for
 AUGMENTATION = ("flip", "rotate", "zoom", "shift", "blur", "contrast", "noise", "outliers")

@@ -15,7 +15,7 @@ from benchmarks.inference_race import MAKERS, OURS_INT8, Maker, Outcome, Race, m
 from benchmarks.peers import LOOPED
 from benchmarks.report import Report, Table
 from niwaki.data.dataset import Dataset
-from niwaki.deploy.c.library import find_compiler
+from niwaki.toolchain.compiler import find_compiler
 
 QUICK = ("LeNet-5, 60 %",)
 GOALS = {**dict.fromkeys(NAMES, 1.0), **dict.fromkeys(LENET_WIDTHS, 4.0)}  # times as fast as the fastest peer

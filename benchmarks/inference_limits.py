@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers import MissingPeer, compiler_for
-from niwaki.deploy.c.library import SPEED, interface
+from niwaki.codegen.library import interface
 from niwaki.errors import NiwakiError
+from niwaki.toolchain.compiler import SPEED
 
 SOURCE = Path(__file__).with_name("inference_peak.c")
 # valgrind knows no AVX-512, so the instructions are counted of code for older processors.

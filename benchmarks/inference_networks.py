@@ -11,13 +11,13 @@ import torch
 from tests import tiny_networks
 from torch import nn
 
-from niwaki.compress.quantize import quantize_static
-from niwaki.compress.settings import QuantizeSettings
 from niwaki.data.dataset import Dataset
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx
+from niwaki.training.quantize import quantize_static
+from niwaki.training.settings import QuantizeSettings
 
 IMAGES = 100  # on which int8 is calibrated, and the contenders are compared
 LENET_WIDTHS = {"LeNet-5": (6, 16, 120, 84), "LeNet-5, 60 %": (2, 6, 48, 33)}

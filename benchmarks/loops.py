@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from niwaki.compress.narrow import fast_narrow_convolutions
+from niwaki.training.fast_convolutions import fast_narrow_convolutions
 
 BATCH = 32
 LR = 1e-3

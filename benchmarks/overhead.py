@@ -15,12 +15,12 @@ import torch
 from benchmarks.loops import BATCH, LR, as_usual, same_kernels
 from benchmarks.pairs import Side, ratios, spread, take_turns
 from benchmarks.report import Report, Table
-from niwaki.compress.randomness import derive_seed
-from niwaki.compress.settings import TrainSettings
-from niwaki.compress.train import fit
 from niwaki.data.dataset import Dataset, Split
 from niwaki.models.lenet5 import LeNet5
 from niwaki.study.structure import one_thread
+from niwaki.training.randomness import derive_seed
+from niwaki.training.settings import TrainSettings
+from niwaki.training.train import fit
 
 GOAL = 1.03
 WIDTHS = {"base": (6, 16, 120, 84), "60 %": (2, 6, 48, 33)}

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 from benchmarks.inference_networks import Network, scaled
-from niwaki.deploy.c.generate import generate, write
-from niwaki.deploy.c.library import CModel, find_compiler
-from niwaki.deploy.c.qdq import read_qdq
+from niwaki.codegen.generate import generate, write
+from niwaki.codegen.library import CModel
+from niwaki.codegen.qdq import read_qdq
 from niwaki.deploy.runtimes import onnxruntime_call, onnxruntime_predictor, predictor_call, torch_call
 from niwaki.measure.latency import Call
 from niwaki.measure.predict import torch_predictor
 from niwaki.models.onnxfile import load_onnx
+from niwaki.toolchain.compiler import find_compiler
 
 LOOP_S = 2e-3  # a loop in C lasts about this long: of the cost of its call from Python less than a thousandth is left
 COMPILER = "a C compiler: apt-get install gcc libc6-dev, or set CC"

@@ -16,9 +16,9 @@ from onnxruntime import quantization
 
 from benchmarks.inference_networks import Network, scaled
 from benchmarks.peers import Contender, compiler_for, images_in_a_loop, need, plain
-from niwaki.deploy.c.library import SPEED
 from niwaki.errors import NiwakiError
 from niwaki.models.onnxsession import open_session, quiet
+from niwaki.toolchain.compiler import SPEED
 
 NAME = "emx-onnx-cgen C"
 # The pointer is read anew each time, or a compiler might do the work once for all.

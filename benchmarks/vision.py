@@ -18,11 +18,11 @@ import numpy as np
 from benchmarks.pairs import Side, Spread, spread, take_turns
 from benchmarks.report import Report, Table
 from niwaki.data.dataset import Dataset
-from niwaki.deploy.scenes.scene import Scene, garment_scene
-from niwaki.deploy.vision.finding import Finding
-from niwaki.deploy.vision.library import Vision, compile_vision
-from niwaki.deploy.vision.reference import Reference
 from niwaki.errors import NiwakiError
+from niwaki.scenes.scene import Scene, garment_scene
+from niwaki.vision.finding import Finding
+from niwaki.vision.library import Vision, compile_vision
+from niwaki.vision.reference import Reference
 
 COMMAND = "python -m benchmarks vision"
 GOAL_MS, GOAL_SIZE = 3.0, (480, 640)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from niwaki.deploy.bundle.targets import TARGETS
+from niwaki.board.targets import TARGETS
 
 
 def need_tool(command: str, package: str) -> None:

@@ -1,4 +1,4 @@
-"""Shared fixtures: a small dataset on disk, the true one where it is."""
+"""Shared fixtures: a small dataset on disk, the true one where it is, Chromium."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from niwaki import api
-from niwaki.compress.settings import QuantizeSettings
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
 from niwaki.models.factory import build_seeded
+from niwaki.training.settings import QuantizeSettings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `networks`
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -108,8 +109,8 @@ def bundle_for(small_export: Path, tmp_path_factory: pytest.TempPathFactory, zig
 
     linux-x86_64 has sound where espeak-ng is; jetson-nano has calibrated thresholds.
     """
-    from niwaki.deploy.bundle.build import bundle_file
-    from niwaki.deploy.bundle.options import BundleOptions
+    from niwaki.board.build import bundle_file
+    from niwaki.board.options import BundleOptions
 
     made: dict[str, Path] = {}
 
@@ -125,6 +126,20 @@ def bundle_for(small_export: Path, tmp_path_factory: pytest.TempPathFactory, zig
         return made[target]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def launch() -> Iterator[Callable[..., Any]]:
+    """Starts the system's Chromium with arguments; a process may have one driver of it.
+
+    Skipped by name where Chromium or the driver is missing.
+    """
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with sync_api.sync_playwright() as driver:
+        yield lambda *arguments: driver.chromium.launch(executable_path=program, args=list(arguments))
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ from torch import nn
 
 import networks
 import tiny_networks
-from niwaki.compress.prune import prune_step
-from niwaki.compress.settings import PruneSettings
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx
+from niwaki.training.prune import prune_step
+from niwaki.training.settings import PruneSettings
 
 Shape = tuple[int, int, int]
 

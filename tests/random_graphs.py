@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from niwaki.deploy.c.arithmetic import Rescale, common_rescale_of, rescale_of
-from niwaki.deploy.c.generate import generate, write
-from niwaki.deploy.c.graph import (
+from niwaki.codegen.arithmetic import Rescale, common_rescale_of, rescale_of
+from niwaki.codegen.generate import generate, write
+from niwaki.codegen.graph import (
     Add,
     AveragePool,
     Concat,

@@ -13,8 +13,8 @@ from benchmarks.pairs import spread
 
 from niwaki.data.dataset import Dataset, Split
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.deploy.vision.library import compile_vision
 from niwaki.errors import NiwakiError
+from niwaki.vision.library import compile_vision
 
 
 def garments() -> Dataset:

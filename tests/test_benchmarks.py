@@ -41,18 +41,18 @@ from benchmarks import (
 )
 
 import niwaki
-from niwaki.compress.settings import TrainSettings
-from niwaki.compress.train import fit
 from niwaki.data import synthetic
 from niwaki.data.dataset import Dataset, Split
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import GARMENTS
-from niwaki.deploy.c.library import find_compiler
 from niwaki.errors import DataError, NiwakiError
 from niwaki.models.lenet5 import LeNet5
 from niwaki.study.plan import make_plan
 from niwaki.study.spec import load_spec, parse_spec
 from niwaki.study.structure import one_thread
+from niwaki.toolchain.compiler import find_compiler
+from niwaki.training.settings import TrainSettings
+from niwaki.training.train import fit
 
 SMALL = """
 [data]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from niwaki import folders
-from niwaki.deploy.bundle.place import put_bundle
+from niwaki.board.place import put_bundle
 from niwaki.deploy.folder import FolderNote, Form, FormNote, half, put, read_note
 from niwaki.errors import ModelError
 from niwaki.files import sha256_of

@@ -10,10 +10,6 @@ import numpy as np
 from torch import nn
 
 from niwaki.arguments import check_data, check_factory, check_pair, check_split, settings_of, warn
-from niwaki.compress.prune import COMPARED, PruneReport, prune_step
-from niwaki.compress.randomness import derive_seed
-from niwaki.compress.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
-from niwaki.compress.train import Epoch, fit, resting_norms, sample, tensor_of
 from niwaki.data.classes import in_order, places_of
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
@@ -29,18 +25,22 @@ from niwaki.models.class_names import remember, remembered
 from niwaki.models.examine import check_answers, check_bare, check_module, check_numbers
 from niwaki.models.modelfile import load, read_info
 from niwaki.models.pixels import pixel_scale
-from niwaki.study.drive import StudyResult
 from niwaki.study.fitting import check_outputs
 from niwaki.study.listener import Listener, Silent
 from niwaki.study.request import Request
 from niwaki.study.run import RunOptions
 from niwaki.study.run import run_study as run
+from niwaki.study.scheduler import StudyResult
+from niwaki.training.prune import COMPARED, PruneReport, prune_step
+from niwaki.training.randomness import derive_seed
+from niwaki.training.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
+from niwaki.training.train import Epoch, fit, resting_norms, sample, tensor_of
 
 if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
-    from niwaki.deploy.bundle.build import BundleReport
-    from niwaki.deploy.c.library import CModel
+    from niwaki.board.build import BundleReport
+    from niwaki.codegen.library import CModel
+    from niwaki.deploy.compare_forms import Progress
     from niwaki.deploy.export import ExportReport
-    from niwaki.deploy.judge import Progress
     from niwaki.deploy.verify import VerifyReport
 
 
@@ -245,8 +245,8 @@ def bundle(
     `least_named` the percent of these with a garment that must get a name, `data`
     the images for it where the file does not name them. Raises NiwakiError for what cannot be used.
     """
-    from niwaki.deploy.bundle.build import bundle_file
-    from niwaki.deploy.bundle.options import BundleOptions
+    from niwaki.board.build import bundle_file
+    from niwaki.board.options import BundleOptions
 
     options = BundleOptions(tuple(languages), sound, None if names is None else Path(names), scenes, least_named)
     tell = notify or _silent
@@ -284,7 +284,7 @@ def load_c(folder: str | Path, *, trust: bool = False) -> CModel:
 
     >>> niwaki.load_c("exported/c")(data.test.images).argmax(1)              # doctest: +SKIP
     """
-    from niwaki.deploy.c.library import CModel
+    from niwaki.codegen.library import CModel
     from niwaki.deploy.own import own_files_beside
 
     return CModel(folder, files=None if trust else own_files_beside(Path(folder)))

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import platformdirs
+
 from niwaki.device.outside import DEPTH_LIMIT, JSON_LIMIT, check_depth, check_size, load_json, parse_json, read_at_most
 
 try:
@@ -25,9 +27,11 @@ except ImportError:  # Windows
     _fcntl = None  # type: ignore[assignment]
 
 __all__ = [
-    "JSON_LIMIT", "TOML_LIMIT", "canonical_json", "flush_folder", "load_json", "parse_json", "parse_toml",
-    "read_at_most", "sha256_of", "sweep_files", "whole_file", "write_whole",
+    "CACHE_VARIABLE", "JSON_LIMIT", "TOML_LIMIT", "cache_folder", "canonical_json", "flush_folder", "load_json",
+    "parse_json", "parse_toml", "read_at_most", "sha256_of", "sweep_files", "whole_file", "write_whole",
 ]  # fmt: skip
+
+CACHE_VARIABLE = "NIWAKI_CACHE_DIR"
 
 TOML_LIMIT = 1 << 20
 """Bytes of a TOML file; the longest built-in study has 10,000."""
@@ -160,3 +164,9 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def cache_folder() -> Path:
+    """$NIWAKI_CACHE_DIR, else the user's cache folder as the operating system has it."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else Path(platformdirs.user_cache_dir("niwaki"))

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import typer
 
+from niwaki.board import build, sounds
+from niwaki.board.compile import Binaries
+from niwaki.board.doctor import binaries
+from niwaki.board.manifest import differences, read_manifest
 from niwaki.cli.board import arguments_of
 from niwaki.cli.main import app
-from niwaki.deploy.bundle import build, sounds
-from niwaki.deploy.bundle.compile import Binaries
-from niwaki.deploy.bundle.manifest import differences, read_manifest
-from niwaki.deploy.doctor import binaries
 from niwaki.device import options as runner
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from niwaki.cli.deploy import Lines
-from niwaki.deploy import bench, bench_forms, forms, subjects
-from niwaki.deploy.c.library import find_compiler
-from niwaki.deploy.c.toolchain import Target, missing_tools
-from niwaki.report.terminal import Terminal
+from niwaki.deploy import bench, bench_forms, forms, runners
+from niwaki.reporting.terminal import Terminal
+from niwaki.toolchain.compiler import find_compiler
+from niwaki.toolchain.targets import Target, missing_tools
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +24,9 @@ def here_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(target: Target) -> tuple[str, ...]:
         return missing_tools(target) or target.emulator[:1]
 
-    monkeypatch.setattr(subjects, "missing_tools", missing)
-    monkeypatch.setattr(subjects, "SPEED", ("-O0",))
-    monkeypatch.setattr(subjects, "PORTABLE", ("-O0", "-DNIWAKI_PORTABLE"))
+    monkeypatch.setattr(runners, "missing_tools", missing)
+    monkeypatch.setattr(runners, "SPEED", ("-O0",))
+    monkeypatch.setattr(runners, "PORTABLE", ("-O0", "-DNIWAKI_PORTABLE"))
 
 
 def test_export_says_what_it_wrote_and_how_to_go_on(call, small_export: Path, small_npz: Path, tmp_path: Path) -> None:

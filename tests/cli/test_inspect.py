@@ -12,9 +12,9 @@ import pytest
 from exported import exported
 from handmade_onnx import by_hand, node
 from niwaki.cli.main import run
-from niwaki.compress.quantize import quantize
-from niwaki.compress.settings import QuantizeSettings
 from niwaki.data.preprocessing import Preprocessing
+from niwaki.training.quantize import quantize
+from niwaki.training.settings import QuantizeSettings
 
 LABELS = tuple(f"class {number}" for number in range(10))
 

@@ -6,7 +6,7 @@ import pytest
 from rich.text import Text
 
 from niwaki.cli.progress import Progression, _shortened
-from niwaki.report.terminal import Terminal
+from niwaki.reporting.terminal import Terminal
 from niwaki.study.plan import Plan, Stage
 from niwaki.study.records import Record
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from niwaki.cli.main import run
-from niwaki.report.build import build_report
-from niwaki.report.view import load_view
+from niwaki.reporting.build import build_report
+from niwaki.reporting.view import load_view
 from niwaki.study.spec import SelectSpec
 
 
@@ -60,7 +60,7 @@ def test_it_says_what_it_wrote(folder, capsys) -> None:
 def test_why_no_model_runs_in_the_page_is_said_where_one_is_to(folder, monkeypatch, select, choice, note, said) -> None:
     view = load_view(folder)
     spec = view.spec.model_copy(update={"select": SelectSpec(experiment="one", **select)})
-    monkeypatch.setattr("niwaki.report.build.load_view", lambda _folder: replace(view, spec=spec, choice=choice))
+    monkeypatch.setattr("niwaki.reporting.build.load_view", lambda _folder: replace(view, spec=spec, choice=choice))
     built = build_report(folder)
     assert note in built.note
     assert note in built.html.read_text().partition('id="live"')[2]

@@ -14,11 +14,12 @@ from niwaki.data import fashion_mnist, synthetic
 from niwaki.data import prepare as module
 from niwaki.data.dataset import open_dataset
 from niwaki.data.download import RemoteFile
-from niwaki.data.prepare import cache_folder, prepare
+from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.source import Source
 from niwaki.data.spec import DataSpec
 from niwaki.errors import DataError
+from niwaki.files import cache_folder
 
 SMALL = {"name": "synthetic", "train_samples": 60, "test_samples": 20, "validation": 10}
 

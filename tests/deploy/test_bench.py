@@ -10,12 +10,10 @@ import pytest
 import torch
 
 import niwaki
-from niwaki.compress.quantize import Quantized, quantize_dynamic, quantize_static
-from niwaki.compress.settings import QuantizeSettings
+from niwaki.codegen import library
 from niwaki.deploy import bench, bench_forms
 from niwaki.deploy.bench import BenchRow, apart, bench_files, int8_notes
 from niwaki.deploy.bench_forms import Subject, forms_of
-from niwaki.deploy.c import library
 from niwaki.deploy.images import random_images
 from niwaki.errors import ModelError, SpecError
 from niwaki.measure.latency import Latency, LatencyTable
@@ -23,6 +21,8 @@ from niwaki.models import modelfile
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx
+from niwaki.training.quantize import Quantized, quantize_dynamic, quantize_static
+from niwaki.training.settings import QuantizeSettings
 
 SHAPE = (1, 32, 32)
 INFO = ModelInfo(factory="lenet5", args={"widths": [2, 3, 8, 6]}, input_shape=SHAPE, labels=tuple("0123456789"))

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import niwaki
+from niwaki.codegen import reference
+from niwaki.codegen.qdq import read_qdq
 from niwaki.deploy import cause, drift
 from niwaki.deploy.agreement import Agreement
-from niwaki.deploy.c import reference
-from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.cause import Int8File, likely_cause, saturation, way_out
+from niwaki.deploy.compare_forms import FormReport, Judge
 from niwaki.deploy.drift import default_is_wrong
-from niwaki.deploy.judge import FormReport, Judge
+from niwaki.deploy.runners import Opened, Subject
 from niwaki.deploy.sample import Sample
-from niwaki.deploy.subjects import Opened, Subject
 from niwaki.deploy.verify import VerifyReport, verify_file
 from niwaki.errors import DataError
 from niwaki.models import onnxsession

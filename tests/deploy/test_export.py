@@ -11,7 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import niwaki
-from niwaki.compress.settings import QuantizeSettings
+from niwaki.codegen import reference
+from niwaki.codegen.library import CModel
+from niwaki.codegen.qdq import read_qdq
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
@@ -20,9 +22,6 @@ from niwaki.deploy import cause, forms
 from niwaki.deploy import export as exporting
 from niwaki.deploy import folder as folders
 from niwaki.deploy import images as finding
-from niwaki.deploy.c import reference
-from niwaki.deploy.c.library import CModel, find_compiler
-from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.export import export_file
 from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.forms import ExportOptions
@@ -31,6 +30,8 @@ from niwaki.deploy.origin import open_origin
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.files import sha256_of
 from niwaki.models.onnxfile import load_onnx, metadata, write_metadata
+from niwaki.toolchain.compiler import find_compiler
+from niwaki.training.settings import QuantizeSettings
 
 ALL = {"model.safetensors", "model.onnx", "model-int8.onnx", "model-dynamic.onnx", "c", NOTE}
 

@@ -13,21 +13,21 @@ from onnx import TensorProto, helper, numpy_helper
 
 import niwaki
 from niwaki.data.dataset import Dataset
-from niwaki.deploy import subjects
+from niwaki.deploy import runners
 from niwaki.deploy.agreement import allowed, compare, count_right
-from niwaki.deploy.c import compiler
-from niwaki.deploy.c.library import find_compiler
-from niwaki.deploy.c.toolchain import TARGETS, Target, missing_tools
+from niwaki.deploy.compare_forms import FormReport, Judge
 from niwaki.deploy.export import export_file
 from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.forms import ExportOptions
-from niwaki.deploy.judge import FormReport, Judge
+from niwaki.deploy.runners import Subject, open_export
 from niwaki.deploy.sample import Sample, choose_sample
-from niwaki.deploy.subjects import Subject, open_export
 from niwaki.deploy.verify import VerifyReport, verify_file, verify_folder
 from niwaki.errors import DataError, ModelError
 from niwaki.files import sha256_of
 from niwaki.models.modelfile import load
+from niwaki.toolchain import compiler
+from niwaki.toolchain.compiler import find_compiler
+from niwaki.toolchain.targets import TARGETS, Target, missing_tools
 
 INTEGER_FORMS = ("reference", "onnx-int8", "c", "c")
 
@@ -41,9 +41,9 @@ def here_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(target: Target) -> tuple[str, ...]:
         return missing_tools(target) or target.emulator[:1]
 
-    monkeypatch.setattr(subjects, "missing_tools", missing)
-    monkeypatch.setattr(subjects, "SPEED", ("-O0",))
-    monkeypatch.setattr(subjects, "PORTABLE", ("-O0", "-DNIWAKI_PORTABLE"))
+    monkeypatch.setattr(runners, "missing_tools", missing)
+    monkeypatch.setattr(runners, "SPEED", ("-O0",))
+    monkeypatch.setattr(runners, "PORTABLE", ("-O0", "-DNIWAKI_PORTABLE"))
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ def test_without_compilers_zig_compiles_or_the_rest_is_verified(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("CC", "/nonexistent")
-    monkeypatch.setattr(subjects, "SPEED", ("-O1", "-march=native"))
+    monkeypatch.setattr(runners, "SPEED", ("-O1", "-march=native"))
     report = verify_folder(small_export, data=small_data, images=20)
     found = forms_of(report)["c"]
     assert [form.ok for form in found] == [True, True, None, None]
@@ -515,9 +515,9 @@ def test_a_network_too_large_for_the_board_is_not_run_on_it(small_export: Path, 
     import dataclasses
 
     board = dataclasses.replace(TARGETS["cortex-m4"].board, flash_bytes=1000)
-    monkeypatch.setitem(subjects.TARGETS, "cortex-m4", dataclasses.replace(TARGETS["cortex-m4"], board=board))
-    monkeypatch.setattr(subjects, "missing_tools", lambda _target: ())
-    found = subjects.subjects_of(open_export(small_export))[-1]
+    monkeypatch.setitem(runners.TARGETS, "cortex-m4", dataclasses.replace(TARGETS["cortex-m4"], board=board))
+    monkeypatch.setattr(runners, "missing_tools", lambda _target: ())
+    found = runners.subjects_of(open_export(small_export))[-1]
     assert found.run is None
     assert re.fullmatch(r"[\d,]+ bytes of weights are too many for the board mps2-an386", found.reason)
 
@@ -575,7 +575,7 @@ def test_where_macs_are_unknown_few_images_are_tried(small_export: Path, small_d
     def unknown(_model: onnx.ModelProto) -> None:
         raise ModelError("node 'x': no known work")
 
-    monkeypatch.setattr(subjects, "count_onnx", unknown)
+    monkeypatch.setattr(runners, "count_onnx", unknown)
     opened = open_export(small_export)
-    assert opened.macs == subjects.MACS
+    assert opened.macs == runners.MACS
     assert len(choose_sample(opened, small_data, None, lambda _line: None).images) == 100

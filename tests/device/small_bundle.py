@@ -19,29 +19,29 @@ import numpy as np
 import torch
 
 from niwaki import api
-from niwaki.compress.quantize import quantize_static
-from niwaki.compress.settings import QuantizeSettings
+from niwaki.board.build import runner_files
+from niwaki.board.description import describe
+from niwaki.board.network import Network
+from niwaki.board.place import put_bundle
+from niwaki.board.selftest import make_selftest
+from niwaki.board.targets import find_target
+from niwaki.codegen import reference
+from niwaki.codegen.generate import generate, write
+from niwaki.codegen.graph import Graph
+from niwaki.codegen.qdq import read_qdq
+from niwaki.data.class_names import name_classes
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import GARMENTS, DataSpec
-from niwaki.deploy.bundle.build import runner_files
-from niwaki.deploy.bundle.description import describe
-from niwaki.deploy.bundle.names import name_classes
-from niwaki.deploy.bundle.network import Network
-from niwaki.deploy.bundle.place import put_bundle
-from niwaki.deploy.bundle.selftest import make_selftest
-from niwaki.deploy.bundle.targets import find_target
-from niwaki.deploy.c import reference
-from niwaki.deploy.c.generate import generate, write
-from niwaki.deploy.c.graph import Graph
-from niwaki.deploy.c.qdq import read_qdq
-from niwaki.deploy.vision.library import source_files
 from niwaki.device.decision import Rule, energy
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx
 from niwaki.models.onnxfile import load_onnx
+from niwaki.training.quantize import quantize_static
+from niwaki.training.settings import QuantizeSettings
+from niwaki.vision.library import source_files
 
 LANGUAGES = ("en", "ko")
 WIDTHS = (3, 8, 48, 33)

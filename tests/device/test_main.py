@@ -13,7 +13,7 @@ import pytest
 
 from device.film import FPS, HEIGHT, WIDTH, Table, y4m
 from device.small_bundle import redescribe, rewrite
-from niwaki.deploy.bundle import names
+from niwaki.data import class_names
 from niwaki.device import main as runner
 from niwaki.device.bundle import LANGUAGES
 from niwaki.device.errors import DeviceError
@@ -80,7 +80,7 @@ def test_defaults():
 
 
 def test_languages_that_can_be_built():
-    assert LANGUAGES == names.LANGUAGES
+    assert LANGUAGES == class_names.LANGUAGES
 
 
 def test_errors_are_one_line(one_line, film, tmp_path, changed_bundle):

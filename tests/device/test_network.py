@@ -7,12 +7,12 @@ import pytest
 
 from device.film import HEIGHT, WIDTH, Table
 from device.small_bundle import redescribe, rewrite
-from niwaki.deploy.c import reference
-from niwaki.deploy.vision.reference import Reference
+from niwaki.codegen import reference
 from niwaki.device import elf
 from niwaki.device.bundle import Bundle
 from niwaki.device.errors import DeviceError
 from niwaki.device.network import Network
+from niwaki.vision.reference import Reference
 
 
 def test_scores_are_the_references(network, garments):

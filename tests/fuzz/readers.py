@@ -20,15 +20,15 @@ import numpy as np
 from PIL import Image
 
 from fuzz.mutate import Mutate, damaged, damaged_json, damaged_onnx, damaged_zip
+from niwaki.board.manifest import differences, read_manifest
+from niwaki.codegen.generate import generate
+from niwaki.codegen.qdq import read_qdq
 from niwaki.data import folder, idx, npz
+from niwaki.data.class_names import name_classes
 from niwaki.data.dataset import MANIFEST, check_contents, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
-from niwaki.deploy.bundle.manifest import differences, read_manifest
-from niwaki.deploy.bundle.names import name_classes
-from niwaki.deploy.c.generate import generate
-from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.origin import open_origin
 from niwaki.device.bundle import Bundle
@@ -44,8 +44,8 @@ from niwaki.measure.cost import count
 from niwaki.measure.onnxcost import count_onnx
 from niwaki.models import modelfile
 from niwaki.models.onnxfile import load_onnx, metadata
-from niwaki.report.text import print_study
-from niwaki.report.view import load_view
+from niwaki.reporting.text import print_study
+from niwaki.reporting.view import load_view
 from niwaki.study.records import from_bytes
 from niwaki.study.spec import load_spec, presets
 

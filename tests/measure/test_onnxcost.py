@@ -11,11 +11,11 @@ from torch import nn
 
 from exported import exported
 from handmade_onnx import by_hand, node
-from niwaki.compress.quantize import quantize
-from niwaki.compress.settings import QuantizeSettings
 from niwaki.errors import ModelError
 from niwaki.measure.cost import Cost, count
 from niwaki.measure.onnxcost import count_onnx
+from niwaki.training.quantize import quantize
+from niwaki.training.settings import QuantizeSettings
 
 NETWORKS = (
     "LeNet-5", "pruned LeNet-5", "residual", "depthwise and grouped", "a parameter of its own", "MobileNetV1-0.25",

@@ -14,13 +14,13 @@ from safetensors.torch import save as safetensors_save
 from torch import nn
 
 import networks
-from niwaki.compress.prune import prune_step
-from niwaki.compress.settings import PruneSettings
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import ModelError
 from niwaki.models import modelfile
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo, dumps, load, load_with_info, loads, save
+from niwaki.training.prune import prune_step
+from niwaki.training.settings import PruneSettings
 
 SHAPE = (1, 32, 32)
 LABELS = tuple("0123456789")

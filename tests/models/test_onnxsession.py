@@ -12,15 +12,15 @@ import pytest
 
 import emulated
 from handmade_onnx import by_hand, node, pixels
-from niwaki.compress.quantize import quantize_static
-from niwaki.compress.settings import QuantizeSettings
+from niwaki.codegen import reference
+from niwaki.codegen.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.deploy.c import reference
-from niwaki.deploy.c.qdq import read_qdq
 from niwaki.errors import ModelError
 from niwaki.models import onnxsession
 from niwaki.models.onnxfile import load_onnx
 from niwaki.models.onnxsession import NO_INTEGERS, PRECISE, WAYS, exact_way, open_session, quiet, scores
+from niwaki.training.quantize import quantize_static
+from niwaki.training.settings import QuantizeSettings
 from overflowing import FLOAT_TOP, TOP, overflowing, overflowing_dynamic, white
 
 

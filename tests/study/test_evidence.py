@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from niwaki.compress.settings import QuantizeSettings
 from niwaki.data.dataset import Dataset, Split
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy import export
 from niwaki.errors import ModelError
 from niwaki.study.answers import SHOWN, Answers, answers_of, moved, pictures, telling
-from niwaki.study.drive import StudyResult
 from niwaki.study.evidence import gather_evidence, int8_answers
 from niwaki.study.plan import make_plan
 from niwaki.study.records import Record
+from niwaki.study.scheduler import StudyResult
 from niwaki.study.spec import parse_spec
 from niwaki.study.store import Store
+from niwaki.training.settings import QuantizeSettings
 from tests.study.conftest import Niwaki
 
 LABELS = np.array([0, 0, 1, 1, 1])

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from niwaki.cli.main import run as inspect_command
-from niwaki.compress.settings import TrainSettings
 from niwaki.data.dataset import Dataset
 from niwaki.errors import GuardMissing
 from niwaki.measure.accuracy import Accuracy
@@ -24,6 +23,7 @@ from niwaki.study.plan import Stage
 from niwaki.study.records import from_bytes, to_bytes
 from niwaki.study.stages import Outcome, Task, run_stage
 from niwaki.study.workers.processes import check_guard
+from niwaki.training.settings import TrainSettings
 from tests.study.conftest import SMALL, environment
 
 RECIPE = TrainSettings(epochs=1, batch_size=50).identity()

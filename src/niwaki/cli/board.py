@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from niwaki.cli.deploy import Lines, allow, check_file
 from niwaki.cli.study import output
-from niwaki.report.terminal import print_table
+from niwaki.reporting.terminal import print_table
 
 if TYPE_CHECKING:
-    from niwaki.deploy.bundle.build import BundleReport
-    from niwaki.deploy.doctor.report import DoctorReport
+    from niwaki.board.build import BundleReport
+    from niwaki.board.doctor.report import DoctorReport
 
 
 def bundle(
@@ -58,9 +58,9 @@ def watch(
     trust: bool,
 ) -> int:
     """Run a bundle for this machine, made first where there is none; the runner's exit code."""
-    from niwaki.deploy.bundle.options import BundleOptions
-    from niwaki.deploy.bundle.sounds import COMMAND, PACKAGE, has_voice
-    from niwaki.deploy.bundle.watch import bundle_here, run
+    from niwaki.board.options import BundleOptions
+    from niwaki.board.sounds import COMMAND, PACKAGE, has_voice
+    from niwaki.board.watch import bundle_here, run
 
     check_file(file)
     allow(trust)
@@ -86,7 +86,7 @@ def arguments_of(passed: Mapping[str, object]) -> list[str]:
 
 def doctor(path: Path, target: str, *, least_named: float, data: str | None, as_json: bool, trust: bool) -> int:
     """Examine a bundle, made first where there is none; 1 where it does not suit the board."""
-    from niwaki.deploy.doctor.examine import examine_file
+    from niwaki.board.doctor.examine import examine_file
 
     check_file(path)
     allow(trust)

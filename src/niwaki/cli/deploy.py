@@ -15,13 +15,13 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from niwaki.cli.outcome import complain
 from niwaki.cli.study import output
 from niwaki.errors import ModelError, SpecError
-from niwaki.report.terminal import Column, Terminal, print_table
+from niwaki.reporting.terminal import Column, Terminal, print_table
 from niwaki.study.budget import parse_budget
 
 if TYPE_CHECKING:
     from niwaki.deploy.bench import BenchReport, BenchRow
+    from niwaki.deploy.compare_forms import FormReport
     from niwaki.deploy.export import ExportReport
-    from niwaki.deploy.judge import FormReport
     from niwaki.deploy.verify import VerifyReport
 
 
@@ -175,7 +175,7 @@ def _print_verify(report: VerifyReport, path: Path) -> None:
 
 
 def _verify_cells(form: FormReport) -> tuple[str, ...]:
-    from niwaki.deploy.judge import percent
+    from niwaki.deploy.compare_forms import percent
 
     if not form.images:
         return form.form, form.how, "", "not run", "", "", "", ""

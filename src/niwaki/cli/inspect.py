@@ -9,7 +9,7 @@ from typing import Any
 
 from niwaki.cli.study import output
 from niwaki.errors import ModelError, step
-from niwaki.report.terminal import Column, print_table
+from niwaki.reporting.terminal import Column, print_table
 
 _COLUMNS: tuple[Column, ...] = (
     ("layer", "left"), ("kind", "left"), ("output", "left"), ("parameters", "right"), ("MACs", "right"),

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.progress import TimeRemainingColumn as TimeLeft
 
 from niwaki.device.text import counted
-from niwaki.report.terminal import Terminal
+from niwaki.reporting.terminal import Terminal
 
 if TYPE_CHECKING:  # they load torch, which most commands do without
     from niwaki.study.plan import Plan, Stage

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from niwaki.cli.outcome import complain
 from niwaki.device.text import printable
-from niwaki.report.build import Built, build_report
-from niwaki.report.words import words_in
+from niwaki.reporting.build import Built, build_report
+from niwaki.reporting.words import words_in
 
 
 def report(folder: Path, *, language: str, show: bool, as_json: bool) -> None:

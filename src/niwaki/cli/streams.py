@@ -10,7 +10,7 @@ from typing import TextIO
 
 from niwaki.device.console import open_closed
 from niwaki.errors import OutputError
-from niwaki.report import letters
+from niwaki.reporting import letters
 
 
 def prepare() -> None:

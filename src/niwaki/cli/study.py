@@ -12,7 +12,7 @@ from niwaki.cli.progress import Progression
 from niwaki.device.text import counted, printable
 from niwaki.errors import SpecError, Stopped
 from niwaki.files import write_whole
-from niwaki.report.terminal import Terminal
+from niwaki.reporting.terminal import Terminal
 from niwaki.study.request import Request
 from niwaki.study.spec import StudySpec, presets
 
@@ -22,8 +22,8 @@ def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -
     spec = request.spec()
     if dry_run:
         return _dry_run(request, spec, as_json=as_json)
-    from niwaki.report.text import print_study, study_as_json
-    from niwaki.report.view import load_view
+    from niwaki.reporting.text import print_study, study_as_json
+    from niwaki.reporting.view import load_view
     from niwaki.study.run import RunOptions, run_study
 
     folder = request.folder
@@ -52,7 +52,7 @@ def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -
 
 def _report(folder: Path, *, as_json: bool, show: bool) -> None:
     from niwaki.cli.report import open_page, tell
-    from niwaki.report.build import build_report
+    from niwaki.reporting.build import build_report
 
     built = build_report(folder)
     if built.note and built.asked_for:
@@ -65,8 +65,8 @@ def _report(folder: Path, *, as_json: bool, show: bool) -> None:
 
 def show(folder: Path, *, as_json: bool) -> None:
     """Print the tables of a study's folder."""
-    from niwaki.report.text import print_study, study_as_json
-    from niwaki.report.view import load_view
+    from niwaki.reporting.text import print_study, study_as_json
+    from niwaki.reporting.view import load_view
 
     view = load_view(folder)
     if as_json:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from filelock import FileLock
 
 from niwaki.data import fashion_mnist, folder, npz, synthetic
@@ -23,9 +22,8 @@ from niwaki.data.spec import BUILT_IN, BUILT_IN_SIZE, DataSpec
 from niwaki.data.split import USUAL, first_of_each, hold_out, usual_validation
 from niwaki.device.text import printable
 from niwaki.errors import DataError, step
-from niwaki.files import canonical_json, flush_folder, sha256_of
+from niwaki.files import CACHE_VARIABLE, cache_folder, canonical_json, flush_folder, sha256_of
 
-CACHE_VARIABLE = "NIWAKI_CACHE_DIR"
 DATA_VARIABLE = "NIWAKI_DATA_DIR"
 Notify = Callable[[str], None]
 
@@ -64,12 +62,6 @@ def prepare(
     for note in open_dataset(target).notes:
         tell(f"{found.origin}: {note}")
     return target
-
-
-def cache_folder() -> Path:
-    """$NIWAKI_CACHE_DIR, else the user's cache folder as the operating system has it."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else Path(platformdirs.user_cache_dir("niwaki"))
 
 
 def find_decoded(fingerprint: str, *, cache: Path | None = None) -> Dataset | None:

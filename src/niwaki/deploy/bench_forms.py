@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from niwaki.compress.quantize import quantize_dynamic, quantize_static
-from niwaki.compress.settings import QuantizeSettings
+from niwaki.codegen.generate import generate, write
+from niwaki.codegen.library import CModel
+from niwaki.codegen.qdq import read_qdq
 from niwaki.data.prepare import find_decoded
-from niwaki.deploy.c.generate import generate, write
-from niwaki.deploy.c.library import CModel
-from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.drift import default_is_wrong
 from niwaki.deploy.folder import FILES, half, read_note
 from niwaki.deploy.images import Notify, calibration_images, random_images
@@ -28,6 +26,8 @@ from niwaki.measure.latency import Call
 from niwaki.models import modelfile
 from niwaki.models.onnx_export import to_onnx
 from niwaki.models.onnxfile import load_onnx
+from niwaki.training.quantize import quantize_dynamic, quantize_static
+from niwaki.training.settings import QuantizeSettings
 
 TORCH, ORT, C, C_LOOP = "torch", "ONNX Runtime", "C", "C, in a loop"
 FLOAT, INT8, DYNAMIC, GENERATED = "onnx", "onnx-int8", "onnx-dynamic", "c"

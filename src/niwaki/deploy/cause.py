@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 from onnxruntime import InferenceSession
 
-from niwaki.compress.loss import logits_of, output_step
-from niwaki.deploy.c import reference
-from niwaki.deploy.c.graph import Graph
+from niwaki.codegen import reference
+from niwaki.codegen.graph import Graph
 from niwaki.deploy.runtimes import onnxruntime_predictor
 from niwaki.models.onnxsession import Mode, Way, exact_way, open_session
+from niwaki.training.loss import logits_of, output_step
 
 _TRIED = 20  # images, when a cause is looked for
 _MADE_UP = 10  # inputs of each kind that sessions are compared on: of 0 to 1, and around 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from niwaki.compress.loss import output_step
 from niwaki.deploy.cause import STEPS, way_out
 from niwaki.deploy.runtimes import onnxruntime_predictor
 from niwaki.models.onnxsession import Mode, scores
+from niwaki.training.loss import output_step
 
 IMAGES = 20  # half of them bright: those overflow first
 SHARE = 0.01  # of the largest score, where scores are not int8

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from niwaki.compress.settings import QuantizeSettings
+from niwaki.codegen.footprint import TargetFootprint, measure_footprint
+from niwaki.codegen.generate import Footprint
 from niwaki.data.dataset import Dataset
 from niwaki.data.spec import BUILT_IN
-from niwaki.deploy.c.footprint import TargetFootprint, measure_footprint
-from niwaki.deploy.c.generate import Footprint
 from niwaki.deploy.folder import FILES, FolderNote, Form, put
 from niwaki.deploy.forms import ExportOptions, Making
 from niwaki.deploy.images import Notify, find_data, fit_to
@@ -20,6 +19,7 @@ from niwaki.deploy.origin import Origin, model_origin, open_origin
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.files import sha256_of
 from niwaki.models.opset import check_asked
+from niwaki.training.settings import QuantizeSettings
 
 CHOICES: tuple[Form, ...] = ("onnx", "onnx-int8", "onnx-dynamic", "c")
 ALL = "all"

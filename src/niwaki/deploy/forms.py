@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from niwaki.compress.quantize import quantize_dynamic, quantize_static
-from niwaki.compress.settings import QuantizeSettings
+from niwaki.codegen.generate import PREFIX, Footprint, generate
+from niwaki.codegen.qdq import read_qdq
 from niwaki.data.dataset import Dataset
-from niwaki.deploy.c.generate import PREFIX, Footprint, generate
-from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.cause import way_out
 from niwaki.deploy.folder import FILES, Form, FormNote
 from niwaki.deploy.images import Notify, calibration_images, random_images
@@ -21,6 +19,8 @@ from niwaki.models import modelfile
 from niwaki.models.onnx_export import check_against_torch, to_onnx
 from niwaki.models.onnxfile import load_onnx
 from niwaki.models.opset import DEFAULT_OPSET
+from niwaki.training.quantize import quantize_dynamic, quantize_static
+from niwaki.training.settings import QuantizeSettings
 
 CHECKED = 100  # images on which a fresh float ONNX is compared with its module
 

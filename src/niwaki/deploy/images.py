@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from niwaki.compress.randomness import derive_seed
 from niwaki.data.classes import in_order, shown
 from niwaki.data.dataset import Dataset, Split, open_dataset
 from niwaki.data.prepare import find_decoded, prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import BUILT_IN, DataSpec
 from niwaki.errors import DataError
+from niwaki.training.randomness import derive_seed
 
 Notify = Callable[[str], None]
 

@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from niwaki.deploy.c.generate import generate
-from niwaki.deploy.c.graph import Graph
-from niwaki.deploy.c.library import Interface
-from niwaki.deploy.c.qdq import read_qdq
+from niwaki.codegen.generate import generate
+from niwaki.codegen.graph import Graph
+from niwaki.codegen.library import Interface
+from niwaki.codegen.qdq import read_qdq
 from niwaki.deploy.folder import FILES
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.folders import inside, read_inside

@@ -11,7 +11,7 @@ import numpy as np
 
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.images import Notify, find_data, fit_to, random_images
-from niwaki.deploy.subjects import Opened
+from niwaki.deploy.runners import Opened
 from niwaki.errors import DataError, ModelError
 
 WORK = 5_000_000_000  # MACs that are tried unless the user says how many images: LeNet-5 on all 10,000, in seconds

@@ -8,14 +8,14 @@ from typing import Any
 
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.cause import STEPS
+from niwaki.deploy.compare_forms import PRICES, FormReport, Judge, Progress, far_from_float, losses
 from niwaki.deploy.export import check_possible, export
 from niwaki.deploy.folder import NOTE, Form
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.images import Notify, find_data, fit_to
-from niwaki.deploy.judge import PRICES, FormReport, Judge, Progress, far_from_float, losses
 from niwaki.deploy.origin import Origin, open_origin
+from niwaki.deploy.runners import open_export, subjects_of
 from niwaki.deploy.sample import choose_sample, no_pixels
-from niwaki.deploy.subjects import open_export, subjects_of
 from niwaki.errors import DataError
 from niwaki.folders import temporary
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from niwaki.measure.rehearsal import rehearsal
+from niwaki.measure.dry_forward import rehearsal
 from niwaki.measure.uncounted import formulas, watching
 
 ROOT = "(model)"  # the name of the model itself, where it owns weights or does MACs outside its layers

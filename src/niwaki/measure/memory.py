@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from niwaki.measure.rehearsal import rehearsal
+from niwaki.measure.dry_forward import rehearsal
 
 INPUT = "input"
 

@@ -1,4 +1,4 @@
 """A study from its file to its results: specification, plan, store, workers, the run, timing, selection.
 
-May import: compress, measure, models, data, files, errors.
+May import: training, measure, models, data, files, errors.
 """

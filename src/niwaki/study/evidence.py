@@ -21,8 +21,8 @@ from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
 from niwaki.study import environment
 from niwaki.study.answers import Answers, answers_of, moved, pictures, telling
-from niwaki.study.drive import StudyResult
 from niwaki.study.records import Record, float_record
+from niwaki.study.scheduler import StudyResult
 from niwaki.study.store import BENCH, EVIDENCE, EVIDENCE_FORMAT, FORMS, Store
 from niwaki.study.structure import one_thread
 
@@ -114,8 +114,8 @@ def _base_forms(
     if not exported or result.verification is None:
         yield None, {"reason": "no model was exported"}
         return
-    from niwaki.compress.settings import QuantizeSettings
     from niwaki.deploy.export import export_all
+    from niwaki.training.settings import QuantizeSettings
 
     settings = QuantizeSettings(**result.verification["made_of"]["quantize"])
     weights = store.weights(compared.base.key, compared.base)
@@ -165,8 +165,8 @@ def _float_answers(store: Store, record: Record, data: Dataset, trust: bool) -> 
 
 def int8_answers(folder: Path, data: Dataset) -> Answers:
     """Of the integer network, by the reference that the generated C equals to the bit; scores in real units."""
-    from niwaki.deploy.c import reference
-    from niwaki.deploy.subjects import inputs_of, open_export
+    from niwaki.codegen import reference
+    from niwaki.deploy.runners import inputs_of, open_export
 
     graph = open_export(folder).graph
     if graph is None:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from niwaki.compress.settings import PruneSettings, QuantizeSettings, TrainSettings
 from niwaki.device.text import counted
 from niwaki.errors import ModelError, SpecError, step
 from niwaki.files import canonical_json, sha256_of
 from niwaki.models import factory as factories
 from niwaki.study.spec import Experiment, ModelSpec, StudySpec, TrialSettings, resolve
+from niwaki.training.settings import PruneSettings, QuantizeSettings, TrainSettings
 
 Kind = Literal["import", "train", "prune", "finetune", "quantize"]
 

@@ -7,16 +7,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from niwaki.compress.heads import find_heads
-from niwaki.compress.prune import widths
-from niwaki.compress.quantize import quantize
-from niwaki.compress.randomness import derive_seed
-from niwaki.compress.settings import QuantizeSettings
+from niwaki.codegen import reference
+from niwaki.codegen.generate import Footprint, generate
+from niwaki.codegen.graph import Graph
+from niwaki.codegen.qdq import read_qdq
 from niwaki.data.dataset import Dataset
-from niwaki.deploy.c import reference
-from niwaki.deploy.c.generate import Footprint, generate
-from niwaki.deploy.c.graph import Graph
-from niwaki.deploy.c.qdq import read_qdq
 from niwaki.deploy.cause import STEPS, Int8File, furthest, likely_cause, worst_images
 from niwaki.deploy.images import calibration_images
 from niwaki.deploy.runtimes import onnxruntime_predictor
@@ -31,6 +26,11 @@ from niwaki.models.onnx_export import to_onnx
 from niwaki.study.plan import Stage
 from niwaki.study.records import Results
 from niwaki.study.structure import structure_id
+from niwaki.training.output_layers import find_heads
+from niwaki.training.prune import widths
+from niwaki.training.quantize import quantize
+from niwaki.training.randomness import derive_seed
+from niwaki.training.settings import QuantizeSettings
 
 BATCH = 500
 COMPARED = 200  # calibration images whose scores are compared

@@ -19,13 +19,13 @@ from niwaki.files import sha256_of
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
 from niwaki.study import environment
-from niwaki.study.drive import Job, StudyResult, drive
 from niwaki.study.evidence import gather_evidence
-from niwaki.study.finish import finish
+from niwaki.study.export_chosen import finish
 from niwaki.study.fitting import fit_data
 from niwaki.study.listener import Listener
 from niwaki.study.plan import Plan, make_plan
 from niwaki.study.records import Record, float_record
+from niwaki.study.scheduler import Job, StudyResult, drive
 from niwaki.study.select import choose, latencies
 from niwaki.study.spec import StudySpec, resolve
 from niwaki.study.store import CHOICE, CHOSEN, STUDY, TIMINGS, DamagedStage, Store

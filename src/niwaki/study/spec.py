@@ -20,11 +20,11 @@ from pydantic import (
     model_validator,
 )
 
-from niwaki.compress.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
 from niwaki.data.spec import DataSpec
 from niwaki.errors import SpecError
 from niwaki.files import TOML_LIMIT, parse_toml, read_at_most
 from niwaki.study.budget import Budget, parse_budget
+from niwaki.training.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
 
 Column = Literal[
     "validation", "accuracy", "per_class", "params", "macs", "macs_tp", "bytes", "bytes_by_type", "file", "activations",

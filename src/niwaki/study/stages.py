@@ -12,11 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from niwaki.compress.heads import find_heads
-from niwaki.compress.prune import COMPARED, prune_step, widths
-from niwaki.compress.randomness import derive_seed
-from niwaki.compress.settings import FinetuneSettings, PruneSettings, TrainSettings
-from niwaki.compress.train import fit, sample
 from niwaki.data.classes import in_order
 from niwaki.data.dataset import Dataset
 from niwaki.errors import DataError, FactoryError, ModelError, StageFailed, WorkerLost
@@ -35,6 +30,11 @@ from niwaki.study.fitting import check_import
 from niwaki.study.plan import Stage
 from niwaki.study.records import Record, Results
 from niwaki.study.structure import structure_id
+from niwaki.training.output_layers import find_heads
+from niwaki.training.prune import COMPARED, prune_step, widths
+from niwaki.training.randomness import derive_seed
+from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
+from niwaki.training.train import fit, sample
 
 
 @dataclass(frozen=True)

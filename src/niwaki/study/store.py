@@ -29,9 +29,9 @@ from pydantic import BaseModel
 from niwaki import folders
 from niwaki.errors import NiwakiError, StoreError
 from niwaki.files import JSON_LIMIT, read_at_most, sha256_of, sweep_files, write_whole
-from niwaki.study import sidefiles
+from niwaki.study import result_files
 from niwaki.study.records import Record, from_bytes, to_bytes
-from niwaki.study.sidefiles import Bench, Choice, Evidence, Study, Timings, Verification
+from niwaki.study.result_files import Bench, Choice, Evidence, Study, Timings, Verification
 
 STUDY, TIMINGS, CHOICE, CHOSEN = "study.json", "timings.json", "choice.json", "chosen.safetensors"
 FORMS, VERIFY = "chosen", "verify.json"
@@ -141,7 +141,7 @@ class Store:
         """A JSON file of the folder, None if it is not there. Raises DamagedFile if it is not as it was written."""
         path = self.folder / name
         try:
-            return sidefiles.from_bytes(read_at_most(path, JSON_LIMIT), _SHAPES.get(name))
+            return result_files.from_bytes(read_at_most(path, JSON_LIMIT), _SHAPES.get(name))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -151,7 +151,7 @@ class Store:
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write a JSON file of the folder, whole, with a checksum of itself."""
-        self.write(name, sidefiles.to_bytes(value))
+        self.write(name, result_files.to_bytes(value))
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file of the folder, whole."""

@@ -11,9 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from niwaki.compress.heads import find_heads
-from niwaki.compress.prune import prune_step, widths
-from niwaki.compress.settings import PruneSettings
 from niwaki.errors import FactoryError, ModelError
 from niwaki.files import canonical_json
 from niwaki.measure.cost import count
@@ -23,6 +20,9 @@ from niwaki.models.modelfile import ModelInfo, PruningState
 from niwaki.models.structure import sizes
 from niwaki.study.plan import Plan, Trial
 from niwaki.study.spec import ModelSpec
+from niwaki.training.output_layers import find_heads
+from niwaki.training.prune import prune_step, widths
+from niwaki.training.settings import PruneSettings
 
 Rows = list[dict[str, Any]]
 Shape = tuple[int, int, int]

@@ -1,0 +1,134 @@
+"""From a model to the folder that is copied to a board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from niwaki.board.built import remember
+from niwaki.board.compile import LIBRARY, PROGRAM, compile_binaries
+from niwaki.board.decide import decide
+from niwaki.board.description import describe
+from niwaki.board.instructions import instructions
+from niwaki.board.known import write_known
+from niwaki.board.manifest import NAME
+from niwaki.board.network import Network, open_network
+from niwaki.board.options import BundleOptions
+from niwaki.board.place import check_free, put_bundle
+from niwaki.board.selftest import make_selftest
+from niwaki.board.sounds import check_voice, speak_names
+from niwaki.board.targets import BundleTarget, find_target
+from niwaki.data.class_names import name_classes
+from niwaki.deploy.images import Notify
+from niwaki.toolchain.zig import check_zig
+
+RUNNER = "niwaki_device"
+
+
+@dataclass(frozen=True)
+class BundleReport:
+    """What was written."""
+
+    folder: Path
+    target: BundleTarget
+    sizes: Mapping[str, int]
+    """Bytes of every file."""
+    decision: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sound_bytes(self) -> int:
+        """Of the WAVs."""
+        return sum(size for path, size in self.sizes.items() if path.startswith("sounds/"))
+
+    @property
+    def bytes(self) -> int:
+        """Of all files."""
+        return sum(self.sizes.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "folder": str(self.folder),
+            "target": self.target.name,
+            "machine": self.target.machine.name,
+            "bytes": self.bytes,
+            "sound_bytes": self.sound_bytes,
+            "files": dict(self.sizes),
+            "decision": dict(self.decision),
+            "notes": list(self.notes),
+        }
+
+
+def bundle_file(
+    file: Path,
+    target: str,
+    out: Path,
+    *,
+    options: BundleOptions | None = None,
+    data: str | None = None,
+    trust: bool = False,
+    notify: Notify = lambda _line: None,
+) -> BundleReport:
+    """Write the bundle of a model file, an ONNX or an exported folder for a board into the folder `out`.
+
+    `data` names the images for calibration and self-test where the file does not. The folder appears whole or not at
+    all; an older bundle in it is replaced. Raises ModelError, DataError or SpecError for what cannot be used,
+    NiwakiError where zig or espeak-ng are missing.
+    """
+    options, board = options or BundleOptions(), find_target(target)
+    name_classes((), options.languages)  # a wrong language is said before anything takes time
+    check_zig()
+    check_free(out)
+    if options.sound:
+        check_voice()
+    network = open_network(file, data=data, trust=trust, notify=notify)
+    decision, remarks = decide(network, options.scenes, notify, options.least_named)
+    files = bundle_files(network, board, options, decision, notify)
+    put_bundle(out, files)
+    remember(out)
+    sizes = {path: len(content) for path, content in files.items()}
+    sizes[NAME] = (out / NAME).stat().st_size
+    return BundleReport(out, board, sizes, decision, (*network.notes, *remarks))
+
+
+def bundle_files(
+    network: Network, target: BundleTarget, options: BundleOptions, decision: Mapping[str, Any], notify: Notify
+) -> dict[str, bytes]:
+    """Every file of a bundle but its manifest, by path; the same inputs give the same bytes on every desk."""
+    classes = name_classes(network.labels, options.languages, options.names)
+    selftest = make_selftest(network.graph, network.data, network.pad)
+    notify(f"compiling for {target.machine.spoken_of}")
+    known = write_known(selftest, network.labels, decision, network.pad)
+    binaries = compile_binaries(network.source, known, target.machine)
+    sounds = {}
+    if options.sound:
+        notify(f"speaking {len(classes) * len(options.languages)} words")
+        sounds = speak_names(classes, options.languages)
+    return {
+        "bundle.json": describe(network, target, classes, options.languages, decision, sound=options.sound),
+        LIBRARY: binaries.library,
+        PROGRAM: binaries.program,
+        **runner_files(),
+        **selftest.files(),
+        **sounds,
+        **instructions(target, network.name, options.languages),
+    }
+
+
+def runner_files() -> dict[str, bytes]:
+    """The runner: a copy of niwaki.device under its name on the board."""
+    return {f"{RUNNER}/{path}": data for path, data in _walk(resources.files("niwaki.device"))}
+
+
+def _walk(folder: Any, prefix: str = "") -> Sequence[tuple[str, bytes]]:
+    found: list[tuple[str, bytes]] = []
+    for entry in sorted(folder.iterdir(), key=lambda entry: str(entry.name)):
+        if entry.is_dir() and entry.name != "__pycache__":
+            found += _walk(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith((".py", ".html", ".js", ".css")):
+            found.append((prefix + entry.name, entry.read_bytes()))
+    return found

@@ -1,0 +1,72 @@
+"""Bundles for this machine, kept so that the second start is instant."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import shutil
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from filelock import FileLock
+
+from niwaki.deploy.folder import FILES
+from niwaki.errors import ModelError
+from niwaki.files import cache_folder, canonical_json
+
+KEPT = 8  # bundles of a megabyte or two each
+_PARTS = ("board", "codegen", "data", "deploy", "device", "scenes", "toolchain", "vision")  # what it is made with
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a folder says that it is a bundle."""
+    return (path / "bundle.json").is_file() and (path / "manifest.json").is_file()
+
+
+def cached_bundle(file: Path, settings: dict[str, object]) -> tuple[Path, FileLock]:
+    """Where the bundle of a file with these settings is kept, and the lock to hold while it is looked for and made.
+
+    The place depends on the contents of the file, the settings, and niwaki itself. Raises ModelError where the file
+    cannot be read.
+    """
+    digest = hashlib.sha256(canonical_json({**settings, "zig": _version("ziglang")}))
+    for data in (*_contents(file), *_own()):
+        digest.update(hashlib.sha256(data).digest())
+    home = cache_folder() / "bundles"
+    home.mkdir(parents=True, exist_ok=True)
+    return home / digest.hexdigest()[:32], FileLock(home / ".lock")
+
+
+def tidy(keep: Path) -> None:
+    """Remove the oldest bundles beyond `KEPT`; never `keep`."""
+    others = [place for place in keep.parent.iterdir() if is_bundle(place) and place != keep]
+    for place in sorted(others, key=lambda place: place.stat().st_mtime)[: max(0, len(others) + 1 - KEPT)]:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _contents(file: Path) -> Iterator[bytes]:
+    """The bytes that a model is: of the file, or of what a folder was exported as."""
+    names = (FILES["onnx-int8"], f"chosen/{FILES['onnx-int8']}", "export.json", "chosen/export.json")
+    paths = [file / name for name in names if (file / name).is_file()] if file.is_dir() else [file]
+    try:
+        for path in paths:
+            yield path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def _own() -> Iterator[bytes]:
+    """The files that a bundle is made with: another niwaki makes another bundle."""
+    for part in _PARTS:
+        root = Path(str(resources.files(f"niwaki.{part}")))
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                yield path.read_bytes()
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,76 @@
+"""When the runner names a garment: thresholds calibrated for this very network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from niwaki.board.network import Network
+from niwaki.board.options import LEAST_NAMED
+from niwaki.board.rejection import calibrate
+from niwaki.codegen import reference
+from niwaki.deploy.images import Notify
+from niwaki.device.decision import Rule
+from niwaki.errors import ModelError
+from niwaki.folders import temporary
+from niwaki.scenes.scene import QVGA
+from niwaki.scenes.seen import Eye
+from niwaki.toolchain.compiler import find_compiler
+from niwaki.vision.library import Vision, compile_vision
+from niwaki.vision.reference import Reference
+
+
+def decide(
+    network: Network, scenes: int, notify: Notify, least_named: float = LEAST_NAMED
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The `decision` of `bundle.json`, and what must be said of it.
+
+    Calibrated on as many made-up scenes with training images, and as many without; with no images, or 0 scenes, every
+    garment found is named. Raises ModelError where fewer than `least_named` percent of its own images would get a name:
+    thresholds that keep the network silent on scenes without a garment then keep it silent on all.
+    """
+    if network.data is None or scenes == 0:
+        why = "as asked for" if scenes == 0 else "no training images are known (name them with --data)"
+        return {**Rule()._asdict(), "calibration": None}, (f"not calibrated, {why}: every garment found is named",)
+    train, height, width = network.data.train, QVGA[0], QVGA[1]
+    scenes = min(scenes, len(train))
+    notify(f"calibrating on {scenes:,} scenes with a garment and {scenes:,} without")
+    with ExitStack() as tidy:
+        eye = _eye(width, height, network.inner_size, tidy)
+        found = calibrate(
+            lambda images: logits(network, images), eye, train, pad=network.pad, scenes=scenes, bare=scenes
+        )
+    if why := too_silent(found, least_named):
+        raise ModelError(
+            f"{network.name}: {why}: its answers to garments and to scenes without one are alike; train it for the "
+            "camera (niwaki study run camera), name whatever is found (--scenes 0), or lower --least-named"
+        )
+    return found, ()
+
+
+def too_silent(decision: Mapping[str, Any], least_named: float) -> str:
+    """What a calibrated decision names of the scenes with a garment, if that is less than asked for; else empty."""
+    named = 100 * ((decision.get("calibration") or {}).get("accepted_true_rate") or 0.0)
+    if not decision.get("calibration") or named >= least_named:
+        return ""
+    return f"would name {named:.1f} % of its own images on made-up scenes, less than {least_named:g} % (--least-named)"
+
+
+def logits(network: Network, images: np.ndarray) -> np.ndarray:
+    """The network's logits, float64 (n, classes), of raw pixels, uint8 (n, 1, H, W): as the board computes them."""
+    graph = network.graph
+    output = graph.tensors[graph.output]
+    scores = reference.run(graph, reference.quantize_pixels(graph, images)).reshape(len(images), -1)
+    return (scores.astype(np.float64) - output.zero_point) * float(output.scale)
+
+
+def _eye(width: int, height: int, inner: tuple[int, int], tidy: ExitStack) -> Eye:
+    """The vision: compiled where this machine has a compiler, else in NumPy, which is slower and gives the same."""
+    if find_compiler() is None:
+        return Reference(width, height, inner=inner)
+    folder = tidy.enter_context(temporary("vision"))
+    return Vision(compile_vision(Path(folder) / "libvision.so"), width, height, inner=inner)

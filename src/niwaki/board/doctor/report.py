@@ -1,0 +1,48 @@
+"""What was looked at, and what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from niwaki.board.targets import BundleTarget
+
+_VERDICTS = {True: "ok", False: "FAILED", None: "not checked"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question and its answer."""
+
+    name: str
+    ok: bool | None
+    """None: not checked, for the reason given."""
+    found: str
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        return _VERDICTS[self.ok]
+
+
+@dataclass(frozen=True)
+class DoctorReport:
+    """All checks of a bundle for one board."""
+
+    subject: str
+    target: BundleTarget
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether none failed."""
+        return all(check.ok is not False for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `ok` of a check is null where it was not made."""
+        return {
+            "ok": self.ok,
+            "subject": self.subject,
+            "target": self.target.name,
+            "checks": [{"name": check.name, "ok": check.ok, "found": check.found} for check in self.checks],
+        }

@@ -1,0 +1,49 @@
+"""`known.c`: what the static program knows besides the model (c/known.h)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from niwaki.board.selftest import HEIGHT, LEARNED, WIDTH, SelfTest
+from niwaki.codegen.emit import c_string
+
+
+def write_known(selftest: SelfTest, names: Sequence[str], decision: Mapping[str, Any], pad: int) -> bytes:
+    """The source; `decision` is that of `bundle.json`."""
+    height, width = selftest.pictures.shape[1:]
+    lines = [
+        '#include "known.h"\n',
+        f"const char *const known_names[] = {{{', '.join(map(c_string, names))}}};",
+        f"const known_rule known_decision = {_rule(decision)};",
+        f"const int32_t known_pad = {pad}, known_inner_width = {width}, known_inner_height = {height};",
+        f"const int known_images = {len(selftest.images)};",
+        _array("uint8_t", "known_inputs", selftest.images),
+        _array("int8_t", "known_scores", selftest.scores),
+        f"const int known_frames = {len(selftest.film)}, known_learned = {LEARNED};",
+        f"const int32_t known_frame_width = {WIDTH}, known_frame_height = {HEIGHT};",
+        _array("uint8_t", "known_film", selftest.film),
+        _array("uint8_t", "known_pictures", selftest.pictures),
+        "const niwaki_finding known_findings[] = {",
+        *(f"  {{{', '.join(str(value) for value in found.values())}}}," for found in selftest.numbers),
+        "};",
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _rule(decision: Mapping[str, Any]) -> str:
+    energy, margin = decision["energy"], decision["margin"]
+    present = f"{int(energy is not None)}, {int(margin is not None)}"
+    return f"{{{present}, {_real(energy)}, {_real(decision['temperature'])}, {_real(margin)}}}"
+
+
+def _real(value: float | None) -> str:
+    return float(value or 0).hex()
+
+
+def _array(kind: str, name: str, values: np.ndarray) -> str:
+    flat = values.reshape(-1).tolist()
+    rows = (",".join(map(str, flat[at : at + 1000])) for at in range(0, len(flat), 1000))
+    return f"const {kind} {name}[] = {{\n" + ",\n".join(rows) + "\n};"

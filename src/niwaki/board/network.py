@@ -1,0 +1,139 @@
+"""What a bundle is made of: an int8 network that takes grey pixels, out of whichever file it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from niwaki.codegen.graph import Graph
+from niwaki.codegen.qdq import read_qdq
+from niwaki.data.dataset import Dataset
+from niwaki.deploy.folder import FILES, read_note
+from niwaki.deploy.forms import ExportOptions, Making
+from niwaki.deploy.images import Notify, find_data, fit_to
+from niwaki.deploy.origin import Origin, open_origin
+from niwaki.errors import DataError, ModelError
+from niwaki.models.onnxfile import load_onnx
+
+CHOSEN = "chosen"  # where a study's folder holds its export
+LARGEST = 256  # pixels of a side of the picture that the vision makes
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """An int8 network, its C, and the images that it was trained on where they can be had."""
+
+    name: str
+    int8: bytes
+    """The int8 ONNX: the same as `niwaki export` gives."""
+    graph: Graph
+    source: Mapping[str, bytes]
+    """`model.c`, `model.h` and the kernels."""
+    labels: tuple[str, ...]
+    pad: int
+    data: Dataset | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input, the border included."""
+        _, height, width = self.graph.tensors[self.graph.input].shape
+        return height, width
+
+    @property
+    def inner_size(self) -> tuple[int, int]:
+        """Height and width of the picture in it."""
+        height, width = self.input_size
+        return height - 2 * self.pad, width - 2 * self.pad
+
+
+def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -> Network:
+    """Make the int8 network of a model file, an ONNX, or an exported folder (a study's folder stands for its export).
+
+    Raises ModelError where it cannot run behind a camera: colour, no preprocessing, no classifier; DataError where
+    images are needed, or named, and cannot be had.
+    """
+    origin, named = _origin(file, data)
+    if origin.kind == "dynamic":
+        raise ModelError(
+            f"{origin.name}: is quantized dynamically, which runs in ONNX Runtime only: give the model file"
+        )
+    _check_preprocessing(origin)
+    found = _data(origin, named, data is not None, notify)
+    if found is not None:
+        found = fit_to(found, origin.input_shape, origin.labels, notify, origin.outputs)
+    making = Making(origin, found, ExportOptions(), trust, notify)
+    making.make("c")
+    int8 = making.int8 or b""
+    graph = read_qdq(load_onnx(int8, origin.name), origin.name)
+    classes = _check_graph(graph, origin.name)
+    prefix = f"{FILES['c']}/"
+    source = {path.removeprefix(prefix): content for path, content in making.files["c"].items()}
+    labels = graph.labels or tuple(f"class {index}" for index in range(classes))
+    pad = graph.preprocessing.pad if graph.preprocessing else 0
+    network = Network(origin.title or "model", int8, graph, source, labels, pad, found, tuple(making.remarks))
+    _check_size(network, origin.name)
+    return network
+
+
+def _origin(file: Path, data: str | None) -> tuple[Origin, str | None]:
+    """The model, and the data that the user or an export's note names."""
+    if not file.is_dir():
+        return open_origin(file), data
+    inside = file / CHOSEN
+    folder = inside if (inside / FILES["onnx-int8"]).is_file() and not (file / FILES["onnx-int8"]).is_file() else file
+    int8 = folder / FILES["onnx-int8"]
+    if not int8.is_file():
+        raise ModelError(
+            f"{file}: no {int8.name} in it: give a folder that niwaki export --to c wrote, or a model file"
+        )
+    origin, note = open_origin(int8), read_note(folder)
+    if note is None:
+        return replace(origin, title=folder.resolve().name), data
+    return replace(origin, title=Path(note.origin).stem, provenance=note.provenance), data or note.data
+
+
+def _check_preprocessing(origin: Origin) -> None:
+    if origin.preprocessing is None:
+        raise ModelError(
+            f"{origin.name}: does not say how pixels become its input, so no camera can feed it: give a model file "
+            "(niwaki.save) or what niwaki export made of one"
+        )
+    if origin.preprocessing.channels != 1:
+        raise ModelError(
+            f"{origin.name}: takes colour images, but bundles see in grey: train it on grey ones "
+            '(preprocessing = {color = "grey"}), or take its C (niwaki export --to c)'
+        )
+
+
+def _data(origin: Origin, named: str | None, insisted: bool, notify: Notify) -> Dataset | None:
+    """The images that the model was trained on; None where it is int8 already and they cannot be had."""
+    if origin.preprocessing is None:
+        return None
+    try:
+        return find_data(origin.provenance, origin.preprocessing, named, notify)
+    except DataError as error:
+        if insisted or origin.kind != "int8":
+            raise
+        notify(f"the self-test takes made-up images: {error}")
+        return None
+
+
+def _check_graph(graph: Graph, name: str) -> int:
+    """The number of classes. Raises ModelError for what is no classifier of images."""
+    shape, output = graph.tensors[graph.input].shape, graph.tensors[graph.output]
+    if graph.table is None or len(shape) != 3 or shape[0] != 1 or output.size < 2 or max(output.shape) != output.size:
+        raise ModelError(
+            f"{name}: takes {'×'.join(map(str, shape))} and gives {'×'.join(map(str, output.shape))}: a bundle needs a "
+            "classifier of grey images: 1×height×width to two classes or more"
+        )
+    return output.size
+
+
+def _check_size(network: Network, name: str) -> None:
+    if not all(1 <= side <= LARGEST for side in network.inner_size):
+        height, width = network.inner_size
+        raise ModelError(
+            f"{name}: takes pictures of {height}×{width}: the camera's way gives 1×1 to {LARGEST}×{LARGEST}"
+        )

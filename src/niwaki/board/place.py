@@ -1,0 +1,60 @@
+"""How a bundle's folder comes to be: whole or not at all, and never over something else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from niwaki.board.manifest import NAME, foreign, manifest_of, read_manifest
+from niwaki.errors import ModelError
+from niwaki.files import flush_folder, write_whole
+from niwaki.folders import Change, staging
+
+EXECUTABLE = ("start", "niwaki", "install.sh")
+
+
+def put_bundle(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Bring a bundle's files and their manifest into `folder`, in place of an older bundle if there is one.
+
+    All appear at once; after an error before that, the folder is as it was. Raises ModelError where the folder holds
+    anything that no bundle brought, and where it cannot be written.
+    """
+    check_free(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with staging(folder.parent) as work:
+            _write(work / "bundle", files)
+            change = Change(work)
+            try:
+                change.put(work / "bundle", folder)
+                flush_folder(folder.parent)
+            except BaseException:
+                change.undo()
+                raise
+    except OSError as error:
+        raise ModelError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
+
+
+def check_free(folder: Path) -> None:
+    """Raise ModelError where `folder` is more than empty and not a bundle, or a bundle with other files in it."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / NAME).is_file() or not (folder / "bundle.json").is_file():
+        raise ModelError(f"{folder}: exists, and is no bundle: give another folder")
+    others = sorted(foreign(folder, read_manifest(folder)))
+    if others:
+        raise ModelError(
+            f"{folder / others[0]}: is in the way, and came with no bundle: move it away or give another folder"
+        )
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for path, data in files.items():
+        write_whole(folder / path, data)
+    for path in EXECUTABLE:
+        file = folder / path
+        if file.exists():
+            mode = file.stat().st_mode
+            file.chmod(mode | (mode & 0o444) >> 2)  # executable for those who may read it
+    manifest = manifest_of(files).model_dump_json(indent=1).encode() + b"\n"
+    write_whole(folder / NAME, manifest)

@@ -1,0 +1,151 @@
+"""A quantized graph becomes a folder of C: the files and what they need of flash and RAM."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from niwaki.codegen import emit
+from niwaki.codegen.emit import Constant
+from niwaki.codegen.graph import Graph
+from niwaki.codegen.lower import lower
+from niwaki.codegen.program import Program
+from niwaki.errors import ModelError, NiwakiError
+from niwaki.files import write_whole
+
+PREFIX = "niwaki_model"
+EXAMPLE = "example"
+"""The folder of `main.c`, apart from the rest: tools that compile every file of a folder have a `main` already."""
+_KEYWORDS = frozenset(
+    {
+        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
+        "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
+        "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What the C needs, known when it is written; code and stack depend on the compiler."""
+
+    constants: tuple[Constant, ...]
+    arena_bytes: int
+    """Working memory, in which the image has its place."""
+    arena_without_input: int
+    """Enough where the image lies elsewhere."""
+    lifetimes_bytes: int
+    """What a plan by lifetimes alone needs: no fusing, nothing in place."""
+    input_bytes: int
+    output_bytes: int
+
+    @property
+    def constant_bytes(self) -> int:
+        """Flash for constant data, in plain C."""
+        return sum(constant.plain for constant in self.constants)
+
+    @property
+    def block_bytes(self) -> int:
+        """The same with weights in blocks for vector units."""
+        return sum(constant.blocks for constant in self.constants)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of `constant_bytes`, the int8 weights."""
+        return sum(constant.plain for constant in self.constants if constant.name.endswith("_weights"))
+
+    @property
+    def ram_bytes(self) -> int:
+        """Arena (with the image) and output."""
+        return self.arena_bytes + self.output_bytes
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The files by name, and what the code needs."""
+
+    files: Mapping[str, bytes]
+    report: Footprint
+    program: Program
+    prefix: str
+
+    @property
+    def compiled(self) -> dict[str, bytes]:
+        """Of the files, those that the library is compiled of."""
+        return {name: content for name, content in self.files.items() if re.fullmatch(r"[^/]+\.[ch]", name)}
+
+
+def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None, title: str = "") -> Generated:
+    """The C of a graph: `model.h`, `model.c`, kernels, `README.md`, `Makefile` and an example; always the same bytes.
+
+    `ram_limit` is in bytes, for arena and output. Raises ModelError where `prefix` is no C identifier or the model
+    needs more RAM than the limit.
+    """
+    if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]{0,40}", prefix) or prefix in _KEYWORDS:
+        raise ModelError(f"prefix {prefix!r}: expected a C identifier of up to 41 letters, digits and underscores")
+    program = lower(graph)
+    source = emit.write_source(graph, program, prefix, title or prefix)
+    report = Footprint(
+        source.constants, program.arena_bytes, program.arena_without_input, program.lifetimes_bytes,
+        graph.tensors[graph.input].size, graph.tensors[graph.output].size,
+    )  # fmt: skip
+    if ram_limit is not None and report.ram_bytes > ram_limit:
+        raise ModelError(
+            f"the model needs {report.ram_bytes:,} bytes of RAM (arena {report.arena_bytes:,}, output "
+            f"{report.output_bytes:,}), more than the limit of {ram_limit:,}: prune further or raise the limit"
+        )
+    files = {"model.h": source.model_h.encode(), "model.c": source.model_c.encode()}
+    folder = resources.files("niwaki.codegen") / "kernels"
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".h"):
+            files[entry.name] = entry.read_bytes()
+    files |= _companions(graph, report, prefix, title or prefix)
+    return Generated(files, report, program, prefix)
+
+
+def write(generated: Generated, folder: Path) -> Path:
+    """Write the files into `folder`, each whole or not at all. Raises NiwakiError where it cannot be written."""
+    try:
+        for name, content in generated.files.items():
+            write_whole(folder / name, content)
+    except OSError as error:
+        raise NiwakiError(f"{folder}: cannot be written: {error.strerror}") from error
+    return folder
+
+
+def _companions(graph: Graph, report: Footprint, prefix: str, title: str) -> dict[str, bytes]:
+    """The program, the Makefile and the README."""
+    names = {"prefix": prefix, "macro": prefix.upper()}
+    pixels = graph.table is not None
+    channels, height, width = emit.input_shape(graph)
+    call = (
+        f"{prefix}_run_pixels(pixels, scores); /* {report.input_bytes} raw 8-bit pixels, channels first */"
+        if pixels
+        else f"{prefix}_run(input, scores); /* {report.input_bytes} int8 values, channels first */"
+    )
+    readme = emit.fill(
+        "README.md", **names, title=title, channels=channels, height=height, width=width,
+        input_bytes=f"{report.input_bytes:,}", output_bytes=report.output_bytes,
+        constant_bytes=f"{report.constant_bytes:,}", weight_bytes=f"{report.weight_bytes:,}",
+        block_bytes=f"{report.block_bytes:,}", arena_bytes=f"{report.arena_bytes:,}",
+        arena_without_input=f"{report.arena_without_input:,}", example=call, measured="",
+        table_note=", a table of pixels" if any(c.name == "pixel_table" for c in report.constants) else "",
+    )  # fmt: skip
+    files = {
+        "README.md": readme,
+        "Makefile": emit.fill("Makefile", **names),
+        f"{EXAMPLE}/main.c": _main(graph, names),
+    }
+    return {name: text.encode() for name, text in files.items()}
+
+
+def _main(graph: Graph, names: dict[str, str]) -> str:
+    shown, value = ("%s", f"{names['prefix']}_labels[best]") if graph.labels else ("class %d", "best")
+    text = emit.fill("main.c", **names, shown=shown, shown_value=value)
+    if graph.table is None:  # no raw pixels: the file holds the int8 input itself
+        text = text.replace(f"{names['prefix']}_run_pixels(pixels", f"{names['prefix']}_run((const int8_t *)pixels")
+        text = text.replace("8-bit pixels", "int8 values")
+    return text

@@ -1,0 +1,250 @@
+"""Runs one form of a model after the other on the same images, and holds each against one that was run before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from niwaki.deploy.agreement import Agreement, Right, allowed, compare, count_right
+from niwaki.deploy.cause import STEPS, likely_cause, saturation, way_out, worst_images
+from niwaki.deploy.drift import dynamic_is_wrong
+from niwaki.deploy.runners import REFERENCE, TORCH, C, Opened, Subject
+from niwaki.deploy.sample import Sample
+from niwaki.errors import NiwakiError
+from niwaki.measure.accuracy import Predict
+from niwaki.training.loss import cause_of_loss
+from niwaki.training.quantize import POOR_AGREEMENT
+
+BATCH = 200
+FLOAT = (TORCH, "onnx")
+SAME_CLASS = {"onnx": (TORCH, 99.9), "onnx-int8": (REFERENCE, 99.5)}  # of which form, percent of the images
+PRICES = (REFERENCE, "onnx-dynamic")  # against float, what they cost is reported
+FAR = 0.2  # of the images: an int8 that differs from float for more of them is said not to be that network
+TOLERANCE = 1e-3  # between scores of one float network in two runtimes, of the largest score
+_WRONG = "ONNX Runtime's default session answers wrongly on this processor"
+SHOWN = 12  # scores of an image in a message
+
+Progress = Callable[[str, int, int], None]
+"""Told while a form runs: which, how many images are done, of how many."""
+
+
+@dataclass(frozen=True)
+class FormReport:
+    """What one form did."""
+
+    form: str
+    """torch, onnx, onnx-dynamic, reference, onnx-int8 or c."""
+    how: str
+    """The runtime, or how it was compiled and for what."""
+    ok: bool | None
+    """Whether it agrees as it must; None: nothing is asked of it, or it was not run."""
+    images: int = 0
+    agreement: Agreement | None = None
+    right: Right | None = None
+    reason: str = ""
+    """Why it was not run, or where it disagrees."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "form": self.form,
+            "how": self.how,
+            "ok": self.ok,
+            "images": self.images,
+            "agreement": self.agreement.to_dict() if self.agreement else None,
+            "accuracy": self.right.to_dict() if self.right else None,
+            "reason": self.reason or None,
+        }
+
+
+@dataclass
+class Judge:
+    """Keeps the scores of the forms that others are compared with."""
+
+    opened: Opened
+    sample: Sample
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    steps: int = STEPS
+    """By how many int8 steps a score of ONNX Runtime may differ from the reference's."""
+    causes: dict[str, str] = field(default_factory=dict)
+    """Why a form loses more against float than int8 usually does."""
+
+    def take(self, subject: Subject, progress: Progress) -> FormReport:
+        """Run a form and judge it."""
+        report = FormReport(subject.form, subject.how, False if subject.failed else None, reason=subject.reason)
+        if subject.run is None:
+            return report
+        images = self.sample.images[: subject.images]
+        report = replace(report, images=len(images))
+        batch = len(images) if subject.at_once else BATCH
+        try:
+            scores = _run(subject.run, images, batch, partial(progress, subject.form))
+        except NiwakiError as error:  # C that does not compile, or whose program fails
+            return replace(report, ok=False, reason=str(error))
+        broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+        if broken.size:
+            first = self.sample.name(int(broken[0]))
+            return replace(report, ok=False, reason=f"{broken.size} images have scores that are not finite: {first}")
+        self.scores.setdefault(subject.form, scores)
+        if self.sample.labels is not None:
+            report = replace(report, right=count_right(scores, self.sample.labels[: len(images)]))
+        return self._judged(subject, report, scores)
+
+    def _judged(self, subject: Subject, report: FormReport, scores: np.ndarray) -> FormReport:
+        candidates = (REFERENCE, *FLOAT) if report.form in (C, "onnx-int8") else FLOAT
+        against = next((form for form in candidates if form in self.scores and form != report.form), None)
+        if against is None:
+            return report
+        ours, theirs, unit = self._alike(subject, against, scores, self.scores[against][: len(scores)])
+        found = compare(ours, theirs, against, unit=unit)
+        report = replace(report, agreement=found)
+        if report.form == C:
+            return replace(report, ok=found.equal, reason=self._first(found, ours, theirs))
+        judge, percent = SAME_CLASS.get(report.form, ("", 0.0))
+        if judge != against:  # what int8 costs is reported, not judged
+            if report.form == REFERENCE and unit and 100 * found.same_class < POOR_AGREEMENT * len(ours):
+                self.causes[REFERENCE] = cause_of_loss(theirs, ours, self._step())
+            return report
+        limit, apart = allowed(len(ours), percent), len(ours) - found.same_class
+        if apart > limit:
+            count = f"another class than {against} for {apart} of {len(ours)} images, at most {limit} may have"
+            reason = f"{count}; {self._first(found, ours, theirs)}"
+        else:
+            reason = self._too_far(report.form, found, ours, theirs)
+        if reason and report.form == "onnx-int8":
+            reason += self._cause(subject, ours, theirs)
+        return replace(report, ok=not reason, reason=reason)
+
+    def _too_far(self, form: str, found: Agreement, ours: np.ndarray, theirs: np.ndarray) -> str:
+        """Where a score differs by more than rounding explains; "" where none does."""
+        if form == "onnx-int8":
+            if found.unit != "int8 step" or found.difference is None or found.difference <= self.steps:
+                return ""
+            first = int(np.flatnonzero(np.abs(ours - theirs).max(axis=1) > self.steps)[0])
+            gap = f"a score differs from that of {found.against} by {found.difference:.0f} int8 steps"
+            return f"{gap}, at most {self.steps} may be rounding; {self._at(first, found.against, ours, theirs)}"
+        largest = TOLERANCE * max(1.0, float(np.abs(theirs).max(initial=0.0)))
+        if found.difference is None or found.difference <= largest:
+            return ""
+        return (
+            f"a score differs from that of {found.against} by {found.difference:.3g}, at most {largest:.3g} is rounding"
+        )
+
+    def warnings(self, subject: Subject) -> Iterator[str]:
+        """What whoever deploys a form has to know, once it was taken: where ONNX Runtime's default session is wrong."""
+        images = self.sample.images[:BATCH]
+        found = self.scores.get(subject.form)
+        if subject.dynamic is not None and found is not None:
+            data, table = subject.dynamic
+            if wrong := dynamic_is_wrong(data, table, images, found[: len(images)]):
+                yield f"{subject.form}: {_WRONG}: {wrong}"
+                yield f"{subject.form}: {way_out(data)}"
+        expected = self.scores.get(REFERENCE)
+        if subject.int8 is None or not subject.int8.has_steps or expected is None:
+            return
+        if wrong := saturation(subject.int8, images, expected[: len(images)], self.steps):
+            yield f"{subject.form}: {_WRONG}: {wrong}"
+            yield f"{subject.form}: {way_out(subject.int8.data)}"
+
+    def _step(self) -> float | None:
+        graph = self.opened.graph
+        return graph.tensors[graph.output].scale if graph else None
+
+    def _cause(self, subject: Subject, ours: np.ndarray, theirs: np.ndarray) -> str:
+        """The likely cause, from the images that are furthest off."""
+        if subject.int8 is None or not subject.int8.has_steps:
+            return ""
+        worst = worst_images(ours, theirs)
+        images = self.sample.images[worst]
+        return f"; likely cause: {likely_cause(subject.int8, images, theirs[worst], self.steps)}"
+
+    def _alike(
+        self, subject: Subject, against: str, scores: np.ndarray, other: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, str]:
+        """Both in one unit, where there is one: that of the scores, or the steps of int8."""
+        graph, form = self.opened.graph, subject.form
+        if graph is None or REFERENCE not in (form, against):
+            return scores, other, "score"
+        if form == C:
+            return scores, other, "int8 step"
+        if form == "onnx-int8" and subject.int8 is not None and subject.int8.has_steps:
+            theirs = other.reshape(len(other), -1).astype(np.float64)
+            return subject.int8.in_steps(scores, other), theirs, "int8 step"
+        if graph.dropped:  # a last Softmax: the float form gives probabilities, the reference what goes into it
+            return scores, other, ""
+        end = graph.tensors[graph.output]
+        if form == REFERENCE:
+            return (scores.astype(np.float64) - end.zero_point) * end.scale, other, "score"
+        return np.rint(scores / np.float64(end.scale)) + end.zero_point, other, "int8 step"
+
+    def _first(self, found: Agreement, scores: np.ndarray, other: np.ndarray) -> str:
+        """The first image that is wrong, with both forms' scores; nothing where none is."""
+        if found.first is None:
+            return ""
+        return self._at(found.first, found.against, scores, other)
+
+    def _at(self, index: int, against: str, scores: np.ndarray, other: np.ndarray) -> str:
+        """An image, with both forms' scores."""
+        ours, theirs = (_shown(rows[index]) for rows in (scores, other))
+        return f"first {self.sample.name(index)}: {ours}, {against} {theirs}"
+
+
+def losses(forms: Sequence[FormReport], causes: Mapping[str, str]) -> Iterator[str]:
+    """What int8 costs against float, in a sentence for each kind, with the causes that were found."""
+    rights = {form.form: form.right for form in reversed(forms) if form.right}
+    for form in forms:
+        if form.form not in PRICES or form.agreement is None:
+            continue
+        name = "int8" if form.form == REFERENCE else "dynamic int8"
+        same = percent(form.agreement.same_class, form.images)
+        text = f"{name} and float give the same class for {same} of the images"
+        before, after = rights.get(form.agreement.against), form.right
+        if before and after:
+            gap = after.percent - before.percent
+            text += f"; accuracy {before.percent:.2f} % in float, {after.percent:.2f} % in {name} ({gap:+.2f} points)"
+        if form.form in causes:
+            text += f"; likely cause: {causes[form.form]}"
+        yield text
+
+
+def far_from_float(forms: Sequence[FormReport]) -> Iterator[str]:
+    """Each int8 that gives another class than float for more than FAR of the images."""
+    kinds = {"onnx-dynamic": "dynamic int8"}
+    for form in forms:
+        found = form.agreement
+        if found is None or form.form == C or found.against not in FLOAT or form.form in FLOAT:
+            continue
+        apart = form.images - found.same_class
+        if apart > FAR * form.images:
+            share = percent(apart, form.images)
+            yield f"{kinds.get(form.form, 'int8')} gives another class than float for {share} of the images"
+
+
+def percent(part: int, whole: int) -> str:
+    """Percent with two digits; 100.00 only where it is all of them.
+
+    >>> percent(9_999_999, 10_000_000)
+    '99.99 %'
+    """
+    value = 100 * part / whole
+    return f"{value if part == whole else min(value, 99.99):.2f} %"
+
+
+def _run(run: Predict, images: np.ndarray, batch: int, progress: Callable[[int, int], None]) -> np.ndarray:
+    """Scores (n, classes) of all images, `batch` at a time."""
+    parts = []
+    for start in range(0, len(images), batch):
+        progress(start, len(images))
+        part = run(images[start : start + batch])
+        parts.append(part.reshape(len(part), -1))
+    progress(len(images), len(images))
+    return np.concatenate(parts)
+
+
+def _shown(scores: np.ndarray) -> str:
+    values = " ".join(f"{value:.4g}" for value in scores[:SHOWN])
+    return f"[{values}{' …' if scores.size > SHOWN else ''}]"

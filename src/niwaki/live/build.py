@@ -1,0 +1,194 @@
+"""From a study's chosen model to the live part of its page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from niwaki.codegen.graph import Graph
+from niwaki.codegen.library import interface
+from niwaki.data.class_names import name_classes
+from niwaki.data.dataset import Dataset
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.data.spec import BUILT_IN
+from niwaki.deploy.folder import FILES
+from niwaki.deploy.images import find_data, fit_to
+from niwaki.deploy.own import own_files, write_files
+from niwaki.deploy.runners import Opened, open_export
+from niwaki.errors import DataError, ModelError, NiwakiError
+from niwaki.folders import temporary
+from niwaki.live.part import LivePart
+from niwaki.live.strip import choose_strip
+from niwaki.live.texts import TEXTS, Language
+from niwaki.live.wasm import compile_module
+from niwaki.study.store import FORMS, VERIFY, Store
+
+Notify = Callable[[str], None]
+SCRIPTS = ("page", "engine", "picture", "readout", "speech", "steady", "strip", "file", "camera", "pad", "main")
+VISION_SIDE = 256  # pixels of the largest picture that vision cuts out: NIWAKI_VISION_MAX_INNER
+NOT_YET = "the study has not chosen and exported a model yet: run it to its end"
+LARGEST = 4 << 20  # bytes of a module; a page with more is no page to be mailed
+
+
+def build(
+    study: Path,
+    *,
+    lang: Language = "en",
+    data: Dataset | None = None,
+    notify: Notify = lambda _line: None,
+) -> LivePart:
+    """The live part for the study in a folder: its chosen model as WebAssembly, test images, the user's own pictures.
+
+    `data` is what the study was measured on; without it, it is looked for as `niwaki verify` does. Raises nothing
+    where a study has no model to show: `note` then says why, and what to do.
+    """
+    try:
+        opened = _open_chosen(study)
+        files = own_files(opened.folder / FILES["c"], _integer(opened), FILES["onnx-int8"])
+        with temporary("report") as name:
+            module = compile_module(write_files(files, Path(name)), vision=_has_vision(opened))
+        if len(module) > LARGEST:
+            raise ModelError(
+                f"its WebAssembly has {len(module):,} bytes, more than the {LARGEST:,} that a page may hold"
+            )
+    except NiwakiError as error:
+        return without(str(error), lang)
+    strip, note = _strip(opened, data, notify)
+    garments = opened.note is not None and opened.note.provenance.get("data_name") in BUILT_IN
+    facts = _facts(opened, module, lang) | {"strip": strip, "finds": garments}
+    texts = _texts(lang, "garment" if garments else "object")
+    html = _environment().get_template("live.html.j2").render(
+        text=texts, lang=lang, vision=facts["vision"], strip=strip is not None, input=facts["input"], garments=garments,
+        lead=_filled(texts["lead"], kilobytes=f"{len(module) / 1000:.0f}", classes=len(facts["classes"])),
+    )  # fmt: skip
+    return LivePart(html, _script(), _read("live.css"), embeddable({**facts, "text": texts}), note)
+
+
+def embeddable(value: Any) -> str:
+    """JSON that can stand between script tags: no character in it can end the element or begin a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _open_chosen(study: Path) -> Opened:
+    """The export of the chosen model. Raises ModelError where there is none that can run in a page."""
+    folder = study / FORMS
+    if not folder.is_dir():
+        found = Store(study).read_json(VERIFY) or {}
+        reason = found.get("reason") or NOT_YET
+        raise ModelError(f"{folder}: {reason}")
+    opened = open_export(folder)
+    if opened.graph is None or not opened.has_c:
+        raise ModelError(opened.no_graph or f"{folder}: no generated C in it: run the study again")
+    return opened
+
+
+def _has_vision(opened: Opened) -> bool:
+    """Vision is for grey networks whose file says where in the input the picture lies."""
+    channels, *sides = opened.input_shape
+    pad = opened.preprocessing.pad if opened.preprocessing else None
+    return channels == 1 and pad is not None and max(sides) - 2 * pad <= VISION_SIDE
+
+
+def _strip(opened: Opened, data: Dataset | None, notify: Notify) -> tuple[dict[str, Any] | None, str]:
+    """Test images to click on; None, and why, where they cannot be had."""
+    graph, preprocessing = _integer(opened), opened.preprocessing
+    try:
+        if data is None and preprocessing is not None:
+            provenance = opened.note.provenance if opened.note else {}
+            data = find_data(provenance, preprocessing, opened.note.data if opened.note else None, notify)
+        if data is None:
+            raise DataError("which images the model was trained on is not known here: name them with --data")
+        data = fit_to(data, opened.input_shape, opened.labels, notify, opened.outputs)
+    except DataError as error:
+        return None, f"no test images to click on: {error}"
+    strip = choose_strip(graph, data.test, data.preprocessing.pad, opened.macs)
+    return {
+        "pixels": _base64(strip.pixels.tobytes()),
+        "labels": strip.labels.tolist(),
+        "places": strip.places.tolist(),
+    }, ""
+
+
+def _facts(opened: Opened, module: bytes, lang: Language) -> dict[str, Any]:
+    """What the script needs to know of the model."""
+    c = interface(opened.folder / FILES["c"])
+    channels, height, width = c.input_shape
+    preprocessing = opened.preprocessing or Preprocessing()
+    pad = preprocessing.pad
+    labels = opened.labels or tuple(f"class {index}" for index in range(c.output_bytes))
+    return {
+        "lang": lang,
+        "module": _base64(module),
+        "prefix": c.prefix,
+        "vision": _has_vision(opened),
+        "scale": c.output_scale,
+        "zero_point": c.output_zero_point,
+        "input": {
+            "channels": channels, "height": height - 2 * pad, "width": width - 2 * pad, "pad": pad,
+            "resize": preprocessing.resize,
+        },
+        "classes": [
+            {"shown": named.label if lang == "en" else named.names[lang], **named.names}
+            for named in name_classes(labels, tuple(TEXTS))
+        ],
+    }  # fmt: skip
+
+
+def _integer(opened: Opened) -> Graph:
+    assert opened.graph is not None  # `_open_chosen` has seen to that
+    return opened.graph
+
+
+def _texts(lang: Language, thing: str) -> dict[str, str]:
+    """The texts of one language, with the word for what the network is shown."""
+    texts = TEXTS[lang]
+    return {key: text.replace("{thing}", texts[thing]) for key, text in texts.items()}
+
+
+def _filled(text: str, **values: object) -> str:
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
+
+
+_NOTE = """<section id="live" aria-labelledby="live-title">
+<h2 id="live-title">{{ title }}</h2>
+<p class="warning">{{ note }}</p>
+</section>"""
+
+
+def without(reason: str, lang: Language, *, asked_for: bool = True) -> LivePart:
+    """A note in the place of the live part, under its heading; `asked_for` as in the part."""
+    note = _filled(TEXTS[lang]["none"], reason=reason)
+    html = _environment().from_string(_NOTE).render(note=note, title=TEXTS[lang]["heading"])
+    return LivePart(html, "", "", "", note, asked_for)
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("niwaki.live", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+
+
+def _script() -> str:
+    """One classic script, whose names are its own."""
+    parts = "\n".join(_read(f"js/{name}.js") for name in SCRIPTS)
+    return f'(() => {{\n"use strict";\n{parts}}})();\n'
+
+
+def _read(name: str) -> str:
+    return (resources.files("niwaki.live") / name).read_text(encoding="utf-8")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

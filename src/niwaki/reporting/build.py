@@ -1,0 +1,74 @@
+"""From a study's folder to `report.html` and `report.md` in it, at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from niwaki.errors import step
+from niwaki.live.build import NOT_YET, build, without
+from niwaki.live.part import LivePart
+from niwaki.reporting.markdown import to_markdown
+from niwaki.reporting.page import to_html
+from niwaki.reporting.sections.report import compose
+from niwaki.reporting.view import View, load_view
+from niwaki.reporting.words import Language, words_in
+from niwaki.study.store import FORMS, Store
+
+NOT_VERIFIED = "no forms of the chosen model that have been verified: run the study to its end"
+HTML, MARKDOWN = "report.html", "report.md"
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written, and why there is no live part, if there is none.
+
+    `asked_for` is whether the study is to have one: it has not where it is to choose or export no model.
+    """
+
+    html: Path
+    markdown: Path
+    language: Language
+    bytes: int
+    note: str
+    asked_for: bool = True
+
+
+def build_report(folder: Path, *, language: Language = "en", notify: Notify = lambda _line: None) -> Built:
+    """Write the report of the study in `folder`, finished or not; it needs neither its data nor another file.
+
+    Raises StoreError if `folder` is not a study's or cannot be written, SpecError for an unknown language.
+    """
+    words = words_in(language)
+    view = load_view(folder)
+    live = live_part(view, language, notify)
+    document = compose(view, words, live.note if live.asked_for else "")
+    page = to_html(document, live).encode()
+    store = Store(folder)
+    store.write(HTML, page)
+    store.write(MARKDOWN, to_markdown(document).encode())
+    return Built(folder / HTML, folder / MARKDOWN, language, len(page), live.note, live.asked_for)
+
+
+@step("building the live part of the report")
+def live_part(view: View, language: Language, notify: Notify) -> LivePart:
+    """The part of the page in which the chosen model runs; a note in its place where it cannot be built."""
+    if view.verification is None:  # what lies in the folder may be of an earlier choice
+        if reason := _none_is_asked_for(view):
+            return without(words_in(language)(reason), language, asked_for=False)
+        chosen = view.choice is not None
+        return without(f"{view.folder / FORMS}: {NOT_VERIFIED if chosen else NOT_YET}", language)
+    return build(view.folder, lang=language, notify=notify)
+
+
+def _none_is_asked_for(view: View) -> str:
+    """The words for why a study that is at its end has no model to show; empty where it is to have one."""
+    if view.spec.select is None:
+        return "answer.no_select"
+    if view.choice is None:
+        return ""
+    if view.choice["key"] is None:
+        return "live.no_choice"
+    return "" if view.spec.select.export else "live.no_export"

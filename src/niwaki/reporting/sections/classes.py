@@ -1,0 +1,124 @@
+"""Which classes lost, what was taken for what, and the images on which the networks are surest of a wrong answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from niwaki.reporting.charts.classes import ClassChange, class_changes, classes_chart, confusion_chart, last_of
+from niwaki.reporting.columns import signed
+from niwaki.reporting.document import Block, Figure, Grid, Picture, Pictures, Section, Text
+from niwaki.reporting.headline import base_key
+from niwaki.reporting.sections.tables import plain_csv
+from niwaki.reporting.view import View
+from niwaki.reporting.words import Words
+from niwaki.study.records import float_record
+
+
+def classes_section(view: View, words: Words) -> Section:
+    """By class; from the evidence, or as far as the records alone know it."""
+    heading = words("classes.heading")
+    confusion = confusions(view)
+    if "base" not in confusion:
+        return Section("classes", heading, (Text(words("classes.none"), "warning"),))
+    labels = [words.name(label) for label in view.data["labels"]]
+    changes, last = class_changes(confusion), last_of(confusion)
+    blocks: list[Block | Section] = [Text(words("classes.lead"), "lead")]
+    if last != "base":
+        blocks.append(Text(_most_lost(changes, labels, last, words), "finding"))
+    blocks += [
+        Figure(classes_chart(changes, labels, words)),
+        _grid(changes, labels, last, words),
+        Figure(confusion_chart(confusion, labels, words)),
+    ]
+    mistakes = _mistakes(view, labels, words)
+    if mistakes is not None:
+        blocks.append(mistakes)
+    return Section("classes", heading, tuple(blocks))
+
+
+def confusions(view: View) -> dict[str, list[list[int]]]:
+    """The confusion matrices by network: of the evidence, else of the records."""
+    if view.evidence is not None:
+        return dict(view.evidence["confusion"])
+    found = {}
+    base = view.results(base_key(view) or "")
+    if base is not None:
+        found["base"] = base.test["confusion"]
+    key = (view.choice or {}).get("key")
+    chosen = float_record(view.records, key).results if key in view.records else None
+    if chosen is not None:
+        found["chosen"] = chosen.test["confusion"]
+    return found
+
+
+def _most_lost(changes: Sequence[ClassChange], labels: Sequence[str], last: str, words: Words) -> str:
+    worst = changes[0]
+    if worst.change is None or worst.change >= 0:
+        return words("classes.none_lost", network=words(last))
+    return words("classes.lost", network=words(last), lost=labels[worst.index], points=signed(worst.change, 1))
+
+
+def _grid(changes: Sequence[ClassChange], labels: Sequence[str], last: str, words: Words) -> Grid:
+    names = [name for name in ("base", "chosen", "chosen_int8") if name in changes[0].recall]
+    heads = (
+        words("classes.class"), words("classes.images"), *(f"{words(name)} (%)" for name in names),
+        *([words("classes.change", network=words(last))] if last != "base" else []),
+        words("classes.taken", network=words(last)),
+    )  # fmt: skip
+    rows = tuple(_row(change, names, labels, words) for change in changes)
+    return Grid("table-classes", words("classes.table"), heads, rows, plain_csv(heads, rows),
+                frozenset({0, len(heads) - 1}))  # fmt: skip
+
+
+def _row(change: ClassChange, names: Sequence[str], labels: Sequence[str], words: Words) -> tuple[str, ...]:
+    recall = [change.recall[name] for name in names]
+    taken = "–"
+    if change.taken_for is not None:
+        taken = words("classes.taken_for", name=labels[change.taken_for[0]], count=f"{change.taken_for[1]:,}")
+    moved = []
+    if len(names) > 1:
+        moved = ["–" if change.change is None else signed(change.change, 1)]
+    return (
+        labels[change.index],
+        f"{change.images:,}",
+        *("–" if r is None else f"{r:.1f}" for r in recall),
+        *moved,
+        taken,
+    )
+
+
+def _mistakes(view: View, labels: Sequence[str], words: Words) -> Section | None:
+    if view.evidence is None:
+        return None
+    evidence = view.evidence
+    counts = _moved(evidence)
+    parts: list[Block] = [Text(words("mistakes.lead"), "lead")]
+    for name in ("lost", "gained", "chosen", "base"):
+        numbers = evidence["shown"].get(name) or []
+        if numbers:
+            title = words(f"mistakes.{name}", count=f"{counts.get(name, 0):,}")
+            parts.append(Pictures(title, tuple(_picture(evidence, number, labels, words) for number in numbers)))
+    return Section("mistakes", words("mistakes.heading"), tuple(parts)) if len(parts) > 1 else None
+
+
+def _certainty(share: float) -> str:
+    """A softmax in percent; no network is wholly certain, so what rounds to 100 is more than 99."""
+    return ">99" if share >= 0.995 else f"{100 * share:.0f}"
+
+
+def _moved(evidence: Mapping[str, Any]) -> dict[str, int]:
+    return dict(evidence.get("moved") or {})
+
+
+def _picture(evidence: Mapping[str, Any], number: int, labels: Sequence[str], words: Words) -> Picture:
+    image = evidence["images"][str(number)]
+    true = labels[image["true"]]
+    said = []
+    for name in ("base", "chosen"):
+        answer = evidence["answers"].get(name, {}).get(str(number))
+        if answer is not None:
+            key = "mistakes.right" if answer["named"] == image["true"] else "mistakes.wrong"
+            said.append(words(key, network=words(name), name=labels[answer["named"]], sure=_certainty(answer["sure"])))
+    return Picture(image["png"], words("mistakes.alt", number=number, name=true), (words("mistakes.true", name=true),),
+                   tuple(said))  # fmt: skip

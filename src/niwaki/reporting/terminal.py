@@ -1,0 +1,138 @@
+"""Where text leaves for a terminal, a file or a pipe: visible characters, letters that fit, tables that fit."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, Literal
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from niwaki.device.text import printable
+from niwaki.reporting.letters import fitting
+
+Column = tuple[str, Literal["left", "right"]]
+"""Heading and justification."""
+_GAP = 2  # columns between two of a table
+_UNBOUNDED = 10_000  # columns of a file or pipe: nothing is wrapped there
+
+
+class Terminal(Console):
+    """A console that shows text from outside as visible characters, and each text in one line of its own.
+
+    A terminal gets lines as wide as it is, broken between words; a file or pipe gets whole lines, unless COLUMNS says
+    how wide it is.
+    """
+
+    def __init__(
+        self,
+        *,
+        stderr: bool = False,
+        file: IO[str] | None = None,
+        width: int | None = None,
+        force_terminal: bool | None = None,
+    ) -> None:
+        super().__init__(
+            stderr=stderr, file=file, width=width, force_terminal=force_terminal, highlight=False, emoji=False
+        )
+        if width is None and not self.is_terminal and "COLUMNS" not in os.environ:
+            self.width = _UNBOUNDED
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As rich does; every string that is printed, and every cell of a table, comes through here."""
+        return super().render_str(self.shown(text), **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich does; a word that is longer than the line, such as a path, is not broken: it can be copied."""
+        if len(objects) != 1 or not isinstance(objects[0], str):
+            super().print(*objects, **options)
+            return
+        text = self.render_str(objects[0], markup=options.get("markup"))
+        for line in text.divide(_breaks(text.plain, self.width)):
+            line.rstrip()
+            super().print(line, **{"overflow": "ignore", "crop": False, **options})
+
+    def shown(self, text: str) -> str:
+        """A text as this console shows it."""
+        return fitting(printable(text), self.encoding)
+
+
+def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """A table as wide as the console at most: what does not fit goes below, with what tells the rows apart again.
+
+    These are the first columns, or numbers if those say the same of two rows. A column that is wider than there is room
+    is broken between words.
+    """
+    shown = console.shown if isinstance(console, Terminal) else printable
+    cells = [[shown(cell) for cell in row] for row in ([heading for heading, _ in columns], *rows)]
+    lead, room = 1, console.width
+    if _width(_widths(cells)) > room:
+        lead = _leading(cells[1:], _widths(cells), room)
+        if not lead:
+            columns = [("#", "right"), *columns]
+            cells = [[str(number or "#"), *row] for number, row in enumerate(cells)]
+            lead = 2 if _width(_widths(cells)[:2]) <= room // 2 else 1
+    for part, narrow in _parts(_widths(cells), lead, room):
+        table = Table(box=None, pad_edge=False)
+        for index in part:
+            heading, justify = columns[index]
+            wide = narrow.get(index)
+            table.add_column(escape(heading), justify=justify, no_wrap=wide is None, width=wide, overflow="fold")
+        for row in cells[1:]:
+            table.add_row(*(escape(row[index]) for index in part))
+        console.print(table)
+
+
+def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
+    """Of every column."""
+    return [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+
+
+def _width(widths: Sequence[int]) -> int:
+    """Of columns beside one another."""
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _leading(rows: Sequence[Sequence[str]], widths: Sequence[int], room: int) -> int:
+    """How many of the first columns tell all rows apart; 0 if they would take more than half of the room."""
+    for count in range(1, len(widths)):
+        if count > 1 and _width(widths[:count]) > room // 2:
+            break
+        if len({tuple(row[:count]) for row in rows}) == len(rows):
+            return count
+    return 0
+
+
+def _breaks(text: str, width: int) -> list[int]:
+    """Where new lines begin, so that none is wider than `width`, but for single words."""
+    breaks, begin = [], 0
+    for word in re.finditer(r"\S+", text):
+        if word.start() > begin and cell_len(text[begin : word.end()]) > width and text[begin : word.start()].strip():
+            begin = word.start()
+            breaks.append(begin)
+    return breaks
+
+
+def _parts(widths: Sequence[int], lead: int, room: int) -> Iterator[tuple[list[int], dict[int, int]]]:
+    """Which columns stand beside one another, the leading ones in every part, and the widths of narrower ones."""
+    if _width(widths) <= room:
+        yield list(range(len(widths))), {}
+        return
+    first = _width(widths[:lead]) if lead > 1 else min(widths[0], max(room // 2, 8))
+    leading = list(range(lead))
+    narrowed = {0: first} if lead == 1 and first < widths[0] else {}
+    part, narrow, taken = leading, dict(narrowed), first
+    for index in range(lead, len(widths)):
+        width = min(widths[index], max(room - first - _GAP, 8))
+        if len(part) > lead and taken + _GAP + width > room:
+            yield part, narrow
+            part, narrow, taken = leading, dict(narrowed), first
+        if width < widths[index]:
+            narrow[index] = width
+        part, taken = [*part, index], taken + _GAP + width
+    yield part, narrow

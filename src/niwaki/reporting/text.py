@@ -1,0 +1,113 @@
+"""Tables for a terminal: rich where it is one, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from niwaki.device.text import counted
+from niwaki.reporting import terminal
+from niwaki.reporting.columns import Column, columns_of, row_name
+from niwaki.reporting.forms import print_verification
+from niwaki.reporting.tables import Table, make_tables
+from niwaki.reporting.view import View
+from niwaki.reporting.words import words_in
+from niwaki.study.store import FORMS
+
+_LABELS = {"finetune.epochs": "fine-tuning epochs", "finetune.lr": "fine-tuning lr", "prune.ratio": "ratio",
+           "prune.steps": "steps", "prune.scope": "scope", "prune.importance": "importance",
+           "quantize.kind": "quantization", "quantize.images": "calibration images"}  # fmt: skip
+_HEADINGS = {
+    "validation": "validation %", "accuracy": "test %", "source_accuracy": "source %", "gap": "difference",
+    "per_class": "class {of} %", "params": "parameters", "macs": "MACs", "bytes": "weights, bytes",
+    "bytes_of_type": "{of} B", "megabytes": "MB to {of}", "source_memory": "source MB", "flash": "flash, bytes",
+    "ram": "RAM, bytes", "agreement": "agree %", "file": "file, bytes", "source_size": "source KB",
+    "activations": "activations, bytes", "channels": "channels (in + out)", "latency_1": "µs b1",
+    "reached": "removed (asked) %", "latency_256": "µs b256", "latency_ort": "µs b1 ONNX R.",
+    "source_latency": "source µs",
+}  # fmt: skip
+ENGLISH = words_in("en")
+
+
+def print_study(console: Console, view: View) -> None:
+    """All tables of a study, what failed, what is not there yet, and the choice."""
+    data = view.data
+    title = view.spec.title or str(view.folder)
+    console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
+    images = data["images"]
+    console.print(
+        f"{escape(data['name'])}: {images['train']:,} training, {images['validation']:,} validation and "
+        f"{images['test']:,} test images ({escape(data['origin'])}); {escape(view.environment['machine'])}, "
+        f"torch {view.environment['torch']}; {counted(view.spec.seeds, 'seed')}",
+        highlight=False,
+    )
+    if data["synthetic"]:
+        console.print(
+            "[bold yellow]SYNTHETIC DATA: garments that niwaki drew. These figures say nothing about Fashion-MNIST; "
+            "the source's are left out.[/bold yellow]"
+        )
+    tables = make_tables(view)
+    for table in tables:
+        console.print()
+        print_table(console, table)
+    console.print()
+    for remark in dict.fromkeys(remark for table in tables for remark in table.remarks):
+        console.print(f"[dim]{escape(remark)}[/dim]", highlight=False)
+    _print_state(console, view)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """One table, with what is to be said of single rows below it."""
+    console.print(f"[bold]{escape(table.title)}[/bold]", highlight=False)
+    columns = columns_of(table, ENGLISH)
+    rows = [tuple(column.cell(row) for column in columns) for row in table.rows]
+    terminal.print_table(console, [(_heading(column), column.align) for column in columns], rows)
+    for row in table.rows:
+        for remark in (*row.notes, *([row.status] if row.status != "done" else [])):
+            console.print(f"  {escape(row_name(table, row, ENGLISH))}: {escape(remark)}", highlight=False)
+    if table.source:
+        console.print(f"  [dim]Source: {escape(table.source)}.[/dim]", highlight=False)
+
+
+def _heading(column: Column) -> str:
+    """What stands over a column in a terminal: short, since there are many."""
+    if column.name in ("varied", "width"):
+        return _LABELS.get(column.of, column.of)
+    return _HEADINGS.get(column.name, column.name).format(of=column.of)
+
+
+def _print_state(console: Console, view: View) -> None:
+    for problem in view.damages:
+        console.print(f"[red]{escape(problem)}; the next run mends it[/red]", highlight=False)
+    for key, reason in view.failures.items():
+        console.print(f"[red]failed: stage {key} ({view.records[key].kind}): {escape(reason)}[/red]", highlight=False)
+    if failed := len(view.failures):
+        waiting = len(view.waiting)
+        waits = f", {waiting} {'waits' if waiting == 1 else 'wait'} for {'it' if failed == 1 else 'them'}"
+        console.print(f"{counted(failed, 'stage')} failed{waits if waiting else ''}.", highlight=False)
+    if view.to_do:
+        console.print(f"{view.to_do} of {len(view.stages)} stages are not done yet.", highlight=False)
+    if view.choice:
+        console.print(f"[bold]Choice.[/bold] {escape(view.choice['reason'])}", highlight=False)
+    if view.verification:
+        print_verification(console, view.verification, view.folder / FORMS)
+
+
+def study_as_json(view: View) -> dict[str, Any]:
+    """The whole of a study for programs: `niwaki study show DIR --json`."""
+    return {
+        "folder": str(view.folder),
+        "title": view.spec.title,
+        "data": view.data,
+        "environment": view.environment,
+        "seeds": view.spec.seeds,
+        "stages": {"planned": len(view.stages), "done": len(view.records) - len(view.failures)},
+        "experiments": [table.to_dict() for table in make_tables(view)],
+        "choice": view.choice,
+        "verification": view.verification,
+        "failed": view.failures,
+        "damaged": list(view.damages),
+        "timings": view.timings,
+    }

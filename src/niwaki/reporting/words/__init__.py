@@ -1,0 +1,62 @@
+"""Everything that a report says, in English and Korean; what comes from data, files and records is said as it is."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any, Literal
+
+from niwaki.errors import SpecError
+
+Language = Literal["en", "ko"]
+LANGUAGES: tuple[Language, ...] = ("en", "ko")
+NAMES = "names"  # the table of a catalogue with names of classes and titles that are known
+
+
+@dataclass(frozen=True)
+class Words:
+    """The texts of one language.
+
+    >>> words_in("en")("answer.heading")
+    'The answer'
+    """
+
+    language: Language
+    texts: Mapping[str, str]
+    names: Mapping[str, str]
+
+    def __call__(self, key: str, /, **values: Any) -> str:
+        """The text of a key with its values filled in. Raises KeyError for a key that is in no catalogue."""
+        return self.texts[key].format(**values)
+
+    def get(self, key: str, default: str, /, **values: Any) -> str:
+        """The text of a key, or `default` where there is none: names of settings of the user's own."""
+        return self(key, **values) if key in self.texts else default
+
+    def count(self, key: str, number: int, /) -> str:
+        """A number of things: `key.one` or `key.many`."""
+        return self(f"{key}.one" if number == 1 else f"{key}.many", count=f"{number:,}")
+
+    def name(self, text: str) -> str:
+        """The name of a class or the title of a built-in experiment in this language; others stay as they are."""
+        return self.names.get(text, text)
+
+    def column(self, name: str) -> str:
+        """The heading of a column or the title of an axis; one that is not known is its own heading."""
+        return self.texts.get(f"column.{name}", name)
+
+
+@cache
+def words_in(language: str) -> Words:
+    """The texts of `language`. Raises SpecError if there are none."""
+    known = next((code for code in LANGUAGES if code == language), None)
+    if known is None:
+        raise SpecError(f"--lang {language!r}: expected {' or '.join(LANGUAGES)}")
+    file = resources.files("niwaki.reporting.words") / f"{known}.toml"
+    texts = tomllib.loads(file.read_text(encoding="utf-8"))
+    names = texts.pop(NAMES, {})
+    return Words(known, MappingProxyType(texts), MappingProxyType(names))

@@ -1,0 +1,135 @@
+"""The end of a study: the chosen model as ONNX, int8 ONNX and C, and whether these forms agree."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from niwaki.data.dataset import Dataset
+from niwaki.errors import NiwakiError, StoreError, step
+from niwaki.files import sha256_of
+from niwaki.study.plan import Trial
+from niwaki.study.records import float_record
+from niwaki.study.scheduler import StudyResult
+from niwaki.study.spec import StudySpec
+from niwaki.study.store import CHOSEN, FORMS, VERIFY, Store
+from niwaki.study.structure import one_thread
+from niwaki.training.settings import QuantizeSettings
+
+Notify = Callable[[str], None]
+
+
+@step("exporting and verifying the chosen model")
+def finish(
+    spec: StudySpec, store: Store, result: StudyResult, data: Dataset, notify: Notify, *, trust: bool
+) -> dict[str, Any] | None:
+    """Export the chosen model to `chosen/` and verify its forms; what `verify.json` then says, None without a choice.
+
+    `ok` is whether all forms agree; it is None, with a `reason`, where none could be made. A form that cannot be made
+    (of a network beyond what the integer C knows) is `missing`; the others are written. What is there already is kept
+    if its files are whole, were made of the same model in the same way, and nothing more can be run here than then.
+    """
+    key = result.choice.key if result.choice else None
+    if key is None or (spec.select and not spec.select.export):
+        _forget(store)
+        return None
+    settings, int8 = _quantization(spec, store, result, key)
+    made_of = _identity(float_record(result.records, key).weights_sha256, settings, int8)
+    known = _known(store, notify)
+    if known is not None and known["made_of"] == made_of and known["files"] == _files(store.folder / FORMS):
+        return known
+    _forget(store)
+    with one_thread():
+        found = _export_and_verify(store, data, settings, int8, notify, trust)
+    found |= {"made_of": made_of, "files": _files(store.folder / FORMS)}
+    store.write_json(VERIFY, found)
+    return found
+
+
+def _export_and_verify(
+    store: Store, data: Dataset, settings: QuantizeSettings, int8: bytes | None, notify: Notify, trust: bool
+) -> dict[str, Any]:
+    from niwaki.deploy.export import export_all
+    from niwaki.deploy.verify import verify_folder
+
+    notify("the chosen model is exported, and its forms are verified")
+    folder = store.folder / FORMS
+    try:
+        exported = export_all(
+            store.folder / CHOSEN, folder, data=data, settings=settings, int8=int8, trust=trust, notify=notify
+        ).to_dict()
+        report = verify_folder(folder, data=data, trust=trust, notify=notify)
+    except NiwakiError as error:
+        notify(f"the chosen model cannot be exported and verified: {error}")
+        return {"ok": None, "reason": str(error)}
+    for form, why in exported["missing"].items():
+        notify(f"the chosen model has no {form}: {why}")
+    for form in report.forms:
+        if form.ok is False:
+            said = (
+                "the forms of the chosen model disagree"
+                if form.images
+                else "a form of the chosen model is not compared"
+            )
+            notify(f"{said}: {form.form} ({form.how}): {form.reason}")
+    forms = {name: {k: v for k, v in form.items() if k != "path"} for name, form in exported["forms"].items()}
+    return {**report.to_dict(), "exported": forms, "missing": exported["missing"], "export_notes": exported["notes"]}
+
+
+def _quantization(
+    spec: StudySpec, store: Store, result: StudyResult, key: str
+) -> tuple[QuantizeSettings, bytes | None]:
+    """How the chosen model becomes int8, and the ONNX of the stage that did it, if a trial did.
+
+    Without one, the settings are the study's, if they are static, else the defaults.
+    """
+    itself = [trial for trial in result.plan.trials if key == trial.rows[-1]]
+    of_it = [trial for trial in result.plan.trials if key in trial.rows[-2:-1]]
+    for trial in filter(_is_static, (*itself, *of_it)):
+        record = result.records.get(trial.rows[-1])
+        if record is not None and record.status == "done" and trial.settings.quantize:
+            return trial.settings.quantize, store.weights(record.key, record)
+    stated = spec.quantize if spec.quantize and spec.quantize.kind == "static" else None
+    return stated or QuantizeSettings(), None
+
+
+def _is_static(trial: Trial) -> bool:
+    return trial.quantized == "static"
+
+
+def _identity(model_sha256: str | None, settings: QuantizeSettings, int8: bytes | None) -> dict[str, Any]:
+    """All that decides what is exported, and what can be verified here."""
+    from niwaki.toolchain.targets import TARGETS, missing_tools
+
+    tools = ("niwaki", "torch", "onnx", "onnxscript", "onnxruntime")
+    return {
+        "model": model_sha256,
+        "int8": sha256_of(int8) if int8 else None,
+        "quantize": settings.model_dump(),
+        "versions": {name: importlib.metadata.version(name) for name in tools},
+        "missing": {name: list(missing_tools(target)) for name, target in sorted(TARGETS.items())},
+    }
+
+
+def _known(store: Store, notify: Notify) -> dict[str, Any] | None:
+    try:
+        known = store.read_json(VERIFY)
+    except StoreError as error:
+        notify(str(error))
+        return None
+    return known if known and {"made_of", "files"} <= set(known) else None
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file by its path in the folder."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256_of(path.read_bytes()) for path in found}
+
+
+def _forget(store: Store) -> None:
+    """Take away the forms of an earlier run; `verify.json` first, since it says that they are whole."""
+    (store.folder / VERIFY).unlink(missing_ok=True)
+    shutil.rmtree(store.folder / FORMS, ignore_errors=True)

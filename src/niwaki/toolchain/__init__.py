@@ -1,0 +1,4 @@
+"""Compilers, the processors that they compile for, and the emulators that run what they made.
+
+It knows nothing of networks. May import: folders, files, errors.
+"""

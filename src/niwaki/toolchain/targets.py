@@ -1,0 +1,118 @@
+"""The processors that C is compiled for, the compilers for them, and what runs their programs on this machine."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from niwaki.errors import NiwakiError, ToolMissing
+from niwaki.toolchain.compiler import WAYS_OUT, find_compiler
+
+TIMEOUT_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board without an operating system, as qemu-system-arm knows it: code at 0, RAM at 0x20000000."""
+
+    machine: str
+    flash_bytes: int
+    ram_bytes: int
+    instructions_per_tick: float
+    """Of the timer (SysTick) when each instruction takes a nanosecond (`-icount shift=0`): its period."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of processor, the compiler for it, and what runs its programs on this machine."""
+
+    name: str
+    compiler: str
+    """A command; empty: this machine's own C compiler."""
+    flags: tuple[str, ...]
+    """Processor and calling convention."""
+    emulator: tuple[str, ...]
+    """What stands before the program; empty: it runs by itself."""
+    packages: str
+    """Debian's, that bring both."""
+    board: Board | None = None
+
+
+_M = "arm-none-eabi-gcc"
+_M_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+_A64, _A64_PACKAGES = "aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
+_A32, _A32_PACKAGES = "arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user-static"
+_A57, _A76 = ("qemu-aarch64-static", "-cpu", "cortex-a57"), ("qemu-aarch64-static", "-cpu", "cortex-a76")
+_A7 = ("qemu-arm-static", "-cpu", "cortex-a7")
+_QEMU = ("qemu-system-arm",)
+_MPS2 = 4 << 20  # bytes of code memory and of RAM on ARM's MPS2 boards, whose clock of 25 MHz ticks every 40 ns
+_MICROBIT = Board("microbit", 256 << 10, 16 << 10, 62.5)
+_KNOWN = (
+    Target("native", "", (), (), "gcc libc6-dev"),
+    Target("aarch64", _A64, ("-static",), _A57, _A64_PACKAGES),
+    Target("aarch64-dotprod", _A64, ("-static", "-march=armv8.2-a+dotprod"), _A76, _A64_PACKAGES),
+    Target("armhf", _A32, ("-static", "-mcpu=cortex-a7", "-mfpu=vfpv4-d16"), _A7, _A32_PACKAGES),
+    Target("armhf-neon", _A32, ("-static", "-mcpu=cortex-a7", "-mfpu=neon-vfpv4"), _A7, _A32_PACKAGES),
+    Target("cortex-m0", _M, ("-mcpu=cortex-m0", "-mthumb"), _QEMU, _M_PACKAGES, _MICROBIT),
+    Target("cortex-m3", _M, ("-mcpu=cortex-m3", "-mthumb"), _QEMU, _M_PACKAGES, Board("mps2-an385", _MPS2, _MPS2, 40)),
+    Target(
+        "cortex-m4", _M, ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
+        _QEMU, _M_PACKAGES, Board("mps2-an386", _MPS2, _MPS2, 40),
+    ),
+    Target(
+        "cortex-m7", _M, ("-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-d16"),
+        _QEMU, _M_PACKAGES, Board("mps2-an500", _MPS2, _MPS2, 40),
+    ),
+)  # fmt: skip
+TARGETS = {target.name: target for target in _KNOWN}
+
+
+def find_target(name: str) -> Target:
+    """The target of that name. Raises NiwakiError with the names there are."""
+    if name not in TARGETS:
+        raise NiwakiError(f"target {name!r}: niwaki knows {', '.join(TARGETS)}")
+    return TARGETS[name]
+
+
+def missing_tools(target: Target, *, compiler: bool = True, emulator: bool = True) -> tuple[str, ...]:
+    """Of the commands that `target` needs, those that this machine has not: its compiler, its emulator, or either."""
+    command = target.compiler or find_compiler() or "cc"
+    needed = [*([shlex.split(command)[0]] if compiler else ()), *(target.emulator[:1] if emulator else ())]
+    return tuple(name for name in needed if not shutil.which(name))
+
+
+def check_tools(target: Target, *, compiler: bool = True, emulator: bool = True) -> None:
+    """Raise ToolMissing, with what installs them, where tools of `target` are missing."""
+    missing = missing_tools(target, compiler=compiler, emulator=emulator)
+    if missing:
+        raise ToolMissing(f"{target.name}: no {' and no '.join(missing)} on this machine; {how_to_get(target)}")
+
+
+def how_to_get(target: Target) -> str:
+    """What installs the tools of a target."""
+    return f"Debian: apt-get install {target.packages}" if target.compiler else WAYS_OUT
+
+
+def run_program(
+    program: Path, target: Target, *, folder: Path, timeout: float = TIMEOUT_S
+) -> subprocess.CompletedProcess[str]:
+    """Run `program` in `folder` to its end; its status is negative where a signal ended it.
+
+    Raises NiwakiError where the emulator is missing or `timeout` seconds have passed.
+    """
+    check_tools(target, compiler=False)
+    command = [*target.emulator, str(program.resolve())]
+    if target.board:
+        command = [
+            *target.emulator, "-M", target.board.machine, "-display", "none", "-monitor", "none", "-serial", "none",
+            "-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel", str(program.resolve()),
+        ]  # fmt: skip
+    try:
+        return subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NiwakiError(f"{program.name} on {target.name}: not finished after {timeout:g} seconds") from error

@@ -1,0 +1,100 @@
+"""Augmentation of whole batches of raw pixels: mirrored, turned, resized, blurred, brighter, noisy, moved.
+
+What moves in from outside is black (raw zeros). All draws are on the CPU, from one generator, in a fixed order, and
+an option that is off draws nothing: so it changes no bit of what the others give.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+from niwaki.training.settings import TrainSettings
+
+BLUR_REACH = 2  # pixels each way: enough for the deviations that settings allow
+
+
+def augment(images: torch.Tensor, settings: TrainSettings, generator: torch.Generator) -> torch.Tensor:
+    """A batch of uint8 (N, C, H, W) as `settings` has it augmented; what is drawn comes from `generator` alone."""
+    if settings.flip:
+        images = _mirror(images, generator)
+    if settings.rotate or settings.zoom:
+        images = _turn(images, settings.rotate, settings.zoom, generator)
+    if settings.blur or settings.contrast or settings.noise:
+        images = _photograph(images, settings, generator)
+    if settings.shift:
+        images = _move(images, settings.shift, generator)
+    return images
+
+
+def _mirror(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Half of the images mirrored left to right."""
+    mirrored = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(_each(mirrored, images), images.flip(-1), images)
+
+
+def _turn(images: torch.Tensor, degrees: float, zoom: float, generator: torch.Generator) -> torch.Tensor:
+    """Each image turned about its middle, up to `degrees` each way, and resized by 1 − zoom to 1 + zoom (bilinear)."""
+    count, _, height, width = images.shape
+    angle = _between(-math.radians(degrees), math.radians(degrees), count, generator)
+    scale = _between(1 - zoom, 1 + zoom, count, generator)
+    cos, sin, zero = angle.cos() / scale, angle.sin() / scale, torch.zeros(count)
+    # Coordinates run from −1 to 1 over each side, so the sides' ratio keeps a turn a turn.
+    matrix = torch.stack([cos, -sin * (height / width), zero, sin * (width / height), cos, zero], 1).view(count, 2, 3)
+    grid = F.affine_grid(matrix.to(images.device), list(images.shape), align_corners=False)
+    turned = F.grid_sample(images.to(torch.float32), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return _pixels(turned)
+
+
+def _photograph(images: torch.Tensor, settings: TrainSettings, generator: torch.Generator) -> torch.Tensor:
+    """Blur, then another brightness, then noise where something is: black stays black."""
+    count = len(images)
+    pixels = images.to(torch.float32)
+    if settings.blur:
+        pixels = _blur(pixels, _between(0, settings.blur, count, generator))
+    if settings.contrast:
+        pixels = pixels * _each(_between(1 - settings.contrast, 1 + settings.contrast, count, generator), images)
+    if settings.noise:
+        spread = _each(_between(0, settings.noise, count, generator), images)
+        grain = torch.randn(images.shape, generator=generator).to(images.device)
+        pixels = torch.where(pixels >= 0.5, pixels + spread * grain, pixels)
+    return _pixels(pixels)
+
+
+def _blur(pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """A Gaussian of its own deviation (pixels) for every image, as one grouped convolution down and one across."""
+    count, channels, height, width = pixels.shape
+    away = torch.arange(-BLUR_REACH, BLUR_REACH + 1)
+    taps = torch.exp(-0.5 * (away / sigma.clamp(min=1e-3)[:, None]) ** 2)
+    taps = (taps / taps.sum(1, keepdim=True)).repeat_interleave(channels, 0).to(pixels.device)[:, None, None, :]
+    planes = pixels.reshape(1, count * channels, height, width)
+    planes = F.conv2d(planes, taps.transpose(2, 3), padding=(BLUR_REACH, 0), groups=count * channels)
+    planes = F.conv2d(planes, taps, padding=(0, BLUR_REACH), groups=count * channels)
+    return planes.view(pixels.shape)
+
+
+def _move(images: torch.Tensor, shift: int, generator: torch.Generator) -> torch.Tensor:
+    """Each image moved by up to `shift` whole pixels each way."""
+    count, _, height, width = images.shape
+    moves = torch.randint(0, 2 * shift + 1, (2, count), generator=generator).to(images.device)
+    padded = F.pad(images, (shift, shift, shift, shift))
+    rows = (moves[0][:, None] + torch.arange(height, device=images.device))[:, None, :, None]
+    columns = (moves[1][:, None] + torch.arange(width, device=images.device))[:, None, None, :]
+    index = torch.arange(count, device=images.device)[:, None, None, None]
+    channel = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
+    return padded[index, channel, rows, columns]
+
+
+def _between(low: float, high: float, count: int, generator: torch.Generator) -> torch.Tensor:
+    return low + (high - low) * torch.rand(count, generator=generator)
+
+
+def _each(values: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """One value for each image, to be combined with its pixels."""
+    return values.to(images.device)[:, None, None, None]
+
+
+def _pixels(values: torch.Tensor) -> torch.Tensor:
+    return values.round().clamp(0, 255).to(torch.uint8)

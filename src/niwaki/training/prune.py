@@ -1,0 +1,315 @@
+"""Structured pruning in steps that can be taken in different processes, with torch-pruning underneath."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from niwaki.errors import ModelError, StageFailed
+from niwaki.models.examine import check_bare, check_numbers
+from niwaki.models.generators import generators_kept, reseed, seeded
+from niwaki.models.modelfile import PruningState
+from niwaki.models.structure import out_width, tie_again, ties, weighted_layers
+from niwaki.training.comparison import Comparison
+from niwaki.training.cuts import Cut, Scissors, Snapshot
+from niwaki.training.output_layers import check_still_runs, find_heads
+from niwaki.training.ranking import Candidate, Survey, Surveyor, choose, fails_on_it, probes, ratio_at
+from niwaki.training.ratios import nothing_removed, nothing_to_prune, widths_in_scope
+from niwaki.training.settings import PruneSettings
+from niwaki.training.tracing import BoundedGraph, trace
+
+COMPARED = 8  # images on which the pruned network and the unpruned one are compared, at most
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What one pruning step did. `widths` holds what remains in every layer but the classifier's output.
+
+    `asked` and `reached` are the fractions of the channels in scope that should be gone by now, and that are (None
+    where the original widths are not known); `whole` says why layers that should have lost channels have all of them.
+    """
+
+    step: int
+    widths: dict[str, int]
+    removed: dict[str, int]
+    notes: tuple[str, ...]
+    state: PruningState
+    asked: float
+    reached: float | None
+    whole: dict[str, str]
+
+
+@generators_kept()
+def prune_step(
+    model: nn.Module,
+    settings: PruneSettings,
+    input_shape: Shape,
+    *,
+    step: int,
+    state: PruningState | None = None,
+    gradients_from: tuple[torch.Tensor, torch.Tensor] | None = None,
+    images: torch.Tensor | None = None,
+    original: Mapping[str, int] | None = None,
+    seed: int = 0,
+) -> PruneReport:
+    """Take step number `step` (1 … `settings.steps`) of iterative pruning, in place; the model ends in eval mode.
+
+    After it, `ratio * step / steps` of the original channels are gone. `state` is what the report of the
+    step before held; with it, steps taken in different processes give what one pruner gives
+    (torch-pruning counts from the widths it meets first, so a fresh one would prune too much). The layers
+    that make the classifier's output are found and kept. At least one channel of every layer remains.
+
+    The pruned network is compared with the unpruned one whose removed channels count for nothing, on `images`
+    (float32 (N, C, H, W); random ones if left out). Layers without which it would compute something else stay whole,
+    and so do those that torch-pruning cannot cut; the report says why.
+
+    `gradients_from` (images as above, labels (N,)) is needed for Taylor importance; `seed` is used by random
+    importance; `original` are the widths before the first step.
+
+    Raises ModelError or StageFailed if the model cannot be traced, cannot be pruned or breaks; it is then as before.
+    """
+    if (state.step if state else 0) != step - 1:
+        raise ModelError(
+            f"pruning step {step} follows step {step - 1}, but the model is at {state.step if state else 0}"
+        )
+    check_bare(model)
+    check_numbers(model)
+    model.eval()
+    reseed(seed)
+    heads = find_heads(model, input_shape)
+    before = widths(model, heads)
+    if images is None:
+        images = torch.rand(COMPARED, *input_shape, generator=torch.Generator().manual_seed(0))
+    with _all_trainable(model), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch-pruning's remarks on layers it does not know; checked below
+        if settings.importance == "taylor":
+            _accumulate_gradients(model, gradients_from)
+        original = original or (before if step == 1 else {})
+        done = _Step(model, settings, input_shape, step, heads, images, seed, ties(model), original).take(state)
+        model.zero_grad(set_to_none=True)
+    after = widths(model, heads)
+    whole = {name: why for name, why in done.whole.items() if name in after and after[name] == before[name]}
+    whole = {name: why for name, why in whole.items() if original.get(name, after[name]) == after[name] > 1}
+    removed = {name: before[name] - after[name] for name in before}
+    scope = widths_in_scope(model, settings, step, original, after)
+    notes = (*scope.notes(whole), *nothing_removed(step, settings, removed), *done.notes)
+    return PruneReport(step, after, removed, notes, done.state, scope.asked, scope.reached, whole)
+
+
+def widths(model: nn.Module, heads: list[str]) -> dict[str, int]:
+    """Output channels (features) of every layer with weights but the `heads`."""
+    return {name: out_width(layer) for name, layer in weighted_layers(model) if name not in heads}
+
+
+@dataclass
+class _Done:
+    """A step that was taken, or what is in its way: layers that are to stay whole next time."""
+
+    state: PruningState
+    whole: dict[str, str]
+    notes: tuple[str, ...] = ()
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One pruning step of a network: tried, and tried again with the layers whole that were in the way."""
+
+    model: nn.Module
+    settings: PruneSettings
+    input_shape: Shape
+    step: int
+    heads: list[str]
+    images: torch.Tensor
+    seed: int
+    shared: list[tuple[str, ...]]
+    original: Mapping[str, int]
+
+    def take(self, state: PruningState | None) -> _Done:
+        before = Snapshot(self.model)
+        whole = dict(state.whole) if state else {}
+        try:
+            while True:
+                done = self._try(before, state, whole)
+                if not done.faults:
+                    return done
+                before.restore()
+                whole |= done.faults
+        except BaseException:
+            before.restore()
+            raise
+
+    def _try(self, before: Snapshot, state: PruningState | None, whole: dict[str, str]) -> _Done:
+        graph = trace(self.model, self.input_shape)
+        with torch.no_grad(), seeded(self.seed):
+            surveyor = Surveyor(self.model, graph, self.settings, self.heads, whole)
+            found = surveyor.survey()
+        sizes = self._sizes(state, whole, found)
+        # What is whole at first stays so: how wide a group was before the first step is known of those that were cut.
+        kept = whole if state else {name: why for name, why in found.whole.items() if name not in self.heads}
+        done = _Done(PruningState(step=self.step, scopes=sizes, whole=kept), found.whole)
+        comparison = Comparison(self.model, before, self.images)
+        done.faults = self._misread(graph, surveyor, found, comparison)
+        if done.faults:
+            return done
+        scissors = Scissors(graph)
+        groups: list[list[str]] = []
+        made: list[tuple[Candidate, list[int]]] = []
+        for candidate, indices in choose(found, self.settings, self.step, sizes):
+            group = _group(graph, candidate, indices)
+            if not graph.check_pruning_group(group):
+                why = "what it feeds would lose all of its inputs with it"
+                done.whole.update(dict.fromkeys(surveyor.named(group), why))
+                continue
+            groups.append(surveyor.named(group))
+            made.append((candidate, indices))
+            try:
+                scissors.cut(group)
+            except Exception as error:  # any user's model may meet any of torch-pruning's limits
+                done.faults = dict.fromkeys(groups[-1], fails_on_it(error))
+                return done
+        done.whole |= dict(_undivided(found))
+        misplaced = comparison.misplaced(scissors.cuts)
+        broken = self._broken(f"after pruning step {self.step}")
+        if broken and not misplaced:
+            done.faults = self._in_the_way(before, made, broken)
+            return done
+        faults = misplaced or comparison.changed(scissors.cuts)
+        if faults and not broken and not comparison.possible():
+            done.notes = (_NOT_COMPARED,)
+            return done
+        done.faults = {name: broken or fault.reason for fault in faults for name in groups[fault.cut]}
+        if not faults:
+            done.notes = tuple(_over_what_is_left(names) for names in [comparison.normalized] if names)
+            done.faults = self._torn(scissors.cuts, groups)
+        return done
+
+    def _in_the_way(self, before: Snapshot, made: list[tuple[Candidate, list[int]]], broken: str) -> dict[str, str]:
+        """Layers without whose channels alone the network no longer runs; what is left is cut in part.
+
+        Raises ModelError where it runs without those of any one group.
+        """
+        found: dict[str, str] = {}
+        for candidate, indices in made:
+            before.restore()
+            _group(trace(self.model, self.input_shape), candidate, indices).prune()
+            if why := self._broken("without some of these channels"):
+                found |= dict.fromkeys(candidate.widths, why)
+        if not found:
+            names = ", ".join(name for candidate, _ in made for name in candidate.widths)
+            raise ModelError(f"{broken}; without channels of any one of these layers it runs: {names}")
+        return found
+
+    def _misread(
+        self, graph: BoundedGraph, surveyor: Surveyor, found: Survey, comparison: Comparison
+    ) -> dict[str, str]:
+        """Layers whose channels torch-pruning does not follow rightly through the network, whichever they are."""
+        groups = [_group(graph, candidate, indices) for candidate, indices in probes(found)]
+        faults = comparison.misplaced([Scissors(graph).plan(group) for group in groups])
+        if not faults or not comparison.possible():
+            return {}
+        return {name: fault.reason for fault in faults for name in surveyor.named(groups[fault.cut])}
+
+    def _torn(self, cuts: list[Cut], groups: list[list[str]]) -> dict[str, str]:
+        """Layers that cannot lose channels because two modules, cut each on its own, share a parameter."""
+        try:
+            tie_again(self.model, self.shared)
+        except ModelError as error:
+            sharing = {self.model.get_submodule(name.rpartition(".")[0]) for group in self.shared for name in group}
+            touched = [bool(sharing & (set(cut.outputs) | set(cut.inputs))) for cut in cuts]
+            return {name: str(error) for group, hit in zip(groups, touched, strict=True) if hit for name in group}
+        return {}
+
+    def _broken(self, when: str) -> str:
+        """Why the network no longer runs; empty if it does."""
+        try:
+            check_still_runs(self.model, self.input_shape, when)
+        except ModelError as error:
+            return str(error)
+        return ""
+
+    def _sizes(self, state: PruningState | None, whole: dict[str, str], found: Survey) -> dict[str, int]:
+        """Channels before the first step in each ranking. What is whole from this step on no longer counts in one."""
+        now = found.sizes(self.settings)
+        if state is None:
+            if not now:
+                raise ModelError(nothing_to_prune(found.whole))
+            return now
+        if self.settings.distribution == "uniform":
+            return state.scopes | self._original_sizes(found)
+        if set(whole) == set(state.whole):
+            return state.scopes
+        left = 1 - ratio_at(self.settings, self.step - 1)
+        return {name: math.ceil(size / left) for name, size in now.items()}
+
+    def _original_sizes(self, found: Survey) -> dict[str, int]:
+        """By candidate, as far as the widths before the first step are known: layers may be grouped otherwise now."""
+        known = {}
+        for candidate in found.candidates:
+            same = [
+                name for name, width in candidate.widths.items() if width == candidate.parts * len(candidate.scores)
+            ]
+            sizes = [self.original[name] // candidate.parts for name in same if name in self.original]
+            if sizes:
+                known[candidate.name] = max(sizes)
+        return known
+
+
+def _undivided(found: Survey) -> Iterator[tuple[str, str]]:
+    """Layers that have nothing to lose, since every part of theirs is to keep a channel."""
+    for candidate in found.candidates:
+        if candidate.parts > 1 and len(candidate.scores) == 1:
+            why = f"its {candidate.parts} groups have one channel each, and each keeps at least one"
+            yield from dict.fromkeys(candidate.widths, why).items()
+
+
+def _group(graph: BoundedGraph, candidate: Candidate, indices: list[int]) -> Any:
+    """The layers that lose channels if a candidate loses these."""
+    start = candidate.group[0].dep
+    return graph.get_pruning_group(start.target.module, start.handler, indices)
+
+
+def _over_what_is_left(names: tuple[str, ...]) -> str:
+    """Zeroing the channels that went would give other statistics."""
+    return f"the normalization over channels ({', '.join(names)}) is computed over the channels that are left"
+
+
+_NOT_COMPARED = (
+    "not compared with the unpruned network, which does not answer twice the same, or not in finite numbers: whether "
+    "the right channels went is not known"
+)
+
+
+def _accumulate_gradients(model: nn.Module, images_and_labels: tuple[torch.Tensor, torch.Tensor] | None) -> None:
+    if images_and_labels is None:
+        raise ModelError("taylor importance needs training images: give the data to prune with")
+    images, labels = images_and_labels
+    model.zero_grad()
+    with torch.enable_grad():
+        for x, y in zip(torch.split(images, 256), torch.split(labels, 256), strict=True):
+            loss = F.cross_entropy(model(x), y, reduction="sum") / len(labels)
+            if not torch.isfinite(loss):
+                raise StageFailed("taylor importance: the loss on the training images is not finite")
+            loss.backward()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _all_trainable(model: nn.Module) -> Iterator[None]:
+    """Tracing follows gradients, so frozen parameters are thawed meanwhile (by name: pruning replaces them)."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    model.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name not in frozen)

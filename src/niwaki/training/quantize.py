@@ -1,0 +1,217 @@
+"""From float ONNX to int8 ONNX: static (everything, calibrated on images) or dynamic (the linear layers only)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto, helper
+from onnxruntime.quantization import QuantType
+from onnxruntime.quantization import quantize_dynamic as quantize_linear_layers
+from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+from niwaki.errors import DataError, ModelError
+from niwaki.folders import temporary
+from niwaki.models.onnxfile import load_onnx, metadata
+from niwaki.models.onnxsession import quiet, scores
+from niwaki.models.opset import check_opset, ir_version_of
+from niwaki.training.loss import cause_of_loss, logits_of, output_step
+from niwaki.training.quantize_checks import (
+    INT8_OPERATORS,
+    bounds,
+    check_accumulators,
+    check_clamps,
+    check_scales,
+    constants,
+    float_nodes,
+)
+from niwaki.training.quantize_graph import in_order, last_softmax, prepared
+from niwaki.training.quantize_ranges import Range, activation_ranges
+from niwaki.training.settings import QuantizeSettings
+
+POOR_AGREEMENT = 98.0  # percent of the calibration images; below it, a note says so
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """An int8 ONNX, and what its user should know: float operators that remain, a poor agreement with the float."""
+
+    onnx: bytes
+    notes: tuple[str, ...] = ()
+
+
+def quantize(float_onnx: bytes, images: np.ndarray, settings: QuantizeSettings) -> Quantized:
+    """`quantize_static` or `quantize_dynamic`, as `settings.kind` says; the second needs no images."""
+    return quantize_static(float_onnx, images, settings) if settings.kind == "static" else quantize_dynamic(float_onnx)
+
+
+def quantize_static(float_onnx: bytes, images: np.ndarray, settings: QuantizeSettings) -> Quantized:
+    """Int8 throughout, as QDQ: ONNX Runtime's static quantization with ranges from `activation_ranges`.
+
+    `float_onnx` is what `to_onnx` writes; `images` are uint8 (n, C, H, W), from the training split. Activations are
+    int8 with any zero point, weights int8 without one and with a scale per output channel, biases int32. The
+    input's quantization is fixed by the preprocessing alone. Opset, file version and metadata stay those of the
+    float file; the same input gives the same bytes.
+
+    ONNX Runtime takes Relu and Clip away and leaves their work to the zero point and the range of what comes
+    next. Where a layer is dead on the calibration images (every output 0), its range says nothing and that work
+    would not be done: such an activation gets a range with the right end at 0. Each one that was taken away is then
+    checked in the file.
+
+    Raises ModelError for a file that has no preprocessing, is quantized already, or has an opset below 13, and
+    where the int8 file would compute something else (a clamp lost, a scale that is no positive number, an accumulator
+    that could exceed 32 bits); DataError for no images or images of another kind.
+    """
+    model = _open(float_onnx)
+    preprocessing = metadata(model).preprocessing
+    if preprocessing is None:
+        raise ModelError("the float ONNX does not say how images are prepared for it: export it with niwaki")
+    if len(images) == 0:
+        raise DataError("no images to calibrate on: give at least one")
+    inputs = preprocessing.scale(images)
+    _check_size(model, images)
+    ready = prepared(model)
+    ranges = _usable(ready, activation_ranges(ready, inputs, settings))
+    quantized = _insert(ready, ranges, input_quantization(preprocessing.table()))
+    check_scales(quantized)
+    check_clamps(ready, quantized)
+    check_accumulators(quantized)
+    data = _finished(quantized, model)
+    return Quantized(data, (*_float_notes(quantized), *_agreement_notes(float_onnx, data, inputs)))
+
+
+def quantize_dynamic(float_onnx: bytes) -> Quantized:
+    """The source study's method: int8 weights of the linear layers, whose inputs are quantized as they come.
+
+    Convolutions stay float. It needs no images, and a runtime that knows MatMulInteger (ONNX Runtime does).
+    Raises ModelError for a file that is quantized already, has an opset below 13, or has no linear layer.
+    """
+    model = _open(float_onnx)
+    if not any(node.op_type in ("Gemm", "MatMul") for node in model.graph.node):
+        raise ModelError("dynamic quantization is for linear layers, and this network has none: take static")
+    with quiet(), temporary("quantize") as folder:
+        path = Path(folder) / "dynamic.onnx"
+        quantize_linear_layers(
+            model, path, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8
+        )
+        quantized = onnx.load(path)
+    return Quantized(_finished(quantized, model))
+
+
+def input_quantization(table: np.ndarray) -> tuple[np.float32, np.int8]:
+    """Scale and zero point of the input that hold every value of a preprocessing `table`, float32 (C, 256), and 0.
+
+    For x/255 they are 1/255 and −128, so that the int8 of a pixel is pixel − 128.
+    """
+    low, high = min(0.0, float(table.min())), max(0.0, float(table.max()))
+    scale = (high - low) / 255
+    return np.float32(scale), np.int8(np.clip(round(-128 - low / scale), -128, 127))
+
+
+def _open(data: bytes) -> ModelProto:
+    model: ModelProto = load_onnx(data)
+    if any(
+        node.op_type in ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear") for node in model.graph.node
+    ):
+        raise ModelError("the ONNX is quantized already: give the float one")
+    if _opset(model) < 13:
+        raise ModelError(f"opset {_opset(model)}: int8 with a scale per channel needs 13: export it with 13 or more")
+    return model
+
+
+def _check_size(model: ModelProto, images: np.ndarray) -> None:
+    sides = tuple(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:])
+    if images.shape[1:] != sides:
+        raise DataError(f"images to calibrate on have the shape {images.shape[1:]}; the ONNX takes {sides}")
+
+
+def _opset(model: ModelProto) -> int:
+    return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
+def _usable(model: ModelProto, ranges: dict[str, Range]) -> dict[str, Range]:
+    """The ranges, but for dead activations, which never are far enough from 0 to have a scale: −1 to 1 for those.
+
+    Of that, what a Relu or Clip lets pass.
+    """
+    known = constants(model)
+    limits = {node.output[0]: bounds(node, known) for node in model.graph.node if node.op_type in ("Relu", "Clip")}
+    usable = {}
+    for name, (low, high) in ranges.items():
+        usable[name] = low, high
+        if max(high, 0.0) - min(low, 0.0) < _SMALLEST_RANGE:
+            least, most = limits.get(name, (-1.0, 1.0))
+            usable[name] = max(-1.0, least), min(1.0, most)
+    return usable
+
+
+_SMALLEST_RANGE = 1e-9
+
+
+def _insert(model: ModelProto, ranges: dict[str, Range], fixed: tuple[np.float32, np.int8]) -> ModelProto:
+    """The model with QuantizeLinear and DequantizeLinear around each int8 operator, as ONNX Runtime inserts them."""
+    measured = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
+    scale, zero_point = fixed
+    options = {
+        "ForceQuantizeNoInputCheck": True,  # pooling or a change of shape right after the input, too
+        "TensorQuantOverrides": {
+            model.graph.input[0].name: [{"scale": np.array(scale), "zero_point": np.array(zero_point)}]
+        },
+    }
+    with quiet():
+        quantizer = QDQQuantizer(
+            model, per_channel=True, reduce_range=False, weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QInt8, nodes_to_quantize=[], nodes_to_exclude=last_softmax(model),
+            tensors_range=TensorsData(CalibrationMethod.MinMax, measured),
+            op_types_to_quantize=INT8_OPERATORS, extra_options=options,
+        )  # fmt: skip
+        quantized: ModelProto = quantizer.quantize_model()
+    return quantized
+
+
+def _finished(quantized: ModelProto, model: ModelProto) -> bytes:
+    """The bytes of a quantized model: in order, with the float model's opset and metadata, and nothing unused."""
+    opset = _opset(model)
+    nodes = in_order(quantized.graph)
+    used = {name for node in nodes for name in node.input}
+    graph = onnx.GraphProto(
+        name="niwaki", node=nodes, input=model.graph.input, output=model.graph.output,
+        initializer=[tensor for tensor in quantized.graph.initializer if tensor.name in used],
+    )  # fmt: skip
+    finished = ModelProto(
+        ir_version=ir_version_of(opset), opset_import=[helper.make_opsetid("", opset)], producer_name="niwaki",
+        graph=graph, metadata_props=model.metadata_props,
+    )  # fmt: skip
+    data: bytes = finished.SerializeToString(deterministic=True)
+    check_opset(data, opset, ir_version_of(opset))
+    return data
+
+
+def _float_notes(quantized: ModelProto) -> tuple[str, ...]:
+    remaining = float_nodes(quantized)
+    if not remaining:
+        return ()
+    named = ", ".join(f"{node.op_type} ({node.name})" for node in remaining[:3])
+    more = f" and {len(remaining) - 3} more" if len(remaining) > 3 else ""
+    return (f"computed in float: {named}{more}; it runs in ONNX Runtime, but is no integer network",)
+
+
+def _agreement_notes(float_onnx: bytes, int8_onnx: bytes, inputs: np.ndarray) -> tuple[str, ...]:
+    step, softmax = output_step(onnx.load_from_string(int8_onnx))
+    expected, found = (logits_of(scores(data, inputs), softmax) for data in (float_onnx, int8_onnx))
+    agreement = _same(expected, found)
+    if agreement >= POOR_AGREEMENT:
+        return ()
+    told = f"int8 and float give the same class on {agreement:.1f} % of the {len(inputs)} calibration images"
+    unoptimized = _same(expected, logits_of(scores(int8_onnx, inputs, mode="plain"), softmax))
+    if unoptimized > (agreement + 100) / 2:
+        return (f"{told}; likely cause: the runtime: with its optimizations off it is {unoptimized:.1f} %",)
+    return (f"{told}; likely cause: {cause_of_loss(expected, found, step)}",)
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> float:
+    """Percent of the rows with the same highest score."""
+    return 100 * float((one.argmax(1) == other.argmax(1)).mean())

@@ -1,0 +1,229 @@
+"""One loop for training and fine-tuning: data resident, nothing waited for until an epoch ends."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from niwaki.data.dataset import Dataset, Split
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.errors import ModelError, StageFailed
+from niwaki.measure.accuracy import evaluate
+from niwaki.measure.predict import torch_predictor
+from niwaki.models.examine import check_answers, check_numbers, describe
+from niwaki.models.generators import generators_kept, reseed
+from niwaki.models.pixels import pixel_scale
+from niwaki.training.augment import augment
+from niwaki.training.fast_convolutions import fast_narrow_convolutions
+from niwaki.training.outliers import against_none, draw_outliers, shape_pool
+from niwaki.training.randomness import derive_seed
+from niwaki.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch left: the mean training loss and, where it decides something, the validation accuracy (%)."""
+
+    loss: float
+    validation_accuracy: float | None = None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """As JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Training images and labels as tensors on the device, and how they reach the network."""
+
+    images: torch.Tensor  # uint8 (N, C, H, W)
+    labels: torch.Tensor  # int64 (N,)
+    scale: Callable[[torch.Tensor], torch.Tensor]
+    shapes: torch.Tensor | None = None  # uint8 (n, H, W): outliers are among them
+
+    @staticmethod
+    def resident(split: Split, preprocessing: Preprocessing, device: str) -> Batches:
+        """Put a split onto the device; on the CPU a memory map stays one."""
+        images, labels = tensor_of(split.images).to(device), tensor_of(split.labels).to(device)
+        return Batches(images, labels, pixel_scale(preprocessing.table(), device))
+
+
+def fit(
+    model: nn.Module,
+    train: Split,
+    preprocessing: Preprocessing,
+    settings: TrainSettings,
+    *,
+    validation: Split | None = None,
+    seed: int = 0,
+    kind: str = "train",
+    position: int = 0,
+    device: str = "cpu",
+    resting: Sequence[nn.Module] = (),
+) -> list[Epoch]:
+    """Train `model` in place (it ends on `device`, in eval mode) and return what each epoch left.
+
+    Cross-entropy, with `outliers` against a class `none` as well. The order of the images, augmentation and what
+    the network draws itself (dropout) depend on (seed, kind, position, epoch) alone. A last batch of a single image
+    is left out, since batch norm cannot train on it. With `keep="best"` the weights of the epoch with the best
+    validation accuracy are kept, the first of equals. Modules in `resting` stay in eval mode.
+
+    Raises StageFailed when the loss of an epoch is not finite; ModelError, before anything is trained, for a network
+    that cannot be trained as it is (`check_answers`, all frozen, a weight that is NaN).
+    """
+    data = Batches.resident(train, preprocessing, device)
+    if settings.outliers:
+        generator = torch.Generator().manual_seed(derive_seed(seed, f"outliers of {kind}", position))
+        height, width = data.images.shape[2:]
+        shapes = shape_pool(height, width, generator)
+        data = replace(data, shapes=shapes.to(device))
+    model.to(device)
+    check_numbers(model)
+    check_answers(model, data.scale(data.images[:2]))
+    steps = settings.epochs * _batches(len(data.labels), settings.batch_size)
+    optimizer = _optimizer(model, settings)
+    scheduler = _scheduler(optimizer, settings, steps)
+    history: list[Epoch] = []
+    best: tuple[float, dict[str, Any]] | None = None
+    with generators_kept(), fast_narrow_convolutions(model):
+        for epoch in range(settings.epochs):
+            epoch_seed = derive_seed(seed, kind, position, epoch)
+            model.train()
+            for module in resting:
+                module.eval()
+            loss = _one_epoch(model, data, settings, optimizer, scheduler, epoch_seed)
+            if not math.isfinite(loss):
+                raise StageFailed(_not_finite(loss, epoch, settings, kind))
+            accuracy = None
+            if settings.keep == "best" and validation is not None:
+                accuracy = _accuracy(model, validation, preprocessing, device)
+                if best is None or accuracy > best[0]:
+                    best = (accuracy, copy.deepcopy(model.state_dict()))
+            history.append(Epoch(loss, accuracy))
+    if best is not None:
+        model.load_state_dict(best[1])
+    model.eval()
+    return history
+
+
+def resting_norms(model: nn.Module) -> list[nn.Module]:
+    """The norms that somebody put to rest: frozen and in eval mode, in a model that is in training mode."""
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
+    frozen = [norm for norm in norms if not any(parameter.requires_grad for parameter in norm.parameters())]
+    return [norm for norm in frozen if model.training and not norm.training]
+
+
+def tensor_of(array: np.ndarray) -> torch.Tensor:
+    """A tensor over the same memory, which may be a read-only memory map: niwaki never writes to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def sample(data: Dataset, images: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random part of the training images as the network sees them, float32 (N, C, H, W), and their labels."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(data.train.labels), generator=generator)[:images]
+    scale = pixel_scale(data.preprocessing.table())
+    return scale(tensor_of(data.train.images)[chosen]), tensor_of(data.train.labels)[chosen]
+
+
+def _one_epoch(
+    model: nn.Module,
+    data: Batches,
+    settings: TrainSettings,
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None,
+    seed: int,
+) -> float:
+    generator = torch.Generator().manual_seed(seed)
+    reseed(seed)  # for what the model draws itself: dropout, layers left out at random
+    count = len(data.labels)
+    order = torch.randperm(count, generator=generator).to(data.labels.device)
+    total = torch.zeros((), device=data.labels.device, dtype=torch.float64)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    augmented = settings.augments
+    seen = 0
+    for chosen in torch.split(order, settings.batch_size):
+        if len(chosen) == 1 < settings.batch_size and count > 1:
+            continue
+        pixels, labels = data.images.index_select(0, chosen), data.labels.index_select(0, chosen)
+        if data.shapes is not None:
+            pixels = torch.cat([pixels, draw_outliers(pixels, settings.outliers, data.shapes, generator)])
+        if augmented:
+            pixels = augment(pixels, settings, generator)
+        logits = model(data.scale(pixels))
+        if not isinstance(logits, torch.Tensor):
+            raise ModelError(_not_scores(logits))
+        loss = against_none(logits, labels) if data.shapes is not None else F.cross_entropy(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if settings.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+        total += loss.detach() * len(chosen)
+        seen += len(chosen)
+    return float(total) / max(seen, 1)  # the one wait for the device in an epoch
+
+
+def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ModelError(
+            f"every parameter of {type(model).__name__} is frozen: there is nothing to train; thaw what is to learn, "
+            "as with model.requires_grad_(True)"
+        )
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
+        )
+    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+
+
+def _scheduler(
+    optimizer: torch.optim.Optimizer, settings: TrainSettings, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler | None:
+    if settings.schedule == "constant" or steps == 0:
+        return None
+    if settings.schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+    # One step more than are taken: the scheduler takes its first on being made.
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=settings.lr, total_steps=steps + 1)
+
+
+def _batches(images: int, size: int) -> int:
+    whole, rest = divmod(images, size)
+    return whole + (rest > 1 or images == 1)
+
+
+def _accuracy(model: nn.Module, split: Split, preprocessing: Preprocessing, device: str) -> float:
+    predict = torch_predictor(model, preprocessing.table(), device)
+    classes = int(split.labels.max()) + 1
+    logits = predict(split.images[:1])
+    return evaluate(predict, split.images, split.labels, max(classes, logits.shape[1])).accuracy
+
+
+def _not_scores(output: object) -> str:
+    return (
+        f"in training the network returns {describe(output)}, not one tensor (images, classes): niwaki trains on the "
+        "scores alone; switch the other outputs off where the network is made (aux_logits=False)"
+    )
+
+
+def _not_finite(loss: float, epoch: int, settings: TrainSettings, kind: str) -> str:
+    return (
+        f"the loss became {loss} in epoch {epoch + 1} of {settings.epochs}: "
+        f"lower {kind}.lr (now {settings.lr:g}) or set {kind}.clip_norm"
+    )

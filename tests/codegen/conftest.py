@@ -1,0 +1,93 @@
+"""LeNet-5, whole and 60 %-pruned, taken the whole way: module, ONNX, int8, generated C, and what the reference says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from niwaki import api
+from niwaki.codegen import reference
+from niwaki.codegen.generate import Generated, generate, write
+from niwaki.codegen.graph import Graph
+from niwaki.codegen.qdq import read_qdq
+from niwaki.data import synthetic
+from niwaki.data.dataset import open_dataset
+from niwaki.data.prepare import prepare
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.data.spec import GARMENTS, DataSpec
+from niwaki.models.lenet5 import LeNet5
+from niwaki.models.modelfile import ModelInfo
+from niwaki.models.onnx_export import to_onnx
+from niwaki.models.onnxfile import load_onnx
+from niwaki.training.quantize import quantize_static
+from niwaki.training.settings import QuantizeSettings
+
+IMAGES = 24
+WIDTHS = {"base": (6, 16, 120, 84), "pruned": (2, 6, 48, 33)}  # pruned: 60 % of the channels removed
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A generated folder, images for it, and the scores that are right."""
+
+    onnx: bytes  # int8
+    graph: Graph
+    generated: Generated
+    folder: Path
+    images: np.ndarray  # uint8 (n, C, H, W)
+    inputs: np.ndarray  # int8 (n, C, H, W): the same, quantized
+    scores: np.ndarray  # int8 (n, classes): the integer reference's
+
+
+def example(model: torch.nn.Module, calibration: np.ndarray, images: np.ndarray, folder: Path) -> Example:
+    """Take a LeNet-5 the whole way to C in `folder`; its reference runs over `images`."""
+    info = ModelInfo(factory="lenet5", input_shape=(1, 32, 32), labels=GARMENTS, preprocessing=Preprocessing(pad=2))
+    quantized = quantize_static(to_onnx(model, info), calibration, QuantizeSettings(images=len(calibration)))
+    graph = read_qdq(load_onnx(quantized.onnx), folder.name)
+    generated = generate(graph)
+    write(generated, folder)
+    inputs = reference.quantize_pixels(graph, images)
+    return Example(quantized.onnx, graph, generated, folder, images, inputs, reference.run(graph, inputs))
+
+
+@pytest.fixture(scope="session")
+def lenet5(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Example]:
+    """By name (base, pruned): random weights, drawn garments and noise as images."""
+    made: dict[str, Example] = {}
+    drawn = Preprocessing(pad=2).arrange(synthetic.draw(np.arange(64), seed=0, split=0)[0])
+    noise = np.random.default_rng(0).integers(0, 256, (IMAGES // 2, 1, 32, 32), dtype=np.uint8)
+    images = np.concatenate([drawn[: IMAGES - len(noise)], noise])
+
+    def make(name: str) -> Example:
+        if name not in made:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                model = LeNet5(WIDTHS[name])
+            made[name] = example(model, drawn, images, tmp_path_factory.mktemp("lenet5") / name)
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained_lenet5(tmp_path_factory: pytest.TempPathFactory, true_data: Path) -> Callable[[str], Example]:
+    """The same two, trained (the second pruned from the first), with all 10,000 test images of Fashion-MNIST."""
+    folder = tmp_path_factory.mktemp("trained")
+    spec = DataSpec(name="fashion-mnist", limit=12_000)  # training images; all that is tested is equality
+    data = open_dataset(prepare(spec, data=str(true_data), cache=folder / "cache"))
+    made: dict[str, Example] = {}
+    model = LeNet5()
+    for name in WIDTHS:
+        if name == "base":
+            api.train(model, data, epochs=2)
+        else:
+            api.prune(model, data, ratio=0.6, steps=2, finetune={"epochs": 1})
+        made[name] = example(model, data.train.images[:1000], data.test.images, folder / name)
+    assert len(made["base"].scores) == 10_000
+    assert (made["pruned"].scores.argmax(1) == data.test.labels).mean() > 0.5
+    return made.__getitem__

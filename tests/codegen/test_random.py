@@ -1,0 +1,52 @@
+"""Random networks give the same bits in the reference and in every build of the C."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from niwaki.codegen import reference
+from niwaki.codegen.graph import Graph
+from random_graphs import compile_together, graphs, run_c
+
+# A few hundred cases: every network in plain C and with this processor's widest vectors.
+FEW = settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+BATCHES = st.lists(graphs(), min_size=50, max_size=50)
+PLAIN, WIDEST = ("-O1", "-DNIWAKI_PORTABLE"), ("-O0", "-march=native")
+BUILDS = (
+    PLAIN, WIDEST, ("-O3", "-march=native"), ("-O1", "-march=native", "-mno-avx512vbmi"), ("-O1", "-march=x86-64-v3"),
+    ("-Os", "-DNIWAKI_PORTABLE"), ("-Ofast", "-march=native"),
+    ("-O1", "-DNIWAKI_PORTABLE", "-fsanitize=undefined", "-fno-sanitize-recover"),
+)  # fmt: skip
+
+
+def check(batch: list[Graph], builds: tuple[tuple[str, ...], ...]) -> None:
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(-128, 128, (3, *g.tensors[g.input].shape)).astype(np.int8) for g in batch]
+    expected = [reference.run(graph, x).reshape(len(x), -1) for graph, x in zip(batch, inputs, strict=True)]
+    with tempfile.TemporaryDirectory() as folder:
+        for flags in builds:
+            library = compile_together(batch, Path(folder), flags)
+            for index, graph in enumerate(batch):
+                layers = [type(layer).__name__ for layer in graph.layers]
+                got = run_c(library, index, graph, inputs[index])
+                np.testing.assert_array_equal(got, expected[index], err_msg=f"{' '.join(flags)}: {layers}")
+
+
+@FEW
+@given(BATCHES)
+def test_random_networks(batch: list[Graph]) -> None:
+    check(batch, (PLAIN, WIDEST))
+
+
+@pytest.mark.soak
+@MANY
+@given(BATCHES)
+def test_many_random_networks(batch: list[Graph]) -> None:
+    check(batch, BUILDS)

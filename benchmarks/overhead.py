@@ -17,8 +17,8 @@ from benchmarks.pairs import Side, ratios, spread, take_turns
 from benchmarks.report import Report, Table
 from niwaki.data.dataset import Dataset, Split
 from niwaki.models.lenet5 import LeNet5
+from niwaki.randomness import derive_seed
 from niwaki.study.structure import one_thread
-from niwaki.training.randomness import derive_seed
 from niwaki.training.settings import TrainSettings
 from niwaki.training.train import fit
 

@@ -25,6 +25,7 @@ from niwaki.models.class_names import remember, remembered
 from niwaki.models.examine import check_answers, check_bare, check_module, check_numbers
 from niwaki.models.modelfile import load, read_info
 from niwaki.models.pixels import pixel_scale
+from niwaki.randomness import derive_seed
 from niwaki.study.fitting import check_outputs
 from niwaki.study.listener import Listener, Silent
 from niwaki.study.request import Request
@@ -32,7 +33,6 @@ from niwaki.study.run import RunOptions
 from niwaki.study.run import run_study as run
 from niwaki.study.scheduler import StudyResult
 from niwaki.training.prune import COMPARED, PruneReport, prune_step
-from niwaki.training.randomness import derive_seed
 from niwaki.training.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
 from niwaki.training.train import Epoch, fit, resting_norms, sample, tensor_of
 

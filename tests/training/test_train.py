@@ -13,7 +13,7 @@ from niwaki.data.dataset import Split
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import StageFailed
 from niwaki.models.pixels import pixel_scale
-from niwaki.training.randomness import derive_seed
+from niwaki.randomness import derive_seed
 from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
 from niwaki.training.train import fit, resting_norms
 

@@ -18,8 +18,8 @@ from niwaki.codegen.library import CModel
 from niwaki.data.dataset import Split
 from niwaki.device.decision import Rule
 from niwaki.errors import DataError
+from niwaki.randomness import derive_seed
 from niwaki.scenes.seen import NONE, Eye, Seen, bare_scenes, garment_scenes, see
-from niwaki.training.randomness import derive_seed
 
 TARGET = 0.025  # false words on scenes without a garment; figures of other families come out at about twice that
 SCENES, BARE = 1000, 1000  # with a garment, without one

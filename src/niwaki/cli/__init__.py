@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Errors are one line; exit codes as documented.
 
-May import everything below it; each command imports what it needs when it runs, so that --help is quick.
+Each command imports what it needs when it runs, so that --help is quick.
+May import: api, reporting, study, board, deploy, measure, models, files, errors, device.
 """
 
 from niwaki.cli.main import main

@@ -14,7 +14,7 @@ from niwaki.data.prepare import find_decoded, prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import BUILT_IN, DataSpec
 from niwaki.errors import DataError
-from niwaki.training.randomness import derive_seed
+from niwaki.randomness import derive_seed
 
 Notify = Callable[[str], None]
 

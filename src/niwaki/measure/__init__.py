@@ -1,4 +1,5 @@
 """What a network costs and how good it is: parameters, MACs, bytes, memory, accuracy, latency.
 
-It measures modules and plain callables and knows no runtime. May import: models, files, errors.
+It measures modules and plain callables and knows no runtime.
+May import: models, errors.
 """

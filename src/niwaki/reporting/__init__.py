@@ -1,4 +1,4 @@
-"""What people see of a study: tables as data, and their form in a terminal.
+"""What people see of a study: tables, charts, and both as one page.
 
-May import: study and all below it.
+May import: live, study, measure, errors, device.
 """

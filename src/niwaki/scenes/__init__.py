@@ -1,5 +1,5 @@
-"""Photographs of garments that niwaki makes itself, with what is true of each: for tuning, calibration and figures.
+"""Photographs of garments that niwaki draws itself, with what is true of each: for tuning, calibration and figures.
 
-Everything follows from a seed. What is tuned sees the `tuning` family of backgrounds and clutter, figures the other.
-`seen` shows them to vision; the rest imports nothing of niwaki.
+What is tuned sees the `tuning` family of backgrounds and clutter, figures the other. `seen` shows them to vision.
+May import: vision.
 """

@@ -1,4 +1,4 @@
 """A study from its file to its results: specification, plan, store, workers, the run, timing, selection.
 
-May import: training, measure, models, data, files, errors.
+May import: deploy, codegen, toolchain, training, measure, models, data, folders, files, randomness, errors, device.
 """

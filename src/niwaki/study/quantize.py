@@ -23,13 +23,13 @@ from niwaki.measure.onnxcost import count_onnx
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
 from niwaki.models.onnx_export import to_onnx
+from niwaki.randomness import derive_seed
 from niwaki.study.plan import Stage
 from niwaki.study.records import Results
 from niwaki.study.structure import structure_id
 from niwaki.training.output_layers import find_heads
 from niwaki.training.prune import widths
 from niwaki.training.quantize import quantize
-from niwaki.training.randomness import derive_seed
 from niwaki.training.settings import QuantizeSettings
 
 BATCH = 500

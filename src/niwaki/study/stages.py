@@ -25,6 +25,7 @@ from niwaki.models import modelfile
 from niwaki.models.examine import check_answers, check_numbers, check_same
 from niwaki.models.generators import seeded
 from niwaki.models.modelfile import ModelInfo
+from niwaki.randomness import derive_seed
 from niwaki.study.environment import fingerprint
 from niwaki.study.fitting import check_import
 from niwaki.study.plan import Stage
@@ -32,7 +33,6 @@ from niwaki.study.records import Record, Results
 from niwaki.study.structure import structure_id
 from niwaki.training.output_layers import find_heads
 from niwaki.training.prune import COMPARED, prune_step, widths
-from niwaki.training.randomness import derive_seed
 from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
 from niwaki.training.train import fit, sample
 

@@ -1,4 +1,4 @@
-"""Compilers, the processors that they compile for, and the emulators that run what they made.
+"""Compilers, the processors that they compile for, and the emulators that run what they made: nothing of networks.
 
-It knows nothing of networks. May import: folders, files, errors.
+May import: folders, files, errors.
 """

@@ -22,10 +22,10 @@ from niwaki.measure.predict import torch_predictor
 from niwaki.models.examine import check_answers, check_numbers, describe
 from niwaki.models.generators import generators_kept, reseed
 from niwaki.models.pixels import pixel_scale
+from niwaki.randomness import derive_seed
 from niwaki.training.augment import augment
 from niwaki.training.fast_convolutions import fast_narrow_convolutions
 from niwaki.training.outliers import against_none, draw_outliers, shape_pool
-from niwaki.training.randomness import derive_seed
 from niwaki.training.settings import TrainSettings
 
 

@@ -19,7 +19,7 @@ SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu
 FLOORS := tests/test_api.py tests/training tests/data tests/measure tests/models tests/study/test_run.py \
   tests/study/test_spec.py tests/cli/test_cli.py tests/cli/test_inspect.py tests/deploy/test_export.py tests/deploy/test_verify.py
 
-.PHONY: help study test coverage soak lint bench system lock floors clean
+.PHONY: help study test coverage soak lint picture bench system lock floors clean
 
 help:                     ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -41,6 +41,9 @@ lint: $(VENV)/.ready-dev  ## format, lint, types, import contract
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+picture: $(VENV)/.ready-dev ## draw docs/architecture.svg from the import contract
+	$(BIN)/python -m tests.picture
 
 bench: $(VENV)/.ready-dev ## benchmarks against the peers (see benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -1,4 +1,4 @@
-"""Compilers, the processors that they compile for, and the emulators that run what they made: nothing of networks.
+"""Compilers, targets and emulators: what makes and runs C for a processor. It knows nothing of networks.
 
 May import: folders, files, errors.
 """

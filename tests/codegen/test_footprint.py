@@ -9,7 +9,7 @@ from niwaki.codegen import footprint, on_target
 from niwaki.codegen.footprint import deepest_chain, measure_footprint, read_call_graph
 from niwaki.codegen.on_target import measure_on_board
 from niwaki.errors import ModelError, NiwakiError
-from niwaki.toolchain.targets import TARGETS
+from niwaki.toolchain.targets import TARGETS, missing_tools
 
 M4 = TARGETS["cortex-m4"]
 ARRAY = re.compile(r"_(weights|bias|multiplier|shift|table)$")
@@ -17,7 +17,7 @@ ARRAY = re.compile(r"_(weights|bias|multiplier|shift|table)$")
 
 @pytest.fixture(autouse=True)
 def tools():
-    if on_target.missing_tools(M4):
+    if missing_tools(M4):
         pytest.skip(f"needs {M4.packages}: apt-get install {M4.packages}")
 
 

@@ -17,7 +17,7 @@ from niwaki.codegen.generate import generate, write
 from niwaki.codegen.on_target import compile_program, compile_sources, measure_on_board, run_on_target
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.toolchain import compiler
-from niwaki.toolchain.targets import TARGETS, Target, run_program
+from niwaki.toolchain.targets import TARGETS, Target, find_target, missing_tools, run_program
 
 PROGRAMS = Path(__file__).parent / "programs"
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
@@ -67,7 +67,7 @@ ALL_KERNELS = frozenset(KERNELS.values())
 
 def need(target, sanitizers=False):
     """Skip, with what to install, where a compiler, its headers or libraries, or an emulator are missing."""
-    if on_target.missing_tools(target) or not compiles(target.compiler or "cc", sanitizers):
+    if missing_tools(target) or not compiles(target.compiler or "cc", sanitizers):
         pytest.skip(f"needs {target.packages}: apt-get install {target.packages}")
 
 
@@ -461,10 +461,10 @@ def test_missing_tools_are_named_with_their_packages(lenet5, tmp_path, monkeypat
     with pytest.raises(NiwakiError, match="aarch64: no qemu-aarch64-static on this machine"):
         run_program(tmp_path / "program", A57, folder=tmp_path)
     with pytest.raises(NiwakiError, match="no-such-compiler: cannot be run: No such file"):
-        on_target.run_compiler(["no-such-compiler"], "model")
+        compiler.run_compiler(["no-such-compiler"], "model")
 
 
 def test_targets_by_name():
-    assert on_target.find_target("cortex-m7").board.machine == "mps2-an500"
+    assert find_target("cortex-m7").board.machine == "mps2-an500"
     with pytest.raises(NiwakiError, match="target 'z80': niwaki knows native, aarch64, .*cortex-m4, cortex-m7"):
-        on_target.find_target("z80")
+        find_target("z80")

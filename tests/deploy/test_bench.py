@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import niwaki
-from niwaki.codegen import library
 from niwaki.deploy import bench, bench_forms
 from niwaki.deploy.bench import BenchRow, apart, bench_files, int8_notes
 from niwaki.deploy.bench_forms import Subject, forms_of
@@ -21,6 +20,7 @@ from niwaki.models import modelfile
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx
+from niwaki.toolchain import compiler
 from niwaki.training.quantize import Quantized, quantize_dynamic, quantize_static
 from niwaki.training.settings import QuantizeSettings
 
@@ -43,7 +43,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compiled() -> None:
-    if library.find_compiler() is None:
+    if compiler.find_compiler() is None:
         pytest.skip("needs a C compiler: apt-get install gcc libc6-dev")
 
 
@@ -146,7 +146,7 @@ def test_two_files_are_compared_each_with_its_own(files: Path) -> None:
 
 
 def test_without_a_compiler_the_c_is_left_out_with_the_reason(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "find_compiler", lambda: None)
+    monkeypatch.setattr(compiler, "find_compiler", lambda: None)
     found = forms_of(files / "int8.onnx")
     assert [subject.form for subject in found.subjects] == ["onnx-int8"]
     assert [(left.form, left.reason[:13]) for left in found.left_out] == [("c", "no C compiler")]

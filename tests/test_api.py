@@ -85,7 +85,7 @@ def test_run_study_does_what_the_command_does(small_npz: Path, tmp_path: Path) -
     result = niwaki.run_study(file, out=tmp_path / "out", jobs=1, seeds=1)
     assert not result.failed
     assert len(result.records) == 5
-    with pytest.raises(SpecError, match="--seeds 0"):
+    with pytest.raises(SpecError, match="`seeds=0`"):
         niwaki.run_study(str(file), out=tmp_path / "out", seeds=0)
     assert load_spec(str(file))[1] == "s"
 

@@ -229,7 +229,7 @@ def test_images_that_cannot_be_had(small_export, small_model, small_npz, tmp_pat
     lines = []
     alone = shutil.copy(small_export / "model-int8.onnx", tmp_path / "alone.onnx")
     assert open_network(Path(alone), data=None, trust=False, notify=lines.append).data is None
-    with pytest.raises(DataError, match="--data moon: not fashion-mnist"):
+    with pytest.raises(DataError, match='`data="moon"`: not fashion-mnist'):
         opened(alone, "moon")
     other, labels = tmp_path / "other.npz", np.arange(30) % 3
     images = np.zeros((30, 16, 16), np.uint8)
@@ -245,7 +245,7 @@ def test_a_network_without_images_is_tried_on_made_up_ones(small_export, tmp_pat
     decision, notes = build.decide(alone, 1000, said)
     assert Rule.from_json(decision) == Rule()
     assert notes == (
-        "not calibrated, no training images are known (name them with --data): every garment found is named",
+        "not calibrated, no training images are known (name them with `data=`): every garment found is named",
     )
     selftest = build.make_selftest(alone.graph, alone.data, alone.pad)
     assert selftest.images.shape == (100, 16, 16)

@@ -84,7 +84,7 @@ def test_a_program_from_elsewhere_is_not_run_unasked(copy, emulated, tmp_path):
     seal(copy)
     checks = [check for check in examine(copy, NANO).checks if check.name.startswith("instructions")]
     assert [(check.ok, check.found) for check in checks] == [
-        (None, "was not built here, or was changed since: say --trust to run the programs in it")
+        (None, "was not built here, or was changed since: say `trust=True` to run the programs in it")
     ]
     checks = [check for check in examine(copy, NANO, trust=True).checks if check.name.startswith("instructions")]
     assert [check.ok for check in checks] == [True]
@@ -98,7 +98,7 @@ def test_a_bundle_that_hardly_ever_speaks(copy):
         checks = examine(copy, NANO, least_named=least).checks
         return next((check.ok, check.found) for check in checks if check.name == "named")
 
-    silent = "would name 0.0 % of its own images on made-up scenes, less than 5 % (--least-named)"
+    silent = "would name 0.0 % of its own images on made-up scenes, less than 5 % (`least_named=`)"
     assert named(0.0) == (False, silent)
     assert named(None) == (False, silent)
     assert named(0.049)[0] is False
@@ -307,7 +307,7 @@ def test_a_model_is_made_into_a_bundle_first(small_export, monkeypatch, tmp_path
 
 
 def test_what_cannot_be_examined(copy, monkeypatch, tmp_path):
-    with pytest.raises(ModelError, match="--target nano: expected jetson-nano"):
+    with pytest.raises(ModelError, match='`target="nano"`: expected jetson-nano'):
         examine_file(copy, "nano")
     (copy / NAME).unlink()
     with pytest.raises(ModelError, match=r"a bundle without manifest\.json: copy or build it again"):

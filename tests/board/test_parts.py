@@ -22,7 +22,9 @@ FILES = {"bundle.json": b"{}", "start": b"#!/bin/sh\n", "niwaki": b"elf", "insta
 
 def test_targets_by_name():
     assert find_target("jetson-nano").machine.library_target == "aarch64-linux-gnu.2.27"
-    with pytest.raises(ModelError, match="--target pdp-11: expected jetson-nano, jetson-orin, raspberry-pi, raspberry"):
+    with pytest.raises(
+        ModelError, match='`target="pdp-11"`: expected jetson-nano, jetson-orin, raspberry-pi, raspberry'
+    ):
         find_target("pdp-11")
 
 
@@ -79,13 +81,13 @@ def test_names_that_cannot_be_used(tmp_path, content, message):
         file.write_bytes(content)
     with pytest.raises(SpecError) as error:
         name_classes(("cat",), ("en",), file)
-    assert str(error.value).startswith(f"--names {file}: ")
+    assert str(error.value).startswith(f'`names="{file}"`: ')
     assert message in str(error.value)
 
 
 @pytest.mark.parametrize("languages", [(), ("de",), ("en", "en"), ("",)])
 def test_languages_that_cannot_be_spoken(languages):
-    with pytest.raises(SpecError, match=r"--lang .*: expected one or more of en, ko"):
+    with pytest.raises(SpecError, match=r"`languages=.*`: expected one or more of en, ko"):
         name_classes(GARMENTS, languages)
 
 
@@ -106,13 +108,15 @@ def test_words_become_wavs():
 
 def test_what_cannot_be_spoken(monkeypatch, tmp_path):
     need_tool("espeak-ng", "espeak-ng")
-    with pytest.raises(NiwakiError, match="espeak-ng could not speak ' ' in 'en': no sound came of it: try --no-sound"):
+    with pytest.raises(
+        NiwakiError, match="espeak-ng could not speak ' ' in 'en': no sound came of it: try `sound=False`"
+    ):
         sounds.render(" ", "en")
     monkeypatch.setitem(sounds._VOICES, "en", "zz")
     with pytest.raises(NiwakiError, match="could not speak 'bag' in 'en': .*voice does not exist"):
         sounds.render("bag", "en")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NiwakiError, match=r"no espeak-ng, .*apt-get install espeak-ng\), or .*: --no-sound"):
+    with pytest.raises(NiwakiError, match=r"no espeak-ng, .*apt-get install espeak-ng\), or .*: `sound=False`"):
         sounds.speak_names((), ("en",))
 
 

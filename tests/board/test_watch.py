@@ -102,7 +102,7 @@ def test_a_bundle_from_elsewhere_is_run_only_when_trusted(bundle_for, tmp_path, 
     assert bundle_here(copy, QUIET) == copy  # built here, wherever it lies now
     manifest = copy / "manifest.json"
     manifest.write_text(manifest.read_text() + " ")
-    with pytest.raises(ModelError, match=r"copy: was not built here, or was changed since: say --trust"):
+    with pytest.raises(ModelError, match=r"copy: was not built here, or was changed since: say `trust=True`"):
         bundle_here(copy, QUIET)
     assert run(["watch", str(copy), "--source", film(copy), "--quiet"]) == 2
     assert "say --trust to run the programs in it" in capsys.readouterr().err

@@ -237,7 +237,7 @@ def test_nowhere_to_be_had(tmp_path):
     with pytest.raises(DataError) as caught:
         prepare(fashion(), cache=tmp_path, mirrors=("http://127.0.0.1:9",))
     text = str(caught.value)
-    for part in ("$NIWAKI_DATA_DIR/fashion-mnist", str(tmp_path / "fashion-mnist"), "http://127.0.0.1:9", "--data"):
+    for part in ("$NIWAKI_DATA_DIR/fashion-mnist", str(tmp_path / "fashion-mnist"), "http://127.0.0.1:9", "`data=`"):
         assert part in text
     assert "\n" not in text
 
@@ -289,7 +289,7 @@ def test_data_option_names_an_npz_file(tmp_path):
 
 def test_data_option_that_is_nothing(tmp_path):
     with pytest.raises(
-        DataError, match=r"--data nowhere: not fashion-mnist, not synthetic, not a folder, not an \.npz"
+        DataError, match=r'`data="nowhere"`: not fashion-mnist, not synthetic, not a folder, not an \.npz'
     ):
         prepare(fashion(), data="nowhere", cache=tmp_path)
 

@@ -198,7 +198,7 @@ def test_a_float_onnx_of_ours_is_calibrated_on_named_data(
     small_export: Path, small_npz: Path, small_data: Dataset, tmp_path: Path
 ) -> None:
     source, out = small_export / "model.onnx", tmp_path / "out"
-    with pytest.raises(DataError, match=r"model.onnx: int8 needs training images .* name them with --data"):
+    with pytest.raises(DataError, match=r"model.onnx: int8 needs training images .* name them with `data=`"):
         export_file(source, ["c"], out)
     assert not out.exists()
     report = export_file(source, ["c"], out, data=str(small_npz), options=options(images=30))
@@ -234,12 +234,12 @@ def test_weights_beside_a_foreign_onnx_come_into_the_export(small_export: Path, 
 @pytest.mark.parametrize(
     ("name", "form", "settings", "message"),
     [
-        ("model.onnx", "onnx", {"opset": 13}, "an ONNX keeps its operator set: leave out --opset"),
+        ("model.onnx", "onnx", {"opset": 13}, "an ONNX keeps its operator set: leave out `opset=`"),
         ("model-int8.onnx", "onnx", {}, "is int8, of which no float form can be made"),
         ("model-dynamic.onnx", "c", {}, "is quantized dynamically, which runs in ONNX Runtime only"),
         ("model-int8.onnx", "c", {"ram_limit": 100}, "more than the limit of 100: prune further or raise the limit"),
         ("model-int8.onnx", "c", {"prefix": "9lives"}, "prefix '9lives': expected a C identifier"),
-        ("model-int8.onnx", "tflite", {}, "--to tflite: expected onnx, onnx-int8, onnx-dynamic, c, or all"),
+        ("model-int8.onnx", "tflite", {}, '`to="tflite"`: expected onnx, onnx-int8, onnx-dynamic, c, or all'),
         ("theirs.onnx", "c", {}, "a float ONNX that does not say how pixels become its input"),
         ("short.onnx", "c", {}, "short.onnx: "),
         ("model.tflite", "c", {}, "expected a model file (.safetensors)"),
@@ -264,7 +264,7 @@ def test_what_is_refused(name, form, settings, message, small_export, small_mode
 def test_opset_is_checked_before_work(small_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="opset 12: expected 13 to 18"):
         export_file(small_model, ["onnx"], tmp_path / "out", options=ExportOptions(opset=12))
-    with pytest.raises(ModelError, match="--to : expected onnx"):
+    with pytest.raises(ModelError, match='`to=""`: expected onnx'):
         export_file(small_model, [], tmp_path / "out")
 
 
@@ -275,7 +275,7 @@ def test_data_must_be_those_of_the_model(small_model: Path, small_data: Dataset,
         DataError, match=r"6 classes \(0, .*\), but the model has 4 classes \(0, 1, 2, 3\): name the data"
     ):
         export_file(small_model, ["c"], tmp_path / "out", data=str(tmp_path / "many.npz"))
-    with pytest.raises(DataError, match=r"--data nowhere: not fashion-mnist"):
+    with pytest.raises(DataError, match=r'`data="nowhere"`: not fashion-mnist'):
         export_file(small_model, ["c"], tmp_path / "out", data="nowhere")
     with pytest.raises(DataError, match=r"small.npz: its images are 1×16×16, but the model takes 3×32×32"):
         fit_to(small_data, (3, 32, 32), small_data.labels, print)

@@ -307,7 +307,7 @@ def test_a_foreign_int8_onnx_is_tried_on_random_images(small_export: Path, tmp_p
     assert all(form.right is None for form in report.forms)
     assert "random images, since no file says how pixels become the model's input" in report.notes
     with pytest.raises(
-        ModelError, match=r"theirs\.onnx: no file says how .* so --data means nothing for it: leave it out"
+        ModelError, match=r"theirs\.onnx: no file says how .* so `data=` means nothing for it: leave it out"
     ):
         verify_file(tmp_path / "theirs.onnx", data="fashion-mnist")
 
@@ -325,7 +325,7 @@ def test_a_float_onnx_alone_has_no_int8(small_export: Path, small_npz: Path, tmp
     assert [form.form for form in report.forms] == ["onnx", "onnx-dynamic"]
     assert report.of == "40 random images"
     assert any(note.startswith("no int8 and no C: which images the model was trained on") for note in report.notes)
-    assert "random images, since no file says which the model was trained on: name them with --data" in report.notes
+    assert "random images, since no file says which the model was trained on: name them with `data=`" in report.notes
     report = verify_file(small_export / "model.onnx", data=str(small_npz), images=40)
     assert [form.form for form in report.forms] == ["onnx", "onnx-dynamic", *INTEGER_FORMS, "c", "c"]
     assert report.of == "40 of the 100 test images of npz"
@@ -358,7 +358,9 @@ def test_a_foreign_factory_is_run_only_when_trusted(small_data: Dataset, tmp_pat
     )  # fmt: skip
     export_file(path, ["onnx"], tmp_path / "out", trust=True)
     report = verify_folder(tmp_path / "out", data=small_data, images=10)
-    assert report.forms[0].reason == "its factory 'networks:ResidualNet' is not niwaki's: say --trust to run its code"
+    assert (
+        report.forms[0].reason == "its factory 'networks:ResidualNet' is not niwaki's: say `trust=True` to run its code"
+    )
     assert [form.ok for form in report.forms] == [None, None]
     report = verify_folder(tmp_path / "out", data=small_data, images=10, trust=True)
     assert [form.ok for form in report.forms] == [None, True]

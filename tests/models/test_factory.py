@@ -38,7 +38,7 @@ def test_what_cannot_be_built_is_named(factory: str, args: dict, message: str) -
 def test_a_foreign_factory_is_imported_only_when_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ModelError, match=r"'evil:Net' is not niwaki's.*--trust"):
+    with pytest.raises(ModelError, match=r"'evil:Net' is not niwaki's.*`trust=True`"):
         build("evil:Net", {})
     assert not (tmp_path / "ran").exists()
     assert "evil" not in sys.modules

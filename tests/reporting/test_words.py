@@ -51,7 +51,7 @@ def test_every_text_is_asked_for() -> None:
 
 
 def test_an_unknown_language_is_refused() -> None:
-    with pytest.raises(SpecError, match="--lang 'fr': expected en or ko"):
+    with pytest.raises(SpecError, match="`language='fr'`: expected en or ko"):
         words_in("fr")
 
 

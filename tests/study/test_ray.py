@@ -46,11 +46,11 @@ def test_a_study_survives_the_death_of_a_node(
 
 
 def test_no_cluster_there(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="--ray 127.0.0.1:1: no Ray cluster there"):
+    with pytest.raises(SpecError, match='`ray="127.0.0.1:1"`: no Ray cluster there'):
         RayWorkers(tmp_path, "127.0.0.1:1")
 
 
 def test_ray_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(SpecError, match="--ray needs Ray: pip install ray"):
+    with pytest.raises(SpecError, match="`ray=` needs Ray: pip install ray"):
         RayWorkers(tmp_path, "auto")

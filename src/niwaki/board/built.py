@@ -37,7 +37,7 @@ def check_trusted(folder: Path, trust: bool) -> None:
 
 def why_not() -> str:
     """Why the programs of a bundle are not run."""
-    return "was not built here, or was changed since: say --trust to run the programs in it"
+    return "was not built here, or was changed since: say `trust=True` to run the programs in it"
 
 
 def _note(folder: Path) -> Path:

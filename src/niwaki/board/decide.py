@@ -34,7 +34,7 @@ def decide(
     thresholds that keep the network silent on scenes without a garment then keep it silent on all.
     """
     if network.data is None or scenes == 0:
-        why = "as asked for" if scenes == 0 else "no training images are known (name them with --data)"
+        why = "as asked for" if scenes == 0 else "no training images are known (name them with `data=`)"
         return {**Rule()._asdict(), "calibration": None}, (f"not calibrated, {why}: every garment found is named",)
     train, height, width = network.data.train, QVGA[0], QVGA[1]
     scenes = min(scenes, len(train))
@@ -47,7 +47,7 @@ def decide(
     if why := too_silent(found, least_named):
         raise ModelError(
             f"{network.name}: {why}: its answers to garments and to scenes without one are alike; train it for the "
-            "camera (niwaki study run camera), name whatever is found (--scenes 0), or lower --least-named"
+            "camera (niwaki study run camera), name whatever is found (`scenes=0`), or lower `least_named=`"
         )
     return found, ()
 
@@ -57,7 +57,7 @@ def too_silent(decision: Mapping[str, Any], least_named: float) -> str:
     named = 100 * ((decision.get("calibration") or {}).get("accepted_true_rate") or 0.0)
     if not decision.get("calibration") or named >= least_named:
         return ""
-    return f"would name {named:.1f} % of its own images on made-up scenes, less than {least_named:g} % (--least-named)"
+    return f"would name {named:.1f} % of its own images on made-up scenes, less than {least_named:g} % (`least_named=`)"
 
 
 def logits(network: Network, images: np.ndarray) -> np.ndarray:

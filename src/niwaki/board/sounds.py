@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from niwaki.data.class_names import Named
-from niwaki.errors import NiwakiError
+from niwaki.errors import NiwakiError, first_line
 from niwaki.folders import temporary
 
 COMMAND, PACKAGE = "espeak-ng", "espeak-ng"
@@ -28,7 +28,7 @@ def check_voice() -> None:
     if not has_voice():
         raise NiwakiError(
             f"no {COMMAND}, which speaks the words: install it (Debian: apt-get install {PACKAGE}), or make a bundle "
-            "that only writes them: --no-sound"
+            "that only writes them: `sound=False`"
         )
 
 
@@ -53,8 +53,8 @@ def render(word: str, language: str) -> bytes:
         done = subprocess.run(command, input=word.encode(), capture_output=True, check=False)
         data = file.read_bytes() if file.is_file() else b""
     if done.returncode or not _is_heard(data):
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no sound came of it"]
-        raise NiwakiError(f"{COMMAND} could not speak {word!r} in {language!r}: {said[0]}: try --no-sound, or --names")
+        why = first_line(done.stderr.decode(errors="replace").strip() or "no sound came of it")
+        raise NiwakiError(f"{COMMAND} could not speak {word!r} in {language!r}: {why}: try `sound=False`, or `names=`")
     return data
 
 

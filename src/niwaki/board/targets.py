@@ -105,7 +105,7 @@ _HERE = {"x86_64": "linux-x86_64", "aarch64": "raspberry-pi", "armv7l": "raspber
 def find_target(name: str) -> BundleTarget:
     """The target of that name. Raises ModelError with the names there are."""
     if name not in TARGETS:
-        raise ModelError(f"--target {name}: expected {', '.join(TARGETS)}")
+        raise ModelError(f'`target="{name}"`: expected {", ".join(TARGETS)}')
     return TARGETS[name]
 
 

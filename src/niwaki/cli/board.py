@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niwaki.cli.deploy import Lines, allow, check_file
-from niwaki.cli.study import output
+from niwaki.cli.output import output, print_json
 from niwaki.reporting.terminal import print_table
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def bundle(
             least_named=least_named, data=data, trust=trust, notify=lines.message,
         )  # fmt: skip
     if as_json:
-        print(json.dumps(report.to_dict()))
+        print_json(report.to_dict())
     else:
         _print_bundle(report)
 
@@ -93,7 +92,7 @@ def doctor(path: Path, target: str, *, least_named: float, data: str | None, as_
     with Lines() as lines:
         report = examine_file(path, target, data=data, trust=trust, least_named=least_named, notify=lines.message)
     if as_json:
-        print(json.dumps(report.to_dict()))
+        print_json(report.to_dict())
     else:
         _print_doctor(report)
     return 0 if report.ok else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeRemainingColumn as TimeLeft
 
 from niwaki.cli.outcome import complain
-from niwaki.cli.study import output
+from niwaki.cli.output import beside, output, print_json
 from niwaki.errors import ModelError, SpecError
 from niwaki.reporting.terminal import Column, Terminal, print_table
 from niwaki.study.budget import parse_budget
@@ -44,7 +43,7 @@ def export(
     with Lines() as lines:
         report = api.export(file, out, to=to, ram_limit=limit, trust=trust, notify=lines.message, **settings)
     if as_json:
-        print(json.dumps(report.to_dict()))
+        print_json(report.to_dict())
     else:
         _print_export(report)
     for form, reason in report.missing.items():
@@ -63,7 +62,7 @@ def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_j
             path, data=data, images=images, steps=steps, trust=trust, notify=lines.message, progress=lines.progress
         )
     if as_json:
-        print(json.dumps(report.to_dict()))
+        print_json(report.to_dict())
     else:
         _print_verify(report, path)
     for form in report.forms:
@@ -83,7 +82,7 @@ def bench(files: Sequence[Path], *, as_json: bool, trust: bool) -> int:
     with Lines() as lines:
         report = bench_files(files, trust=trust, notify=lines.message)
     if as_json:
-        print(json.dumps(report.to_dict()))
+        print_json(report.to_dict())
     else:
         _print_bench(report)
     return 0 if report.ok else 1
@@ -103,7 +102,7 @@ class Lines:
     """What is going on, on standard error: a line for each step, and in a terminal a bar while one runs."""
 
     def __init__(self, console: Terminal | None = None) -> None:
-        self.console = console or Terminal(stderr=True)
+        self.console = console or beside()
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("images, left"),
             TimeLeft(), console=self.console, transient=True,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from niwaki.cli.study import output
+from niwaki.cli.output import output, print_json
 from niwaki.errors import ModelError, step
 from niwaki.reporting.terminal import Column, print_table
 
@@ -29,7 +28,7 @@ def inspect(file: Path, *, as_json: bool, trust: bool) -> None:
         sys.path.insert(0, str(Path.cwd()))
     facts = describe_onnx(file) if file.suffix == ".onnx" else describe(file, trust=trust)
     if as_json:
-        print(json.dumps(facts))
+        print_json(facts)
     else:
         _print(facts)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from typer.exceptions import TyperException
 
+from niwaki.cli.flags import in_flags
 from niwaki.cli.signals import ENDING, Signals
 from niwaki.device.text import printable
 from niwaki.errors import NiwakiError, Stopped
@@ -47,8 +48,8 @@ def outcome(command: Command, arguments: Sequence[str]) -> int:
 
 
 def complain(text: str) -> None:
-    """A line on standard error."""
-    print(f"niwaki: {printable(text)}", file=sys.stderr)
+    """A line on standard error, in words of the command line."""
+    print(f"niwaki: {printable(in_flags(text))}", file=sys.stderr)
 
 
 def unexpected(error: BaseException, arguments: Sequence[str]) -> str:

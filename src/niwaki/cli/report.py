@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import webbrowser
 from pathlib import Path
 
 from niwaki.cli.outcome import complain
+from niwaki.cli.output import print_json
 from niwaki.device.text import printable
 from niwaki.reporting.build import Built, build_report
 from niwaki.reporting.words import words_in
@@ -16,8 +16,8 @@ def report(folder: Path, *, language: str, show: bool, as_json: bool) -> None:
     """Build the report of a study's folder and say where it is."""
     built = build_report(folder, language=words_in(language).language, notify=tell)
     if as_json:
-        print(json.dumps({"html": str(built.html), "markdown": str(built.markdown), "language": built.language,
-                          "bytes": built.bytes, "live": not built.note, "note": built.note or None}))  # fmt: skip
+        print_json({"html": str(built.html), "markdown": str(built.markdown), "language": built.language,
+                    "bytes": built.bytes, "live": not built.note, "note": built.note or None})  # fmt: skip
     else:
         print(printable(f"Wrote {built.html} ({built.bytes:,} bytes) and {built.markdown}."))
     if built.note and built.asked_for:

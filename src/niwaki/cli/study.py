@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from niwaki.cli.outcome import complain
+from niwaki.cli.output import beside, output, print_json
 from niwaki.cli.progress import Progression
 from niwaki.device.text import counted, printable
 from niwaki.errors import SpecError, Stopped
 from niwaki.files import write_whole
-from niwaki.reporting.terminal import Terminal
 from niwaki.study.request import Request
 from niwaki.study.spec import StudySpec, presets
 
@@ -27,7 +26,7 @@ def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -
     from niwaki.study.run import RunOptions, run_study
 
     folder = request.folder
-    progress = Progression(Terminal(stderr=True))
+    progress = Progression(beside())
     options = RunOptions(
         folder, request.data, request.jobs, request.ray, request.torch_device, request.trust, request.paths
     )
@@ -40,7 +39,7 @@ def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -
         progress.stop()
     view = load_view(folder)
     if as_json:
-        print(json.dumps(study_as_json(view)))
+        print_json(study_as_json(view))
     else:
         print_study(output(), view)
         print(printable(f"The study is in {folder}."))
@@ -70,7 +69,7 @@ def show(folder: Path, *, as_json: bool) -> None:
 
     view = load_view(folder)
     if as_json:
-        print(json.dumps(study_as_json(view)))
+        print_json(study_as_json(view))
     else:
         print_study(output(), view)
 
@@ -87,11 +86,6 @@ def copy(name: str, file: Path) -> None:
     print(printable(f"Wrote {file}; run it with: niwaki study run {file}"))
 
 
-def output() -> Terminal:
-    """Standard output."""
-    return Terminal()
-
-
 def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:
     from niwaki.study.dryrun import dry_run
     from niwaki.study.run import RunOptions, check_options
@@ -100,7 +94,7 @@ def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:
     check_options(spec, options)
     plan = dry_run(spec, trust=request.trust)
     if as_json:
-        print(json.dumps(plan))
+        print_json(plan)
     else:
         _print_plan(spec, plan)
     return 0

@@ -89,7 +89,7 @@ def _redirected(spec: DataSpec, data: str) -> DataSpec:
     elif path.suffix == ".npz" and path.is_file():
         name = "npz"
     else:
-        raise DataError(f"--data {data}: not {', not '.join(BUILT_IN)}, not a folder, not an .npz file")
+        raise DataError(f'`data="{data}"`: not {", not ".join(BUILT_IN)}, not a folder, not an .npz file')
     return DataSpec(name=name, path=path, **{**settings, "test": spec.test, "preprocessing": _sized(spec)})
 
 
@@ -138,7 +138,7 @@ def _fashion_mnist(spec: DataSpec, cache: Path, tell: Notify, mirrors: Sequence[
     except (DataError, OSError) as error:
         raise _NowhereToBeHad(
             f"Fashion-MNIST is not in ${DATA_VARIABLE}/{fashion_mnist.FOLDER} nor in {place}, and {error}; "
-            f"put its four files into {place}, or set {DATA_VARIABLE} or --data to where they are"
+            f"put its four files into {place}, or set {DATA_VARIABLE} or `data=` to where they are"
         ) from error
     return place
 

@@ -196,7 +196,7 @@ def check_possible(origin: Origin, options: ExportOptions) -> None:
         )
     if options.opset is not None:
         if origin.kind != "model":
-            raise ModelError(f"{origin.name}: an ONNX keeps its operator set: leave out --opset, or give a model file")
+            raise ModelError(f"{origin.name}: an ONNX keeps its operator set: leave out `opset=`, or give a model file")
         check_asked(options.opset)
 
 
@@ -204,7 +204,7 @@ def _check_form(origin: Origin, form: Form) -> None:
     """Raise ModelError for a form that can never be made of such a file, with the way out."""
     if origin.kind == "int8" and form not in ("onnx-int8", "c"):
         raise ModelError(
-            f"{origin.name}: is int8, of which no float form can be made: --to c is possible, or give the model file"
+            f'{origin.name}: is int8, of which no float form can be made: `to="c"` is possible, or give the model file'
         )
     if origin.kind == "float" and origin.preprocessing is None and form in ("onnx-int8", "c"):
         raise ModelError(
@@ -217,7 +217,7 @@ def _wanted(origin: Origin, forms: Sequence[str]) -> tuple[Form, ...]:
     """The forms without repetition, in the order in which they are made. Raises ModelError for an unknown name."""
     unknown = [form for form in forms if form not in (*CHOICES, ALL)]
     if unknown or not forms:
-        raise ModelError(f"--to {unknown[0] if unknown else ''}: expected {', '.join(CHOICES)}, or all")
+        raise ModelError(f'`to="{unknown[0] if unknown else ""}"`: expected {", ".join(CHOICES)}, or all')
     if ALL not in forms:
         return tuple(form for form in CHOICES if form in forms)
     if origin.kind == "int8":

@@ -134,7 +134,7 @@ class Making:
         if self.data is None:
             raise self.no_data or DataError(
                 f"{self.origin.name}: int8 needs training images to calibrate on, and which they are is not known "
-                f"here{_its_data(self.origin)}: name them with --data"
+                f"here{_its_data(self.origin)}: name them with `data=`"
             )
         settings, float_onnx = self.options.settings, self._float_onnx()
         images = calibration_images(self.data.train, settings.images)

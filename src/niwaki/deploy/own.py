@@ -54,7 +54,7 @@ def own_files_beside(folder: Path) -> dict[str, bytes]:
     _header(folder)
     raise ModelError(
         f"{folder}: C without the {FILES['onnx-int8']} that it was generated from, so that nobody knows whose it is: "
-        "to compile and run it all the same, say --trust (in Python trust=True)"
+        "to compile and run it all the same, say `trust=True`"
     )
 
 
@@ -66,10 +66,7 @@ def write_files(files: Mapping[str, bytes], folder: Path) -> Path:
 
 
 def _way_out(onnx: str) -> str:
-    return (
-        f"changed, or of another version of niwaki: export {onnx} again, or say --trust (in Python trust=True) to "
-        "compile and run it"
-    )
+    return f"changed, or of another version of niwaki: export {onnx} again, or say `trust=True` to compile and run it"
 
 
 def _size(folder: Path, name: str) -> int:

@@ -196,7 +196,7 @@ def _torch(opened: Opened, trust: bool) -> Subject:
     subject = Subject(TORCH, f"torch {torch.__version__}")
     file = opened.folder / FILES["model"]
     if opened.info and factory.is_foreign(opened.info.factory) and not trust:
-        reason = f"its factory {opened.info.factory!r} is not niwaki's: say --trust to run its code"
+        reason = f"its factory {opened.info.factory!r} is not niwaki's: say `trust=True` to run its code"
         return replace(subject, reason=reason)
     model, info = modelfile.load_with_info(file, trust=trust)
     return replace(subject, run=torch_predictor(model, info.preprocessing.table()))
@@ -272,7 +272,7 @@ def _own(opened: Opened, graph: Graph) -> dict[str, bytes]:
     """The C, if niwaki wrote it. Raises ModelError where the folder is half, or somebody else's C is in it."""
     why = half(opened.folder, opened.note, "c") if opened.note else ""
     if why:
-        raise ModelError(f"{why}; export again, or say --trust to compile and run it as it is")
+        raise ModelError(f"{why}; export again, or say `trust=True` to compile and run it as it is")
     return own_files(inside(opened.folder, FILES["c"]), graph, FILES["onnx-int8"])
 
 

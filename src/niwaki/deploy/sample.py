@@ -60,7 +60,7 @@ def choose_sample(opened: Opened, data: Dataset | str | None, count: int | None,
 
 def no_pixels(path: Path) -> ModelError:
     """That data were named for a model which no image can be made an input of."""
-    return ModelError(f"{path}: {_NO_PIXELS}, so --data means nothing for it: leave it out")
+    return ModelError(f"{path}: {_NO_PIXELS}, so `data=` means nothing for it: leave it out")
 
 
 def _find(opened: Opened, named: str | None, notify: Notify) -> tuple[Dataset | None, str]:
@@ -80,7 +80,7 @@ def _find(opened: Opened, named: str | None, notify: Notify) -> tuple[Dataset | 
             raise
         return None, f"random images, since those that the model was trained on cannot be had: {error}"
     if found is None:
-        return None, "random images, since no file says which the model was trained on: name them with --data"
+        return None, "random images, since no file says which the model was trained on: name them with `data=`"
     return found, ""
 
 

@@ -172,7 +172,7 @@ def _export(
         forms = ("c",)
     elif data is None:
         forms = ("onnx", "onnx-dynamic")
-        notes = ("no int8 and no C: which images the model was trained on is not known here: name them with --data",)
+        notes = ("no int8 and no C: which images the model was trained on is not known here: name them with `data=`",)
     options = ExportOptions()
     check_possible(origin, options)
     optional = forms[1:]

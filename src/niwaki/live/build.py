@@ -106,7 +106,7 @@ def _strip(opened: Opened, data: Dataset | None, notify: Notify) -> tuple[dict[s
             provenance = opened.note.provenance if opened.note else {}
             data = find_data(provenance, preprocessing, opened.note.data if opened.note else None, notify)
         if data is None:
-            raise DataError("which images the model was trained on is not known here: name them with --data")
+            raise DataError("which images the model was trained on is not known here: name them with `data=`")
         data = fit_to(data, opened.input_shape, opened.labels, notify, opened.outputs)
     except DataError as error:
         return None, f"no test images to click on: {error}"

@@ -27,7 +27,7 @@ def check_trust(factory: str, trust: bool) -> None:
     if is_foreign(factory) and not trust:
         raise FactoryError(
             f"the factory {factory!r} is not niwaki's: building it runs its code; "
-            f"say --trust (Python: trust=True) if you know it, or use one of: {', '.join(BUILT_IN)}"
+            f"say `trust=True` if you know it, or use one of: {', '.join(BUILT_IN)}"
         )
 
 

@@ -105,12 +105,12 @@ def _fitted(
 def check_options(spec: StudySpec, options: RunOptions) -> None:
     """Refuse, before anything is done, what cannot work."""
     if options.jobs is not None and options.ray is not None:
-        raise SpecError("--jobs and --ray exclude one another: a cluster has as many workers as processors")
+        raise SpecError("`jobs=` and `ray=` exclude one another: a cluster has as many workers as processors")
     if options.jobs is not None and options.jobs < 1:
-        raise SpecError(f"--jobs {options.jobs}: at least one worker is needed; leave it out for one per processor")
+        raise SpecError(f"`jobs={options.jobs}`: at least one worker is needed; leave it out for one per processor")
     for place in (options.out, *options.out.parents):
         if place.exists() and not place.is_dir():
-            raise StoreError(f"{place} is a file: give a folder with --out")
+            raise StoreError(f"{place} is a file: give a folder with `out=`")
     for path in reversed(options.paths):
         if path not in sys.path:
             sys.path.insert(0, path)
@@ -208,7 +208,7 @@ def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Li
     if isinstance(known, str) and known != data.fingerprint:
         raise StoreError(
             f"{store.folder}: this study began on other data (fingerprint {known[:12]}…, now {data.fingerprint[:12]}… "
-            f"from {data.origin}): bring that data back, or start anew with another --out"
+            f"from {data.origin}): bring that data back, or start anew with another `out=`"
         )
 
 

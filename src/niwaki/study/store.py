@@ -81,7 +81,7 @@ class Store:
                 lock.acquire()
             except Timeout as error:
                 raise StoreError(
-                    f"{self.folder}: {self._holder()} is running this study; wait for it, or use another --out"
+                    f"{self.folder}: {self._holder()} is running this study; wait for it, or use another `out=`"
                 ) from error
         try:
             holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}

@@ -12,7 +12,7 @@ from niwaki.board.compile import LIBRARY, PROGRAM
 from niwaki.board.doctor.elf import Binary, read_elf
 from niwaki.board.doctor.report import Check
 from niwaki.board.targets import BundleTarget
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, first_line
 
 USED = frozenset(
     {
@@ -110,5 +110,5 @@ def _emulated(name: str, command: list[str]) -> Check:
     said = "; ".join(done.stdout.strip().splitlines())
     if done.returncode == 0:
         return Check(name, True, f"self-test in qemu: {said}")
-    why = said or (done.stderr.strip().splitlines() or ["no message"])[0]
+    why = said or first_line(done.stderr.strip() or "no message")
     return Check(name, False, f"self-test in qemu: exit status {done.returncode}: {why}")

@@ -55,7 +55,7 @@ def words_in(language: str) -> Words:
     """The texts of `language`. Raises SpecError if there are none."""
     known = next((code for code in LANGUAGES if code == language), None)
     if known is None:
-        raise SpecError(f"--lang {language!r}: expected {' or '.join(LANGUAGES)}")
+        raise SpecError(f"`language={language!r}`: expected {' or '.join(LANGUAGES)}")
     file = resources.files("niwaki.reporting.words") / f"{known}.toml"
     texts = tomllib.loads(file.read_text(encoding="utf-8"))
     names = texts.pop(NAMES, {})

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from niwaki.data.dataset import Dataset, Split, open_dataset
-from niwaki.errors import SpecError, WorkerLost
+from niwaki.errors import SpecError, WorkerLost, first_line
 from niwaki.study.stages import Outcome, Task, run_stage
 
 PATIENCE_S = 5
@@ -27,15 +27,15 @@ class RayWorkers:
         try:
             import ray
         except ImportError as error:
-            raise SpecError("--ray needs Ray: pip install ray") from error
+            raise SpecError("`ray=` needs Ray: pip install ray") from error
         self._ray = ray
         _check_reachable(address)
         try:
             ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            first = (str(error).strip().splitlines() or ["no answer"])[0]
+            first = first_line(str(error).strip() or "no answer")
             raise SpecError(
-                f"--ray {address}: no Ray cluster there: {first}; start one with: ray start --head"
+                f'`ray="{address}"`: no Ray cluster there: {first}; start one with: ray start --head'
             ) from error
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.slots = max(1, int(resources.get("CPU", 1)))
@@ -81,7 +81,7 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=PATIENCE_S).close()
     except OSError as error:
         raise SpecError(
-            f"--ray {address}: no Ray cluster there: {error.strerror or error}; start one with: ray start --head"
+            f'`ray="{address}"`: no Ray cluster there: {error.strerror or error}; start one with: ray start --head'
         ) from error
 
 

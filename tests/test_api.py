@@ -64,8 +64,12 @@ def test_a_path_is_taken_wherever_a_text_is(small_npz: Path, tmp_path: Path, mon
     from_path, from_text = niwaki.load_data(small_npz, **settings), niwaki.load_data(str(small_npz), **settings)
     assert from_path.fingerprint == from_text.fingerprint
     taken: list[object] = []
-    for module, name in (("export", "export_file"), ("verify", "verify_file"), ("bundle.build", "bundle_file")):
-        monkeypatch.setattr(f"niwaki.deploy.{module}.{name}", lambda *_, data, **__: taken.append(data))
+    for module, name in (
+        ("deploy.export", "export_file"),
+        ("deploy.verify", "verify_file"),
+        ("board.build", "bundle_file"),
+    ):
+        monkeypatch.setattr(f"niwaki.{module}.{name}", lambda *_, data, **__: taken.append(data))
     niwaki.export(small_npz, tmp_path, data=small_npz)
     niwaki.verify(small_npz, data=small_npz)
     niwaki.bundle(small_npz, tmp_path, target="jetson-nano", data=small_npz)

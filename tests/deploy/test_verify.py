@@ -13,13 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 import niwaki
 from niwaki.data.dataset import Dataset
-from niwaki.deploy import runners
+from niwaki.deploy import exported, runners
 from niwaki.deploy.agreement import allowed, compare, count_right
 from niwaki.deploy.compare_forms import FormReport, Judge
 from niwaki.deploy.export import export_file
+from niwaki.deploy.exported import open_export
 from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.forms import ExportOptions
-from niwaki.deploy.runners import Subject, open_export
+from niwaki.deploy.runners import Subject
 from niwaki.deploy.sample import Sample, choose_sample
 from niwaki.deploy.verify import VerifyReport, verify_file, verify_folder
 from niwaki.errors import DataError, ModelError
@@ -455,7 +456,7 @@ def judge(small_export: Path) -> Judge:
 
 def as_onnx_runtime(judge: Judge, steps: np.ndarray) -> FormReport:
     """The verdict on an int8 ONNX in ONNX Runtime that has scores of so many int8 steps."""
-    graph = judge.opened.graph
+    graph = judge.export.graph
     assert graph is not None
     end = graph.tensors[graph.output]
     real = ((steps.astype(np.float32) - end.zero_point) * np.float32(end.scale)).astype(np.float32)
@@ -577,7 +578,7 @@ def test_where_macs_are_unknown_few_images_are_tried(small_export: Path, small_d
     def unknown(_model: onnx.ModelProto) -> None:
         raise ModelError("node 'x': no known work")
 
-    monkeypatch.setattr(runners, "count_onnx", unknown)
-    opened = open_export(small_export)
-    assert opened.macs == runners.MACS
-    assert len(choose_sample(opened, small_data, None, lambda _line: None).images) == 100
+    monkeypatch.setattr(exported, "count_onnx", unknown)
+    export = open_export(small_export)
+    assert export.macs == exported.MACS
+    assert len(choose_sample(export, small_data, None, lambda _line: None).images) == 100

@@ -1,7 +1,7 @@
 import numpy as np
 
 from niwaki.data.dataset import Split
-from niwaki.deploy.runners import open_export
+from niwaki.deploy.exported import open_export
 from niwaki.live.strip import choose_strip
 
 

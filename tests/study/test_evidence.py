@@ -15,6 +15,7 @@ from PIL import Image
 from niwaki.data.dataset import Dataset, Split
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy import export
+from niwaki.deploy.exported import open_export
 from niwaki.errors import ModelError
 from niwaki.study.answers import SHOWN, Answers, answers_of, moved, pictures, telling
 from niwaki.study.evidence import gather_evidence, int8_answers
@@ -153,7 +154,7 @@ def test_without_a_base_there_is_nothing(small_data: Dataset, tmp_path: Path) ->
 def test_a_folder_without_an_integer_network(small_export: Path, small_data: Dataset, tmp_path: Path) -> None:
     shutil.copytree(small_export, tmp_path / "export", ignore=shutil.ignore_patterns("model-int8.onnx", "c"))
     with pytest.raises(ModelError, match="export: holds no integer network"):
-        int8_answers(tmp_path / "export", small_data)
+        int8_answers(open_export(tmp_path / "export"), small_data)
 
 
 def test_without_a_choice_there_is_the_base_alone(study: Path, niwaki: Niwaki) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from niwaki.deploy.folder import FILES
+from niwaki.deploy.folder import FILES, NOTE, export_within
 from niwaki.errors import ModelError
 from niwaki.files import cache_folder, canonical_json
 
@@ -47,8 +47,10 @@ def tidy(keep: Path) -> None:
 
 def _contents(file: Path) -> Iterator[bytes]:
     """The bytes that a model is: of the file, or of what a folder was exported as."""
-    names = (FILES["onnx-int8"], f"chosen/{FILES['onnx-int8']}", "export.json", "chosen/export.json")
-    paths = [file / name for name in names if (file / name).is_file()] if file.is_dir() else [file]
+    folder = export_within(file, FILES["onnx-int8"])
+    paths = [folder / name for name in (FILES["onnx-int8"], NOTE) if (folder / name).is_file()]
+    if not file.is_dir():
+        paths = [file]
     try:
         for path in paths:
             yield path.read_bytes()

@@ -9,14 +9,14 @@ from pathlib import Path
 from niwaki.codegen.graph import Graph
 from niwaki.codegen.qdq import read_qdq
 from niwaki.data.dataset import Dataset
-from niwaki.deploy.folder import FILES, read_note
+from niwaki.deploy.exported import open_export
+from niwaki.deploy.folder import FILES, export_within
 from niwaki.deploy.forms import ExportOptions, Making
 from niwaki.deploy.images import Notify, find_data, fit_to
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.errors import DataError, ModelError
 from niwaki.models.onnxfile import load_onnx
 
-CHOSEN = "chosen"  # where a study's folder holds its export
 LARGEST = 256  # pixels of a side of the picture that the vision makes
 
 
@@ -81,14 +81,13 @@ def _origin(file: Path, data: str | None) -> tuple[Origin, str | None]:
     """The model, and the data that the user or an export's note names."""
     if not file.is_dir():
         return open_origin(file), data
-    inside = file / CHOSEN
-    folder = inside if (inside / FILES["onnx-int8"]).is_file() and not (file / FILES["onnx-int8"]).is_file() else file
-    int8 = folder / FILES["onnx-int8"]
-    if not int8.is_file():
+    folder = export_within(file, FILES["onnx-int8"])
+    if not (folder / FILES["onnx-int8"]).is_file():
         raise ModelError(
-            f"{file}: no {int8.name} in it: give a folder that niwaki export --to c wrote, or a model file"
+            f"{file}: no {FILES['onnx-int8']} in it: give a folder that niwaki export --to c wrote, or a model file"
         )
-    origin, note = open_origin(int8), read_note(folder)
+    export = open_export(folder)
+    origin, note = export.origin("onnx-int8"), export.note
     if note is None:
         return replace(origin, title=folder.resolve().name), data
     return replace(origin, title=Path(note.origin).stem, provenance=note.provenance), data or note.data

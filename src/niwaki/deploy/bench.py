@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from niwaki.deploy.bench_forms import DYNAMIC, FLOAT, INT8, ORT, Forms, LeftOut, Subject, form_of, forms_of
+from niwaki.deploy.exported import Export
 from niwaki.errors import NiwakiError, SpecError, step
 from niwaki.measure.latency import Latency, LatencyTable, alone_on_one_cpu, measure_latency
 
@@ -63,7 +64,7 @@ class BenchReport:
 
 @step("timing the forms")
 def bench_files(
-    files: Sequence[Path],
+    files: Sequence[Path | Export],
     *,
     rounds: int = 100,
     budget_s: float = 60.0,
@@ -82,8 +83,8 @@ def bench_files(
     if not files:
         raise SpecError("nothing to time: give a model file, an ONNX or an exported folder")
     found: list[Forms] = []
-    for path in files:
-        found.append(_prepared(path, trust, notify, alone=len(files) == 1))
+    for file in files:
+        found.append(_prepared(file, trust, notify, alone=len(files) == 1))
     subjects = [subject for forms in found for subject in forms.subjects]
     if not subjects:
         reasons = "; ".join(sorted({left.reason for forms in found for left in forms.left_out}))
@@ -97,10 +98,11 @@ def bench_files(
     return BenchReport(rows, table.noise_floor, pinned, tuple(out for forms in found for out in forms.left_out), notes)
 
 
-def _prepared(path: Path, trust: bool, notify: Callable[[str], None], *, alone: bool) -> Forms:
+def _prepared(file: Path | Export, trust: bool, notify: Callable[[str], None], *, alone: bool) -> Forms:
     """The forms of a file; one that cannot be used takes no other with it."""
+    path = file.folder if isinstance(file, Export) else file
     try:
-        return forms_of(path, trust=trust, notify=notify)
+        return forms_of(file, trust=trust, notify=notify)
     except NiwakiError as error:
         if alone:
             raise

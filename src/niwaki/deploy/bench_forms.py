@@ -15,10 +15,11 @@ from niwaki.codegen.library import CModel
 from niwaki.codegen.qdq import read_qdq
 from niwaki.data.prepare import find_decoded
 from niwaki.deploy.drift import default_is_wrong
-from niwaki.deploy.folder import FILES, half, read_note
+from niwaki.deploy.exported import Export, look_into
+from niwaki.deploy.folder import FILES
 from niwaki.deploy.images import Notify, calibration_images, random_images
 from niwaki.deploy.origin import Origin, open_origin
-from niwaki.deploy.own import own_files_beside
+from niwaki.deploy.own import own_files, own_files_beside
 from niwaki.deploy.runtimes import classifier_session, onnxruntime_call, torch_call
 from niwaki.errors import ModelError, NiwakiError, ToolMissing
 from niwaki.folders import inside, temporary
@@ -84,15 +85,16 @@ class Forms:
             self.left_out += [LeftOut(self.file, form, str(error), failed) for form in forms]
 
 
-def forms_of(path: Path, *, trust: bool = False, notify: Notify = lambda _line: None) -> Forms:
+def forms_of(file: Path | Export, *, trust: bool = False, notify: Notify = lambda _line: None) -> Forms:
     """All forms of a model file; those of a float ONNX and the int8 ones made of it; of an int8 ONNX, it and its C.
 
-    Of an exported folder, what is in it. A form that cannot be made is left out. `notify` is told before the long work.
-    Raises ModelError if the file is none of these, or damaged.
+    Of an exported folder, opened or not, what is in it. A form that cannot be made is left out. `notify` is told before
+    the long work. Raises ModelError if the file is none of these, or damaged.
     """
+    path = file.folder if isinstance(file, Export) else file
     forms = Forms(str(path))
     if path.is_dir():
-        _add_folder(path, forms, trust, notify)
+        _add_folder(file, forms, trust, notify)
         return forms
     origin = open_origin(path)
     notify(f"preparing {path}")
@@ -113,24 +115,31 @@ def _add_model(origin: Origin, forms: Forms, trust: bool) -> None:
         _add_float(to_onnx(model, modelfile.info_of(origin.data, name=origin.name)), origin, forms)
 
 
-def _add_folder(path: Path, forms: Forms, trust: bool, notify: Notify) -> None:
+def _add_folder(file: Path | Export, forms: Forms, trust: bool, notify: Notify) -> None:
     """Each model in the folder as it is, and the C in it or in a folder of it, if it is niwaki's or trusted."""
+    path = file.folder if isinstance(file, Export) else file
     files = [*sorted(path.glob("*.safetensors")), *sorted(path.glob("*.onnx"))]
     headers = sorted([*path.glob("model.h"), *path.glob("*/model.h")])
     if not files and not headers:
         raise ModelError(f"{path}: no model and no generated C in it: give a folder that niwaki export wrote")
-    note = read_note(path)
+    export = file if isinstance(file, Export) else look_into(path)
     notify(f"preparing {path}")
-    for file in files:
-        form = next((form for form, name in FILES.items() if name == file.name), None)
-        with forms.attempt(form_of(file)):
-            if note and form and (why := half(path, note, form)):
-                raise ModelError(why)
-            _add_as_it_is(open_origin(inside(path, file.name)), forms, trust)
+    for model in files:
+        form = next((form for form, name in FILES.items() if name == model.name), None)
+        with forms.attempt(form_of(model)):
+            origin = export.origin(form) if form else open_origin(inside(path, model.name))
+            _add_as_it_is(origin, forms, trust)
     for header in headers:
         with forms.attempt(GENERATED):
             folder = inside(path, header.relative_to(path).as_posix()).parent
-            _add_c(folder, None if trust else own_files_beside(folder), forms)
+            _add_c(folder, None if trust else _own(export, folder), forms)
+
+
+def _own(export: Export, folder: Path) -> dict[str, bytes]:
+    """The C in a folder of an export, if niwaki wrote it. Raises ModelError where it did not."""
+    if folder.parent == export.folder and "onnx-int8" in export.onnx:
+        return own_files(folder, export.integer, FILES["onnx-int8"])
+    return own_files_beside(folder)
 
 
 def form_of(file: Path) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 from niwaki.deploy.agreement import Agreement, Right, allowed, compare, count_right
 from niwaki.deploy.cause import STEPS, likely_cause, saturation, way_out, worst_images
 from niwaki.deploy.drift import dynamic_is_wrong
-from niwaki.deploy.runners import REFERENCE, TORCH, C, Opened, Subject
+from niwaki.deploy.exported import Export
+from niwaki.deploy.runners import REFERENCE, TORCH, C, Subject
 from niwaki.deploy.sample import Sample
 from niwaki.errors import NiwakiError
 from niwaki.measure.accuracy import Predict
@@ -65,7 +66,7 @@ class FormReport:
 class Judge:
     """Keeps the scores of the forms that others are compared with."""
 
-    opened: Opened
+    export: Export
     sample: Sample
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     steps: int = STEPS
@@ -151,7 +152,7 @@ class Judge:
             yield f"{subject.form}: {way_out(subject.int8.data)}"
 
     def _step(self) -> float | None:
-        graph = self.opened.graph
+        graph = self.export.graph
         return graph.tensors[graph.output].scale if graph else None
 
     def _cause(self, subject: Subject, ours: np.ndarray, theirs: np.ndarray) -> str:
@@ -166,7 +167,7 @@ class Judge:
         self, subject: Subject, against: str, scores: np.ndarray, other: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, str]:
         """Both in one unit, where there is one: that of the scores, or the steps of int8."""
-        graph, form = self.opened.graph, subject.form
+        graph, form = self.export.graph, subject.form
         if graph is None or REFERENCE not in (form, against):
             return scores, other, "score"
         if form == C:

@@ -31,6 +31,7 @@ FILES: dict[Form, str] = {
     "c": "c",
 }
 NOTE = "export.json"
+CHOSEN = "chosen"  # where a study's folder holds its export
 _ANEW = "move the folder away and export again"  # without its note nobody knows which files in it are an export's
 
 
@@ -80,32 +81,44 @@ def read_note(folder: Path) -> FolderNote | None:
         raise ModelError(f"{file}: damaged or of another version: {_ANEW}") from error
 
 
-def half(folder: Path, note: FolderNote, form: Form) -> str:
-    """Why the files of a form are not those that the note lists; empty where they are, or it lists none.
+def read_form(folder: Path, note: FolderNote, form: Form) -> dict[str, bytes]:
+    """The files that the note lists of a form. Raises ModelError where one of them is not the one that it lists.
 
     An export that was killed between two renames leaves such a folder, and so does whoever changes a file.
     """
     entry = note.forms.get(form)
+    files: dict[str, bytes] = {}
     for path, digest in sorted(entry.files.items()) if entry else ():
         try:
-            found = sha256_of(read_inside(folder, path))
+            files[path] = read_inside(folder, path)
         except OSError as error:
-            return f"{folder / path}: {error.strerror}, though {NOTE} lists it: export again"
-        except ModelError as error:
-            return str(error)
-        if found != digest:
-            return f"{folder / path}: not the file that {NOTE} lists: cut off while it was exported, or changed since"
-    return ""
+            raise ModelError(f"{folder / path}: {error.strerror}, though {NOTE} lists it: export again") from error
+        if sha256_of(files[path]) != digest:
+            why = f"not the file that {NOTE} lists: cut off while it was exported, or changed since"
+            raise ModelError(f"{folder / path}: {why}")
+    return files
+
+
+def export_within(path: Path, name: str = NOTE) -> Path:
+    """The folder of an export: `path`, or that of the chosen model where `path` is a study's; `name` is in it."""
+    chosen = path / CHOSEN
+    return chosen if (chosen / name).is_file() and not (path / name).is_file() else path
+
+
+def hashes_in(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file by its path in the folder, whoever wrote it."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256_of(path.read_bytes()) for path in found}
 
 
 def put(folder: Path, files: Mapping[str, bytes], note: FolderNote, notify: Callable[[str], None]) -> None:
     """Bring an export's files into `folder`: all of them, or after an error or Ctrl-C, none.
 
     All is written beside, then `c/` and every other file comes into its place by a rename, the note last: whatever
-    kills this leaves the old or the new at each place, and a note that fits or does not (`half`). Forms of an earlier
-    export stay where they still belong to the same model, else they are removed; nothing that no export wrote is
-    touched. Raises ModelError where one of the files is there already but from no export, and where the folder cannot
-    be written.
+    kills this leaves the old or the new at each place, and a note that fits or does not (`read_form`). Forms of an
+    earlier export stay where they still belong to the same model, else they are removed; nothing that no export wrote
+    is touched. Raises ModelError where one of the files is there already but from no export, and where the folder
+    cannot be written.
     """
     before = read_note(folder)
     _check_own(folder, files, before)

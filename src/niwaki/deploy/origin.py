@@ -58,13 +58,16 @@ def model_origin(data: bytes, name: str = "model file", title: str = "") -> Orig
     return Origin(name, title, "model", data, info.labels, info.preprocessing, info.input_shape, info.provenance)
 
 
-def onnx_origin(path: Path) -> Origin:
-    """The origin that an ONNX is; weights in files beside it come into its bytes. Raises ModelError as `load_onnx`."""
-    model = load_onnx(path)
+def onnx_origin(path: Path, data: bytes | None = None, model: onnx.ModelProto | None = None) -> Origin:
+    """The origin that an ONNX is; weights in files beside it come into its bytes. Raises ModelError as `load_onnx`.
+
+    `data` and `model` are what was read from the file already.
+    """
+    data = _bytes(path) if data is None else data
+    model = load_onnx(data, str(path), path.parent) if model is None else model
     about = metadata(model)
     operators = {node.op_type for node in model.graph.node}
     kind: Kind = "int8" if operators & set(_INT8) else "dynamic" if operators & set(_DYNAMIC) else "float"
-    data = path.read_bytes()
     if not _is_whole(data):
         data = model.SerializeToString(deterministic=True)
     return Origin(
@@ -93,6 +96,13 @@ def outputs_of(model: onnx.ModelProto) -> int | None:
         return None
     sides = [int(dim.dim_value) for dim in model.graph.output[0].type.tensor_type.shape.dim[1:]]
     return math.prod(sides) if sides and min(sides) > 0 else None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _is_whole(data: bytes) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from niwaki.data.dataset import Dataset
+from niwaki.deploy.exported import Export
 from niwaki.deploy.images import Notify, find_data, fit_to, random_images
-from niwaki.deploy.runners import Opened
 from niwaki.errors import DataError, ModelError
 
 WORK = 5_000_000_000  # MACs that are tried unless the user says how many images: LeNet-5 on all 10,000, in seconds
@@ -35,19 +35,19 @@ class Sample:
         return f"image {index if self.places is None else self.places[index]}"
 
 
-def choose_sample(opened: Opened, data: Dataset | str | None, count: int | None, notify: Notify) -> Sample:
+def choose_sample(export: Export, data: Dataset | str | None, count: int | None, notify: Notify) -> Sample:
     """`count` test images of `data`, else of the dataset that the files name, else random ones; None: as take seconds.
 
     Raises DataError where `data` cannot be had or does not fit the model.
     """
     if count is not None and count < 1:
         raise DataError(f"{count} images: give at least 1")
-    found, why_not = (data, "") if isinstance(data, Dataset) else _find(opened, data, notify)
-    usual = max(FEWEST, WORK // opened.macs)
+    found, why_not = (data, "") if isinstance(data, Dataset) else _find(export, data, notify)
+    usual = max(FEWEST, WORK // export.macs)
     if found is None:
         count = count or min(RANDOM, usual)
-        return Sample(random_images(_three(opened.input_shape), count), f"{count:,} random images", notes=(why_not,))
-    found = fit_to(found, opened.input_shape, opened.labels, notify, opened.outputs)
+        return Sample(random_images(_three(export.input_shape), count), f"{count:,} random images", notes=(why_not,))
+    found = fit_to(found, export.input_shape, export.labels, notify, export.outputs)
     test = found.test
     count = min(len(test), count or usual)
     places = np.sort(np.random.default_rng(0).permutation(len(test))[:count])
@@ -63,18 +63,18 @@ def no_pixels(path: Path) -> ModelError:
     return ModelError(f"{path}: {_NO_PIXELS}, so `data=` means nothing for it: leave it out")
 
 
-def _find(opened: Opened, named: str | None, notify: Notify) -> tuple[Dataset | None, str]:
+def _find(export: Export, named: str | None, notify: Notify) -> tuple[Dataset | None, str]:
     """The dataset; or None, and why the images are random."""
-    if opened.preprocessing is None:
+    if export.preprocessing is None:
         if named is not None:
-            raise no_pixels(opened.folder)
+            raise no_pixels(export.folder)
         return None, f"random images, since {_NO_PIXELS}"
-    note = opened.note
-    provenance: Mapping[str, Any] = opened.info.provenance if opened.info else {}
+    note = export.note
+    provenance: Mapping[str, Any] = export.info.provenance if export.info else {}
     if note is not None and not provenance:
         provenance = note.provenance
     try:
-        found = find_data(provenance, opened.preprocessing, named or (note.data if note else None), notify)
+        found = find_data(provenance, export.preprocessing, named or (note.data if note else None), notify)
     except DataError as error:
         if named is not None:
             raise

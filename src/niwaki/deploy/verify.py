@@ -10,16 +10,15 @@ from niwaki.data.dataset import Dataset
 from niwaki.deploy.cause import STEPS
 from niwaki.deploy.compare_forms import PRICES, FormReport, Judge, Progress, far_from_float, losses
 from niwaki.deploy.export import check_possible, export
-from niwaki.deploy.folder import NOTE, Form
+from niwaki.deploy.exported import open_export
+from niwaki.deploy.folder import Form, export_within
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.images import Notify, find_data, fit_to
 from niwaki.deploy.origin import Origin, open_origin
-from niwaki.deploy.runners import open_export, subjects_of
+from niwaki.deploy.runners import subjects_of
 from niwaki.deploy.sample import choose_sample, no_pixels
 from niwaki.errors import DataError
 from niwaki.folders import temporary
-
-CHOSEN = "chosen"  # where a study's folder holds its export
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,7 @@ def verify_file(
     Where it is not known which images a model was trained on, no int8 can be made of it: a note says so.
     """
     if path.is_dir():
-        inside = path / CHOSEN
-        path = inside if (inside / NOTE).is_file() and not (path / NOTE).is_file() else path
+        path = export_within(path)
         return verify_folder(path, data=data, images=images, steps=steps, trust=trust, notify=notify, progress=progress)
     origin = open_origin(path)
     if data is not None and origin.preprocessing is None:
@@ -142,14 +140,14 @@ def verify_folder(
 
     Raises ModelError or DataError where the files, or the images asked for, cannot be used.
     """
-    opened = open_export(folder)
-    sample = choose_sample(opened, data, images, notify)
+    exported = open_export(folder)
+    sample = choose_sample(exported, data, images, notify)
     if steps < 0:
         raise DataError(f"{steps} int8 steps: give 0 or more")
-    judge = Judge(opened, sample, steps=steps)
+    judge = Judge(exported, sample, steps=steps)
     forms: list[FormReport] = []
     warned: list[str] = []
-    for subject in subjects_of(opened, trust=trust):
+    for subject in subjects_of(exported, trust=trust):
         notify(f"{subject.form}, {subject.how}" + (f": not run: {subject.reason}" if subject.reason else ""))
         forms.append(judge.take(subject, progress))
         warned += judge.warnings(subject)

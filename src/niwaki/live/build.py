@@ -11,16 +11,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from niwaki.codegen.graph import Graph
 from niwaki.codegen.library import interface
 from niwaki.data.class_names import name_classes
 from niwaki.data.dataset import Dataset
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import BUILT_IN
+from niwaki.deploy.exported import Export, open_export
 from niwaki.deploy.folder import FILES
 from niwaki.deploy.images import find_data, fit_to
 from niwaki.deploy.own import own_files, write_files
-from niwaki.deploy.runners import Opened, open_export
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.folders import temporary
 from niwaki.live.part import LivePart
@@ -49,19 +48,19 @@ def build(
     where a study has no model to show: `note` then says why, and what to do.
     """
     try:
-        opened = _open_chosen(study)
-        files = own_files(opened.folder / FILES["c"], _integer(opened), FILES["onnx-int8"])
+        export = _open_chosen(study)
+        files = own_files(export.folder / FILES["c"], export.integer, FILES["onnx-int8"])
         with temporary("report") as name:
-            module = compile_module(write_files(files, Path(name)), vision=_has_vision(opened))
+            module = compile_module(write_files(files, Path(name)), vision=_has_vision(export))
         if len(module) > LARGEST:
             raise ModelError(
                 f"its WebAssembly has {len(module):,} bytes, more than the {LARGEST:,} that a page may hold"
             )
     except NiwakiError as error:
         return without(str(error), lang)
-    strip, note = _strip(opened, data, notify)
-    garments = opened.note is not None and opened.note.provenance.get("data_name") in BUILT_IN
-    facts = _facts(opened, module, lang) | {"strip": strip, "finds": garments}
+    strip, note = _strip(export, data, notify)
+    garments = export.note is not None and export.note.provenance.get("data_name") in BUILT_IN
+    facts = _facts(export, module, lang) | {"strip": strip, "finds": garments}
     texts = _texts(lang, "garment" if garments else "object")
     html = _environment().get_template("live.html.j2").render(
         text=texts, lang=lang, vision=facts["vision"], strip=strip is not None, input=facts["input"], garments=garments,
@@ -78,39 +77,39 @@ def embeddable(value: Any) -> str:
     return text
 
 
-def _open_chosen(study: Path) -> Opened:
+def _open_chosen(study: Path) -> Export:
     """The export of the chosen model. Raises ModelError where there is none that can run in a page."""
     folder = study / FORMS
     if not folder.is_dir():
         found = Store(study).read_json(VERIFY) or {}
         reason = found.get("reason") or NOT_YET
         raise ModelError(f"{folder}: {reason}")
-    opened = open_export(folder)
-    if opened.graph is None or not opened.has_c:
-        raise ModelError(opened.no_graph or f"{folder}: no generated C in it: run the study again")
-    return opened
+    export = open_export(folder)
+    if export.graph is None or not export.has_c:
+        raise ModelError(export.no_graph or f"{folder}: no generated C in it: run the study again")
+    return export
 
 
-def _has_vision(opened: Opened) -> bool:
+def _has_vision(export: Export) -> bool:
     """Vision is for grey networks whose file says where in the input the picture lies."""
-    channels, *sides = opened.input_shape
-    pad = opened.preprocessing.pad if opened.preprocessing else None
+    channels, *sides = export.input_shape
+    pad = export.preprocessing.pad if export.preprocessing else None
     return channels == 1 and pad is not None and max(sides) - 2 * pad <= VISION_SIDE
 
 
-def _strip(opened: Opened, data: Dataset | None, notify: Notify) -> tuple[dict[str, Any] | None, str]:
+def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[dict[str, Any] | None, str]:
     """Test images to click on; None, and why, where they cannot be had."""
-    graph, preprocessing = _integer(opened), opened.preprocessing
+    graph, preprocessing = export.integer, export.preprocessing
     try:
         if data is None and preprocessing is not None:
-            provenance = opened.note.provenance if opened.note else {}
-            data = find_data(provenance, preprocessing, opened.note.data if opened.note else None, notify)
+            provenance = export.note.provenance if export.note else {}
+            data = find_data(provenance, preprocessing, export.note.data if export.note else None, notify)
         if data is None:
             raise DataError("which images the model was trained on is not known here: name them with `data=`")
-        data = fit_to(data, opened.input_shape, opened.labels, notify, opened.outputs)
+        data = fit_to(data, export.input_shape, export.labels, notify, export.outputs)
     except DataError as error:
         return None, f"no test images to click on: {error}"
-    strip = choose_strip(graph, data.test, data.preprocessing.pad, opened.macs)
+    strip = choose_strip(graph, data.test, data.preprocessing.pad, export.macs)
     return {
         "pixels": _base64(strip.pixels.tobytes()),
         "labels": strip.labels.tolist(),
@@ -118,18 +117,18 @@ def _strip(opened: Opened, data: Dataset | None, notify: Notify) -> tuple[dict[s
     }, ""
 
 
-def _facts(opened: Opened, module: bytes, lang: Language) -> dict[str, Any]:
+def _facts(export: Export, module: bytes, lang: Language) -> dict[str, Any]:
     """What the script needs to know of the model."""
-    c = interface(opened.folder / FILES["c"])
+    c = interface(export.folder / FILES["c"])
     channels, height, width = c.input_shape
-    preprocessing = opened.preprocessing or Preprocessing()
+    preprocessing = export.preprocessing or Preprocessing()
     pad = preprocessing.pad
-    labels = opened.labels or tuple(f"class {index}" for index in range(c.output_bytes))
+    labels = export.labels or tuple(f"class {index}" for index in range(c.output_bytes))
     return {
         "lang": lang,
         "module": _base64(module),
         "prefix": c.prefix,
-        "vision": _has_vision(opened),
+        "vision": _has_vision(export),
         "scale": c.output_scale,
         "zero_point": c.output_zero_point,
         "input": {
@@ -141,11 +140,6 @@ def _facts(opened: Opened, module: bytes, lang: Language) -> dict[str, Any]:
             for named in name_classes(labels, tuple(TEXTS))
         ],
     }  # fmt: skip
-
-
-def _integer(opened: Opened) -> Graph:
-    assert opened.graph is not None  # `_open_chosen` has seen to that
-    return opened.graph
 
 
 def _texts(lang: Language, thing: str) -> dict[str, str]:

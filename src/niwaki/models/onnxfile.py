@@ -33,15 +33,16 @@ class Metadata:
     preprocessing: Preprocessing | None = None
 
 
-def load_onnx(source: Path | bytes, name: str | None = None) -> ModelProto:
+def load_onnx(source: Path | bytes, name: str | None = None, beside: Path | None = None) -> ModelProto:
     """The checked model in a file or in bytes, with external data loaded in; `name` stands for it in errors.
 
-    External data are read from the file's own folder only. Nodes come in an order in which they can run. Raises
-    ModelError for a file that cannot be read, is truncated or no ONNX, breaks the ONNX specification, needs more memory
-    for one image than a file may take, or whose external data lie elsewhere or are not all there.
+    External data are read from the file's own folder only; that of bytes is `beside`, if they come from a file. Nodes
+    come in an order in which they can run. Raises ModelError for a file that cannot be read, is truncated or no ONNX,
+    breaks the ONNX specification, needs more memory for one image than a file may take, or whose external data lie
+    elsewhere or are not all there.
     """
     name = name or (str(source) if isinstance(source, Path) else "the ONNX")
-    folder = source.parent if isinstance(source, Path) else None
+    folder = source.parent if isinstance(source, Path) else beside
     try:
         data = source.read_bytes() if isinstance(source, Path) else source
     except OSError as error:

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from niwaki.study.records import Record, float_record
 from niwaki.study.scheduler import StudyResult
 from niwaki.study.store import BENCH, EVIDENCE, EVIDENCE_FORMAT, FORMS, Store
 from niwaki.study.structure import one_thread
+
+if TYPE_CHECKING:
+    from niwaki.deploy.exported import Export
 
 ROUNDS, BUDGET_S = 100, 30.0
 
@@ -60,11 +63,11 @@ def gather_evidence(store: Store, result: StudyResult, data: Dataset, notify: No
         return
     both = "the base and the chosen model are compared, answer by answer"
     notify(both if compared.chosen else "the answers of the base are kept for the report")
-    with one_thread(), _base_forms(store, compared, result, data, exported, trust) as (folder, forms):
-        found = _evidence(store, compared, data, folder, forms, exported, trust)
+    with one_thread(), _base_forms(store, compared, result, data, trust) as forms:
+        found = _evidence(store, compared, forms, data, trust)
         store.write_json(EVIDENCE, {"format": EVIDENCE_FORMAT, "made_of": made_of, **found})
         if exported:
-            timed = _bench(store, folder, notify, trust)
+            timed = _bench(forms, notify, trust)
             store.write_json(BENCH, {"format": EVIDENCE_FORMAT, "made_of": {**made_of, **_machine()}, **timed})
 
 
@@ -106,17 +109,27 @@ def _forget(store: Store, *names: str) -> None:
         (store.folder / name).unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class _Forms:
+    """The forms of both, opened; each is None where there are none."""
+
+    base: Export | None
+    chosen: Export | None
+    told: dict[str, Any]
+    """What the base's int8 needs on a board, or why there is none."""
+
+
 @contextlib.contextmanager
-def _base_forms(
-    store: Store, compared: Compared, result: StudyResult, data: Dataset, exported: bool, trust: bool
-) -> Iterator[tuple[Path | None, dict[str, Any]]]:
-    """A temporary folder with the base's forms, made as those of the chosen model, and what they need; or why not."""
-    if not exported or result.verification is None:
-        yield None, {"reason": "no model was exported"}
+def _base_forms(store: Store, compared: Compared, result: StudyResult, data: Dataset, trust: bool) -> Iterator[_Forms]:
+    """The forms of the chosen model, and those of the base in a temporary folder, made in the same way."""
+    if result.verification is None or result.verification["ok"] is None:
+        yield _Forms(None, None, {"reason": "no model was exported"})
         return
     from niwaki.deploy.export import export_all
+    from niwaki.deploy.exported import look_into
     from niwaki.training.settings import QuantizeSettings
 
+    chosen = look_into(store.folder / FORMS)
     settings = QuantizeSettings(**result.verification["made_of"]["quantize"])
     weights = store.weights(compared.base.key, compared.base)
     with temporary("base") as name:
@@ -124,30 +137,27 @@ def _base_forms(
         try:
             report = export_all(weights, folder, data=data, settings=settings, trust=trust).to_dict()
         except ModelError as error:
-            yield None, {"reason": str(error)}
+            yield _Forms(None, chosen, {"reason": str(error)})
             return
         c = report["forms"].get("c")
         if c is None:
-            yield None, {"reason": report["missing"]["c"]}
+            yield _Forms(None, chosen, {"reason": report["missing"]["c"]})
             return
-        yield folder, {"flash": c["flash"], "ram": c["ram"], "board": c["board"]}
+        yield _Forms(look_into(folder), chosen, {"flash": c["flash"], "ram": c["ram"], "board": c["board"]})
 
 
-def _evidence(
-    store: Store, compared: Compared, data: Dataset, folder: Path | None, forms: Mapping[str, Any], exported: bool,
-    trust: bool,
-) -> dict[str, Any]:  # fmt: skip
+def _evidence(store: Store, compared: Compared, forms: _Forms, data: Dataset, trust: bool) -> dict[str, Any]:
     answers: dict[str, Answers] = {"base": _float_answers(store, compared.base, data, trust)}
     if compared.chosen is not None:
         answers["chosen"] = _float_answers(store, compared.chosen, data, trust)
-    if folder is not None:
-        answers["base_int8"] = int8_answers(folder, data)
-    if exported:
+    if forms.base is not None:
+        answers["base_int8"] = int8_answers(forms.base, data)
+    if forms.chosen is not None:
         with contextlib.suppress(ModelError):  # its int8 may be no integer network: `verify.json` says so
-            answers["chosen_int8"] = int8_answers(store.folder / FORMS, data)
+            answers["chosen_int8"] = int8_answers(forms.chosen, data)
     shown = telling(answers, data.test.labels)
     return {
-        "base": {"key": compared.base.key, "int8": dict(forms)},
+        "base": {"key": compared.base.key, "int8": forms.told},
         "chosen": {"key": compared.chosen.key} if compared.chosen else None,
         "confusion": {name: found.confusion(data.test.labels, data.num_classes) for name, found in answers.items()},
         "shown": shown,
@@ -163,14 +173,14 @@ def _float_answers(store: Store, record: Record, data: Dataset, trust: bool) -> 
     return answers_of(predict, data.test.images)
 
 
-def int8_answers(folder: Path, data: Dataset) -> Answers:
+def int8_answers(export: Export, data: Dataset) -> Answers:
     """Of the integer network, by the reference that the generated C equals to the bit; scores in real units."""
     from niwaki.codegen import reference
-    from niwaki.deploy.runners import inputs_of, open_export
+    from niwaki.deploy.runners import inputs_of
 
-    graph = open_export(folder).graph
+    graph = export.graph
     if graph is None:
-        raise ModelError(f"{folder}: holds no integer network")
+        raise ModelError(f"{export.folder}: holds no integer network")
     output = graph.tensors[graph.output]
 
     def predict(images: np.ndarray) -> np.ndarray:
@@ -180,13 +190,14 @@ def int8_answers(folder: Path, data: Dataset) -> Answers:
     return answers_of(predict, data.test.images)
 
 
-def _bench(store: Store, folder: Path | None, notify: Notify, trust: bool) -> dict[str, Any]:
+def _bench(forms: _Forms, notify: Notify, trust: bool) -> dict[str, Any]:
     from niwaki.deploy.bench import bench_files
 
     notify("timing every form of the chosen model, and of the base, alone on one processor")
-    named = {store.folder / FORMS: "chosen", **({folder: "base"} if folder else {})}
-    report = bench_files(list(named), rounds=ROUNDS, budget_s=BUDGET_S, trust=trust).to_dict()
-    short = {str(path): name for path, name in named.items()}
+    named = {"chosen": forms.chosen, "base": forms.base}
+    opened = {name: export for name, export in named.items() if export is not None}
+    report = bench_files(list(opened.values()), rounds=ROUNDS, budget_s=BUDGET_S, trust=trust).to_dict()
+    short = {str(export.folder): name for name, export in opened.items()}
     for row in (*report["rows"], *report["left_out"]):
         row["file"] = short[row["file"]]
     report["notes"] = [_shortened(note, short) for note in report["notes"]]

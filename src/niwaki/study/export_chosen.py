@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from niwaki.data.dataset import Dataset
+from niwaki.deploy.folder import hashes_in
 from niwaki.errors import NiwakiError, StoreError, step
 from niwaki.files import sha256_of
 from niwaki.study.plan import Trial
@@ -39,12 +39,12 @@ def finish(
     settings, int8 = _quantization(spec, store, result, key)
     made_of = _identity(float_record(result.records, key).weights_sha256, settings, int8)
     known = _known(store, notify)
-    if known is not None and known["made_of"] == made_of and known["files"] == _files(store.folder / FORMS):
+    if known is not None and known["made_of"] == made_of and known["files"] == hashes_in(store.folder / FORMS):
         return known
     _forget(store)
     with one_thread():
         found = _export_and_verify(store, data, settings, int8, notify, trust)
-    found |= {"made_of": made_of, "files": _files(store.folder / FORMS)}
+    found |= {"made_of": made_of, "files": hashes_in(store.folder / FORMS)}
     store.write_json(VERIFY, found)
     return found
 
@@ -121,12 +121,6 @@ def _known(store: Store, notify: Notify) -> dict[str, Any] | None:
         notify(str(error))
         return None
     return known if known and {"made_of", "files"} <= set(known) else None
-
-
-def _files(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file by its path in the folder."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): sha256_of(path.read_bytes()) for path in found}
 
 
 def _forget(store: Store) -> None:

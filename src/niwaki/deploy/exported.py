@@ -1,0 +1,166 @@
+"""An export's folder, opened once: what is there, whether it is what the note lists, and what it says of its model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import onnx
+
+from niwaki.codegen.graph import Graph
+from niwaki.codegen.qdq import read_qdq
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.deploy.folder import FILES, FolderNote, Form, read_form, read_note
+from niwaki.deploy.origin import Origin, input_shape_of, model_origin, onnx_origin, outputs_of
+from niwaki.errors import ModelError
+from niwaki.folders import read_inside
+from niwaki.measure.onnxcost import count_onnx
+from niwaki.models import modelfile
+from niwaki.models.modelfile import ModelInfo
+from niwaki.models.onnxfile import load_onnx, metadata
+
+MACS = 5_000_000  # of a network that is small, where they cannot be counted
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export left in a folder; every file of a model was read once, and is whole."""
+
+    folder: Path
+    note: FolderNote | None
+    files: Mapping[Form, bytes] = field(default_factory=dict)
+    """Of the model file and the ONNX files that can be used."""
+    info: ModelInfo | None = None
+    onnx: Mapping[Form, onnx.ModelProto] = field(default_factory=dict)
+    graph: Graph | None = None
+    """Of the int8 ONNX; None where there is none or it is no integer network."""
+    no_graph: str = ""
+    """Why it is no integer network."""
+    broken: Mapping[Form, str] = field(default_factory=dict)
+    """Forms that are there, or should be, and cannot be used, each with the reason."""
+
+    @property
+    def has_c(self) -> bool:
+        """Whether there is generated C."""
+        return (self.folder / FILES["c"]).is_dir() or bool(self.note and "c" in self.note.forms)
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing | None:
+        """How raw pixels become an input; None where no file says it."""
+        stated = [self.info.preprocessing] if self.info else []
+        stated += [about for model in self.onnx.values() if (about := metadata(model).preprocessing) is not None]
+        return next(iter(stated), None)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes, where a file says them."""
+        stated = [self.info.labels] if self.info else []
+        stated += [metadata(model).labels for model in self.onnx.values()]
+        return next((names for names in stated if names), ())
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(channels, height, width) of one image."""
+        if self.info:
+            return self.info.input_shape
+        if self.graph:
+            return self.graph.tensors[self.graph.input].shape
+        return input_shape_of(next(iter(self.onnx.values())))
+
+    @property
+    def outputs(self) -> int | None:
+        """How many scores it gives for one image; None where no file says it."""
+        return next((count for model in self.onnx.values() if (count := outputs_of(model)) is not None), None)
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image; a guess where there are operators of which they are not known."""
+        try:
+            return count_onnx(next(iter(self.onnx.values()))).macs or MACS
+        except ModelError:
+            return MACS
+
+    @property
+    def integer(self) -> Graph:
+        """The integer network. Raises ModelError where there is none."""
+        if self.graph is None:
+            raise ModelError(self.no_graph)
+        return self.graph
+
+    def origin(self, form: Form) -> Origin:
+        """One of its models as what is exported or tried. Raises ModelError where it cannot be used."""
+        if form in self.broken:
+            raise ModelError(self.broken[form])
+        path = self.folder / FILES[form]
+        if form == "model":
+            return model_origin(self.files[form], str(path), path.stem)
+        return onnx_origin(path, self.files[form], self.onnx[form])
+
+
+def open_export(folder: Path) -> Export:
+    """Read what is in an export's folder; a file that cannot be used takes no other with it.
+
+    Raises ModelError where no ONNX is there that can be read, or `export.json` is damaged.
+    """
+    export = look_into(folder)
+    if not export.onnx:
+        why = next((why for form, why in export.broken.items() if form not in ("model", "c")), "")
+        raise ModelError(why or _no_export(folder))
+    return export
+
+
+def look_into(folder: Path) -> Export:
+    """`open_export` of a folder in which there may be none. Raises ModelError only where `export.json` is damaged."""
+    note = read_note(folder)
+    files: dict[Form, bytes] = {}
+    models: dict[Form, onnx.ModelProto] = {}
+    broken: dict[Form, str] = {}
+    info = None
+    for form, name in FILES.items():
+        noted = note is not None and form in note.forms
+        if not noted and (form == "c" or not os.path.lexists(folder / name)):
+            continue
+        try:
+            listed = read_form(folder, note, form) if note else {}
+            if form == "c":
+                continue
+            data = listed[name] if name in listed else _read(folder, name)
+            if form == "model":
+                info = modelfile.info_of(data, name=str(folder / name))
+            else:
+                models[form] = load_onnx(data, str(folder / name), folder)
+            files[form] = data
+        except ModelError as error:
+            broken[form] = str(error)
+    graph, no_graph = _integer(folder, models, broken)
+    return Export(folder, note, files, info, models, graph, no_graph, broken)
+
+
+def _integer(
+    folder: Path, models: Mapping[Form, onnx.ModelProto], broken: Mapping[Form, str]
+) -> tuple[Graph | None, str]:
+    """The integer network of the int8 ONNX; None, and why, where there is none."""
+    if "onnx-int8" not in models:
+        missing = f"{folder}: C, but not the {FILES['onnx-int8']} that it was generated from: export again"
+        return None, broken.get("onnx-int8", missing)
+    try:
+        return read_qdq(models["onnx-int8"], str(folder / FILES["onnx-int8"])), ""
+    except ModelError as error:
+        return None, str(error)
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return read_inside(folder, name)
+    except OSError as error:
+        raise ModelError(f"{folder / name}: cannot be read: {error.strerror}") from error
+
+
+def _no_export(folder: Path) -> str:
+    return (
+        f"{folder}: no {FILES['onnx']} nor {FILES['onnx-int8']} in it: give a folder that niwaki export wrote, a "
+        "model file or an ONNX"
+    )

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from counted import count_reads
+from niwaki.board.build import bundle_file
+from niwaki.board.compile import Binaries
+from niwaki.board.options import BundleOptions
+from niwaki.data.dataset import Dataset
+from niwaki.deploy import runners
+from niwaki.deploy.exported import look_into, open_export
+from niwaki.deploy.folder import FILES, read_note
+from niwaki.deploy.verify import verify_folder
+from niwaki.errors import ModelError
+
+ONCE = {"export.json", "model.safetensors", "model.onnx", "model-int8.onnx"}
+
+
+def test_verify_reads_each_file_of_an_export_once(
+    small_export: Path, small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "missing_tools", lambda _target: ("a compiler",))
+    seen = count_reads(small_export, monkeypatch)
+    assert verify_folder(small_export, data=small_data, images=5).ok
+    assert {name: count for name, count in seen.items() if not name.startswith("c/")} == dict.fromkeys(ONCE, 1)
+
+
+def test_bundle_reads_each_file_of_an_export_once(
+    small_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("niwaki.board.build.check_zig", lambda: None)
+    monkeypatch.setattr("niwaki.board.build.compile_binaries", lambda *_: Binaries(b"library", b"program"))
+    monkeypatch.setenv("NIWAKI_CACHE_DIR", str(tmp_path / "cache"))
+    seen = count_reads(small_export, monkeypatch)
+    bundle_file(small_export, "linux-x86_64", tmp_path / "bundle", options=BundleOptions(sound=False, scenes=0))
+    assert {name: count for name, count in seen.items() if not name.startswith("c/")} == dict.fromkeys(ONCE, 1)
+
+
+def test_what_is_not_what_the_note_lists_is_broken_and_takes_no_other_with_it(
+    small_export: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(small_export, tmp_path / "copy"))
+    (copy / "model-int8.onnx").write_bytes((small_export / "model.onnx").read_bytes())
+    (copy / "c/model.c").write_bytes(b"")
+    export = open_export(copy)
+    assert (export.info is not None, set(export.onnx), set(export.broken)) == (True, {"onnx"}, {"onnx-int8", "c"})
+    assert "model-int8.onnx: not the file that export.json lists" in export.no_graph
+    for ask in (lambda: export.integer, lambda: export.origin("onnx-int8")):
+        with pytest.raises(ModelError, match=r"model-int8\.onnx: not the file"):
+            ask()
+    with pytest.raises(ModelError, match=r"model-int8\.onnx: not the file"):
+        bundle_file(copy, "linux-x86_64", tmp_path / "bundle", options=BundleOptions(sound=False, scenes=0))
+
+
+def test_an_export_gives_the_models_in_it(small_export: Path, small_data: Dataset) -> None:
+    export = look_into(small_export)
+    kinds = {"model": "model", "onnx": "float", "onnx-int8": "int8"}
+    assert {form: export.origin(form).kind for form in export.files} == kinds
+    assert all(export.origin(form).data == (small_export / FILES[form]).read_bytes() for form in export.files)
+    assert export.note == read_note(small_export)
+    assert (export.labels, export.input_shape, export.outputs) == (small_data.labels, (1, 16, 16), 4)
+
+
+def test_a_folder_without_an_export_is_looked_into_but_not_opened(tmp_path: Path) -> None:
+    export = look_into(tmp_path)
+    assert (export.files, export.has_c, export.broken) == ({}, False, {})
+    with pytest.raises(ModelError, match=r"no model\.onnx nor model-int8\.onnx in it"):
+        open_export(tmp_path)

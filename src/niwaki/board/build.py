@@ -39,6 +39,9 @@ class BundleReport:
     decision: Mapping[str, Any]
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<BundleReport {self.folder}: for {self.target.title}, {self.bytes:,} bytes>"
+
     @property
     def sound_bytes(self) -> int:
         """Of the WAVs."""

@@ -30,6 +30,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return f"<Split: {len(self):,} images {'×'.join(map(str, self.images.shape[1:]))}>"
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -46,6 +49,11 @@ class Dataset:
     test: Split
     notes: tuple[str, ...] = ()
     """What was noticed of the images when they were decoded, a line each."""
+
+    def __repr__(self) -> str:
+        images = " + ".join(f"{len(getattr(self, split)):,}" for split in SPLITS)
+        shape = "×".join(map(str, self.train.images.shape[1:]))
+        return f"<Dataset {self.name}: {images} images {shape}, {len(self.labels)} classes>"
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

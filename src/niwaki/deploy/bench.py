@@ -52,6 +52,9 @@ class BenchReport:
     notes: tuple[str, ...]
     """What to know of these figures: which int8 does not pay, what was calibrated on what."""
 
+    def __repr__(self) -> str:
+        return f"<BenchReport: {len(self.rows)} rows, {len(self.left_out)} left out>"
+
     @property
     def ok(self) -> bool:
         """Whether all that is in the files was timed; what this machine cannot do fails nothing."""

@@ -47,6 +47,11 @@ class FormReport:
     agreement: Agreement | None = None
     right: Right | None = None
     reason: str = ""
+
+    def __repr__(self) -> str:
+        verdict = {True: "agrees", False: "DISAGREES", None: "not judged"}[self.ok]
+        return f"<FormReport {self.form} ({self.how}): {verdict if self.images else 'not run'}, {self.images:,} images>"
+
     """Why it was not run, or where it disagrees."""
 
     def to_dict(self) -> dict[str, Any]:

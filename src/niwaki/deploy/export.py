@@ -43,6 +43,10 @@ class ExportReport:
     missing: Mapping[Form, str] = field(default_factory=dict)
     """Forms that were asked for and cannot be made, each with the reason; the others are written."""
 
+    def __repr__(self) -> str:
+        missing = f"; missing: {', '.join(self.missing)}" if self.missing else ""
+        return f"<ExportReport {self.folder}: {', '.join(self.sizes) or 'nothing'}{missing}>"
+
     @property
     def ok(self) -> bool:
         """Whether all that was asked for is there."""

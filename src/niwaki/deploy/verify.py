@@ -31,6 +31,9 @@ class VerifyReport:
     forms: tuple[FormReport, ...]
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<VerifyReport {'ok' if self.ok else 'NOT OK'}: {len(self.forms)} forms, {self.of}>"
+
     @property
     def disagreements(self) -> tuple[str, ...]:
         """A line for each form that does not agree, or cannot be compared through a fault of its own."""

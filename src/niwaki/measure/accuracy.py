@@ -25,6 +25,10 @@ class Accuracy:
     confusion: tuple[tuple[int, ...], ...]
     """`confusion[t][p]`: how many images of class t were taken for class p."""
 
+    def __repr__(self) -> str:
+        percent = f"{self.accuracy:.2f} %" if self.total else "unknown"
+        return f"<Accuracy {percent}: {self.correct:,} of {self.total:,} images>"
+
     @property
     def accuracy(self) -> float:
         """Right answers in percent of all images."""

@@ -53,6 +53,9 @@ class Cost:
     uncounted: tuple[str, ...] = ()
     """What works on the image and is in no MACs here, as `layer (Kind): operator`; then `macs` is too low."""
 
+    def __repr__(self) -> str:
+        return f"<Cost: {self.params:,} parameters, {self.macs:,} MACs, {sum(self.bytes.values()):,} bytes>"
+
     @property
     def remarks(self) -> tuple[str, ...]:
         """A line that says what the MACs are without; none if they are whole."""

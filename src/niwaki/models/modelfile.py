@@ -77,6 +77,11 @@ class ModelInfo(BaseModel):
     pruning: PruningState | None = None
     provenance: dict[str, Any] = {}
 
+    def __repr__(self) -> str:
+        return f"<ModelInfo {self.factory}: {'×'.join(map(str, self.input_shape))} to {len(self.labels)} classes>"
+
+    __str__ = __repr__
+
 
 def dumps(model: nn.Module, info: ModelInfo, *, trust: bool = False) -> bytes:
     """The bytes of a model file; the same module and info give the same bytes.

@@ -58,6 +58,9 @@ class Plan:
     stages: dict[str, Stage] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return f"<Plan: {len(self.trials)} trials, {len(self.stages)} stages>"
+
     @property
     def requested(self) -> tuple[int, int]:
         """Stages and epochs if every trial were run by itself, without those of `longer`."""

@@ -51,6 +51,11 @@ class Results(BaseModel):
     ram: int | None = None  # bytes of its arena, with the image, and of its output
     uncounted: tuple[str, ...] = ()  # what is in no `macs`, as `layer (Kind): operator`; written only if there is any
 
+    def __repr__(self) -> str:
+        return f"<Results: validation {self.accuracy('validation'):.2f} %, {self.params:,} parameters>"
+
+    __str__ = __repr__
+
     def accuracy(self, split: Literal["validation", "test"]) -> float:
         """Right answers in percent."""
         return self.answers(split).accuracy
@@ -78,6 +83,12 @@ class Record(BaseModel):
     reason: str | None = None
     results: Results | None = None
     weights_sha256: str | None = None
+
+    def __repr__(self) -> str:
+        found = f": validation {self.results.accuracy('validation'):.2f} %" if self.results else ""
+        return f"<Record {self.key[:12]}: {self.kind}, {self.status}{found}>"
+
+    __str__ = __repr__
 
 
 def float_record(records: Mapping[str, Record], key: str) -> Record:

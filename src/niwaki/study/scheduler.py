@@ -30,6 +30,10 @@ class StudyResult:
     choice: Choice | None = None
     verification: dict[str, Any] | None = None  # of the chosen model, as `verify.json` has it
 
+    def __repr__(self) -> str:
+        stages = f"{len(self.records)} of {len(self.plan.stages)} stages"
+        return f"<StudyResult {self.folder}: {stages}{', FAILED' if self.failed else ''}>"
+
     @property
     def failed(self) -> bool:
         """Whether any stage failed or was lost, or the forms of the chosen model disagree or cannot all be made."""

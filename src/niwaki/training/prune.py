@@ -48,6 +48,10 @@ class PruneReport:
     reached: float | None
     whole: dict[str, str]
 
+    def __repr__(self) -> str:
+        reached = "" if self.reached is None else f", {100 * self.reached:.1f} % of all gone"
+        return f"<PruneReport step {self.step}: {sum(self.removed.values()):,} channels removed{reached}>"
+
 
 @generators_kept()
 def prune_step(

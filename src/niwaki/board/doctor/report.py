@@ -33,6 +33,10 @@ class DoctorReport:
     target: BundleTarget
     checks: tuple[Check, ...]
 
+    def __repr__(self) -> str:
+        failed = sum(check.ok is False for check in self.checks)
+        return f"<DoctorReport {self.subject} on {self.target.title}: {failed} of {len(self.checks)} checks failed>"
+
     @property
     def ok(self) -> bool:
         """Whether none failed."""

@@ -16,7 +16,7 @@ from niwaki.board.compile import LIBRARY, PROGRAM, Binaries
 from niwaki.board.options import BundleOptions
 from niwaki.board.targets import target_of_this_machine
 from niwaki.board.watch import bundle_here
-from niwaki.cli.main import run
+from niwaki.cli.entry import run
 from niwaki.errors import ModelError
 
 pytestmark = pytest.mark.skipif(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from niwaki.cli.main import run
+from niwaki.cli.entry import run
 
 
 @pytest.fixture

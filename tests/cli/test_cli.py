@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import niwaki
-from niwaki.cli.main import run
+from niwaki.cli.entry import run
 from niwaki.errors import NiwakiError
 from niwaki.models.lenet5 import LeNet5
 from niwaki.study.request import Request
@@ -179,6 +180,15 @@ def test_every_public_name_is_there() -> None:
     assert all(getattr(niwaki, name) is not None for name in niwaki.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         niwaki.nonsense  # noqa: B018
+
+
+def test_commands_are_declared_and_done_elsewhere() -> None:
+    """The file of commands decides nothing: what each takes, its help, and the one function that is called."""
+    tree = ast.parse((Path(niwaki.__file__).parent / "cli" / "main.py").read_text())
+    decided = (ast.If, ast.IfExp, ast.For, ast.While, ast.Try, ast.With, ast.comprehension, ast.Lambda, ast.BoolOp)
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, decided)] == []
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert [node.name for node in functions if not node.decorator_list] == []
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from exported import exported
 from handmade_onnx import by_hand, node
-from niwaki.cli.main import run
+from niwaki.cli.entry import run
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.training.quantize import quantize
 from niwaki.training.settings import QuantizeSettings

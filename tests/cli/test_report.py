@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from niwaki.cli.main import run
+from niwaki.cli.entry import run
 from niwaki.reporting.build import build_report
 from niwaki.reporting.view import load_view
 from niwaki.study.spec import SelectSpec

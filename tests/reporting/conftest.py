@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from niwaki.cli.main import run as run_command
+from niwaki.cli.entry import run as run_command
 from niwaki.reporting.build import build_report
 from small_study import HEAD
 

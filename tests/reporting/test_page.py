@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from niwaki.cli.main import run as run_command
+from niwaki.cli.entry import run as run_command
 from niwaki.live.part import LivePart
 from niwaki.reporting.build import build_report
 from niwaki.reporting.document import Document, Section, Text

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from niwaki.cli.main import run as run_command
+from niwaki.cli.entry import run as run_command
 from small_study import HEAD
 
 SMALL = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from niwaki.cli.main import run as inspect_command
+from niwaki.cli.entry import run as inspect_command
 from niwaki.data.dataset import Dataset
 from niwaki.errors import GuardMissing
 from niwaki.measure.accuracy import Accuracy

@@ -4,6 +4,6 @@ Each command imports what it needs when it runs, so that --help is quick.
 May import: api, reporting, study, board, deploy, measure, models, files, errors, device.
 """
 
-from niwaki.cli.main import main
+from niwaki.cli.entry import main
 
 __all__ = ["main"]

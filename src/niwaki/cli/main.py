@@ -1,17 +1,13 @@
-"""The commands, and the one place where errors become lines and exit codes."""
+"""The commands: what each takes, what its help says, and the one function that does it."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from niwaki.cli import streams
-from niwaki.cli.outcome import complain, outcome
-from niwaki.cli.signals import release
-from niwaki.errors import OutputError
+from niwaki.cli.version import print_version
 
 app = typer.Typer(
     name="niwaki",
@@ -33,15 +29,13 @@ LeastNamed = Annotated[
     float,
     typer.Option(min=0, max=100, metavar="PERCENT", help="Of the scenes with a garment that must get a name."),
 ]
+Data = Annotated[
+    str | None, typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder.")
+]
+Board = Annotated[
+    str, typer.Option(metavar="BOARD", help="jetson-nano, jetson-orin, raspberry-pi, raspberry-pi-32 or linux-x86_64.")
+]
 Scenes = Annotated[int, typer.Option(min=0, help="To calibrate rejection on; 0: name whatever is found.")]
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        from importlib.metadata import version
-
-        typer.echo(f"niwaki {version('niwaki')}")
-        raise typer.Exit
 
 
 @app.callback()
@@ -49,7 +43,7 @@ def options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
     version: Annotated[  # noqa: ARG001 (its callback does it)
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and end.")
     ] = False,
 ) -> None:
     """Make a PyTorch image classifier small enough for a device, and prove what was lost and gained."""
@@ -84,8 +78,7 @@ def study_run(
     from niwaki.study.request import Request
 
     request = Request(study, data, seeds, jobs, ray, device, out, trust)
-    code = commands.run(request, dry_run=dry_run, as_json=json, show=show)
-    raise typer.Exit(code)
+    raise typer.Exit(commands.run(request, dry_run=dry_run, as_json=json, show=show))
 
 
 @study_app.command("show")
@@ -159,10 +152,7 @@ def export(
     ram_limit: Annotated[
         str | None, typer.Option(metavar="BYTES", help="Fail if the C needs more RAM, as in 8KB.")
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder."),
-    ] = None,
+    data: Data = None,
     calibration: Annotated[str, typer.Option(help="minmax, entropy or percentile.")] = "minmax",
     images: Annotated[int, typer.Option(help="Training images to calibrate on.")] = 1000,
     json: Json = False,
@@ -221,20 +211,14 @@ def bundle(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A model file, an int8 ONNX, or a folder that was exported.")
     ],
-    target: Annotated[
-        str,
-        typer.Option(metavar="BOARD", help="jetson-nano, jetson-orin, raspberry-pi, raspberry-pi-32 or linux-x86_64."),
-    ],
+    target: Board,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder that becomes the bundle.")],
     lang: Annotated[str, typer.Option(help="Languages of the words; the first is the usual one.")] = "en,ko",
     sound: Annotated[bool, typer.Option("--sound/--no-sound", help="Words as WAV files, spoken by espeak-ng.")] = True,
     names: Names = None,
     scenes: Scenes = 1000,
     least_named: LeastNamed = 5.0,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder."),
-    ] = None,
+    data: Data = None,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
@@ -273,10 +257,7 @@ def watch(
     names: Names = None,
     scenes: Scenes = 1000,
     least_named: LeastNamed = 5.0,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder."),
-    ] = None,
+    data: Data = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object for each event, a line each.")] = False,
     trust: Trust = False,
 ) -> None:
@@ -301,14 +282,8 @@ def watch(
 @app.command("doctor")
 def doctor(
     path: Annotated[Path, typer.Argument(metavar="FILE|BUNDLE", help="As for niwaki bundle, or a bundle.")],
-    target: Annotated[
-        str,
-        typer.Option(metavar="BOARD", help="jetson-nano, jetson-orin, raspberry-pi, raspberry-pi-32 or linux-x86_64."),
-    ],
-    data: Annotated[
-        str | None,
-        typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder."),
-    ] = None,
+    target: Board,
+    data: Data = None,
     least_named: LeastNamed = 5.0,
     json: Json = False,
     trust: Trust = False,
@@ -320,26 +295,3 @@ def doctor(
     from niwaki.cli import board as commands
 
     raise typer.Exit(commands.doctor(path, target, least_named=least_named, data=data, as_json=json, trust=trust))
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and end the process.
-
-    0 done, 1 a trial failed or forms disagree, 2 bad input, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
-    """
-    streams.prepare()
-    try:
-        code = run(sys.argv[1:] if arguments is None else arguments)
-        streams.finish()
-    except OutputError as error:
-        complain(str(error))
-        code = error.exit_code
-    finally:
-        streams.abandon()
-        release()
-    sys.exit(code)
-
-
-def run(arguments: list[str]) -> int:
-    """The exit code of a command line."""
-    return outcome(lambda given: app(given, standalone_mode=False), arguments)

@@ -4,18 +4,20 @@ import io
 import itertools
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rich.console import Console
 
 from niwaki.reporting.columns import columns_of, heading
 from niwaki.reporting.gaps import gaps_of
+from niwaki.reporting.metrics import METRICS
 from niwaki.reporting.tables import Figure, make_tables
 from niwaki.reporting.text import print_study, study_as_json
 from niwaki.reporting.view import TrialView, View
 from niwaki.reporting.words import words_in
 from niwaki.study.records import Record, Results
+from niwaki.study.spec import Column as ColumnName
 from niwaki.study.spec import parse_spec
 
 SPEC = """
@@ -279,3 +281,12 @@ def test_channels_removed_are_shown_beside_those_asked_for() -> None:
     column = columns_of(table, words_in("en"))[-1]
     assert [column.cell(row) for row in table.rows] == ["–", "25.0 ± 17.7 (50.0)", "–"]
     assert heading(column, words_in("en")) == "Channels removed (asked), %"
+
+
+def test_a_table_can_show_every_column_that_a_study_can_ask_for() -> None:
+    names = get_args(ColumnName)
+    table = replace(make_tables(view([]))[0], columns=names)
+    shown = [column.name for column in columns_of(table, words_in("en"))]
+    assert {*METRICS, "latency_1", "reached"} <= set(shown)
+    assert set(METRICS) <= set(names)
+    assert all(f"column.{name}" in words_in("en").texts for name in METRICS)

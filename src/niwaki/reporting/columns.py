@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from niwaki.reporting.metrics import METRICS
 from niwaki.reporting.tables import Figure, Row, Table, difference
 from niwaki.reporting.words import Words
 
@@ -32,7 +33,7 @@ def columns_of(table: Table, words: Words) -> list[Column]:
         columns.append(Column("varied", "left", lambda row: shown_value(table, row), table.key))
     columns.append(Column("step", "right", lambda row: shown_step(row, table, words)))
     for name in table.columns:
-        columns.extend(_COLUMNS[name](table))
+        columns.extend(_OF_THEIR_OWN[name](table) if name in _OF_THEIR_OWN else [_number(name)])
     return columns
 
 
@@ -110,11 +111,11 @@ def signed(value: float, digits: int = 2) -> str:
 Family = Callable[[Table], list[Column]]
 
 
-def _number(name: str, digits: int = 0) -> Family:
-    """A column of figures; beside a published one: ✓ where equal, else the published figure and the difference."""
+def _number(name: str) -> Column:
+    """A column of a metric; beside a published one: ✓ where equal, else the published figure and the difference."""
 
     def cell(row: Row) -> str:
-        text = figure_text(row.figures.get(name), digits)
+        text = figure_text(row.figures.get(name), METRICS[name].digits)
         theirs = getattr(row.published, name) if name in ("params", "macs_tp", "channels") and row.published else None
         if theirs is None:
             return text
@@ -123,7 +124,7 @@ def _number(name: str, digits: int = 0) -> Family:
             return f"{text} ({theirs:,})"
         return f"{text} ✓" if gap == 0 else f"{text} ({theirs:,} {signed(gap, 0)})"
 
-    return lambda _: [Column(name, "right", cell)]
+    return Column(name, "right", cell)
 
 
 def _accuracy(table: Table) -> list[Column]:
@@ -213,7 +214,7 @@ def _bytes_of(name: str) -> Cell:
 
 
 def _file(table: Table) -> list[Column]:
-    columns = _number("file")(table)
+    columns = [_number("file")]
     if any(row.published and row.published.size_kb is not None for row in table.rows):
         columns.append(Column("source_size", "right", _their_size))
     return columns
@@ -249,21 +250,12 @@ def _class_of(index: int) -> Cell:
     return cell
 
 
-_COLUMNS: dict[str, Family] = {
-    "validation": _number("validation", 2),
+_OF_THEIR_OWN: dict[str, Family] = {  # the others are a number each
     "accuracy": _accuracy,
     "per_class": _per_class,
-    "params": _number("params"),
-    "macs": _number("macs"),
-    "macs_tp": _number("macs_tp"),
     "bytes": _bytes,
     "bytes_by_type": _bytes_by_type,
-    "flash": _number("flash"),
-    "ram": _number("ram"),
-    "agreement": _number("agreement", 2),
     "file": _file,
-    "activations": _number("activations"),
-    "channels": _number("channels"),
     "reached": _reached,
     "latency_1": _latency("latency_1"),
     "latency_256": _latency("latency_256"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
 
 from niwaki.measure.accuracy import Accuracy, wilson_interval
 from niwaki.reporting import times
+from niwaki.reporting.metrics import METRICS
 from niwaki.reporting.view import TrialView, View
 from niwaki.reporting.words import Words, words_in
 from niwaki.study.losses import loss_of, named
@@ -205,21 +206,7 @@ def _ratios(view: View, index: int, seeds: list[TrialView]) -> dict[str, Figure]
 def _figures(view: View, done: list[Results]) -> dict[str, Figure]:
     if not done:
         return {}
-    classes = len(view.data["labels"])
-    read: dict[str, Callable[[Results], float | None]] = {
-        "validation": lambda r: r.accuracy("validation"),
-        "accuracy": lambda r: r.accuracy("test"),
-        "params": lambda r: r.params,
-        "macs": lambda r: r.macs,
-        "macs_tp": lambda r: r.macs_tp,
-        "bytes": lambda r: sum(r.bytes.values()),
-        "file": lambda r: r.file_bytes,
-        "activations": lambda r: r.activation_bytes,
-        "flash": lambda r: r.flash,
-        "ram": lambda r: r.ram,
-        "agreement": lambda r: None if r.agreement is None else 100 * r.agreement / r.test["total"],
-        "channels": lambda r: 2 * sum(r.widths.values()) + 2 * classes,  # the source's: inputs and outputs
-    }
+    read = {name: metric.value for name, metric in METRICS.items()}
     for name in times.COLUMNS:
         read[name] = lambda r, name=name: times.latency(view, r, name, "median_us")  # type: ignore[misc]
         read[f"{name}_p95"] = lambda r, name=name: times.latency(view, r, name, "p95_us")  # type: ignore[misc]

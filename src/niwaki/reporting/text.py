@@ -11,6 +11,7 @@ from niwaki.device.text import counted
 from niwaki.reporting import terminal
 from niwaki.reporting.columns import Column, columns_of, row_name
 from niwaki.reporting.forms import print_verification
+from niwaki.reporting.metrics import METRICS
 from niwaki.reporting.tables import Table, make_tables
 from niwaki.reporting.view import View
 from niwaki.reporting.words import words_in
@@ -19,12 +20,9 @@ from niwaki.study.store import FORMS
 _LABELS = {"finetune.epochs": "fine-tuning epochs", "finetune.lr": "fine-tuning lr", "prune.ratio": "ratio",
            "prune.steps": "steps", "prune.scope": "scope", "prune.importance": "importance",
            "quantize.kind": "quantization", "quantize.images": "calibration images"}  # fmt: skip
-_HEADINGS = {
-    "validation": "validation %", "accuracy": "test %", "source_accuracy": "source %", "gap": "difference",
-    "per_class": "class {of} %", "params": "parameters", "macs": "MACs", "bytes": "weights, bytes",
-    "bytes_of_type": "{of} B", "megabytes": "MB to {of}", "source_memory": "source MB", "flash": "flash, bytes",
-    "ram": "RAM, bytes", "agreement": "agree %", "file": "file, bytes", "source_size": "source KB",
-    "activations": "activations, bytes", "channels": "channels (in + out)", "latency_1": "µs b1",
+_HEADINGS = {name: metric.heading for name, metric in METRICS.items()} | {
+    "source_accuracy": "source %", "gap": "difference", "per_class": "class {of} %", "bytes_of_type": "{of} B",
+    "megabytes": "MB to {of}", "source_memory": "source MB", "source_size": "source KB", "latency_1": "µs b1",
     "reached": "removed (asked) %", "latency_256": "µs b256", "latency_ort": "µs b1 ONNX R.",
     "source_latency": "source µs",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The steps of a study as functions, for use from Python."""
+"""What niwaki does, as functions for Python: a study's steps, whole studies, a finished model's forms and bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every error that niwaki raises on purpose: one line that names the thing, the value and the way out."""
+"""Every error that niwaki raises on purpose: one line that names the thing, the value and the way out.
+
+Of errors that others raise it says the first line.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compilers for every target, and what runs their programs here: this processor, or an emulator (qemu)."""
+"""Generated C in programs for every target, run here: on this processor, or in an emulator (qemu)."""
 
 from __future__ import annotations
 

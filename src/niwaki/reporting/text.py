@@ -1,4 +1,4 @@
-"""Tables for a terminal: rich where it is one, plain lines elsewhere."""
+"""A study as tables for a terminal (rich where it is one, plain lines elsewhere), and as JSON for programs."""
 
 from __future__ import annotations
 

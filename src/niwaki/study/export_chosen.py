@@ -1,4 +1,4 @@
-"""The end of a study: the chosen model as ONNX, int8 ONNX and C, and whether these forms agree."""
+"""The chosen model of a study as ONNX, int8 ONNX and C, and whether these forms agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job: data → plan → stages not yet in the store → timings → choice → exported, verified forms of it."""
+"""The main job: data → plan → stages not yet in the store → timings → choice → its verified forms → evidence."""
 
 from __future__ import annotations
 

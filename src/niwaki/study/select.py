@@ -1,4 +1,4 @@
-"""The choice of a study's final model: a stated rule on validation accuracy and size. It never sees the test set."""
+"""The choice of a study's final model: a stated rule on validation accuracy, size and time, never on the test set."""
 
 from __future__ import annotations
 

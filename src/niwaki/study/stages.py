@@ -1,4 +1,4 @@
-"""A worker's whole job: (task, parent's bytes, data) → (record, model's bytes). It never touches the store."""
+"""A worker's whole job: (task with its parent's bytes, data) → (record, model's bytes). It never touches the store."""
 
 from __future__ import annotations
 

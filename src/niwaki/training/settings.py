@@ -1,4 +1,4 @@
-"""The settings of training and pruning, as a study's file and Python give them."""
+"""The settings of training, pruning and quantization, as a study's file and Python give them."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from niwaki.errors import NiwakiError
+from niwaki.study.result_files import Timings
 from niwaki.study.store import Store
 
 DEEP = "[" * 20_000
@@ -62,7 +63,7 @@ def test_brackets_without_end_in_a_study(tmp_path: Path) -> None:
     store = Store(tmp_path)
     (tmp_path / "timings.json").write_text(DEEP)
     with pytest.raises(NiwakiError, match=f"timings.json: damaged: {TOO_DEEP}; remove it: it is made again$"):
-        store.read_json("timings.json")
+        store.load(Timings)
     (tmp_path / "stages" / "k").mkdir(parents=True)
     (tmp_path / "stages" / "k" / "record.json").write_text(DEEP)
     with pytest.raises(NiwakiError, match="stage k: record.json is damaged: not a whole record$"):

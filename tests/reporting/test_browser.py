@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from niwaki.reporting.build import build_report
-from niwaki.study.store import Store
+from stored import write_json
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_longest_names_leave_a_phone_its_width(study_copy, open_page) -> Non
     study["data"] |= {"labels": [long + str(index) for index in range(4)], "name": long, "origin": long}
     study["environment"] |= {"machine": long, "system": long}
     study["spec"]["experiment"][0] |= {"title": long, "source": long}
-    Store(study_copy).write_json("study.json", study)
+    write_json(study_copy, "study.json", study)
     page = open_page(build_report(study_copy).html, width=390, height=844).page
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
@@ -142,7 +142,7 @@ def test_paper_has_every_row_and_column(study_copy, open_page, monkeypatch) -> N
     monkeypatch.setattr("niwaki.reporting.sections.tables.LONG", 3)
     study = json.loads((study_copy / "study.json").read_bytes())
     study["spec"]["experiment"][0]["columns"] += ["macs", "file", "bytes", "flash"]
-    Store(study_copy).write_json("study.json", study)
+    write_json(study_copy, "study.json", study)
     page = open_page(build_report(study_copy).html, width=703, dark=True).page  # as wide as A4 within the margins
     page.emulate_media(media="print")
     page.evaluate("""addEventListener("beforeprint", () => {
@@ -191,7 +191,7 @@ def test_a_loss_does_not_look_like_a_gain(study_copy, open_page) -> None:
     evidence = json.loads((study_copy / "evidence.json").read_bytes())
     confusion = evidence["confusion"]["chosen_int8"]
     evidence["confusion"]["chosen_int8"] = [row[1:] + row[:1] for row in confusion]  # right becomes wrong
-    Store(study_copy).write_json("evidence.json", evidence)
+    write_json(study_copy, "evidence.json", evidence)
     page_file = build_report(study_copy).html
     found = "all => all.map(e => [e.textContent, getComputedStyle(e).color])"
     for dark in (False, True):

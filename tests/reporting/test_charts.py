@@ -18,6 +18,7 @@ from niwaki.reporting.charts.measures import number
 from niwaki.reporting.drawing.figure import draw
 from niwaki.reporting.tables import Figure, Row, Table
 from niwaki.reporting.words import words_in
+from niwaki.study.result_files import Choice, FormTime
 from niwaki.study.spec import Experiment, Published
 
 WORDS = words_in("en")
@@ -191,7 +192,7 @@ def test_the_front_is_of_those_that_no_other_beats() -> None:
 
 
 def test_networks_are_counted_once_and_the_choice_is_marked() -> None:
-    choice = {"key": "k", "value": 0.5}
+    choice = Choice(key="k", value=0.5, reason="")
     again = replace(table(BY_STEP), name="again")
     found = networks([again, table(BY_STEP)], choice, "t", WORDS)
     assert len(found) == 5
@@ -281,8 +282,8 @@ def test_classes_come_in_the_order_of_what_they_lost() -> None:
 
 
 def test_latency_has_a_line_for_each_form_and_a_whisker_to_the_95th_percentile() -> None:
-    def timed(file: str, form: str, runtime: str, median: float) -> dict[str, Any]:
-        return {"file": file, "form": form, "runtime": runtime, "median_us": median, "p95_us": 2 * median, "runs": 9}
+    def timed(file: Any, form: Any, runtime: str, median: float) -> FormTime:
+        return FormTime(file=file, form=form, runtime=runtime, median_us=median, p95_us=2 * median, runs=9)
 
     rows = [timed("chosen", "c", "C", 1), timed("base", "c", "C", 2), timed("base", "torch", "torch", 100)]
     chart = latency_chart(rows, WORDS)

@@ -193,5 +193,5 @@ def test_the_models_of_a_whole_study_are_those_of_its_records(finished_study: Pa
     view = load_view(finished_study)
     assert view.choice is not None
     assert view.verification is not None
-    assert len(view.verification["files"]) > 5
+    assert len(view.verification.files) > 5
     assert view.damages == ()

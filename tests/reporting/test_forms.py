@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 
 from niwaki.reporting.forms import print_verification
+from niwaki.study.result_files import Verification
+from stored import stored
 
 
 def form(name: str, how: str, ok: bool | None, **more: Any) -> dict[str, Any]:
@@ -47,7 +49,7 @@ FOUND: dict[str, Any] = {
 
 def printed(found: dict[str, Any]) -> str:
     console = Console(file=io.StringIO(), width=200)
-    print_verification(console, found, Path("out/chosen"))
+    print_verification(console, stored(Verification, found), Path("out/chosen"))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from niwaki.reporting.build import build_report
-from niwaki.study.store import Store
+from stored import write_json
 
 
 def cells_of(page: Path, table: str) -> list[list[str]]:
@@ -35,7 +35,7 @@ def test_a_wide_and_high_table_is_upright_and_may_reach_into_the_margin(study_co
     before = (study_copy / "report.html").read_text(encoding="utf-8")
     assert 'class="table" id="table-ratio"' in before
     study["spec"]["experiment"][0]["columns"] += ["macs"]
-    Store(study_copy).write_json("study.json", study)
+    write_json(study_copy, "study.json", study)
     page = build_report(study_copy).html
     heads, *lines = cells_of(page, "ratio")
     assert heads[:2] == ["Ratio", "Step"]

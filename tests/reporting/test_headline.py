@@ -9,18 +9,23 @@ from typing import Any
 import pytest
 
 from niwaki.reporting.charts.controls import counterpart
+from niwaki.reporting.chosen import base_key
 from niwaki.reporting.findings import against, findings
 from niwaki.reporting.gaps import gaps_of
-from niwaki.reporting.headline import Line, answer, base_key, budget_text, times_text
+from niwaki.reporting.headline import Line, answer, times_text
 from niwaki.reporting.longer import of_training
+from niwaki.reporting.reasons import budget_text
 from niwaki.reporting.sections.experiments import kind_of
 from niwaki.reporting.tables import Figure, make_tables
 from niwaki.reporting.view import TrialView, View
 from niwaki.reporting.words import words_in
 from niwaki.study.records import Record, Results
+from niwaki.study.result_files import Bench, Choice, DataFacts, Evidence, LeftOut, Machine, Timings, Verification
 from niwaki.study.spec import SelectSpec, parse_spec
+from stored import stored
 
 WORDS = words_in("en")
+NONE = Choice(key=None, value=None, reason="")
 TIMINGS: dict[str, Any] = {"noise_floor": {"1": 0.0, "256": 0.0}, "pinned": True, "models": {}}
 SPEC = """
 title = "t"
@@ -78,24 +83,28 @@ def view() -> View:
         record("s0.5", 885, 500), record("s0.9", 750, 100),
     ]  # fmt: skip
     evidence = {
-        "base": {"key": "base", "int8": {"flash": 1040, "ram": 90, "board": None}},
+        "format": 1, "made_of": {"base": None, "chosen": None}, "shown": {}, "moved": {}, "classes": [None, None],
+        "images": {}, "answers": {}, "base": {"key": "base", "int8": {"flash": 1040, "ram": 90, "board": None}},
         "chosen": {"key": "half"},
         "confusion": {"base": [[9, 1], [0, 0]], "base_int8": [[89, 11], [0, 0]], "chosen_int8": [[87, 13], [0, 0]]},
-    }
+    }  # fmt: skip
     rows = [
         timed("base", "torch", "torch", 100), timed("chosen", "torch", "torch", 80), timed("base", "c", "C", 30),
         timed("chosen", "c", "C", 2),
     ]  # fmt: skip
-    c = {"flash": 520, "ram": 60, "board": None}
+    bench = {"format": 1, "made_of": {"base": None, "chosen": None}, "rows": rows, "left_out": [], "noise_floor": 0.0,
+             "pinned": True, "notes": []}  # fmt: skip
+    verification = {"ok": True, "exported": {"c": {"flash": 520, "ram": 60, "board": None}}, "forms": [], "notes": [],
+                    "export_notes": [], "images": ""}  # fmt: skip
+    data = {"name": "d", "origin": "o", "synthetic": False, "labels": ["a", "b"], "input_shape": [1, 2, 2],
+            "fingerprint": "f", "images": {"train": 1, "validation": 1000, "test": 1000}}  # fmt: skip
     return View(
         folder=Path("x"), spec=parse_spec(SPEC, "x"),
-        data={"name": "d", "origin": "o", "synthetic": False, "labels": ["a", "b"], "input_shape": [1, 2, 2],
-              "images": {"train": 1, "validation": 1000, "test": 1000}},
-        environment={"machine": "m", "torch": "t"}, stages=tuple(r.key for r in found), trials=tuple(trials),
-        records={r.key: r for r in found}, damaged=(), timings=TIMINGS,
-        choice={"key": "half8", "value": 0.5, "reason": ""},
-        verification={"ok": True, "exported": {"c": c}, "forms": [], "notes": [], "export_notes": [], "images": ""},
-        evidence=evidence, bench={"rows": rows, "left_out": [], "made_of": {}},
+        data=stored(DataFacts, data), environment=stored(Machine, {"machine": "m", "torch": "t"}),
+        stages=tuple(r.key for r in found), trials=tuple(trials),
+        records={r.key: r for r in found}, damaged=(), timings=stored(Timings, TIMINGS),
+        choice=Choice(key="half8", value=0.5, reason=""), verification=stored(Verification, verification),
+        evidence=stored(Evidence, evidence), bench=stored(Bench, bench),
     )  # fmt: skip
 
 
@@ -149,7 +158,7 @@ def test_the_reason_names_the_rule_and_what_is_beyond_it(view) -> None:
 def test_without_a_choice_there_is_only_a_reason(view) -> None:
     tables = make_tables(view)
     assert answer(replace(view, choice=None), tables, WORDS).reason == "The study has not come to its choice yet."
-    none = answer(replace(view, choice={"key": None, "value": None, "reason": ""}), tables, WORDS)
+    none = answer(replace(view, choice=NONE), tables, WORDS)
     assert (none.lines, none.headlines) == ((), ())
     assert none.reason.startswith("Nothing was chosen: no candidate of “ratio” is within the budget")
 
@@ -160,7 +169,7 @@ def test_what_was_refused_as_dead_is_said(view) -> None:
     lost = {"total": 1000, "correct": 490, "confusion": [[490, 10], [500, 0]]}
     wide = view.spec.select.model_copy(update={"budget": ("accuracy_drop<=60",)})
 
-    def said(answers: dict[str, Any], choice: dict[str, Any], language: str = "en") -> str:
+    def said(answers: dict[str, Any], choice: Choice, language: str = "en") -> str:
         base, int8 = view.records["base"], view.records["tenth8"]
         right = {"total": 1000, "correct": 950, "confusion": [[500, 0], [50, 450]]}
         records = {
@@ -173,7 +182,7 @@ def test_what_was_refused_as_dead_is_said(view) -> None:
 
     assert said(dead, view.choice).endswith("Refused, though within the budget: 90 % answers “a” for every image.")
     assert said(lost, view.choice).endswith(" 90 % no longer recognizes a validation image of b.")
-    assert said(lost, {"key": None, "value": None, "reason": ""}).startswith(
+    assert said(lost, NONE).startswith(
         "Nothing was chosen: of “ratio”, no network within the budget accuracy drop ≤ 60 points is alive. Refused"
     )
     assert "90 %: 모든 이미지에 “a”(으)로만 답합니다." in said(dead, view.choice, "ko")
@@ -187,13 +196,15 @@ def test_without_what_the_choice_is_compared_with_there_is_no_answer(view) -> No
 
 
 def test_a_model_that_needs_more_is_said_to_need_more(view) -> None:
-    rows = [{**row, "median_us": 60} if row["runtime"] == "C" and row["file"] == "chosen" else row
-            for row in view.bench["rows"]]  # fmt: skip
+    rows = tuple(
+        row.model_copy(update={"median_us": 60.0} if row.runtime == "C" and row.file == "chosen" else {})
+        for row in view.bench.rows
+    )
     grown = view.records["half"].results.model_copy(update={"params": 2500, "validation": RIGHT[950]})
     int8 = view.records["half8"].results.model_copy(update={"validation": RIGHT[906]})
     records = {**view.records, "half": view.records["half"].model_copy(update={"results": grown}),
                "half8": view.records["half8"].model_copy(update={"results": int8})}  # fmt: skip
-    slow = replace(view, bench={**view.bench, "rows": rows}, records=records)
+    slow = replace(view, bench=view.bench.model_copy(update={"rows": rows}), records=records)
     found = answer(slow, make_tables(slow), WORDS)
     assert [(h.gain, h.loss) for h in found.headlines] == [
         ("−2.50 points", True), ("2.5× more", True), ("7.7× fewer", False), ("2.0× slower", True),
@@ -207,7 +218,7 @@ def test_a_model_that_needs_more_is_said_to_need_more(view) -> None:
 def test_times_of_the_study_stand_in_where_no_form_was_timed(view) -> None:
     models = {key: {"1": {"median_us": us, "p95_us": us}} for key, us in (("base", 40.0), ("half", 20.0))}
     times = {**TIMINGS, "models": models}
-    plain = replace(view, bench=None, timings=times)
+    plain = replace(view, bench=None, timings=stored(Timings, times))
     lines = {line.name: line for line in answer(plain, make_tables(plain), WORDS).lines}
     assert lines["µs per image, batch 1"].cells == ("40.0", "", "20.0", "")
     assert lines["µs per image, batch 1"].ratio == 2
@@ -339,10 +350,10 @@ def test_only_networks_of_their_own_are_said_to_lie_close_together(view) -> None
 
 def test_gaps_are_said_the_gravest_first(view) -> None:
     assert [gap.weight for gap in gaps_of(view, WORDS)] == ["unmeasured"]  # one seed
-    left_out = [{"file": "base", "form": "c", "reason": "no compiler"}]
+    left_out = (LeftOut(file="base", form="c", reason="no compiler"),)
     failed = view.records["tenth"].model_copy(update={"status": "failed", "results": None, "reason": "nan"})
     worse = replace(
-        view, bench={**view.bench, "left_out": left_out}, records={**view.records, "tenth": failed},
+        view, bench=view.bench.model_copy(update={"left_out": left_out}), records={**view.records, "tenth": failed},
         stages=(*view.stages, "more"), timings=None, evidence=None,
     )  # fmt: skip
     texts = [gap.text for gap in gaps_of(worse, WORDS)]

@@ -22,6 +22,7 @@ from niwaki.reporting.document import Document, Section, Text
 from niwaki.reporting.markdown import to_markdown
 from niwaki.reporting.page import bound, harmless_json, policy, to_html
 from niwaki.study.store import Store
+from stored import write_json
 
 EVIL = "<script>alert('x')</script>|[a](javascript:b)"
 
@@ -64,7 +65,7 @@ def edit(folder: Path, name: str, **changes: Any) -> None:
         for step in way:
             place = place[step]
         place[last] = value
-    Store(folder).write_json(name, values)
+    write_json(folder, name, values)
 
 
 def built(folder: Path, **options: Any) -> Parsed:
@@ -114,7 +115,7 @@ def test_markup_in_names_stays_text(study_copy) -> None:
     study = json.loads((study_copy / "study.json").read_bytes())
     study["spec"]["experiment"][0] |= {"title": EVIL, "source": EVIL}
     study["environment"]["machine"] = EVIL
-    Store(study_copy).write_json("study.json", study)
+    write_json(study_copy, "study.json", study)
     edit(study_copy, "verify.json", notes=[EVIL])
     edit(study_copy, "bench.json", notes=[EVIL])
     report = build_report(study_copy)
@@ -173,17 +174,17 @@ def test_a_study_of_which_nothing_ran_has_a_page(study_copy) -> None:
 def test_what_failed_is_said_with_its_reason(study_copy) -> None:
     store = Store(study_copy)
     study = store.study()
-    key = study["trials"][-1]["rows"][1]
+    key = study.trials[-1].rows[1]
     record = store.record(key)
     changes = {"status": "failed", "results": None, "reason": "the loss is nan", "weights_sha256": None}
     store.put(record.model_copy(update=changes), None)
-    damaged = study["trials"][0]["rows"][1]
+    damaged = study.trials[0].rows[1]
     (study_copy / "stages" / damaged / "record.json").write_text("{")
     edit(study_copy, "verify.json", ok=False)
     verify = json.loads((study_copy / "verify.json").read_bytes())
     verify["forms"][-1] |= {"ok": False, "images": 9, "reason": "first image 3"}
     verify["forms"][0] |= {"ok": None, "images": 0, "reason": "no emulator"}
-    Store(study_copy).write_json("verify.json", verify)
+    write_json(study_copy, "verify.json", verify)
     page = built(study_copy)
     for said in (
         "Something in this study failed", "the loss is nan", "is damaged", "The forms disagree.", "first image 3",
@@ -195,7 +196,7 @@ def test_what_failed_is_said_with_its_reason(study_copy) -> None:
 def test_without_forms_or_evidence_the_records_say_what_they_can(study_copy) -> None:
     (study_copy / "evidence.json").unlink()
     (study_copy / "bench.json").unlink()
-    Store(study_copy).write_json("verify.json", {"ok": None, "reason": "node [s]: Sigmoid"})
+    write_json(study_copy, "verify.json", {"ok": None, "reason": "node [s]: Sigmoid"})
     page = built(study_copy)
     for said in (
         "cannot be exported: node [s]: Sigmoid", "The times of the forms have not been measured", "Which classes lost",
@@ -217,7 +218,7 @@ def test_evidence_of_other_models_is_not_shown(study_copy) -> None:
 def test_a_choice_whose_records_are_damaged_is_no_answer(study_copy, which) -> None:
     """No other network is shown in the place of the chosen one, and nothing of an exported model."""
     store = Store(study_copy)
-    key = next(t["rows"] for t in store.study()["trials"] if t["experiment"] == "int8" and t["value"] == 0.5)
+    key = next(t.rows for t in store.study().trials if t.experiment == "int8" and t.value == 0.5)
     edit(study_copy, "choice.json", key=key[-1], value=0.5)
     edit(study_copy, "study.json", spec__select__experiment="int8")
     edit(study_copy, "verify.json", made_of__model=store.record(key[-2]).weights_sha256)
@@ -238,7 +239,7 @@ def test_forms_of_another_model_than_the_chosen_one_are_not_shown(study_copy) ->
 
 
 def test_no_choice_is_none_while_stages_are_missing(study_copy) -> None:
-    Store(study_copy).write_json("choice.json", {"key": None, "value": None, "reason": "r"})
+    write_json(study_copy, "choice.json", {"key": None, "value": None, "reason": "r"})
     shutil.rmtree(next(study_copy.glob("stages/*/")))
     page = built(study_copy)
     assert "The study has not come to its choice yet." in page.text
@@ -259,7 +260,7 @@ def test_no_answer_is_given_as_wholly_certain(study_copy) -> None:
     for answers in evidence["answers"].values():
         for number, sure in zip(answers, (1.0, 0.996, 0.994) * len(answers), strict=False):
             answers[number]["sure"] = sure
-    Store(study_copy).write_json("evidence.json", evidence)
+    write_json(study_copy, "evidence.json", evidence)
     page = built(study_copy)
     assert ">99 %" in page.text
     assert "100 %" not in page.text
@@ -267,23 +268,23 @@ def test_no_answer_is_given_as_wholly_certain(study_copy) -> None:
 
 
 def test_nothing_chosen_is_said(study_copy) -> None:
-    Store(study_copy).write_json("choice.json", {"key": None, "value": None, "reason": "r"})
+    write_json(study_copy, "choice.json", {"key": None, "value": None, "reason": "r"})
     page = built(study_copy)
     assert "Nothing was chosen: no candidate of “ratio” is within the budget accuracy drop ≤ 100 points." in page.text
     study = json.loads((study_copy / "study.json").read_bytes())
     study["spec"]["select"] = None
-    Store(study_copy).write_json("study.json", study)
+    write_json(study_copy, "study.json", study)
     assert "This study chooses no model" in built(study_copy).text
 
 
 def test_the_front_is_of_every_network_of_the_study(study_copy) -> None:
     """Also of the pruning steps that no experiment shows, worked out from the records alone."""
     store = Store(study_copy)
-    trials = store.study()["trials"]
-    assert any(t["experiment"] == "scope" and len(t["rows"]) == 3 for t in trials)  # of which its table shows the last
+    trials = store.study().trials
+    assert any(t.experiment == "scope" and len(t.rows) == 3 for t in trials)  # of which its table shows the last
     means: dict[tuple[int, float], None] = {}
-    for experiment, value in {(t["experiment"], t["value"]) for t in trials}:
-        seeds = [t["rows"] for t in trials if (t["experiment"], t["value"]) == (experiment, value)]
+    for experiment, value in {(t.experiment, t.value) for t in trials}:
+        seeds = [t.rows for t in trials if (t.experiment, t.value) == (experiment, value)]
         for keys in zip(*seeds, strict=True):
             found = [store.record(key) for key in keys]
             if found[0].kind != "quantize":

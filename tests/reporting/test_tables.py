@@ -17,8 +17,10 @@ from niwaki.reporting.text import print_study, study_as_json
 from niwaki.reporting.view import TrialView, View
 from niwaki.reporting.words import words_in
 from niwaki.study.records import Record, Results
+from niwaki.study.result_files import Choice, DataFacts, Machine, Timings
 from niwaki.study.spec import Column as ColumnName
 from niwaki.study.spec import parse_spec
+from stored import stored
 
 SPEC = """
 title = "a [bold]title[/bold]"
@@ -70,13 +72,14 @@ def view(records: list[Record], *, synthetic: bool = False, timings: dict | None
         for seed in (0, 1)
     )
     data = {
-        "name": "d", "origin": "o", "synthetic": synthetic, "labels": ["a", "b"],
-        "images": {"train": 1, "validation": 1000, "test": 1000},
+        "name": "d", "origin": "o", "synthetic": synthetic, "labels": ["a", "b"], "fingerprint": "f",
+        "images": {"train": 1, "validation": 1000, "test": 1000}, "input_shape": [1, 2, 2],
     }  # fmt: skip
     keys = tuple(dict.fromkeys(key for trial in trials for key in trial.stages))
     return View(
-        Path("x"), spec, data, {"machine": "m", "torch": "t"}, keys, trials, {r.key: r for r in records}, ("damage",),
-        timings, {"key": None, "value": None, "reason": "Because."},
+        Path("x"), spec, stored(DataFacts, data), stored(Machine, {"machine": "m", "torch": "t"}), keys, trials,
+        {r.key: r for r in records}, ("damage",), stored(Timings, timings) if timings else None,
+        Choice(key=None, value=None, reason="Because."),
     )  # fmt: skip
 
 
@@ -205,7 +208,7 @@ def quantized_view() -> View:
     times = {**TIMINGS, "onnxruntime": {n: {"1": {"median_us": t, "p95_us": 8.0}} for n, t in in_onnxruntime.items()}}
     return replace(
         view([]), spec=parse_spec(QUANTIZED, "x"), trials=trials, stages=("b0", "p4", "p5", "static", "dynamic"),
-        records={r.key: r for r in found}, timings=times, damaged=(),
+        records={r.key: r for r in found}, timings=stored(Timings, times), damaged=(),
     )  # fmt: skip
 
 

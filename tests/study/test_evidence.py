@@ -17,10 +17,11 @@ from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy import export
 from niwaki.deploy.exported import open_export
 from niwaki.errors import ModelError
-from niwaki.study.answers import SHOWN, Answers, answers_of, moved, pictures, telling
+from niwaki.study.answers import SHOWN, Answers, answers_of, moved, pictures, samples, telling
 from niwaki.study.evidence import gather_evidence, int8_answers
 from niwaki.study.plan import make_plan
 from niwaki.study.records import Record
+from niwaki.study.result_files import ShownAnswer
 from niwaki.study.scheduler import StudyResult
 from niwaki.study.spec import parse_spec
 from niwaki.study.store import Store
@@ -54,8 +55,8 @@ def test_the_surest_errors_come_first() -> None:
 
 def test_confusion_and_what_is_kept_of_an_answer() -> None:
     assert CHOSEN.confusion(LABELS, 2) == [[0, 2], [1, 2]]
-    kept = CHOSEN.to_dict(LABELS, {"lost": [4, 0], "base": [0]})
-    assert kept == {"0": {"named": 1, "sure": 0.7, "true": 0.3}, "4": {"named": 0, "sure": 0.8, "true": 0.2}}
+    kept = CHOSEN.of(LABELS, {"lost": [4, 0], "base": [0]})
+    assert kept == {"0": ShownAnswer(named=1, sure=0.7, true=0.3), "4": ShownAnswer(named=0, sure=0.8, true=0.2)}
 
 
 def test_scores_become_shares() -> None:
@@ -72,9 +73,9 @@ def test_pictures_are_the_images_without_their_padding(channels: int, color: str
     preprocessing = Preprocessing(color=color, pad=2)  # type: ignore[arg-type]
     data = Dataset("d", ("a", "b", "c"), preprocessing, "f", "o", False, split, split, split)
     found = pictures(data, [2, 2, 0])
-    assert [png is not None for png in found["classes"]] == [True, True, False]
-    assert {number: image["true"] for number, image in found["images"].items()} == {"0": 1, "2": 0}
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found["images"]["2"]["png"]))))
+    assert [png is not None for png in samples(data)] == [True, True, False]
+    assert {number: image.true for number, image in found.items()} == {"0": 1, "2": 0}
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found["2"].png))))
     assert pixels.shape[:2] == (2, 3)
     assert pixels.reshape(2, 3, -1)[:, :, 0].tolist() == [[0, 10, 20], [30, 40, 50]]
 
@@ -137,7 +138,9 @@ def test_nothing_is_said_of_a_chosen_model_where_none_was_chosen(
         key="b", kind="train", parent=None, seed=0, position=0, settings={}, data="", environment={}, status="done"
     )
     result = StudyResult(tmp_path, plan, {plan.trials[0].rows[0]: base})
-    monkeypatch.setattr("niwaki.study.evidence._evidence", lambda *_arguments: {})
+    images = len(small_data.test.labels)
+    same = Answers(np.zeros(images, np.int64), np.ones((images, small_data.num_classes), np.float32))
+    monkeypatch.setattr("niwaki.study.evidence._answers", lambda *_arguments: {"base": same})
     told: list[str] = []
     gather_evidence(Store(tmp_path), result, small_data, told.append, trust=False)
     assert told == ["the answers of the base are kept for the report"]

@@ -76,9 +76,14 @@ class Right:
         """Of all images."""
         return 100 * self.correct / self.total
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of Wilson, in percent."""
+        return wilson_interval(self.correct, self.total)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with the 95 % interval of Wilson."""
-        low, high = wilson_interval(self.correct, self.total)
+        low, high = self.interval
         return {"correct": self.correct, "total": self.total, "percent": self.percent, "interval": [low, high]}
 
 

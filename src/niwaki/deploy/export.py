@@ -243,7 +243,7 @@ def _measured(folder: Path, notify: Notify) -> tuple[TargetFootprint | None, tup
         return None, (f"code size not measured: {error}",)
 
 
-def _on_board(board: TargetFootprint) -> dict[str, Any]:
+def _on_board(board: TargetFootprint) -> dict[str, str | int]:
     return {
         "cpu": board.cpu,
         "optimization": board.optimization,

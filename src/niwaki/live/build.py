@@ -26,7 +26,8 @@ from niwaki.live.part import LivePart
 from niwaki.live.strip import choose_strip
 from niwaki.live.texts import TEXTS, Language
 from niwaki.live.wasm import compile_module
-from niwaki.study.store import FORMS, VERIFY, Store
+from niwaki.study.result_files import Verification
+from niwaki.study.store import FORMS, Store
 
 Notify = Callable[[str], None]
 SCRIPTS = ("page", "engine", "picture", "readout", "speech", "steady", "strip", "file", "camera", "pad", "main")
@@ -81,9 +82,8 @@ def _open_chosen(study: Path) -> Export:
     """The export of the chosen model. Raises ModelError where there is none that can run in a page."""
     folder = study / FORMS
     if not folder.is_dir():
-        found = Store(study).read_json(VERIFY) or {}
-        reason = found.get("reason") or NOT_YET
-        raise ModelError(f"{folder}: {reason}")
+        found = Store(study).load(Verification)
+        raise ModelError(f"{folder}: {(found and found.reason) or NOT_YET}")
     export = open_export(folder)
     if export.graph is None or not export.has_c:
         raise ModelError(export.no_graph or f"{folder}: no generated C in it: run the study again")

@@ -69,6 +69,6 @@ def _none_is_asked_for(view: View) -> str:
         return "answer.no_select"
     if view.choice is None:
         return ""
-    if view.choice["key"] is None:
+    if view.choice.key is None:
         return "live.no_choice"
     return "" if view.spec.select.export else "live.no_export"

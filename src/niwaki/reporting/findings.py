@@ -41,7 +41,7 @@ def against(view: View, control: Table, other: Table, words: Words) -> list[str]
 
 def noise(view: View, percent: float) -> float:
     """Points to which one accuracy around `percent` is known from its test images (half the 95 % interval)."""
-    tested = view.data["images"]["test"]
+    tested = view.data.images.test
     low, high = wilson_interval(round(percent / 100 * tested), tested)
     return (high - low) / 2
 
@@ -73,7 +73,7 @@ def _are_of_one_form(table: Table, rows: Sequence[Row]) -> bool:
 
 def _changed(view: View, table: Table, rows: Sequence[Row], words: Words) -> list[str]:
     """To how many of the same images an int8 network gives another answer than its float model, of one seed."""
-    tested = view.data["images"]["test"]
+    tested = view.data.images.test
     known = [(row, row.figures["agreement"]) for row in rows if row.quantized and "agreement" in row.figures]
     listed = [
         f"{round(tested * (100 - figure.mean) / 100):,} ({value_name(table, row, words)})"

@@ -9,7 +9,7 @@ from typing import Literal
 from niwaki.reporting.charts.latency import form_name
 from niwaki.reporting.view import View
 from niwaki.reporting.words import Words
-from niwaki.study.store import VERIFY
+from niwaki.study.result_files import Verification
 
 
 @dataclass(frozen=True)
@@ -51,34 +51,34 @@ def _choice(view: View, words: Words) -> Iterator[Gap]:
 def _forms(view: View, words: Words) -> Iterator[Gap]:
     found = view.verification
     if found is None:
-        damaged = any(problem.startswith(VERIFY) for problem in view.damaged_files)
-        if view.choice and view.choice.get("key") and not damaged:
+        damaged = any(problem.startswith(Verification.NAME) for problem in view.damaged_files)
+        if view.choice and view.choice.key and not damaged:
             yield Gap("unmeasured", words("gap.no_forms"))
         return
-    if found["ok"] is None:
-        yield Gap("failed", words("gap.cannot_export", reason=found["reason"]))
+    if not found.exists:
+        yield Gap("failed", words("gap.cannot_export", reason=found.reason))
         return
-    for name, reason in found.get("missing", {}).items():
+    for name, reason in found.missing.items():
         yield Gap("failed", words("forms.missing", form=name, reason=reason))
-    for form in found["forms"]:
-        if form["ok"] is False:
-            said = "gap.disagrees" if form["images"] else "gap.not_compared"
-            yield Gap("failed", words(said, form=form["form"], how=form["how"], reason=form["reason"] or ""))
-        elif not form["images"]:
-            yield Gap("unmeasured", words("gap.not_run", form=form["form"], how=form["how"], reason=form["reason"]))
+    for form in found.forms:
+        if form.ok is False:
+            said = "gap.disagrees" if form.images else "gap.not_compared"
+            yield Gap("failed", words(said, form=form.form, how=form.how, reason=form.reason or ""))
+        elif not form.images:
+            yield Gap("unmeasured", words("gap.not_run", form=form.form, how=form.how, reason=form.reason))
 
 
 def _measured(view: View, words: Words) -> Iterator[Gap]:
     if view.evidence is None:
         yield Gap("unfinished", words("gap.no_evidence"))
-    elif reason := view.evidence["base"]["int8"].get("reason"):
+    elif reason := view.evidence.base.int8.reason:
         yield Gap("unmeasured", words("gap.base_int8", reason=reason))
     if view.timings is None:
         yield Gap("unfinished", words("gap.no_timings"))
     if view.bench is None:
         yield Gap("unmeasured", words("gap.no_bench"))
-    for left in (view.bench or {}).get("left_out", []):
-        name = form_name({"form": left["form"], "runtime": ""}, words)
-        yield Gap("unmeasured", words("gap.left_out", file=words(left["file"]), form=name, reason=left["reason"]))
+    for left in view.bench.left_out if view.bench else ():
+        name = form_name(left.form, "", words)
+        yield Gap("unmeasured", words("gap.left_out", file=words(left.file), form=name, reason=left.reason))
     if view.spec.seeds == 1:
         yield Gap("unmeasured", words("gap.one_seed"))

@@ -121,7 +121,7 @@ def _table(view: View, experiment: Experiment, words: Words) -> Table:
     remarks = _remarks(view, experiment, rows, words)
     return Table(
         experiment.name, experiment.title or experiment.name, experiment.varied_key, experiment.columns, tuple(rows),
-        "" if view.data["synthetic"] else experiment.source, remarks,
+        "" if view.data.synthetic else experiment.source, remarks,
     )  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def _row(view: View, experiment: Experiment, value: Any, index: int, seeds: list
         widths=_common([results.widths for results in done]),
         bytes_by_type=_common([results.bytes for results in done]),
         per_class=Accuracy.from_dict(done[0].test).per_class if len(done) == 1 else None,
-        published=None if view.data["synthetic"] else _published(view, experiment, value, index, first),
+        published=None if view.data.synthetic else _published(view, experiment, value, index, first),
         notes=tuple(dict.fromkeys(note for trial in seeds for note in _notes(view, experiment, trial, index, words))),
         like_base=times.like_base(view, done, [r for r in base_results if r is not None]),
     )
@@ -185,7 +185,7 @@ def _warnings(view: View, results: Results, base: Results | None, words: Words) 
         return ()
     if loss.only is not None:
         return (words("note.dead"),)
-    return (words("note.lost", labels=named(loss.classes, [words.name(label) for label in view.data["labels"]])),)
+    return (words("note.lost", labels=named(loss.classes, [words.name(label) for label in view.data.labels])),)
 
 
 def _ratios(view: View, index: int, seeds: list[TrialView]) -> dict[str, Figure]:
@@ -208,7 +208,7 @@ def _figures(view: View, done: list[Results]) -> dict[str, Figure]:
         return {}
     read = {name: metric.value for name, metric in METRICS.items()}
     for name in times.COLUMNS:
-        read[name] = lambda r, name=name: times.latency(view, r, name, "median_us")  # type: ignore[misc]
+        read[name] = lambda r, name=name: times.latency(view, r, name)  # type: ignore[misc]
         read[f"{name}_p95"] = lambda r, name=name: times.latency(view, r, name, "p95_us")  # type: ignore[misc]
     figures = {}
     for name, of in read.items():
@@ -254,7 +254,7 @@ def _published(view: View, experiment: Experiment, value: Any, index: int, trial
 
 def _remarks(view: View, experiment: Experiment, rows: list[Row], words: Words) -> tuple[str, ...]:
     remarks = []
-    tested = view.data["images"]["test"]
+    tested = view.data.images.test
     figure = next((row.figures["accuracy"] for row in rows if "accuracy" in row.figures), None)
     if figure is not None and figure.n == 1 and "accuracy" in experiment.columns:
         low, high = wilson_interval(round(figure.mean / 100 * tested), tested)

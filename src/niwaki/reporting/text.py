@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import Console
 from rich.markup import escape
 
@@ -15,6 +13,7 @@ from niwaki.reporting.metrics import METRICS
 from niwaki.reporting.tables import Table, make_tables
 from niwaki.reporting.view import View
 from niwaki.reporting.words import words_in
+from niwaki.study.checked_json import Part
 from niwaki.study.store import FORMS
 
 _LABELS = {"finetune.epochs": "fine-tuning epochs", "finetune.lr": "fine-tuning lr", "prune.ratio": "ratio",
@@ -34,14 +33,13 @@ def print_study(console: Console, view: View) -> None:
     data = view.data
     title = view.spec.title or str(view.folder)
     console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
-    images = data["images"]
     console.print(
-        f"{escape(data['name'])}: {images['train']:,} training, {images['validation']:,} validation and "
-        f"{images['test']:,} test images ({escape(data['origin'])}); {escape(view.environment['machine'])}, "
-        f"torch {view.environment['torch']}; {counted(view.spec.seeds, 'seed')}",
+        f"{escape(data.name)}: {data.images.train:,} training, {data.images.validation:,} validation and "
+        f"{data.images.test:,} test images ({escape(data.origin)}); {escape(view.environment.machine)}, "
+        f"torch {view.environment.torch}; {counted(view.spec.seeds, 'seed')}",
         highlight=False,
     )
-    if data["synthetic"]:
+    if data.synthetic:
         console.print(
             "[bold yellow]SYNTHETIC DATA: garments that niwaki drew. These figures say nothing about Fashion-MNIST; "
             "the source's are left out.[/bold yellow]"
@@ -88,24 +86,28 @@ def _print_state(console: Console, view: View) -> None:
     if view.to_do:
         console.print(f"{view.to_do} of {len(view.stages)} stages are not done yet.", highlight=False)
     if view.choice:
-        console.print(f"[bold]Choice.[/bold] {escape(view.choice['reason'])}", highlight=False)
+        console.print(f"[bold]Choice.[/bold] {escape(view.choice.reason)}", highlight=False)
     if view.verification:
         print_verification(console, view.verification, view.folder / FORMS)
 
 
-def study_as_json(view: View) -> dict[str, Any]:
+def study_as_json(view: View) -> dict[str, object]:
     """The whole of a study for programs: `niwaki study show DIR --json`."""
     return {
         "folder": str(view.folder),
         "title": view.spec.title,
-        "data": view.data,
-        "environment": view.environment,
+        "data": view.data.to_dict(),
+        "environment": view.environment.to_dict(),
         "seeds": view.spec.seeds,
         "stages": {"planned": len(view.stages), "done": len(view.records) - len(view.failures)},
         "experiments": [table.to_dict() for table in make_tables(view)],
-        "choice": view.choice,
-        "verification": view.verification,
+        "choice": _plain(view.choice),
+        "verification": _plain(view.verification),
         "failed": view.failures,
         "damaged": list(view.damages),
-        "timings": view.timings,
+        "timings": _plain(view.timings),
     }
+
+
+def _plain(part: Part | None) -> dict[str, object] | None:
+    return part.to_dict() if part is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Literal
 
 from niwaki.reporting.view import View
 from niwaki.reporting.words import Words
@@ -13,11 +14,16 @@ from niwaki.study.records import Results
 COLUMNS = {"latency_1": ("models", 1), "latency_256": ("models", 256), "latency_ort": ("onnxruntime", 1)}
 
 
-def latency(view: View, results: Results, column: str, what: str) -> float | None:
+def latency(
+    view: View, results: Results, column: str, what: Literal["median_us", "p95_us"] = "median_us"
+) -> float | None:
     """Microseconds per image: a call's time over its images. None where it was not measured."""
     runtime, batch = COLUMNS[column]
-    row = (view.timings or {}).get(runtime, {}).get(results.structure, {}).get(str(batch))
-    return None if row is None else row[what] / batch
+    if view.timings is None:
+        return None
+    networks = view.timings.models if runtime == "models" else view.timings.onnxruntime
+    row = networks.get(results.structure, {}).get(str(batch))
+    return None if row is None else (row.median_us if what == "median_us" else row.p95_us) / batch
 
 
 def like_base(view: View, done: Sequence[Results], base: Sequence[Results]) -> tuple[str, ...]:
@@ -36,7 +42,7 @@ def like_base(view: View, done: Sequence[Results], base: Sequence[Results]) -> t
 
 def slower_than(view: View, int8: Results, before: Results, words: Words) -> tuple[str, ...]:
     """A sentence where ONNX Runtime takes longer for an int8 network than for the float one, beyond the noise."""
-    ours, theirs = (latency(view, results, "latency_ort", "median_us") for results in (int8, before))
+    ours, theirs = (latency(view, results, "latency_ort") for results in (int8, before))
     if ours is None or theirs is None or (ours - theirs) / ((ours + theirs) / 2) <= _noise(view, "latency_ort"):
         return ()
     return (words("note.slower", ours=ours, theirs=theirs),)
@@ -49,19 +55,17 @@ def remark(view: View, columns: Sequence[str], words: Words) -> str | None:
         return None
     batches = sorted({COLUMNS[name][1] for name in timed})
     floors = ", ".join(
-        words("remark.times.floor", floor=100 * view.timings["noise_floor"][str(batch)], batch=batch)
-        for batch in batches
+        words("remark.times.floor", floor=100 * view.timings.noise_floor[str(batch)], batch=batch) for batch in batches
     )
-    pinned = words("remark.times.pinned") if view.timings["pinned"] else ""
+    pinned = words("remark.times.pinned") if view.timings.pinned else ""
     return words("remark.times", pinned=pinned, floors=floors)
 
 
 def _mean(view: View, results: Sequence[Results], column: str) -> float | None:
-    known = [latency(view, r, column, "median_us") for r in results]
+    known = [latency(view, r, column) for r in results]
     values = [value for value in known if value is not None]
     return fmean(values) if values and len(values) == len(known) else None
 
 
 def _noise(view: View, column: str) -> float:
-    floor: float = (view.timings or {})["noise_floor"][str(COLUMNS[column][1])]
-    return floor
+    return view.timings.noise_floor[str(COLUMNS[column][1])] if view.timings else 0.0

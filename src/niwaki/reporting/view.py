@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from niwaki.errors import SpecError, StoreError, step
+from niwaki.study.checked_json import File
 from niwaki.study.records import Record, Results, float_record
-from niwaki.study.spec import Experiment, StudySpec, explain, resolve
-from niwaki.study.store import (
-    BENCH,
-    CHOICE,
-    EVIDENCE,
+from niwaki.study.result_files import (
     EVIDENCE_FORMAT,
-    STUDY,
-    TIMINGS,
-    VERIFY,
-    DamagedFile,
-    DamagedStage,
-    Store,
+    Bench,
+    Choice,
+    DataFacts,
+    Evidence,
+    Machine,
+    Study,
+    Timings,
+    Verification,
 )
+from niwaki.study.spec import Experiment, StudySpec, explain, resolve
+from niwaki.study.store import DamagedFile, DamagedStage, Store
 from niwaki.study.whole import damaged_models
 
 
@@ -45,17 +46,17 @@ class View:
 
     folder: Path
     spec: StudySpec
-    data: dict[str, Any]
-    environment: dict[str, str]
+    data: DataFacts
+    environment: Machine
     stages: tuple[str, ...]
     trials: tuple[TrialView, ...]
     records: dict[str, Record]
     damaged: tuple[str, ...]
-    timings: dict[str, Any] | None
-    choice: dict[str, Any] | None
-    verification: dict[str, Any] | None = None
-    evidence: dict[str, Any] | None = None
-    bench: dict[str, Any] | None = None
+    timings: Timings | None
+    choice: Choice | None
+    verification: Verification | None = None
+    evidence: Evidence | None = None
+    bench: Bench | None = None
     damaged_files: tuple[str, ...] = ()
     """What is wrong with files beside the stages, whose content then counts as not there."""
     damaged_models: tuple[str, ...] = ()
@@ -105,14 +106,26 @@ def load_view(folder: Path) -> View:
     store = Store(folder)
     study = store.study()
     spec = _spec(folder, study)
-    trials = tuple(
-        TrialView(t["experiment"], t["value"], t["seed"], tuple(t["stages"]), tuple(t["rows"]), t.get("quantize"))
-        for t in study["trials"]
-    )
-    data, machine, stages = study["data"], study["environment"], tuple(study["stages"])
+    trials = tuple(TrialView(t.experiment, t.value, t.seed, t.stages, t.rows, t.quantize) for t in study.trials)
+    records, damaged = _records(store, study)
+    files = _Files(store)
+    timings = files.read(Timings)
+    choice = _standing(files.read(Choice), set(study.stages) - _waiting(trials, records), records)
+    chosen = _chosen_weights(choice, records)
+    verification = _of_the_chosen(files.read(Verification), chosen)
+    evidence = _with_all_classes(_fitting(files.read(Evidence), records, chosen), len(study.data.labels))
+    bench = _fitting(files.read(Bench), records, chosen)
+    return View(
+        folder, spec, study.data, study.environment, study.stages, trials, records, damaged, timings, choice,
+        verification, evidence, bench, tuple(files.problems), damaged_models(store, records, chosen, verification),
+    )  # fmt: skip
+
+
+def _records(store: Store, study: Study) -> tuple[dict[str, Record], tuple[str, ...]]:
+    """The records that are there, and what is wrong with others."""
     records: dict[str, Record] = {}
     damaged: list[str] = []
-    for key in stages:
+    for key in study.stages:
         try:
             record = store.record(key)
         except DamagedStage as error:
@@ -120,50 +133,42 @@ def load_view(folder: Path) -> View:
             continue
         if record is None:
             continue
-        if record.results is not None and len(record.results.test["confusion"]) != len(data["labels"]):
+        if record.results is not None and len(record.results.test["confusion"]) != len(study.data.labels):
             damaged.append(f"stage {key}: record.json is of other classes")
             continue
         records[key] = record
-    files, problems = _side_files(store)
-    choice = _standing(files.get(CHOICE), set(stages) - _waiting(trials, records), records)
-    chosen = _chosen_weights(choice, records)
-    verification = _of_the_chosen(files.get(VERIFY), chosen)
-    return View(
-        folder, spec, data, machine, stages, trials, records, tuple(damaged), files.get(TIMINGS), choice, verification,
-        _with_all_classes(_fitting(files.get(EVIDENCE), records, chosen), len(data["labels"])),
-        _fitting(files.get(BENCH), records, chosen), problems,
-        damaged_models(store, records, chosen, verification),
-    )  # fmt: skip
+    return records, tuple(damaged)
 
 
-def _spec(folder: Path, study: dict[str, Any]) -> StudySpec:
+def _spec(folder: Path, study: Study) -> StudySpec:
     """The specification in `study.json`, which its trials must fit."""
     try:
-        spec = StudySpec.model_validate(study.get("spec"))
+        spec = StudySpec.model_validate(study.spec)
         varied = {experiment.name: [value for value, _ in resolve(spec, experiment)] for experiment in spec.experiment}
-        alien = [trial for trial in study["trials"] if trial["value"] not in varied.get(trial["experiment"], ())]
+        alien = [trial for trial in study.trials if trial.value not in varied.get(trial.experiment, ())]
         if not alien:
             return spec
-        problem = f"a trial of {alien[0]['experiment']!r} has the value {alien[0]['value']!r}"
+        problem = f"a trial of {alien[0].experiment!r} has the value {alien[0].value!r}"
     except ValidationError as error:
         problem = explain(error, StudySpec)
     except SpecError as error:
         problem = str(error)
-    raise StoreError(f"{folder}: {STUDY} is of another version or damaged ({problem}); run the study again")
+    raise StoreError(f"{folder}: {Study.NAME} is of another version or damaged ({problem}); run the study again")
 
 
-def _side_files(store: Store) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
-    """The files beside the stages that can be read, by name, and what is wrong with the others."""
-    found, problems = {}, []
-    for name in (TIMINGS, CHOICE, VERIFY, EVIDENCE, BENCH):
+class _Files:
+    """Reads the files beside the stages, and collects what is wrong with those that cannot be read."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.problems: list[str] = []
+
+    def read(self, kind: type[File]) -> File | None:
         try:
-            content = store.read_json(name)
+            return self.store.load(kind)
         except DamagedFile as error:
-            problems.append(error.problem)
-            continue
-        if content is not None:
-            found[name] = content
-    return found, tuple(problems)
+            self.problems.append(error.problem)
+            return None
 
 
 def _waiting(trials: Sequence[TrialView], records: Mapping[str, Record]) -> frozenset[str]:
@@ -174,13 +179,11 @@ def _waiting(trials: Sequence[TrialView], records: Mapping[str, Record]) -> froz
     return frozenset(waiting)
 
 
-def _standing(
-    choice: dict[str, Any] | None, stages: Collection[str], records: Mapping[str, Record]
-) -> dict[str, Any] | None:
+def _standing(choice: Choice | None, stages: Collection[str], records: Mapping[str, Record]) -> Choice | None:
     """The choice, as long as what it was made among is there: the chosen model, or, where it is none, all `stages`."""
     if choice is None:
         return None
-    key = choice["key"]
+    key = choice.key
     if key is None:
         return choice if all(stage in records for stage in stages) else None
     record = records.get(key)
@@ -188,26 +191,30 @@ def _standing(
     return choice if all(found is not None and found.status == "done" for found in needed) else None
 
 
-def _chosen_weights(choice: Mapping[str, Any] | None, records: Mapping[str, Record]) -> str | None:
+def _chosen_weights(choice: Choice | None, records: Mapping[str, Record]) -> str | None:
     """The SHA-256 of the chosen model in float, None where nothing is chosen."""
-    key = choice["key"] if choice else None
+    key = choice.key if choice else None
     return None if key is None else float_record(records, key).weights_sha256
 
 
-def _of_the_chosen(verification: dict[str, Any] | None, chosen: str | None) -> dict[str, Any] | None:
+def _of_the_chosen(verification: Verification | None, chosen: str | None) -> Verification | None:
     """What is known of the exported forms, if they are of the model that is chosen now."""
     if verification is None or chosen is None:
         return None
-    return verification if verification.get("made_of", {}).get("model", chosen) == chosen else None
+    made_of = verification.made_of
+    return None if "model" in made_of.model_fields_set and made_of.model != chosen else verification
 
 
-def _fitting(found: dict[str, Any] | None, records: Mapping[str, Record], chosen: str | None) -> dict[str, Any] | None:
+Gathered = TypeVar("Gathered", Evidence, Bench)
+
+
+def _fitting(found: Gathered | None, records: Mapping[str, Record], chosen: str | None) -> Gathered | None:
     """What was gathered at the end of a study, if it is of the models that are there now: a study may run again."""
-    if found is None or found.get("format") != EVIDENCE_FORMAT:
+    if found is None or found.format != EVIDENCE_FORMAT:
         return None
     bases = {record.weights_sha256 for record in records.values() if record.position == 0}
-    return found if found["made_of"]["base"] in bases and found["made_of"]["chosen"] == chosen else None
+    return found if found.made_of.base in bases and found.made_of.chosen == chosen else None
 
 
-def _with_all_classes(evidence: dict[str, Any] | None, classes: int) -> dict[str, Any] | None:
-    return evidence if evidence is not None and len(evidence["classes"]) == classes else None
+def _with_all_classes(evidence: Evidence | None, classes: int) -> Evidence | None:
+    return evidence if evidence is not None and len(evidence.classes) == classes else None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from niwaki.data.dataset import Dataset
 from niwaki.measure.accuracy import Predict
+from niwaki.study.result_files import ShownAnswer, ShownImage
 
 SHOWN = 12  # images of each kind
 BATCH = 500
@@ -31,15 +31,15 @@ class Answers:
         np.add.at(counts, (np.asarray(labels), self.named), 1)
         return [[int(count) for count in row] for row in counts]
 
-    def to_dict(self, labels: np.ndarray, shown: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-        """The answers to the images that are shown, by their number: the class, how sure, how sure of the true one."""
+    def of(self, labels: np.ndarray, shown: Mapping[str, Sequence[int]]) -> dict[str, ShownAnswer]:
+        """The answers to the images that are shown, by their number."""
         numbers = sorted({number for some in shown.values() for number in some})
         return {
-            str(number): {
-                "named": int(self.named[number]),
-                "sure": round(float(self.sure[number, self.named[number]]), 4),
-                "true": round(float(self.sure[number, labels[number]]), 4),
-            }
+            str(number): ShownAnswer(
+                named=int(self.named[number]),
+                sure=round(float(self.sure[number, self.named[number]]), 4),
+                true=round(float(self.sure[number, labels[number]]), 4),
+            )
             for number in numbers
         }
 
@@ -76,15 +76,18 @@ def moved(answers: Mapping[str, Answers], labels: np.ndarray) -> dict[str, int]:
     return {"lost": int((was_right & ~is_right).sum()), "gained": int((~was_right & is_right).sum())}
 
 
-def pictures(data: Dataset, numbers: Sequence[int]) -> dict[str, Any]:
-    """PNG files in base64: the first test image of each class (None where it has none), and those of `numbers`."""
+def samples(data: Dataset) -> list[str | None]:
+    """The first test image of each class as PNG in base64, None for a class without one."""
     labels = np.asarray(data.test.labels)
     first = [np.flatnonzero(labels == index)[:1] for index in range(data.num_classes)]
+    return [_png(data, int(index[0])) if len(index) else None for index in first]
+
+
+def pictures(data: Dataset, numbers: Iterable[int]) -> dict[str, ShownImage]:
+    """The test images with these numbers."""
+    labels = np.asarray(data.test.labels)
     return {
-        "classes": [_png(data, int(index[0])) if len(index) else None for index in first],
-        "images": {
-            str(number): {"true": int(labels[number]), "png": _png(data, number)} for number in sorted(set(numbers))
-        },
+        str(number): ShownImage(true=int(labels[number]), png=_png(data, number)) for number in sorted(set(numbers))
     }
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -20,10 +20,22 @@ from niwaki.folders import temporary
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
 from niwaki.study import environment
-from niwaki.study.answers import Answers, answers_of, moved, pictures, telling
+from niwaki.study.answers import Answers, answers_of, moved, pictures, samples, telling
+from niwaki.study.export_chosen import exported_forms
 from niwaki.study.records import Record, float_record
+from niwaki.study.result_files import (
+    EVIDENCE_FORMAT,
+    BaseFacts,
+    Bench,
+    Compared,
+    Evidence,
+    FormTime,
+    LeftOut,
+    ModelFacts,
+    Needs,
+)
 from niwaki.study.scheduler import StudyResult
-from niwaki.study.store import BENCH, EVIDENCE, EVIDENCE_FORMAT, FORMS, Store
+from niwaki.study.store import FORMS, Store
 from niwaki.study.structure import one_thread
 
 if TYPE_CHECKING:
@@ -35,11 +47,23 @@ Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Compared:
+class Pair:
     """The base and the chosen model, both in float; `chosen` is None where nothing was chosen."""
 
     base: Record
     chosen: Record | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is compared, on which data, and where it is kept. `exported` is whether the chosen model has its forms."""
+
+    store: Store
+    pair: Pair
+    data: Dataset
+    exported: bool
+    notify: Notify
+    trust: bool
 
 
 @step("comparing the base with the chosen model")
@@ -49,128 +73,131 @@ def gather_evidence(store: Store, result: StudyResult, data: Dataset, notify: No
     Both are left away where the study has no finished base. The int8 forms of the base are made for the comparison
     and not kept: what they lack is said in their place.
     """
-    compared = _compared(result)
-    if compared is None:
-        _forget(store, EVIDENCE, BENCH)
+    pair = _pair(result)
+    if pair is None:
+        store.forget(Evidence, Bench)
         return
-    made_of = _identity(compared, result, data)
-    evidence = _known(store, EVIDENCE, made_of, notify)
-    bench = _known(store, BENCH, {**made_of, **_machine()}, notify)
-    exported = bool(result.verification and result.verification["ok"] is not None)
-    if not exported:
-        _forget(store, BENCH)
-    if evidence is not None and (bench is not None or not exported):
+    made_of = _identity(pair, result, data)
+    timed_of = made_of.model_copy(update={"processor": environment.processor_name()})
+    evidence = _known(store, Evidence, made_of, notify)
+    bench = _known(store, Bench, timed_of, notify)
+    job = Job(store, pair, data, bool(result.verification and result.verification.exists), notify, trust)
+    if not job.exported:
+        store.forget(Bench)
+    if evidence is not None and (bench is not None or not job.exported):
         return
     both = "the base and the chosen model are compared, answer by answer"
-    notify(both if compared.chosen else "the answers of the base are kept for the report")
-    with one_thread(), _base_forms(store, compared, result, data, trust) as forms:
-        found = _evidence(store, compared, forms, data, trust)
-        store.write_json(EVIDENCE, {"format": EVIDENCE_FORMAT, "made_of": made_of, **found})
-        if exported:
-            timed = _bench(forms, notify, trust)
-            store.write_json(BENCH, {"format": EVIDENCE_FORMAT, "made_of": {**made_of, **_machine()}, **timed})
+    notify(both if pair.chosen else "the answers of the base are kept for the report")
+    with one_thread(), _forms(job, result) as forms:
+        store.save(_evidence(job, made_of, forms))
+        if job.exported:
+            store.save(_bench(job, timed_of, forms))
 
 
-def _compared(result: StudyResult) -> Compared | None:
+def _pair(result: StudyResult) -> Pair | None:
     key = result.choice.key if result.choice else None
     trials = [trial for trial in result.plan.trials if key is None or key in trial.rows]
     bases = [result.records.get(trial.rows[0]) for trial in trials]
     base = next((record for record in bases if record is not None and record.status == "done"), None)
     if base is None:
         return None
-    return Compared(base, float_record(result.records, key) if key is not None else None)
+    return Pair(base, float_record(result.records, key) if key is not None else None)
 
 
-def _identity(compared: Compared, result: StudyResult, data: Dataset) -> dict[str, Any]:
-    return {
-        "base": compared.base.weights_sha256,
-        "chosen": compared.chosen.weights_sha256 if compared.chosen else None,
-        "forms": (result.verification or {}).get("files"),
-        "data": data.fingerprint,
-    }
+def _identity(pair: Pair, result: StudyResult, data: Dataset) -> Compared:
+    found = result.verification
+    return Compared(
+        base=pair.base.weights_sha256,
+        chosen=pair.chosen.weights_sha256 if pair.chosen else None,
+        forms=found.files if found else None,
+        data=data.fingerprint,
+    )
 
 
-def _machine() -> dict[str, str]:
-    return {"processor": environment.processor_name()}
+Gathered = TypeVar("Gathered", Evidence, Bench)
 
 
-def _known(store: Store, name: str, made_of: Mapping[str, Any], notify: Notify) -> dict[str, Any] | None:
+def _known(store: Store, kind: type[Gathered], made_of: Compared, notify: Notify) -> Gathered | None:
     try:
-        known = store.read_json(name)
+        known = store.load(kind)
     except StoreError as error:
         notify(str(error))
         return None
-    fits = known is not None and known.get("format") == EVIDENCE_FORMAT and known.get("made_of") == made_of
+    fits = known is not None and known.format == EVIDENCE_FORMAT and known.made_of.to_dict() == made_of.to_dict()
     return known if fits else None
 
 
-def _forget(store: Store, *names: str) -> None:
-    for name in names:
-        (store.folder / name).unlink(missing_ok=True)
-
-
 @dataclass(frozen=True)
-class _Forms:
-    """The forms of both, opened; each is None where there are none."""
+class Forms:
+    """The forms of both, opened; each is None where there are none. `needs` are those of the base's C, or why not."""
 
     base: Export | None
     chosen: Export | None
-    told: dict[str, Any]
-    """What the base's int8 needs on a board, or why there is none."""
+    needs: Needs
 
 
 @contextlib.contextmanager
-def _base_forms(store: Store, compared: Compared, result: StudyResult, data: Dataset, trust: bool) -> Iterator[_Forms]:
+def _forms(job: Job, result: StudyResult) -> Iterator[Forms]:
     """The forms of the chosen model, and those of the base in a temporary folder, made in the same way."""
-    if result.verification is None or result.verification["ok"] is None:
-        yield _Forms(None, None, {"reason": "no model was exported"})
+    if not job.exported or result.verification is None:
+        yield Forms(None, None, Needs(reason="no model was exported"))
         return
     from niwaki.deploy.export import export_all
     from niwaki.deploy.exported import look_into
-    from niwaki.training.settings import QuantizeSettings
 
-    chosen = look_into(store.folder / FORMS)
-    settings = QuantizeSettings(**result.verification["made_of"]["quantize"])
-    weights = store.weights(compared.base.key, compared.base)
+    chosen = look_into(job.store.folder / FORMS)
+    weights = job.store.weights(job.pair.base.key, job.pair.base)
+    settings = result.verification.made_of.settings
     with temporary("base") as name:
         folder = Path(name) / "base"
         try:
-            report = export_all(weights, folder, data=data, settings=settings, trust=trust).to_dict()
+            report = export_all(weights, folder, data=job.data, settings=settings, trust=job.trust)
         except ModelError as error:
-            yield _Forms(None, chosen, {"reason": str(error)})
+            yield Forms(None, chosen, Needs(reason=str(error)))
             return
-        c = report["forms"].get("c")
+        c = exported_forms(report).get("c")
         if c is None:
-            yield _Forms(None, chosen, {"reason": report["missing"]["c"]})
+            yield Forms(None, chosen, Needs(reason=report.missing["c"]))
             return
-        yield _Forms(look_into(folder), chosen, {"flash": c["flash"], "ram": c["ram"], "board": c["board"]})
+        yield Forms(look_into(folder), chosen, Needs(flash=c.flash, ram=c.ram, board=c.board))
 
 
-def _evidence(store: Store, compared: Compared, forms: _Forms, data: Dataset, trust: bool) -> dict[str, Any]:
-    answers: dict[str, Answers] = {"base": _float_answers(store, compared.base, data, trust)}
-    if compared.chosen is not None:
-        answers["chosen"] = _float_answers(store, compared.chosen, data, trust)
+def _evidence(job: Job, made_of: Compared, forms: Forms) -> Evidence:
+    answers = _answers(job, forms)
+    labels = job.data.test.labels
+    shown = telling(answers, labels)
+    chosen = job.pair.chosen
+    return Evidence(
+        format=EVIDENCE_FORMAT,
+        made_of=made_of,
+        base=BaseFacts(key=job.pair.base.key, int8=forms.needs),
+        chosen=ModelFacts(key=chosen.key) if chosen else None,
+        confusion={name: found.confusion(labels, job.data.num_classes) for name, found in answers.items()},
+        shown=shown,
+        moved=moved(answers, labels),
+        classes=samples(job.data),
+        images=pictures(job.data, (number for numbers in shown.values() for number in numbers)),
+        answers={name: found.of(labels, shown) for name, found in answers.items()},
+    )
+
+
+def _answers(job: Job, forms: Forms) -> dict[str, Answers]:
+    """Those of every network that is there, by name."""
+    found = {"base": _float_answers(job, job.pair.base)}
+    if job.pair.chosen is not None:
+        found["chosen"] = _float_answers(job, job.pair.chosen)
     if forms.base is not None:
-        answers["base_int8"] = int8_answers(forms.base, data)
+        found["base_int8"] = int8_answers(forms.base, job.data)
     if forms.chosen is not None:
         with contextlib.suppress(ModelError):  # its int8 may be no integer network: `verify.json` says so
-            answers["chosen_int8"] = int8_answers(forms.chosen, data)
-    shown = telling(answers, data.test.labels)
-    return {
-        "base": {"key": compared.base.key, "int8": forms.told},
-        "chosen": {"key": compared.chosen.key} if compared.chosen else None,
-        "confusion": {name: found.confusion(data.test.labels, data.num_classes) for name, found in answers.items()},
-        "shown": shown,
-        "moved": moved(answers, data.test.labels),
-        **pictures(data, [number for numbers in shown.values() for number in numbers]),
-        "answers": {name: found.to_dict(data.test.labels, shown) for name, found in answers.items()},
-    }
+            found["chosen_int8"] = int8_answers(forms.chosen, job.data)
+    return found
 
 
-def _float_answers(store: Store, record: Record, data: Dataset, trust: bool) -> Answers:
-    model, _ = modelfile.loads(store.weights(record.key, record), trust=trust)
-    predict = torch_predictor(model, data.preprocessing.table())
-    return answers_of(predict, data.test.images)
+def _float_answers(job: Job, record: Record) -> Answers:
+    model, _ = modelfile.loads(job.store.weights(record.key, record), trust=job.trust)
+    predict = torch_predictor(model, job.data.preprocessing.table())
+    return answers_of(predict, job.data.test.images)
 
 
 def int8_answers(export: Export, data: Dataset) -> Answers:
@@ -190,18 +217,23 @@ def int8_answers(export: Export, data: Dataset) -> Answers:
     return answers_of(predict, data.test.images)
 
 
-def _bench(forms: _Forms, notify: Notify, trust: bool) -> dict[str, Any]:
+def _bench(job: Job, made_of: Compared, forms: Forms) -> Bench:
     from niwaki.deploy.bench import bench_files
 
-    notify("timing every form of the chosen model, and of the base, alone on one processor")
+    job.notify("timing every form of the chosen model, and of the base, alone on one processor")
     named = {"chosen": forms.chosen, "base": forms.base}
     opened = {name: export for name, export in named.items() if export is not None}
-    report = bench_files(list(opened.values()), rounds=ROUNDS, budget_s=BUDGET_S, trust=trust).to_dict()
+    report = bench_files(list(opened.values()), rounds=ROUNDS, budget_s=BUDGET_S, trust=job.trust)
     short = {str(export.folder): name for name, export in opened.items()}
-    for row in (*report["rows"], *report["left_out"]):
-        row["file"] = short[row["file"]]
-    report["notes"] = [_shortened(note, short) for note in report["notes"]]
-    return report
+    return Bench(
+        format=EVIDENCE_FORMAT,
+        made_of=made_of,
+        rows=tuple(FormTime(**asdict(replace(row, file=short[row.file]))) for row in report.rows),
+        left_out=tuple(LeftOut(**asdict(replace(left, file=short[left.file]))) for left in report.left_out),
+        noise_floor=report.noise_floor,
+        pinned=report.pinned,
+        notes=tuple(_shortened(note, short) for note in report.notes),
+    )
 
 
 def _shortened(note: str, names: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.folder import hashes_in
@@ -13,11 +13,26 @@ from niwaki.errors import NiwakiError, StoreError, step
 from niwaki.files import sha256_of
 from niwaki.study.plan import Trial
 from niwaki.study.records import float_record
+from niwaki.study.result_files import (
+    Board,
+    ExportIdentity,
+    FormAccuracy,
+    FormAgreement,
+    Needs,
+    Verification,
+    VerifiedForm,
+)
 from niwaki.study.scheduler import StudyResult
 from niwaki.study.spec import StudySpec
-from niwaki.study.store import CHOSEN, FORMS, VERIFY, Store
+from niwaki.study.store import CHOSEN, FORMS, Store
 from niwaki.study.structure import one_thread
 from niwaki.training.settings import QuantizeSettings
+
+if TYPE_CHECKING:
+    from niwaki.codegen.footprint import TargetFootprint
+    from niwaki.deploy.compare_forms import FormReport
+    from niwaki.deploy.export import ExportReport
+    from niwaki.deploy.verify import VerifyReport
 
 Notify = Callable[[str], None]
 
@@ -25,7 +40,7 @@ Notify = Callable[[str], None]
 @step("exporting and verifying the chosen model")
 def finish(
     spec: StudySpec, store: Store, result: StudyResult, data: Dataset, notify: Notify, *, trust: bool
-) -> dict[str, Any] | None:
+) -> Verification | None:
     """Export the chosen model to `chosen/` and verify its forms; what `verify.json` then says, None without a choice.
 
     `ok` is whether all forms agree; it is None, with a `reason`, where none could be made. A form that cannot be made
@@ -39,19 +54,20 @@ def finish(
     settings, int8 = _quantization(spec, store, result, key)
     made_of = _identity(float_record(result.records, key).weights_sha256, settings, int8)
     known = _known(store, notify)
-    if known is not None and known["made_of"] == made_of and known["files"] == hashes_in(store.folder / FORMS):
+    same = known is not None and known.made_of.to_dict() == made_of.to_dict()
+    if known is not None and same and known.files == hashes_in(store.folder / FORMS):
         return known
     _forget(store)
     with one_thread():
         found = _export_and_verify(store, data, settings, int8, notify, trust)
-    found |= {"made_of": made_of, "files": hashes_in(store.folder / FORMS)}
-    store.write_json(VERIFY, found)
+    found = found.model_copy(update={"made_of": made_of, "files": hashes_in(store.folder / FORMS)})
+    store.save(found)
     return found
 
 
 def _export_and_verify(
     store: Store, data: Dataset, settings: QuantizeSettings, int8: bytes | None, notify: Notify, trust: bool
-) -> dict[str, Any]:
+) -> Verification:
     from niwaki.deploy.export import export_all
     from niwaki.deploy.verify import verify_folder
 
@@ -60,13 +76,13 @@ def _export_and_verify(
     try:
         exported = export_all(
             store.folder / CHOSEN, folder, data=data, settings=settings, int8=int8, trust=trust, notify=notify
-        ).to_dict()
+        )
         report = verify_folder(folder, data=data, trust=trust, notify=notify)
     except NiwakiError as error:
         notify(f"the chosen model cannot be exported and verified: {error}")
-        return {"ok": None, "reason": str(error)}
-    for form, why in exported["missing"].items():
-        notify(f"the chosen model has no {form}: {why}")
+        return Verification(ok=None, reason=str(error))
+    for name, why in exported.missing.items():
+        notify(f"the chosen model has no {name}: {why}")
     for form in report.forms:
         if form.ok is False:
             said = (
@@ -75,8 +91,65 @@ def _export_and_verify(
                 else "a form of the chosen model is not compared"
             )
             notify(f"{said}: {form.form} ({form.how}): {form.reason}")
-    forms = {name: {k: v for k, v in form.items() if k != "path"} for name, form in exported["forms"].items()}
-    return {**report.to_dict(), "exported": forms, "missing": exported["missing"], "export_notes": exported["notes"]}
+    return _verification(exported, report)
+
+
+def _verification(exported: ExportReport, report: VerifyReport) -> Verification:
+    return Verification(
+        ok=report.ok,
+        images=report.of,
+        forms=tuple(map(_verified, report.forms)),
+        notes=report.notes,
+        summary=report.summary,
+        not_run=report.not_run,
+        not_held=report.not_held,
+        not_compared=report.not_compared,
+        far=report.far,
+        exported=exported_forms(exported),
+        missing={str(form): why for form, why in exported.missing.items()},
+        export_notes=exported.notes,
+    )
+
+
+def _verified(report: FormReport) -> VerifiedForm:
+    right, found = report.right, report.agreement
+    return VerifiedForm(
+        form=report.form,
+        how=report.how,
+        ok=report.ok,
+        images=report.images,
+        accuracy=FormAccuracy(
+            correct=right.correct, total=right.total, percent=right.percent, interval=right.interval
+        )
+        if right
+        else None,
+        agreement=FormAgreement(
+            against=found.against, same_class=found.same_class, equal=found.equal, difference=found.difference,
+            unit=found.unit,
+        )
+        if found
+        else None,
+        reason=report.reason or None,
+    )  # fmt: skip
+
+
+def exported_forms(report: ExportReport) -> dict[str, Needs]:
+    """What each form of an export needs, by its name."""
+    found = {str(form): Needs(bytes=size) for form, size in report.sizes.items()}
+    if report.footprint:
+        needs = report.footprint
+        found["c"] = Needs(
+            bytes=report.sizes["c"], flash=needs.constant_bytes, ram=needs.ram_bytes, arena=needs.arena_bytes,
+            board=_on_board(report.board) if report.board else None,
+        )  # fmt: skip
+    return found
+
+
+def _on_board(found: TargetFootprint) -> Board:
+    return Board(
+        cpu=found.cpu, optimization=found.optimization, flash=found.flash, code=found.code + found.library_code,
+        constants=sum(found.constants.values()), ram=found.ram, stack=found.stack,
+    )  # fmt: skip
 
 
 def _quantization(
@@ -100,30 +173,30 @@ def _is_static(trial: Trial) -> bool:
     return trial.quantized == "static"
 
 
-def _identity(model_sha256: str | None, settings: QuantizeSettings, int8: bytes | None) -> dict[str, Any]:
+def _identity(model_sha256: str | None, settings: QuantizeSettings, int8: bytes | None) -> ExportIdentity:
     """All that decides what is exported, and what can be verified here."""
     from niwaki.toolchain.targets import TARGETS, missing_tools
 
     tools = ("niwaki", "torch", "onnx", "onnxscript", "onnxruntime")
-    return {
-        "model": model_sha256,
-        "int8": sha256_of(int8) if int8 else None,
-        "quantize": settings.model_dump(),
-        "versions": {name: importlib.metadata.version(name) for name in tools},
-        "missing": {name: list(missing_tools(target)) for name, target in sorted(TARGETS.items())},
-    }
+    return ExportIdentity(
+        model=model_sha256,
+        int8=sha256_of(int8) if int8 else None,
+        quantize=settings.model_dump(),
+        versions={name: importlib.metadata.version(name) for name in tools},
+        missing={name: tuple(missing_tools(target)) for name, target in sorted(TARGETS.items())},
+    )
 
 
-def _known(store: Store, notify: Notify) -> dict[str, Any] | None:
+def _known(store: Store, notify: Notify) -> Verification | None:
     try:
-        known = store.read_json(VERIFY)
+        known = store.load(Verification)
     except StoreError as error:
         notify(str(error))
         return None
-    return known if known and {"made_of", "files"} <= set(known) else None
+    return known if known and {"made_of", "files"} <= known.model_fields_set else None
 
 
 def _forget(store: Store) -> None:
     """Take away the forms of an earlier run; `verify.json` first, since it says that they are whole."""
-    (store.folder / VERIFY).unlink(missing_ok=True)
+    store.forget(Verification)
     shutil.rmtree(store.folder / FORMS, ignore_errors=True)

@@ -46,7 +46,7 @@ class Trial:
     rows: tuple[str, ...]
 
     @property
-    def quantized(self) -> str | None:
+    def quantized(self) -> Literal["static", "dynamic"] | None:
         """The kind of quantization that the last row is of, if any."""
         return self.settings.quantize.kind if self.settings.quantize else None
 

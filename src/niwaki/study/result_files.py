@@ -1,62 +1,63 @@
-"""The files beside the records: JSON with a checksum of itself, and what each must hold.
+"""The files beside the records: what each holds, as a type that reads and writes it with a checksum of itself.
 
 Nobody who reads them trips over a part that is missing or of another type, and no change of a value stays unnoticed.
-Only what is read of them is asked for: whatever else stands in them is let through. Files of earlier versions have no
-checksum; their shape alone is checked.
+Only what is read of them is asked for: whatever else stands in them is let through, and written again. Files of
+earlier versions have no checksum; their shape alone is checked.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
-from niwaki.files import canonical_json, parse_json, sha256_of
-
-_CHECKSUM = "checksum"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)  # a number in quotes is no number
-
+from niwaki.study.checked_json import Letters, Part, ResultFile
+from niwaki.training.settings import QuantizeSettings
 
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # it names a folder
+EVIDENCE_FORMAT = 1  # of `evidence.json` and `bench.json`
 
 
-class _Images(_Part):
+class Images(Part):
+    """How many images each split has."""
+
     train: int
     validation: int
     test: int
 
 
-class _Data(_Part):
-    name: str
-    origin: str
+class DataFacts(Part):
+    """What a study's networks were trained and judged on."""
+
+    name: Letters
+    origin: Letters
     fingerprint: str
     synthetic: bool
-    labels: Annotated[list[str], Field(min_length=1)]
-    images: _Images
+    labels: Annotated[list[Letters], Field(min_length=1)]
+    images: Images
     input_shape: tuple[int, int, int]
 
 
-class _Machine(_Part):
-    machine: str
+class Machine(Part):
+    """The machine and the versions, in words."""
+
+    machine: Letters
     torch: str
 
+    @property
+    def versions(self) -> dict[str, object]:
+        """All that is known but the machine and its system."""
+        return {name: value for name, value in self.to_dict().items() if name not in ("machine", "system")}
 
-class _Trial(_Part):
+    @property
+    def system(self) -> object:
+        """The operating system, where a file says it."""
+        return (self.model_extra or {}).get("system", "?")
+
+
+class StoredTrial(Part):
+    """A trial of the plan. `quantize` is the kind of quantization that the last row is of."""
+
     experiment: str
     value: Any
     seed: int
@@ -65,14 +66,17 @@ class _Trial(_Part):
     quantize: Literal["static", "dynamic"] | None = None
 
 
-class Study(_Part):
-    """`study.json`, without the specification, which has its own reader."""
+class Study(ResultFile):
+    """`study.json`: enough to show a study without its data. The specification has its own reader."""
+
+    NAME: ClassVar[str] = "study.json"
 
     format: Literal[1] = 1
-    data: _Data
-    environment: _Machine
+    spec: Any = None
+    data: DataFacts
+    environment: Machine
     stages: tuple[Key, ...]
-    trials: tuple[_Trial, ...]
+    trials: tuple[StoredTrial, ...]
 
     @model_validator(mode="after")
     def _fits_together(self) -> Study:
@@ -85,26 +89,34 @@ class Study(_Part):
         return self
 
 
-class Choice(_Part):
-    """`choice.json`: the chosen stage, None where no candidate was within the budget."""
+class Choice(ResultFile):
+    """`choice.json`: the chosen stage and why, in words; `key` is None where no candidate is within the budget."""
+
+    NAME: ClassVar[str] = "choice.json"
 
     key: str | None
     value: Any
-    reason: str
+    reason: Letters
 
 
-class _Time(_Part):
+class Time(Part):
+    """Microseconds per call."""
+
     median_us: PositiveFloat  # it is drawn on a logarithmic axis
     p95_us: PositiveFloat
 
 
-class Timings(_Part):
-    """`timings.json`: by structure and batch."""
+class Timings(ResultFile):
+    """`timings.json`: the latencies of the networks, by structure and batch."""
 
+    NAME: ClassVar[str] = "timings.json"
+
+    machine: dict[Letters, Letters] | None = None
+    threads: int = 1
     pinned: bool
     noise_floor: dict[str, float]
-    models: dict[str, dict[str, _Time]]
-    onnxruntime: dict[str, dict[str, _Time]] = {}
+    models: dict[str, dict[str, Time]]
+    onnxruntime: dict[str, dict[str, Time]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_both_batches(self) -> Timings:
@@ -115,7 +127,9 @@ class Timings(_Part):
         return self
 
 
-class _Board(_Part):
+class Board(Part):
+    """Bytes of the C on a microcontroller, with its code."""
+
     cpu: str
     optimization: str
     flash: int
@@ -125,47 +139,94 @@ class _Board(_Part):
     stack: int
 
 
-class _Needs(_Part):
+class Needs(Part):
+    """Bytes of the C without code; those of its `board` are with code. `reason` is why there is no C.
+
+    Of an exported form, `bytes` are those of its files; the rest is of the C alone.
+    """
+
+    bytes: int | None = None
+    arena: int | None = None
     flash: PositiveInt | None = None
     ram: PositiveInt | None = None
-    board: _Board | None = None
-    reason: str | None = None
+    board: Board | None = None
+    reason: Letters | None = None
 
 
-class _Accuracy(_Part):
+class FormAccuracy(Part):
+    """Right answers in percent, with the 95 % interval."""
+
     percent: float
     interval: tuple[float, float]
 
 
-class _Agreement(_Part):
+class FormAgreement(Part):
+    """A form beside another: how many images get the same class; whether all bits are `equal` (None: one is float)."""
+
     against: str
     same_class: int
     equal: bool | None
 
 
-class _Form(_Part):
+class VerifiedForm(Part):
+    """What one form did with the images; `ok` is None where nothing is asked of it, or it was not run."""
+
     form: str
-    how: str
+    how: Letters
     ok: bool | None
     images: int
-    accuracy: _Accuracy | None
-    agreement: _Agreement | None
-    reason: str | None
+    accuracy: FormAccuracy | None
+    agreement: FormAgreement | None
+    reason: Letters | None
 
 
-class Verification(_Part):
+class ExportIdentity(Part):
+    """What decided the exported forms, and what could be verified of them where they were made."""
+
+    model: str | None = None
+    int8: str | None = None
+    quantize: dict[str, object] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    missing: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    @property
+    def settings(self) -> QuantizeSettings:
+        """How the model became int8."""
+        return QuantizeSettings.model_validate(self.quantize)
+
+
+class Verification(ResultFile):
     """`verify.json`: `ok` is None, with a `reason`, for a network that has no such forms."""
 
+    NAME: ClassVar[str] = "verify.json"
+
     ok: bool | None
-    reason: str = ""
-    made_of: dict[str, Any] = {}
-    files: dict[str, str] = {}
-    images: str = ""
-    forms: tuple[_Form, ...] = ()
-    notes: tuple[str, ...] = ()
-    exported: dict[str, _Needs] = {}
-    missing: dict[str, str] = {}
-    export_notes: tuple[str, ...] = ()
+    reason: Letters = ""
+    made_of: ExportIdentity = ExportIdentity()
+    files: dict[Letters, str] = Field(default_factory=dict)
+    images: Letters = ""
+    forms: tuple[VerifiedForm, ...] = ()
+    notes: tuple[Letters, ...] = ()
+    not_held: tuple[Letters, ...] = ()
+    far: tuple[Letters, ...] = ()
+    exported: dict[str, Needs] = Field(default_factory=dict)
+    missing: dict[str, Letters] = Field(default_factory=dict)
+    export_notes: tuple[Letters, ...] = ()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there are forms that could be verified."""
+        return self.ok is not None
+
+    @property
+    def all_compared(self) -> bool:
+        """Whether every form was run and held against another."""
+        return all(form.images for form in self.forms) and not (self.not_held or self.far)
+
+    @property
+    def disagree(self) -> bool:
+        """Whether a form disagrees with another; one that was not run cannot."""
+        return not self.ok and any(form.ok is False and form.images for form in self.forms)
 
     @model_validator(mode="after")
     def _says_all(self) -> Verification:
@@ -175,42 +236,58 @@ class Verification(_Part):
         return self
 
 
-class _MadeOf(_Part):
+class Compared(Part):
+    """What `evidence.json` and `bench.json` are of: the SHA-256 of the base and of the chosen model, in float."""
+
     base: str | None
     chosen: str | None
+    forms: dict[Letters, str] | None = None
+    data: str | None = None
+    processor: Letters | None = None
 
 
-class _Model(_Part):
+class ModelFacts(Part):
+    """A model by its stage."""
+
     key: str
 
 
-class _Base(_Model):
-    int8: _Needs
+class BaseFacts(ModelFacts):
+    """The base, and what its C needs."""
+
+    int8: Needs
 
 
-class _Image(_Part):
+class ShownImage(Part):
+    """A test image as PNG in base64, and its class."""
+
     true: int
     png: str
 
 
-class _Answer(_Part):
+class ShownAnswer(Part):
+    """The class that a network names for an image, its softmax, and that of the true class."""
+
     named: int
     sure: float
+    true: float | None = None
 
 
-class Evidence(_Part):
+class Evidence(ResultFile):
     """`evidence.json`: the matrices are of one size, and of every image that is shown there is one."""
 
+    NAME: ClassVar[str] = "evidence.json"
+
     format: int
-    made_of: _MadeOf
-    base: _Base
-    chosen: _Model | None
+    made_of: Compared
+    base: BaseFacts
+    chosen: ModelFacts | None
     confusion: dict[str, list[list[int]]]
     shown: dict[str, list[int]]
     moved: dict[str, int]
     classes: list[str | None]
-    images: dict[str, _Image]
-    answers: dict[str, dict[str, _Answer]]
+    images: dict[str, ShownImage]
+    answers: dict[str, dict[str, ShownAnswer]]
 
     @model_validator(mode="after")
     def _fits_together(self) -> Evidence:
@@ -225,70 +302,43 @@ class Evidence(_Part):
         return self
 
 
-class _Timed(_Part):
+class _Timed(Part):
     file: Literal["base", "chosen"]
     form: Literal["torch", "onnx", "onnx-int8", "onnx-dynamic", "c"]
 
 
-class _Row(_Timed, _Time):
+class FormTime(_Timed, Time):
+    """How long one form takes in one runtime."""
+
     runtime: str
     runs: int
 
 
-class _LeftOut(_Timed):
-    reason: str
+class LeftOut(_Timed):
+    """A form that was not timed, and why."""
+
+    reason: Letters
 
 
-class Bench(_Part):
-    """`bench.json`."""
+class Bench(ResultFile):
+    """`bench.json`: how long every form of both takes."""
+
+    NAME: ClassVar[str] = "bench.json"
 
     format: int
-    made_of: _MadeOf
-    rows: tuple[_Row, ...]
-    left_out: tuple[_LeftOut, ...]
+    made_of: Compared
+    rows: tuple[FormTime, ...]
+    left_out: tuple[LeftOut, ...]
     noise_floor: float
     pinned: bool
-    notes: tuple[str, ...]
+    notes: tuple[Letters, ...]
 
 
-def to_bytes(value: Mapping[str, Any]) -> bytes:
-    """The value as readable JSON, with the SHA-256 of its canonical form as `checksum`."""
-    body = parse_json(_text(_finite({key: part for key, part in value.items() if key != _CHECKSUM})))
-    return _text({**body, _CHECKSUM: sha256_of(canonical_json(body))}).encode() + b"\n"
+class Driver(ResultFile):
+    """`.driver.json`: who holds a study now."""
 
+    NAME: ClassVar[str] = ".driver.json"
 
-def from_bytes(data: bytes, shape: type[BaseModel] | None) -> dict[str, Any]:
-    """The value, without its checksum. Raises ValueError, in a few words, if it is damaged or lacks what is read."""
-    value = parse_json(data)
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
-    stated = value.pop(_CHECKSUM, None)
-    if stated is not None and stated != sha256_of(canonical_json(value)):
-        raise ValueError("its checksum does not fit")
-    if shape is not None:
-        _check(shape, value)
-    return value
-
-
-def _finite(value: Any) -> Any:
-    """The value with null for each number that JSON does not know."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    return [_finite(part) for part in value] if isinstance(value, (list, tuple)) else value
-
-
-def _text(value: Mapping[str, Any]) -> str:
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str, allow_nan=False)
-    return text.encode("utf-8", "replace").decode()  # a file's name may hold bytes that are no letter
-
-
-def _check(shape: type[BaseModel], value: dict[str, Any]) -> None:
-    try:
-        shape.model_validate_json(canonical_json(value))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        what = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{where}: {what}" if where else what) from None
+    pid: int
+    host: Letters
+    since: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,13 @@ from niwaki.study.evidence import gather_evidence
 from niwaki.study.export_chosen import finish
 from niwaki.study.fitting import fit_data
 from niwaki.study.listener import Listener
-from niwaki.study.plan import Plan, make_plan
+from niwaki.study.plan import Plan, Trial, make_plan
 from niwaki.study.records import Record, float_record
+from niwaki.study.result_files import Choice, DataFacts, Images, Machine, StoredTrial, Study, Timings
 from niwaki.study.scheduler import Job, StudyResult, drive
 from niwaki.study.select import choose, latencies
 from niwaki.study.spec import StudySpec, resolve
-from niwaki.study.store import CHOICE, CHOSEN, STUDY, TIMINGS, DamagedStage, Store
+from niwaki.study.store import CHOSEN, DamagedStage, Store
 from niwaki.study.structure import check_structures
 from niwaki.study.timing import measure_timings
 from niwaki.study.workers import Workers
@@ -72,7 +72,7 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
         if spec.model.weights is None:
             check_structures(plan, data.input_shape, listener.message, trust=options.trust)
         _forget_choice(store)
-        store.write_json(STUDY, describe_study(spec, plan, data))
+        store.save(describe_study(spec, plan, data))
         records = stored(store, plan, listener)
         missing = [stage for stage in plan.stages.values() if stage.key not in records]
         listener.planned(plan, missing)
@@ -119,34 +119,31 @@ def check_options(spec: StudySpec, options: RunOptions) -> None:
             factories.check_trust(settings.model.factory, options.trust)
 
 
-def describe_study(spec: StudySpec, plan: Plan, data: Dataset) -> dict[str, Any]:
+def describe_study(spec: StudySpec, plan: Plan, data: Dataset) -> Study:
     """What `study.json` holds: enough to show the study without its data, on any machine."""
-    return {
-        "format": 1,
-        "spec": spec.model_dump(mode="json"),
-        "data": {
-            "name": data.name,
-            "origin": data.origin,
-            "fingerprint": data.fingerprint,
-            "synthetic": data.synthetic,
-            "labels": list(data.labels),
-            "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
-            "input_shape": list(data.input_shape),
-        },
-        "environment": environment.describe(),
-        "stages": list(plan.stages),
-        "trials": [
-            {
-                "experiment": t.experiment,
-                "value": t.value,
-                "seed": t.seed,
-                "stages": t.stages,
-                "rows": t.rows,
-                "quantize": t.quantized,
-            }
-            for t in plan.trials
-        ],
-    }
+    return Study(
+        format=1,
+        spec=spec.model_dump(mode="json"),
+        data=DataFacts(
+            name=data.name,
+            origin=data.origin,
+            fingerprint=data.fingerprint,
+            synthetic=data.synthetic,
+            labels=list(data.labels),
+            images=Images(train=len(data.train), validation=len(data.validation), test=len(data.test)),
+            input_shape=data.input_shape,
+        ),
+        environment=Machine(**environment.describe()),
+        stages=tuple(plan.stages),
+        trials=tuple(map(_stored, plan.trials)),
+    )
+
+
+def _stored(trial: Trial) -> StoredTrial:
+    return StoredTrial(
+        experiment=trial.experiment, value=trial.value, seed=trial.seed, stages=trial.stages, rows=trial.rows,
+        quantize=trial.quantized,
+    )  # fmt: skip
 
 
 def stored(store: Store, plan: Plan, listener: Listener | None = None) -> dict[str, Record]:
@@ -200,12 +197,13 @@ def adopt_weights(spec: StudySpec) -> tuple[StudySpec, bytes | None]:
 
 
 def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Listener) -> None:
-    before = store.read_json(STUDY) or {}
-    if before and not _is_spec(before.get("spec"), spec):
+    before = store.load(Study)
+    if before is None:
+        return
+    if not _is_spec(before.spec, spec):
         listener.message(f"{store.folder} holds this study with other settings: what still fits of it is used")
-    described = before.get("data")
-    known = described.get("fingerprint") if isinstance(described, dict) else None
-    if isinstance(known, str) and known != data.fingerprint:
+    known = before.data.fingerprint
+    if known != data.fingerprint:
         raise StoreError(
             f"{store.folder}: this study began on other data (fingerprint {known[:12]}…, now {data.fingerprint[:12]}… "
             f"from {data.origin}): bring that data back, or start anew with another `out=`"
@@ -215,24 +213,24 @@ def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Li
 def _is_spec(stored: Any, spec: StudySpec) -> bool:
     """Whether a stored specification means `spec`: one of an earlier version says nothing of newer keys."""
     try:
-        return _meant(StudySpec.model_validate(stored)) == _meant(spec)
+        before = _meant(StudySpec.model_validate(stored))
+        return before.model_dump(mode="json") == _meant(spec).model_dump(mode="json")
     except ValidationError:
         return False
 
 
-def _meant(spec: StudySpec) -> dict[str, Any]:
-    """A specification as values; the usual number of validation images was once written as if it had been given."""
-    values = spec.model_dump(mode="json")
-    if values["data"]["validation"] == USUAL:
-        values["data"]["validation"] = None
-    return values
+def _meant(spec: StudySpec) -> StudySpec:
+    """What a specification means; the usual number of validation images was once written as if it had been given."""
+    if spec.data.validation != USUAL:
+        return spec
+    return spec.model_copy(update={"data": spec.data.model_copy(update={"validation": None})})
 
 
 def _timings(
     spec: StudySpec, store: Store, result: StudyResult, data: Dataset, listener: Listener, options: RunOptions
-) -> dict[str, Any] | None:
+) -> Timings | None:
     try:
-        known = store.read_json(TIMINGS)
+        known = store.load(Timings)
     except StoreError as error:
         listener.message(str(error))
         known = None
@@ -243,24 +241,22 @@ def _timings(
         store, result.records, result.plan, in_onnxruntime, data, known, listener.message, options.trust
     )
     if timings is not None and timings is not known:
-        store.write_json(TIMINGS, dict(timings))
-    return dict(timings) if timings else None
+        store.save(timings)
+    return timings
 
 
 @step("choosing a model")
-def _choose(
-    spec: StudySpec, store: Store, result: StudyResult, timings: Mapping[str, Any] | None, data: Dataset
-) -> None:
+def _choose(spec: StudySpec, store: Store, result: StudyResult, timings: Timings | None, data: Dataset) -> None:
     if spec.select is None:
         return
     result.choice = choose(spec.select, result.plan, result.records, latencies(timings), data.labels)
     if result.choice.key is not None:
         record = float_record(result.records, result.choice.key)
         store.write(CHOSEN, store.weights(record.key, record))
-    store.write_json(CHOICE, result.choice.to_dict())
+    store.save(result.choice)
 
 
 def _forget_choice(store: Store) -> None:
     """Take away the choice of an earlier run: until this one has judged, nothing is chosen."""
-    for name in (CHOICE, CHOSEN):
-        (store.folder / name).unlink(missing_ok=True)
+    store.forget(Choice)
+    (store.folder / CHOSEN).unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from niwaki.errors import GuardMissing, WorkerLost
 from niwaki.study.listener import Listener
 from niwaki.study.plan import Plan, Stage
 from niwaki.study.records import Record
-from niwaki.study.select import Choice
+from niwaki.study.result_files import Choice, Verification
 from niwaki.study.stages import Outcome, Task
 from niwaki.study.store import Store
 from niwaki.study.workers import Workers
@@ -28,7 +28,7 @@ class StudyResult:
     records: dict[str, Record]
     lost: dict[str, str] = field(default_factory=dict)  # stages without a result: why
     choice: Choice | None = None
-    verification: dict[str, Any] | None = None  # of the chosen model, as `verify.json` has it
+    verification: Verification | None = None  # of the forms of the chosen model
 
     def __repr__(self) -> str:
         stages = f"{len(self.records)} of {len(self.plan.stages)} stages"
@@ -38,7 +38,7 @@ class StudyResult:
     def failed(self) -> bool:
         """Whether any stage failed or was lost, or the forms of the chosen model disagree or cannot all be made."""
         found = self.verification
-        unproven = found is not None and (found["ok"] is not True or bool(found.get("missing")))
+        unproven = found is not None and (found.ok is not True or bool(found.missing))
         return bool(self.lost) or unproven or any(record.status == "failed" for record in self.records.values())
 
 

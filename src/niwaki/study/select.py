@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from niwaki.study.losses import Loss, loss_of, unknown
 from niwaki.study.plan import Plan
 from niwaki.study.records import Record, Results
+from niwaki.study.result_files import Choice, Timings
 from niwaki.study.spec import SelectSpec
 
 OWN_RULE = "worst_class"  # a budget of it takes the place of the rule that a network which lost a class is refused
@@ -72,19 +73,6 @@ class Judged:
     """Those of which no seed came to its end, in words."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What was chosen and why, in words. `key` is None when nothing is within the budget."""
-
-    key: str | None
-    value: Any
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"key": self.key, "value": self.value, "reason": self.reason}
-
-
 def judge(
     select: SelectSpec, trials: Sequence[Path], records: Mapping[str, Record], timings: Mapping[str, float]
 ) -> Judged:
@@ -120,7 +108,7 @@ def choose(
     """
     judged = judge(select, plan.trials, records, timings or {})
     if not judged.fitting:
-        return Choice(None, None, _nothing(select, judged, labels))
+        return Choice(key=None, value=None, reason=_nothing(select, judged, labels))
     best = min(judged.fitting, key=lambda c: (_figure(c, select.minimize), -_figure(c, "validation")))
     seed = max(best.seeds, key=lambda s: (s.loss is None, s.validation))
     said = [
@@ -139,13 +127,13 @@ def choose(
         said.append(f"Every {'other ' if judged.absent else ''}candidate is within it.")
     if judged.absent:
         said.append(f"Not judged: {'; '.join(judged.absent)}.")
-    return Choice(seed.key, best.value, " ".join(said))
+    return Choice(key=seed.key, value=best.value, reason=" ".join(said))
 
 
-def latencies(timings: Mapping[str, Any] | None) -> dict[str, float]:
-    """Microseconds at batch 1 by structure, as a choice wants them, of what `timings.json` holds."""
-    measured = {**(timings or {}).get("onnxruntime", {}), **(timings or {}).get("models", {})}
-    return {structure: rows["1"]["median_us"] for structure, rows in measured.items()}
+def latencies(timings: Timings | None) -> dict[str, float]:
+    """Microseconds at batch 1 by structure, as a choice wants them."""
+    measured = {**timings.onnxruntime, **timings.models} if timings else {}
+    return {structure: rows["1"].median_us for structure, rows in measured.items()}
 
 
 def _nothing(select: SelectSpec, judged: Judged, labels: Sequence[str]) -> str:

@@ -21,31 +21,18 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel
 
 from niwaki import folders
 from niwaki.errors import NiwakiError, StoreError
 from niwaki.files import JSON_LIMIT, read_at_most, sha256_of, sweep_files, write_whole
-from niwaki.study import result_files
-from niwaki.study.records import Record, from_bytes, to_bytes
-from niwaki.study.result_files import Bench, Choice, Evidence, Study, Timings, Verification
+from niwaki.study import checked_json, records
+from niwaki.study.checked_json import File, ResultFile
+from niwaki.study.records import Record
+from niwaki.study.result_files import Driver, Study, Verification
 
-STUDY, TIMINGS, CHOICE, CHOSEN = "study.json", "timings.json", "choice.json", "chosen.safetensors"
-FORMS, VERIFY = "chosen", "verify.json"
-EVIDENCE, BENCH = "evidence.json", "bench.json"
-EVIDENCE_FORMAT = 1  # of both
-_HOLDER = ".driver.json"
-_SHAPES: dict[str, type[BaseModel]] = {
-    STUDY: Study,
-    CHOICE: Choice,
-    TIMINGS: Timings,
-    VERIFY: Verification,
-    EVIDENCE: Evidence,
-    BENCH: Bench,
-}
+CHOSEN, FORMS, VERIFY = "chosen.safetensors", "chosen", Verification.NAME
 
 
 def model_name(record: Record) -> str:
@@ -84,8 +71,8 @@ class Store:
                     f"{self.folder}: {self._holder()} is running this study; wait for it, or use another `out=`"
                 ) from error
         try:
-            holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-            self.write_json(_HOLDER, holder)
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            self.save(Driver(pid=os.getpid(), host=socket.gethostname(), since=since))
             for place in (self.folder, *self.folder.glob("stages/*")):  # by a driver that was killed while it wrote
                 sweep_files(place)
             for place in (self.folder, self.folder / FORMS):
@@ -93,7 +80,7 @@ class Store:
             yield
         finally:
             with contextlib.suppress(OSError):
-                (self.folder / _HOLDER).unlink(missing_ok=True)
+                self.forget(Driver)
             lock.release()
 
     def record(self, key: str) -> Record | None:
@@ -105,7 +92,7 @@ class Store:
         except OSError as error:
             raise DamagedStage(f"stage {key}: record.json cannot be read: {error.strerror}") from error
         try:
-            record = from_bytes(data)
+            record = records.from_bytes(data)
         except ValueError as error:
             raise DamagedStage(f"stage {key}: record.json is damaged: {error}") from error
         if record.key != key:
@@ -135,13 +122,13 @@ class Store:
         with self._explained():
             if weights is not None:
                 write_whole(self._path(record.key, model_name(record)), weights)
-            write_whole(self._path(record.key, "record.json"), to_bytes(record))
+            write_whole(self._path(record.key, "record.json"), records.to_bytes(record))
 
-    def read_json(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the folder, None if it is not there. Raises DamagedFile if it is not as it was written."""
-        path = self.folder / name
+    def load(self, kind: type[File]) -> File | None:
+        """A file of the folder, None if it is not there. Raises DamagedFile if it is not as it was written."""
+        path = self.folder / kind.NAME
         try:
-            return result_files.from_bytes(read_at_most(path, JSON_LIMIT), _SHAPES.get(name))
+            return checked_json.from_bytes(read_at_most(path, JSON_LIMIT), kind)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -149,24 +136,29 @@ class Store:
         except ValueError as error:
             raise DamagedFile(path, error) from error
 
-    def write_json(self, name: str, value: dict[str, Any]) -> None:
-        """Write a JSON file of the folder, whole, with a checksum of itself."""
-        self.write(name, result_files.to_bytes(value))
+    def save(self, file: ResultFile) -> None:
+        """Write a file of the folder, whole, with a checksum of itself."""
+        self.write(file.NAME, checked_json.to_bytes(file))
+
+    def forget(self, *kinds: type[ResultFile]) -> None:
+        """Take files of the folder away, those that are there."""
+        for kind in kinds:
+            (self.folder / kind.NAME).unlink(missing_ok=True)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file of the folder, whole."""
         with self._explained():
             write_whole(self.folder / name, data)
 
-    def study(self) -> dict[str, Any]:
+    def study(self) -> Study:
         """What `study.json` says. Raises StoreError if the folder is not a study's."""
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder}: is a file, not a study's folder")
         if not self.folder.is_dir():
             raise StoreError(f"{self.folder}: there is no such folder")
-        found = self.read_json(STUDY)
+        found = self.load(Study)
         if found is None:
-            raise StoreError(f"{self.folder}: not a study's folder (no {STUDY}); make one with: niwaki study run")
+            raise StoreError(f"{self.folder}: not a study's folder (no {Study.NAME}); make one with: niwaki study run")
         return found
 
     def _path(self, key: str, name: str) -> Path:
@@ -174,12 +166,12 @@ class Store:
 
     def _holder(self) -> str:
         try:
-            holder = self.read_json(_HOLDER)
+            holder = self.load(Driver)
         except NiwakiError:
             holder = None
-        if not holder:
+        if holder is None:
             return "another process"
-        return f"process {holder.get('pid')} on {holder.get('host')} (since {holder.get('since')})"
+        return f"process {holder.pid} on {holder.host} (since {holder.since})"
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

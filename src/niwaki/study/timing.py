@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from niwaki.models.modelfile import ModelInfo
 from niwaki.study import environment
 from niwaki.study.plan import Plan
 from niwaki.study.records import Record
+from niwaki.study.result_files import Time, Timings
 from niwaki.study.store import Store
 
 BATCHES = (1, 256)
@@ -32,10 +32,10 @@ def measure_timings(
     plan: Plan,
     in_onnxruntime: Collection[str],
     data: Dataset,
-    known: Mapping[str, Any] | None,
+    known: Timings | None,
     notify: Callable[[str], None],
     trust: bool,
-) -> Mapping[str, Any] | None:
+) -> Timings | None:
     """Latencies by structure, at batch 1 and 256; `known` if it has them all, from this machine.
 
     `models` are in torch; `onnxruntime` has, at batch 1 and for the experiments named in `in_onnxruntime`, what is
@@ -48,7 +48,7 @@ def measure_timings(
     if not wanted.torch:
         return None
     machine = _machine(wanted)
-    if known and known.get("machine") == machine and wanted.are_in(known):
+    if known and known.machine == machine and wanted.are_in(known):
         return known
     notify(f"timing {len(wanted.torch) + len(wanted.onnxruntime)} networks, alone on one processor")
     models = {name: _load(store, records[key], trust)[0] for name, key in wanted.torch.items()}
@@ -59,16 +59,14 @@ def measure_timings(
             1: _measure(_torch(models, one) | _onnxruntime(onnx, one), 1),
             256: _measure(_torch(models, many), 256),
         }
-    return {
-        "machine": machine,
-        "pinned": pinned,
-        "threads": 1,
-        "noise_floor": {str(batch): table.noise_floor for batch, table in tables.items()},
-        "models": {
-            name: {str(batch): _row(table, "torch", name) for batch, table in tables.items()} for name in models
-        },
-        "onnxruntime": {name: {"1": _row(tables[1], "onnxruntime", name)} for name in wanted.onnxruntime},
-    }
+    return Timings(
+        machine=machine,
+        pinned=pinned,
+        threads=1,
+        noise_floor={str(batch): table.noise_floor for batch, table in tables.items()},
+        models={name: {str(batch): _row(table, "torch", name) for batch, table in tables.items()} for name in models},
+        onnxruntime={name: {"1": _row(tables[1], "onnxruntime", name)} for name in wanted.onnxruntime},
+    )
 
 
 @dataclass
@@ -78,10 +76,8 @@ class _Wanted:
     torch: dict[str, str] = field(default_factory=dict)
     onnxruntime: dict[str, str] = field(default_factory=dict)
 
-    def are_in(self, known: Mapping[str, Any]) -> bool:
-        return set(self.torch) <= set(known.get("models", {})) and set(self.onnxruntime) <= set(
-            known.get("onnxruntime", {})
-        )
+    def are_in(self, known: Timings) -> bool:
+        return set(self.torch) <= set(known.models) and set(self.onnxruntime) <= set(known.onnxruntime)
 
 
 def _wanted(records: Mapping[str, Record], plan: Plan, in_onnxruntime: Collection[str]) -> _Wanted:
@@ -143,5 +139,5 @@ def _measure(calls: Calls, batch: int) -> LatencyTable:
     return measure_latency(named, batch=batch, rounds=ROUNDS[batch], budget_s=BUDGET_S[batch])
 
 
-def _row(table: LatencyTable, runtime: str, structure: str) -> dict[str, Any]:
-    return vars(table.rows[f"{runtime}/{structure}"]).copy()
+def _row(table: LatencyTable, runtime: str, structure: str) -> Time:
+    return Time(**asdict(table.rows[f"{runtime}/{structure}"]))

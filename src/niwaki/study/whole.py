@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from niwaki.errors import ModelError
 from niwaki.files import sha256_of
 from niwaki.folders import read_inside
 from niwaki.study.records import Record
+from niwaki.study.result_files import Verification
 from niwaki.study.store import CHOSEN, FORMS, VERIFY, DamagedStage, Store
 
 
 def damaged_models(
-    store: Store, records: Mapping[str, Record], chosen: str | None, verification: Mapping[str, Any] | None
+    store: Store, records: Mapping[str, Record], chosen: str | None, verification: Verification | None
 ) -> tuple[str, ...]:
     """What is wrong with the models of the stages, the chosen one and its exported forms: a line for each file.
 
@@ -38,8 +38,8 @@ def _chosen(folder: Path, expected: str | None) -> Iterator[str]:
         yield from _compared(folder, CHOSEN, expected, "that of the chosen model")
 
 
-def _forms(folder: Path, verification: Mapping[str, Any] | None) -> Iterator[str]:
-    files = (verification or {}).get("files", {})
+def _forms(folder: Path, verification: Verification | None) -> Iterator[str]:
+    files = verification.files if verification else {}
     if files and not (folder / FORMS).exists():
         yield f"{FORMS}: the folder is missing"
         return

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from niwaki.reporting.charts.chart import Axis, Chart, Panel, Point, Series
 from niwaki.reporting.charts.measures import number
 from niwaki.reporting.columns import row_name
 from niwaki.reporting.tables import Row, Table
 from niwaki.reporting.words import Words
+from niwaki.study.result_files import Choice
 
 COSTS = ("params", "macs", "flash")
 DEPTH = 20  # points below the best: what lies deeper would flatten the rest
@@ -27,9 +27,7 @@ class Network:
     chosen: bool
 
 
-def networks(
-    tables: Sequence[Table], choice: dict[str, Any] | None, chosen_in: str | None, words: Words
-) -> list[Network]:
+def networks(tables: Sequence[Table], choice: Choice | None, chosen_in: str | None, words: Words) -> list[Network]:
     """Every network in the tables, which show all steps, once; of those that are equal, the chosen one stays."""
     found: dict[tuple[object, ...], Network] = {}
     for table in tables:
@@ -44,9 +42,9 @@ def networks(
     return list(found.values())
 
 
-def is_choice(table: Table, row: Row, choice: dict[str, Any]) -> bool:
+def is_choice(table: Table, row: Row, choice: Choice) -> bool:
     """Whether a row is the chosen one: the last of the chosen value, in float or in int8."""
-    if choice.get("key") is None or row.base or row.value != choice["value"]:
+    if choice.key is None or row.base or row.value != choice.value:
         return False
     return row is [r for r in table.rows if r.value == row.value and r.quantized == row.quantized][-1]
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from niwaki.reporting.charts.chart import Axis, Chart, Panel, Point, Series
 from niwaki.reporting.words import Words
+from niwaki.study.result_files import FormTime
 
 ORDER = ("torch", "onnx", "onnx-dynamic", "onnx-int8", "c")
 
 
-def latency_chart(rows: Sequence[Mapping[str, Any]], words: Words) -> Chart:
+def latency_chart(rows: Sequence[FormTime], words: Words) -> Chart:
     """Median, with a whisker to the 95th percentile, of each form in each runtime."""
-    placed = sorted(rows, key=lambda row: (ORDER.index(row["form"]), row["runtime"], row["file"] != "base"))
-    categories = tuple(dict.fromkeys(form_name(row, words) for row in placed))
+    placed = sorted(rows, key=lambda row: (ORDER.index(row.form), row.runtime, row.file != "base"))
+    categories = tuple(dict.fromkeys(form_name(row.form, row.runtime, words) for row in placed))
     series = tuple(
-        Series(words(name), tuple(_point(row, words) for row in placed if row["file"] == name), look, joined=False)
+        Series(words(name), tuple(_point(row, words) for row in placed if row.file == name), look, joined=False)
         for look, name in enumerate(("base", "chosen"))
     )
     x = Axis(words("axis.us"), "log", unit="us")
@@ -26,18 +26,16 @@ def latency_chart(rows: Sequence[Mapping[str, Any]], words: Words) -> Chart:
     return Chart("figure-latency", "dots", title, words("caption.latency"), described, (panel,))
 
 
-def form_name(row: Mapping[str, Any], words: Words) -> str:
+def form_name(form: str, runtime: str, words: Words) -> str:
     """A form and what runs it, in a few words."""
-    return words(f"form.{row['form']}.{_RUNTIMES.get(row['runtime'], 'other')}", runtime=row["runtime"])
+    return words(f"form.{form}.{_RUNTIMES.get(runtime, 'other')}", runtime=runtime)
 
 
 _RUNTIMES = {"torch": "torch", "ONNX Runtime": "ort", "C": "c", "C, in a loop": "loop"}
 
 
-def _point(row: Mapping[str, Any], words: Words) -> Point:
-    median, p95 = float(row["median_us"]), float(row["p95_us"])
-    tip = "\n".join((
-        f"{words(row['file'])}: {form_name(row, words)}",
-        words("tip.latency", median=median, p95=p95, runs=row["runs"]),
-    ))  # fmt: skip
-    return Point(median, form_name(row, words), tip, low=median, high=max(median, p95))
+def _point(row: FormTime, words: Words) -> Point:
+    median, p95 = row.median_us, row.p95_us
+    name = form_name(row.form, row.runtime, words)
+    tip = f"{words(row.file)}: {name}\n{words('tip.latency', median=median, p95=p95, runs=row.runs)}"
+    return Point(median, name, tip, low=median, high=max(median, p95))

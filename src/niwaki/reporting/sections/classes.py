@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from niwaki.reporting.charts.classes import ClassChange, class_changes, classes_chart, confusion_chart, last_of
+from niwaki.reporting.chosen import base_key
 from niwaki.reporting.columns import signed
 from niwaki.reporting.document import Block, Figure, Grid, Picture, Pictures, Section, Text
-from niwaki.reporting.headline import base_key
 from niwaki.reporting.sections.tables import plain_csv
 from niwaki.reporting.view import View
 from niwaki.reporting.words import Words
 from niwaki.study.records import float_record
+from niwaki.study.result_files import Evidence
 
 
 def classes_section(view: View, words: Words) -> Section:
@@ -21,7 +21,7 @@ def classes_section(view: View, words: Words) -> Section:
     confusion = confusions(view)
     if "base" not in confusion:
         return Section("classes", heading, (Text(words("classes.none"), "warning"),))
-    labels = [words.name(label) for label in view.data["labels"]]
+    labels = [words.name(label) for label in view.data.labels]
     changes, last = class_changes(confusion), last_of(confusion)
     blocks: list[Block | Section] = [Text(words("classes.lead"), "lead")]
     if last != "base":
@@ -40,13 +40,13 @@ def classes_section(view: View, words: Words) -> Section:
 def confusions(view: View) -> dict[str, list[list[int]]]:
     """The confusion matrices by network: of the evidence, else of the records."""
     if view.evidence is not None:
-        return dict(view.evidence["confusion"])
+        return view.evidence.confusion
     found = {}
     base = view.results(base_key(view) or "")
     if base is not None:
         found["base"] = base.test["confusion"]
-    key = (view.choice or {}).get("key")
-    chosen = float_record(view.records, key).results if key in view.records else None
+    key = view.choice.key if view.choice else None
+    chosen = float_record(view.records, key).results if key is not None and key in view.records else None
     if chosen is not None:
         found["chosen"] = chosen.test["confusion"]
     return found
@@ -92,12 +92,11 @@ def _mistakes(view: View, labels: Sequence[str], words: Words) -> Section | None
     if view.evidence is None:
         return None
     evidence = view.evidence
-    counts = _moved(evidence)
     parts: list[Block] = [Text(words("mistakes.lead"), "lead")]
     for name in ("lost", "gained", "chosen", "base"):
-        numbers = evidence["shown"].get(name) or []
+        numbers = evidence.shown.get(name)
         if numbers:
-            title = words(f"mistakes.{name}", count=f"{counts.get(name, 0):,}")
+            title = words(f"mistakes.{name}", count=f"{evidence.moved.get(name, 0):,}")
             parts.append(Pictures(title, tuple(_picture(evidence, number, labels, words) for number in numbers)))
     return Section("mistakes", words("mistakes.heading"), tuple(parts)) if len(parts) > 1 else None
 
@@ -107,18 +106,14 @@ def _certainty(share: float) -> str:
     return ">99" if share >= 0.995 else f"{100 * share:.0f}"
 
 
-def _moved(evidence: Mapping[str, Any]) -> dict[str, int]:
-    return dict(evidence.get("moved") or {})
-
-
-def _picture(evidence: Mapping[str, Any], number: int, labels: Sequence[str], words: Words) -> Picture:
-    image = evidence["images"][str(number)]
-    true = labels[image["true"]]
+def _picture(evidence: Evidence, number: int, labels: Sequence[str], words: Words) -> Picture:
+    image = evidence.images[str(number)]
+    true = labels[image.true]
     said = []
     for name in ("base", "chosen"):
-        answer = evidence["answers"].get(name, {}).get(str(number))
+        answer = evidence.answers.get(name, {}).get(str(number))
         if answer is not None:
-            key = "mistakes.right" if answer["named"] == image["true"] else "mistakes.wrong"
-            said.append(words(key, network=words(name), name=labels[answer["named"]], sure=_certainty(answer["sure"])))
-    return Picture(image["png"], words("mistakes.alt", number=number, name=true), (words("mistakes.true", name=true),),
+            key = "mistakes.right" if answer.named == image.true else "mistakes.wrong"
+            said.append(words(key, network=words(name), name=labels[answer.named], sure=_certainty(answer.sure)))
+    return Picture(image.png, words("mistakes.alt", number=number, name=true), (words("mistakes.true", name=true),),
                    tuple(said))  # fmt: skip

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from niwaki.reporting.charts.front import Network, front, front_chart, measured, networks
+from niwaki.reporting.chosen import Which, c_needs, tested_accuracy
 from niwaki.reporting.document import Block, Figure, Grid, Section, Text
-from niwaki.reporting.headline import needs_of
 from niwaki.reporting.sections.tables import plain_csv
 from niwaki.reporting.tables import step_tables
 from niwaki.reporting.view import View
 from niwaki.reporting.words import Words
+from niwaki.study.result_files import ModelFacts
 
 
 def front_section(view: View, words: Words) -> Section:
@@ -29,18 +30,18 @@ def front_section(view: View, words: Words) -> Section:
 
 def with_forms(view: View, found: list[Network], words: Words) -> list[Network]:
     """With the base and the chosen model in int8, which are no trials of the study where nothing quantizes them."""
-    evidence, needs = view.evidence, needs_of(view)
+    evidence = view.evidence
     if evidence is None:
         return found
     more = []
-    for name in ("base", "chosen"):
-        confusion, about = evidence["confusion"].get(f"{name}_int8"), evidence[name]
-        results = view.results(about["key"]) if about else None
-        if confusion is None or results is None or "flash" not in needs[name]:
+    networks_in_float: dict[Which, ModelFacts | None] = {"base": evidence.base, "chosen": evidence.chosen}
+    for name, about in networks_in_float.items():
+        results = view.results(about.key) if about else None
+        accuracy, flash = tested_accuracy(view, f"{name}_int8"), c_needs(view, name).flash
+        if accuracy is None or results is None or flash is None:
             continue
-        right: int = sum(row[index] for index, row in enumerate(confusion))
-        costs = {"params": float(results.params), "macs": float(results.macs), "flash": float(needs[name]["flash"])}
-        network = Network(words(f"{name}_int8"), 100 * right / sum(map(sum, confusion)), costs, True, name == "chosen")
+        costs = {"params": float(results.params), "macs": float(results.macs), "flash": float(flash)}
+        network = Network(words(f"{name}_int8"), accuracy, costs, True, name == "chosen")
         found = [n for n in found if not _alike(n, network)]
         more.append(network)
     return [*found, *more]

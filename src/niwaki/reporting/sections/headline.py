@@ -25,7 +25,7 @@ def _grid(view: View, found: Answer, words: Words) -> Grid:
     shown = [index for index in range(len(NETWORKS)) if any(line.cells[index] for line in found.lines)]
     heads = (words("answer.measure"), *(_head(NETWORKS[i], found, words) for i in shown), words("answer.ratio"))
     rows = tuple((line.name, *(line.cells[i] or "–" for i in shown), _gain(line, words)) for line in found.lines)
-    notes = [words("answer.notes", tested=f"{view.data['images']['test']:,}")]
+    notes = [words("answer.notes", tested=f"{view.data.images.test:,}")]
     if view.spec.seeds > 1:
         notes.append(words("answer.notes.seed"))
     losses = frozenset(index for index, line in enumerate(found.lines) if line.loss)

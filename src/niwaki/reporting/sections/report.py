@@ -49,14 +49,14 @@ def compose(view: View, words: Words, live: str = "") -> Document:
 def _byline(view: View, words: Words) -> str:
     seeds = view.spec.seeds
     return words(
-        "page.byline", model=view.spec.model.factory, data=view.data["name"], stages=len(view.stages),
+        "page.byline", model=view.spec.model.factory, data=view.data.name, stages=len(view.stages),
         seeds=words("page.seeds.one") if seeds == 1 else words("page.seeds.many", seeds=seeds),
-        machine=view.environment.get("machine", "?"),
+        machine=view.environment.machine,
     )  # fmt: skip
 
 
 def _warnings(view: View, gaps: list[Gap], words: Words) -> tuple[str, ...]:
-    said = [words("page.synthetic")] if view.data["synthetic"] else []
+    said = [words("page.synthetic")] if view.data.synthetic else []
     missing = len(view.stages) - len(view.records)
     if missing > 0:
         said.append(words("page.unfinished", missing=missing, of=len(view.stages)))

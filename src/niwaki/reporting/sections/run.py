@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from niwaki.reporting.chosen import base_key
 from niwaki.reporting.document import Block, Code, Facts, Picture, Pictures, Section, Text
-from niwaki.reporting.headline import base_key, budget_text
+from niwaki.reporting.reasons import budget_text
 from niwaki.reporting.view import View
 from niwaki.reporting.words import Words
 
@@ -14,10 +15,10 @@ from niwaki.reporting.words import Words
 def run_section(view: View, words: Words) -> Section:
     """Everything that can change a figure."""
     blocks: list[Block] = [Text(words("run.lead"), "lead"), Facts(tuple(_facts(view, words)))]
-    samples = (view.evidence or {}).get("classes") or []
+    samples = view.evidence.classes if view.evidence else []
     items = tuple(
         Picture(png, words("run.sample", name=words.name(label)), (words.name(label),))
-        for png, label in zip(samples, view.data["labels"], strict=False)
+        for png, label in zip(samples, view.data.labels, strict=False)
         if png
     )
     if items:
@@ -37,22 +38,20 @@ def _settings(view: View) -> str:
 
 def _facts(view: View, words: Words) -> list[tuple[str, str]]:
     data, machine, spec = view.data, view.environment, view.spec
-    images = data["images"]
-    known = ("machine", "system")
+    images = {name: f"{getattr(data.images, name):,}" for name in ("train", "validation", "test")}
     done = len(view.records) - len(view.failures)
     return [
         (words("run.model"), _model(view, words)),
         (words("run.data"), words(
-            "run.data.of", name=data["name"], origin=data["origin"], shape="×".join(map(str, data["input_shape"])),
-            **{name: f"{count:,}" for name, count in images.items()},
+            "run.data.of", name=data.name, origin=data.origin, shape="×".join(map(str, data.input_shape)), **images,
         )),
-        (words("run.fingerprint"), data["fingerprint"]),
+        (words("run.fingerprint"), data.fingerprint),
         *_recipe(view, words),
         (words("run.seeds"), words("run.seeds.single") if spec.seeds == 1
          else words("run.seeds.of", seeds=", ".join(map(str, range(spec.seeds))))),
         (words("run.stages"), words("run.stages.of", done=done, planned=len(view.stages))),
-        (words("run.machine"), f"{machine.get('machine', '?')}; {machine.get('system', '?')}"),
-        (words("run.versions"), ", ".join(f"{k} {v}" for k, v in sorted(machine.items()) if k not in known)),
+        (words("run.machine"), f"{machine.machine}; {machine.system}"),
+        (words("run.versions"), ", ".join(f"{k} {v}" for k, v in sorted(machine.versions.items()))),
     ]  # fmt: skip
 
 

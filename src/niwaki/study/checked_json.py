@@ -1,0 +1,88 @@
+"""JSON with a checksum of itself, as a type: what is read has the shape that the type states, or is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from niwaki.files import canonical_json, parse_json, sha256_of
+
+_CHECKSUM = "checksum"
+
+
+def _readable(value: object) -> object:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+Letters = Annotated[str, BeforeValidator(_readable)]
+"""A text of any origin: a file's name may hold bytes that are no letter."""
+
+
+class Part(BaseModel):
+    """A part of a file. What else stands there is kept as it is."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)  # a number in quotes is no number
+
+    def to_dict(self) -> dict[str, object]:
+        """What the file states, with sorted keys, as JSON has it."""
+        found: dict[str, object] = parse_json(_text(_stated(self)))
+        return found
+
+
+class ResultFile(Part):
+    """A whole file in a study's folder."""
+
+    NAME: ClassVar[str]
+
+
+File = TypeVar("File", bound=ResultFile)
+
+
+def to_bytes(file: ResultFile) -> bytes:
+    """The file as readable JSON, with the SHA-256 of its canonical form as `checksum`."""
+    return with_checksum(_stated(file))
+
+
+def with_checksum(values: Mapping[str, object]) -> bytes:
+    """Values as `to_bytes` writes them, whatever their shape."""
+    body = parse_json(_text({key: part for key, part in values.items() if key != _CHECKSUM}))
+    return _text({**body, _CHECKSUM: sha256_of(canonical_json(body))}).encode() + b"\n"
+
+
+def from_bytes(data: bytes, kind: type[File]) -> File:
+    """The file that these bytes are. Raises ValueError, in a few words, if it is damaged or lacks what is read."""
+    value = parse_json(data)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    stated = value.pop(_CHECKSUM, None)
+    if stated is not None and stated != sha256_of(canonical_json(value)):
+        raise ValueError("its checksum does not fit")
+    try:
+        return kind.model_validate_json(canonical_json(value))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        what = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where}: {what}" if where else what) from None
+
+
+def _stated(part: Part) -> Mapping[str, object]:
+    return part.model_dump(exclude_unset=True)
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for each number that JSON does not know."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def _text(value: Mapping[str, object]) -> str:
+    text = json.dumps(_finite(value), indent=1, sort_keys=True, ensure_ascii=False, default=str, allow_nan=False)
+    return text.encode("utf-8", "replace").decode()

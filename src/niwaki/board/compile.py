@@ -17,6 +17,7 @@ from niwaki.board.targets import Machine
 from niwaki.files import write_whole
 from niwaki.folders import temporary
 from niwaki.toolchain.zig import compile_c
+from niwaki.vision.library import source_files
 
 STANDARD = "-std=c99"
 SPEED = ("-O3", "-g0")
@@ -51,10 +52,10 @@ def compile_binaries(model: Mapping[str, bytes], known: bytes, machine: Machine)
 def sources(model: Mapping[str, bytes]) -> dict[str, bytes]:
     """Every file that is compiled, but for `known.c`: the model's, the vision's, the program's."""
     files = {name: data for name, data in model.items() if name.endswith((".c", ".h")) and "/" not in name}
-    for package, names in (("vision", ("niwaki_vision.c", "niwaki_vision.h")), ("board", _OWN)):
-        folder = resources.files(f"niwaki.{package}") / "c"
-        files |= {name: (folder / name).read_bytes() for name in names}
-    return files
+    with source_files() as vision:
+        files |= {file.name: file.read_bytes() for file in vision.glob("*.[ch]")}
+    folder = resources.files("niwaki.board") / "c"
+    return files | {name: (folder / name).read_bytes() for name in _OWN}
 
 
 def _compile(folder: Path, machine: Machine) -> Binaries:

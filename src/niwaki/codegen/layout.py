@@ -16,7 +16,7 @@ MAX_COLUMNS = 12  # NIWAKI_COLUMNS: the widest depthwise window
 
 
 def strip_bytes(fields: dict[str, int]) -> int:
-    """What a vector kernel copies of the image for a strip of output rows: as kernels/niwaki_blocks.h works it out."""
+    """What a vector kernel copies of the image for a strip of output rows: as kernels/niwaki_strip.h works it out."""
     around = (fields["kernel_w"] - 1) * fields["dilation_w"] + 1
     row = ((fields["out_w"] * fields["pool_w"] - 1) * fields["stride_w"] + around) * fields["in_c"]
     window = (fields["kernel_h"] - 1) * fields["dilation_h"] + 1

@@ -5,6 +5,8 @@
  * output channel and every kernel row. The columns of one pooling window lie in different vectors, so that their
  * maximum needs no shuffling.
  */
+#include "niwaki_strip.h"
+
 #define NIWAKI_WINDOWS 96 /* vectors of windows that are kept at a time */
 
 /* In lane j the four bytes from x + j * step; step is 1 to 4. */

@@ -48,3 +48,17 @@ def test_every_part_is_in_the_picture_with_what_it_may_import() -> None:
         assert f"{part} may import {', '.join(allowed) or 'no other part'}" in DRAWN
     assert HIGH >= 15 * 3 + 8
     assert all(group.count("<text") <= 3 for group in re.findall(r"<g>.*?</g>", DRAWN, re.DOTALL))
+
+
+def test_the_page_names_files_that_are_there() -> None:
+    root = PICTURE.parents[1]
+    text = (root / "docs" / "architecture.md").read_text()
+    named = {name for name in re.findall(r"`([\w./-]+/[\w./-]*)`", text) if "NAME" not in name}
+    assert len(named) > 30
+    for name in named:
+        assert (root / "src" / "niwaki" / name).exists() or (root / name).exists(), name
+    rows = [line for line in text.splitlines() if line.startswith("| a")]
+    assert len(rows) > 10
+    for row in rows:
+        files = re.findall(r"`([\w/-]+/|[\w/.-]+\.(?:py|md|toml|svg|h)|Makefile)`", re.sub(r"\(.*?\)", "", row))
+        assert len(set(files)) <= 4, row

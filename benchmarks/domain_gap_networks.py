@@ -12,12 +12,13 @@ from niwaki.board.rejection import Logits, logits_of
 from niwaki.codegen.library import CModel
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.export import export_all
+from niwaki.deploy.forms import ExportOptions
 from niwaki.errors import NiwakiError
 from niwaki.study.listener import Silent
 from niwaki.study.run import RunOptions, run_study
 from niwaki.study.spec import StudySpec, load_spec
 from niwaki.study.store import Store
-from niwaki.training.settings import QuantizeSettings, TrainSettings
+from niwaki.training.settings import TrainSettings
 
 SHIPPED = "camera, 60 %, int8"  # what the preset is for
 AUGMENTATION = ("flip", "rotate", "zoom", "shift", "blur", "contrast", "noise", "outliers")
@@ -67,7 +68,7 @@ def trained_networks(
             say(f"the study {name!r} in {studies / name} is run, or taken if it is there")
             for kind, model, int8 in _models(spec, studies / name):
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="niwaki-gap-")))
-                export_all(model, folder / "out", data=data, settings=QuantizeSettings(), int8=int8)
+                export_all(model, folder / "out", data=data, options=ExportOptions(), int8=int8)
                 found.append(as_network(f"{name}, {kind}, int8", CModel(folder / "out" / "c"), data))
         yield found
 

@@ -89,9 +89,11 @@ def small_model(small_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -
 def small_export(small_model: Path, small_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its float ONNX, int8 ONNX and C in one folder; not to be written to."""
     from niwaki.deploy.export import export_all
+    from niwaki.deploy.forms import ExportOptions
 
     out = tmp_path_factory.mktemp("exported") / "small"
-    export_all(small_model, out, data=small_data, settings=QuantizeSettings(images=100))
+    options = ExportOptions(settings=QuantizeSettings(images=100))
+    export_all(small_model, out, data=small_data, options=options)
     return out
 
 

@@ -25,6 +25,7 @@ from niwaki.models.class_names import remember, remembered
 from niwaki.models.examine import check_answers, check_bare, check_module, check_numbers
 from niwaki.models.modelfile import load, read_info
 from niwaki.models.pixels import pixel_scale
+from niwaki.models.provenance import Provenance
 from niwaki.randomness import derive_seed
 from niwaki.study.fitting import check_outputs
 from niwaki.study.listener import Listener, Silent
@@ -191,7 +192,7 @@ def save(
         preprocessing = preprocessing or data.preprocessing
     if input_shape is None or labels is None or preprocessing is None:
         raise SpecError("save needs data=…, or input_shape, labels and preprocessing")
-    known = {} if data is None else {"data": data.fingerprint, "data_name": data.name, "synthetic": data.synthetic}
+    known = None if data is None else Provenance.of(data)
     return modelfile.save(
         model, path, factory=factory, args=args, input_shape=input_shape, labels=labels, preprocessing=preprocessing,
         provenance=known,
@@ -219,10 +220,10 @@ def export(
     from niwaki.deploy.export import export_file
     from niwaki.deploy.forms import ExportOptions
 
-    options = ExportOptions(opset, prefix, ram_limit, settings_of(QuantizeSettings, settings))
+    options = ExportOptions(opset, prefix, ram_limit, settings_of(QuantizeSettings, settings), trust)
     forms = (to,) if isinstance(to, str) else to
     tell = notify or _silent
-    return export_file(Path(file), forms, Path(out), data=_text(data), options=options, trust=trust, notify=tell)
+    return export_file(Path(file), forms, Path(out), data=_text(data), options=options, notify=tell)
 
 
 def bundle(
@@ -248,9 +249,10 @@ def bundle(
     from niwaki.board.build import bundle_file
     from niwaki.board.options import BundleOptions
 
-    options = BundleOptions(tuple(languages), sound, None if names is None else Path(names), scenes, least_named)
+    words = None if names is None else Path(names)
+    options = BundleOptions(tuple(languages), sound, words, scenes, least_named, trust)
     tell = notify or _silent
-    return bundle_file(Path(file), target, Path(out), options=options, data=_text(data), trust=trust, notify=tell)
+    return bundle_file(Path(file), target, Path(out), options=options, data=_text(data), notify=tell)
 
 
 def verify(
@@ -268,12 +270,11 @@ def verify(
     `data` names the dataset whose test images they are, where the files do not; `images` how many.
     A score of ONNX Runtime's int8 may differ from that of the integer reference by `steps` int8 steps.
     """
-    from niwaki.deploy.verify import verify_file
+    from niwaki.deploy.verify import VerifyOptions, verify_file
 
     tell, show = notify or _silent, progress or _silent
-    return verify_file(
-        Path(path), data=_text(data), images=images, steps=steps, trust=trust, notify=tell, progress=show
-    )
+    options = VerifyOptions(images, steps, trust)
+    return verify_file(Path(path), data=_text(data), options=options, notify=tell, progress=show)
 
 
 def load_c(folder: str | Path, *, trust: bool = False) -> CModel:

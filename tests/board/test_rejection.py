@@ -11,6 +11,7 @@ import pytest
 
 from niwaki.board.rejection import (
     REJECTED,
+    Scenes,
     calibrate,
     choose,
     energies,
@@ -183,7 +184,7 @@ def test_pictures_are_padded_for_the_network(seen: Seen) -> None:
 
 
 def test_a_calibration_says_what_it_measured(train: Split, vision: Vision, seen: Seen, network) -> None:
-    found = calibrate(network, vision, train, pad=2, scenes=SCENES, bare=BARE, target=0.1, seed=3)
+    found = calibrate(network, vision, train, Scenes(SCENES, BARE, target=0.1, seed=3), pad=2)
     assert json.loads(json.dumps(found)) == found
     rule = Rule.from_json(found)
     assert (rule.temperature, rule.window_s, rule.stable_s, rule.empty_s) == Rule()[1:2] + Rule()[3:]
@@ -221,9 +222,9 @@ def test_the_generated_c_gives_the_logits(small_export: Path) -> None:
 def test_what_cannot_be_shown_to_the_camera(train: Split, vision: Vision, network) -> None:
     colour = Split(np.repeat(train.images, 3, axis=1), train.labels)
     with pytest.raises(DataError, match="images have 3 channels: only grey ones"):
-        calibrate(network, vision, colour, pad=2)
+        calibrate(network, vision, colour, Scenes(), pad=2)
     with pytest.raises(DataError, match="201 scenes of 200 training images"):
-        calibrate(network, vision, train, pad=2, scenes=201)
+        calibrate(network, vision, train, Scenes(201), pad=2)
 
 
 def test_padding_is_taken_off() -> None:

@@ -20,6 +20,7 @@ from niwaki.models import modelfile
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx
+from niwaki.models.provenance import Provenance
 from niwaki.toolchain import compiler
 from niwaki.training.quantize import Quantized, quantize_dynamic, quantize_static
 from niwaki.training.settings import QuantizeSettings
@@ -83,7 +84,7 @@ def test_int8_is_calibrated_on_the_models_own_training_images_where_they_lie_rea
         raise ModelError("enough is known")
 
     monkeypatch.setattr(bench_forms, "quantize_static", quantize)
-    info = INFO.model_copy(update={"provenance": {"data": data.fingerprint}})
+    info = INFO.model_copy(update={"provenance": Provenance({"data": data.fingerprint})})
     path = tmp_path / "trained.safetensors"
     path.write_bytes(modelfile.dumps(LeNet5((2, 3, 8, 6)), info))
     found = forms_of(path)

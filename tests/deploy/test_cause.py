@@ -20,7 +20,7 @@ from niwaki.deploy.compare_forms import FormReport, Judge
 from niwaki.deploy.drift import default_is_wrong
 from niwaki.deploy.runners import Opened, Subject
 from niwaki.deploy.sample import Sample
-from niwaki.deploy.verify import VerifyReport, verify_file
+from niwaki.deploy.verify import VerifyOptions, VerifyReport, verify_file
 from niwaki.errors import DataError
 from niwaki.models import onnxsession
 from niwaki.models.onnxfile import load_onnx
@@ -56,7 +56,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_network_may_be_three_steps_off_by_rounding_and_no_more(times: int, tmp_path: Path, no_compiler) -> None:
     path = tmp_path / "ties.onnx"
     path.write_bytes(ties(times))
-    report = verify_file(path, images=200)
+    report = verify_file(path, options=VerifyOptions(200))
     (form,) = (form for form in report.forms if form.form == "onnx-int8")
     assert form.agreement is not None
     assert (form.agreement.same_class, form.agreement.difference) == (200, times)
@@ -68,7 +68,7 @@ def test_a_network_may_be_three_steps_off_by_rounding_and_no_more(times: int, tm
         )
         assert niwaki.verify(path, images=200, steps=4).ok
     with pytest.raises(DataError, match="-1 int8 steps: give 0 or more"):
-        verify_file(path, images=1, steps=-1)
+        verify_file(path, options=VerifyOptions(1, steps=-1))
 
 
 def file_of(data: bytes) -> Int8File:

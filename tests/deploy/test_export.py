@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +22,17 @@ from niwaki.data.spec import DataSpec
 from niwaki.deploy import cause, forms
 from niwaki.deploy import export as exporting
 from niwaki.deploy import folder as folders
-from niwaki.deploy import images as finding
+from niwaki.deploy import pictures as finding
 from niwaki.deploy.export import export_file
 from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.forms import ExportOptions
-from niwaki.deploy.images import find_data, fit_to, random_images
+from niwaki.deploy.images import random_images
 from niwaki.deploy.origin import open_origin
+from niwaki.deploy.pictures import Needs, Pictures, find_pictures, fit_to
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.files import sha256_of
 from niwaki.models.onnxfile import load_onnx, metadata, write_metadata
+from niwaki.models.provenance import Provenance
 from niwaki.toolchain.compiler import find_compiler
 from niwaki.training.settings import QuantizeSettings
 
@@ -289,14 +292,15 @@ def test_data_must_be_those_of_the_model(small_model: Path, small_data: Dataset,
 def test_other_data_than_it_was_trained_on_is_said(small_npz: Path, small_data: Dataset, tmp_path: Path) -> None:
     lines: list[str] = []
     known = {"data": small_data.fingerprint, "data_name": "npz"}
-    same = find_data(known, small_data.preprocessing, str(small_npz), lines.append)
+    needs = Needs("m", small_data.input_shape, (), small_data.preprocessing, Provenance(known))
+    same = find_pictures(needs, str(small_npz), lines.append).data
     assert same is not None
     assert same.fingerprint == small_data.fingerprint  # split as for training, though only the file was named
     assert not any("other images" in line for line in lines)
     np.savez(tmp_path / "new.npz", x_train=small_data.train.images[:100, 0], y_train=small_data.train.labels[:100])
-    find_data(known, small_data.preprocessing, str(tmp_path / "new.npz"), lines.append)
+    find_pictures(needs, str(tmp_path / "new.npz"), lines.append)
     assert "new.npz: other images, or split in another way, than those that the model was trained on" in lines
-    assert find_data({}, small_data.preprocessing, None, lines.append) is None
+    assert find_pictures(replace(needs, provenance=Provenance()), None, lines.append) == Pictures()
 
 
 def test_a_dataset_that_is_built_in_is_had_by_its_name(small_data: Dataset, monkeypatch) -> None:
@@ -307,10 +311,11 @@ def test_a_dataset_that_is_built_in_is_had_by_its_name(small_data: Dataset, monk
         return Path(small_data.train.images.filename).parent
 
     monkeypatch.setattr(finding, "prepare", prepared)
-    found = find_data({"data_name": "fashion-mnist"}, Preprocessing(pad=2), None, lambda _line: None)
-    assert found is not None
+    named = Provenance({"data_name": "fashion-mnist"})
+    needs = Needs("m", small_data.input_shape, (), Preprocessing(pad=2), named)
+    assert find_pictures(needs, None, lambda _line: None).data is not None
     assert asked == [DataSpec(name="fashion-mnist")]
-    find_data({}, Preprocessing(pad=2), "synthetic", lambda _line: None)
+    find_pictures(replace(needs, provenance=Provenance()), "synthetic", lambda _line: None)
     assert asked[1] == DataSpec(name="synthetic")
 
 

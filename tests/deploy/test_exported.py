@@ -13,7 +13,7 @@ from niwaki.data.dataset import Dataset
 from niwaki.deploy import runners
 from niwaki.deploy.exported import look_into, open_export
 from niwaki.deploy.folder import FILES, read_note
-from niwaki.deploy.verify import verify_folder
+from niwaki.deploy.verify import VerifyOptions, verify_folder
 from niwaki.errors import ModelError
 
 ONCE = {"export.json", "model.safetensors", "model.onnx", "model-int8.onnx"}
@@ -24,7 +24,7 @@ def test_verify_reads_each_file_of_an_export_once(
 ) -> None:
     monkeypatch.setattr(runners, "missing_tools", lambda _target: ("a compiler",))
     seen = count_reads(small_export, monkeypatch)
-    assert verify_folder(small_export, data=small_data, images=5).ok
+    assert verify_folder(small_export, data=small_data, options=VerifyOptions(5)).ok
     assert {name: count for name, count in seen.items() if not name.startswith("c/")} == dict.fromkeys(ONCE, 1)
 
 

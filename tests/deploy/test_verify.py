@@ -20,9 +20,10 @@ from niwaki.deploy.export import export_file
 from niwaki.deploy.exported import open_export
 from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.forms import ExportOptions
+from niwaki.deploy.pictures import Pictures
 from niwaki.deploy.runners import Subject
 from niwaki.deploy.sample import Sample, choose_sample
-from niwaki.deploy.verify import VerifyReport, verify_file, verify_folder
+from niwaki.deploy.verify import VerifyOptions, VerifyReport, verify_file, verify_folder
 from niwaki.errors import DataError, ModelError
 from niwaki.files import sha256_of
 from niwaki.models.modelfile import load
@@ -115,13 +116,13 @@ def test_a_study_s_folder_means_its_chosen_model(
     small_export: Path, small_data: Dataset, tmp_path: Path, here_only: None
 ) -> None:
     shutil.copytree(small_export, tmp_path / "study" / "chosen")
-    report = verify_file(tmp_path / "study", images=5)
+    report = verify_file(tmp_path / "study", options=VerifyOptions(5))
     assert report.ok
     assert {"reference", "c"} <= set(forms_of(report))
 
 
 def test_the_data_are_found_in_the_cache(small_export: Path, here_only: None) -> None:
-    report = verify_folder(small_export, images=30)
+    report = verify_folder(small_export, options=VerifyOptions(30))
     assert report.of == "30 of the 100 test images of npz"
     assert report.ok
 
@@ -158,7 +159,7 @@ def flip_last_bias(file: Path) -> None:
 
 def test_one_changed_number_in_the_c_is_found(copy: Path, small_data: Dataset, here_only: None) -> None:
     flip_last_bias(copy / "c" / "model.c")
-    report = verify_folder(copy, data=small_data, trust=True)
+    report = verify_folder(copy, data=small_data, options=VerifyOptions(trust=True))
     assert not report.ok
     assert wrong(report) == {"c"}
     assert re.search(
@@ -172,7 +173,7 @@ def test_a_changed_int8_onnx_is_found_by_its_c(copy: Path, small_data: Dataset, 
     report = verify_folder(copy, data=small_data)
     assert wrong(report) == {"c"}
     assert "model.c: not what this niwaki generates from model-int8.onnx; changed" in report.disagreements[0]
-    report = verify_folder(copy, data=small_data, trust=True)
+    report = verify_folder(copy, data=small_data, options=VerifyOptions(trust=True))
     assert wrong(report) == {"c"}
     assert "plain C" in report.disagreements[0]
 
@@ -186,23 +187,23 @@ def test_foreign_c_is_neither_compiled_nor_run_unasked(
     source = copy / "c" / "model.c"
     whole = source.read_text()
     source.write_text(whole + steal)
-    report = verify_folder(copy, data=small_data, images=5)
+    report = verify_folder(copy, data=small_data, options=VerifyOptions(5))
     assert "model.c: not the file that export.json lists: cut off while" in report.disagreements[0]
     (copy / "c" / "Makefile").write_text(f"$(shell touch {ran})")
     relist(copy)
-    report = verify_folder(copy, data=small_data, images=5)
+    report = verify_folder(copy, data=small_data, options=VerifyOptions(5))
     assert "model.c: not what this niwaki generates from model-int8.onnx; changed" in report.disagreements[0]
     with pytest.raises(ModelError, match=r"model\.c: not what this niwaki generates"):
         niwaki.load_c(copy / "c")
     source.write_text(whole)
     (copy / "c" / "stdint.h").write_text("#include_next <stdint.h>" + steal)  # found before the system's, by -I
     relist(copy)
-    assert verify_folder(copy, data=small_data, images=5).ok
+    assert verify_folder(copy, data=small_data, options=VerifyOptions(5)).ok
     niwaki.load_c(copy / "c")
     assert not ran.exists()
     (copy / "c" / "stdint.h").unlink()
     source.write_text(whole + steal)
-    verify_folder(copy, data=small_data, images=5, trust=True)
+    verify_folder(copy, data=small_data, options=VerifyOptions(5, trust=True))
     assert ran.exists()
 
 
@@ -216,7 +217,7 @@ def test_c_of_an_older_layout_is_still_niwaki_s(
     note = (copy / NOTE).read_text()
     assert now in note
     (copy / NOTE).write_text(note.replace(now, then))
-    assert verify_folder(copy, data=small_data, images=5).ok
+    assert verify_folder(copy, data=small_data, options=VerifyOptions(5)).ok
 
 
 @pytest.mark.parametrize("name", ["model-int8.onnx", "c", "c/model.c", "model.safetensors", NOTE])
@@ -226,7 +227,7 @@ def test_a_link_out_of_the_folder_is_not_followed(name: str, copy: Path, small_d
     (copy / name).symlink_to(outside)
     for trust in (False, True):
         try:
-            said = verify_folder(copy, data=small_data, images=5, trust=trust).disagreements[0]
+            said = verify_folder(copy, data=small_data, options=VerifyOptions(5, trust=trust)).disagreements[0]
         except ModelError as error:  # the note itself
             said = str(error)
         assert f"{copy / name}: is a link, which may lead out of the folder: put the file itself there" in said
@@ -265,12 +266,12 @@ def test_c_that_does_not_compile_or_crashes_disagrees(
 ) -> None:
     source = copy / "c" / "model.c"
     change(source, r"\n  return 0;\n", "\n  return 0\n")
-    report = verify_folder(copy, data=small_data, images=5, trust=True)
+    report = verify_folder(copy, data=small_data, options=VerifyOptions(5, trust=True))
     assert wrong(report) == {"c"}
     assert "could not compile" in report.disagreements[0]
     shutil.copy(small_export / "c" / "model.c", source)
     change(source, r"(int RUN_PIXELS_IN\([^;{]*\{)", r"\1 *(volatile int *)0 = 1;")
-    report = verify_folder(copy, data=small_data, images=5, trust=True)
+    report = verify_folder(copy, data=small_data, options=VerifyOptions(5, trust=True))
     assert wrong(report) == {"c"}
     assert re.search("ended by SIG", report.disagreements[0])
 
@@ -281,12 +282,12 @@ def test_without_compilers_zig_compiles_or_the_rest_is_verified(
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("CC", "/nonexistent")
     monkeypatch.setattr(runners, "SPEED", ("-O1", "-march=native"))
-    report = verify_folder(small_export, data=small_data, images=20)
+    report = verify_folder(small_export, data=small_data, options=VerifyOptions(20))
     found = forms_of(report)["c"]
     assert [form.ok for form in found] == [True, True, None, None]
     assert found[1].how == "this processor, zig cc -O1 -march=native"
     monkeypatch.setattr(compiler, "has_zig", lambda: False)
-    report = verify_folder(small_export, data=small_data, images=20)
+    report = verify_folder(small_export, data=small_data, options=VerifyOptions(20))
     assert report.ok
     missing = forms_of(report)["c"]
     assert [form.ok for form in missing] == [None] * 4
@@ -301,7 +302,7 @@ def test_a_foreign_int8_onnx_is_tried_on_random_images(small_export: Path, tmp_p
     model = onnx.load(small_export / "model-int8.onnx")
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "theirs.onnx")
-    report = verify_file(tmp_path / "theirs.onnx", images=50)
+    report = verify_file(tmp_path / "theirs.onnx", options=VerifyOptions(50))
     assert report.ok
     assert report.of == "50 random images"
     assert [form.form for form in report.forms] == [*INTEGER_FORMS, "c", "c"]
@@ -314,20 +315,20 @@ def test_a_foreign_int8_onnx_is_tried_on_random_images(small_export: Path, tmp_p
 
 
 def test_a_model_file_is_exported_first(small_model: Path, small_npz: Path, here_only: None, monkeypatch) -> None:
-    report = verify_file(small_model, images=40)
+    report = verify_file(small_model, options=VerifyOptions(40))
     assert report.ok
     assert [form.form for form in report.forms] == ["torch", "onnx", "onnx-dynamic", *INTEGER_FORMS, "c", "c"]
     assert sum("give the same class for" in note for note in report.notes) == 2
 
 
 def test_a_float_onnx_alone_has_no_int8(small_export: Path, small_npz: Path, tmp_path: Path, here_only: None) -> None:
-    report = verify_file(small_export / "model.onnx", images=40)
+    report = verify_file(small_export / "model.onnx", options=VerifyOptions(40))
     assert report.ok
     assert [form.form for form in report.forms] == ["onnx", "onnx-dynamic"]
     assert report.of == "40 random images"
     assert any(note.startswith("no int8 and no C: which images the model was trained on") for note in report.notes)
     assert "random images, since no file says which the model was trained on: name them with `data=`" in report.notes
-    report = verify_file(small_export / "model.onnx", data=str(small_npz), images=40)
+    report = verify_file(small_export / "model.onnx", data=str(small_npz), options=VerifyOptions(40))
     assert [form.form for form in report.forms] == ["onnx", "onnx-dynamic", *INTEGER_FORMS, "c", "c"]
     assert report.of == "40 of the 100 test images of npz"
 
@@ -339,9 +340,9 @@ def test_data_that_were_named_at_export_are_found_again(
     own.write_bytes(small_npz.read_bytes())
     export_file(small_export / "model.onnx", ["onnx-int8"], tmp_path / "out", data=str(own))
     monkeypatch.setenv("NIWAKI_CACHE_DIR", str(tmp_path / "empty"))
-    assert verify_file(tmp_path / "out", images=9).of == "9 of the 100 test images of npz"
+    assert verify_file(tmp_path / "out", options=VerifyOptions(9)).of == "9 of the 100 test images of npz"
     own.unlink()
-    report = verify_file(tmp_path / "out", images=9)
+    report = verify_file(tmp_path / "out", options=VerifyOptions(9))
     assert report.of == "9 random images"
     assert "those that the model was trained on cannot be had" in report.notes[0]
     with pytest.raises(DataError, match="not fashion-mnist, not synthetic"):
@@ -357,13 +358,13 @@ def test_a_foreign_factory_is_run_only_when_trusted(small_data: Dataset, tmp_pat
         ResidualNet(4, 4), tmp_path / "m.safetensors", factory="networks:ResidualNet",
         args={"width": 4, "num_classes": 4}, data=small_data,
     )  # fmt: skip
-    export_file(path, ["onnx"], tmp_path / "out", trust=True)
-    report = verify_folder(tmp_path / "out", data=small_data, images=10)
+    export_file(path, ["onnx"], tmp_path / "out", options=ExportOptions(trust=True))
+    report = verify_folder(tmp_path / "out", data=small_data, options=VerifyOptions(10))
     assert (
         report.forms[0].reason == "its factory 'networks:ResidualNet' is not niwaki's: say `trust=True` to run its code"
     )
     assert [form.ok for form in report.forms] == [None, None]
-    report = verify_folder(tmp_path / "out", data=small_data, images=10, trust=True)
+    report = verify_folder(tmp_path / "out", data=small_data, options=VerifyOptions(10, trust=True))
     assert [form.ok for form in report.forms] == [None, True]
 
 
@@ -388,7 +389,7 @@ def test_folders_that_cannot_be_verified(kept: tuple[str, ...], message: str, co
 
 def test_what_cannot_be_asked(copy: Path, small_data: Dataset) -> None:
     with pytest.raises(DataError, match="0 images: give at least 1"):
-        verify_folder(copy, data=small_data, images=0)
+        verify_folder(copy, data=small_data, options=VerifyOptions(0))
 
 
 def test_one_damaged_form_takes_no_other_with_it(copy: Path, small_data: Dataset) -> None:
@@ -396,7 +397,7 @@ def test_one_damaged_form_takes_no_other_with_it(copy: Path, small_data: Dataset
     file.write_bytes(file.read_bytes()[:-100])
     (copy / "model.safetensors").write_bytes(b"short")
     relist(copy)
-    report = verify_folder(copy, data=small_data, images=5)
+    report = verify_folder(copy, data=small_data, options=VerifyOptions(5))
     assert [(form.form, form.ok) for form in report.forms] == [
         ("torch", False), ("onnx", None), ("onnx-int8", False), ("c", False),
     ]  # fmt: skip
@@ -410,7 +411,7 @@ def test_one_damaged_form_takes_no_other_with_it(copy: Path, small_data: Dataset
 def test_c_without_its_int8_onnx_fails_alone(copy: Path, small_data: Dataset) -> None:
     (copy / "model-int8.onnx").unlink()
     (copy / NOTE).unlink()
-    report = verify_folder(copy, data=small_data, images=5)
+    report = verify_folder(copy, data=small_data, options=VerifyOptions(5))
     assert [(form.form, form.ok) for form in report.forms] == [("torch", None), ("onnx", True), ("c", False)]
     assert "C, but not the model-int8.onnx that it was generated from: export again" in report.disagreements[0]
 
@@ -424,12 +425,12 @@ def test_an_int8_onnx_that_is_no_integer_network(copy: Path, small_data: Dataset
     graph.node.append(helper.make_node("Tanh", ["before"], [last], "end"))
     onnx.save(model, copy / "model-int8.onnx")
     relist(copy)
-    report = verify_folder(copy, data=small_data, images=10)
+    report = verify_folder(copy, data=small_data, options=VerifyOptions(10))
     assert wrong(report) == {"c"}
     assert "end" in report.disagreements[0]
     shutil.rmtree(copy / "c")
     relist(copy)
-    report = verify_folder(copy, data=small_data, images=10)
+    report = verify_folder(copy, data=small_data, options=VerifyOptions(10))
     found = forms_of(report)
     assert "end" in found["reference"][0].reason
     assert found["onnx-int8"][0].ok is None  # with nothing to hold it against but float
@@ -527,7 +528,7 @@ def test_a_network_too_large_for_the_board_is_not_run_on_it(small_export: Path, 
 
 def test_prefix_and_pixels_of_the_c_do_not_matter(small_export: Path, tmp_path: Path, here_only: None) -> None:
     export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out", options=ExportOptions(prefix="net"))
-    report = verify_file(tmp_path / "out", images=12)
+    report = verify_file(tmp_path / "out", options=VerifyOptions(12))
     assert report.ok
     assert report.of == "12 random images"  # the int8 ONNX says how pixels go in, but not which images they were
     assert [form.ok for form in forms_of(report)["c"][:2]] == [True, True]
@@ -552,7 +553,7 @@ def test_an_onnx_that_takes_int8_is_tried_in_c_only(small_export: Path, tmp_path
     graph.node.remove(first)
     graph.input[0].type.tensor_type.elem_type = TensorProto.INT8
     onnx.save(model, tmp_path / "int8.onnx")
-    report = verify_file(tmp_path / "int8.onnx", images=20)
+    report = verify_file(tmp_path / "int8.onnx", options=VerifyOptions(20))
     assert report.ok
     assert forms_of(report)["onnx-int8"][0].reason.startswith("its input is no batch of float images")
     assert [form.ok for form in forms_of(report)["c"][:2]] == [True, True]
@@ -565,7 +566,7 @@ def test_scores_behind_a_softmax_are_compared_in_steps(small_export: Path, tmp_p
         node.output[:] = ["scores" if name == graph.output[0].name else name for name in node.output]
     graph.node.append(helper.make_node("Softmax", ["scores"], [graph.output[0].name], "softmax", axis=-1))
     onnx.save(model, tmp_path / "softmax.onnx")
-    report = verify_file(tmp_path / "softmax.onnx", images=20)
+    report = verify_file(tmp_path / "softmax.onnx", options=VerifyOptions(20))
     found = forms_of(report)["onnx-int8"][0]
     assert report.ok
     assert found.agreement is not None
@@ -581,4 +582,4 @@ def test_where_macs_are_unknown_few_images_are_tried(small_export: Path, small_d
     monkeypatch.setattr(exported, "count_onnx", unknown)
     export = open_export(small_export)
     assert export.macs == exported.MACS
-    assert len(choose_sample(export, small_data, None, lambda _line: None).images) == 100
+    assert len(choose_sample(export, Pictures(small_data), None).images) == 100

@@ -73,7 +73,6 @@ def bundle_file(
     *,
     options: BundleOptions | None = None,
     data: str | None = None,
-    trust: bool = False,
     notify: Notify = lambda _line: None,
 ) -> BundleReport:
     """Write the bundle of a model file, an ONNX or an exported folder for a board into the folder `out`.
@@ -88,7 +87,7 @@ def bundle_file(
     check_free(out)
     if options.sound:
         check_voice()
-    network = open_network(file, data=data, trust=trust, notify=notify)
+    network = open_network(file, data=data, trust=options.trust, notify=notify)
     decision, remarks = decide(network, options.scenes, notify, options.least_named)
     files = bundle_files(network, board, options, decision, notify)
     put_bundle(out, files)

@@ -11,7 +11,7 @@ import numpy as np
 
 from niwaki.board.network import Network
 from niwaki.board.options import LEAST_NAMED
-from niwaki.board.rejection import calibrate
+from niwaki.board.rejection import Scenes, calibrate
 from niwaki.codegen import reference
 from niwaki.deploy.images import Notify
 from niwaki.device.decision import Rule
@@ -42,7 +42,7 @@ def decide(
     with ExitStack() as tidy:
         eye = _eye(width, height, network.inner_size, tidy)
         found = calibrate(
-            lambda images: logits(network, images), eye, train, pad=network.pad, scenes=scenes, bare=scenes
+            lambda images: logits(network, images), eye, train, Scenes(scenes, bare=scenes), pad=network.pad
         )
     if why := too_silent(found, least_named):
         raise ModelError(

@@ -11,10 +11,11 @@ from niwaki.codegen.qdq import read_qdq
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.exported import open_export
 from niwaki.deploy.folder import FILES, export_within
-from niwaki.deploy.forms import ExportOptions, Making
-from niwaki.deploy.images import Notify, find_data, fit_to
+from niwaki.deploy.forms import ExportOptions, Making, Material
+from niwaki.deploy.images import Notify
 from niwaki.deploy.origin import Origin, open_origin
-from niwaki.errors import DataError, ModelError
+from niwaki.deploy.pictures import Needs, find_pictures
+from niwaki.errors import ModelError
 from niwaki.models.onnxfile import load_onnx
 
 LARGEST = 256  # pixels of a side of the picture that the vision makes
@@ -54,16 +55,18 @@ def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -
     Raises ModelError where it cannot run behind a camera: colour, no preprocessing, no classifier; DataError where
     images are needed, or named, and cannot be had.
     """
-    origin, named = _origin(file, data)
+    origin, needs = _origin(file)
     if origin.kind == "dynamic":
         raise ModelError(
             f"{origin.name}: is quantized dynamically, which runs in ONNX Runtime only: give the model file"
         )
     _check_preprocessing(origin)
-    found = _data(origin, named, data is not None, notify)
-    if found is not None:
-        found = fit_to(found, origin.input_shape, origin.labels, notify, origin.outputs)
-    making = Making(origin, found, ExportOptions(), trust, notify)
+    pictures = find_pictures(needs, data, notify)
+    if pictures.error is not None:
+        if origin.kind != "int8":
+            raise pictures.error
+        notify(f"the self-test takes made-up images: {pictures.error}")
+    making = Making(Material(origin, pictures), ExportOptions(trust=trust), notify)
     making.make("c")
     int8 = making.int8 or b""
     graph = read_qdq(load_onnx(int8, origin.name), origin.name)
@@ -72,15 +75,16 @@ def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -
     source = {path.removeprefix(prefix): content for path, content in making.files["c"].items()}
     labels = graph.labels or tuple(f"class {index}" for index in range(classes))
     pad = graph.preprocessing.pad if graph.preprocessing else 0
-    network = Network(origin.title or "model", int8, graph, source, labels, pad, found, tuple(making.remarks))
+    network = Network(origin.title or "model", int8, graph, source, labels, pad, pictures.data, tuple(making.remarks))
     _check_size(network, origin.name)
     return network
 
 
-def _origin(file: Path, data: str | None) -> tuple[Origin, str | None]:
-    """The model, and the data that the user or an export's note names."""
+def _origin(file: Path) -> tuple[Origin, Needs]:
+    """The model, and what its images must be: of an export's, as its note says it."""
     if not file.is_dir():
-        return open_origin(file), data
+        origin = open_origin(file)
+        return origin, origin.needs
     folder = export_within(file, FILES["onnx-int8"])
     if not (folder / FILES["onnx-int8"]).is_file():
         raise ModelError(
@@ -89,8 +93,9 @@ def _origin(file: Path, data: str | None) -> tuple[Origin, str | None]:
     export = open_export(folder)
     origin, note = export.origin("onnx-int8"), export.note
     if note is None:
-        return replace(origin, title=folder.resolve().name), data
-    return replace(origin, title=Path(note.origin).stem, provenance=note.provenance), data or note.data
+        return replace(origin, title=folder.resolve().name), origin.needs
+    origin = replace(origin, title=Path(note.origin).stem, provenance=note.provenance)
+    return origin, replace(origin.needs, data=note.data)
 
 
 def _check_preprocessing(origin: Origin) -> None:
@@ -104,19 +109,6 @@ def _check_preprocessing(origin: Origin) -> None:
             f"{origin.name}: takes colour images, but bundles see in grey: train it on grey ones "
             '(preprocessing = {color = "grey"}), or take its C (niwaki export --to c)'
         )
-
-
-def _data(origin: Origin, named: str | None, insisted: bool, notify: Notify) -> Dataset | None:
-    """The images that the model was trained on; None where it is int8 already and they cannot be had."""
-    if origin.preprocessing is None:
-        return None
-    try:
-        return find_data(origin.provenance, origin.preprocessing, named, notify)
-    except DataError as error:
-        if insisted or origin.kind != "int8":
-            raise
-        notify(f"the self-test takes made-up images: {error}")
-        return None
 
 
 def _check_graph(graph: Graph, name: str) -> int:

@@ -10,7 +10,7 @@ LEAST_NAMED = 5.0  # percent
 
 @dataclass(frozen=True)
 class BundleOptions:
-    """Languages, words, sound, calibration."""
+    """Languages, words, sound, calibration; what may be run for it."""
 
     languages: tuple[str, ...] = ("en", "ko")
     sound: bool = True
@@ -20,3 +20,5 @@ class BundleOptions:
     """With a garment, and as many without, to calibrate on; 0: every garment found is named."""
     least_named: float = LEAST_NAMED
     """Percent of the scenes with a garment that must get a name: a bundle that hardly ever speaks is none."""
+    trust: bool = False
+    """Whether to call a factory that is not niwaki's."""

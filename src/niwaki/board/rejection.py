@@ -111,33 +111,35 @@ def choose(labels: np.ndarray, found: np.ndarray, logits: np.ndarray, target: fl
     return best[1]
 
 
-def calibrate(
-    logits: Logits,
-    vision: Eye,
-    train: Split,
-    *,
-    pad: int,
-    scenes: int | None = None,
-    bare: int = BARE,
-    target: float = TARGET,
-    seed: int = 0,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Scenes:
+    """The made-up scenes that thresholds are calibrated on."""
+
+    shown: int | None = None
+    """With a garment; None: SCENES, or one for each training image where there are fewer."""
+    bare: int = BARE
+    """Without one."""
+    target: float = TARGET
+    """The share of these in which a false word may be said."""
+    seed: int = 0
+
+
+def calibrate(logits: Logits, vision: Eye, train: Split, scenes: Scenes, *, pad: int) -> dict[str, Any]:
     """The `decision` of a bundle: thresholds, and their measured rates over the scenes they were chosen on.
 
     `logits` are those of the integer network, `vision` looks at frames of 320 × 240, `train` are grey training images
-    that have `pad` raw zeros around; without `scenes`, SCENES of them are shown, or all where there are fewer. Raises
-    DataError where they are not grey, or fewer than `scenes`.
+    that have `pad` raw zeros around. Raises DataError where they are not grey, or fewer than are to be shown.
     """
-    scenes = min(SCENES, len(train)) if scenes is None else scenes
-    seen = see_training_scenes(vision, train, pad=pad, scenes=scenes, bare=bare, seed=seed)
+    shown = min(SCENES, len(train)) if scenes.shown is None else scenes.shown
+    seen = see_training_scenes(vision, train, pad=pad, scenes=shown, bare=scenes.bare, seed=scenes.seed)
     named = name_all(seen, logits, pad)
-    rule = choose(seen.labels, seen.found, named, target)
+    rule = choose(seen.labels, seen.found, named, scenes.target)
     found_rates = [rates_of(seen, named, rule, way) for way in (0, 1)]
     report = {
-        "scenes": scenes,
-        "empty": bare,
-        "seed": seed,
-        "target": target,
+        "scenes": shown,
+        "empty": scenes.bare,
+        "seed": scenes.seed,
+        "target": scenes.target,
         **_report(found_rates[0]),
         "learned": _report(found_rates[1]),
         "source": "made-up scenes of the tuning family with training images; the empty scene not learned, or learned",

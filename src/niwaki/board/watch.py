@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from niwaki.board.built import check_trusted
@@ -34,13 +34,13 @@ def bundle_here(
     if not file.exists():
         raise ModelError(f"{file}: there is no such file")
     words = options.names.read_bytes().hex() if options.names is not None and options.names.is_file() else None
-    settings = {**asdict(options), "names": words, "target": target, "data": data}
+    settings = {**asdict(replace(options, trust=False)), "names": words, "target": target, "data": data}
     place, lock = cached_bundle(file, settings)
     with lock:
         if not is_bundle(place):
             from niwaki.board.build import bundle_file  # loads torch and ONNX, which takes seconds
 
-            bundle_file(file, target, place, options=options, data=data, trust=trust, notify=notify)
+            bundle_file(file, target, place, options=replace(options, trust=trust), data=data, notify=notify)
             tidy(place)
     return place
 

@@ -52,7 +52,7 @@ def describe(file: Path, *, trust: bool) -> dict[str, Any]:
         "preprocessing": info.preprocessing.model_dump(mode="json"),
         "original_widths": info.original_widths,
         "pruning_step": info.pruning.step if info.pruning else None,
-        "provenance": info.provenance,
+        "provenance": dict(info.provenance),
         "params": facts["params"],
         "macs": facts["macs"],
         "macs_tp": facts["macs_tp"],

@@ -13,15 +13,15 @@ from torch import nn
 from niwaki.codegen.generate import generate, write
 from niwaki.codegen.library import CModel
 from niwaki.codegen.qdq import read_qdq
-from niwaki.data.prepare import find_decoded
 from niwaki.deploy.drift import default_is_wrong
 from niwaki.deploy.exported import Export, look_into
 from niwaki.deploy.folder import FILES
 from niwaki.deploy.images import Notify, calibration_images, random_images
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.own import own_files, own_files_beside
+from niwaki.deploy.pictures import find_pictures
 from niwaki.deploy.runtimes import classifier_session, onnxruntime_call, torch_call
-from niwaki.errors import ModelError, NiwakiError, ToolMissing
+from niwaki.errors import DataError, ModelError, NiwakiError, ToolMissing
 from niwaki.folders import inside, temporary
 from niwaki.measure.latency import Call
 from niwaki.models import modelfile
@@ -217,10 +217,11 @@ def _input_shape(data: bytes, name: str) -> tuple[int, int, int]:
 
 def _calibration(data: bytes, origin: Origin, forms: Forms) -> np.ndarray:
     """Training images of the model if they lie decoded on this machine, else made-up ones."""
-    shape, known = _input_shape(data, forms.file), origin.provenance.get("data")
-    found = find_decoded(known) if isinstance(known, str) else None
-    if found is not None and found.input_shape == shape:
-        return calibration_images(found.train, CALIBRATION)
+    shape = _input_shape(data, forms.file)
+    with contextlib.suppress(DataError):  # of another shape: times do not depend on it
+        found = find_pictures(origin.needs, None, lambda _line: None, any_classes=True, ready=True).data
+        if found is not None:
+            return calibration_images(found.train, CALIBRATION)
     forms.notes.append(f"{forms.file}: int8 is calibrated on made-up images, which changes no time")
     return random_images(shape, CALIBRATION)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from niwaki.codegen.generate import Footprint
 from niwaki.data.dataset import Dataset
 from niwaki.data.spec import BUILT_IN
 from niwaki.deploy.folder import FILES, FolderNote, Form, put
-from niwaki.deploy.forms import ExportOptions, Making
-from niwaki.deploy.images import Notify, find_data, fit_to
+from niwaki.deploy.forms import ExportOptions, Making, Material
+from niwaki.deploy.images import Notify
 from niwaki.deploy.origin import Origin, model_origin, open_origin
-from niwaki.errors import DataError, ModelError, NiwakiError
+from niwaki.deploy.pictures import Pictures, find_pictures
+from niwaki.errors import ModelError, NiwakiError
 from niwaki.files import sha256_of
 from niwaki.models.opset import check_asked
-from niwaki.training.settings import QuantizeSettings
+from niwaki.models.provenance import Provenance
 
 CHOICES: tuple[Form, ...] = ("onnx", "onnx-int8", "onnx-dynamic", "c")
 ALL = "all"
@@ -81,7 +82,6 @@ def export_file(
     *,
     data: str | None = None,
     options: ExportOptions | None = None,
-    trust: bool = False,
     notify: Notify = lambda _line: None,
 ) -> ExportReport:
     """Write `forms` (onnx, onnx-int8, onnx-dynamic, c, or all) of a model file or an ONNX into the folder `out`.
@@ -98,19 +98,12 @@ def export_file(
     origin = open_origin(file)
     wanted = _wanted(origin, forms)
     check_possible(origin, options)
-    found = None
-    no_data = None
+    pictures = Pictures()
     if origin.preprocessing is not None and origin.kind != "int8" and {"onnx-int8", "c"} & set(wanted):
-        try:
-            found = find_data(origin.provenance, origin.preprocessing, data, notify)
-        except DataError as error:
-            if data is not None:
-                raise
-            no_data = error
-    return export(
-        origin, wanted, out, data=found, named=data, options=options, trust=trust, notify=notify,
-        optional=("onnx-dynamic",) if ALL in forms else (), no_data=no_data,
-    )  # fmt: skip
+        pictures = find_pictures(origin.needs, data, notify, any_classes=True)
+    optional: tuple[Form, ...] = ("onnx-dynamic",) if ALL in forms else ()
+    material = Material(origin, pictures, named=data)
+    return export(material, wanted, out, options=options, optional=optional, notify=notify)
 
 
 def export_all(
@@ -118,61 +111,68 @@ def export_all(
     out: Path,
     *,
     data: Dataset,
-    settings: QuantizeSettings,
+    options: ExportOptions,
     int8: bytes | None = None,
-    trust: bool = False,
     notify: Notify = lambda _line: None,
 ) -> ExportReport:
     """Write a model file's float ONNX, int8 ONNX and C into the folder `out`, calibrated on training images of `data`.
 
-    `int8` is an int8 ONNX that was made of it before, with these settings: it is taken as it is. A form that cannot be
+    `int8` is an int8 ONNX that was made of it before, with these options: it is taken as it is. A form that cannot be
     made is `missing`. Raises ModelError where none can.
     """
     origin = open_origin(model) if isinstance(model, Path) else model_origin(model)
-    options = ExportOptions(settings=settings)
+    pictures = find_pictures(origin.needs, data, notify, any_classes=True)
     forms: tuple[Form, ...] = ("onnx", "onnx-int8", "c")
-    return export(origin, forms, out, data=data, int8=int8, options=options, trust=trust, notify=notify)
+    return export(Material(origin, pictures, int8=int8), forms, out, options=options, notify=notify)
 
 
 def export(
-    origin: Origin,
+    material: Material,
     forms: Sequence[Form],
     out: Path,
     *,
-    data: Dataset | None,
-    named: str | None = None,
-    int8: bytes | None = None,
     options: ExportOptions,
     optional: Sequence[Form] = (),
-    trust: bool = False,
     notify: Notify,
-    measure: bool = True,
-    no_data: DataError | None = None,
 ) -> ExportReport:
-    """Write forms of an opened model, calibrated on training images of `data`, which the user `named`.
+    """`write_forms`, and compile the C for a microcontroller to see what it needs."""
+    report = write_forms(material, forms, out, options=options, optional=optional, notify=notify)
+    if report.footprint is None:
+        return report
+    board, remarks = _measured(out / FILES["c"], notify)
+    return replace(report, board=board, notes=(*report.notes, *remarks))
 
-    `int8` is taken in place of calibrating; `no_data` says why there are no `data`; `optional` forms that cannot be
-    made are left out with a note, others are `missing`; `measure` says whether to compile the C for a microcontroller
-    to see what it needs. Raises the first reason where none of `forms` can be made.
+
+def write_forms(
+    material: Material,
+    forms: Sequence[Form],
+    out: Path,
+    *,
+    options: ExportOptions,
+    optional: Sequence[Form] = (),
+    notify: Notify,
+) -> ExportReport:
+    """Write forms of a model into the folder `out`, calibrated on the training images of its pictures.
+
+    `optional` forms that cannot be made are left out with a note, others are `missing`. Raises the first reason where
+    none of `forms` can be made.
     """
-    if data is not None:
-        data = fit_to(data, origin.input_shape, origin.labels or data.labels, notify)  # any classes calibrate
-    making = Making(origin, data, options, trust, notify, int8=int8, no_data=no_data)
+    origin, named = material.origin, material.named
+    making = Making(material, options, notify)
     missing = _make(making, forms, optional)
     note = FolderNote(
         origin=Path(origin.name).name,
         origin_sha256=sha256_of(origin.data),
-        provenance=_provenance(origin, data),
+        provenance=_provenance(origin, making.data),
         data=None if named is None or named in BUILT_IN else str(Path(named).resolve()),
         versions={name: importlib.metadata.version(name) for name in _VERSIONS},
         forms=making.notes,
     )
     files = {path: content for form in making.files.values() for path, content in form.items()}
     put(out, files, note, notify)
-    board, remarks = _measured(out / FILES["c"], notify) if measure and making.footprint else (None, ())
     sizes = {form: sum(map(len, made.values())) for form, made in making.files.items()}
     return ExportReport(
-        out, origin.name, sizes, making.calibration, making.footprint, board, (*making.remarks, *remarks), missing
+        out, origin.name, sizes, making.calibration, making.footprint, notes=tuple(making.remarks), missing=missing
     )
 
 
@@ -229,10 +229,10 @@ def _wanted(origin: Origin, forms: Sequence[str]) -> tuple[Form, ...]:
     return CHOICES
 
 
-def _provenance(origin: Origin, data: Dataset | None) -> dict[str, Any]:
+def _provenance(origin: Origin, data: Dataset | None) -> Provenance:
     """Of the model; where it says nothing of its data, the data that it was calibrated on."""
-    used = {} if data is None else {"data": data.fingerprint, "data_name": data.name, "synthetic": data.synthetic}
-    return {**used, **origin.provenance}
+    used = Provenance() if data is None else Provenance.of(data)
+    return Provenance({**used, **origin.provenance})
 
 
 def _measured(folder: Path, notify: Notify) -> tuple[TargetFootprint | None, tuple[str, ...]]:

@@ -15,12 +15,14 @@ from niwaki.codegen.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.folder import FILES, FolderNote, Form, read_form, read_note
 from niwaki.deploy.origin import Origin, input_shape_of, model_origin, onnx_origin, outputs_of
+from niwaki.deploy.pictures import Needs
 from niwaki.errors import ModelError
 from niwaki.folders import read_inside
 from niwaki.measure.onnxcost import count_onnx
 from niwaki.models import modelfile
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnxfile import load_onnx, metadata
+from niwaki.models.provenance import Provenance
 
 MACS = 5_000_000  # of a network that is small, where they cannot be counted
 
@@ -74,6 +76,15 @@ class Export:
     def outputs(self) -> int | None:
         """How many scores it gives for one image; None where no file says it."""
         return next((count for model in self.onnx.values() if (count := outputs_of(model)) is not None), None)
+
+    @property
+    def needs(self) -> Needs:
+        """What the images must be that its forms are tried on."""
+        said = self.info.provenance if self.info else Provenance()
+        noted, data = (self.note.provenance, self.note.data) if self.note else (Provenance(), None)
+        return Needs(
+            str(self.folder), self.input_shape, self.labels, self.preprocessing, said or noted, self.outputs, data
+        )
 
     @cached_property
     def macs(self) -> int:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from niwaki.errors import ModelError
 from niwaki.files import flush_folder, load_json, sha256_of, write_whole
 from niwaki.folders import Change, check_names, inside, read_inside, staging
+from niwaki.models.provenance import Provenance
 
 Form = Literal["model", "onnx", "onnx-int8", "onnx-dynamic", "c"]
 FILES: dict[Form, str] = {
@@ -60,7 +61,7 @@ class FolderNote(BaseModel):
     format: Literal[1] = 1
     origin: str
     origin_sha256: str
-    provenance: dict[str, Any] = {}
+    provenance: Provenance = Provenance()
     """Of the model; `data` and `data_name` are those it was trained on, or else calibrated on."""
     data: str | None = None
     """A folder or file with those images, if the user named one."""

@@ -13,6 +13,7 @@ from niwaki.deploy.cause import way_out
 from niwaki.deploy.folder import FILES, Form, FormNote
 from niwaki.deploy.images import Notify, calibration_images, random_images
 from niwaki.deploy.origin import Origin
+from niwaki.deploy.pictures import Pictures
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.files import sha256_of
 from niwaki.models import modelfile
@@ -36,20 +37,29 @@ class ExportOptions:
     ram_limit: int | None = None
     """Bytes of RAM that the C may need."""
     settings: QuantizeSettings = field(default_factory=QuantizeSettings)
+    trust: bool = False
+    """Whether to call a factory that is not niwaki's."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """A model, and what its forms are made with."""
+
+    origin: Origin
+    pictures: Pictures = field(default_factory=Pictures)
+    """Without data, nothing can be calibrated."""
+    named: str | None = None
+    """The data that the user named."""
+    int8: bytes | None = None
+    """The int8 ONNX, where it was made before."""
 
 
 @dataclass
 class Making:
-    """The forms of one origin as they come to be; the origin itself is the first of them.
+    """The forms of one origin as they come to be; the origin itself is the first of them."""
 
-    `data` is None where the images that the model was trained on are not known: then nothing can be calibrated.
-    `int8` is the int8 ONNX, where it was made before.
-    """
-
-    origin: Origin
-    data: Dataset | None
+    material: Material
     options: ExportOptions
-    trust: bool
     notify: Notify
     files: dict[Form, dict[str, bytes]] = field(default_factory=dict)
     notes: dict[Form, FormNote] = field(default_factory=dict)
@@ -57,15 +67,24 @@ class Making:
     calibration: str = ""
     footprint: Footprint | None = None
     int8: bytes | None = None
-    no_data: DataError | None = None
-    """Why there are no `data`, where that is known."""
     _float: bytes | None = None
     _failed: dict[str, NiwakiError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.int8 = self.material.int8
         kept: dict[str, Form] = {"model": "model", "float": "onnx", "int8": "onnx-int8"}
         form = kept[self.origin.kind]
         self._take(form, {FILES[form]: self.origin.data})
+
+    @property
+    def origin(self) -> Origin:
+        """The model."""
+        return self.material.origin
+
+    @property
+    def data(self) -> Dataset | None:
+        """The images to calibrate on."""
+        return self.material.pictures.data
 
     def make(self, form: Form) -> None:
         """Make one form, and of C also what it is generated from.
@@ -107,7 +126,7 @@ class Making:
 
     def _export(self) -> bytes:
         self.notify("exporting to ONNX")
-        model, info = modelfile.loads(self.origin.data, trust=self.trust, name=self.origin.name)
+        model, info = modelfile.loads(self.origin.data, trust=self.options.trust, name=self.origin.name)
         data = to_onnx(model, info, opset=self.options.opset or DEFAULT_OPSET)
         images = random_images(info.input_shape, CHECKED)
         if self.data is not None:
@@ -132,7 +151,7 @@ class Making:
 
     def _quantize(self) -> bytes:
         if self.data is None:
-            raise self.no_data or DataError(
+            raise self.material.pictures.error or DataError(
                 f"{self.origin.name}: int8 needs training images to calibrate on, and which they are is not known "
                 f"here{_its_data(self.origin)}: name them with `data=`"
             )
@@ -163,5 +182,5 @@ class Making:
 
 
 def _its_data(origin: Origin) -> str:
-    name = origin.provenance.get("data_name")
+    name = origin.provenance.data_name
     return f" (it was trained on {name!r} data that are not in the cache)" if name else ""

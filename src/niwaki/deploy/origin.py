@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import onnx
 
 from niwaki.data.preprocessing import Preprocessing
+from niwaki.deploy.pictures import Needs
 from niwaki.errors import ModelError
 from niwaki.models import modelfile
 from niwaki.models.onnxfile import load_onnx, metadata
+from niwaki.models.provenance import Provenance
 
 Kind = Literal["model", "float", "int8", "dynamic"]
 _INT8 = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul")
@@ -33,9 +34,14 @@ class Origin:
     preprocessing: Preprocessing | None
     """None: the file does not say how pixels become its input."""
     input_shape: tuple[int, ...]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     outputs: int | None = None
     """How many scores it gives for an image; None where only its labels say it."""
+
+    @property
+    def needs(self) -> Needs:
+        """What its images must be."""
+        return Needs(self.name, self.input_shape, self.labels, self.preprocessing, self.provenance, self.outputs)
 
 
 def open_origin(path: Path) -> Origin:

@@ -9,14 +9,15 @@ from typing import Any
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.cause import STEPS
 from niwaki.deploy.compare_forms import PRICES, FormReport, Judge, Progress, far_from_float, losses
-from niwaki.deploy.export import check_possible, export
-from niwaki.deploy.exported import open_export
+from niwaki.deploy.export import check_possible, write_forms
+from niwaki.deploy.exported import Export, open_export
 from niwaki.deploy.folder import Form, export_within
-from niwaki.deploy.forms import ExportOptions
-from niwaki.deploy.images import Notify, find_data, fit_to
+from niwaki.deploy.forms import ExportOptions, Material
+from niwaki.deploy.images import Notify
 from niwaki.deploy.origin import Origin, open_origin
+from niwaki.deploy.pictures import Pictures, find_pictures
 from niwaki.deploy.runners import subjects_of
-from niwaki.deploy.sample import choose_sample, no_pixels
+from niwaki.deploy.sample import choose_sample
 from niwaki.errors import DataError
 from niwaki.folders import temporary
 
@@ -93,13 +94,30 @@ class VerifyReport:
         }
 
 
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How forms are tried."""
+
+    images: int | None = None
+    """How many; None: as many as take seconds."""
+    steps: int = STEPS
+    """By how many int8 steps a score of ONNX Runtime's int8 may differ from the reference's."""
+    trust: bool = False
+    """Whether to run code that is not niwaki's: factories, and C in the folder."""
+
+    def check(self) -> None:
+        """Raise DataError for numbers that mean nothing."""
+        if self.images is not None and self.images < 1:
+            raise DataError(f"{self.images} images: give at least 1")
+        if self.steps < 0:
+            raise DataError(f"{self.steps} int8 steps: give 0 or more")
+
+
 def verify_file(
     path: Path,
     *,
     data: str | None = None,
-    images: int | None = None,
-    steps: int = STEPS,
-    trust: bool = False,
+    options: VerifyOptions | None = None,
     notify: Notify = lambda _line: None,
     progress: Progress = lambda _form, _done, _of: None,
 ) -> VerifyReport:
@@ -108,17 +126,18 @@ def verify_file(
     Where it is not known which images a model was trained on, no int8 can be made of it: a note says so.
     """
     if path.is_dir():
-        path = export_within(path)
-        return verify_folder(path, data=data, images=images, steps=steps, trust=trust, notify=notify, progress=progress)
+        return verify_folder(export_within(path), data=data, options=options, notify=notify, progress=progress)
+    options = options or VerifyOptions()
+    options.check()
     origin = open_origin(path)
-    if data is not None and origin.preprocessing is None:
-        raise no_pixels(path)
+    pictures = find_pictures(origin.needs, data, notify, any_classes=True)
     with temporary("verify") as name:
         folder = Path(name) / "export"
-        found, notes = _export(origin, folder, data, trust, notify)
-        report = verify_folder(
-            folder, data=found or data, images=images, steps=steps, trust=trust, notify=notify, progress=progress
-        )
+        notes = _export(origin, folder, pictures, options.trust, notify)
+        exported = open_export(folder)
+        if pictures.data is not None:
+            pictures = find_pictures(exported.needs, pictures.data, notify)
+        report = _verified(exported, pictures, options, notify, progress)
     return replace(report, notes=(*notes, *report.notes))
 
 
@@ -126,31 +145,35 @@ def verify_folder(
     folder: Path,
     *,
     data: Dataset | str | None = None,
-    images: int | None = None,
-    steps: int = STEPS,
-    trust: bool = False,
+    options: VerifyOptions | None = None,
     notify: Notify = lambda _line: None,
     progress: Progress = lambda _form, _done, _of: None,
 ) -> VerifyReport:
     """Send the same images through every form in an export's folder.
 
     The images are the test split of `data`, or of the dataset that the export names, or random where none is known:
-    `images` of them, else as many as take seconds. The C, compiled for this processor, in plain C and for emulated
+    as many as asked for, else as many as take seconds. The C, compiled for this processor, in plain C and for emulated
     ones, must give the bits of the integer reference; ONNX Runtime's int8 the same class on 99.5 % of the images and
-    no score more than `steps` int8 steps off, its float the class of torch on 99.9 % (exceptions rounded up) and the
+    no score more than so many int8 steps off, its float the class of torch on 99.9 % (exceptions rounded up) and the
     same scores but for a thousandth of the largest. A form that cannot be run here fails nothing; why is said. ONNX
     Runtime's int8 runs in a session that is exact on every processor; a note says where its default one is not.
 
     Raises ModelError or DataError where the files, or the images asked for, cannot be used.
     """
+    options = options or VerifyOptions()
+    options.check()
     exported = open_export(folder)
-    sample = choose_sample(exported, data, images, notify)
-    if steps < 0:
-        raise DataError(f"{steps} int8 steps: give 0 or more")
-    judge = Judge(exported, sample, steps=steps)
+    return _verified(exported, find_pictures(exported.needs, data, notify), options, notify, progress)
+
+
+def _verified(
+    exported: Export, pictures: Pictures, options: VerifyOptions, notify: Notify, progress: Progress
+) -> VerifyReport:
+    sample = choose_sample(exported, pictures, options.images)
+    judge = Judge(exported, sample, steps=options.steps)
     forms: list[FormReport] = []
     warned: list[str] = []
-    for subject in subjects_of(exported, trust=trust):
+    for subject in subjects_of(exported, trust=options.trust):
         notify(f"{subject.form}, {subject.how}" + (f": not run: {subject.reason}" if subject.reason else ""))
         forms.append(judge.take(subject, progress))
         warned += judge.warnings(subject)
@@ -162,34 +185,16 @@ def _named(form: FormReport) -> str:
     return f"{form.form} ({form.how})"
 
 
-def _export(
-    origin: Origin, folder: Path, named: str | None, trust: bool, notify: Notify
-) -> tuple[Dataset | None, tuple[str, ...]]:
-    """Write all forms that can be made of a file. The data they are calibrated on, and which forms are not possible."""
-    data = _data_of(origin, named, notify)
+def _export(origin: Origin, folder: Path, pictures: Pictures, trust: bool, notify: Notify) -> tuple[str, ...]:
+    """Write all forms that can be made of a file; which are not possible."""
     forms: tuple[Form, ...] = ("onnx", "onnx-dynamic", "c")
     notes: tuple[str, ...] = ()
     if origin.kind == "int8":
         forms = ("c",)
-    elif data is None:
+    elif pictures.data is None:
         forms = ("onnx", "onnx-dynamic")
         notes = ("no int8 and no C: which images the model was trained on is not known here: name them with `data=`",)
-    options = ExportOptions()
+    options = ExportOptions(trust=trust)
     check_possible(origin, options)
-    optional = forms[1:]
-    report = export(
-        origin, forms, folder, data=data, options=options, optional=optional, trust=trust, notify=notify, measure=False
-    )
-    return data, (*notes, *report.notes)
-
-
-def _data_of(origin: Origin, named: str | None, notify: Notify) -> Dataset | None:
-    if origin.preprocessing is None:
-        return None
-    try:
-        found = find_data(origin.provenance, origin.preprocessing, named, notify)
-    except DataError:
-        if named is not None:
-            raise
-        return None
-    return fit_to(found, origin.input_shape, origin.labels or found.labels, notify) if found else None
+    report = write_forms(Material(origin, pictures), forms, folder, options=options, optional=forms[1:], notify=notify)
+    return (*notes, *report.notes)

@@ -18,8 +18,8 @@ from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import BUILT_IN
 from niwaki.deploy.exported import Export, open_export
 from niwaki.deploy.folder import FILES
-from niwaki.deploy.images import find_data, fit_to
 from niwaki.deploy.own import own_files, write_files
+from niwaki.deploy.pictures import Pictures, find_pictures
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.folders import temporary
 from niwaki.live.part import LivePart
@@ -60,7 +60,7 @@ def build(
     except NiwakiError as error:
         return without(str(error), lang)
     strip, note = _strip(export, data, notify)
-    garments = export.note is not None and export.note.provenance.get("data_name") in BUILT_IN
+    garments = export.note is not None and export.note.provenance.data_name in BUILT_IN
     facts = _facts(export, module, lang) | {"strip": strip, "finds": garments}
     texts = _texts(lang, "garment" if garments else "object")
     html = _environment().get_template("live.html.j2").render(
@@ -99,17 +99,15 @@ def _has_vision(export: Export) -> bool:
 
 def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[dict[str, Any] | None, str]:
     """Test images to click on; None, and why, where they cannot be had."""
-    graph, preprocessing = export.integer, export.preprocessing
     try:
-        if data is None and preprocessing is not None:
-            provenance = export.note.provenance if export.note else {}
-            data = find_data(provenance, preprocessing, export.note.data if export.note else None, notify)
-        if data is None:
-            raise DataError("which images the model was trained on is not known here: name them with `data=`")
-        data = fit_to(data, export.input_shape, export.labels, notify, export.outputs)
+        pictures = find_pictures(export.needs, data, notify)
     except DataError as error:
-        return None, f"no test images to click on: {error}"
-    strip = choose_strip(graph, data.test, data.preprocessing.pad, export.macs)
+        pictures = Pictures(error=error)
+    data = pictures.data
+    if data is None:
+        unknown = "which images the model was trained on is not known here: name them with `data=`"
+        return None, f"no test images to click on: {pictures.error or unknown}"
+    strip = choose_strip(export.integer, data.test, data.preprocessing.pad, export.macs)
     return {
         "pixels": _base64(strip.pixels.tobytes()),
         "labels": strip.labels.tolist(),

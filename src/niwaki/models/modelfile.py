@@ -33,6 +33,7 @@ from niwaki.models import structure
 from niwaki.models.class_names import LONGEST_LABEL, remember
 from niwaki.models.examine import check_answers, check_bare, check_leftovers, check_numbers, evaluating
 from niwaki.models.generators import generators_kept
+from niwaki.models.provenance import Provenance
 
 FORMAT = "niwaki-model-1"
 _ENTRY = "niwaki"  # one metadata entry only: safetensors does not keep the order of several
@@ -75,7 +76,7 @@ class ModelInfo(BaseModel):
     preprocessing: Preprocessing = Preprocessing()
     original_widths: dict[str, int] = {}
     pruning: PruningState | None = None
-    provenance: dict[str, Any] = {}
+    provenance: Provenance = Provenance()
 
     def __repr__(self) -> str:
         return f"<ModelInfo {self.factory}: {'×'.join(map(str, self.input_shape))} to {len(self.labels)} classes>"
@@ -169,7 +170,7 @@ def save(
         labels=tuple(labels),
         preprocessing=preprocessing or Preprocessing(),
         original_widths=_widths(fresh),
-        provenance=dict(provenance or {}),
+        provenance=Provenance(dict(provenance or {})),
     )
     data = dumps(model, info, trust=True)
     again, _ = loads(data, trust=True)

@@ -144,14 +144,15 @@ def _forms(job: Job, result: StudyResult) -> Iterator[Forms]:
         return
     from niwaki.deploy.export import export_all
     from niwaki.deploy.exported import look_into
+    from niwaki.deploy.forms import ExportOptions
 
     chosen = look_into(job.store.folder / FORMS)
     weights = job.store.weights(job.pair.base.key, job.pair.base)
-    settings = result.verification.made_of.settings
+    options = ExportOptions(settings=result.verification.made_of.settings, trust=job.trust)
     with temporary("base") as name:
         folder = Path(name) / "base"
         try:
-            report = export_all(weights, folder, data=job.data, settings=settings, trust=job.trust)
+            report = export_all(weights, folder, data=job.data, options=options)
         except ModelError as error:
             yield Forms(None, chosen, Needs(reason=str(error)))
             return

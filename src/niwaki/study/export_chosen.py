@@ -69,15 +69,17 @@ def _export_and_verify(
     store: Store, data: Dataset, settings: QuantizeSettings, int8: bytes | None, notify: Notify, trust: bool
 ) -> Verification:
     from niwaki.deploy.export import export_all
-    from niwaki.deploy.verify import verify_folder
+    from niwaki.deploy.forms import ExportOptions
+    from niwaki.deploy.verify import VerifyOptions, verify_folder
 
     notify("the chosen model is exported, and its forms are verified")
     folder = store.folder / FORMS
     try:
         exported = export_all(
-            store.folder / CHOSEN, folder, data=data, settings=settings, int8=int8, trust=trust, notify=notify
-        )
-        report = verify_folder(folder, data=data, trust=trust, notify=notify)
+            store.folder / CHOSEN, folder, data=data, options=ExportOptions(settings=settings, trust=trust),
+            int8=int8, notify=notify,
+        )  # fmt: skip
+        report = verify_folder(folder, data=data, options=VerifyOptions(trust=trust), notify=notify)
     except NiwakiError as error:
         notify(f"the chosen model cannot be exported and verified: {error}")
         return Verification(ok=None, reason=str(error))

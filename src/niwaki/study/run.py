@@ -30,7 +30,7 @@ from niwaki.study.select import choose, latencies
 from niwaki.study.spec import StudySpec, resolve
 from niwaki.study.store import CHOSEN, DamagedStage, Store
 from niwaki.study.structure import check_structures
-from niwaki.study.timing import measure_timings
+from niwaki.study.timing import Networks, measure_timings
 from niwaki.study.workers import Workers
 from niwaki.study.workers.cluster import RayWorkers
 from niwaki.study.workers.processes import ProcessWorkers, check_guard
@@ -237,9 +237,8 @@ def _timings(
     in_onnxruntime = {experiment.name for experiment in spec.experiment if "latency_ort" in experiment.columns}
     if spec.select and any(limit.quantity == "latency" for limit in spec.select.limits):
         in_onnxruntime.add(spec.select.experiment)
-    timings = measure_timings(
-        store, result.records, result.plan, in_onnxruntime, data, known, listener.message, options.trust
-    )
+    networks = Networks(store, result.records, result.plan, in_onnxruntime, data.input_shape, options.trust)
+    timings = measure_timings(networks, known, listener.message)
     if timings is not None and timings is not known:
         store.save(timings)
     return timings

@@ -25,6 +25,7 @@ from niwaki.models import modelfile
 from niwaki.models.examine import check_answers, check_numbers, check_same
 from niwaki.models.generators import seeded
 from niwaki.models.modelfile import ModelInfo
+from niwaki.models.provenance import Provenance
 from niwaki.randomness import derive_seed
 from niwaki.study.environment import fingerprint
 from niwaki.study.fitting import check_import
@@ -240,7 +241,9 @@ def _info(task: Task, data: Dataset, model: nn.Module, settings: Mapping[str, An
         labels=data.labels,
         preprocessing=data.preprocessing,
         original_widths=widths(model, find_heads(model, data.input_shape)),
-        provenance={"stage": task.stage.key, "data": task.data, "data_name": data.name, "synthetic": data.synthetic},
+        provenance=Provenance(
+            {"stage": task.stage.key, "data": task.data, "data_name": data.name, "synthetic": data.synthetic}
+        ),
     )
 
 

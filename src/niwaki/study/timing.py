@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from niwaki.data.dataset import Dataset
 from niwaki.errors import step
 from niwaki.measure.latency import Call, LatencyTable, alone_on_one_cpu, measure_latency
 from niwaki.models import modelfile
@@ -25,17 +24,22 @@ ROUNDS = {1: 200, 256: 12}
 BUDGET_S = {1: 30.0, 256: 45.0}
 
 
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a study: its finished stages by key, and where their weights are."""
+
+    store: Store
+    records: Mapping[str, Record]
+    plan: Plan
+    in_onnxruntime: Collection[str]
+    """The experiments that are timed in ONNX Runtime too."""
+    input_shape: tuple[int, ...]
+    trust: bool
+    """Whether to call factories that are not niwaki's."""
+
+
 @step("timing the networks")
-def measure_timings(
-    store: Store,
-    records: Mapping[str, Record],
-    plan: Plan,
-    in_onnxruntime: Collection[str],
-    data: Dataset,
-    known: Timings | None,
-    notify: Callable[[str], None],
-    trust: bool,
-) -> Timings | None:
+def measure_timings(networks: Networks, known: Timings | None, notify: Callable[[str], None]) -> Timings | None:
     """Latencies by structure, at batch 1 and 256; `known` if it has them all, from this machine.
 
     `models` are in torch; `onnxruntime` has, at batch 1 and for the experiments named in `in_onnxruntime`, what is
@@ -44,16 +48,16 @@ def measure_timings(
     another, they come from one run: if one is missing, all are measured. On one pinned CPU with one thread, the
     network alone on float images that lie ready.
     """
-    wanted = _wanted(records, plan, in_onnxruntime)
+    wanted = _wanted(networks)
     if not wanted.torch:
         return None
     machine = _machine(wanted)
     if known and known.machine == machine and wanted.are_in(known):
         return known
     notify(f"timing {len(wanted.torch) + len(wanted.onnxruntime)} networks, alone on one processor")
-    models = {name: _load(store, records[key], trust)[0] for name, key in wanted.torch.items()}
-    onnx = {name: _onnx(store, records[key], trust) for name, key in wanted.onnxruntime.items()}
-    one, many = (np.random.default_rng(0).random((batch, *data.input_shape), np.float32) for batch in BATCHES)
+    models = {name: _load(networks, key)[0] for name, key in wanted.torch.items()}
+    onnx = {name: _onnx(networks, key) for name, key in wanted.onnxruntime.items()}
+    one, many = (np.random.default_rng(0).random((batch, *networks.input_shape), np.float32) for batch in BATCHES)
     with alone_on_one_cpu() as pinned, torch.inference_mode():
         tables = {
             1: _measure(_torch(models, one) | _onnxruntime(onnx, one), 1),
@@ -80,12 +84,12 @@ class _Wanted:
         return set(self.torch) <= set(known.models) and set(self.onnxruntime) <= set(known.onnxruntime)
 
 
-def _wanted(records: Mapping[str, Record], plan: Plan, in_onnxruntime: Collection[str]) -> _Wanted:
+def _wanted(networks: Networks) -> _Wanted:
     """The structures in the tables of the study."""
-    found = _Wanted()
-    for trial in plan.trials:
+    found, records = _Wanted(), networks.records
+    for trial in networks.plan.trials:
         done = {key: records[key].results for key in trial.rows if key in records}
-        asked = trial.experiment in in_onnxruntime and trial.quantized and done.get(trial.rows[-1])
+        asked = trial.experiment in networks.in_onnxruntime and trial.quantized and done.get(trial.rows[-1])
         compared = {trial.rows[0], *trial.rows[-2:]} if asked else set()
         for key, results in done.items():
             if results is None:
@@ -122,16 +126,20 @@ def _onnxruntime(models: Mapping[str, bytes], images: np.ndarray) -> Calls:
     return {("onnxruntime", name): onnxruntime_call(model, images) for name, model in models.items()}
 
 
-def _load(store: Store, record: Record, trust: bool) -> tuple[nn.Module, ModelInfo]:
-    return modelfile.loads(store.weights(record.key, record), trust=trust)
+def _load(networks: Networks, key: str) -> tuple[nn.Module, ModelInfo]:
+    return modelfile.loads(_weights(networks, key), trust=networks.trust)
 
 
-def _onnx(store: Store, record: Record, trust: bool) -> bytes:
-    if record.kind == "quantize":
-        return store.weights(record.key, record)
+def _onnx(networks: Networks, key: str) -> bytes:
+    if networks.records[key].kind == "quantize":
+        return _weights(networks, key)
     from niwaki.models.onnx_export import to_onnx
 
-    return to_onnx(*_load(store, record, trust))
+    return to_onnx(*_load(networks, key))
+
+
+def _weights(networks: Networks, key: str) -> bytes:
+    return networks.store.weights(key, networks.records[key])
 
 
 def _measure(calls: Calls, batch: int) -> LatencyTable:

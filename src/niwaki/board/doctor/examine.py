@@ -51,8 +51,8 @@ def examine_file(
     from niwaki.board.build import bundle_file
 
     with temporary("doctor") as name:
-        options = BundleOptions(sound=has_voice(), least_named=0)  # what it names is one of the checks
-        bundle_file(path, target, Path(name) / "bundle", options=options, data=data, trust=trust, notify=notify)
+        options = BundleOptions(sound=has_voice(), least_named=0, trust=trust)  # what it names is one of the checks
+        bundle_file(path, target, Path(name) / "bundle", options=options, data=data, notify=notify)
         return examine(Path(name) / "bundle", board, str(path), trust=True, least_named=least_named)
 
 

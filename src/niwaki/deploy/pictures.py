@@ -1,0 +1,131 @@
+"""From what a model's files say to the images that it is calibrated and tried on: one way for every command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from niwaki.data.classes import in_order, shown
+from niwaki.data.dataset import Dataset, open_dataset
+from niwaki.data.prepare import find_decoded, prepare
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.data.spec import BUILT_IN, DataSpec
+from niwaki.deploy.images import Notify
+from niwaki.errors import DataError, ModelError
+from niwaki.models.provenance import Provenance
+
+NO_PIXELS = "no file says how pixels become the model's input"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the images for a model must be, as its files say it."""
+
+    name: str
+    """How errors call the model."""
+    input_shape: tuple[int, ...]
+    """(channels, height, width)."""
+    labels: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
+    """None: no file says how pixels become its input, so that there are none but made-up images."""
+    provenance: Provenance = field(default_factory=Provenance)
+    outputs: int | None = None
+    """How many scores it gives for an image; None where only its labels say it."""
+    data: str | None = None
+    """Where the images were found when it was exported, if a user named that."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images of a model: its dataset, with the classes in its order; or none, and why."""
+
+    data: Dataset | None = None
+    error: DataError | None = None
+    """Why they cannot be had, where it is known which they are."""
+
+
+def find_pictures(
+    needs: Needs, named: Dataset | str | None, notify: Notify, *, any_classes: bool = False, ready: bool = False
+) -> Pictures:
+    """The dataset that a user named, else the one that the model was trained on.
+
+    A dataset of the user's own (`npz`, `folder`) that nobody named is found only in the cache of decoded data; with
+    `ready`, any is. With `any_classes`, a model that does not name its classes takes whatever they are: enough to
+    calibrate. A study may have held other images out of it than is usual: that is said.
+
+    Raises DataError where the user named data that cannot be had, and where the images or the classes are not those of
+    the model; ModelError where data were named for a model that no image can be made an input of.
+    """
+    if isinstance(named, Dataset):
+        return Pictures(_fitted(needs, named, notify, any_classes))
+    if needs.preprocessing is None:
+        if named is not None:
+            raise ModelError(f"{needs.name}: {NO_PIXELS}, so `data=` means nothing for it: leave it out")
+        return Pictures()
+    try:
+        found = _decoded(needs) if ready else _found(needs, named or needs.data, needs.preprocessing, notify)
+    except DataError as error:
+        if named is not None:
+            raise
+        return Pictures(error=error)
+    return Pictures(None if found is None else _fitted(needs, found, notify, any_classes))
+
+
+def fit_to(
+    data: Dataset, input_shape: tuple[int, ...], labels: Sequence[str], notify: Notify, outputs: int | None = None
+) -> Dataset:
+    """`data` with its classes in a model's order (`labels`, compared by name).
+
+    Of a model without labels only the number of its `outputs`, if known, can be compared: that is said. Raises
+    DataError where the images or the classes are not those of the model.
+    """
+    if data.input_shape != input_shape:
+        want, have = ("×".join(map(str, shape)) for shape in (input_shape, data.input_shape))
+        raise DataError(f"{data.origin}: its images are {have}, but the model takes {want}: name its own data")
+    if labels:
+        return in_order(data, labels, notify=notify)
+    if outputs is not None and data.num_classes != outputs:
+        raise DataError(
+            f"{data.origin}: {data.num_classes} classes ({shown(data.labels)}), but the model has {outputs} outputs: "
+            "name the data that it was trained on"
+        )
+    notify(f"the model does not name its classes: its outputs are taken as {shown(data.labels)}, in this order")
+    return data
+
+
+def _fitted(needs: Needs, data: Dataset, notify: Notify, any_classes: bool) -> Dataset:
+    labels = needs.labels or (data.labels if any_classes else ())
+    return fit_to(data, needs.input_shape, labels, notify, needs.outputs)
+
+
+def _found(needs: Needs, named: str | None, preprocessing: Preprocessing, notify: Notify) -> Dataset | None:
+    """The dataset of that name, else the one of the model's provenance; None where that says nothing of use."""
+    known, name = needs.provenance.data, needs.provenance.data_name
+    found = cached = _decoded(needs)
+    if named is not None:
+        found = _prepared(named, preprocessing, notify)
+        if cached and cached.origin == found.origin and np.array_equal(cached.test.images, found.test.images):
+            found = cached  # the same, split as it was for training
+    elif cached is None and name in BUILT_IN:
+        found = _prepared(str(name), preprocessing, notify)
+    if found is None:
+        return None
+    if known is not None and found.fingerprint != known:
+        notify(f"{found.origin}: other images, or split in another way, than those that the model was trained on")
+    if found.synthetic:
+        notify(f"{found.name}: garments that niwaki draws; no figure of them is a figure of Fashion-MNIST")
+    return found
+
+
+def _decoded(needs: Needs) -> Dataset | None:
+    return find_decoded(needs.provenance.data) if needs.provenance.data is not None else None
+
+
+def _prepared(named: str, preprocessing: Preprocessing, notify: Notify) -> Dataset:
+    if named in BUILT_IN:
+        return open_dataset(prepare(DataSpec(name=named, preprocessing=preprocessing), notify=notify))
+    usual = DataSpec(name="folder", path=Path(named), preprocessing=preprocessing)
+    return open_dataset(prepare(usual, data=named, notify=notify))

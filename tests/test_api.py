@@ -8,8 +8,10 @@ import pytest
 import torch
 
 import niwaki
+from niwaki import api
 from niwaki.errors import ModelError, SpecError
 from niwaki.models.class_names import remember
+from niwaki.randomness import derive_seed
 from niwaki.study.spec import load_spec
 from tests.study.conftest import SMALL
 
@@ -49,6 +51,19 @@ def test_pruning_alone_leaves_the_weights_that_remain(data) -> None:
     assert model.fc2.out_features == 6
     assert niwaki.evaluate(model, data, "validation").total == 60
     assert rows
+
+
+def test_every_step_of_pruning_draws_with_a_seed_of_its_own(data, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, prune_step = [], api.prune_step
+
+    def noted(*args: object, seed: int, **kwargs: object) -> object:
+        drawn.append(seed)
+        return prune_step(*args, seed=seed, **kwargs)
+
+    monkeypatch.setattr(api, "prune_step", noted)
+    niwaki.prune(niwaki.LeNet5(**ARGS), data, ratio=0.5, steps=2, importance="random", seed=3)
+    assert drawn == [derive_seed(3, "prune", 1), derive_seed(3, "prune", 2)]  # as a study draws
+    assert drawn[0] != drawn[1]
 
 
 def test_a_network_that_answers_at_random_is_not_pruned(data) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from niwaki.reporting.charts.chart import Axis, Chart, Matrix, Panel, Point, Rule, Series
 from niwaki.reporting.drawing.figure import draw
 from niwaki.reporting.drawing.labels import along, apart, around, free_label
-from niwaki.reporting.drawing.markers import DASHES, LOOKS, MARKERS
+from niwaki.reporting.drawing.markers import DASHES, LOOKS, MARKERS, SOURCE_DASH
 from niwaki.reporting.drawing.scales import log_ticks, round_ticks, scaled, tick_text
 from niwaki.reporting.drawing.svg import fitted, tag, text_width
 
@@ -153,6 +153,13 @@ def test_the_same_chart_gives_the_same_bytes_and_its_own_ids() -> None:
 
 def test_looks_differ_without_their_colour() -> None:
     assert len(set(MARKERS)) == len(set(DASHES)) == LOOKS
+    points = (Point(1.0, 2.0, "t"), Point(2.0, 3.0, "t"))
+    series = [Series(f"s{look}", points, look=look) for look in range(LOOKS)] + [Series("p", points, source=True)]
+    root = ElementTree.fromstring(
+        draw(Chart("c", "lines", "", "", "", (Panel(Axis("x"), Axis("y"), tuple(series)),)))[0]
+    )
+    lines = [line for line in root.iter(f"{SVG}path") if (line.get("class") or "").startswith("line ")]
+    assert [line.get("stroke-dasharray") for line in lines] == [*DASHES, SOURCE_DASH]
 
 
 def test_error_bars_and_the_ring_of_the_choice() -> None:

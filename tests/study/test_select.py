@@ -55,6 +55,12 @@ def test_the_smallest_within_the_budget() -> None:
     )
 
 
+def test_of_two_of_one_size_the_better_is_chosen() -> None:
+    for worse, better in ((0.5, 0.6), (0.6, 0.5)):
+        chosen = choose(RULE, *study(*sorted(((worse, 0, results(885, 40)), (better, 0, results(895, 40))))))
+        assert chosen.value == better
+
+
 def test_the_test_set_plays_no_part() -> None:
     chosen = choose(RULE, *study((0.5, 0, results(895, 50, test=999)), (0.6, 0, results(890, 40, test=1))))
     assert chosen.value == 0.6

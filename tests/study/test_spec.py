@@ -192,3 +192,6 @@ def test_a_figure_within_a_limit() -> None:
     least, most = parse_budget("worst_class>=80"), parse_budget("params<=100")
     assert [least.allows(figure) for figure in (79.9, 80.0, 90.0, None)] == [False, True, True, False]
     assert [most.allows(figure) for figure in (99, 100, 101, None)] == [True, True, False, False]
+    drop = parse_budget("accuracy_drop<=2")
+    assert drop.allows(2 + 1e-10)  # sums of fractions are a little off
+    assert [drop.allows(2 + 1e-8), least.allows(80 - 1e-10), least.allows(80 - 1e-8)] == [False, True, False]

@@ -11,7 +11,7 @@ from handmade_onnx import by_hand, node, pixels
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import ModelError
 from niwaki.training import quantize_ranges as module
-from niwaki.training.quantize_ranges import activation_ranges, entropy_range, percentile_range
+from niwaki.training.quantize_ranges import LEVELS, _divergence, activation_ranges, entropy_range, percentile_range
 from niwaki.training.settings import QuantizeSettings
 
 
@@ -80,6 +80,15 @@ def test_entropy_cuts_what_is_nearly_empty_and_nothing_else() -> None:
     low, high = entropy_range(np.histogram(np.abs([*middle, 1]), 2048, (0, 1))[0], (0.0, 1.0))
     assert low == 0
     assert 0.05 < high < 0.25
+
+
+def test_the_divergence_by_hand() -> None:
+    """Two bins hold 3 and 1 of ours; the one cut off at the right, 4, falls into an empty level and counts there."""
+    counts = np.zeros(LEVELS + 1)
+    counts[[0, 5, LEVELS]] = 3, 1, 4
+    p = np.array([3, 1, 4]) / 8
+    q = np.array([3, 1, 1e-4]) / 4.0001
+    assert _divergence(counts, 0, LEVELS) == pytest.approx((p * np.log(p / q)).sum(), rel=1e-12)
 
 
 def test_entropy_cuts_activations_but_never_scores() -> None:

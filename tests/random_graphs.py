@@ -16,22 +16,11 @@ from hypothesis import strategies as st
 
 from niwaki.codegen.arithmetic import Rescale, common_rescale_of, rescale_of
 from niwaki.codegen.generate import generate, write
-from niwaki.codegen.graph import (
-    Add,
-    AveragePool,
-    Concat,
-    Conv,
-    Dense,
-    Graph,
-    Layer,
-    MaxPool,
-    Pad,
-    Pads,
-    Pair,
-    Requantize,
-    Reshape,
-    Tensor,
-)
+from niwaki.codegen.graph import Graph, Layer, Pads, Pair, Tensor
+from niwaki.codegen.operators.arrange import Concat, Pad, Reshape
+from niwaki.codegen.operators.elementwise import Add, Requantize
+from niwaki.codegen.operators.pooling import AveragePool, MaxPool
+from niwaki.codegen.operators.products import Conv, Dense
 
 
 class Builder:

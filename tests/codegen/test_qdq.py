@@ -12,7 +12,11 @@ from onnx import TensorProto
 
 from niwaki.codegen import reference
 from niwaki.codegen.arithmetic import rescale_of
-from niwaki.codegen.graph import Add, AveragePool, Concat, Conv, Dense, Graph, MaxPool, Requantize, Reshape
+from niwaki.codegen.graph import Graph
+from niwaki.codegen.operators.arrange import Concat, Reshape
+from niwaki.codegen.operators.elementwise import Add, Requantize
+from niwaki.codegen.operators.pooling import AveragePool, MaxPool
+from niwaki.codegen.operators.products import Conv, Dense
 from niwaki.codegen.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import ModelError

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from niwaki.codegen import reference
-from niwaki.codegen.graph import Conv, Dense, Graph
+from niwaki.codegen.graph import Graph
+from niwaki.codegen.operators.products import Conv, Dense
 from niwaki.codegen.qdq import read_qdq
 from niwaki.models.onnxfile import load_onnx
 from qdq_models import Qdq, kinds, runtime_scores, start

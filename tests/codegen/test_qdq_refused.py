@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from niwaki.codegen.graph import Dense
+from niwaki.codegen.operators.products import Dense
 from niwaki.codegen.qdq import read_qdq
 from niwaki.errors import ModelError
 from niwaki.models.onnxfile import write_metadata

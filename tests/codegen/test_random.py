@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from niwaki.codegen import reference
-from niwaki.codegen.graph import Graph
+from niwaki.codegen.graph import Graph, Layer
+from niwaki.codegen.lower import lower
+from niwaki.codegen.operators.table import OPERATORS
 from random_graphs import compile_together, graphs, run_c
 
 # A few hundred cases: every network in plain C and with this processor's widest vectors.
@@ -39,10 +41,23 @@ def check(batch: list[Graph], builds: tuple[tuple[str, ...], ...]) -> None:
                 np.testing.assert_array_equal(got, expected[index], err_msg=f"{' '.join(flags)}: {layers}")
 
 
-@FEW
-@given(BATCHES)
-def test_random_networks(batch: list[Graph]) -> None:
-    check(batch, (PLAIN, WIDEST))
+def test_random_networks_with_every_kind_of_layer() -> None:
+    kernels: dict[type[Layer], set[str]] = {}
+
+    @FEW
+    @given(BATCHES)
+    def each(batch: list[Graph]) -> None:
+        check(batch, (PLAIN, WIDEST))
+        for graph in batch:
+            kinds = {layer.name: type(layer) for layer in graph.layers}
+            for step in lower(graph).steps:
+                if step.name in kinds:  # the copy into the output is of no layer
+                    kernels.setdefault(kinds[step.name], set()).add(step.kernel)
+
+    each()
+    assert set(kernels) == set(OPERATORS)
+    for kind, called in kernels.items():
+        assert called <= set(OPERATORS[kind].kernels), kind.__name__
 
 
 @pytest.mark.soak

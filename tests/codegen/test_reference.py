@@ -8,22 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from niwaki.codegen import reference
+from niwaki.codegen import reference, windows
 from niwaki.codegen.arithmetic import common_rescale_of, rescale_of
-from niwaki.codegen.graph import (
-    Add,
-    AveragePool,
-    Concat,
-    Conv,
-    Dense,
-    Graph,
-    Layer,
-    MaxPool,
-    Pad,
-    Requantize,
-    Reshape,
-    Tensor,
-)
+from niwaki.codegen.graph import Graph, Layer, Tensor
+from niwaki.codegen.operators.arrange import Concat, Pad, Reshape
+from niwaki.codegen.operators.elementwise import Add, Requantize
+from niwaki.codegen.operators.pooling import AveragePool, MaxPool
+from niwaki.codegen.operators.products import Conv, Dense
 from niwaki.errors import ModelError
 
 ONE, HALF = Fraction(1), Fraction(1, 2)
@@ -266,7 +257,7 @@ def test_windows_row_by_row_are_the_same(monkeypatch):
         tensors = {"x": Tensor("x", x.shape[1:], 1.0, 3), "y": Tensor("y", shape, 1.0, -2)}
         whole = reference.run_layer(layer, [x], tensors)
         for at_once in (1, 2500):
-            monkeypatch.setattr(reference, "_SEEN_AT_ONCE", at_once)
+            monkeypatch.setattr(windows, "_SEEN_AT_ONCE", at_once)
             np.testing.assert_array_equal(reference.run_layer(layer, [x], tensors), whole)
         monkeypatch.undo()
         assert whole.shape == (2, *shape)

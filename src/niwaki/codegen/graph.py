@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from niwaki.codegen.arithmetic import HIGH, LOW, Rescale
 from niwaki.data.preprocessing import Preprocessing
 
 Pair = tuple[int, int]
@@ -36,93 +35,11 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """`name` is the ONNX node's; `inputs` and `output` name tensors of the graph."""
+    """`name` is the ONNX node's; `inputs` and `output` name tensors of the graph. Its kinds are in `operators`."""
 
     name: str
     inputs: tuple[str, ...]
     output: str
-
-
-@dataclass(frozen=True, eq=False)
-class Conv(Layer):
-    """Convolution. `out = clamp(zo + rescale(bias + sum(w * (x - zi))))`."""
-
-    weights: np.ndarray  # int8 (O, I / groups, KH, KW)
-    bias: np.ndarray  # int32 (O,), in units of s_in * s_w[o]
-    rescale: Rescale  # s_in * s_w[o] / s_out, shape (O,)
-    strides: Pair = (1, 1)
-    pads: Pads = (0, 0, 0, 0)
-    dilations: Pair = (1, 1)
-    groups: int = 1
-    clamp: Pair = (LOW, HIGH)
-
-
-@dataclass(frozen=True, eq=False)
-class Dense(Layer):
-    """Matrix product of a flat tensor. `out = clamp(zo + rescale(bias + w @ (x - zi)))`."""
-
-    weights: np.ndarray  # int8 (O, I)
-    bias: np.ndarray  # int32 (O,)
-    rescale: Rescale  # shape (O,)
-    clamp: Pair = (LOW, HIGH)
-
-
-@dataclass(frozen=True, eq=False)
-class MaxPool(Layer):
-    """Maximum over windows; input and output have one scale and zero point."""
-
-    kernel: Pair
-    strides: Pair
-    pads: Pads = (0, 0, 0, 0)
-
-
-@dataclass(frozen=True, eq=False)
-class AveragePool(Layer):
-    """Mean over windows (global pooling: one window). `out = clamp(zo + rescale[n](sum(x - zi)))`, n the divisor."""
-
-    kernel: Pair
-    strides: Pair
-    pads: Pads
-    count_include_pad: bool
-    rescale: dict[int, Rescale]  # by divisor n: s_in / (n * s_out), shape (1,)
-    clamp: Pair = (LOW, HIGH)
-
-
-@dataclass(frozen=True, eq=False)
-class Add(Layer):
-    """Sum of two tensors of one shape. `out = clamp(zo + ((a - za)*m[0] + (b - zb)*m[1] + half >> s))`, one shift."""
-
-    rescale: Rescale  # shape (2,): s_a / s_out, s_b / s_out, with a common shift
-    clamp: Pair = (LOW, HIGH)
-
-
-@dataclass(frozen=True, eq=False)
-class Concat(Layer):
-    """Tensors one after another along `axis` (0: channels), each requantized: shape (1,) each."""
-
-    axis: int
-    rescale: tuple[Rescale, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Requantize(Layer):
-    """The same numbers in another scale, and a Relu or Clip that no layer could take in."""
-
-    rescale: Rescale  # shape (1,): s_in / s_out
-    clamp: Pair = (LOW, HIGH)
-
-
-@dataclass(frozen=True, eq=False)
-class Pad(Layer):
-    """`value` (int8, usually the zero point) around the image; input and output have one scale and zero point."""
-
-    pads: Pads
-    value: int
-
-
-@dataclass(frozen=True, eq=False)
-class Reshape(Layer):
-    """The same elements in the same (channels first) order under another shape; Flatten is one."""
 
 
 @dataclass(frozen=True, eq=False)

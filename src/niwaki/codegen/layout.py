@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from niwaki.codegen.graph import Conv, Dense
 from niwaki.codegen.program import Step
 
 STRIP_BYTES = 24576  # NIWAKI_STRIP: what vector kernels copy of an image at a time, where more than a row fits
@@ -57,11 +54,3 @@ def over_pixels(fields: dict[str, int]) -> bool:
     if not fits or fields["wide"] or fields["dilation_h"] > 1:
         return False
     return -(-fields["out_w"] // 16) * fields["out_c"] < fields["out_w"]
-
-
-def is_wide(layer: Conv | Dense) -> int:
-    """Whether a rounded sum could leave 32 bits before it is clamped."""
-    sums = np.abs(layer.weights.astype(np.int64)).reshape(len(layer.weights), -1).sum(axis=1)
-    most = np.abs(layer.bias.astype(np.int64)) + 255 * sums
-    rounded = (most * layer.rescale.multiplier >> layer.rescale.shift) + 1
-    return int(rounded.max() >= 2**31 - 512)

@@ -15,9 +15,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from niwaki.codegen import graph
 from niwaki.codegen.arithmetic import HIGH, LOW, common_rescale_of, rescale_of
 from niwaki.codegen.graph import Layer, Pads, Pair, Tensor
+from niwaki.codegen.operators import arrange, elementwise, pooling, products
 from niwaki.codegen.qdq_constants import Quantization, Weights
 from niwaki.errors import ModelError
 from niwaki.models.onnxfold import Shape
@@ -77,9 +77,9 @@ class Product(Operation):
         rescale = rescale_of([unit / Fraction(output.scale) for unit in units], self.name)
         weights, numbers = np.stack([values for _, values in fitted]).astype(np.int8), np.array(bias, np.int32)
         if self.window is None:
-            return graph.Dense(self.name, self.inputs, output.name, weights, numbers, rescale, clamp)
+            return products.Dense(self.name, self.inputs, output.name, weights, numbers, rescale, clamp)
         window = self.window
-        return graph.Conv(
+        return products.Conv(
             self.name, self.inputs, output.name, weights, numbers, rescale, window.strides, window.pads,
             window.dilations, self.groups, clamp,
         )  # fmt: skip
@@ -142,7 +142,7 @@ class Mean(Operation):
         )
         divisors = sorted({height * width for height in rows for width in columns})
         rescale = {divisor: rescale_of([factor / divisor], self.name) for divisor in divisors}
-        return graph.AveragePool(
+        return pooling.AveragePool(
             self.name, self.inputs, output.name, window.kernel, window.strides, window.pads, self.count_include_pad,
             rescale, clamp,
         )  # fmt: skip
@@ -155,7 +155,7 @@ class Sum(Operation):
     def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
         """Both are rounded together."""
         factors = [Fraction(tensors[name].scale) / Fraction(output.scale) for name in self.inputs]
-        return graph.Add(self.name, self.inputs, output.name, common_rescale_of(factors, self.name), clamp)
+        return elementwise.Add(self.name, self.inputs, output.name, common_rescale_of(factors, self.name), clamp)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ class Join(Operation):
         """It does not clamp: that is for a layer of its own."""
         factors = [Fraction(tensors[name].scale) / Fraction(output.scale) for name in self.inputs]
         rescale = tuple(rescale_of([factor], self.name) for factor in factors)
-        return graph.Concat(self.name, self.inputs, output.name, self.axis, rescale)
+        return arrange.Concat(self.name, self.inputs, output.name, self.axis, rescale)
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ class Layers:
                 return tensor
         output = self.add_tensor(name, tensor.shape, quantization)
         rescale = rescale_of([Fraction(tensor.scale) / Fraction(quantization.scale)], name)
-        self._add(graph.Requantize(name, (tensor.name,), output.name, rescale, clamp))
+        self._add(elementwise.Requantize(name, (tensor.name,), output.name, rescale, clamp))
         return output
 
     def _add(self, layer: Layer) -> None:
@@ -291,11 +291,11 @@ def _view_layer(view: View, source: str, output: str, quantization: Quantization
     match view:
         case Largest():
             window = view.window
-            return graph.MaxPool(view.name, (source,), output, window.kernel, window.strides, window.pads)
+            return pooling.MaxPool(view.name, (source,), output, window.kernel, window.strides, window.pads)
         case Border():
-            return graph.Pad(view.name, (source,), output, view.pads, quantization.quantize(view.number))
+            return arrange.Pad(view.name, (source,), output, view.pads, quantization.quantize(view.number))
         case _:
-            return graph.Reshape(view.name, (source,), output)
+            return arrange.Reshape(view.name, (source,), output)
 
 
 def _overlaps(window: Window, axis: int, size: int, count: int, include_pad: bool) -> set[int]:

@@ -13,8 +13,9 @@ import onnxruntime
 import torch
 
 from niwaki.codegen import reference
-from niwaki.codegen.graph import Conv, Dense, Graph
+from niwaki.codegen.graph import Graph
 from niwaki.codegen.on_target import run_on_target
+from niwaki.codegen.operators.products import Conv, Dense
 from niwaki.deploy.cause import Int8File
 from niwaki.deploy.exported import Export
 from niwaki.deploy.folder import FILES, Form

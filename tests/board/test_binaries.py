@@ -1,6 +1,5 @@
 """The library and the program of a bundle, on emulated boards: the right bits, and nothing that a board has not."""
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from elftools.elf.elffile import ELFFile
 from bundled import emulated, run_program, scores_of
 from niwaki.board.build import bundle_file
 from niwaki.board.compile import LIBRARY, PROGRAM, compile_binaries
+from niwaki.board.description import read_description
 from niwaki.board.known import write_known
 from niwaki.board.options import BundleOptions
 from niwaki.board.selftest import make_selftest
@@ -118,7 +118,7 @@ def test_the_library_is_loaded_and_runs_on_arm(target, bundle_for, images, exact
 def test_the_same_model_gives_the_same_bytes(bundle_for, small_graph, small_data):
     """Compiled again, in another folder, with nothing kept but zig's own libraries."""
     bundle = bundle_for("jetson-nano")
-    decision = json.loads((bundle / "bundle.json").read_bytes())["decision"]
+    decision = read_description(bundle).decision
     known = write_known(make_selftest(small_graph, small_data, 0), small_graph.labels, decision, 0)
     again = compile_binaries(generate(small_graph).files, known, AARCH64)
     assert again.library == (bundle / LIBRARY).read_bytes()

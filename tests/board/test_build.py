@@ -243,7 +243,7 @@ def test_images_that_cannot_be_had(small_export, small_model, small_npz, tmp_pat
 def test_a_network_without_images_is_tried_on_made_up_ones(small_export, tmp_path):
     alone = opened(shutil.copy(small_export / "model-int8.onnx", tmp_path / "alone.onnx"))
     decision, notes = build.decide(alone, 1000, said)
-    assert Rule.from_json(decision) == Rule()
+    assert decision.rule == Rule()
     assert notes == (
         "not calibrated, no training images are known (name them with `data=`): every garment found is named",
     )
@@ -262,7 +262,7 @@ def test_a_bundle_that_would_hardly_ever_speak_is_refused(small_export, monkeypa
     with pytest.raises(ModelError, match=r"would name 0\.0 % of its own images on made-up scenes, less than 5 %"):
         build.decide(network, 40, said)
     decision, _ = build.decide(network, 40, said, 0.0)
-    assert decision["calibration"]["accepted_true_rate"] == 0.0
+    assert decision.calibration.accepted_true_rate == 0.0
 
 
 def test_without_a_compiler_the_calibration_is_the_same(small_export, monkeypatch):

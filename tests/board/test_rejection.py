@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from niwaki.board.decision import Decision
 from niwaki.board.rejection import (
     REJECTED,
     Scenes,
@@ -185,10 +185,11 @@ def test_pictures_are_padded_for_the_network(seen: Seen) -> None:
 
 def test_a_calibration_says_what_it_measured(train: Split, vision: Vision, seen: Seen, network) -> None:
     found = calibrate(network, vision, train, Scenes(SCENES, BARE, target=0.1, seed=3), pad=2)
-    assert json.loads(json.dumps(found)) == found
-    rule = Rule.from_json(found)
+    assert Decision.model_validate_json(found.model_dump_json()) == found
+    rule = Rule.from_json(found.model_dump())
+    assert rule == found.rule
     assert (rule.temperature, rule.window_s, rule.stable_s, rule.empty_s) == Rule()[1:2] + Rule()[3:]
-    report = found["calibration"]
+    report = found.model_dump()["calibration"]
     assert (report["scenes"], report["empty"], report["seed"], report["target"]) == (SCENES, BARE, 3, 0.1)
     named = name_all(seen, network, 2)
     assert choose(seen.labels, seen.found, named, 0.1) == rule

@@ -154,10 +154,10 @@ def test_calibration_sees_training_images_only(
 
     quantize = forms.quantize_static
     monkeypatch.setattr(forms, "quantize_static", watch)
-    exporting.export(
-        open_origin(small_export / "model.onnx"), ["onnx-int8"], tmp_path / "out", data=small_data,
-        options=options(images=200), notify=lambda _line: None,
-    )  # fmt: skip
+    material = forms.Material(open_origin(small_export / "model.onnx"), Pictures(small_data))
+    exporting.write_forms(
+        material, ["onnx-int8"], tmp_path / "out", options=options(images=200), notify=lambda _line: None
+    )
     rows = {image.tobytes() for image in seen[0]}
     assert len(rows) == 200
     assert rows <= {image.tobytes() for image in small_data.train.images}

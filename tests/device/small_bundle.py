@@ -20,8 +20,10 @@ import torch
 
 from niwaki import api
 from niwaki.board.build import runner_files
+from niwaki.board.decision import Decision
 from niwaki.board.description import describe
 from niwaki.board.network import Network
+from niwaki.board.options import BundleOptions
 from niwaki.board.place import put_bundle
 from niwaki.board.selftest import make_selftest
 from niwaki.board.targets import find_target
@@ -110,12 +112,11 @@ def build(garments: Garments, folder: Path, work: Path, compiler: tuple[str, ...
     network, rule = garments.network, garments.rule
     classes = name_classes(network.labels, LANGUAGES)
     target = find_target("linux-x86_64" if compiler == ("gcc",) else "jetson-nano")
-    decision = {**rule._asdict(), "calibration": None}
     sounds = {f"sounds/{code}/{index}.wav": _silence() for code in LANGUAGES for index in range(len(classes))}
     put_bundle(
         folder,
         {
-            "bundle.json": describe(network, target, classes, LANGUAGES, decision, sound=True),
+            "bundle.json": describe(network, target, classes, Decision.of(rule), BundleOptions(LANGUAGES)).to_json(),
             "libniwaki.so": compile_library(network, work, compiler),
             **runner_files(),
             **make_selftest(network.graph, network.data, network.pad).files(),

@@ -11,7 +11,8 @@ from typing import Any
 from niwaki.board.built import remember
 from niwaki.board.compile import LIBRARY, PROGRAM, compile_binaries
 from niwaki.board.decide import decide
-from niwaki.board.description import describe
+from niwaki.board.decision import Decision
+from niwaki.board.description import DESCRIPTION, describe
 from niwaki.board.instructions import instructions
 from niwaki.board.known import write_known
 from niwaki.board.manifest import NAME
@@ -36,8 +37,14 @@ class BundleReport:
     target: BundleTarget
     sizes: Mapping[str, int]
     """Bytes of every file."""
-    decision: Mapping[str, Any]
+    decided: Decision
+    """When the runner names what it sees."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def decision(self) -> dict[str, Any]:
+        """The same as JSON values, as `bundle.json` has it."""
+        return self.decided.model_dump()
 
     def __repr__(self) -> str:
         return f"<BundleReport {self.folder}: for {self.target.title}, {self.bytes:,} bytes>"
@@ -61,7 +68,7 @@ class BundleReport:
             "bytes": self.bytes,
             "sound_bytes": self.sound_bytes,
             "files": dict(self.sizes),
-            "decision": dict(self.decision),
+            "decision": self.decision,
             "notes": list(self.notes),
         }
 
@@ -98,7 +105,7 @@ def bundle_file(
 
 
 def bundle_files(
-    network: Network, target: BundleTarget, options: BundleOptions, decision: Mapping[str, Any], notify: Notify
+    network: Network, target: BundleTarget, options: BundleOptions, decision: Decision, notify: Notify
 ) -> dict[str, bytes]:
     """Every file of a bundle but its manifest, by path; the same inputs give the same bytes on every desk."""
     classes = name_classes(network.labels, options.languages, options.names)
@@ -111,7 +118,7 @@ def bundle_files(
         notify(f"speaking {len(classes) * len(options.languages)} words")
         sounds = speak_names(classes, options.languages)
     return {
-        "bundle.json": describe(network, target, classes, options.languages, decision, sound=options.sound),
+        DESCRIPTION: describe(network, target, classes, decision, options).to_json(),
         LIBRARY: binaries.library,
         PROGRAM: binaries.program,
         **runner_files(),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from niwaki.board.decision import Decision
 from niwaki.board.network import Network
 from niwaki.board.options import LEAST_NAMED
 from niwaki.board.rejection import Scenes, calibrate
@@ -26,7 +25,7 @@ from niwaki.vision.reference import Reference
 
 def decide(
     network: Network, scenes: int, notify: Notify, least_named: float = LEAST_NAMED
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+) -> tuple[Decision, tuple[str, ...]]:
     """The `decision` of `bundle.json`, and what must be said of it.
 
     Calibrated on as many made-up scenes with training images, and as many without; with no images, or 0 scenes, every
@@ -35,7 +34,7 @@ def decide(
     """
     if network.data is None or scenes == 0:
         why = "as asked for" if scenes == 0 else "no training images are known (name them with `data=`)"
-        return {**Rule()._asdict(), "calibration": None}, (f"not calibrated, {why}: every garment found is named",)
+        return Decision.of(Rule()), (f"not calibrated, {why}: every garment found is named",)
     train, height, width = network.data.train, QVGA[0], QVGA[1]
     scenes = min(scenes, len(train))
     notify(f"calibrating on {scenes:,} scenes with a garment and {scenes:,} without")
@@ -52,10 +51,12 @@ def decide(
     return found, ()
 
 
-def too_silent(decision: Mapping[str, Any], least_named: float) -> str:
+def too_silent(decision: Decision, least_named: float) -> str:
     """What a calibrated decision names of the scenes with a garment, if that is less than asked for; else empty."""
-    named = 100 * ((decision.get("calibration") or {}).get("accepted_true_rate") or 0.0)
-    if not decision.get("calibration") or named >= least_named:
+    if decision.calibration is None:
+        return ""
+    named = 100 * (decision.calibration.accepted_true_rate or 0.0)
+    if named >= least_named:
         return ""
     return f"would name {named:.1f} % of its own images on made-up scenes, less than {least_named:g} % (`least_named=`)"
 

@@ -4,43 +4,99 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
+from niwaki.board.decision import Decision
 from niwaki.board.network import Network
+from niwaki.board.options import BundleOptions
 from niwaki.board.targets import BundleTarget
 from niwaki.data.class_names import Named
-from niwaki.files import sha256_of
+from niwaki.errors import ModelError
+from niwaki.files import load_json, sha256_of
+
+DESCRIPTION = "bundle.json"
+
+
+class Input(BaseModel):
+    """Sizes of the network's input, and of the picture in it, in pixels."""
+
+    model_config = ConfigDict(frozen=True)
+
+    height: int
+    width: int
+    pad: int
+    inner_height: int
+    inner_width: int
+
+
+class Word(BaseModel):
+    """A class by its label in the model, and what it is called in each language."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    names: dict[str, str]
+
+
+class Description(BaseModel):
+    """What `bundle.json` says."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    format: Literal[1] = 1
+    niwaki: str = ""
+    """The version that built it."""
+    target: str
+    machine: str
+    name: str
+    model_sha256: str
+    """Of the int8 ONNX."""
+    input: Input
+    scale: float
+    zero_point: int
+    classes: tuple[Word, ...]
+    languages: tuple[str, ...]
+    sound: bool
+    decision: Decision
+
+    def to_json(self) -> bytes:
+        """The file's content."""
+        values = self.model_dump(mode="json")
+        return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def read_description(folder: Path) -> Description:
+    """What the `bundle.json` in a bundle's folder says. Raises ModelError where it cannot be read, or is damaged."""
+    file = folder / DESCRIPTION
+    try:
+        return Description.model_validate(load_json(file))
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # pydantic's is one
+        raise ModelError(f"{file}: damaged or of another version: build the bundle again") from error
 
 
 def describe(
-    network: Network,
-    target: BundleTarget,
-    classes: Sequence[Named],
-    languages: Sequence[str],
-    decision: Mapping[str, Any],
-    *,
-    sound: bool,
-) -> bytes:
-    """The file's content."""
+    network: Network, target: BundleTarget, classes: Sequence[Named], decision: Decision, options: BundleOptions
+) -> Description:
+    """That of a bundle."""
     output = network.graph.tensors[network.graph.output]
     (height, width), (inner_height, inner_width) = network.input_size, network.inner_size
-    values = {
-        "format": 1,
-        "niwaki": importlib.metadata.version("niwaki"),
-        "target": target.name,
-        "machine": target.machine.name,
-        "name": network.name,
-        "model_sha256": sha256_of(network.int8),
-        "input": {
-            "height": height, "width": width, "pad": network.pad,
-            "inner_height": inner_height, "inner_width": inner_width,
-        },
-        "scale": float(output.scale),
-        "zero_point": int(output.zero_point),
-        "classes": [{"id": named.label, "names": dict(named.names)} for named in classes],
-        "languages": list(languages),
-        "sound": sound,
-        "decision": dict(decision),
-    }  # fmt: skip
-    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return Description(
+        niwaki=importlib.metadata.version("niwaki"),
+        target=target.name,
+        machine=target.machine.name,
+        name=network.name,
+        model_sha256=sha256_of(network.int8),
+        input=Input(height=height, width=width, pad=network.pad, inner_height=inner_height, inner_width=inner_width),
+        scale=float(output.scale),
+        zero_point=int(output.zero_point),
+        classes=tuple(Word(id=named.label, names=dict(named.names)) for named in classes),
+        languages=options.languages,
+        sound=options.sound,
+        decision=decision,
+    )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from niwaki.board.decision import Decision
 from niwaki.board.selftest import HEIGHT, LEARNED, WIDTH, SelfTest
 from niwaki.codegen.emit import c_string
 
 
-def write_known(selftest: SelfTest, names: Sequence[str], decision: Mapping[str, Any], pad: int) -> bytes:
+def write_known(selftest: SelfTest, names: Sequence[str], decision: Decision, pad: int) -> bytes:
     """The source; `decision` is that of `bundle.json`."""
     height, width = selftest.pictures.shape[1:]
     lines = [
@@ -33,10 +33,10 @@ def write_known(selftest: SelfTest, names: Sequence[str], decision: Mapping[str,
     return ("\n".join(lines) + "\n").encode()
 
 
-def _rule(decision: Mapping[str, Any]) -> str:
-    energy, margin = decision["energy"], decision["margin"]
+def _rule(decision: Decision) -> str:
+    energy, margin = decision.energy, decision.margin
     present = f"{int(energy is not None)}, {int(margin is not None)}"
-    return f"{{{present}, {_real(energy)}, {_real(decision['temperature'])}, {_real(margin)}}}"
+    return f"{{{present}, {_real(energy)}, {_real(decision.temperature)}, {_real(margin)}}}"
 
 
 def _real(value: float | None) -> str:

@@ -33,6 +33,10 @@ class Manifest(BaseModel):
     format: Literal[1] = 1
     files: dict[str, Entry]
 
+    def to_json(self) -> bytes:
+        """The file's content."""
+        return self.model_dump_json(indent=1).encode() + b"\n"
+
     @field_validator("files")
     @classmethod
     def _inside(cls, files: dict[str, Entry]) -> dict[str, Entry]:

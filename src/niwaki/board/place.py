@@ -56,5 +56,4 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
         if file.exists():
             mode = file.stat().st_mode
             file.chmod(mode | (mode & 0o444) >> 2)  # executable for those who may read it
-    manifest = manifest_of(files).model_dump_json(indent=1).encode() + b"\n"
-    write_whole(folder / NAME, manifest)
+    write_whole(folder / NAME, manifest_of(files).to_json())

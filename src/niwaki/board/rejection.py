@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from niwaki.board.decision import Calibration, Decision, Measured
 from niwaki.codegen.library import CModel
 from niwaki.data.dataset import Split
 from niwaki.device.decision import Rule
@@ -124,7 +124,7 @@ class Scenes:
     seed: int = 0
 
 
-def calibrate(logits: Logits, vision: Eye, train: Split, scenes: Scenes, *, pad: int) -> dict[str, Any]:
+def calibrate(logits: Logits, vision: Eye, train: Split, scenes: Scenes, *, pad: int) -> Decision:
     """The `decision` of a bundle: thresholds, and their measured rates over the scenes they were chosen on.
 
     `logits` are those of the integer network, `vision` looks at frames of 320 × 240, `train` are grey training images
@@ -135,16 +135,16 @@ def calibrate(logits: Logits, vision: Eye, train: Split, scenes: Scenes, *, pad:
     named = name_all(seen, logits, pad)
     rule = choose(seen.labels, seen.found, named, scenes.target)
     found_rates = [rates_of(seen, named, rule, way) for way in (0, 1)]
-    report = {
-        "scenes": shown,
-        "empty": scenes.bare,
-        "seed": scenes.seed,
-        "target": scenes.target,
-        **_report(found_rates[0]),
-        "learned": _report(found_rates[1]),
-        "source": "made-up scenes of the tuning family with training images; the empty scene not learned, or learned",
-    }
-    return {**rule._asdict(), "calibration": report}
+    calibration = Calibration(
+        scenes=shown,
+        empty=scenes.bare,
+        seed=scenes.seed,
+        target=scenes.target,
+        **_measured(found_rates[0]).model_dump(),
+        learned=_measured(found_rates[1]),
+        source="made-up scenes of the tuning family with training images; the empty scene not learned, or learned",
+    )
+    return Decision.of(rule, calibration)
 
 
 def see_training_scenes(vision: Eye, train: Split, *, pad: int, scenes: int, bare: int, seed: int) -> Seen:
@@ -228,13 +228,13 @@ def _share(part: np.ndarray, whole: np.ndarray) -> float:
     return int(part.sum()) / count if count else math.nan
 
 
-def _report(found: Rates) -> dict[str, float | None]:
+def _measured(found: Rates) -> Measured:
     def rounded(value: float) -> float | None:
         return None if math.isnan(value) else round(value, 4)
 
-    return {
-        "found_rate": rounded(found.found),
-        "accepted_true_rate": rounded(found.accepted),
-        "accuracy_accepted": rounded(found.accuracy_accepted),
-        "false_word_rate": rounded(found.false_words),
-    }
+    return Measured(
+        found_rate=rounded(found.found),
+        accepted_true_rate=rounded(found.accepted),
+        accuracy_accepted=rounded(found.accuracy_accepted),
+        false_word_rate=rounded(found.false_words),
+    )

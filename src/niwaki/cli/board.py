@@ -103,12 +103,12 @@ def _print_bundle(report: BundleReport) -> None:
     console.print(f"{report.folder}: a bundle for {report.target.title}", highlight=False, markup=False)
     words = f", {report.sound_bytes:,} of them words" if report.sound_bytes else ", without sound"
     console.print(f"{report.bytes:,} bytes{words}", highlight=False)
-    rates = report.decision.get("calibration")
+    rates = report.decided.calibration
     if rates:
         console.print(
-            f"of {rates['scenes']:,} made-up scenes with a garment, {_percent(rates['accepted_true_rate'])} are named, "
-            f"{_percent(rates['accuracy_accepted'])} of these rightly; of {rates['empty']:,} without one, "
-            f"{_percent(rates['false_word_rate'])} get a word",
+            f"of {rates.scenes:,} made-up scenes with a garment, {_percent(rates.accepted_true_rate)} are named, "
+            f"{_percent(rates.accuracy_accepted)} of these rightly; of {rates.empty:,} without one, "
+            f"{_percent(rates.false_word_rate)} get a word",
             highlight=False,
         )
     for note in report.notes:

@@ -7,11 +7,11 @@ import os
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from niwaki.board.built import is_built_here, why_not
 from niwaki.board.cache import is_bundle
 from niwaki.board.decide import too_silent
+from niwaki.board.description import Description, read_description
 from niwaki.board.doctor.binaries import check_instructions, check_library, check_program
 from niwaki.board.doctor.elf import check_reader
 from niwaki.board.doctor.report import Check, DoctorReport
@@ -23,9 +23,9 @@ from niwaki.board.sounds import has_voice
 from niwaki.board.targets import BundleTarget, find_target
 from niwaki.deploy.images import Notify
 from niwaki.errors import ModelError
-from niwaki.files import load_json
 from niwaki.folders import temporary
 
+UNREADABLE = "bundle.json cannot be read"
 LIMIT = 2_000_000  # bytes without the words: a bundle is small
 
 
@@ -68,18 +68,18 @@ def examine(
 
     Raises ModelError where its manifest cannot be read.
     """
-    manifest = read_manifest(folder)
+    manifest, about = read_manifest(folder), _description(folder)
     runs = trust or is_built_here(folder)
     checks = [
         *_files(folder, manifest),
-        *_made_for(folder, target),
+        *_made_for(about, target),
         *check_library(folder, target),
         *check_program(folder, target),
         *check_instructions(folder, target, "" if runs else why_not()),
         *check_python(folder, target),
         *_size(manifest),
-        *_words(folder),
-        *_named(folder, least_named),
+        *_words(folder, about),
+        *_named(about, least_named),
         *_only_there(target),
     ]
     return DoctorReport(subject or str(folder), target, tuple(checks))
@@ -95,14 +95,12 @@ def _files(folder: Path, manifest: Manifest) -> Iterator[Check]:
     yield Check("permissions", not stiff, text)
 
 
-def _made_for(folder: Path, target: BundleTarget) -> Iterator[Check]:
-    about = _description(folder)
+def _made_for(about: Description | None, target: BundleTarget) -> Iterator[Check]:
     if about is None:
-        yield Check("made for", False, "bundle.json cannot be read")
+        yield Check("made for", False, UNREADABLE)
         return
-    machine, name = about.get("machine"), about.get("target")
-    right = machine == target.machine.name
-    text = f"{name} ({machine})"
+    right = about.machine == target.machine.name
+    text = f"{about.target} ({about.machine})"
     yield Check("made for", right, text if right else f"{text}: {target.name} is {target.machine.name}")
 
 
@@ -113,36 +111,36 @@ def _size(manifest: Manifest) -> Iterator[Check]:
     yield Check("size", rest <= LIMIT, text if rest <= LIMIT else f"{text}: more than {LIMIT:,} without words")
 
 
-def _words(folder: Path) -> Iterator[Check]:
+def _words(folder: Path, about: Description | None) -> Iterator[Check]:
     """Every class has a WAV in every language, or the bundle says that it has none."""
-    about = _description(folder) or {}
-    languages, classes = about.get("languages") or [], about.get("classes") or []
-    if not about.get("sound"):
+    if about is None:
+        yield Check("words", False, UNREADABLE)
+        return
+    languages = about.languages
+    if not about.sound:
         yield Check("words", True, f"in {', '.join(languages)}, without sound")
         return
     bad = []
     for code in languages:
-        for index in range(len(classes)):
+        for index in range(len(about.classes)):
             path = f"sounds/{code}/{index}.wav"
             if not _can_be_heard(folder / path):
                 bad.append(path)
-    text = f"no sound in {bad[0]}" if bad else f"{len(classes)} in each of {', '.join(languages)}"
+    text = f"no sound in {bad[0]}" if bad else f"{len(about.classes)} in each of {', '.join(languages)}"
     yield Check("words", not bad, text)
 
 
-def _named(folder: Path, least_named: float) -> Iterator[Check]:
+def _named(about: Description | None, least_named: float) -> Iterator[Check]:
     """Thresholds at which the network hardly ever speaks are none to ship."""
-    decision = (_description(folder) or {}).get("decision")
-    about = decision.get("calibration") if isinstance(decision, dict) else None
-    if not isinstance(decision, dict) or not isinstance(about, dict):
+    if about is None:
+        yield Check("named", False, UNREADABLE)
+        return
+    calibration = about.decision.calibration
+    if calibration is None:
         yield Check("named", None, "not calibrated: whatever is found gets a name")
         return
-    rate = about.get("accepted_true_rate")
-    if not isinstance(rate, int | float | None):
-        yield Check("named", False, "bundle.json does not say how many garments get a name")
-        return
-    why = too_silent(decision, least_named)
-    text = why or f"{100 * (rate or 0):.1f} % of the made-up scenes with a garment"
+    why = too_silent(about.decision, least_named)
+    text = why or f"{100 * (calibration.accepted_true_rate or 0):.1f} % of the made-up scenes with a garment"
     yield Check("named", not why, text)
 
 
@@ -162,9 +160,8 @@ def _only_there(target: BundleTarget) -> Iterator[Check]:
     yield Check("speed", None, "on the board: ./niwaki bench")
 
 
-def _description(folder: Path) -> dict[str, Any] | None:
+def _description(folder: Path) -> Description | None:
     try:
-        found = load_json(folder / "bundle.json")
-    except (OSError, ValueError):
+        return read_description(folder)
+    except ModelError:
         return None
-    return found if isinstance(found, dict) else None

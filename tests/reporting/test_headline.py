@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from niwaki.measure.accuracy import Accuracy
 from niwaki.reporting.charts.controls import counterpart
 from niwaki.reporting.chosen import base_key
 from niwaki.reporting.findings import against, findings
@@ -63,7 +64,7 @@ def record(key: str, correct: int, params: int, *, position: int = 1, **more: An
     )  # fmt: skip
 
 
-RIGHT = {n: {"total": 1000, "correct": n, "confusion": [[n, 1000 - n], [0, 0]]} for n in (906, 950)}
+RIGHT = {n: Accuracy(1000, n, ((n, 1000 - n), (0, 0))) for n in (906, 950)}
 
 
 def timed(file: str, form: str, runtime: str, median: float) -> dict[str, Any]:
@@ -165,13 +166,13 @@ def test_without_a_choice_there_is_only_a_reason(view) -> None:
 
 def test_what_was_refused_as_dead_is_said(view) -> None:
     """int8 of 90 % answers one class only, and of a balanced validation split that is within a wide budget."""
-    dead = {"total": 1000, "correct": 500, "confusion": [[500, 0], [500, 0]]}
-    lost = {"total": 1000, "correct": 490, "confusion": [[490, 10], [500, 0]]}
+    dead = Accuracy(1000, 500, ((500, 0), (500, 0)))
+    lost = Accuracy(1000, 490, ((490, 10), (500, 0)))
     wide = view.spec.select.model_copy(update={"budget": ("accuracy_drop<=60",)})
 
-    def said(answers: dict[str, Any], choice: Choice, language: str = "en") -> str:
+    def said(answers: Accuracy, choice: Choice, language: str = "en") -> str:
         base, int8 = view.records["base"], view.records["tenth8"]
-        right = {"total": 1000, "correct": 950, "confusion": [[500, 0], [50, 450]]}
+        right = Accuracy(1000, 950, ((500, 0), (50, 450)))
         records = {
             **view.records,
             "base": base.model_copy(update={"results": base.results.model_copy(update={"validation": right})}),

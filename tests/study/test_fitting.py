@@ -50,7 +50,7 @@ def test_stages_match_classes_by_name(small_model: Path, small_data: Dataset, ot
     (stage,) = named.stages.values()
     done = run_stage(Task(stage, weights, "d", facts), other)
     assert done.record.results is not None
-    assert done.record.results.test["correct"] == right > 50
+    assert done.record.results.test.correct == right > 50
     assert done.weights is not None
     assert info_of(done.weights).labels == ("0", "1", "2", "3")
 

@@ -174,7 +174,7 @@ def test_a_sweep_that_repeats_itself_is_refused() -> None:
 def test_the_source_study_has_the_structure_that_the_source_printed() -> None:
     """All 30 rows of its ratio tables: parameters and torch-pruning's MACs; widths at the end; channel counts."""
     spec, _ = load_spec("source")
-    plan = dry_run(spec, trust=False)
+    plan = dry_run(spec, trust=False).to_dict()
     experiments = {experiment["name"]: experiment for experiment in plan["experiments"]}
     published = {
         (entry.value, entry.step): entry
@@ -204,7 +204,7 @@ def test_the_source_study_has_the_structure_that_the_source_printed() -> None:
 
 def test_the_unpruned_network_is_trained_on_for_as_many_epochs_as_the_pruned_ones_and_they_are_stated_apart() -> None:
     spec, _ = load_spec("source")
-    plan = dry_run(spec, trust=False)
+    plan = dry_run(spec, trust=False).to_dict()
     assert (plan["stages"], plan["epochs"]) == (
         {"unique": 130, "requested": 451}, {"unique": 445, "requested": 1325},
     )  # fmt: skip
@@ -239,10 +239,10 @@ def test_training_on_is_fine_tuning_of_the_base_itself() -> None:
 
 def test_structure_is_unknown_where_training_decides() -> None:
     spec = parse_spec(TEXT.replace("steps = 3", 'steps = 3\ndistribution = "global"'), "x")
-    trials = dry_run(spec, trust=False)["experiments"][0]["trials"]
+    trials = dry_run(spec, trust=False).to_dict()["experiments"][0]["trials"]
     assert [trial["structure"] for trial in trials] == [None, None]
     folder = parse_spec('[data]\nname="npz"\npath="none.npz"\n[[experiment]]\nname="one"', "x")
-    assert dry_run(folder, trust=False)["experiments"][0]["trials"][0]["structure"] is None
+    assert dry_run(folder, trust=False).to_dict()["experiments"][0]["trials"][0]["structure"] is None
 
 
 def test_published_figures_are_the_sources() -> None:
@@ -283,10 +283,10 @@ vary = { "model.factory" = ["unusual:divided_by_its_width", "unusual:flat_and_po
     refused = structures.refusals(plan)
     assert list(refused) == ["kinds, unusual:divided_by_its_width"]
     shown = dryrun._trial(plan, bad, structures, refused)
-    assert (shown["structure"], shown["refused"]) == (None, str(refused["kinds, unusual:divided_by_its_width"]))
-    last = dryrun._trial(plan, good, structures, refused)["structure"][-1]
-    assert last["widths"] == {"c1": 4, "c2": 8}
-    assert "never ends" in last["whole"]["c2"]
+    assert (shown.structure, shown.refused) == (None, str(refused["kinds, unusual:divided_by_its_width"]))
+    last = dryrun._trial(plan, good, structures, refused).structure[-1]
+    assert last.widths == {"c1": 4, "c2": 8}
+    assert "never ends" in last.whole["c2"]
     alone = plan_of(text.replace(', "unusual:flat_and_pooled"', ""))
     with pytest.raises(ModelError, match="pruning changes what the network's output computes"):
         check_structures(alone, unusual.SHAPE, told.append, trust=True)

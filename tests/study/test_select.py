@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+from niwaki.measure.accuracy import Accuracy
 from niwaki.study.plan import Plan, Trial
 from niwaki.study.records import Record, Results
 from niwaki.study.select import WAY_OUT, choose
@@ -132,7 +133,7 @@ LABELS = ("fine", "scratch", "crack")
 
 def by_class(confusion: Rows, params: int) -> Results:
     right = sum(row[index] for index, row in enumerate(confusion))
-    answers = {"total": sum(map(sum, confusion)), "correct": right, "confusion": confusion}
+    answers = Accuracy(sum(map(sum, confusion)), right, tuple(map(tuple, confusion)))
     return results(900, params).model_copy(update={"validation": answers})
 
 

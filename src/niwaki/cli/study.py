@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from niwaki.cli.outcome import complain
 from niwaki.cli.output import beside, output, print_json
@@ -14,6 +14,10 @@ from niwaki.errors import SpecError, Stopped
 from niwaki.files import write_whole
 from niwaki.study.request import Request
 from niwaki.study.spec import StudySpec, presets
+
+if TYPE_CHECKING:
+    from niwaki.study.dryrun import DryRun, Work
+    from niwaki.study.structure import Sizes
 
 
 def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -> int:
@@ -94,43 +98,43 @@ def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:
     check_options(spec, options)
     plan = dry_run(spec, trust=request.trust)
     if as_json:
-        print_json(plan)
+        print_json(plan.to_dict())
     else:
         _print_plan(spec, plan)
     return 0
 
 
-def _print_plan(spec: StudySpec, plan: dict[str, Any]) -> None:
+def _print_plan(spec: StudySpec, plan: DryRun) -> None:
     console = output()
-    stages, epochs, longer = plan["stages"], plan["epochs"], plan["longer"]
     console.print(f"{spec.title}: nothing was read or trained", highlight=False, markup=False)
     console.print(
-        f"{_work(stages['requested'], epochs['requested'])} are asked for; shared, "
-        f"{_work(stages['unique'], epochs['unique'])} will run",
+        f"{_work(plan.requested)} are asked for; shared, {_work(plan.unique)} will run",
         highlight=False,
     )
-    if longer["stages"]:
-        console.print(
-            f"to train the unpruned network on, {_work(longer['stages'], longer['epochs'])} more",
-            highlight=False,
-        )
-    for experiment in plan["experiments"]:
+    if plan.longer.stages:
+        console.print(f"to train the unpruned network on, {_work(plan.longer)} more", highlight=False)
+    for experiment in plan.experiments:
         console.print()
-        console.print(experiment["title"], style="bold", highlight=False, markup=False)
-        for trial in experiment["trials"]:
-            last = trial["structure"][-1] if trial["structure"] else None
-            size = f"{last['params']:,} parameters, {last['macs']:,} MACs" if last else "size depends on training"
-            size += f" (without {', '.join(last['uncounted'])})" if last and "uncounted" in last else ""
-            if "refused" in trial:
-                size = f"but will fail: {trial['refused']}"
-            value = "" if trial["value"] is None else f"{trial['value']}: "
-            console.print(f"  {value}{counted(trial['epochs'], 'epoch')}, {size}", highlight=False, markup=False)
-            for name, why in (last or {}).get("whole", {}).items():
+        console.print(experiment.title, style="bold", highlight=False, markup=False)
+        for trial in experiment.trials:
+            last = trial.structure[-1] if trial.structure else None
+            varied = trial.trial.value
+            value = "" if varied is None else f"{varied}: "
+            size = f"but will fail: {trial.refused}" if trial.refused else _size(last)
+            console.print(f"  {value}{counted(trial.work.epochs, 'epoch')}, {size}", highlight=False, markup=False)
+            for name, why in last.whole.items() if last else ():
                 console.print(f"    {name} stays whole: {why}", highlight=False, markup=False)
 
 
-def _work(stages: int, epochs: int) -> str:
-    return f"{counted(stages, 'stage')} and {counted(epochs, 'epoch')}"
+def _size(last: Sizes | None) -> str:
+    if last is None:
+        return "size depends on training"
+    without = f" (without {', '.join(last.uncounted)})" if last.uncounted else ""
+    return f"{last.params:,} parameters, {last.macs:,} MACs{without}"
+
+
+def _work(work: Work) -> str:
+    return f"{counted(work.stages, 'stage')} and {counted(work.epochs, 'epoch')}"
 
 
 def _what_is_stored(progress: Progression, folder: Path) -> str:

@@ -35,6 +35,11 @@ class Accuracy:
         return 100 * self.correct / self.total
 
     @property
+    def rows(self) -> list[list[int]]:
+        """The confusion matrix as lists."""
+        return [list(row) for row in self.confusion]
+
+    @property
     def per_class(self) -> tuple[float | None, ...]:
         """Recall of each class in percent; None for a class without images."""
         return tuple(100 * row[true] / sum(row) if sum(row) else None for true, row in enumerate(self.confusion))
@@ -76,12 +81,12 @@ class Accuracy:
             if not ours[true] and _chance(theirs[true], sum(ours)) <= 0.05
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values for JSON: the counts, from which the rest follows."""
-        return {"total": self.total, "correct": self.correct, "confusion": [list(row) for row in self.confusion]}
+        return {"total": self.total, "correct": self.correct, "confusion": self.rows}
 
     @staticmethod
-    def fault(values: Mapping[str, Any]) -> str | None:
+    def fault(values: Mapping[str, object]) -> str | None:
         """What keeps plain values from being those of `to_dict`, in a few words; None if nothing does."""
         confusion = values.get("confusion")
         if not isinstance(confusion, list | tuple) or not all(isinstance(row, list | tuple) for row in confusion):

@@ -21,12 +21,12 @@ class Metric:
 
 
 def _agreement(results: Results) -> float | None:
-    return None if results.agreement is None else 100 * results.agreement / results.test["total"]
+    return None if results.agreement is None else 100 * results.agreement / results.test.total
 
 
 def _channels(results: Results) -> float:
     """As the source counts them: inputs and outputs of every layer."""
-    return 2 * sum(results.widths.values()) + 2 * len(results.test["confusion"])
+    return 2 * sum(results.widths.values()) + 2 * len(results.test.confusion)
 
 
 METRICS = {

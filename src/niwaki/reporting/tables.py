@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from niwaki.measure.accuracy import Accuracy, wilson_interval
+from niwaki.measure.accuracy import wilson_interval
 from niwaki.reporting import times
 from niwaki.reporting.metrics import METRICS
 from niwaki.reporting.view import TrialView, View
@@ -152,7 +152,7 @@ def _row(view: View, experiment: Experiment, value: Any, index: int, seeds: list
         figures={**_figures(view, done), **_ratios(view, index, seeds)},
         widths=_common([results.widths for results in done]),
         bytes_by_type=_common([results.bytes for results in done]),
-        per_class=Accuracy.from_dict(done[0].test).per_class if len(done) == 1 else None,
+        per_class=done[0].test.per_class if len(done) == 1 else None,
         published=None if view.data.synthetic else _published(view, experiment, value, index, first),
         notes=tuple(dict.fromkeys(note for trial in seeds for note in _notes(view, experiment, trial, index, words))),
         like_base=times.like_base(view, done, [r for r in base_results if r is not None]),

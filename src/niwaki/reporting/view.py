@@ -133,7 +133,7 @@ def _records(store: Store, study: Study) -> tuple[dict[str, Record], tuple[str, 
             continue
         if record is None:
             continue
-        if record.results is not None and len(record.results.test["confusion"]) != len(study.data.labels):
+        if record.results is not None and len(record.results.test.confusion) != len(study.data.labels):
             damaged.append(f"stage {key}: record.json is of other classes")
             continue
         records[key] = record

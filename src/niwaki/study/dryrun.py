@@ -2,62 +2,119 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from niwaki.errors import ModelError
 from niwaki.files import sha256_of
 from niwaki.study.plan import Plan, Trial, make_plan
 from niwaki.study.run import adopt_weights
-from niwaki.study.spec import StudySpec
-from niwaki.study.structure import Structures, in_words
+from niwaki.study.spec import Experiment, StudySpec
+from niwaki.study.structure import Rows, Structures, in_words
 
 
-def dry_run(spec: StudySpec, *, trust: bool) -> dict[str, Any]:
-    """Stages and epochs, unique and as requested; every trial with the structure it will have, as JSON values."""
+@dataclass(frozen=True)
+class Work:
+    """So many stages, with so many epochs in all."""
+
+    stages: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial with the structure it will have: None where that depends on training, or the network is `refused`."""
+
+    trial: Trial
+    work: Work
+    structure: Rows | None
+    refused: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        settings = self.trial.settings
+        prune, finetune = settings.prune, settings.finetune
+        return {
+            "value": self.trial.value,
+            "seed": self.trial.seed,
+            "from_scratch": settings.from_scratch,
+            "longer": settings.longer,
+            "ratio": prune.ratio if prune else 0.0,
+            "scope": prune.scope if prune else None,
+            "steps": prune.steps if prune else 0,
+            "importance": prune.importance if prune else None,
+            "distribution": prune.distribution if prune else None,
+            "finetune_lr": finetune.lr,
+            "finetune_epochs": finetune.epochs,
+            "quantize": self.trial.quantized,
+            "stages": self.work.stages,
+            "epochs": self.work.epochs,
+            "structure": None if self.structure is None else [row.to_dict() for row in self.structure],
+            **({"refused": self.refused} if self.refused else {}),
+        }
+
+
+@dataclass(frozen=True)
+class PlannedExperiment:
+    """The trials of one experiment."""
+
+    experiment: Experiment
+    trials: tuple[PlannedTrial, ...]
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return self.experiment.title or self.experiment.name
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        return {
+            "name": self.experiment.name,
+            "title": self.title,
+            "varied": self.experiment.varied_key,
+            "trials": [trial.to_dict() for trial in self.trials],
+        }
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What would be done; `longer` is in neither of the other two."""
+
+    requested: Work
+    unique: Work
+    longer: Work
+    experiments: tuple[PlannedExperiment, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        return {
+            "stages": {"unique": self.unique.stages, "requested": self.requested.stages},
+            "epochs": {"unique": self.unique.epochs, "requested": self.requested.epochs},
+            "longer": {"stages": self.longer.stages, "epochs": self.longer.epochs},
+            "experiments": [experiment.to_dict() for experiment in self.experiments],
+        }
+
+
+def dry_run(spec: StudySpec, *, trust: bool) -> DryRun:
+    """Stages and epochs, unique and as requested; every trial with the structure it will have."""
     spec, weights = adopt_weights(spec)
     plan = make_plan(spec, data="", environment={}, weights_sha256=sha256_of(weights) if weights else None)
     structures = Structures(spec.data.known_input_shape(), trust=trust)
     refused = structures.refusals(plan)
-    (unique_stages, unique_epochs), (asked_stages, asked_epochs) = plan.unique, plan.requested
-    longer_stages, longer_epochs = plan.longer
-    return {
-        "stages": {"unique": unique_stages, "requested": asked_stages},
-        "epochs": {"unique": unique_epochs, "requested": asked_epochs},
-        "longer": {"stages": longer_stages, "epochs": longer_epochs},  # in none of the figures above
-        "experiments": [
-            {
-                "name": experiment.name,
-                "title": experiment.title or experiment.name,
-                "varied": experiment.varied_key,
-                "trials": [
-                    _trial(plan, trial, structures, refused)
-                    for trial in plan.trials
-                    if trial.experiment == experiment.name
-                ],
-            }
-            for experiment in spec.experiment
-        ],
-    }
+    experiments = tuple(
+        PlannedExperiment(
+            experiment,
+            tuple(
+                _trial(plan, trial, structures, refused) for trial in plan.trials if trial.experiment == experiment.name
+            ),
+        )
+        for experiment in spec.experiment
+    )
+    return DryRun(Work(*plan.requested), Work(*plan.unique), Work(*plan.longer), experiments)
 
 
-def _trial(plan: Plan, trial: Trial, structures: Structures, refused: dict[str, ModelError]) -> dict[str, Any]:
+def _trial(plan: Plan, trial: Trial, structures: Structures, refused: dict[str, ModelError]) -> PlannedTrial:
     error = refused.get(in_words(trial))
-    prune, finetune = trial.settings.prune, trial.settings.finetune
-    return {
-        "value": trial.value,
-        "seed": trial.seed,
-        "from_scratch": trial.settings.from_scratch,
-        "longer": trial.settings.longer,
-        "ratio": prune.ratio if prune else 0.0,
-        "scope": prune.scope if prune else None,
-        "steps": prune.steps if prune else 0,
-        "importance": prune.importance if prune else None,
-        "distribution": prune.distribution if prune else None,
-        "finetune_lr": finetune.lr,
-        "finetune_epochs": finetune.epochs,
-        "quantize": trial.quantized,
-        "stages": len(trial.stages),
-        "epochs": sum(plan.stages[key].epochs for key in trial.stages),
-        "structure": None if error else structures.of(trial),
-        **({"refused": str(error)} if error else {}),
-    }
+    work = Work(len(trial.stages), sum(plan.stages[key].epochs for key in trial.stages))
+    if error:
+        return PlannedTrial(trial, work, None, str(error))
+    return PlannedTrial(trial, work, structures.of(trial))

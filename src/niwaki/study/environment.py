@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from pathlib import Path
-from typing import Any
+
+Facts = dict[str, str | list[str]]
 
 # Instruction sets that torch, oneDNN and the BLAS choose their kernels by.
 _FEATURES = (
@@ -14,11 +15,11 @@ _FEATURES = (
 )  # fmt: skip
 
 
-def fingerprint(device: str) -> dict[str, Any]:
+def fingerprint(device: str) -> Facts:
     """The part of every key that is not the study's: torch, its device, the processor's features."""
     import torch
 
-    facts: dict[str, Any] = {
+    facts: Facts = {
         "torch": torch.__version__,
         "device": device,
         "machine": platform.machine(),

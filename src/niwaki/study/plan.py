@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from niwaki.device.text import counted
 from niwaki.errors import ModelError, SpecError, step
 from niwaki.files import canonical_json, sha256_of
 from niwaki.models import factory as factories
+from niwaki.study.environment import Facts
 from niwaki.study.spec import Experiment, ModelSpec, StudySpec, TrialSettings, resolve
 from niwaki.training.settings import PruneSettings, QuantizeSettings, TrainSettings
+
+Settings = dict[str, object]
+"""What decides a stage, as JSON has it: it is hashed, stored, and read again by what runs the stage."""
 
 Kind = Literal["import", "train", "prune", "finetune", "quantize"]
 
@@ -26,7 +30,7 @@ class Stage:
 
     key: str
     kind: Kind
-    settings: dict[str, Any]
+    settings: Settings
     parent: str | None
     seed: int
     position: int
@@ -92,7 +96,7 @@ def make_plan(
     spec: StudySpec,
     *,
     data: str,
-    environment: Mapping[str, Any],
+    environment: Facts,
     weights_sha256: str | None = None,
     sources: Mapping[str, str] | None = None,
     classes: Sequence[str] | None = None,
@@ -103,7 +107,7 @@ def make_plan(
     code by name (taken here where not given, which imports them: check trust before). `classes` are those of the
     imported model where the data counts them in another order: what it is measured on is then not the data as it is.
     """
-    imported: dict[str, Any] = {"sha256": weights_sha256, **({"classes": list(classes)} if classes else {})}
+    imported: Settings = {"sha256": weights_sha256, **({"classes": list(classes)} if classes else {})}
     planner = _Planner(data, dict(environment), imported, dict(sources or {}))
     for experiment in spec.experiment:
         paths: dict[tuple[str, ...], Any] = {}
@@ -123,9 +127,7 @@ def make_plan(
 class _Planner:
     """Builds a plan trial by trial; a stage that is there already is not added again."""
 
-    def __init__(
-        self, data: str, environment: dict[str, Any], imported: dict[str, Any], sources: dict[str, str]
-    ) -> None:
+    def __init__(self, data: str, environment: Facts, imported: Settings, sources: dict[str, str]) -> None:
         self.plan = Plan()
         self.data, self.environment, self.imported, self.sources = data, environment, imported, sources
 
@@ -179,14 +181,12 @@ class _Planner:
         drawn = seed if quantize.kind == "static" else 0
         return self._stage("quantize", settings, parent, drawn, self.plan.stages[parent].position, 0)
 
-    def _model(self, model: ModelSpec) -> dict[str, Any]:
+    def _model(self, model: ModelSpec) -> Settings:
         if model.factory not in self.sources:
             self.sources[model.factory] = factories.source_hash(model.factory)
         return {"factory": model.factory, "args": model.args, "source": self.sources[model.factory]}
 
-    def _stage(
-        self, kind: Kind, settings: dict[str, Any], parent: str | None, seed: int, position: int, epochs: int
-    ) -> str:
+    def _stage(self, kind: Kind, settings: Settings, parent: str | None, seed: int, position: int, epochs: int) -> str:
         identity = {
             "kind": kind,
             "version": VERSIONS[kind],
@@ -209,7 +209,7 @@ class _Planner:
         return key
 
 
-def _label(kind: Kind, settings: Mapping[str, Any], position: int, seed: int) -> str:
+def _label(kind: Kind, settings: Settings, position: int, seed: int) -> str:
     """A stage in a few words, for progress lines."""
     if kind == "prune":
         what = f"{settings['ratio']:.0%} {settings['scope']} {settings['importance']}, step {position}"
@@ -221,4 +221,4 @@ def _label(kind: Kind, settings: Mapping[str, Any], position: int, seed: int) ->
         how = f"{settings['calibration']}, {settings['images']} images" if "images" in settings else "linear layers"
         return f"quantize{where}: {settings['kind']}, {how}"
     again = "train from scratch" if kind == "train" and position else kind
-    return f"{again}{where}: {counted(settings['epochs'], 'epoch')}, lr {settings['lr']:g}, seed {seed}"
+    return f"{again}{where}: {counted(cast(int, settings['epochs']), 'epoch')}, lr {settings['lr']:g}, seed {seed}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnx
 
@@ -11,13 +9,13 @@ from niwaki.codegen import reference
 from niwaki.codegen.generate import Footprint, generate
 from niwaki.codegen.graph import Graph
 from niwaki.codegen.qdq import read_qdq
-from niwaki.data.dataset import Dataset
+from niwaki.data.dataset import Dataset, Split
 from niwaki.deploy.cause import STEPS, Int8File, furthest, likely_cause, worst_images
 from niwaki.deploy.images import calibration_images
 from niwaki.deploy.runtimes import onnxruntime_predictor
 from niwaki.errors import ModelError
 from niwaki.files import canonical_json, sha256_of
-from niwaki.measure.accuracy import Predict, evaluate
+from niwaki.measure.accuracy import Accuracy, Predict, evaluate
 from niwaki.measure.memory import peak_activation_bytes
 from niwaki.measure.onnxcost import count_onnx
 from niwaki.measure.predict import torch_predictor
@@ -44,7 +42,7 @@ def quantize_stage(stage: Stage, parent: bytes, data: Dataset, *, trust: bool) -
     run.
     """
     model, info = modelfile.loads(parent, trust=trust)
-    settings = QuantizeSettings(**{name: value for name, value in stage.settings.items() if name != "tools"})
+    settings = QuantizeSettings.model_validate({k: value for k, value in stage.settings.items() if k != "tools"})
     images = calibration_images(data.train, settings.images, derive_seed(stage.seed, "quantize", stage.position))
     done = quantize(to_onnx(model, info), images, settings)
     table = data.preprocessing.table()
@@ -60,7 +58,8 @@ def quantize_stage(stage: Stage, parent: bytes, data: Dataset, *, trust: bool) -
         footprint, notes = None, ()
         activations = peak_activation_bytes(model, data.input_shape)
     results = Results(
-        **_accuracy(predict, data),
+        validation=_accuracy(predict, data.validation, data),
+        test=_accuracy(predict, data.test, data),
         params=cost.params,
         macs=cost.macs,
         macs_tp=None,
@@ -83,11 +82,8 @@ def count_agreement(one: Predict, other: Predict, images: np.ndarray) -> int:
     return sum(int((one(part).argmax(axis=1) == other(part).argmax(axis=1)).sum()) for part in parts)
 
 
-def _accuracy(predict: Predict, data: Dataset) -> dict[str, dict[str, Any]]:
-    return {
-        name: evaluate(predict, split.images, split.labels, data.num_classes).to_dict()
-        for name, split in (("validation", data.validation), ("test", data.test))
-    }
+def _accuracy(predict: Predict, split: Split, data: Dataset) -> Accuracy:
+    return evaluate(predict, split.images, split.labels, data.num_classes)
 
 
 def _integer_network(int8_onnx: bytes) -> tuple[Graph | None, Footprint | None, tuple[str, ...]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from niwaki.files import canonical_json, parse_json, sha256_of
 from niwaki.measure.accuracy import Accuracy
@@ -14,13 +14,17 @@ from niwaki.measure.accuracy import Accuracy
 FORMAT = 1
 
 
-def _answers(values: dict[str, Any]) -> dict[str, Any]:
+def _answers(values: object) -> Accuracy:
+    if isinstance(values, Accuracy):
+        return values
+    if not isinstance(values, dict):
+        raise ValueError("no counts")
     if problem := Accuracy.fault(values):
         raise ValueError(problem)
-    return values
+    return Accuracy.from_dict(values)
 
 
-Answers = Annotated[dict[str, Any], AfterValidator(_answers)]
+Answers = Annotated[Accuracy, BeforeValidator(_answers), PlainSerializer(Accuracy.to_dict)]
 
 
 class Results(BaseModel):
@@ -62,7 +66,7 @@ class Results(BaseModel):
 
     def answers(self, split: Literal["validation", "test"]) -> Accuracy:
         """Right answers by class."""
-        return Accuracy.from_dict(getattr(self, split))
+        return self.validation if split == "validation" else self.test
 
 
 class Record(BaseModel):
@@ -76,9 +80,9 @@ class Record(BaseModel):
     parent: str | None
     seed: int
     position: int
-    settings: dict[str, Any]
+    settings: dict[str, object]
     data: str
-    environment: dict[str, Any]
+    environment: dict[str, object]
     status: Literal["done", "failed"]
     reason: str | None = None
     results: Results | None = None

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from niwaki.errors import GuardMissing, WorkerLost
+from niwaki.study.environment import Facts
 from niwaki.study.listener import Listener
 from niwaki.study.plan import Plan, Stage
 from niwaki.study.records import Record
@@ -55,7 +55,7 @@ class Job:
     result: StudyResult
     weights: bytes | None
     data: str
-    facts: dict[str, Any]
+    facts: Facts
     retried: set[str] = field(default_factory=set)
 
     def task(self, stage: Stage) -> Task:

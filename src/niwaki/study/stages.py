@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -27,10 +25,11 @@ from niwaki.models.generators import seeded
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.provenance import Provenance
 from niwaki.randomness import derive_seed
-from niwaki.study.environment import fingerprint
+from niwaki.study.environment import Facts, fingerprint
 from niwaki.study.fitting import check_import
-from niwaki.study.plan import Stage
+from niwaki.study.plan import Settings, Stage
 from niwaki.study.records import Record, Results
+from niwaki.study.spec import ModelSpec
 from niwaki.study.structure import structure_id
 from niwaki.training.output_layers import find_heads
 from niwaki.training.prune import COMPARED, prune_step, widths
@@ -45,7 +44,7 @@ class Task:
     stage: Stage
     parent: bytes | None
     data: str
-    environment: dict[str, Any]
+    environment: Facts
     device: str = "cpu"
     trust: bool = False
     paths: tuple[str, ...] = ()  # where the user's own modules are found
@@ -81,26 +80,26 @@ def run_stage(task: Task, data: Dataset) -> Outcome:
 
 
 def _float_stage(task: Task, data: Dataset) -> tuple[bytes, Results]:
-    model, info, extra = _STEPS[task.stage.kind](task, data)
+    model, info, told = _STEPS[task.stage.kind](task, data)
     model.cpu().eval()
     weights = modelfile.dumps(model, info, trust=True)
     stored, _ = modelfile.loads(weights, trust=True)  # what is measured is what is stored
     check_same(model, stored, sample(data, 4, 0)[0])
-    return weights, measure(stored, info, data, task.device, file_bytes=len(weights), **extra)
+    return weights, measure(stored, info, data, task.device, file_bytes=len(weights), told=told)
 
 
-def measure(model: nn.Module, info: ModelInfo, data: Dataset, device: str, *, file_bytes: int, **extra: Any) -> Results:
+def measure(model: nn.Module, info: ModelInfo, data: Dataset, device: str, *, file_bytes: int, told: Told) -> Results:
     """Everything deterministic about a model: accuracy on validation and test, cost, memory, structure."""
     cost = count(model, data.input_shape)
     heads = find_heads(model, data.input_shape)
     activation_bytes = peak_activation_bytes(model, data.input_shape)
     predict = torch_predictor(model.to(device), data.preprocessing.table(), device)
-    accuracy = {
-        name: evaluate(predict, split.images, split.labels, data.num_classes).to_dict()
-        for name, split in (("validation", data.validation), ("test", data.test))
-    }
+    validation, test = (
+        evaluate(predict, split.images, split.labels, data.num_classes) for split in (data.validation, data.test)
+    )
     return Results(
-        **accuracy,
+        validation=validation,
+        test=test,
         params=cost.params,
         macs=cost.macs,
         macs_tp=cost.macs_tp,
@@ -110,7 +109,11 @@ def measure(model: nn.Module, info: ModelInfo, data: Dataset, device: str, *, fi
         widths=widths(model, heads),
         structure=structure_id(model, info),
         uncounted=cost.uncounted,
-        **{**extra, "notes": (*extra.get("notes", ()), *cost.remarks)},
+        epochs=told.epochs,
+        removed=told.removed,
+        notes=(*told.notes, *cost.remarks),
+        ratio_asked=told.ratio_asked,
+        ratio_reached=told.ratio_reached,
     )
 
 
@@ -160,7 +163,18 @@ def _as_the_model_counts(task: Task, data: Dataset) -> Dataset:
         raise ModelError(str(error)) from error
 
 
-Step = tuple[nn.Module, ModelInfo, dict[str, Any]]
+@dataclass(frozen=True)
+class Told:
+    """What a stage of its kind tells of its work."""
+
+    epochs: tuple[dict[str, float | None], ...] = ()
+    removed: dict[str, int] | None = None
+    notes: tuple[str, ...] = ()
+    ratio_asked: float | None = None
+    ratio_reached: float | None = None
+
+
+Step = tuple[nn.Module, ModelInfo, Told]
 
 
 def _import(task: Task, data: Dataset) -> Step:
@@ -168,27 +182,27 @@ def _import(task: Task, data: Dataset) -> Step:
     check_import(info, data)
     check_numbers(model)
     check_answers(model, sample(data, 2, 0)[0])
-    return model, _info(task, data, model, task.stage.settings), {}
+    return model, _info(task, data, model, _builds(task)), Told()
 
 
 def _train(task: Task, data: Dataset) -> Step:
     stage = task.stage
     seed = derive_seed(stage.seed, "init", stage.position)
-    recipe = TrainSettings(**_without(stage.settings, "factory", "args", "source"))
+    recipe = TrainSettings.model_validate(_without(stage.settings, "factory", "args", "source"))
     if task.parent is not None:  # a control: the parent's structure, nothing of its weights
         model, info = modelfile.loads(task.parent, trust=task.trust)
         reset_weights(model, seed)
     else:
-        settings = stage.settings
-        model = factories.build_seeded(settings["factory"], settings["args"], seed, trust=task.trust)
-        info = _info(task, data, model, settings)
-    return model, info, {"epochs": _fit(model, task, data, recipe)}
+        network = _builds(task)
+        model = factories.build_seeded(network.factory, network.args, seed, trust=task.trust)
+        info = _info(task, data, model, network)
+    return model, info, Told(_fit(model, task, data, recipe))
 
 
 def _prune(task: Task, data: Dataset) -> Step:
     stage = task.stage
     model, info = modelfile.loads(_parent(task), trust=task.trust)
-    settings = PruneSettings(**_without(stage.settings, "torch_pruning"))
+    settings = PruneSettings.model_validate(_without(stage.settings, "torch_pruning"))
     seed = derive_seed(stage.seed, "prune", stage.position)
     report = prune_step(
         model,
@@ -202,13 +216,13 @@ def _prune(task: Task, data: Dataset) -> Step:
         seed=seed,
     )
     info = info.model_copy(update={"pruning": report.state})
-    ratios = {"ratio_asked": report.asked, "ratio_reached": report.reached}
-    return model, info, {"removed": report.removed, "notes": report.notes, **ratios}
+    told = Told((), report.removed, report.notes, report.asked, report.reached)
+    return model, info, told
 
 
 def _finetune(task: Task, data: Dataset) -> Step:
     model, info = modelfile.loads(_parent(task), trust=task.trust)
-    return model, info, {"epochs": _fit(model, task, data, FinetuneSettings(**task.stage.settings))}
+    return model, info, Told(_fit(model, task, data, FinetuneSettings.model_validate(task.stage.settings)))
 
 
 _STEPS = {"import": _import, "train": _train, "prune": _prune, "finetune": _finetune}
@@ -233,10 +247,15 @@ def _fit(model: nn.Module, task: Task, data: Dataset, recipe: TrainSettings) -> 
     return tuple(epoch.to_dict() for epoch in history)
 
 
-def _info(task: Task, data: Dataset, model: nn.Module, settings: Mapping[str, Any]) -> ModelInfo:
+def _builds(task: Task) -> ModelSpec:
+    """What builds the network of a stage that begins with one."""
+    return ModelSpec.model_validate({name: task.stage.settings[name] for name in ("factory", "args")})
+
+
+def _info(task: Task, data: Dataset, model: nn.Module, network: ModelSpec) -> ModelInfo:
     return ModelInfo(
-        factory=settings["factory"],
-        args=settings["args"],
+        factory=network.factory,
+        args=network.args,
         input_shape=data.input_shape,
         labels=data.labels,
         preprocessing=data.preprocessing,
@@ -265,7 +284,7 @@ def _record(
         position=stage.position,
         settings=stage.settings,
         data=task.data,
-        environment=task.environment,
+        environment=dict(task.environment),
         status="failed" if reason else "done",
         reason=reason,
         results=results,
@@ -273,5 +292,5 @@ def _record(
     )
 
 
-def _without(settings: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+def _without(settings: Settings, *keys: str) -> Settings:
     return {key: value for key, value in settings.items() if key not in keys}

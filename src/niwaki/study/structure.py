@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -24,12 +24,41 @@ from niwaki.training.output_layers import find_heads
 from niwaki.training.prune import prune_step, widths
 from niwaki.training.settings import PruneSettings
 
-Rows = list[dict[str, Any]]
 Shape = tuple[int, int, int]
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """What a network needs after a pruning step (0: before the first)."""
+
+    step: int
+    params: int
+    macs: int
+    macs_tp: int | None
+    widths: dict[str, int]
+    uncounted: tuple[str, ...] = ()
+    """What is in no `macs`."""
+    whole: dict[str, str] = field(default_factory=dict)
+    """Layers that cannot be cut, and why."""
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON; the last two only if there is any."""
+        return {
+            "step": self.step,
+            "params": self.params,
+            "macs": self.macs,
+            "macs_tp": self.macs_tp,
+            "widths": self.widths,
+            **({"uncounted": list(self.uncounted)} if self.uncounted else {}),
+            **({"whole": self.whole} if self.whole else {}),
+        }
+
+
+Rows = list[Sizes]
+
+
 class Structures:
-    """Rows of (step, params, macs, macs_tp, widths), worked out once for each model and way of pruning."""
+    """The sizes step by step, worked out once for each model and way of pruning."""
 
     def __init__(self, input_shape: Shape | None, *, trust: bool) -> None:
         self.input_shape, self.trust = input_shape, trust
@@ -124,7 +153,7 @@ def structure_id(model: nn.Module, info: ModelInfo) -> str:
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _walk(module: nn.Module, prune: PruneSettings | None, shape: Shape) -> Iterator[dict[str, Any]]:
+def _walk(module: nn.Module, prune: PruneSettings | None, shape: Shape) -> Iterator[Sizes]:
     heads = find_heads(module, shape)
     yield _row(module, 0, heads, shape)
     if prune is None or prune.ratio == 0:
@@ -134,16 +163,9 @@ def _walk(module: nn.Module, prune: PruneSettings | None, shape: Shape) -> Itera
     for step in range(1, prune.steps + 1):
         report = prune_step(module, uniform, shape, step=step, state=state)
         state = report.state
-        yield {**_row(module, step, heads, shape), **({"whole": report.whole} if report.whole else {})}
+        yield replace(_row(module, step, heads, shape), whole=dict(report.whole))
 
 
-def _row(module: nn.Module, step: int, heads: list[str], shape: Shape) -> dict[str, Any]:
+def _row(module: nn.Module, step: int, heads: list[str], shape: Shape) -> Sizes:
     cost = count(module, shape)
-    return {
-        "step": step,
-        "params": cost.params,
-        "macs": cost.macs,
-        "macs_tp": cost.macs_tp,
-        "widths": widths(module, heads),
-        **({"uncounted": list(cost.uncounted)} if cost.uncounted else {}),
-    }
+    return Sizes(step, cost.params, cost.macs, cost.macs_tp, widths(module, heads), cost.uncounted)

@@ -44,11 +44,11 @@ def confusions(view: View) -> dict[str, list[list[int]]]:
     found = {}
     base = view.results(base_key(view) or "")
     if base is not None:
-        found["base"] = base.test["confusion"]
+        found["base"] = base.test.rows
     key = view.choice.key if view.choice else None
     chosen = float_record(view.records, key).results if key is not None and key in view.records else None
     if chosen is not None:
-        found["chosen"] = chosen.test["confusion"]
+        found["chosen"] = chosen.test.rows
     return found
 
 

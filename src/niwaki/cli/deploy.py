@@ -135,8 +135,7 @@ class Lines:
 def _print_export(report: ExportReport) -> None:
     console = output()
     console.print(f"{report.origin}: written to {report.folder}", highlight=False, markup=False)
-    facts = report.to_dict()
-    rows = [(form, Path(entry["path"]).name, f"{entry['bytes']:,}") for form, entry in facts["forms"].items()]
+    rows = [(form, path.name, f"{report.sizes[form]:,}") for form, path in report.paths.items()]
     print_table(console, (("form", "left"), ("file", "left"), ("bytes", "right")), rows)
     if report.calibration:
         console.print(f"int8 calibrated by {report.calibration}", highlight=False, markup=False)
@@ -148,10 +147,10 @@ def _print_export(report: ExportReport) -> None:
             highlight=False,
         )
     if report.board:
-        board = facts["forms"]["c"]["board"]
+        board = report.board
         console.print(
-            f"C on {board['cpu']}, compiled with {board['optimization']}: flash {board['flash']:,} bytes (code "
-            f"{board['code']:,}, constants {board['constants']:,}), RAM {board['ram']:,}, stack {board['stack']:,}",
+            f"C on {board.cpu}, compiled with {board.optimization}: flash {board.flash:,} bytes (code "
+            f"{board.all_code:,}, constants {board.constant_bytes:,}), RAM {board.ram:,}, stack {board.stack:,}",
             highlight=False,
         )
     for note in report.notes:
@@ -189,7 +188,7 @@ def _verify_cells(form: FormReport) -> tuple[str, ...]:
             steps = f"{found.difference:.0f} {found.unit}{'' if found.difference == 1 else 's'}"
             difference = steps if found.unit == "int8 step" else f"{found.difference:.3g} in a {found.unit}"
     if form.right:
-        low, high = form.right.to_dict()["interval"]
+        low, high = form.right.interval
         accuracy = f"{form.right.percent:.2f} ({low:.2f} to {high:.2f})"
     return form.form, form.how, f"{form.images:,}", verdict, against, same, difference, accuracy
 

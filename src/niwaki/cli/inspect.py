@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from niwaki.cli.output import output, print_json
 from niwaki.errors import ModelError, step
 from niwaki.reporting.terminal import Column, print_table
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from niwaki.measure.cost import Cost
+    from niwaki.models.modelfile import ModelInfo
+    from niwaki.models.onnxfile import Metadata
 
 _COLUMNS: tuple[Column, ...] = (
     ("layer", "left"), ("kind", "left"), ("output", "left"), ("parameters", "right"), ("MACs", "right"),
@@ -26,76 +35,130 @@ def inspect(file: Path, *, as_json: bool, trust: bool) -> None:
         )
     if trust:
         sys.path.insert(0, str(Path.cwd()))
+    facts: ModelFacts | OnnxFacts
     facts = describe_onnx(file) if file.suffix == ".onnx" else describe(file, trust=trust)
     if as_json:
-        print_json(facts)
+        print_json(facts.to_dict())
     else:
         _print(facts)
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is in a model file."""
+
+    file: Path
+    info: ModelInfo
+    cost: Cost
+    activation_bytes: int
+
+    @property
+    def heading(self) -> str:
+        """What it is, in a line."""
+        return _heading(self.file, self.info.factory, self.info.input_shape, self.info.labels)
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        info = self.info
+        return {
+            "file": str(self.file),
+            "factory": info.factory,
+            "args": info.args,
+            "input_shape": list(info.input_shape),
+            "labels": list(info.labels),
+            "preprocessing": info.preprocessing.model_dump(mode="json"),
+            "original_widths": info.original_widths,
+            "pruning_step": info.pruning.step if info.pruning else None,
+            "provenance": dict(info.provenance),
+            **_costs(self.cost, self.file),
+            "activation_bytes": self.activation_bytes,
+            "layers": [asdict(layer) for layer in self.cost.layers],
+        }
+
+
+@dataclass(frozen=True)
+class OnnxFacts:
+    """What is in an ONNX, float or int8, and what a runtime must know.
+
+    `quantization` is none, qdq (QuantizeLinear around float operators, as niwaki writes it), qoperator (QLinearConv
+    and the like) or dynamic.
+    """
+
+    file: Path
+    model: ModelProto
+    about: Metadata
+    cost: Cost
+    input_shape: tuple[int, ...]
+
+    @property
+    def heading(self) -> str:
+        """What it is, in a line."""
+        form = "float" if self.quantization == "none" else f"int8 ({self.quantization})"
+        kind = f"ONNX, {form}, opset {self.opset}, file version {self.model.ir_version}"
+        return _heading(self.file, kind, self.input_shape, self.about.labels)
+
+    @property
+    def opset(self) -> int | None:
+        """The version of the standard operators."""
+        return next((entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx")), None)
+
+    @property
+    def quantization(self) -> str:
+        """How it is quantized."""
+        return _quantization({node.op_type for node in self.model.graph.node})
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        preprocessing = self.about.preprocessing
+        return {
+            "file": str(self.file),
+            "input_shape": list(self.input_shape),
+            "labels": list(self.about.labels),
+            "preprocessing": preprocessing.model_dump(mode="json") if preprocessing else None,
+            "opset": self.opset,
+            "ir_version": self.model.ir_version,
+            "domains": sorted(entry.domain or "ai.onnx" for entry in self.model.opset_import),
+            "producer": self.model.producer_name,
+            "quantization": self.quantization,
+            **_costs(self.cost, self.file),
+            "layers": [asdict(layer) for layer in self.cost.layers],
+        }
+
+
 @step("counting a model file")
-def describe(file: Path, *, trust: bool) -> dict[str, Any]:
-    """Parameters, MACs, bytes and layers of a model file, as JSON values."""
+def describe(file: Path, *, trust: bool) -> ModelFacts:
+    """Parameters, MACs, bytes and layers of a model file."""
     from niwaki.measure.cost import count
     from niwaki.measure.memory import peak_activation_bytes
     from niwaki.models import modelfile
 
     model, info = modelfile.load_with_info(file, trust=trust)
-    cost = count(model, info.input_shape)
-    facts = cost.to_dict()
-    return {
-        "file": str(file),
-        "factory": info.factory,
-        "args": info.args,
-        "input_shape": list(info.input_shape),
-        "labels": list(info.labels),
-        "preprocessing": info.preprocessing.model_dump(mode="json"),
-        "original_widths": info.original_widths,
-        "pruning_step": info.pruning.step if info.pruning else None,
-        "provenance": dict(info.provenance),
-        "params": facts["params"],
-        "macs": facts["macs"],
-        "macs_tp": facts["macs_tp"],
-        "uncounted": list(facts["uncounted"]),
-        "bytes": {**facts["bytes"], "file": file.stat().st_size},
-        "activation_bytes": peak_activation_bytes(model, info.input_shape),
-        "layers": facts["layers"],
-    }
+    return ModelFacts(file, info, count(model, info.input_shape), peak_activation_bytes(model, info.input_shape))
 
 
 @step("counting an ONNX")
-def describe_onnx(file: Path) -> dict[str, Any]:
-    """Parameters, MACs, bytes and layers of an ONNX, float or int8, and what a runtime must know, as JSON values.
-
-    `quantization` is none, qdq (QuantizeLinear around float operators, as niwaki writes it), qoperator (QLinearConv
-    and the like) or dynamic.
-    """
+def describe_onnx(file: Path) -> OnnxFacts:
+    """Parameters, MACs, bytes and layers of an ONNX."""
     from niwaki.measure.onnxcost import count_onnx
     from niwaki.models.onnxfile import load_onnx, metadata
 
     model = load_onnx(file)
     try:
-        about, facts = metadata(model), count_onnx(model).to_dict()
+        about, cost = metadata(model), count_onnx(model)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
     constants = {tensor.name for tensor in model.graph.initializer}
     entry = next(value for value in model.graph.input if value.name not in constants)
+    return OnnxFacts(file, model, about, cost, tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim[1:]))
+
+
+def _costs(cost: Cost, file: Path) -> dict[str, object]:
     return {
-        "file": str(file),
-        "input_shape": [dim.dim_value for dim in entry.type.tensor_type.shape.dim[1:]],
-        "labels": list(about.labels),
-        "preprocessing": about.preprocessing.model_dump(mode="json") if about.preprocessing else None,
-        "opset": next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None),
-        "ir_version": model.ir_version,
-        "domains": sorted(entry.domain or "ai.onnx" for entry in model.opset_import),
-        "producer": model.producer_name,
-        "quantization": _quantization({node.op_type for node in model.graph.node}),
-        "params": facts["params"],
-        "macs": facts["macs"],
-        "macs_tp": facts["macs_tp"],
-        "uncounted": list(facts["uncounted"]),
-        "bytes": {**facts["bytes"], "file": file.stat().st_size},
-        "layers": facts["layers"],
+        "params": cost.params,
+        "macs": cost.macs,
+        "macs_tp": cost.macs_tp,
+        "uncounted": list(cost.uncounted),
+        "bytes": {**cost.bytes, "file": file.stat().st_size},
     }
 
 
@@ -107,32 +170,26 @@ def _quantization(operators: set[str]) -> str:
     return "dynamic" if "DynamicQuantizeLinear" in operators else "none"
 
 
-def _heading(facts: dict[str, Any]) -> str:
-    shape = "×".join(map(str, facts["input_shape"]))
-    if "factory" in facts:
-        kind = facts["factory"]
-    else:
-        form = "float" if facts["quantization"] == "none" else f"int8 ({facts['quantization']})"
-        kind = f"ONNX, {form}, opset {facts['opset']}, file version {facts['ir_version']}"
-    classes = f"{len(facts['labels'])} classes" if facts["labels"] else "no labels"
-    return f"{facts['file']}: {kind}, input {shape}, {classes}"
+def _heading(file: Path, kind: str, shape: Sequence[int], labels: Sequence[str]) -> str:
+    classes = f"{len(labels)} classes" if labels else "no labels"
+    return f"{file}: {kind}, input {'×'.join(map(str, shape))}, {classes}"
 
 
-def _print(facts: dict[str, Any]) -> None:
-    console = output()
-    console.print(_heading(facts), highlight=False, markup=False)
+def _print(facts: ModelFacts | OnnxFacts) -> None:
+    console, cost = output(), facts.cost
+    console.print(facts.heading, highlight=False, markup=False)
     rows = [
         (
-            layer["name"], layer["kind"], "×".join(map(str, layer["output_shape"])), f"{layer['params']:,}",
-            f"{layer['macs']:,}", f"{layer['bytes']:,}", layer["dtype"],
+            layer.name, layer.kind, "×".join(map(str, layer.output_shape)), f"{layer.params:,}", f"{layer.macs:,}",
+            f"{layer.bytes:,}", layer.dtype,
         )
-        for layer in facts["layers"]
+        for layer in cost.layers
     ]  # fmt: skip
     print_table(console, _COLUMNS, rows)
-    weights = ", ".join(f"{count:,} {name}" for name, count in facts["bytes"].items() if name != "file")
-    macs_tp = f" (torch-pruning counts {facts['macs_tp']:,})" if facts["macs_tp"] is not None else ""
-    console.print(f"{facts['params']:,} parameters, {facts['macs']:,} MACs{macs_tp}", highlight=False)
-    for name in facts["uncounted"]:
+    weights = ", ".join(f"{count:,} {name}" for name, count in cost.bytes.items())
+    macs_tp = f" (torch-pruning counts {cost.macs_tp:,})" if cost.macs_tp is not None else ""
+    console.print(f"{cost.params:,} parameters, {cost.macs:,} MACs{macs_tp}", highlight=False)
+    for name in cost.uncounted:
         console.print(f"not counted in the MACs: {name}", highlight=False, markup=False)
-    activations = f"; activations at batch 1 {facts['activation_bytes']:,}" if "activation_bytes" in facts else ""
-    console.print(f"bytes: {weights}; file {facts['bytes']['file']:,}{activations}", highlight=False)
+    kept = f"; activations at batch 1 {facts.activation_bytes:,}" if isinstance(facts, ModelFacts) else ""
+    console.print(f"bytes: {weights}; file {facts.file.stat().st_size:,}{kept}", highlight=False)

@@ -52,6 +52,16 @@ class TargetFootprint:
     """Library functions that the model calls; their frames are not in `stack`."""
 
     @property
+    def all_code(self) -> int:
+        """The code, with what it calls of the compiler's libraries."""
+        return self.code + self.library_code
+
+    @property
+    def constant_bytes(self) -> int:
+        """All constant data."""
+        return sum(self.constants.values())
+
+    @property
     def flash(self) -> int:
         """Code, constants and initial values."""
         stored = sum(self.constants.values()) + sum(self.data.values())

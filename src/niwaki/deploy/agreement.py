@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Agreement:
     first: int | None
     """Where the first image stands that breaks the rule, or would; None where there is none."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return {name: value for name, value in vars(self).items() if name != "first"}
 
@@ -81,7 +81,7 @@ class Right:
         """The 95 % interval of Wilson, in percent."""
         return wilson_interval(self.correct, self.total)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values for JSON, with the 95 % interval of Wilson."""
         low, high = self.interval
         return {"correct": self.correct, "total": self.total, "percent": self.percent, "interval": [low, high]}

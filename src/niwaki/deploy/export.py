@@ -6,7 +6,6 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from niwaki.codegen.footprint import TargetFootprint, measure_footprint
 from niwaki.codegen.generate import Footprint
@@ -53,10 +52,15 @@ class ExportReport:
         """Whether all that was asked for is there."""
         return not self.missing
 
-    def to_dict(self) -> dict[str, Any]:
+    @property
+    def paths(self) -> dict[Form, Path]:
+        """Where each form lies."""
+        return {form: self.folder / FILES[form] for form in self.sizes}
+
+    def to_dict(self) -> dict[str, object]:
         """Plain values for JSON. Flash and RAM of `c` are bytes, without code; those of its `board` are with code."""
-        forms: dict[str, Any] = {
-            form: {"path": str(self.folder / FILES[form]), "bytes": size} for form, size in self.sizes.items()
+        forms: dict[Form, dict[str, object]] = {
+            form: {"path": str(path), "bytes": self.sizes[form]} for form, path in self.paths.items()
         }
         if self.footprint:
             forms["c"] |= {
@@ -248,8 +252,8 @@ def _on_board(board: TargetFootprint) -> dict[str, str | int]:
         "cpu": board.cpu,
         "optimization": board.optimization,
         "flash": board.flash,
-        "code": board.code + board.library_code,
-        "constants": sum(board.constants.values()),
+        "code": board.all_code,
+        "constants": board.constant_bytes,
         "ram": board.ram,
         "stack": board.stack,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.cause import STEPS
@@ -79,7 +78,7 @@ class VerifyReport:
         told += [f"Held against nothing: {'; '.join(self.not_held)}"] if compared and self.not_held else []
         return " ".join(f"{sentence}." for sentence in told)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return {
             "ok": self.ok,

@@ -61,7 +61,7 @@ class Cost:
         """A line that says what the MACs are without; none if they are whole."""
         return (f"MACs are without {', '.join(self.uncounted)}: not counted",) if self.uncounted else ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The same as plain values for JSON."""
         return asdict(self)
 

@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +50,7 @@ class LatencyTable:
         """Whether the medians of rows `a` and `b` are further apart than the noise floor, relative to their mean."""
         return _relative_gap(self.rows[a].median_us, self.rows[b].median_us) > self.noise_floor
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return {"rows": {name: vars(row).copy() for name, row in self.rows.items()}, "noise_floor": self.noise_floor}
 

@@ -59,8 +59,8 @@ class PruningState(BaseModel):
     whole: dict[str, str] = {}  # layers that cannot be cut without changing the others, and why; not written if empty
 
     @model_serializer(mode="wrap")
-    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = handler(self)
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        written: dict[str, object] = handler(self)
         return written if self.whole else {name: value for name, value in written.items() if name != "whole"}
 
 

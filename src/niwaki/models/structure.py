@@ -49,7 +49,7 @@ def changed_sizes(model: nn.Module, fresh: nn.Module) -> Sizes:
     return changed
 
 
-def resize(model: nn.Module, changed: Mapping[str, Mapping[str, Any]], tensors: Mapping[str, torch.Tensor]) -> None:
+def resize(model: nn.Module, changed: Sizes, tensors: Mapping[str, torch.Tensor]) -> None:
     """Give a fresh module the sizes and tensors of another one of its factory, in place.
 
     `tensors` holds exactly the entries of the state dict, in their (pruned) shapes. Parameters that two
@@ -131,7 +131,7 @@ _WIDTHS: dict[type[nn.Module], Callable[[Any], int]] = {
 }
 
 
-def _set_sizes(model: nn.Module, changed: Mapping[str, Mapping[str, Any]]) -> None:
+def _set_sizes(model: nn.Module, changed: Sizes) -> None:
     modules = dict(model.named_modules())
     for name, attributes in changed.items():
         if name not in modules:

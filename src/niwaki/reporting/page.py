@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -116,7 +116,7 @@ class _Contents:
         """The panels of a figure."""
         return draw(figure.chart)
 
-    def legend(self, figure: Figure) -> Iterator[dict[str, Any]]:
+    def legend(self, figure: Figure) -> Iterator[dict[str, str]]:
         """Symbols and names of its series, where there is more than one."""
         entries = figure.chart.legend
         if len(entries) > 1:

@@ -63,7 +63,7 @@ class Table:
     source: str
     remarks: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """As JSON."""
         rows = []
         for row in self.rows:
@@ -280,7 +280,7 @@ def _values(trials: list[TrialView]) -> list[Any]:
     return values
 
 
-def _only_stated(published: Published | None) -> dict[str, Any] | None:
+def _only_stated(published: Published | None) -> dict[str, object] | None:
     if published is None:
         return None
     return published.model_dump(exclude_defaults=True, exclude={"value", "step", "quantized"})

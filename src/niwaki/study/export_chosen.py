@@ -149,8 +149,8 @@ def exported_forms(report: ExportReport) -> dict[str, Needs]:
 
 def _on_board(found: TargetFootprint) -> Board:
     return Board(
-        cpu=found.cpu, optimization=found.optimization, flash=found.flash, code=found.code + found.library_code,
-        constants=sum(found.constants.values()), ram=found.ram, stack=found.stack,
+        cpu=found.cpu, optimization=found.optimization, flash=found.flash, code=found.all_code,
+        constants=found.constant_bytes, ram=found.ram, stack=found.stack,
     )  # fmt: skip
 
 

@@ -211,7 +211,7 @@ def load_spec(name_or_file: str) -> tuple[StudySpec, str]:
 
 def _beside(spec: StudySpec, folder: Path) -> StudySpec:
     """The study with the relative paths in it taken as its author meant them: beside its file."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, BaseModel] = {}
     for section, key in (("model", "weights"), ("data", "path")):
         part = getattr(spec, section)
         path = getattr(part, key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -38,7 +38,7 @@ class TrainSettings(BaseModel):
         """Whether training images are changed on their way to the network."""
         return any(getattr(self, name) for name in ("flip", "shift", "rotate", "zoom", "blur", "contrast", "noise"))
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """All that can change the result, as JSON; an option that came later is left out where it is off.
 
         So a stage that was stored before there was such an option keeps its key.

@@ -7,7 +7,6 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +92,7 @@ def fit(
     optimizer = _optimizer(model, settings)
     scheduler = _scheduler(optimizer, settings, steps)
     history: list[Epoch] = []
-    best: tuple[float, dict[str, Any]] | None = None
+    best: tuple[float, dict[str, torch.Tensor]] | None = None
     with generators_kept(), fast_narrow_convolutions(model):
         for epoch in range(settings.epochs):
             epoch_seed = derive_seed(seed, kind, position, epoch)

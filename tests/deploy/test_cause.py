@@ -18,7 +18,8 @@ from niwaki.deploy.agreement import Agreement
 from niwaki.deploy.cause import Int8File, likely_cause, saturation, way_out
 from niwaki.deploy.compare_forms import FormReport, Judge
 from niwaki.deploy.drift import default_is_wrong
-from niwaki.deploy.runners import Opened, Subject
+from niwaki.deploy.exported import Export
+from niwaki.deploy.runners import Subject
 from niwaki.deploy.sample import Sample
 from niwaki.deploy.verify import VerifyOptions, VerifyReport, verify_file
 from niwaki.errors import DataError
@@ -142,7 +143,7 @@ def test_a_dynamic_form_that_saturates_is_told_too(monkeypatch: pytest.MonkeyPat
     data, table = overflowing_dynamic(), np.tile(np.linspace(0, 1, 256, dtype=np.float32), (PIXELS, 1))
     exact = cause.onnxruntime_predictor(data, table)
     subject = Subject("onnx-dynamic", "how", exact, dynamic=(data, table))
-    judge = Judge(cast(Opened, None), Sample(WHITE, "images"))
+    judge = Judge(cast(Export, None), Sample(WHITE, "images"))
     judge.take(subject, lambda *_: None)
     monkeypatch.setattr(drift, "onnxruntime_predictor", lambda *_, mode: exact)
     assert list(judge.warnings(subject)) == []

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,16 @@ def test_a_folder_without_c(study, tmp_path):
     (tmp_path / "chosen").mkdir()
     (tmp_path / "chosen/model-int8.onnx").write_bytes((study.folder / "chosen/model-int8.onnx").read_bytes())
     assert "no generated C" in build(tmp_path, data=study.data).note
+
+
+def test_what_an_older_niwaki_exported_runs_with_the_kernels_of_this_one(study, part, tmp_path):
+    shutil.copytree(study.folder / "chosen", tmp_path / "chosen")
+    c = tmp_path / "chosen/c"
+    (c / "niwaki_blocks.h").write_text("#error of another version\n")
+    (c / "niwaki_strip.h").unlink()
+    again = build(tmp_path, data=study.data)
+    assert again.note == ""
+    assert json.loads(again.data)["module"] == json.loads(part.data)["module"]
 
 
 def test_a_module_too_large_for_a_page(study, monkeypatch):

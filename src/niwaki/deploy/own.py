@@ -29,17 +29,25 @@ def own_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:
 
     Raises ModelError, with the first file that differs and the way out, where it is not; `onnx` is the graph's file.
     """
-    header = _header(folder)
-    title = _TITLE.match(header)
-    try:
-        prefix = Interface(header, str(folder / "model.h")).prefix
-        fresh = generate(graph, prefix=prefix, title=title[1] if title else "").compiled
-    except NiwakiError as error:
-        raise ModelError(f"{error}; {_way_out(onnx)}") from error
+    fresh = fresh_files(folder, graph, onnx)
     for name, content in sorted(fresh.items()):
         if _size(folder, name) != len(content) or read_inside(folder, name) != content:
             raise ModelError(f"{folder / name}: not what this niwaki generates from {onnx}; {_way_out(onnx)}")
     return fresh
+
+
+def fresh_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:
+    """What this niwaki generates from `graph` under the names in a generated folder, whose C may be of an older one.
+
+    Raises ModelError where its `model.h` gives no names.
+    """
+    header = _header(folder)
+    title = _TITLE.match(header)
+    try:
+        prefix = Interface(header, str(folder / "model.h")).prefix
+        return generate(graph, prefix=prefix, title=title[1] if title else "").compiled
+    except NiwakiError as error:
+        raise ModelError(f"{error}; {_way_out(onnx)}") from error
 
 
 def own_files_beside(folder: Path) -> dict[str, bytes]:

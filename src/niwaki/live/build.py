@@ -18,7 +18,7 @@ from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import BUILT_IN
 from niwaki.deploy.exported import Export, open_export
 from niwaki.deploy.folder import FILES
-from niwaki.deploy.own import own_files, write_files
+from niwaki.deploy.own import fresh_files, write_files
 from niwaki.deploy.pictures import Pictures, find_pictures
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.folders import temporary
@@ -50,7 +50,7 @@ def build(
     """
     try:
         export = _open_chosen(study)
-        files = own_files(export.folder / FILES["c"], export.integer, FILES["onnx-int8"])
+        files = fresh_files(export.folder / FILES["c"], export.integer, FILES["onnx-int8"])
         with temporary("report") as name:
             module = compile_module(write_files(files, Path(name)), vision=_has_vision(export))
         if len(module) > LARGEST:

@@ -59,7 +59,7 @@ def widths_of_stages(plan: Plan, input_shape: tuple[int, int, int]) -> dict[str,
         if rows is None:
             raise ValueError(f"experiment {trial.experiment!r}: its structures are not known before training")
         for key in trial.stages:
-            found[key] = tuple(rows[plan.stages[key].position]["widths"].values())
+            found[key] = tuple(rows[plan.stages[key].position].widths.values())
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bundled import need_tool, run_program, scores_of
 from niwaki.board.compile import sources
+from niwaki.board.decision import Decision
 from niwaki.board.known import write_known
 from niwaki.board.selftest import make_selftest
 from niwaki.codegen.generate import generate
@@ -34,7 +35,7 @@ def compile_program(folder, graph, data, rule, flags=SANITIZE):
 
 
 def known(graph, data, rule):
-    return write_known(make_selftest(graph, data, 2), NAMES, rule._asdict(), 2)
+    return write_known(make_selftest(graph, data, 2), NAMES, Decision.of(rule), 2)
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +320,7 @@ def test_selftest_finds_one_wrong_bit(program, small_graph, small_data, rule, tm
     selftest.scores[37, 2] ^= 1
     selftest.findings[1].picture[5, 5] ^= 1
     folder = shutil.copytree(program.parent, tmp_path / "copy")
-    (folder / "known.c").write_bytes(write_known(selftest, NAMES, rule._asdict(), 2))
+    (folder / "known.c").write_bytes(write_known(selftest, NAMES, Decision.of(rule), 2))
     code = [file.name for file in folder.glob("*.c")]
     subprocess.run(["gcc", "-std=c99", "-O0", "-o", "niwaki", *code, "-lm"], cwd=folder, check=True)
     done = run_program(folder / "niwaki", "selftest")

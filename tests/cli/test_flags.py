@@ -6,7 +6,6 @@ import ast
 import inspect
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,17 +35,13 @@ def texts() -> list[tuple[str, str]]:
 
 
 def texts_of_the_library() -> Iterator[tuple[str, str]]:
-    """Every string of every module but `cli` and `device`, which has a command line of its own; what pages say."""
+    """Every string of every module but `cli` and `device`, which has a command line of its own."""
     for file in sorted(SOURCES.rglob("*.py")):
         place = file.relative_to(SOURCES)
         if place.parts[0] not in ("cli", "device"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     yield f"{place}:{node.lineno}", node.value
-    for file in (SOURCES / "reporting" / "words").glob("*.toml"):
-        for key, text in tomllib.loads(file.read_text(encoding="utf-8")).items():
-            if isinstance(text, str):
-                yield f"{file.name}: {key}", text
 
 
 def test_no_text_of_the_library_names_an_option(texts: list[tuple[str, str]]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from niwaki.cli.entry import run
 from niwaki.reporting.build import build_report
 from niwaki.reporting.view import load_view
+from niwaki.study.result_files import Choice
 from niwaki.study.spec import SelectSpec
 
 
@@ -52,9 +53,9 @@ def test_it_says_what_it_wrote(folder, capsys) -> None:
     [
         ({}, None, "run it to its end", True),
         ({"export": False}, None, "run it to its end", True),
-        ({}, {"key": None, "value": None, "reason": "none"}, "This study chose no model.", False),
-        ({}, {"key": "k", "value": None, "reason": "best"}, "run the study to its end", True),
-        ({"export": False}, {"key": "k", "value": None, "reason": "best"}, "export = false", False),
+        ({}, Choice(key=None, value=None, reason="none"), "This study chose no model.", False),
+        ({}, Choice(key="k", value=None, reason="best"), "run the study to its end", True),
+        ({"export": False}, Choice(key="k", value=None, reason="best"), "export = false", False),
     ],
 )
 def test_why_no_model_runs_in_the_page_is_said_where_one_is_to(folder, monkeypatch, select, choice, note, said) -> None:

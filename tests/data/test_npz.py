@@ -74,7 +74,7 @@ def test_other_files(tmp_path):
     for name in ("bare.npy", "text.npz"):
         with pytest.raises(DataError, match=f"{name}: not an .npz file"):
             npz.source(tmp_path / name).decode(Preprocessing())
-    with pytest.raises(DataError, match="absent: cannot be read: No such file"):
+    with pytest.raises(DataError, match="absent: there is no such file"):
         npz.source(tmp_path / "absent")
 
 

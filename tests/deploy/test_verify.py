@@ -207,6 +207,30 @@ def test_foreign_c_is_neither_compiled_nor_run_unasked(
     assert ran.exists()
 
 
+def test_what_an_earlier_niwaki_exported_is_verified_with_the_kernels_that_lie_there(
+    tmp_path: Path, here_only: None
+) -> None:
+    """`stored/export` is never to be made anew: whoever changes kernels adds the old ones to earlier_kernels.txt."""
+    folder = Path(shutil.copytree(Path(__file__).parent / "stored/export", tmp_path / "export"))
+    report = verify_folder(folder, options=VerifyOptions(5))
+    assert report.ok, report.disagreements
+    assert [form.ok for form in forms_of(report)["c"]] == [True, True, None, None]
+    blocks = folder / "c/niwaki_blocks.h"
+    blocks.write_text(blocks.read_text() + "\n#error")
+    relist(folder)
+    report = verify_folder(folder, options=VerifyOptions(5))
+    assert "niwaki_blocks.h: not what this niwaki generates" in report.disagreements[0]
+
+
+def test_c_that_is_not_there_is_no_disagreement(copy: Path, here_only: None) -> None:
+    shutil.rmtree(copy / "c")
+    for trust, said in ((False, "lists it; export again, or say `trust=True`"), (True, "lists it: export again")):
+        report = verify_folder(copy, options=VerifyOptions(5, trust=trust))
+        (form,) = forms_of(report)["c"]
+        assert (form.ok, form.images) == (False, 0)
+        assert said in form.reason
+
+
 @pytest.mark.parametrize(
     ("now", "then"), [("c/example/main.c", "c/main.c"), ("c/Makefile", "c/example/Makefile")], ids=["flat", "example"]
 )

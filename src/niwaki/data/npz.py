@@ -29,7 +29,8 @@ def source(path: Path) -> Source:
         with path.open("rb") as file:
             identity = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}: data.path must be an .npz file") from error
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise DataError(f"{path}: {why}: data.path must be an .npz file") from error
 
     def decode(preprocessing: Preprocessing) -> Raw:
         return _decode(path, preprocessing)

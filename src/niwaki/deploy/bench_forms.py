@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -219,7 +219,8 @@ def _calibration(data: bytes, origin: Origin, forms: Forms) -> np.ndarray:
     """Training images of the model if they lie decoded on this machine, else made-up ones."""
     shape = _input_shape(data, forms.file)
     with contextlib.suppress(DataError):  # of another shape: times do not depend on it
-        found = find_pictures(origin.needs, None, lambda _line: None, any_classes=True, ready=True).data
+        needs = replace(origin.needs, labels=())  # nor on how the classes are called
+        found = find_pictures(needs, None, lambda _line: None, any_classes=True, ready=True).data
         if found is not None:
             return calibration_images(found.train, CALIBRATION)
     forms.notes.append(f"{forms.file}: int8 is calibrated on made-up images, which changes no time")

@@ -49,12 +49,14 @@ def open_origin(path: Path) -> Origin:
 
     Raises ModelError for another kind of file, and for one that is damaged or not there.
     """
+    if not path.exists():
+        raise ModelError(f"{path}: there is no such file")
     if path.suffix not in (".safetensors", ".onnx"):
         raise ModelError(
             f"{path}: expected a model file (.safetensors), as niwaki.save and studies write them, or an ONNX (.onnx)"
         )
     if not path.is_file():
-        raise ModelError(f"{path}: there is no such file")
+        raise ModelError(f"{path}: is no file")
     return onnx_origin(path) if path.suffix == ".onnx" else model_origin(path.read_bytes(), str(path), path.stem)
 
 

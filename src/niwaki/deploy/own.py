@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 
 from niwaki.codegen.generate import generate
@@ -17,23 +18,45 @@ from niwaki.codegen.library import Interface
 from niwaki.codegen.qdq import read_qdq
 from niwaki.deploy.folder import FILES
 from niwaki.errors import ModelError, NiwakiError
+from niwaki.files import sha256_of
 from niwaki.folders import inside, read_inside
 from niwaki.models.onnxfile import load_onnx
 
 HEADER_BYTES = 1 << 20  # of a model.h: niwaki's have some thousand
+MODEL = ("model.c", "model.h")
 _TITLE = re.compile(r"/\* (.*)\n")
 
 
 def own_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:
     """The C in a generated folder, `model.c` and all that it includes, if it is what niwaki generates from `graph`.
 
+    The kernels may be those of an earlier niwaki, known by their SHA-256: then they are what is returned.
     Raises ModelError, with the first file that differs and the way out, where it is not; `onnx` is the graph's file.
     """
     fresh = fresh_files(folder, graph, onnx)
-    for name, content in sorted(fresh.items()):
-        if _size(folder, name) != len(content) or read_inside(folder, name) != content:
-            raise ModelError(f"{folder / name}: not what this niwaki generates from {onnx}; {_way_out(onnx)}")
+    other = [
+        name
+        for name, content in sorted(fresh.items())
+        if _size(folder, name) != len(content) or read_inside(folder, name) != content
+    ]
+    model = {name: fresh[name] for name in MODEL}
+    if other and model.keys().isdisjoint(other) and (kernels := _earlier_kernels(folder, fresh)):
+        return model | kernels
+    if other:
+        raise ModelError(f"{folder / other[0]}: not what this niwaki generates from {onnx}; {_way_out(onnx)}")
     return fresh
+
+
+def _earlier_kernels(folder: Path, fresh: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The kernels in a folder that an earlier niwaki exported; none where one of them is no niwaki's."""
+    lines = (resources.files("niwaki.codegen") / "earlier_kernels.txt").read_text(encoding="ascii").splitlines()
+    names = sorted(path.name for path in folder.glob("niwaki_*.h"))
+    if any(_size(folder, name) > HEADER_BYTES for name in names):
+        return {}
+    found = {name: read_inside(folder, name) for name in names}
+    known = {tuple(line.split()) for line in lines}
+    ours = all(data == fresh.get(name) or (sha256_of(data), name) in known for name, data in found.items())
+    return found if ours else {}
 
 
 def fresh_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:

@@ -153,6 +153,8 @@ def _c(export: Export, trust: bool) -> list[Subject]:
     try:
         for name in ("", "/model.c", "/model.h"):  # trust is in what lies in the folder
             inside(export.folder, FILES["c"] + name)
+        if trust and not (export.folder / FILES["c"] / "model.c").is_file():
+            raise ModelError(export.broken.get("c") or f"{export.folder / FILES['c']}: no model.c in it: export again")
         files = None if trust else _own(export, export.graph)
     except ModelError as error:
         return [Subject(C, FILES["c"], reason=str(error), failed=True)]
@@ -162,6 +164,7 @@ def _c(export: Export, trust: bool) -> list[Subject]:
 def _own(export: Export, graph: Graph) -> dict[str, bytes]:
     """The C, if niwaki wrote it. Raises ModelError where the folder is half, or somebody else's C is in it."""
     if why := export.broken.get("c"):
+        why = why.removesuffix(": export again")
         raise ModelError(f"{why}; export again, or say `trust=True` to compile and run it as it is")
     return own_files(inside(export.folder, FILES["c"]), graph, FILES["onnx-int8"])
 

@@ -105,7 +105,7 @@ def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[dict[s
         pictures = Pictures(error=error)
     data = pictures.data
     if data is None:
-        unknown = "which images the model was trained on is not known here: name them with `data=`"
+        unknown = "those of its training are not on this machine: put them back and run niwaki report again"
         return None, f"no test images to click on: {pictures.error or unknown}"
     strip = choose_strip(export.integer, data.test, data.preprocessing.pad, export.macs)
     return {

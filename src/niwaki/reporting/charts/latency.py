@@ -37,5 +37,6 @@ _RUNTIMES = {"torch": "torch", "ONNX Runtime": "ort", "C": "c", "C, in a loop": 
 def _point(row: FormTime, words: Words) -> Point:
     median, p95 = row.median_us, row.p95_us
     name = form_name(row.form, row.runtime, words)
-    tip = f"{words(row.file)}: {name}\n{words('tip.latency', median=median, p95=p95, runs=row.runs)}"
+    figures = words("tip.latency", median=median, p95=p95, runs=row.runs)
+    tip = f"{words(row.file)}: {name}\n{figures}"
     return Point(median, name, tip, low=median, high=max(median, p95))

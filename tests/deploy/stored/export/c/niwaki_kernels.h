@@ -1,0 +1,130 @@
+/* Integer kernels of niwaki: C99, no allocation, no floating point. Which forms are used is settled at compile
+ * time; all give the same bits.
+ *
+ *   NIWAKI_AVX512   x86 with AVX-512 VNNI        NIWAKI_NEON   ARM with NEON, and its dot product where compiled for
+ *   NIWAKI_AVX2     x86 with AVX2                NIWAKI_DSP    Cortex-M with the DSP extension
+ *
+ * model.c says how much its layers keep on the stack: NIWAKI_PATCH bytes in plain C, NIWAKI_SCRATCH in vector kernels.
+ * -DNIWAKI_PORTABLE leaves only plain C. Activations lie in memory as rows of pixels, the channels of a pixel side by
+ * side (HWC). A layer is described by a constant structure; compiled for speed, its kernel is inlined and every number
+ * in the structure becomes a literal; compiled for size (-Os), the layers of a kind share one function.
+ */
+#ifndef NIWAKI_KERNELS_H
+#define NIWAKI_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if !defined(NIWAKI_PORTABLE)
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#define NIWAKI_AVX512 1
+#elif defined(__AVX2__)
+#define NIWAKI_AVX2 1
+#elif defined(__ARM_NEON) && (!defined(__BYTE_ORDER__) || __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+#define NIWAKI_NEON 1
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_UNALIGNED) && __ARM_ARCH_PROFILE == 'M'
+#define NIWAKI_DSP 1
+#endif
+#endif
+
+#if defined(NIWAKI_AVX512) || defined(NIWAKI_AVX2) || defined(NIWAKI_NEON)
+#define NIWAKI_BLOCKS 1 /* weights lie in blocks of output channels, four inputs of each side by side */
+#else
+#define NIWAKI_BLOCKS 0 /* weights lie row by row, nothing added */
+#endif
+
+#if defined(NIWAKI_AVX512)
+#define NIWAKI_UNSIGNED 1 /* the bias takes in that activations are moved by 128 before they are multiplied */
+#else
+#define NIWAKI_UNSIGNED 0
+#endif
+
+#if defined(__GNUC__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#define NIWAKI_KERNEL static inline __attribute__((always_inline, unused))
+#elif defined(__GNUC__)
+#define NIWAKI_KERNEL static __attribute__((unused))
+#else
+#define NIWAKI_KERNEL static
+#endif
+
+/* The arithmetic needs >> of negative numbers to keep the sign, as every known compiler does. */
+typedef char niwaki_needs_arithmetic_shift[((-3) >> 1) == -2 && ((int64_t)(-3) >> 1) == -2 ? 1 : -1];
+
+/* A convolution, with the maximum over pool_h x pool_w windows of its output taken before rounding. */
+typedef struct {
+  int16_t in_h, in_w, in_c;
+  int16_t out_h, out_w, out_c; /* after pooling */
+  int16_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups;
+  int16_t pool_h, pool_w;
+  int16_t in_zero, out_zero, low, high;
+  int8_t wide;   /* a product may leave 32 bits: round one by one */
+  int8_t pixels; /* vectors run over pixels, not over output channels */
+  const int8_t *weights;
+  const int32_t *bias; /* takes in the input's zero point */
+  const int32_t *multiplier;
+  const uint8_t *shift;
+} niwaki_conv;
+
+typedef struct {
+  int32_t in, out;
+  int16_t out_zero, low, high;
+  int8_t wide;
+  const int8_t *weights;
+  const int32_t *bias;
+  const int32_t *multiplier;
+  const uint8_t *shift;
+} niwaki_dense;
+
+typedef struct {
+  int16_t in_h, in_w, channels, out_h, out_w;
+  int16_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+} niwaki_max_pool;
+
+typedef struct {
+  int16_t in_h, in_w, channels, out_h, out_w;
+  int16_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+  int16_t in_zero, out_zero, low, high;
+  int32_t divisors;  /* 1: every window has one divisor; else the multiplier of divisor n is the n-th */
+  int8_t count_pads; /* padding counts in the divisor, as zeros */
+  const int32_t *multiplier;
+  const uint8_t *shift;
+} niwaki_average_pool;
+
+typedef struct {
+  int32_t size, multiplier_a, multiplier_b;
+  int16_t shift, zero_a, zero_b, out_zero, low, high;
+} niwaki_add;
+
+/* `rows` runs of `size` values, `out_step` apart in the output: a whole tensor, or its part of a concatenation. */
+typedef struct {
+  int32_t rows, size, out_step, multiplier;
+  int16_t shift, in_zero, out_zero, low, high;
+} niwaki_requantize;
+
+typedef struct {
+  int16_t in_h, in_w, channels, top, left, bottom, right, value;
+} niwaki_pad;
+
+/* The same elements, counted channels first, under another shape. */
+typedef struct {
+  int32_t in_h, in_w, in_c, out_h, out_w, out_c;
+} niwaki_reshape;
+
+NIWAKI_KERNEL int32_t niwaki_clamp(int32_t value, int32_t low, int32_t high) {
+  return value < low ? low : value > high ? high : value;
+}
+
+/* The one rounding: to nearest, ties up. */
+NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, int32_t low, int32_t high) {
+  int64_t value = ((product + ((int64_t)1 << (shift - 1))) >> shift) + zero;
+  return (int8_t)(value < low ? low : value > high ? high : value);
+}
+
+#include "niwaki_portable.h"
+
+#if NIWAKI_BLOCKS
+#include "niwaki_blocks.h"
+#endif
+
+#endif

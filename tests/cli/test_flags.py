@@ -64,7 +64,7 @@ def test_every_argument_that_a_text_names_is_one_and_has_its_option(texts: list[
     assert not {f"--{name.replace('_', '-')}" for name in named - set(OPTIONS)} & options
     functions = (niwaki.export, niwaki.bundle, niwaki.verify, niwaki.run_study)
     arguments = {name for function in functions for name in inspect.signature(function).parameters}
-    assert set(OPTIONS) - arguments == {"calibration", "language"}  # of the settings; of `niwaki report`
+    assert set(OPTIONS) - arguments == {"language"}  # of `niwaki report`
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import webbrowser
 from dataclasses import replace
@@ -46,6 +47,13 @@ def test_it_says_what_it_wrote(folder, capsys) -> None:
     assert err == ""
     assert markdown.read_text().startswith("# t\n")
     assert "it has no [select] section" in html.read_text().partition('id="live"')[2]
+
+
+def test_what_is_damaged_is_said_beside_it(folder, capsys) -> None:
+    (folder / "timings.json").write_text("[1]")
+    code, out, err = call(capsys, folder)
+    assert (code, out.startswith("Wrote ")) == (0, True)
+    assert re.fullmatch(r"niwaki: timings\.json.*; the next run mends it\n", err)
 
 
 @pytest.mark.parametrize(

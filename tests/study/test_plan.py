@@ -122,7 +122,9 @@ def test_quantization_comes_last_and_leaves_all_other_keys_as_they_were() -> Non
         stage = plan.stages[trial.rows[-1]]
         assert (stage.kind, stage.parent, stage.position, stage.epochs) == ("quantize", before.stages[-1], 3, 0)
         assert (before.quantized, trial.quantized) == (None, "static")
-    assert "quantize after step 3: static, minmax, 1000 images" in {stage.label for stage in plan.stages.values()}
+    assert "quantize after step 3: static, minmax, at most 1000 images" in {
+        stage.label for stage in plan.stages.values()
+    }
 
 
 @pytest.mark.parametrize(

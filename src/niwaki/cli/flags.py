@@ -9,7 +9,7 @@ OPTIONS = {
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
-            "calibration", "data", "device", "jobs", "least_named", "names", "opset", "out", "ray", "scenes", "seeds",
+            "data", "device", "jobs", "least_named", "names", "opset", "out", "ray", "scenes", "seeds",
             "sound", "target", "to", "trust",
         )
     },

@@ -20,6 +20,8 @@ def report(folder: Path, *, language: str, show: bool, as_json: bool) -> None:
                     "bytes": built.bytes, "live": not built.note, "note": built.note or None})  # fmt: skip
     else:
         print(printable(f"Wrote {built.html} ({built.bytes:,} bytes) and {built.markdown}."))
+    for problem in built.damages:
+        tell(f"{problem}; the next run mends it")
     if built.note and built.asked_for:
         tell(built.note)
     if show:

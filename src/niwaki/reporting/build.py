@@ -34,6 +34,8 @@ class Built:
     bytes: int
     note: str
     asked_for: bool = True
+    damages: tuple[str, ...] = ()
+    """What is wrong with the files of the study, which the page says too."""
 
 
 def build_report(folder: Path, *, language: Language = "en", notify: Notify = lambda _line: None) -> Built:
@@ -49,7 +51,7 @@ def build_report(folder: Path, *, language: Language = "en", notify: Notify = la
     store = Store(folder)
     store.write(HTML, page)
     store.write(MARKDOWN, to_markdown(document).encode())
-    return Built(folder / HTML, folder / MARKDOWN, language, len(page), live.note, live.asked_for)
+    return Built(folder / HTML, folder / MARKDOWN, language, len(page), live.note, live.asked_for, view.damages)
 
 
 @step("building the live part of the report")

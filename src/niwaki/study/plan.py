@@ -218,7 +218,11 @@ def _label(kind: Kind, settings: Settings, position: int, seed: int) -> str:
         return f"import {settings['factory']}"
     where = f" after step {position}" if position else ""
     if kind == "quantize":
-        how = f"{settings['calibration']}, {settings['images']} images" if "images" in settings else "linear layers"
+        how = (
+            f"{settings['calibration']}, at most {settings['images']} images"
+            if "images" in settings
+            else "linear layers"
+        )
         return f"quantize{where}: {settings['kind']}, {how}"
     again = "train from scratch" if kind == "train" and position else kind
     return f"{again}{where}: {counted(cast(int, settings['epochs']), 'epoch')}, lr {settings['lr']:g}, seed {seed}"

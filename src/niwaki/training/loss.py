@@ -44,5 +44,5 @@ def cause_of_loss(expected: np.ndarray, found: np.ndarray, step: float | None) -
         return f"rounding: for {near} of these {len(rows)} images, float has the two classes within {NEAR} int8 steps"
     return (
         f"calibration: for {len(rows) - near} of these {len(rows)} images, int8 moves a score by more than {NEAR} "
-        "steps; try more images, or another `calibration=`"
+        "steps; try more images, or another calibration"
     )

@@ -208,6 +208,9 @@ def test_models_that_no_camera_can_feed_are_refused(small_export, small_model, t
         opened(tmp_path / "dynamic" / "model-dynamic.onnx")
     with pytest.raises(ModelError, match=r"no model-int8.onnx in it: give a folder that niwaki export --to c wrote"):
         opened(tmp_path)
+    with pytest.raises(ModelError, match=r"model\.pt: there is no such file"):
+        opened(tmp_path / "model.pt")
+    (tmp_path / "model.pt").write_bytes(b"")
     with pytest.raises(ModelError, match="expected a model file"):
         opened(tmp_path / "model.pt")
 

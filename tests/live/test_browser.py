@@ -82,6 +82,7 @@ def wait_for_class(page) -> None:
 
 def choose(page, name: str, content: bytes) -> None:
     page.set_input_files("#live-file", {"name": name, "mimeType": "image/png", "buffer": content})
+    expect(page.locator("#live-picture-remark")).to_contain_text(name)  # decoded: no class is of what was shown before
 
 
 def test_every_image_of_the_strip_has_the_scores_of_native_c(show, part, study):

@@ -10,8 +10,8 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from niwaki.codegen.graph import Graph
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.models.onnxfile import load_onnx
 from niwaki.models.onnxsession import Mode, open_session, quiet
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from niwaki.codegen.arithmetic import Rescale, common_rescale_of, rescale_of
 from niwaki.codegen.generate import generate, write
-from niwaki.codegen.graph import Graph, Layer, Pads, Pair, Tensor
-from niwaki.codegen.operators.arrange import Concat, Pad, Reshape
-from niwaki.codegen.operators.elementwise import Add, Requantize
-from niwaki.codegen.operators.pooling import AveragePool, MaxPool
-from niwaki.codegen.operators.products import Conv, Dense
+from niwaki.codegen.graph.arithmetic import Rescale, common_rescale_of, rescale_of
+from niwaki.codegen.graph.graph import Graph, Layer, Pads, Pair, Tensor
+from niwaki.codegen.graph.operators.arrange import Concat, Pad, Reshape
+from niwaki.codegen.graph.operators.elementwise import Add, Requantize
+from niwaki.codegen.graph.operators.pooling import AveragePool, MaxPool
+from niwaki.codegen.graph.operators.products import Conv, Dense
 
 
 class Builder:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from niwaki.codegen import reference
-from niwaki.codegen.graph import Graph
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.models.onnxfile import load_onnx
 
 

@@ -15,10 +15,10 @@ from niwaki.board.known import write_known
 from niwaki.board.options import BundleOptions
 from niwaki.board.selftest import make_selftest
 from niwaki.board.targets import AARCH64
-from niwaki.codegen import reference
 from niwaki.codegen.generate import generate
+from niwaki.codegen.graph import reference
 from niwaki.codegen.on_target import board_files
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from niwaki import api
-from niwaki.codegen import reference
 from niwaki.codegen.generate import Generated, generate, write
-from niwaki.codegen.graph import Graph
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data import synthetic
 from niwaki.data.dataset import open_dataset
 from niwaki.data.prepare import prepare

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from niwaki.codegen import reference
-from niwaki.codegen.emit import c_string, comment
+from niwaki.codegen.emit.lower import lower
+from niwaki.codegen.emit.source import c_string, comment
 from niwaki.codegen.generate import generate, write
-from niwaki.codegen.graph import Graph
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.library import CModel, compile_library
-from niwaki.codegen.lower import lower
 from niwaki.errors import ModelError, NiwakiError
 from random_graphs import Builder
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from niwaki.codegen import reference
-from niwaki.codegen.graph import Graph, Layer
-from niwaki.codegen.lower import lower
-from niwaki.codegen.operators.table import OPERATORS
+from niwaki.codegen.emit.lower import lower
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph, Layer
+from niwaki.codegen.graph.operators.table import OPERATORS
 from random_graphs import compile_together, graphs, run_c
 
 # A few hundred cases: every network in plain C and with this processor's widest vectors.

@@ -321,7 +321,7 @@ def test_two_models_in_one_program(lenet5, tmp_path):
 GENERATE = """
 import hashlib, sys
 from niwaki.codegen.generate import generate
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.models.onnxfile import load_onnx
 files = generate(read_qdq(load_onnx(open(sys.argv[1], "rb").read()), "example")).files
 print(hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest())

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import niwaki
-from niwaki.codegen import reference
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.graph import reference
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.deploy import cause, drift
 from niwaki.deploy.agreement import Agreement
 from niwaki.deploy.cause import Int8File, likely_cause, saturation, way_out

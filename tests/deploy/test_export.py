@@ -12,9 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import niwaki
-from niwaki.codegen import reference
+from niwaki.codegen.graph import reference
 from niwaki.codegen.library import CModel
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing

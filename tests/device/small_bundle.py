@@ -27,10 +27,10 @@ from niwaki.board.options import BundleOptions
 from niwaki.board.place import put_bundle
 from niwaki.board.selftest import make_selftest
 from niwaki.board.targets import find_target
-from niwaki.codegen import reference
 from niwaki.codegen.generate import generate, write
-from niwaki.codegen.graph import Graph
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.class_names import name_classes
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare

@@ -7,7 +7,7 @@ import pytest
 
 from device.film import HEIGHT, WIDTH, Table
 from device.small_bundle import redescribe, rewrite
-from niwaki.codegen import reference
+from niwaki.codegen.graph import reference
 from niwaki.device import elf
 from niwaki.device.bundle import Bundle
 from niwaki.device.errors import DeviceError

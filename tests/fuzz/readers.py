@@ -22,7 +22,7 @@ from PIL import Image
 from fuzz.mutate import Mutate, damaged, damaged_json, damaged_onnx, damaged_zip
 from niwaki.board.manifest import differences, read_manifest
 from niwaki.codegen.generate import generate
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data import folder, idx, npz
 from niwaki.data.class_names import name_classes
 from niwaki.data.dataset import MANIFEST, check_contents, open_dataset

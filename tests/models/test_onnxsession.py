@@ -12,8 +12,8 @@ import pytest
 
 import emulated
 from handmade_onnx import by_hand, node, pixels
-from niwaki.codegen import reference
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.graph import reference
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import ModelError
 from niwaki.models import onnxsession

@@ -11,7 +11,7 @@ from niwaki.board.decision import Decision
 from niwaki.board.network import Network
 from niwaki.board.options import LEAST_NAMED
 from niwaki.board.rejection import Scenes, calibrate
-from niwaki.codegen import reference
+from niwaki.codegen.graph import reference
 from niwaki.deploy.images import Notify
 from niwaki.device.decision import Rule
 from niwaki.errors import ModelError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwaki.codegen import reference
-from niwaki.codegen.graph import Graph
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.images import random_images
 from niwaki.vision.finding import OUTCOMES, Finding

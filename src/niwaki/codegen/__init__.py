@@ -1,4 +1,5 @@
-"""A quantized (QDQ) ONNX becomes integer C: read, fused, planned, written. `reference` is what the C must equal.
+"""A quantized (QDQ) ONNX becomes integer C: read (`readers`), understood (`graph`), planned and written (`emit`).
 
+`graph.reference` is what the C must equal, bit for bit.
 May import: toolchain, models, data, folders, files, errors.
 """

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from niwaki.codegen import emit
-from niwaki.codegen.emit import Constant
-from niwaki.codegen.graph import Graph
-from niwaki.codegen.lower import lower
-from niwaki.codegen.program import Program
+from niwaki.codegen.emit.lower import lower
+from niwaki.codegen.emit.source import Constant, fill, input_shape, write_source
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.graph.program import Program
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.files import write_whole
 
@@ -87,7 +86,7 @@ def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None
     if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]{0,40}", prefix) or prefix in _KEYWORDS:
         raise ModelError(f"prefix {prefix!r}: expected a C identifier of up to 41 letters, digits and underscores")
     program = lower(graph)
-    source = emit.write_source(graph, program, prefix, title or prefix)
+    source = write_source(graph, program, prefix, title or prefix)
     report = Footprint(
         source.constants, program.arena_bytes, program.arena_without_input, program.lifetimes_bytes,
         graph.tensors[graph.input].size, graph.tensors[graph.output].size,
@@ -120,13 +119,13 @@ def _companions(graph: Graph, report: Footprint, prefix: str, title: str) -> dic
     """The program, the Makefile and the README."""
     names = {"prefix": prefix, "macro": prefix.upper()}
     pixels = graph.table is not None
-    channels, height, width = emit.input_shape(graph)
+    channels, height, width = input_shape(graph)
     call = (
         f"{prefix}_run_pixels(pixels, scores); /* {report.input_bytes} raw 8-bit pixels, channels first */"
         if pixels
         else f"{prefix}_run(input, scores); /* {report.input_bytes} int8 values, channels first */"
     )
-    readme = emit.fill(
+    readme = fill(
         "README.md", **names, title=title, channels=channels, height=height, width=width,
         input_bytes=f"{report.input_bytes:,}", output_bytes=report.output_bytes,
         constant_bytes=f"{report.constant_bytes:,}", weight_bytes=f"{report.weight_bytes:,}",
@@ -136,7 +135,7 @@ def _companions(graph: Graph, report: Footprint, prefix: str, title: str) -> dic
     )  # fmt: skip
     files = {
         "README.md": readme,
-        "Makefile": emit.fill("Makefile", **names),
+        "Makefile": fill("Makefile", **names),
         f"{EXAMPLE}/main.c": _main(graph, names),
     }
     return {name: text.encode() for name, text in files.items()}
@@ -144,7 +143,7 @@ def _companions(graph: Graph, report: Footprint, prefix: str, title: str) -> dic
 
 def _main(graph: Graph, names: dict[str, str]) -> str:
     shown, value = ("%s", f"{names['prefix']}_labels[best]") if graph.labels else ("class %d", "best")
-    text = emit.fill("main.c", **names, shown=shown, shown_value=value)
+    text = fill("main.c", **names, shown=shown, shown_value=value)
     if graph.table is None:  # no raw pixels: the file holds the int8 input itself
         text = text.replace(f"{names['prefix']}_run_pixels(pixels", f"{names['prefix']}_run((const int8_t *)pixels")
         text = text.replace("8-bit pixels", "int8 values")

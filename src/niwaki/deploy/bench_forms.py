@@ -12,7 +12,7 @@ from torch import nn
 
 from niwaki.codegen.generate import generate, write
 from niwaki.codegen.library import CModel
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.deploy.drift import default_is_wrong
 from niwaki.deploy.exported import Export, look_into
 from niwaki.deploy.folder import FILES

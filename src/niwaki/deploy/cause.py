@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnxruntime import InferenceSession
 
-from niwaki.codegen import reference
-from niwaki.codegen.graph import Graph
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
 from niwaki.deploy.runtimes import onnxruntime_predictor
 from niwaki.models.onnxsession import Mode, Way, exact_way, open_session
 from niwaki.training.loss import logits_of, output_step

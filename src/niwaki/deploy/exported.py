@@ -10,8 +10,8 @@ from pathlib import Path
 
 import onnx
 
-from niwaki.codegen.graph import Graph
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.folder import FILES, FolderNote, Form, read_form, read_note
 from niwaki.deploy.origin import Origin, input_shape_of, model_origin, onnx_origin, outputs_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from niwaki.codegen.generate import PREFIX, Footprint, generate
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.cause import way_out
 from niwaki.deploy.folder import FILES, Form, FormNote

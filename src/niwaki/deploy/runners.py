@@ -12,10 +12,10 @@ import onnx
 import onnxruntime
 import torch
 
-from niwaki.codegen import reference
-from niwaki.codegen.graph import Graph
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.graph.operators.products import Conv, Dense
 from niwaki.codegen.on_target import run_on_target
-from niwaki.codegen.operators.products import Conv, Dense
 from niwaki.deploy.cause import Int8File
 from niwaki.deploy.exported import Export
 from niwaki.deploy.folder import FILES, Form

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwaki.codegen import reference
-from niwaki.codegen.graph import Graph
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
 from niwaki.data.dataset import Split
 from niwaki.deploy.runners import inputs_of
 

@@ -203,7 +203,7 @@ def _float_answers(job: Job, record: Record) -> Answers:
 
 def int8_answers(export: Export, data: Dataset) -> Answers:
     """Of the integer network, by the reference that the generated C equals to the bit; scores in real units."""
-    from niwaki.codegen import reference
+    from niwaki.codegen.graph import reference
     from niwaki.deploy.runners import inputs_of
 
     graph = export.graph

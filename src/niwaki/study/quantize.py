@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from niwaki.codegen import reference
 from niwaki.codegen.generate import Footprint, generate
-from niwaki.codegen.graph import Graph
-from niwaki.codegen.qdq import read_qdq
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset, Split
 from niwaki.deploy.cause import STEPS, Int8File, furthest, likely_cause, worst_images
 from niwaki.deploy.images import calibration_images

@@ -1,0 +1,59 @@
+"""Lifetimes of the buffers of a program, and which of them may lie in one another's place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from niwaki.codegen.emit.memory import Life
+from niwaki.codegen.graph.program import INPUT, OUTPUT, Step
+
+
+@dataclass(frozen=True)
+class Lives:
+    """Lifetimes by buffer, and for each the buffer whose place it takes."""
+
+    lives: dict[str, Life]
+    roots: dict[str, str]
+
+
+def lives_of(steps: Sequence[Step], sizes: Mapping[str, int]) -> dict[str, Life]:
+    """From the step that first writes a buffer to the one that last reads it; the image is there before step 0."""
+    first, last = {INPUT: 0}, {INPUT: 0}
+    for index, step in enumerate(steps):
+        for name in step.inputs:
+            last[name] = index
+        if step.output != OUTPUT:
+            first.setdefault(step.output, index)
+            last[step.output] = max(last.get(step.output, 0), index)
+    return {name: Life(name, sizes[name], first[name], last[name]) for name in first}
+
+
+def share_in_place(steps: Sequence[Step], lives: dict[str, Life]) -> Lives:
+    """Let a step that may work in place write over the input that nothing reads after it."""
+    roots = {name: name for name in lives}
+    for index, step in enumerate(steps):
+        if step.output == OUTPUT or not _may_be_in_place(step) or lives[step.output].first != index:
+            continue
+        for name in dict.fromkeys(step.inputs):
+            root = roots[name]
+            old, new = lives[root], lives[step.output]
+            if old.last == index and new.size <= old.size and root != INPUT:
+                roots[step.output] = root
+                lives[root] = replace(old, last=new.last)
+                break
+    return Lives(lives, roots)
+
+
+def _may_be_in_place(step: Step) -> bool:
+    """A sum, another scale for a whole tensor, and a maximum without padding read ahead of what they write."""
+    if step.kernel == "max_pool":
+        return step.fields["pad_top"] == 0 and step.fields["pad_left"] == 0
+    return step.kernel == "add" or (
+        step.kernel == "requantize" and step.fields["rows"] == 1 and "at" not in step.fields
+    )
+
+
+def apart(lives: Lives) -> list[Life]:
+    """The buffers that need a place of their own."""
+    return [life for name, life in lives.lives.items() if lives.roots[name] == name]

@@ -1,0 +1,71 @@
+"""From a graph of layers to steps on buffers: layouts, pooling taken into convolutions, memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from niwaki.codegen.emit.arena import apart, lives_of, share_in_place
+from niwaki.codegen.emit.memory import check_plan, lifetimes_bytes, plan_arena
+from niwaki.codegen.graph.graph import Graph, Layer, Tensor
+from niwaki.codegen.graph.lowering import Lowering, hwc, ordered_alike, reshape_fields
+from niwaki.codegen.graph.operators.table import operator_of
+from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
+from niwaki.errors import ModelError
+
+MAX_SIDE = 32767  # shapes are 16-bit numbers in the C
+
+
+def lower(graph: Graph) -> Program:
+    """The program of a graph.
+
+    Raises ModelError naming the layer whose shape is beyond the C's 16-bit numbers.
+    """
+    plain = _steps(Lowering(graph, fuse=False))
+    lowering = Lowering(graph, fuse=True)
+    steps = _steps(lowering)
+    sizes = lowering.sizes
+    lives = share_in_place(steps, lives_of(steps, sizes))
+    offsets, arena = plan_arena(apart(lives), last=INPUT)
+    places = {name: offsets[root] for name, root in lives.roots.items()}
+    check_plan(apart(lives), offsets)
+    return Program(
+        steps=tuple(steps),
+        offsets=places,
+        sizes={name: sizes[name] for name in places},
+        arena_bytes=arena,
+        arena_without_input=max(
+            (places[name] + sizes[name] for name in places if name != INPUT or lowering.arrange_input),
+            default=0,
+        ),
+        lifetimes_bytes=lifetimes_bytes(list(lives_of(plain, sizes).values())),
+        arrange_input=lowering.arrange_input,
+    )
+
+
+def _steps(lowering: Lowering) -> list[Step]:
+    for layer in lowering.graph.layers:
+        operator = operator_of(layer)
+        if not operator.any_size:
+            _check_sides(layer, lowering.graph)
+        if layer.name not in lowering.done:
+            operator.lower(layer, lowering)
+    return _into_output(lowering)
+
+
+def _check_sides(layer: Layer, graph: Graph) -> None:
+    for name in (*layer.inputs, layer.output):
+        if max(hwc(graph.tensors[name])) > MAX_SIDE:
+            raise ModelError(f"{layer.name}: shape {graph.tensors[name].shape}: sides go up to {MAX_SIDE}")
+
+
+def _into_output(lowering: Lowering) -> list[Step]:
+    """The last step writes to the caller's output, channels first; a copy where it cannot."""
+    graph, last = lowering.graph, lowering.home[lowering.graph.output]
+    tensor = graph.tensors[graph.output]
+    written = [step for step in lowering.steps if step.output == last]
+    read = any(last in step.inputs for step in lowering.steps)
+    if ordered_alike(tensor) and written and not read:
+        return [replace(step, output=OUTPUT) if step.output == last else step for step in lowering.steps]
+    flat = Tensor(tensor.name, (tensor.size,), tensor.scale, tensor.zero_point)
+    copy = Step("reshape", "output", (last,), OUTPUT, reshape_fields(tensor, flat))
+    return [*lowering.steps, copy]

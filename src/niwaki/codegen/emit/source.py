@@ -1,0 +1,288 @@
+"""Writing `model.c` and `model.h`: constants, the calls of the kernels in order, the interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from string import Template
+
+import numpy as np
+
+from niwaki.codegen.emit import pack
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.graph.layout import stack_bytes
+from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
+
+_CALLS = {"depthwise": "niwaki_run_depthwise", "rows": "niwaki_{kernel}_rows"}  # by how the weights lie
+_TYPES = {"weights": "int8_t", "bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t"}
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One array of the C, in bytes: as plain C has it, and in blocks for vector units."""
+
+    name: str
+    plain: int
+    blocks: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of `model.c` and `model.h`, and the constants in it."""
+
+    model_c: str
+    model_h: str
+    constants: tuple[Constant, ...]
+
+
+def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Source:
+    """The two files of a program. `prefix` begins every public name; `title` is a line for people."""
+    writer = _Writer()
+    for index, step in enumerate(program.steps):
+        writer.layer(index, step)
+    shifted = graph.table is None or pixels_are_shifted(graph)
+    if graph.table is not None and not shifted:
+        writer.table(graph.table)
+    names = {"prefix": prefix, "macro": prefix.upper(), "title": comment(title)}
+    has_pixels = graph.table is not None
+    patch, scratch = stack_bytes(program.steps)
+    model_c = fill(
+        "model.c",
+        **names,
+        patch=patch,
+        scratch=scratch,
+        constants="\n".join(writer.lines),
+        calls="\n".join(_call(program, index, step) for index, step in enumerate(program.steps)),
+        arrange=_arrange(graph, program),
+        input_at=program.offsets.get(INPUT, 0),
+        labels=_labels(graph, prefix),
+        run_pixels=fill("run_pixels.c", convert=_convert(graph, program)) if has_pixels else "",
+        static_pixels=fill("static_pixels.c", **names) if has_pixels else "",
+        dispatch_pixels=_DISPATCH_PIXELS.format(prefix=prefix) if has_pixels else "",
+    )
+    return Source(model_c, _header(graph, program, names), tuple(writer.constants))
+
+
+_DISPATCH_PIXELS = """
+int {prefix}_run_pixels_in(void *arena, const uint8_t *image, int8_t *output) {{
+  switch (niwaki_cpu()) {{ NIWAKI_VARIANTS(PICK_RUN_PIXELS) default: return -1; }}
+}}
+"""
+
+
+def fill(template: str, **values: object) -> str:
+    """A template of this package with its names filled in."""
+    text = (resources.files("niwaki.codegen.emit") / "templates" / f"{template}.in").read_text(encoding="utf-8")
+    return Template(text).substitute(values)
+
+
+def input_shape(graph: Graph) -> tuple[int, int, int]:
+    """Channels, height, width of the input; a flat one counts as channels."""
+    shape = graph.tensors[graph.input].shape
+    return (shape[0], 1, 1) if len(shape) == 1 else (shape[0], shape[1], shape[2])
+
+
+def pixels_are_shifted(graph: Graph) -> bool:
+    """Whether every raw pixel x becomes x - 128, so that no table is needed."""
+    return graph.table is not None and bool((graph.table == (np.arange(256) - 128)[None]).all())
+
+
+def _header(graph: Graph, program: Program, names: dict[str, str]) -> str:
+    channels, height, width = input_shape(graph)
+    source, target = graph.tensors[graph.input], graph.tensors[graph.output]
+    pixels = graph.table is not None
+    declaration = f"extern const char *const {names['prefix']}_labels[{names['macro']}_CLASSES]; /* UTF-8 */\n"
+    return fill(
+        "model.h",
+        **names,
+        channels=channels, height=height, width=width, input_bytes=source.size, output_bytes=target.size,
+        input_scale=f"{source.scale.hex()}f /* {source.scale:.9g} */", input_zero=source.zero_point,
+        output_scale=f"{target.scale.hex()}f /* {target.scale:.9g} */", output_zero=target.zero_point,
+        arena_bytes=max(program.arena_bytes, 1),
+        label_declaration=declaration if graph.labels else "",
+        pixels_declaration=fill("pixels.h", **names, preprocessing=_preprocessing(graph)) if pixels else "",
+    )  # fmt: skip
+
+
+def _preprocessing(graph: Graph) -> str:
+    if graph.preprocessing is None:
+        return "the ONNX does not say how, so x / 255 is taken."
+    mean, std = (", ".join(f"{v:g}" for v in values) for values in (graph.preprocessing.mean, graph.preprocessing.std))
+    return f"(x / 255 - {mean}) / ({std})."
+
+
+class _Writer:
+    """Writes the constants of `model.c`, keeping count of them."""
+
+    def __init__(self) -> None:
+        self.constants: list[Constant] = []
+        self.lines: list[str] = []
+
+    def layer(self, index: int, step: Step) -> None:
+        name = f"layer{index}_{step.kernel}"
+        self.lines.append(f"/* {comment(step.name)}: {describe(step)} */")
+        arrays = {key: values for key, values in step.arrays.items() if key != "sums"}
+        if step.weights == "blocks":
+            self._two_layouts(name, arrays, step.arrays["sums"])
+        elif step.weights == "depthwise":
+            self._depthwise(name, arrays, step.arrays["sums"])
+        else:
+            for key, values in arrays.items():
+                self._array(f"{name}_{key}", _TYPES[key], values)
+        members = [f".{key} = {value}" for key, value in step.fields.items() if key != "at"]
+        members += [f".{key} = {name}_{key}" for key in arrays]
+        kind = step.kernel.removeprefix("large_")
+        self.lines.append(f"static const niwaki_{kind} {name} = {{\n  {_wrap(', '.join(members))}\n}};\n")
+
+    def table(self, table: np.ndarray) -> None:
+        self.lines.append("/* The int8 value of every raw pixel, for each channel. */")
+        self._array("pixel_table", "int8_t", table)
+        self.lines.append("")
+
+    def _two_layouts(self, name: str, arrays: dict[str, np.ndarray], sums: np.ndarray) -> None:
+        """Row by row for plain C, in blocks for vector units; the bias for those that take activations unsigned."""
+        weights = arrays["weights"]
+        rows = weights.reshape(len(weights), weights.shape[1] if weights.ndim == 4 else 1, -1)
+        blocks = {
+            "weights": pack.in_blocks(rows), "bias": pack.fill(arrays["bias"]),
+            "multiplier": pack.fill(arrays["multiplier"]), "shift": pack.fill(arrays["shift"], 1),
+        }  # fmt: skip
+        self.lines.append("#if NIWAKI_BLOCKS")
+        for key in ("weights", "multiplier", "shift"):
+            self._values(f"{name}_{key}", _TYPES[key], blocks[key])
+        self.lines.append("#if NIWAKI_UNSIGNED")
+        self._values(f"{name}_bias", "int32_t", pack.fill(arrays["bias"] - 128 * sums))
+        self.lines.append("#else")
+        self._values(f"{name}_bias", "int32_t", blocks["bias"])
+        self.lines.append("#endif\n#else")
+        for key, values in arrays.items():
+            self._values(f"{name}_{key}", _TYPES[key], values)
+        self.lines.append("#endif")
+        for key, values in arrays.items():
+            width = _width(_TYPES[key])
+            self.constants.append(Constant(f"{name}_{key}", values.size * width, blocks[key].size * width))
+
+    def _depthwise(self, name: str, arrays: dict[str, np.ndarray], sums: np.ndarray) -> None:
+        """Tap by tap, and in tiles of 16 channels for AVX-512."""
+        tiles = -(-len(sums) // pack.BLOCK) * pack.BLOCK
+        tiled = {
+            "weights": pack.in_tiles(arrays["weights"]),
+            "bias": pack.fill(arrays["bias"] - 128 * sums, to=tiles),
+            "multiplier": pack.fill(arrays["multiplier"], to=tiles), "shift": pack.fill(arrays["shift"], 1, to=tiles),
+        }  # fmt: skip
+        plain = arrays | {"weights": arrays["weights"].transpose(1, 2, 0)}
+        self.lines.append("#if defined(NIWAKI_AVX512)")
+        for key, values in tiled.items():
+            self._values(f"{name}_{key}", _TYPES[key], values)
+        self.lines.append("#else")
+        for key, values in plain.items():
+            self._values(f"{name}_{key}", _TYPES[key], values)
+        self.lines.append("#endif")
+        for key, values in plain.items():
+            width = _width(_TYPES[key])
+            self.constants.append(Constant(f"{name}_{key}", values.size * width, tiled[key].size * width))
+
+    def _array(self, name: str, kind: str, values: np.ndarray) -> None:
+        self._values(name, kind, values)
+        size = values.size * _width(kind)
+        self.constants.append(Constant(name, size, size))
+
+    def _values(self, name: str, kind: str, values: np.ndarray) -> None:
+        flat = [str(value) for value in values.reshape(-1).tolist()]
+        self.lines.append(f"static const {kind} {name}[{len(flat)}] = {{\n  {_wrap(', '.join(flat))}\n}};")
+
+
+def _width(kind: str) -> int:
+    return np.dtype(kind.removesuffix("_t")).itemsize
+
+
+def _call(program: Program, index: int, step: Step) -> str:
+    def place(name: str) -> str:
+        return name if name in (INPUT, OUTPUT) else f"arena + {program.offsets[name]}"
+
+    target = place(step.output) + (f" + {step.fields['at']}" if step.fields.get("at") else "")
+    kernel = _CALLS.get(step.weights, "niwaki_run_{kernel}").format(kernel=step.kernel)
+    return f"  {kernel}(&layer{index}_{step.kernel}, {', '.join(map(place, step.inputs))}, {target});"
+
+
+def _arrange(graph: Graph, program: Program) -> str:
+    if not program.arrange_input:
+        return "  layers(work, input ? input : work + INPUT_AT, output);"
+    channels, height, width = input_shape(graph)
+    return (
+        "  if (input) { /* channels first, as the ONNX has it, to rows of pixels */\n"
+        f"    static const niwaki_reshape arrange = {{.in_h = 1, .in_w = 1, .in_c = {channels * height * width},\n"
+        f"                                           .out_h = {height}, .out_w = {width}, .out_c = {channels}}};\n"
+        "    niwaki_run_reshape(&arrange, input, work + INPUT_AT);\n"
+        "  }\n"
+        "  layers(work, work + INPUT_AT, output);"
+    )
+
+
+def _convert(graph: Graph, program: Program) -> str:
+    """The loops from raw pixels to the image in the arena; pixels that lie there already are changed in place."""
+    channels, height, width = input_shape(graph)
+    size = height * width
+    shifted = pixels_are_shifted(graph)
+    if not program.arrange_input:
+        per_channel = channels > 1 and not shifted
+        value = "p[i] - 128" if shifted else "pixel_table[256 * i + p[i]]" if per_channel else "pixel_table[p[i]]"
+        return (
+            "  const uint8_t *const p = pixels ? pixels : (const uint8_t *)image;\n"
+            f"  for (int32_t i = 0; i < {channels * size}; i++) image[i] = (int8_t)({value});"
+        )
+    value = "p[from] - 128" if shifted else "pixel_table[256 * c + p[from]]"
+    return (
+        "  const uint8_t *const p = pixels ? pixels : (const uint8_t *)image;\n"
+        f"  for (int32_t at = 0; at < {size}; at++) {{\n"
+        f"    for (int32_t c = 0; c < {channels}; c++) {{\n"
+        f"      const int32_t to = at * {channels} + c, from = pixels ? c * {size} + at : to;\n"
+        f"      image[to] = (int8_t)({value});\n"
+        "    }\n"
+        "  }"
+    )
+
+
+def _labels(graph: Graph, prefix: str) -> str:
+    if not graph.labels:
+        return ""
+    names = ",\n  ".join(c_string(label) for label in graph.labels)
+    return f"const char *const {prefix}_labels[{prefix.upper()}_CLASSES] = {{\n  {names}\n}};\n"
+
+
+def describe(step: Step) -> str:
+    """A step's shapes in a few words."""
+    f = step.fields
+    if step.kernel in ("conv", "large_conv"):
+        pool = f", maximum of {f['pool_h']}x{f['pool_w']}" if f["pool_h"] * f["pool_w"] > 1 else ""
+        kind = "depthwise" if step.weights == "depthwise" else f"groups {f['groups']}" if f["groups"] > 1 else "conv"
+        return (
+            f"{kind} {f['kernel_h']}x{f['kernel_w']}, {f['in_h']}x{f['in_w']}x{f['in_c']} -> "
+            f"{f['out_h']}x{f['out_w']}x{f['out_c']}{pool}"
+        )
+    if step.kernel == "dense":
+        return f"dense {f['in']} -> {f['out']}"
+    return step.kernel.replace("_", " ")
+
+
+def comment(text: str) -> str:
+    """Foreign text that cannot end a comment, nor hide in it."""
+    plain = "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
+    return plain.replace("*/", "*_").replace("/*", "/_").replace("\\", "_").replace("??", "__")[:120]
+
+
+def c_string(text: str) -> str:
+    """A C string literal of the text's UTF-8 bytes; all but plain characters as octal escapes."""
+    plain = set(b" !#$%&'()*+,-./0123456789:;<=>@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~")
+    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
+
+
+def _wrap(text: str, width: int = 112) -> str:
+    lines, line = [], ""
+    for part in text.split(", "):
+        if line and len(line) + len(part) + 2 > width:
+            lines.append(line + ",")
+            line = part
+        else:
+            line = f"{line}, {part}" if line else part
+    return "\n  ".join([*lines, line])

@@ -1,0 +1,98 @@
+"""The same numbers in another place: tensors joined, an image with a border, another shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from niwaki.codegen.graph.arithmetic import Rescale, requantize
+from niwaki.codegen.graph.graph import Layer, Pads, Tensor
+from niwaki.codegen.graph.lowering import Lowering, hwc, ordered_alike, reshape_fields
+from niwaki.codegen.graph.operators.elementwise import requantize_fields
+from niwaki.codegen.graph.operators.operator import Operator
+from niwaki.codegen.graph.operators.products import Dense
+from niwaki.codegen.graph.windows import centred, padded
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Layer):
+    """Tensors one after another along `axis` (0: channels), each requantized: shape (1,) each."""
+
+    axis: int
+    rescale: tuple[Rescale, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Pad(Layer):
+    """`value` (int8, usually the zero point) around the image; input and output have one scale and zero point."""
+
+    pads: Pads
+    value: int
+
+
+@dataclass(frozen=True, eq=False)
+class Reshape(Layer):
+    """The same elements in the same (channels first) order under another shape; Flatten is one."""
+
+
+def _run_concat(layer: Concat, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor) -> np.ndarray:
+    parts = [
+        requantize(centred(values, tensor), rescale.multiplier, rescale.shift, target.zero_point)
+        for values, tensor, rescale in zip(inputs, sources, layer.rescale, strict=True)
+    ]
+    return np.concatenate(parts, axis=1 + layer.axis)
+
+
+def _run_pad(layer: Pad, inputs: Sequence[np.ndarray], _: Sequence[Tensor], __: Tensor) -> np.ndarray:
+    return padded(inputs[0], layer.pads, layer.value)
+
+
+def _run_reshape(_: Reshape, inputs: Sequence[np.ndarray], __: Sequence[Tensor], target: Tensor) -> np.ndarray:
+    return inputs[0].reshape(len(inputs[0]), *target.shape)
+
+
+def _lower_concat(layer: Concat, lowering: Lowering) -> None:
+    """One step for each part; in rows of pixels the channels are the innermost axis."""
+    out = hwc(lowering.graph.tensors[layer.output])
+    axis = (2, 0, 1)[layer.axis] if len(lowering.graph.tensors[layer.output].shape) == 3 else 2
+    inner, start = int(np.prod(out[axis + 1 :])), 0
+    for index, name in enumerate(layer.inputs):
+        tensor = lowering.graph.tensors[name]
+        size = hwc(tensor)[axis] * inner
+        part = replace(layer, inputs=(name,))
+        step = requantize_fields(layer.rescale[index], int(np.prod(out[:axis])), size, out[axis] * inner)
+        fields = {**step, **lowering.ends(part), "at": start}
+        lowering.emit("requantize", part, fields)
+        start += size
+
+
+def _lower_pad(layer: Pad, lowering: Lowering) -> None:
+    image = lowering.image(layer)
+    top, left, bottom, right = layer.pads
+    lowering.emit("pad", layer, {
+        "in_h": image["in_h"], "in_w": image["in_w"], "channels": image["channels"], "top": top, "left": left,
+        "bottom": bottom, "right": right, "value": layer.value,
+    })  # fmt: skip
+
+
+def _lower_reshape(layer: Reshape, lowering: Lowering) -> None:
+    """Nothing to do where the bytes lie alike, or where only dense layers read them: these take their order."""
+    source, target = lowering.graph.tensors[layer.inputs[0]], lowering.graph.tensors[layer.output]
+    readers = list(lowering.graph.readers(layer.output))
+    flat = len(target.shape) == 1 and layer.output != lowering.graph.output
+    if ordered_alike(source) and ordered_alike(target):
+        lowering.home[layer.output] = lowering.home[layer.inputs[0]]
+    elif flat and len(source.shape) == 3 and readers and all(isinstance(r, Dense) for r in readers):
+        lowering.home[layer.output] = lowering.home[layer.inputs[0]]
+        lowering.layout[layer.output] = source
+    else:
+        lowering.emit("reshape", layer, reshape_fields(source, target))
+
+
+OPERATORS = {
+    Concat: Operator(_run_concat, _lower_concat, ("requantize",)),
+    Pad: Operator(_run_pad, _lower_pad, ("pad",)),
+    Reshape: Operator(_run_reshape, _lower_reshape, ("reshape",), any_size=True),
+}

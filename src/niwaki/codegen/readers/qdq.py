@@ -1,0 +1,235 @@
+"""A quantized (QDQ) ONNX, niwaki's or any other tool's, read into a graph of int8 layers.
+
+From each QuantizeLinear back to the DequantizeLinears before it there is one layer: its float operators are fused
+into one computation with one rounding. What lies so is computed with integers; anything else is an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.readers.qdq_constants import DEQUANTIZE, QUANTIZE, Constants, Quantization, attributes, name_of
+from niwaki.codegen.readers.qdq_operators import AT_THE_INPUT, OPERATORS, SUPPORTED, WAYS_OUT
+from niwaki.codegen.readers.qdq_shapes import ends, for_one_image
+from niwaki.codegen.readers.qdq_values import Layers, Value
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.errors import ModelError
+from niwaki.models.onnxcheck import label
+from niwaki.models.onnxfile import LABELS, metadata
+from niwaki.models.onnxfold import Shape, shapes_of
+
+_HOW = "niwaki export --to onnx-int8, or onnxruntime.quantization.quantize_static with QuantFormat.QDQ"
+_DYNAMIC = {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}
+_SOFTMAX = ("Softmax", "LogSoftmax")
+_OUTPUT = "the output"
+_FIRST_ONLY = ("Clip", "Dropout", "Pad", "ReduceMean", "Reshape", "Squeeze", "Unsqueeze")  # other inputs: parameters
+
+
+def read_qdq(model: ModelProto, name: str) -> Graph:
+    """The graph of a QDQ ONNX as `load_onnx` gives it; `name` stands for it in errors.
+
+    The output is the logits: a last Softmax is dropped. Pixels become the input by the preprocessing that the file
+    names, as QuantizeLinear rounds; where it names none, x/255 is taken.
+
+    Raises ModelError naming the node or tensor where the model is not quantized, or not throughout, has operators,
+    types or shapes beyond those supported, or sums that could leave 32 bits.
+    """
+    if not any(node.op_type == QUANTIZE for node in model.graph.node):
+        operators = {node.op_type for node in model.graph.node}
+        kind = "quantized dynamically: activations are float" if operators & _DYNAMIC else "a float ONNX"
+        raise ModelError(f"{name}: {kind}, without {QUANTIZE}: quantize it first: {_HOW}")
+    model = for_one_image(model, name)
+    source, target = ends(model, name)
+    reader = _Reader(model, source)
+    before_softmax, dropped = _before_softmax(model, target.name)
+    for node in _needed(model, before_softmax, reader.constants):
+        reader.read(node)
+    output = reader.output(before_softmax)
+    about, tensors = metadata(model), reader.layers.tensors
+    _check_labels(about.labels, tensors[output].size)
+    return Graph(
+        tensors=tensors, layers=tuple(reader.layers.layers), input=source.name, output=output,
+        labels=about.labels, preprocessing=about.preprocessing, dropped=dropped,
+        table=_table(about.preprocessing, tensors[source.name].shape, reader.input_quantization),
+    )  # fmt: skip
+
+
+def _check_labels(labels: tuple[str, ...], outputs: int) -> None:
+    """The C has a table of names: one for each output, or none at all."""
+    if labels and len(labels) != outputs:
+        raise ModelError(
+            f"metadata {LABELS}: {len(labels)} names for {outputs} outputs: one for each is needed; without that entry "
+            "classes are numbers"
+        )
+
+
+class _Reader:
+    """Goes through the nodes, in their order, and knows the value of each float name."""
+
+    def __init__(self, model: ModelProto, source: ValueInfoProto) -> None:
+        self.constants = Constants(model)
+        self.layers = Layers()
+        self.source = source.name
+        self.input_quantization: Quantization | None = None
+        self._shapes = shapes_of(model)
+        self._values: dict[str, Value] = {}  # by float name
+        self._quantized: dict[str, str] = {}  # by int8 name: the tensor
+        self._settled: dict[tuple[str, Quantization], str] = {}
+        if source.type.tensor_type.elem_type == TensorProto.FLOAT:
+            self._values[self.source] = Value(None, self.shape(self.source))
+
+    def read(self, node: NodeProto) -> None:
+        """Take in one node. Raises ModelError for an operator that is not supported."""
+        if node.op_type == QUANTIZE:
+            self._quantize(node)
+        elif node.op_type == DEQUANTIZE:
+            self._dequantize(node)
+        elif node.op_type == "Clip" and node.input[0] in self._quantized:
+            self._clip_integers(node)
+        elif node.op_type in OPERATORS and node.domain in ("", "ai.onnx"):
+            self._values[node.output[0]] = OPERATORS[node.op_type](node, self)
+        else:
+            kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            way = AT_THE_INPUT if self.source in node.input else WAYS_OUT.get(node.op_type)
+            told = f"is not supported: {way}" if way else "is not supported"
+            raise ModelError(f"{kind} {name_of(node)!r} {told}; these are: {SUPPORTED}")
+
+    def output(self, name: str) -> str:
+        """The tensor of the model's output, `name` in the ONNX."""
+        if name in self._quantized:
+            return self._quantized[name]
+        return self._held(self._value(name, _OUTPUT), name, _OUTPUT)
+
+    def value(self, name: str, reader: NodeProto) -> Value:
+        """A float value. Raises ModelError where `reader` reads something else."""
+        return self._value(name, label(reader))
+
+    def tensor(self, name: str, reader: NodeProto) -> str:
+        """The tensor that holds a float value exactly. Raises ModelError where there is none."""
+        value = self.value(name, reader)
+        tensor = self._held(value, name, label(reader))
+        self._values[name] = Value(tensor, value.shape)
+        return tensor
+
+    def held(self, value: Value, name: str, reader: NodeProto) -> str:
+        """The tensor that holds `value` exactly, called `name` if it is new. Raises ModelError where there is none."""
+        return self._held(value, name, label(reader))
+
+    def shape(self, name: str) -> Shape:
+        """The shape of a float value, without the batch. Raises ModelError where it is unknown or of another rank."""
+        shape = self._shapes.get(name, ())
+        if min(shape, default=0) < 1:
+            raise ModelError(f"{name!r}: its shape is not known: export the model for one size of image")
+        if len(shape) not in (2, 4) or shape[0] != 1:
+            raise ModelError(f"{name!r}: shape {shape} for one image: (1, C, H, W) and (1, N) are supported")
+        return shape[1:]
+
+    def any_shape(self, name: str) -> Shape:
+        """`shape`, where (1, C, L) is taken for (1, C, L, 1): it may lie between two changes of shape."""
+        shape = self._shapes.get(name, ())
+        return (*shape[1:], 1) if len(shape) == 3 and min(shape) > 0 and shape[0] == 1 else self.shape(name)
+
+    def _value(self, name: str, who: str) -> Value:
+        if name not in self._values:
+            kind = "a constant" if name in self.constants else "integers"
+            raise ModelError(f"{who} reads {kind}, {name!r}: activations that come from {DEQUANTIZE} are supported")
+        return self._values[name]
+
+    def _held(self, value: Value, name: str, who: str) -> str:
+        tensor = self.layers.settle_as_is(value, name)
+        if tensor is None and who == _OUTPUT:
+            raise ModelError(
+                f"the network's output {name!r} is float: {QUANTIZE}, {DEQUANTIZE} must come last: quantize the model "
+                "again with its output (in ONNX Runtime, without OpTypesToExcludeOutputQuantization), or save the "
+                "float model with niwaki.save and export that"
+            )
+        if tensor is None:
+            raise ModelError(
+                f"{who} reads {name!r}, which is float (a float island): put {QUANTIZE}, {DEQUANTIZE} in between"
+            )
+        return tensor
+
+    def _quantize(self, node: NodeProto) -> None:
+        name, quantization = node.input[0], self.constants.quantization(node)
+        value = self.value(name, node)
+        if (name, quantization) not in self._settled:
+            if value.source is None:
+                value = replace(value, source=self._quantize_input(node, quantization))
+            self._settled[name, quantization] = self.layers.settle(value, quantization, node.output[0])
+        self._quantized[node.output[0]] = self._settled[name, quantization]
+
+    def _clip_integers(self, node: NodeProto) -> None:
+        """A Clip between QuantizeLinear and DequantizeLinear: the same as one of the numbers that they stand for."""
+        tensor = self.layers.tensors[self._quantized[node.input[0]]]
+        quantization = Quantization(tensor.scale, tensor.zero_point)
+        moved = 128 if self.constants.is_unsigned(node.input[0]) else 0
+        low, high = (
+            default if bound is None else (int(bound.flat[0]) - moved - tensor.zero_point) * tensor.scale
+            for bound, default in zip(self.constants.bounds(node), (-np.inf, np.inf), strict=True)
+        )
+        clipped = Value(tensor.name, tensor.shape).clamped(low, high)
+        self._quantized[node.output[0]] = self.layers.settle(clipped, quantization, node.output[0])
+
+    def _dequantize(self, node: NodeProto) -> None:
+        name, quantization = node.input[0], self.constants.quantization(node)
+        if name == self.source and name not in self._values:
+            self._quantized[name] = self._quantize_input(node, quantization)
+        tensor = self.layers.tensors[self._quantized[name]]
+        if (tensor.scale, tensor.zero_point) != (quantization.scale, quantization.zero_point):
+            raise ModelError(f"{label(node)}: another scale or zero point than those with which {name!r} was made")
+        self._values[node.output[0]] = Value(tensor.name, tensor.shape)
+
+    def _quantize_input(self, node: NodeProto, quantization: Quantization) -> str:
+        if self.input_quantization is None:
+            self.input_quantization = quantization
+            self.layers.add_tensor(self.source, self.shape(self.source), quantization)
+        if self.input_quantization != quantization:
+            raise ModelError(f"{label(node)}: the input is quantized twice, with different scales: one is supported")
+        return self.source
+
+
+def _before_softmax(model: ModelProto, output: str) -> tuple[str, tuple[str, ...]]:
+    """What a last Softmax reads, and the names of the nodes from there on; the output itself where there is none."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    shapes, passed, name = shapes_of(model), [], output
+    while (node := makers.get(name)) is not None and node.op_type in (*_SOFTMAX, QUANTIZE, DEQUANTIZE, "Identity"):
+        passed.append(name_of(node))
+        name = node.input[0]
+        if node.op_type in _SOFTMAX:
+            rank = len(shapes.get(name, ()))
+            axis = attributes(node).get("axis", -1 if _opset(model) >= 13 else 1)
+            if rank != 2 or axis not in (1, -1):
+                raise ModelError(f"{label(node)}: axis {axis} of {rank}: over (batch, classes), axis 1, is supported")
+            return name, tuple(reversed(passed))
+    return output, ()
+
+
+def _opset(model: ModelProto) -> int:
+    return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
+def _needed(model: ModelProto, output: str, constants: Constants) -> list[NodeProto]:
+    """The nodes that compute the output from the input, in order."""
+    wanted, needed = {output}, []
+    for node in reversed(model.graph.node):
+        if wanted.isdisjoint(node.output) or node.output[0] in constants:
+            continue
+        needed.append(node)
+        wanted.update(node.input[:1] if node.op_type in _FIRST_ONLY else node.input)
+    return needed[::-1]
+
+
+def _table(preprocessing: Preprocessing | None, shape: Shape, quantization: Quantization | None) -> np.ndarray | None:
+    """The input's int8 for each raw pixel, (C, 256): the float32 of the preprocessing, or of x/255, quantized."""
+    if len(shape) != 3 or quantization is None:
+        return None
+    if preprocessing is None:
+        return quantization.quantize_all(np.tile(np.arange(256, dtype=np.float32) / np.float32(255), (shape[0], 1)))
+    table = preprocessing.table()
+    if len(table) != shape[0]:
+        raise ModelError(f"the preprocessing gives {len(table)} channels, but the input has {shape[0]}")
+    return quantization.quantize_all(table)

@@ -1,0 +1,261 @@
+"""The constants of a QDQ ONNX: weights and biases as exact numbers, scales and zero points checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from niwaki.codegen.graph.arithmetic import HIGH, LOW
+from niwaki.errors import ModelError
+from niwaki.models.onnxcheck import label
+
+QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+# Operators that give a constant where their inputs are; others were folded with the shapes.
+_FOLDED = (QUANTIZE, DEQUANTIZE, "Clip", "Identity", "Transpose")
+_INTEGERS = tuple(map(np.dtype, (np.int8, np.uint8, np.int16, np.uint16, np.int32)))
+_TYPES = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}  # and what uint8 is ahead of int8
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How numbers became int8: `q = round(number / scale) + zero_point`, saturated."""
+
+    scale: float  # exactly a float32
+    zero_point: int
+
+    def quantize(self, number: float) -> int:
+        """As QuantizeLinear does it: the float32 quotient, rounded to the nearest (halves to even), saturated."""
+        return int(self.quantize_all(np.array([number]))[0])
+
+    def quantize_all(self, numbers: np.ndarray) -> np.ndarray:
+        """`quantize` for an array: int8 of the same shape."""
+        quantized = _quantize(numbers, np.float32(self.scale), self.zero_point, LOW, HIGH)
+        return quantized.astype(np.int8)
+
+    def is_exact(self, number: float) -> bool:
+        """Whether `number` is what its int8 stands for, or lies beyond all int8 stand for."""
+        exact = Fraction(number) / Fraction(self.scale) + self.zero_point if np.isfinite(number) else None
+        return exact is None or exact.denominator == 1 or not LOW < exact < HIGH
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A quantized constant: the number is `values * scale`, the scale one for all, or one for each index of `axis`."""
+
+    values: np.ndarray  # int64, the zero point subtracted
+    scale: tuple[Fraction, ...]
+    axis: int
+    dtype: np.dtype[Any]  # of the file
+    symmetric: bool  # the zero point is the middle of the type
+
+    def transposed(self, order: Sequence[int]) -> Weights:
+        """With axes in another order."""
+        return Weights(
+            self.values.transpose(order), self.scale, list(order).index(self.axis), self.dtype, self.symmetric
+        )
+
+    def numbers(self) -> np.ndarray:
+        """The exact numbers: an array of Fractions."""
+        shape = [1] * self.values.ndim
+        if len(self.scale) > 1:
+            shape[self.axis] = -1
+        scales = np.array(self.scale, object).reshape(shape)
+        return np.array(self.values.astype(object) * scales, object).reshape(self.values.shape)
+
+
+def name_of(node: NodeProto) -> str:
+    """A node's name; that of its first output where it has none."""
+    return node.name or node.output[0]
+
+
+def attributes(node: NodeProto) -> dict[str, Any]:
+    """The attributes of a node by name, as Python values; text is decoded."""
+    values = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+
+
+class Constants:
+    """What in a model does not depend on its input."""
+
+    def __init__(self, model: ModelProto) -> None:
+        """`model` has the types of its values inferred."""
+        values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+        self._types = {value.name: value.type.tensor_type.elem_type for value in values}
+        self._arrays = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._makers: dict[str, NodeProto] = {}
+        for node in model.graph.node:
+            if node.op_type in _FOLDED and all(name in self for name in node.input if name):
+                self._makers[node.output[0]] = node
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._arrays or name in self._makers
+
+    def array(self, name: str, reader: NodeProto) -> np.ndarray:
+        """A constant as it is stored, or clipped. Raises ModelError naming `reader` where there is none."""
+        if name in self._arrays:
+            return _array(self._arrays[name])
+        if name in self._makers and self._makers[name].op_type == "Clip":
+            maker = self._makers[name]
+            clipped: np.ndarray = np.clip(self.integers(maker.input[0], reader), *self.bounds(maker))
+            return clipped
+        raise ModelError(f"{label(reader)}: {name!r} must be a constant")
+
+    def integers(self, name: str, reader: NodeProto) -> np.ndarray:
+        """A constant as it is stored, clipped or quantized in the graph. Raises ModelError naming `reader`."""
+        maker = self._makers.get(name)
+        return self._quantized(maker) if maker is not None and maker.op_type == QUANTIZE else self.array(name, reader)
+
+    def is_unsigned(self, name: str) -> bool:
+        """Whether a tensor is uint8 in the file."""
+        return self._types.get(name) == TensorProto.UINT8
+
+    def bounds(self, clip: NodeProto) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The least and the greatest that a Clip lets pass; None where it has no such bound."""
+        found = [self.array(name, clip) if name else None for name in (*clip.input[1:3], "", "")[:2]]
+        for bound in found:
+            if bound is not None and bound.size != 1:
+                raise ModelError(f"{label(clip)}: a bound of {bound.size} numbers: one is needed")
+        low, high = (None if bound is None else bound.reshape(()) for bound in found)
+        return low, high
+
+    def quantization(self, node: NodeProto) -> Quantization:
+        """What a QuantizeLinear or DequantizeLinear of an activation says, for int8: uint8 is moved by 128.
+
+        Raises ModelError for another type, more than one scale, and a scale that is no positive number.
+        """
+        scale, zero_point, dtype = self._parameters(node)
+        if dtype not in _TYPES:
+            raise ModelError(f"{label(node)}: activations are {dtype}: int8 and uint8 are supported")
+        if scale.size != 1 or zero_point.size != 1:
+            raise ModelError(
+                f"{label(node)}: {scale.size} scales for one activation: one for all is supported: quantize "
+                "activations per tensor (in NNCF, activations_quantization_params with per_channel=False)"
+            )
+        return Quantization(float(scale.flat[0]), int(zero_point.flat[0]) - _TYPES[dtype])
+
+    def weights(self, name: str, reader: NodeProto) -> Weights:
+        """A constant that is stored quantized, or as float and quantized in the graph.
+
+        Raises ModelError naming `reader` where it is neither.
+        """
+        maker = self._makers.get(name)
+        if maker is not None and maker.op_type == "Identity":
+            return self.weights(maker.input[0], reader)
+        if maker is not None and maker.op_type == "Transpose":
+            weights = self.weights(maker.input[0], reader)
+            axes = range(weights.values.ndim)
+            order = attributes(maker).get("perm", axes[::-1])
+            if sorted(order) != list(axes):
+                raise ModelError(f"{label(maker)}: perm {list(order)} of a constant with {len(axes)} axes")
+            return weights.transposed(order)
+        if maker is None or maker.op_type != DEQUANTIZE:
+            raise ModelError(
+                f"{label(reader)}: {name!r} is not quantized: int8 constants with DequantizeLinear are supported"
+            )
+        return self._dequantized(maker, reader)
+
+    def numbers(self, name: str, reader: NodeProto) -> np.ndarray:
+        """A constant as an array of Fractions, whether it is stored as float or quantized.
+
+        Raises ModelError naming `reader` where it is no constant or not finite.
+        """
+        if name in self._makers:
+            return self.weights(name, reader).numbers()
+        values = self.array(name, reader)
+        if not np.isfinite(values).all():
+            raise ModelError(f"{label(reader)}: {name!r} has values that are not finite")
+        return np.array([Fraction(value) for value in values.ravel().tolist()], object).reshape(values.shape)
+
+    def number(self, name: str, reader: NodeProto) -> float:
+        """A constant with one element, infinity allowed. Raises ModelError naming `reader` for anything else."""
+        values = self.weights(name, reader).numbers() if name in self._makers else self.array(name, reader)
+        if values.size != 1 or np.isnan(float(values.flat[0])):
+            raise ModelError(f"{label(reader)}: {name!r} must be one number")
+        return float(values.flat[0])
+
+    def _dequantized(self, node: NodeProto, reader: NodeProto) -> Weights:
+        scale, zero_point, dtype = self._parameters(node)
+        values = self.integers(node.input[0], reader)
+        if values.dtype not in _INTEGERS:
+            known = ", ".join(map(str, _INTEGERS))
+            raise ModelError(f"{label(node)}: a constant of {values.dtype}: {known} are supported")
+        axis = _axis(node, scale, values.shape)
+        centred = values.astype(np.int64) - _along(zero_point, axis, values.ndim)
+        symmetric = bool((zero_point == _TYPES.get(dtype, 0)).all())
+        return Weights(centred, tuple(Fraction(s) for s in scale.ravel().tolist()), axis, values.dtype, symmetric)
+
+    def _quantized(self, node: NodeProto) -> np.ndarray:
+        """What a QuantizeLinear of a float constant gives."""
+        scale, zero_point, dtype = self._parameters(node)
+        if dtype not in _TYPES:
+            raise ModelError(f"{label(node)}: constants become {dtype}: int8 and uint8 are supported")
+        values = self.array(node.input[0], node)
+        if np.isnan(values).any():
+            raise ModelError(f"{label(node)}: {node.input[0]!r} has values that are no numbers (NaN)")
+        axis = _axis(node, scale, values.shape)
+        scale, zero_point = (_along(part, axis, values.ndim) for part in (scale, zero_point))
+        return _quantize(values, scale, zero_point, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+
+    def _parameters(self, node: NodeProto) -> tuple[np.ndarray, np.ndarray, np.dtype[Any]]:
+        """Scale, zero point (int64) and the integers' type of a QuantizeLinear or DequantizeLinear."""
+        scale = self.array(node.input[1], node)
+        bad = scale[~(np.isfinite(scale) & (scale > 0))] if scale.dtype == np.float32 else scale
+        if bad.size:
+            raise ModelError(f"{label(node)}: a scale of {bad.flat[0]} ({scale.dtype}): positive float32 is needed")
+        if attributes(node).get("block_size", 0):
+            raise ModelError(f"{label(node)}: scales for blocks: one scale for all, or one for each channel")
+        if len(node.input) < 3 or not node.input[2]:
+            return scale, np.zeros(scale.shape, np.int64), self._integers(node)
+        zero_point = self.array(node.input[2], node)
+        if node.op_type == DEQUANTIZE and zero_point.dtype != self._integers(node):
+            raise ModelError(f"{label(node)}: a zero point of {zero_point.dtype} for {self._integers(node)}")
+        if zero_point.size != scale.size:
+            raise ModelError(f"{label(node)}: {zero_point.size} zero points for {scale.size} scales")
+        return scale, zero_point.astype(np.int64), zero_point.dtype
+
+    def _integers(self, node: NodeProto) -> np.dtype[Any]:
+        """The type that a QuantizeLinear without zero point makes, or that a DequantizeLinear reads."""
+        name, kind = node.input[0], attributes(node).get("output_dtype", 0) or TensorProto.UINT8
+        if node.op_type == DEQUANTIZE:
+            kind = self._arrays[name].data_type if name in self._arrays else self._types.get(name, 0)
+        return np.dtype(helper.tensor_dtype_to_np_dtype(kind)) if kind else np.dtype(object)
+
+
+def _axis(node: NodeProto, scale: np.ndarray, shape: tuple[int, ...]) -> int:
+    """The axis of a constant along which the scales lie; 0 where there is one for all."""
+    if scale.size == 1:
+        return 0
+    axis = attributes(node).get("axis", 1)
+    axis += len(shape) if axis < 0 else 0
+    if scale.ndim != 1 or not 0 <= axis < len(shape) or shape[axis] != scale.size:
+        raise ModelError(f"{label(node)}: {scale.size} scales for a constant of shape {shape}")
+    return int(axis)
+
+
+def _array(tensor: TensorProto) -> np.ndarray:
+    array: np.ndarray = numpy_helper.to_array(tensor)
+    return array
+
+
+def _along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    """One value for all, or one for each index of `axis`, in a shape that broadcasts."""
+    if values.size == 1:
+        return values.reshape(())
+    shape = [1] * rank
+    shape[axis] = -1
+    return values.reshape(shape)
+
+
+def _quantize(
+    numbers: np.ndarray, scale: np.ndarray | np.float32, zero_point: np.ndarray | int, low: int, high: int
+) -> np.ndarray:
+    """The float32 quotients rounded to the nearest integer, halves to even, moved and saturated."""
+    with np.errstate(over="ignore"):  # beyond all int8 is as good as far beyond
+        quotients = np.rint(np.asarray(numbers, np.float32) / scale)
+    quantized: np.ndarray = np.clip(quotients.astype(np.float64) + zero_point, low, high)
+    return quantized

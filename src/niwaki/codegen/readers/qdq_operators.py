@@ -1,0 +1,304 @@
+"""What each ONNX operator between DequantizeLinear and QuantizeLinear is: a function from its node to a float value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+from onnx import NodeProto
+
+from niwaki.codegen.graph.graph import Pads
+from niwaki.codegen.readers.qdq_constants import Constants, Weights, attributes, name_of
+from niwaki.codegen.readers.qdq_values import Border, Join, Largest, Mean, Product, Sum, Value, View, Window
+from niwaki.errors import ModelError
+from niwaki.models.onnxcheck import label
+from niwaki.models.onnxfold import Shape
+
+_ONE = 127  # the weight that stands for one where a constant is added: in steps of a 127th of the input's
+
+
+class Inputs(Protocol):
+    """Where an operator finds what it reads."""
+
+    constants: Constants
+
+    def value(self, name: str, reader: NodeProto) -> Value:
+        """A float value."""
+
+    def tensor(self, name: str, reader: NodeProto) -> str:
+        """The tensor that holds a float value exactly."""
+
+    def held(self, value: Value, name: str, reader: NodeProto) -> str:
+        """The tensor, called `name` if it is new, that holds `value` exactly."""
+
+    def shape(self, name: str) -> Shape:
+        """The shape of a float value, without the batch: (C, H, W) or (N,)."""
+
+    def any_shape(self, name: str) -> Shape:
+        """The same, or that of a value that only changes its shape."""
+
+
+def _conv(node: NodeProto, inputs: Inputs) -> Value:
+    source = _image(node, inputs)
+    weights = _symmetric(inputs.constants.weights(node.input[1], node), node)
+    given = attributes(node)
+    groups = given.get("group", 1)
+    shape = weights.values.shape
+    if len(shape) != 4 or shape[1] * groups != source[0] or shape[0] % groups:
+        raise ModelError(f"{label(node)}: weights {shape} in {groups} groups do not fit an input of shape {source}")
+    window = _window(node, {**given, "kernel_shape": shape[2:]}, inputs)
+    name, tensor, target = name_of(node), inputs.tensor(node.input[0], node), inputs.shape(node.output[0])
+    return Value(Product(name, (tensor,), target, weights, _bias(node, inputs, shape[0]), window, groups), target)
+
+
+def _dense(node: NodeProto, inputs: Inputs) -> Value:
+    """Gemm and MatMul."""
+    given = attributes(node)
+    if given.get("transA", 0) or given.get("alpha", 1.0) != 1 or given.get("beta", 1.0) != 1:
+        raise ModelError(f"{label(node)}: transA = 0, alpha = 1 and beta = 1 are supported")
+    if node.input[1] not in inputs.constants:
+        raise ModelError(f"{label(node)}: a product of two activations: constant weights are supported")
+    source = inputs.shape(node.input[0])
+    weights = inputs.constants.weights(node.input[1], node)
+    if weights.values.ndim == 2 and not given.get("transB", 0):
+        weights = weights.transposed((1, 0))
+    weights = _symmetric(weights, node)
+    if len(source) != 1 or weights.values.shape[1:] != source:
+        raise ModelError(
+            f"{label(node)}: weights {weights.values.shape} with an input of shape {source}: "
+            "(outputs, inputs) with a flat (batch, inputs) are supported"
+        )
+    outputs = len(weights.values)
+    tensor = inputs.tensor(node.input[0], node)
+    return Value(Product(name_of(node), (tensor,), (outputs,), weights, _bias(node, inputs, outputs)), (outputs,))
+
+
+def _max_pool(node: NodeProto, inputs: Inputs) -> Value:
+    window = _pooling_window(node, inputs)
+    return inputs.value(node.input[0], node).seen(Largest(name_of(node), inputs.shape(node.output[0]), window))
+
+
+def _average_pool(node: NodeProto, inputs: Inputs) -> Value:
+    given, window = attributes(node), _pooling_window(node, inputs)
+    include = bool(given.get("count_include_pad", 0))
+    if include and given.get("ceil_mode", 0) and window.pads[2:] != _pads(given)[2:]:
+        raise ModelError(f"{label(node)}: ceil_mode with count_include_pad: windows beyond the padding: take one")
+    tensor, target = inputs.tensor(node.input[0], node), inputs.shape(node.output[0])
+    return Value(Mean(name_of(node), (tensor,), target, window, include), target)
+
+
+def _reduce_mean(node: NodeProto, inputs: Inputs) -> Value:
+    source, axes = _image(node, inputs), attributes(node).get("axes", ())
+    if len(node.input) > 1 and node.input[1]:
+        axes = inputs.constants.array(node.input[1], node).tolist()
+    if sorted(axis % 4 for axis in axes) != [2, 3]:
+        raise ModelError(
+            f"{label(node)}: axes {list(axes)} of {(1, *source)}: the mean over height and width (2, 3) is supported"
+        )
+    return _whole_mean(node, inputs)
+
+
+def _whole_mean(node: NodeProto, inputs: Inputs) -> Value:
+    """The mean of each channel."""
+    source = _image(node, inputs)
+    pooled = (source[0], 1, 1)
+    tensor = inputs.tensor(node.input[0], node)
+    value = Value(Mean(name_of(node), (tensor,), pooled, Window((source[1], source[2]))), pooled)
+    target = inputs.shape(node.output[0])
+    return value if target == pooled else value.seen(View(name_of(node), target))
+
+
+def _add(node: NodeProto, inputs: Inputs) -> Value:
+    for constant, other in (node.input, reversed(node.input)):
+        if constant in inputs.constants:
+            return _add_constant(node, inputs, other, constant)
+    shapes = [inputs.shape(name) for name in node.input]
+    if shapes[0] != shapes[1]:
+        raise ModelError(f"{label(node)}: shapes {shapes[0]} and {shapes[1]}: two of one shape are supported")
+    tensors = tuple(inputs.tensor(name, node) for name in node.input)
+    return Value(Sum(name_of(node), tensors, shapes[0]), shapes[0])
+
+
+def _add_constant(node: NodeProto, inputs: Inputs, other: str, constant: str) -> Value:
+    """A bias: of the product right before it, otherwise of a depthwise 1×1 convolution that is there for it."""
+    shape = inputs.shape(other)
+    value = inputs.value(other, node)
+    bias = _for_each_channel(constant, shape, node, inputs)
+    if isinstance(value.source, Product) and not value.views and value.clamp == (-np.inf, np.inf):
+        return replace(value, source=replace(value.source, bias=value.source.bias + bias))
+    image = shape if len(shape) == 3 else (shape[0], 1, 1)
+    if shape != image:
+        value = value.seen(View(name_of(node), image))
+    tensor = inputs.held(value, f"{other}_image", node)
+    ones = Weights(np.full((shape[0], 1, 1, 1), _ONE), (Fraction(1, _ONE),), 0, np.dtype(np.int8), symmetric=True)
+    added = Value(Product(name_of(node), (tensor,), image, ones, bias, Window((1, 1)), shape[0]), image)
+    return added if shape == image else added.seen(View(name_of(node), shape))
+
+
+def _concat(node: NodeProto, inputs: Inputs) -> Value:
+    target = inputs.shape(node.output[0])
+    axis = attributes(node)["axis"] % (len(target) + 1)
+    tensors = tuple(inputs.tensor(name, node) for name in node.input)
+    return Value(Join(name_of(node), tensors, target, axis - 1), target)
+
+
+def _pad(node: NodeProto, inputs: Inputs) -> Value:
+    source = _image(node, inputs)
+    given = attributes(node)
+    read = [*node.input, "", "", ""]
+    pads = inputs.constants.array(read[1], node) if read[1] else np.array(given["pads"])
+    number = inputs.constants.number(read[2], node) if read[2] else given.get("value", 0.0)
+    axes = inputs.constants.array(read[3], node).ravel() % 4 if read[3] else np.arange(4)
+    sides = np.zeros((2, 4), np.int64)  # before and after, along each axis
+    if pads.shape == (2 * axes.size,):
+        sides[:, axes] = pads.reshape(2, -1)
+    mode = given.get("mode", "constant")
+    if mode != "constant" or pads.shape != (2 * axes.size,) or sides.min() < 0 or sides[:, :2].any():
+        raise ModelError(
+            f"{label(node)}: mode {mode}, pads {pads.tolist()}: a constant around height and width is supported"
+        )
+    (top, left), (bottom, right) = sides[:, 2:].tolist()
+    shape = (source[0], top + source[1] + bottom, left + source[2] + right)
+    return inputs.value(read[0], node).seen(Border(name_of(node), shape, (top, left, bottom, right), number))
+
+
+def _clip(node: NodeProto, inputs: Inputs) -> Value:
+    given = attributes(node)
+    low, high = (
+        inputs.constants.number(name, node) if name else float(given.get(key, default))
+        for name, key, default in zip([*node.input[1:], "", ""], ("min", "max"), (-np.inf, np.inf), strict=False)
+    )
+    return inputs.value(node.input[0], node).clamped(low, high)
+
+
+def _relu(node: NodeProto, inputs: Inputs) -> Value:
+    return inputs.value(node.input[0], node).clamped(0.0, np.inf)
+
+
+def _reshape(node: NodeProto, inputs: Inputs) -> Value:
+    """Also Flatten, Squeeze and Unsqueeze: what shape comes out is all there is to know."""
+    value, shape = inputs.value(node.input[0], node), inputs.any_shape(node.output[0])
+    return value if value.shape == shape else value.seen(View(name_of(node), shape))
+
+
+def _same(node: NodeProto, inputs: Inputs) -> Value:
+    return inputs.value(node.input[0], node)
+
+
+def _image(node: NodeProto, inputs: Inputs) -> Shape:
+    """The shape (C, H, W) of what a node reads."""
+    shape = inputs.shape(node.input[0])
+    if len(shape) != 3:
+        raise ModelError(f"{label(node)}: an input of shape (batch, {_text(shape)}): (batch, C, H, W) is supported")
+    return shape
+
+
+def _text(shape: Shape) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _window(node: NodeProto, given: dict[str, Any], inputs: Inputs) -> Window:
+    """Kernel, strides, pads and dilations; below and right as much padding as the windows reach into."""
+    kernel, strides, dilations = (tuple(given.get(name, (1, 1))) for name in ("kernel_shape", "strides", "dilations"))
+    pads = _pads(given)
+    if not len(kernel) == len(strides) == len(dilations) == 2 or len(pads) != 4 or min(pads) < 0:
+        raise ModelError(
+            f"{label(node)}: kernel {kernel}, strides {strides}, pads {pads}: two of each, over height and width, "
+            "and pads of 0 or more are supported"
+        )
+    source, target = _image(node, inputs), inputs.shape(node.output[0])
+    auto = given.get("auto_pad", "NOTSET")
+    reach = [(target[1 + i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - source[1 + i] for i in (0, 1)]
+    first = [pads[0], pads[1]]
+    if auto != "NOTSET":
+        total = [max(0, more) if auto != "VALID" else 0 for more in reach]
+        first = [more // 2 if auto == "SAME_UPPER" else more - more // 2 for more in total]
+    last = [max(pads[2 + i], reach[i] - first[i]) for i in (0, 1)]
+    return Window(kernel, strides, (first[0], first[1], last[0], last[1]), dilations)
+
+
+def _pads(given: dict[str, Any]) -> Pads:
+    return tuple(given.get("pads", (0, 0, 0, 0))) if given.get("auto_pad", "NOTSET") == "NOTSET" else (0, 0, 0, 0)
+
+
+def _pooling_window(node: NodeProto, inputs: Inputs) -> Window:
+    """A window without dilations that has a pixel of the image wherever it is."""
+    source, window = _image(node, inputs), _window(node, attributes(node), inputs)
+    target = inputs.shape(node.output[0])
+    if window.dilations != (1, 1):
+        raise ModelError(f"{label(node)}: dilations {window.dilations}: pooling without is supported")
+    for axis in (0, 1):
+        before, kernel, last = window.pads[axis], window.kernel[axis], (target[1 + axis] - 1) * window.strides[axis]
+        if before >= kernel or last - before >= source[1 + axis]:
+            raise ModelError(f"{label(node)}: a window lies in the padding as a whole: take less padding")
+    return window
+
+
+def _symmetric(weights: Weights, node: NodeProto) -> Weights:
+    """Weights, outputs first, that are int8 with zero point 0, or uint8 with 128."""
+    if weights.dtype not in (np.int8, np.uint8):
+        raise ModelError(f"{label(node)}: weights are {weights.dtype}: int8 and uint8 are supported")
+    if not weights.symmetric:
+        raise ModelError(
+            f"{label(node)}: weights with a zero point: symmetric ones are supported: quantize weights as int8 (in "
+            "ONNX Runtime, weight_type=QInt8 or WeightSymmetric=True)"
+        )
+    if len(weights.scale) > 1 and weights.axis != 0:
+        raise ModelError(
+            f"{label(node)}: a weight scale for each input channel: for each output channel is supported (axis 0 of "
+            "DequantizeLinear; where it is left out, ONNX means 1)"
+        )
+    return weights
+
+
+def _bias(node: NodeProto, inputs: Inputs, outputs: int) -> np.ndarray:
+    """The bias as Fractions (O,); zeros where the node has none."""
+    if len(node.input) > 2 and node.input[2]:
+        return _for_each_channel(node.input[2], (outputs,), node, inputs)
+    return np.full(outputs, Fraction(0), object)
+
+
+def _for_each_channel(constant: str, shape: Shape, node: NodeProto, inputs: Inputs) -> np.ndarray:
+    """A constant that is added to values of `shape`: Fractions (C,)."""
+    if constant not in inputs.constants:
+        raise ModelError(f"{label(node)}: the bias {constant!r} must be a constant")
+    numbers = inputs.constants.numbers(constant, node)
+    aligned = (1,) * (1 + len(shape) - numbers.ndim) + numbers.shape
+    if numbers.ndim > 1 + len(shape) or aligned[1] not in (1, shape[0]) or numbers.size != aligned[1]:
+        raise ModelError(f"{label(node)}: a bias of shape {numbers.shape}: one number for each of {shape[0]} channels")
+    return np.broadcast_to(numbers.ravel(), shape[0])
+
+
+OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = {
+    "Add": _add,
+    "AveragePool": _average_pool,
+    "Clip": _clip,
+    "Concat": _concat,
+    "Conv": _conv,
+    "Dropout": _same,
+    "Flatten": _reshape,
+    "Gemm": _dense,
+    "GlobalAveragePool": _whole_mean,
+    "Identity": _same,
+    "MatMul": _dense,
+    "MaxPool": _max_pool,
+    "Pad": _pad,
+    "ReduceMean": _reduce_mean,
+    "Relu": _relu,
+    "Reshape": _reshape,
+    "Squeeze": _reshape,
+    "Unsqueeze": _reshape,
+}
+SUPPORTED = ", ".join((*OPERATORS, "a last Softmax"))
+# What to do about operators that are often met.
+AT_THE_INPUT = "leave it out of the network and say it as preprocessing (niwaki.save): the C takes raw pixels"
+_AS_QDQ = "quantize it as QDQ (QuantFormat.QDQ), not as QOperator"
+WAYS_OUT = {
+    "ArgMax": "leave it out: the C returns the scores, and the largest is the class",
+    "BatchNormalization": "fold it into the layer before it (torch.nn.utils.fuse_conv_bn_eval) and quantize again",
+    "Mul": "fold it into the layer before it and quantize again",
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm"), _AS_QDQ),
+}

@@ -1,0 +1,307 @@
+"""Float values between the quantized tensors of a QDQ ONNX, and the layers that they become.
+
+A float value is a tensor or the result of an operation, seen through a clamp (Relu, Clip) and views (pooling by
+maximum, padding, another shape). None of these computes a new number, so the one rounding of QuantizeLinear
+may be done before them: it becomes the last step of the operation, the clamp its saturation.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from niwaki.codegen.graph.arithmetic import HIGH, LOW, common_rescale_of, rescale_of
+from niwaki.codegen.graph.graph import Layer, Pads, Pair, Tensor
+from niwaki.codegen.graph.operators import arrange, elementwise, pooling, products
+from niwaki.codegen.readers.qdq_constants import Quantization, Weights
+from niwaki.errors import ModelError
+from niwaki.models.onnxfold import Shape
+
+_LIMIT = 1 << 31
+_LOST = Fraction(1, 8)  # of a step of the output: what weights may lose that are rounded to a coarser unit
+_FINEST = 1 << 12  # steps of a bias within one step of the output, where no weight gives it a unit
+
+
+@dataclass(frozen=True)
+class Window:
+    """How windows move over an image."""
+
+    kernel: Pair
+    strides: Pair = (1, 1)
+    pads: Pads = (0, 0, 0, 0)
+    dilations: Pair = (1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Operation(ABC):
+    """What computes new numbers from `inputs` (tensors). `name` is the node's; `shape` is without the batch."""
+
+    name: str
+    inputs: tuple[str, ...]
+    shape: Shape
+
+    @abstractmethod
+    def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
+        """The layer that rounds into `output`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Product(Operation):
+    """Conv where there is a window, otherwise a matrix product."""
+
+    weights: Weights  # outputs first
+    bias: np.ndarray  # Fractions (O,)
+    window: Window | None = None
+    groups: int = 1
+
+    def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
+        """Raises ModelError naming the channel whose bias or sums could leave 32 bits."""
+        source = Fraction(tensors[self.inputs[0]].scale)
+        units = [source * scale for scale in self.weights.scale]
+        if len(units) == 1:
+            units *= len(self.bias)
+        for channel, number in enumerate(self.bias):
+            if not self.weights.values[channel].any():  # any unit will do: one that gives the bias itself
+                units[channel] = max(Fraction(output.scale) / _FINEST, Fraction(abs(number), 1 << 30))
+        fitted = [
+            self._fitted(channel, unit, Fraction(number), output)
+            for channel, (unit, number) in enumerate(zip(units, self.bias, strict=True))
+        ]
+        units = [unit for unit, _ in fitted]
+        bias = [round(number / unit) for number, unit in zip(self.bias, units, strict=True)]
+        rescale = rescale_of([unit / Fraction(output.scale) for unit in units], self.name)
+        weights, numbers = np.stack([values for _, values in fitted]).astype(np.int8), np.array(bias, np.int32)
+        if self.window is None:
+            return products.Dense(self.name, self.inputs, output.name, weights, numbers, rescale, clamp)
+        window = self.window
+        return products.Conv(
+            self.name, self.inputs, output.name, weights, numbers, rescale, window.strides, window.pads,
+            window.dilations, self.groups, clamp,
+        )  # fmt: skip
+
+    def _fitted(self, channel: int, unit: Fraction, number: Fraction, output: Tensor) -> tuple[Fraction, np.ndarray]:
+        """Unit and weights of a channel, of which no sum leaves 32 bits: |bias| + Σ|w|·255 < 2³¹, whatever the input.
+
+        Weights that are tiny beside their bias are rounded to a coarser unit if that costs less than a part of a step
+        of the output, or nothing at all, since the output is saturated for every input.
+        """
+        values = self.weights.values[channel]
+        most = _most(values, unit, number)
+        if most < _LIMIT:
+            return unit, values
+        times = 1
+        while _most(rounded := _divided(values, times), unit * times, number) >= _LIMIT:
+            times *= 2
+            if not rounded.any() and abs(number / (unit * times)) < 1:
+                break
+        step = Fraction(output.scale)
+        kept = rounded * times if rounded.any() else rounded  # `times` alone may be beyond 64 bits
+        lost = int(np.abs(values - kept).sum()) * 255 * unit + unit * times
+        swing = int(np.abs(values).sum()) * 255 * unit
+        beyond = (abs(number) - swing - lost) / step > 2 * (HIGH - LOW)  # further than the whole of int8, anywhere
+        if (lost / step <= _LOST or beyond) and swing < _LIMIT * unit:
+            return unit * times, rounded
+        raise ModelError(
+            f"{self.name}: channel {channel} could sum up to {most:,}, more than 32 bits hold: its bias is far larger "
+            "than its weights, or it has too many inputs"
+        )
+
+
+def _most(values: np.ndarray, unit: Fraction, number: Fraction) -> int:
+    """The largest sum of a channel, in units: |bias| + Σ|w|·255."""
+    return abs(round(number / unit)) + 255 * int(np.abs(values).sum())
+
+
+def _divided(values: np.ndarray, by: int) -> np.ndarray:
+    """Integers divided by a power of two, rounded to the nearest, halves away from zero."""
+    if by > 1 << 20:
+        return np.zeros_like(values)
+    rounded: np.ndarray = np.sign(values) * ((2 * np.abs(values) + by) // (2 * by))
+    return rounded
+
+
+@dataclass(frozen=True, eq=False)
+class Mean(Operation):
+    """Average pooling."""
+
+    window: Window
+    count_include_pad: bool = False
+
+    def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
+        """One factor for each number of pixels that a window has."""
+        source, window = tensors[self.inputs[0]], self.window
+        factor = Fraction(source.scale) / Fraction(output.scale)
+        rows, columns = (
+            _overlaps(window, axis, source.shape[1 + axis], output.shape[1 + axis], self.count_include_pad)
+            for axis in (0, 1)
+        )
+        divisors = sorted({height * width for height in rows for width in columns})
+        rescale = {divisor: rescale_of([factor / divisor], self.name) for divisor in divisors}
+        return pooling.AveragePool(
+            self.name, self.inputs, output.name, window.kernel, window.strides, window.pads, self.count_include_pad,
+            rescale, clamp,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(Operation):
+    """Two tensors of one shape, added."""
+
+    def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
+        """Both are rounded together."""
+        factors = [Fraction(tensors[name].scale) / Fraction(output.scale) for name in self.inputs]
+        return elementwise.Add(self.name, self.inputs, output.name, common_rescale_of(factors, self.name), clamp)
+
+
+@dataclass(frozen=True, eq=False)
+class Join(Operation):
+    """Tensors one after another."""
+
+    axis: int
+
+    def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:  # noqa: ARG002
+        """It does not clamp: that is for a layer of its own."""
+        factors = [Fraction(tensors[name].scale) / Fraction(output.scale) for name in self.inputs]
+        rescale = tuple(rescale_of([factor], self.name) for factor in factors)
+        return arrange.Concat(self.name, self.inputs, output.name, self.axis, rescale)
+
+
+@dataclass(frozen=True)
+class View:
+    """The same numbers, some of them, or a constant around them. `shape` is the result's, without the batch."""
+
+    name: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Largest(View):
+    """Pooling by maximum."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class Border(View):
+    """A constant around an image."""
+
+    pads: Pads
+    number: float
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A float value of the ONNX. `source` is a tensor, an operation, or None: the float input."""
+
+    source: str | Operation | None
+    shape: Shape
+    clamp: tuple[float, float] = (-math.inf, math.inf)
+    views: tuple[View, ...] = ()
+
+    def clamped(self, low: float, high: float) -> Value:
+        """After a Clip. What was put around an image is clamped, too."""
+
+        def clip(number: float) -> float:
+            return min(max(number, low), high)
+
+        views = tuple(replace(v, number=clip(v.number)) if isinstance(v, Border) else v for v in self.views)
+        return replace(self, clamp=(clip(self.clamp[0]), clip(self.clamp[1])), views=views)
+
+    def seen(self, view: View) -> Value:
+        """Through one more view."""
+        return replace(self, shape=view.shape, views=(*self.views, view))
+
+
+class Layers:
+    """The layers and tensors of a graph, as far as they are known."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self.layers: list[Layer] = []
+        self._names: set[str] = set()  # of the layers
+
+    def add_tensor(self, name: str, shape: Shape, quantization: Quantization) -> Tensor:
+        """A tensor with that name, or one like it where it is taken."""
+        tensor = Tensor(self._unique(name), shape, quantization.scale, quantization.zero_point)
+        self.tensors[tensor.name] = tensor
+        return tensor
+
+    def settle(self, value: Value, quantization: Quantization, name: str) -> str:
+        """Quantize a value: the tensor that holds it, called `name` if it is new."""
+        low, high = (quantization.quantize(bound) for bound in value.clamp)
+        tensor = self._settle_source(value, quantization, (min(low, high), high), name)
+        for view in value.views:
+            output = self.add_tensor(name, view.shape, quantization)
+            self._add(_view_layer(view, tensor.name, output.name, quantization))
+            tensor = output
+        return tensor.name
+
+    def settle_as_is(self, value: Value, name: str) -> str | None:
+        """The tensor that holds a value exactly, called `name` if it is new; None where only rounding gives one.
+
+        A tensor is one, and its views, and a Relu of it: what remains has int8 already.
+        """
+        if not isinstance(value.source, str):
+            return None
+        tensor = self.tensors[value.source]
+        quantization = Quantization(tensor.scale, tensor.zero_point)
+        numbers = [*value.clamp, *(view.number for view in value.views if isinstance(view, Border))]
+        if not all(map(quantization.is_exact, numbers)):
+            return None
+        return self.settle(value, quantization, name)
+
+    def _settle_source(self, value: Value, quantization: Quantization, clamp: Pair, name: str) -> Tensor:
+        source, whole = value.source, clamp == (LOW, HIGH)
+        if isinstance(source, Operation):
+            output = self.add_tensor(name, source.shape, quantization)
+            self._add(source.layer(output, self.tensors, clamp))
+            if whole or not isinstance(source, Join):
+                return output
+            tensor = output
+        else:
+            assert source is not None  # the reader has quantized the input
+            tensor = self.tensors[source]
+            if whole and (tensor.scale, tensor.zero_point) == (quantization.scale, quantization.zero_point):
+                return tensor
+        output = self.add_tensor(name, tensor.shape, quantization)
+        rescale = rescale_of([Fraction(tensor.scale) / Fraction(quantization.scale)], name)
+        self._add(elementwise.Requantize(name, (tensor.name,), output.name, rescale, clamp))
+        return output
+
+    def _add(self, layer: Layer) -> None:
+        name, count = layer.name, 2
+        while name in self._names:
+            name, count = f"{layer.name}_{count}", count + 1
+        self._names.add(name)
+        self.layers.append(replace(layer, name=name))
+
+    def _unique(self, name: str) -> str:
+        unique, count = name, 2
+        while unique in self.tensors:
+            unique, count = f"{name}_{count}", count + 1
+        return unique
+
+
+def _view_layer(view: View, source: str, output: str, quantization: Quantization) -> Layer:
+    match view:
+        case Largest():
+            window = view.window
+            return pooling.MaxPool(view.name, (source,), output, window.kernel, window.strides, window.pads)
+        case Border():
+            return arrange.Pad(view.name, (source,), output, view.pads, quantization.quantize(view.number))
+        case _:
+            return arrange.Reshape(view.name, (source,), output)
+
+
+def _overlaps(window: Window, axis: int, size: int, count: int, include_pad: bool) -> set[int]:
+    """How many rows (or columns) of the image the windows have; `include_pad`: all of the window's."""
+    kernel, stride, first = window.kernel[axis], window.strides[axis], -window.pads[axis]
+    if include_pad:
+        return {kernel}
+    starts = (first + index * stride for index in range(count))
+    return {min(start + kernel, size) - max(start, 0) for start in starts}

@@ -1,0 +1,34 @@
+"""Every kind of layer has its reference and its C; that random networks have it, test_random.py says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import niwaki.codegen
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Layer, Tensor
+from niwaki.codegen.graph.operators.table import OPERATORS
+
+KERNELS = Path(niwaki.codegen.__file__).parent / "kernels"
+
+
+def test_every_kind_of_layer_has_an_entry() -> None:
+    kinds = {kind for kind in Layer.__subclasses__() if kind.__module__.startswith("niwaki.")}
+    assert kinds == set(OPERATORS)
+
+
+def test_every_kernel_is_written() -> None:
+    text = "".join(file.read_text() for file in KERNELS.glob("*.h"))
+    for operator in OPERATORS.values():
+        for kernel in operator.kernels:
+            assert re.search(rf"(?:void|#define) niwaki_run_{kernel}\b", text), kernel
+
+
+def test_a_layer_of_no_kind_is_refused() -> None:
+    tensors = {"a": Tensor("a", (1,), 1.0, 0)}
+    with pytest.raises(TypeError, match="odd: no layer of the contract: Layer"):
+        reference.run_layer(Layer("odd", ("a",), "a"), [np.zeros((1, 1), np.int8)], tensors)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from niwaki.board.rejection import Logits, logits_of
-from niwaki.codegen.library import CModel
+from niwaki.compiled.library import CModel
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.export import export_all
 from niwaki.deploy.forms import ExportOptions

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers import MissingPeer, compiler_for
-from niwaki.codegen.library import interface
+from niwaki.compiled.library import interface
 from niwaki.errors import NiwakiError
 from niwaki.toolchain.compiler import SPEED
 

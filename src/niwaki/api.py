@@ -39,7 +39,7 @@ from niwaki.training.train import Epoch, fit, resting_norms, sample, tensor_of
 
 if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
     from niwaki.board.build import BundleReport
-    from niwaki.codegen.library import CModel
+    from niwaki.compiled.library import CModel
     from niwaki.deploy.compare_forms import Progress
     from niwaki.deploy.export import ExportReport
     from niwaki.deploy.verify import VerifyReport
@@ -285,7 +285,7 @@ def load_c(folder: str | Path, *, trust: bool = False) -> CModel:
 
     >>> niwaki.load_c("exported/c")(data.test.images).argmax(1)              # doctest: +SKIP
     """
-    from niwaki.codegen.library import CModel
+    from niwaki.compiled.library import CModel
     from niwaki.deploy.own import own_files_beside
 
     return CModel(folder, files=None if trust else own_files_beside(Path(folder)))

@@ -17,8 +17,8 @@ from niwaki.board.selftest import make_selftest
 from niwaki.board.targets import AARCH64
 from niwaki.codegen.generate import generate
 from niwaki.codegen.graph import reference
-from niwaki.codegen.on_target import board_files
 from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.compiled.on_target import board_files
 from niwaki.data.dataset import open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing

@@ -212,7 +212,7 @@ def test_rejection_pays(seen: Seen, network) -> None:
 
 
 def test_the_generated_c_gives_the_logits(small_export: Path) -> None:
-    from niwaki.codegen.library import CModel
+    from niwaki.compiled.library import CModel
 
     model = CModel(small_export / "c")
     images = np.random.default_rng(0).integers(0, 256, (5, 1, 16, 16), dtype=np.uint8)

@@ -14,7 +14,7 @@ from niwaki.codegen.emit.source import c_string, comment
 from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
-from niwaki.codegen.library import CModel, compile_library
+from niwaki.compiled.library import CModel, compile_library
 from niwaki.errors import ModelError, NiwakiError
 from random_graphs import Builder
 

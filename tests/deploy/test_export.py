@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import niwaki
 from niwaki.codegen.graph import reference
-from niwaki.codegen.library import CModel
 from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.compiled.library import CModel
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing

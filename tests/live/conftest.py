@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from niwaki import api
-from niwaki.codegen.library import CModel
+from niwaki.compiled.library import CModel
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing

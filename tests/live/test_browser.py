@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from niwaki import api
-from niwaki.codegen.library import CModel
+from niwaki.compiled.library import CModel
 from niwaki.data.class_names import name_classes
 from niwaki.data.dataset import open_dataset
 from niwaki.data.prepare import prepare

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from niwaki.codegen.on_target import compile_sources
+from niwaki.compiled.on_target import compile_sources
 from niwaki.toolchain.targets import TARGETS, Target, missing_tools, run_program
 from niwaki.vision.finding import OUTCOMES, Finding
 from niwaki.vision.library import SOURCE, source_files

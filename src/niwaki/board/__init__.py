@@ -1,5 +1,5 @@
-"""The folder that is copied to a board and started: library, program, runner, words, self-test, instructions.
+"""The folder that is copied to a board and started: cross-compiled from any desk with zig, the files of device with it.
 
-Cross-compiled from any desk with zig; the files of device go along.
-May import: scenes, deploy, codegen, vision, toolchain, models, data, folders, files, randomness, errors, device.
+May import: scenes, deploy, codegen, compiled, vision, toolchain, models, data, folders, files, randomness, errors,
+device.
 """

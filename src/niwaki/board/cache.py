@@ -16,7 +16,9 @@ from niwaki.errors import ModelError
 from niwaki.files import cache_folder, canonical_json
 
 KEPT = 8  # bundles of a megabyte or two each
-_PARTS = ("board", "codegen", "data", "deploy", "device", "scenes", "toolchain", "vision")  # what it is made with
+_PARTS = (  # what it is made with
+    "board", "codegen", "compiled", "data", "deploy", "device", "scenes", "toolchain", "vision",
+)  # fmt: skip
 
 
 def is_bundle(path: Path) -> bool:

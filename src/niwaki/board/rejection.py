@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from niwaki.board.decision import Calibration, Decision, Measured
-from niwaki.codegen.library import CModel
+from niwaki.compiled.library import CModel
 from niwaki.data.dataset import Split
 from niwaki.device.decision import Rule
 from niwaki.errors import DataError

@@ -1,5 +1,5 @@
 """A quantized (QDQ) ONNX becomes integer C: read (`readers`), understood (`graph`), planned and written (`emit`).
 
 `graph.reference` is what the C must equal, bit for bit.
-May import: toolchain, models, data, folders, files, errors.
+May import: models, data, files, errors.
 """

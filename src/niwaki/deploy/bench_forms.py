@@ -11,8 +11,8 @@ import numpy as np
 from torch import nn
 
 from niwaki.codegen.generate import generate, write
-from niwaki.codegen.library import CModel
 from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.compiled.library import CModel
 from niwaki.deploy.drift import default_is_wrong
 from niwaki.deploy.exported import Export, look_into
 from niwaki.deploy.folder import FILES

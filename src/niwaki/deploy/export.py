@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from niwaki.codegen.footprint import TargetFootprint, measure_footprint
 from niwaki.codegen.generate import Footprint
+from niwaki.compiled.footprint import TargetFootprint, measure_footprint
 from niwaki.data.dataset import Dataset
 from niwaki.data.spec import BUILT_IN
 from niwaki.deploy.folder import FILES, FolderNote, Form, put

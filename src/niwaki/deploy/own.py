@@ -14,8 +14,8 @@ from pathlib import Path
 
 from niwaki.codegen.generate import generate
 from niwaki.codegen.graph.graph import Graph
-from niwaki.codegen.library import Interface
 from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.compiled.library import Interface
 from niwaki.deploy.folder import FILES
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.files import sha256_of

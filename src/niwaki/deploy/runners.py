@@ -15,7 +15,7 @@ import torch
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.operators.products import Conv, Dense
-from niwaki.codegen.on_target import run_on_target
+from niwaki.compiled.on_target import run_on_target
 from niwaki.deploy.cause import Int8File
 from niwaki.deploy.exported import Export
 from niwaki.deploy.folder import FILES, Form

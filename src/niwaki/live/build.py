@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from niwaki.codegen.library import interface
+from niwaki.compiled.library import interface
 from niwaki.data.class_names import name_classes
 from niwaki.data.dataset import Dataset
 from niwaki.data.preprocessing import Preprocessing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from niwaki.codegen.library import interface
+from niwaki.compiled.library import interface
 from niwaki.errors import NiwakiError
 from niwaki.folders import temporary
 from niwaki.toolchain.compiler import STANDARD

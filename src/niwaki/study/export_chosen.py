@@ -29,7 +29,7 @@ from niwaki.study.structure import one_thread
 from niwaki.training.settings import QuantizeSettings
 
 if TYPE_CHECKING:
-    from niwaki.codegen.footprint import TargetFootprint
+    from niwaki.compiled.footprint import TargetFootprint
     from niwaki.deploy.compare_forms import FormReport
     from niwaki.deploy.export import ExportReport
     from niwaki.deploy.verify import VerifyReport

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from niwaki.codegen import footprint, on_target
-from niwaki.codegen.footprint import deepest_chain, measure_footprint, read_call_graph
-from niwaki.codegen.on_target import measure_on_board
+from niwaki.compiled import footprint, on_target
+from niwaki.compiled.footprint import deepest_chain, measure_footprint, read_call_graph
+from niwaki.compiled.on_target import measure_on_board
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.toolchain.targets import TARGETS, missing_tools
 

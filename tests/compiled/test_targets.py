@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from niwaki.codegen import on_target
 from niwaki.codegen.generate import generate, write
-from niwaki.codegen.on_target import compile_program, compile_sources, measure_on_board, run_on_target
+from niwaki.compiled import on_target
+from niwaki.compiled.on_target import compile_program, compile_sources, measure_on_board, run_on_target
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.toolchain import compiler
 from niwaki.toolchain.targets import TARGETS, Target, find_target, missing_tools, run_program

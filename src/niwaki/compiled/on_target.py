@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from niwaki.codegen.library import interface
+from niwaki.compiled.library import interface
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.folders import temporary
 from niwaki.toolchain.compiler import STANDARD, find_compiler, run_compiler
@@ -61,7 +61,7 @@ def compile_sources(sources: Sequence[Path], target: Target, flags: Sequence[str
 @contextmanager
 def board_files() -> Iterator[Path]:
     """A folder with the programs, start-up code and linker script of this package."""
-    with resources.as_file(resources.files("niwaki.codegen") / "boards") as folder:
+    with resources.as_file(resources.files("niwaki.compiled") / "boards") as folder:
         yield folder
 
 

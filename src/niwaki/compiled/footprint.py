@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from niwaki.codegen.library import interface
-from niwaki.codegen.on_target import board_files, call_of, link_flags
+from niwaki.compiled.library import interface
+from niwaki.compiled.on_target import board_files, call_of, link_flags
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.folders import temporary
 from niwaki.toolchain.compiler import STANDARD, run_compiler

@@ -43,8 +43,8 @@ from benchmarks import (
 import niwaki
 from niwaki.data import synthetic
 from niwaki.data.dataset import Dataset, Split
+from niwaki.data.datasets import GARMENTS
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.spec import GARMENTS
 from niwaki.errors import DataError, NiwakiError
 from niwaki.models.lenet5 import LeNet5
 from niwaki.study.plan import make_plan

@@ -12,6 +12,7 @@ from torch import nn
 from niwaki.arguments import check_data, check_factory, check_pair, check_split, settings_of, warn
 from niwaki.data.classes import in_order, places_of
 from niwaki.data.dataset import Dataset, open_dataset
+from niwaki.data.datasets import built_in, kind_of
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
@@ -53,11 +54,10 @@ def load_data(name_or_folder: str | Path = "fashion-mnist", **settings: Any) -> 
 
     Copies among the images are told in warnings. Raises NiwakiError if it cannot be had or is damaged.
     """
-    if name_or_folder in ("fashion-mnist", "synthetic"):
+    if built_in(name_or_folder):
         settings = {"name": name_or_folder, **settings}
     else:
-        kind = "npz" if str(name_or_folder).endswith(".npz") else "folder"
-        settings = {"name": kind, "path": name_or_folder, **settings}
+        settings = {"name": kind_of(name_or_folder), "path": name_or_folder, **settings}
     data = open_dataset(prepare(settings_of(DataSpec, settings)))
     for note in data.notes:
         warn(f"{data.origin}: {note}")

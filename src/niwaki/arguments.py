@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from niwaki.data.dataset import Dataset
-from niwaki.device.text import printable
+from niwaki.device.text import listed, printable
 from niwaki.errors import SpecError
 from niwaki.models.examine import check_module
 from niwaki.study.spec import explain
@@ -38,7 +38,7 @@ def check_data(data: object) -> None:
 def check_split(split: object) -> None:
     """Raise SpecError unless `split` is one of a dataset."""
     if split not in SPLITS:
-        raise SpecError(f"split = {split!r}: expected {', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
+        raise SpecError(f"split = {split!r}: expected {listed(SPLITS)}")
 
 
 def check_factory(factory: object) -> None:

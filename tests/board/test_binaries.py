@@ -20,9 +20,10 @@ from niwaki.codegen.graph import reference
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.on_target import board_files
 from niwaki.data.dataset import open_dataset
+from niwaki.data.datasets import GARMENTS
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.spec import GARMENTS, DataSpec
+from niwaki.data.spec import DataSpec
 from niwaki.deploy.images import random_images
 from niwaki.errors import NiwakiError
 from niwaki.models.lenet5 import LeNet5

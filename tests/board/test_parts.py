@@ -4,6 +4,7 @@ import io
 import json
 import platform
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from niwaki.board.manifest import differences, manifest_of, read_manifest
 from niwaki.board.place import put_bundle
 from niwaki.board.targets import TARGETS, find_target, target_of_this_machine
 from niwaki.data.class_names import Named, name_classes
-from niwaki.data.spec import GARMENTS
+from niwaki.data.datasets import GARMENTS
 from niwaki.errors import ModelError, NiwakiError, SpecError
 
 FILES = {"bundle.json": b"{}", "start": b"#!/bin/sh\n", "niwaki": b"elf", "install.sh": b"", "sounds/en/0.wav": b"RIFF"}
@@ -206,3 +207,8 @@ def test_a_manifest_counts_bytes_and_hashes_them():
     entry = manifest_of({"x": b"abc"}).files["x"]
     assert entry.bytes == 3
     assert entry.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
+
+
+def test_every_board_is_in_the_docs():
+    page = (Path(__file__).parents[2] / "docs" / "board.md").read_text()
+    assert all(f"| `{name}` |" in page for name in TARGETS)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import niwaki
+from niwaki.board.targets import TARGETS as BOARDS
 from niwaki.cli.entry import run
+from niwaki.data.datasets import BUILT_IN
 from niwaki.errors import NiwakiError
 from niwaki.models.lenet5 import LeNet5
 from niwaki.study.request import Request
@@ -212,3 +214,14 @@ def test_device_auto_and_cuda(monkeypatch) -> None:
 def test_save_needs_to_know_the_data(tmp_path) -> None:
     with pytest.raises(NiwakiError, match=r"save needs data=…, or input_shape, labels and preprocessing"):
         niwaki.save(LeNet5(), tmp_path / "m.safetensors", factory="lenet5")
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "names"),
+    [(["bundle"], "--target", BOARDS), (["doctor"], "--target", BOARDS), (["study", "run"], "--data", BUILT_IN)],
+)
+def test_help_lists_what_there_is(command, option, names, capsys) -> None:
+    """The names are those of the table, whatever it holds."""
+    _, out, _ = call(capsys, *command, "--help")
+    told = out[out.index(option) :].replace("│", " ").split()
+    assert all(any(word.strip(",.") == name for word in told) for name in names), out

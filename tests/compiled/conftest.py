@@ -17,9 +17,10 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data import synthetic
 from niwaki.data.dataset import open_dataset
+from niwaki.data.datasets import GARMENTS
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.spec import GARMENTS, DataSpec
+from niwaki.data.spec import DataSpec
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx

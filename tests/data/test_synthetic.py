@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from niwaki.data import synthetic
+from niwaki.data.datasets import GARMENTS
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.spec import GARMENTS
 from niwaki.files import sha256_of
 
 

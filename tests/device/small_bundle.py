@@ -33,9 +33,10 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.class_names import name_classes
 from niwaki.data.dataset import Dataset, open_dataset
+from niwaki.data.datasets import GARMENTS
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.spec import GARMENTS, DataSpec
+from niwaki.data.spec import DataSpec
 from niwaki.device.decision import Rule, energy
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo

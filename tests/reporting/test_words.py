@@ -10,7 +10,7 @@ import pytest
 
 import niwaki.reporting
 from niwaki.data.class_names import name_classes
-from niwaki.data.spec import GARMENTS
+from niwaki.data.datasets import GARMENTS
 from niwaki.errors import SpecError
 from niwaki.reporting.words import LANGUAGES, words_in
 from niwaki.study.spec import load_spec, presets

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from niwaki.board.targets import TARGETS
 from niwaki.cli.version import print_version
+from niwaki.data.datasets import BUILT_IN
+from niwaki.device.text import listed
 
 app = typer.Typer(
     name="niwaki",
@@ -32,9 +35,7 @@ LeastNamed = Annotated[
 Data = Annotated[
     str | None, typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder.")
 ]
-Board = Annotated[
-    str, typer.Option(metavar="BOARD", help="jetson-nano, jetson-orin, raspberry-pi, raspberry-pi-32 or linux-x86_64.")
-]
+Board = Annotated[str, typer.Option(metavar="BOARD", help=f"{listed(TARGETS)}.")]
 Scenes = Annotated[int, typer.Option(min=0, help="To calibrate rejection on; 0: name whatever is found.")]
 
 
@@ -55,7 +56,7 @@ def study_run(
     study: Annotated[
         str, typer.Argument(metavar="NAME|FILE.toml", help="source, quick, camera, or a file.")
     ] = "source",
-    data: Annotated[str | None, typer.Option(help="fashion-mnist, synthetic, or a folder.")] = None,
+    data: Annotated[str | None, typer.Option(help=f"{', '.join(BUILT_IN)}, or a folder.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds: tables show mean ± std.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Worker processes; one per processor if left out.")] = None,
     ray: Annotated[

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from niwaki.data.spec import GARMENTS
+from niwaki.data.datasets import GARMENTS
 from niwaki.errors import SpecError
 from niwaki.files import load_json
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from niwaki.data import idx
+from niwaki.data import idx, synthetic
 from niwaki.data.dataset import Split
-from niwaki.data.download import RemoteFile, md5_of
+from niwaki.data.datasets import GARMENTS
+from niwaki.data.download import RemoteFile, download, md5_of
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.source import Raw, Source
-from niwaki.data.spec import GARMENTS
+from niwaki.data.source import Places, Raw, Source
+from niwaki.data.spec import DataSpec
 from niwaki.errors import DataError
 from niwaki.files import sha256_of
 
@@ -24,8 +26,55 @@ MIRRORS = (
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets",
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
 )
+DATA_VARIABLE = "NIWAKI_DATA_DIR"
 FOLDER = "fashion-mnist"
 TRAINING_IMAGES = 60_000
+
+
+class NowhereToBeHad(DataError):
+    """Not found and not downloaded; the one failure after which a study may go on with other data."""
+
+
+def find(spec: DataSpec, places: Places) -> Source:
+    """The dataset where the study says, else where it is usually kept or downloaded to, or `synthetic` if allowed."""
+    try:
+        return source(_folder(spec, places))
+    except NowhereToBeHad as error:
+        if not spec.fallback:
+            raise
+        places.notify(
+            f"Fashion-MNIST cannot be had, so this study runs on 'synthetic', garments that niwaki draws: "
+            f"no figure of it is a figure of Fashion-MNIST. {error}"
+        )
+        return synthetic.find(spec, places)
+
+
+def _folder(spec: DataSpec, places: Places) -> Path:
+    """The folder with the four files: as named, else of $NIWAKI_DATA_DIR, else of the cache, downloaded if need be."""
+    named = _named_place(spec)
+    if named is not None:
+        check(named)
+        return named
+    place = places.cache / FOLDER
+    check_present(place)
+    absent = missing(place)
+    try:
+        if absent:
+            download(absent, place, MIRRORS if places.mirrors is None else places.mirrors, notify=places.notify)
+    except (DataError, OSError) as error:
+        raise NowhereToBeHad(
+            f"Fashion-MNIST is not in ${DATA_VARIABLE}/{FOLDER} nor in {place}, and {error}; "
+            f"put its four files into {place}, or set {DATA_VARIABLE} or `data=` to where they are"
+        ) from error
+    return place
+
+
+def _named_place(spec: DataSpec) -> Path | None:
+    if spec.path is not None:
+        return folder_within(spec.path) or spec.path
+    named = os.environ.get(DATA_VARIABLE)
+    place = Path(named) / FOLDER if named else None
+    return place if place is not None and place.is_dir() else None
 
 
 def folder_within(place: Path) -> Path | None:

@@ -14,8 +14,15 @@ from niwaki.data.dataset import Split
 from niwaki.data.layout import Files, Layout, files_of, find_layout
 from niwaki.data.limits import check_images
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.source import Raw, Source
+from niwaki.data.source import Places, Raw, Source
+from niwaki.data.spec import DataSpec
 from niwaki.errors import DataError
+
+
+def find(spec: DataSpec, places: Places) -> Source:  # noqa: ARG001 (it is where the study says)
+    """The dataset that a study names."""
+    assert spec.path is not None  # DataSpec sees to it
+    return source(spec.path)
 
 
 def source(root: Path) -> Source:

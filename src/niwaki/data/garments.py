@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from niwaki.data.spec import GARMENTS
+from niwaki.data.datasets import GARMENTS
 
 Detail = tuple[np.ndarray, np.ndarray]  # a shape, and how bright it is against the cloth (1: as the cloth)
 

@@ -16,11 +16,18 @@ from niwaki.data.dataset import Split
 from niwaki.data.limits import CLASSES, check_images
 from niwaki.data.npzfile import read_arrays, read_shapes
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.source import Raw, Source
+from niwaki.data.source import Places, Raw, Source
+from niwaki.data.spec import DataSpec
 from niwaki.errors import DataError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test", "labels")
 LAST_CHARACTER, SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)  # of Unicode
+
+
+def find(spec: DataSpec, places: Places) -> Source:  # noqa: ARG001 (it is where the study says)
+    """The dataset that a study names."""
+    assert spec.path is not None  # DataSpec sees to it
+    return source(spec.path)
 
 
 def source(path: Path) -> Source:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -12,19 +11,17 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from niwaki.data import fashion_mnist, folder, npz, synthetic
 from niwaki.data.dataset import FORMAT, MANIFEST, Dataset, Split, check_contents, open_dataset, write_dataset
-from niwaki.data.download import download
+from niwaki.data.datasets import BUILT_IN, DATASETS, built_in, kind_of
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.repeats import absent, repeats
-from niwaki.data.source import Raw, Source
-from niwaki.data.spec import BUILT_IN, BUILT_IN_SIZE, DataSpec
+from niwaki.data.source import Places, Raw, Source
+from niwaki.data.spec import DataSpec
 from niwaki.data.split import USUAL, first_of_each, hold_out, usual_validation
 from niwaki.device.text import printable
 from niwaki.errors import DataError, step
 from niwaki.files import CACHE_VARIABLE, cache_folder, canonical_json, flush_folder, sha256_of
 
-DATA_VARIABLE = "NIWAKI_DATA_DIR"
 Notify = Callable[[str], None]
 
 
@@ -35,12 +32,13 @@ def prepare(
     data: str | None = None,
     cache: Path | None = None,
     notify: Notify | None = None,
-    mirrors: Sequence[str] = fashion_mnist.MIRRORS,
+    mirrors: Sequence[str] | None = None,
 ) -> Path:
     """The folder of the decoded dataset, for `open_dataset`; decoded now if nobody has done it before.
 
-    `data` overrides where the images come from: fashion-mnist or synthetic, an .npz file, or a folder (with the
-    four files of Fashion-MNIST, or with a folder of images per class). `cache` is where decoded and downloaded
+    `data` overrides where the images come from: a built-in dataset by its name, an .npz file, or a folder (with the
+    four files of Fashion-MNIST, or with a folder of images per class). `mirrors` overrides where files are downloaded
+    from. `cache` is where decoded and downloaded
     data are kept, else $NIWAKI_CACHE_DIR, else the user's cache folder. `notify` is told, a line each, what
     takes long or is not as asked for.
 
@@ -50,7 +48,7 @@ def prepare(
     cache = cache or cache_folder()
     if data is not None:
         spec = _redirected(spec, data)
-    found = _locate(spec, cache, tell, mirrors)
+    found = DATASETS[spec.name].find(spec, Places(cache, tell, mirrors))
     spec = _with_validation(spec, found)
     try:
         target = _decoded(found, spec, cache / "decoded", tell)
@@ -77,78 +75,33 @@ def find_decoded(fingerprint: str, *, cache: Path | None = None) -> Dataset | No
 
 def _redirected(spec: DataSpec, data: str) -> DataSpec:
     """The study's data section with its images from elsewhere; split, limits and preprocessing stay."""
-    keep = ("validation", "split_seed", "limit", "test_limit", "preprocessing")
+    keep = ("validation", "split_seed", "limit", "test_limit")
     settings = {key: getattr(spec, key) for key in keep}
-    path = Path(data)
-    if data in BUILT_IN:
-        return spec.model_copy(update={"fallback": False}) if data == spec.name else DataSpec(name=data, **settings)
+    path, known = Path(data), built_in(data)
+    if known is not None:
+        if data == spec.name:
+            return spec.model_copy(update={"fallback": False})
+        return DataSpec(name=data, preprocessing=_sized(spec, known.size), **settings)
     if path.is_dir():
-        if fashion_mnist.folder_within(path):
-            return DataSpec(name="fashion-mnist", path=path, **settings)
-        name = "folder"
-    elif path.suffix == ".npz" and path.is_file():
-        name = "npz"
-    else:
-        raise DataError(f'`data="{data}"`: not {", not ".join(BUILT_IN)}, not a folder, not an .npz file')
-    return DataSpec(name=name, path=path, **{**settings, "test": spec.test, "preprocessing": _sized(spec)})
+        within = next((kind.name for kind in DATASETS.values() if kind.is_in(path)), None)
+        if within is not None:
+            return DataSpec(name=within, path=path, preprocessing=spec.preprocessing, **settings)
+    elif not (path.is_file() and path.suffix == DATASETS[kind_of(path)].suffix):
+        own = (kind.given_as for kind in DATASETS.values() if kind.given_as)
+        raise DataError(f'`data="{data}"`: not {", not ".join((*BUILT_IN, *own))}')
+    name = "folder" if path.is_dir() else kind_of(path)
+    return DataSpec(name=name, path=path, preprocessing=_sized(spec), test=spec.test, **settings)
 
 
-def _sized(spec: DataSpec) -> Preprocessing:
-    """The preprocessing with the built-in size where the study relied on it, so that the network still fits."""
-    if spec.name in BUILT_IN and spec.preprocessing.size is None:
-        return spec.preprocessing.model_copy(update={"size": BUILT_IN_SIZE})
-    return spec.preprocessing
+def _sized(spec: DataSpec, other: tuple[int, int] | None = None) -> Preprocessing:
+    """The preprocessing with the built-in size where the study relied on it and the `other` images have not that one.
 
-
-def _locate(spec: DataSpec, cache: Path, tell: Notify, mirrors: Sequence[str]) -> Source:
-    """The dataset that the spec asks for, found and checked; synthetic where it allows that."""
-    if spec.name == "folder" and spec.path is not None:
-        return folder.source(spec.path)
-    if spec.name == "npz" and spec.path is not None:
-        return npz.source(spec.path)
-    if spec.name == "fashion-mnist":
-        try:
-            return fashion_mnist.source(_fashion_mnist(spec, cache, tell, mirrors))
-        except _NowhereToBeHad as error:
-            if not spec.fallback:
-                raise
-            tell(
-                f"Fashion-MNIST cannot be had, so this study runs on 'synthetic', garments that niwaki draws: "
-                f"no figure of it is a figure of Fashion-MNIST. {error}"
-            )
-    return synthetic.source(spec.train_samples, spec.test_samples, spec.synthetic_seed)
-
-
-class _NowhereToBeHad(DataError):
-    """Not found and not downloaded; the one failure after which the built-in study may go on with other data."""
-
-
-def _fashion_mnist(spec: DataSpec, cache: Path, tell: Notify, mirrors: Sequence[str]) -> Path:
-    """The folder with the four files: as named, else of $NIWAKI_DATA_DIR, else of the cache, downloaded if need be."""
-    named = _named_place(spec)
-    if named is not None:
-        fashion_mnist.check(named)
-        return named
-    place = cache / fashion_mnist.FOLDER
-    fashion_mnist.check_present(place)
-    missing = fashion_mnist.missing(place)
-    try:
-        if missing:
-            download(missing, place, mirrors, notify=tell)
-    except (DataError, OSError) as error:
-        raise _NowhereToBeHad(
-            f"Fashion-MNIST is not in ${DATA_VARIABLE}/{fashion_mnist.FOLDER} nor in {place}, and {error}; "
-            f"put its four files into {place}, or set {DATA_VARIABLE} or `data=` to where they are"
-        ) from error
-    return place
-
-
-def _named_place(spec: DataSpec) -> Path | None:
-    if spec.path is not None:
-        return fashion_mnist.folder_within(spec.path) or spec.path
-    named = os.environ.get(DATA_VARIABLE)
-    place = Path(named) / fashion_mnist.FOLDER if named else None
-    return place if place is not None and place.is_dir() else None
+    So the network still fits.
+    """
+    known = built_in(spec.name)
+    if known is None or known.size == other or spec.preprocessing.size is not None:
+        return spec.preprocessing
+    return spec.preprocessing.model_copy(update={"size": known.size})
 
 
 def _decoded(found: Source, spec: DataSpec, store: Path, tell: Notify) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from niwaki.data.dataset import Split
 from niwaki.data.preprocessing import Preprocessing
@@ -19,6 +20,17 @@ class Raw:
     test: Split | None = None
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What the images of each part are called, where they are the user's own."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where images are looked for besides the place that a study names, and who is told what takes long."""
+
+    cache: Path
+    """Its folder is where downloaded files are kept."""
+    notify: Callable[[str], None]
+    mirrors: Sequence[str] | None = None
+    """Where files are downloaded from; None: the dataset's own."""
 
 
 @dataclass(frozen=True)

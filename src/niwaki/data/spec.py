@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -16,23 +16,14 @@ from pydantic import (
     model_validator,
 )
 
+from niwaki.data.datasets import DATASETS, MEANT_FOR, built_in
 from niwaki.data.preprocessing import Preprocessing
+from niwaki.device.text import listed
 
-DatasetName = Literal["fashion-mnist", "synthetic", "folder", "npz"]
-GARMENTS = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
-BUILT_IN = ("fashion-mnist", "synthetic")
-BUILT_IN_SIZE = (28, 28)
-BUILT_IN_PAD = 2  # LeNet-5 takes 32 × 32
-MEANT_FOR = {  # fields that mean nothing for the other datasets
-    "fallback": ("fashion-mnist",),
-    "path": ("fashion-mnist", "folder", "npz"),
-    "test": ("folder", "npz"),
-    "train_samples": ("synthetic",),
-    "test_samples": ("synthetic",),
-    "synthetic_seed": ("synthetic",),
-}
+if TYPE_CHECKING:
+    DatasetName = str
+else:
+    DatasetName = Literal[tuple(DATASETS)]
 
 
 class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
@@ -42,7 +33,7 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     (1, 32, 32)
     """
 
-    name: DatasetName = Field("fashion-mnist", description="fashion-mnist, synthetic, folder or npz")
+    name: DatasetName = Field("fashion-mnist", description=listed(DATASETS))
     path: Path | None = Field(
         None,
         validate_default=True,
@@ -77,13 +68,16 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     @model_validator(mode="before")
     @classmethod
     def _pad_built_in(cls, values: Any) -> Any:
-        """Fashion-MNIST and synthetic get their usual padding, unless the study gives a size or a pad of its own."""
-        if not isinstance(values, dict) or values.get("name", "fashion-mnist") not in BUILT_IN:
+        """Built-in datasets get their usual padding, unless the study gives a size or a pad of its own."""
+        if not isinstance(values, dict):
+            return values
+        known = built_in(values.get("name", cls.model_fields["name"].default))
+        if known is None:
             return values
         given = values.get("preprocessing", {})
         if not isinstance(given, dict) or given.get("size") is not None:
             return values
-        return {**values, "preprocessing": {"pad": BUILT_IN_PAD, **given}}
+        return {**values, "preprocessing": {"pad": known.pad, **given}}
 
     @field_validator(*MEANT_FOR)
     @classmethod
@@ -96,10 +90,9 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     @field_validator("path")
     @classmethod
     def _path_where_needed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        name = info.data.get("name")
-        if value is None and name in ("folder", "npz"):
-            what = "the folder that holds one sub-folder of images per class" if name == "folder" else "the .npz file"
-            raise ValueError(f"name = {name!r} needs path: {what}")
+        kind = DATASETS.get(info.data.get("name", ""))
+        if value is None and kind is not None and kind.path_is:
+            raise ValueError(f"name = {kind.name!r} needs path: {kind.path_is}")
         return value
 
     @field_validator("fallback")
@@ -111,11 +104,12 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
 
     def known_input_shape(self) -> tuple[int, int, int] | None:
         """(channels, height, width) of the network's input where no data need be read for it, else None."""
-        raw = BUILT_IN_SIZE if self.name in BUILT_IN else None
-        if raw is None and self.preprocessing.size is None:
+        known = built_in(self.name)
+        if known is None and self.preprocessing.size is None:
             return None
-        return self.preprocessing.input_shape(raw)
+        return self.preprocessing.input_shape(known.size if known else None)
 
     def known_classes(self) -> int | None:
         """The number of classes where no data need be read for it, else None."""
-        return len(GARMENTS) if self.name in BUILT_IN else None
+        known = built_in(self.name)
+        return len(known.labels) if known else None

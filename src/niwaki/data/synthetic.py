@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from niwaki.data.dataset import Split
+from niwaki.data.datasets import GARMENT_SIZE, GARMENTS
 from niwaki.data.garments import DRAWN, Garment, Plane
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.source import Raw, Source
-from niwaki.data.spec import BUILT_IN_SIZE, GARMENTS
+from niwaki.data.source import Places, Raw, Source
+from niwaki.data.spec import DataSpec
 
 VERSION = 1  # of the drawings: a new one wherever a pixel changes
 AT_ONCE = 256  # images: their planes stay in the processor's cache
@@ -54,6 +55,11 @@ class Dice:
         return total
 
 
+def find(spec: DataSpec, places: Places) -> Source:  # noqa: ARG001 (it is looked for nowhere)
+    """As many images as a study asks for."""
+    return source(spec.train_samples, spec.test_samples, spec.synthetic_seed)
+
+
 def source(train: int, test: int, seed: int) -> Source:
     """`train` and `test` images drawn from `seed`, the ten classes in turn."""
 
@@ -80,7 +86,7 @@ def draw(images: np.ndarray, *, seed: int, split: int) -> tuple[np.ndarray, np.n
     The same number of the same seed and split (0: train, 1: test) is the same image, whatever is drawn with it.
     """
     labels = (images % len(GARMENTS)).astype(np.int64)
-    pixels = np.empty((len(images), *BUILT_IN_SIZE), dtype=np.uint8)
+    pixels = np.empty((len(images), *GARMENT_SIZE), dtype=np.uint8)
     for label, name in enumerate(GARMENTS):
         members = np.flatnonzero(labels == label)
         for at in range(0, len(members), AT_ONCE):
@@ -94,12 +100,12 @@ def _draw_class(name: str, dice: Dice) -> np.ndarray:
     bright = _painted(DRAWN[name](plane, dice), plane, dice)
     bright += NOISE * dice.between(0.2, 1) * dice.grain(bright.shape[1]) * (bright > 0.02)
     grey: np.ndarray = np.rint(np.clip(bright, 0, 1) * 255).astype(np.uint8)
-    return grey.reshape(-1, *BUILT_IN_SIZE)
+    return grey.reshape(-1, *GARMENT_SIZE)
 
 
 def _posed(dice: Dice, *, mirrored: bool) -> Plane:
     """The pixels' places seen from a garment that was moved, turned, sheared and scaled."""
-    height, width = BUILT_IN_SIZE
+    height, width = GARMENT_SIZE
     rows, columns = np.divmod(np.arange(height * width), width)
     x = ((columns - (width - 1) / 2) / (width / 2)).astype(np.float32)[None] - dice.between(-0.1, 0.1)
     y = ((rows - (height - 1) / 2) / (height / 2)).astype(np.float32)[None] - dice.between(-0.1, 0.1)
@@ -134,7 +140,7 @@ def _pattern(plane: Plane, dice: Dice) -> np.ndarray:
 
 def _cover(shape: np.ndarray) -> np.ndarray:
     """How much of each pixel a shape covers: its edge is one pixel wide."""
-    covered: np.ndarray = np.clip(shape * np.float32(BUILT_IN_SIZE[1] / 2) + np.float32(0.5), 0, 1)
+    covered: np.ndarray = np.clip(shape * np.float32(GARMENT_SIZE[1] / 2) + np.float32(0.5), 0, 1)
     return covered
 
 

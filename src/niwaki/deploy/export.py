@@ -10,7 +10,7 @@ from pathlib import Path
 from niwaki.codegen.generate import Footprint
 from niwaki.compiled.footprint import TargetFootprint, measure_footprint
 from niwaki.data.dataset import Dataset
-from niwaki.data.spec import BUILT_IN
+from niwaki.data.datasets import BUILT_IN
 from niwaki.deploy.folder import FILES, FolderNote, Form, put
 from niwaki.deploy.forms import ExportOptions, Making, Material
 from niwaki.deploy.images import Notify

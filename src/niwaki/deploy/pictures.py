@@ -10,9 +10,10 @@ import numpy as np
 
 from niwaki.data.classes import in_order, shown
 from niwaki.data.dataset import Dataset, open_dataset
+from niwaki.data.datasets import BUILT_IN
 from niwaki.data.prepare import find_decoded, prepare
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.spec import BUILT_IN, DataSpec
+from niwaki.data.spec import DataSpec
 from niwaki.deploy.images import Notify
 from niwaki.errors import DataError, ModelError
 from niwaki.models.provenance import Provenance

@@ -1,7 +1,7 @@
 """Text from outside (names, labels, messages of libraries) as it may be shown: visible characters, in one line."""
 
 import json
-from typing import Any
+from typing import Any, Iterable
 
 
 def printable(text: str) -> str:
@@ -24,6 +24,16 @@ def counted(number: int, noun: str) -> str:
     ('1 image', '2,000 images')
     """
     return "{:,} {}{}".format(number, noun, "" if number == 1 else "s")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a choice, in a sentence.
+
+    >>> listed(["red", "green", "blue"])
+    'red, green or blue'
+    """
+    *others, last = names
+    return "{} or {}".format(", ".join(others), last) if others else last
 
 
 def json_line(value: Any) -> str:

@@ -14,8 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from niwaki.compiled.library import interface
 from niwaki.data.class_names import name_classes
 from niwaki.data.dataset import Dataset
+from niwaki.data.datasets import GARMENTS, built_in
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.spec import BUILT_IN
 from niwaki.deploy.exported import Export, open_export
 from niwaki.deploy.folder import FILES
 from niwaki.deploy.own import fresh_files, write_files
@@ -60,7 +60,8 @@ def build(
     except NiwakiError as error:
         return without(str(error), lang)
     strip, note = _strip(export, data, notify)
-    garments = export.note is not None and export.note.provenance.data_name in BUILT_IN
+    known = built_in(export.note.provenance.data_name) if export.note else None
+    garments = known is not None and known.labels == GARMENTS
     facts = _facts(export, module, lang) | {"strip": strip, "finds": garments}
     texts = _texts(lang, "garment" if garments else "object")
     html = _environment().get_template("live.html.j2").render(

@@ -9,6 +9,7 @@ from niwaki.data import prepare as module
 from niwaki.data.datasets import BUILT_IN, DATASETS, MEANT_FOR, BuiltIn, built_in, kind_of
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
+from niwaki.device.text import listed
 from niwaki.errors import NiwakiError
 
 STUDIES = Path(__file__).parents[2] / "docs" / "studies.md"
@@ -29,15 +30,16 @@ def test_keys_are_those_of_the_data_section() -> None:
 
 
 def test_what_is_built_in_and_what_a_path_is() -> None:
-    assert BUILT_IN == ("fashion-mnist", "synthetic")
+    assert set(BUILT_IN) == {name for name, kind in DATASETS.items() if not kind.given_as}
+    assert {"fashion-mnist", "synthetic"} <= set(BUILT_IN)
     assert built_in("synthetic").size == (28, 28)
     assert built_in("npz") is built_in(["npz"]) is None
     assert (kind_of("a/b.npz"), kind_of(Path("a/b"))) == ("npz", "folder")
 
 
 def test_a_dataset_that_nobody_knows() -> None:
-    with pytest.raises(NiwakiError, match=re.escape("Input should be 'fashion-mnist', 'synthetic', 'folder' or 'npz'")):
-        niwaki.load_data("x", name="digits")
+    with pytest.raises(NiwakiError, match=re.escape(f"Input should be {listed(map(repr, DATASETS))}")):
+        niwaki.load_data("x", name="letters")
 
 
 def test_built_in_images_of_another_size_are_made_to_fit_the_network(monkeypatch) -> None:

@@ -13,13 +13,25 @@ import os
 import re
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import platformdirs
 
-from niwaki.device.outside import DEPTH_LIMIT, JSON_LIMIT, check_depth, check_size, load_json, parse_json, read_at_most
+from niwaki.device.outside import (
+    CHECKSUM,
+    DEPTH_LIMIT,
+    JSON_LIMIT,
+    canonical_json,
+    check_depth,
+    check_size,
+    checksum_of,
+    load_json,
+    parse_json,
+    read_at_most,
+    without_checksum,
+)  # fmt: skip
 
 try:
     import fcntl as _fcntl
@@ -27,8 +39,9 @@ except ImportError:  # Windows
     _fcntl = None  # type: ignore[assignment]
 
 __all__ = [
-    "CACHE_VARIABLE", "JSON_LIMIT", "TOML_LIMIT", "cache_folder", "canonical_json", "flush_folder", "load_json",
-    "parse_json", "parse_toml", "read_at_most", "sha256_of", "sweep_files", "whole_file", "write_whole",
+    "CACHE_VARIABLE", "CHECKSUM", "JSON_LIMIT", "TOML_LIMIT", "cache_folder", "canonical_json", "checksum_of",
+    "flush_folder", "json_with_checksum", "load_checked", "load_json", "parse_json", "parse_toml",
+    "read_at_most", "sha256_of", "sweep_files", "whole_file", "without_checksum", "write_whole",
 ]  # fmt: skip
 
 CACHE_VARIABLE = "NIWAKI_CACHE_DIR"
@@ -127,9 +140,20 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def canonical_json(value: Any) -> bytes:
-    """JSON with sorted keys and no spaces: the same value gives the same bytes. NaN is refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+def json_with_checksum(values: Mapping[str, object]) -> bytes:
+    """Values as readable JSON in UTF-8, with their checksum at the end: `load_checked` reads them."""
+    body = {key: value for key, value in values.items() if key != CHECKSUM}
+    body[CHECKSUM] = checksum_of(body)
+    text = json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def load_checked(path: Path) -> Any:
+    """What a file of JSON says, without its checksum. Raises as `load_json` does, and ValueError if that does not fit.
+
+    Files of earlier versions have none.
+    """
+    return without_checksum(load_json(path))
 
 
 def parse_toml(data: bytes | str, limit: int = TOML_LIMIT) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`bundle.json` and `manifest.json`: their bytes are what boards have been given, and are read back as they were."""
 
+import hashlib
 import importlib.metadata
 import json
 from types import SimpleNamespace
@@ -37,6 +38,9 @@ SAID = {
 }  # fmt: skip
 
 
+SUM = hashlib.sha256(json.dumps(SAID, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 @pytest.fixture
 def description():
     output = SimpleNamespace(scale=np.float32(0.125), zero_point=np.int64(-3))
@@ -52,7 +56,7 @@ def description():
 
 def test_a_description_is_written_as_it_always_was_and_read_back(description, tmp_path):
     content = description.to_json()
-    assert content == json.dumps(SAID, indent=1, ensure_ascii=False).encode() + b"\n"
+    assert content == json.dumps(SAID | {"checksum": SUM}, indent=1, ensure_ascii=False).encode() + b"\n"
     (tmp_path / "bundle.json").write_bytes(content)
     assert read_description(tmp_path) == description
 
@@ -72,9 +76,27 @@ def test_descriptions_that_cannot_be_read(tmp_path):
         read_description(tmp_path)
 
 
+def test_files_of_earlier_versions_have_no_checksum(description, tmp_path):
+    manifest = manifest_of({"a": b"1"})
+    (tmp_path / "bundle.json").write_text(json.dumps(SAID))
+    (tmp_path / "manifest.json").write_text(manifest.model_dump_json())
+    assert (read_description(tmp_path), read_manifest(tmp_path)) == (description, manifest)
+
+
+def test_a_change_that_fits_the_shape_is_told_by_the_checksum(description, tmp_path):
+    (tmp_path / "bundle.json").write_bytes(description.to_json().replace(b"0.125", b"0.25"))
+    with pytest.raises(ModelError, match=r"bundle\.json: damaged or of another version: build the bundle again"):
+        read_description(tmp_path)
+    (tmp_path / "manifest.json").write_bytes(manifest_of({"a": b"1"}).to_json().replace(b'"bytes": 1', b'"bytes": 2'))
+    with pytest.raises(ModelError, match=r"manifest\.json: damaged or of another version: build the bundle again"):
+        read_manifest(tmp_path)
+
+
 def test_a_manifest_is_written_as_it_always_was_and_read_back(tmp_path):
     manifest = manifest_of({"b": b"2", "a/c": b"11"})
     files = {name: {"sha256": sha256_of(data), "bytes": len(data)} for name, data in (("a/c", b"11"), ("b", b"2"))}
-    assert manifest.to_json() == json.dumps({"format": 1, "files": files}, indent=1).encode() + b"\n"
+    said = {"format": 1, "files": files}
+    stated = {"checksum": hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()}
+    assert manifest.to_json() == json.dumps(said | stated, indent=1).encode() + b"\n"
     (tmp_path / "manifest.json").write_bytes(manifest.to_json())
     assert read_manifest(tmp_path) == manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -383,8 +384,13 @@ def test_a_damaged_note_is_said(small_export: Path, tmp_path: Path) -> None:
     ):
         export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
     text = (small_export / NOTE).read_text()
+    note.write_text(text.replace('"images": ', '"images": 1'))
+    with pytest.raises(ModelError, match=r"export.json: damaged or of another version: move the folder away and"):
+        read_note(tmp_path / "out")
+    said = json.loads(text)
+    del said["checksum"]
     for path in ("../model.onnx", "/etc/model.onnx"):
-        note.write_text(text.replace('"model.onnx"', f'"{path}"'))
+        note.write_text(json.dumps(said).replace('"model.onnx"', f'"{path}"'))
         with pytest.raises(ModelError, match=r"export.json: damaged"):
             read_note(tmp_path / "out")
     note.unlink()

@@ -143,12 +143,14 @@ def rewrite(folder: Path, name: str, content: bytes) -> None:
     (folder / name).write_bytes(content)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    manifest.pop("checksum", None)
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def redescribe(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change what bundle.json says."""
+    """Change what bundle.json says, and leave out its checksum."""
     description = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    del description["checksum"]
     change(description)
     rewrite(folder, "bundle.json", json.dumps(description).encode())
 

@@ -108,6 +108,24 @@ def test_descriptions_that_are_refused(changed_bundle, key, value, expected):
     assert refusal(changed_bundle).startswith(f"{changed_bundle}/bundle.json: ")
 
 
+def test_a_change_that_fits_the_shape_is_told_by_the_checksum(changed_bundle):
+    manifest = changed_bundle / "manifest.json"
+    whole = manifest.read_text()
+    manifest.write_text(whole.replace('"bytes": ', '"bytes": 1', 1))
+    damaged = "is damaged: its checksum does not fit: copy the bundle here again, or build it again with niwaki bundle"
+    assert refusal(changed_bundle) == f"{manifest}: {damaged}"
+    manifest.write_text(whole)
+    description = json.loads((changed_bundle / "bundle.json").read_text())
+    rewrite(changed_bundle, "bundle.json", json.dumps({**description, "zero_point": 7}).encode())
+    assert refusal(changed_bundle) == f"{changed_bundle}/bundle.json: {damaged}"
+
+
+def test_a_bundle_of_an_earlier_version_has_no_checksums(changed_bundle):
+    redescribe(changed_bundle, lambda description: None)
+    assert "checksum" not in (changed_bundle / "manifest.json").read_text()
+    assert Bundle.open(changed_bundle).name == "small"
+
+
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "sounds/../../x", "a//b", "a\\b", "C:x", "x\n", ""])
 def test_a_manifest_that_leads_out_of_the_bundle(changed_bundle, name):
     rewrite(changed_bundle, "start", b"")

@@ -111,8 +111,7 @@ def test_no_camera(one_line):
 @pytest.mark.parametrize("damage", ["library", "sound", "format"])
 def test_a_wrong_bundle(one_line, film, changed_bundle, damage):
     if damage == "format":
-        description = json.loads((changed_bundle / "bundle.json").read_text(encoding="utf-8"))
-        rewrite(changed_bundle, "bundle.json", json.dumps({**description, "format": 2}).encode())
+        redescribe(changed_bundle, lambda description: description.update(format=2))
         line, code = one_line("--source", film, bundle=changed_bundle)
         assert line.endswith("bundle.json: format 2: this runner reads 1: start it with the bundle's own start script")
     else:

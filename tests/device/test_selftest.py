@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from device.film import Table, y4m
-from device.small_bundle import rewrite
+from device.small_bundle import redescribe, rewrite
 from niwaki.device import speech
 from niwaki.device.selftest import Selftest
 from niwaki.device.stopping import Stopping
@@ -141,8 +141,7 @@ def test_a_folder_with_a_question_mark(check, changed_bundle, calls):
 
 def test_a_bundle_without_sound_on_a_board_without_voice(check, changed_bundle, calls):
     (calls.programs / "aplay").unlink()
-    description = json.loads((changed_bundle / "bundle.json").read_text(encoding="utf-8"))
-    rewrite(changed_bundle, "bundle.json", json.dumps({**description, "sound": False}).encode())
+    redescribe(changed_bundle, lambda description: description.update(sound=False))
     code, found, _ = check("--source", "none", bundle=changed_bundle, variables={"PATH": str(calls.programs)})
     assert (code, found["sound"][0]) == (0, "skipped")
     assert "there is no espeak-ng" in found["sound"][1]

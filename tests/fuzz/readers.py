@@ -40,6 +40,7 @@ from niwaki.device.sources.y4m import Y4mFilm
 from niwaki.device.view.limits import Limits
 from niwaki.device.view.protocol import Refused, RequestReader
 from niwaki.errors import NiwakiError
+from niwaki.files import load_checked
 from niwaki.measure.cost import count
 from niwaki.measure.onnxcost import count_onnx
 from niwaki.models import modelfile
@@ -254,6 +255,10 @@ def _export_note(data: bytes, place: Path, _: Samples) -> None:
     read_note(place)
 
 
+def _export_note_samples(samples: Samples) -> Sequence[bytes]:
+    return [json.dumps(load_checked(samples.export / NOTE)).encode()]  # a checksum would tell of every damage first
+
+
 def _manifest(data: bytes, place: Path, samples: Samples) -> None:
     _file(place, "manifest.json", data)
     _file(place, "bundle.json", _bundle_samples(samples)[0])
@@ -370,7 +375,7 @@ READERS: dict[str, Reader] = {
     ),
     "film": Reader(_film_samples, damaged, _film),
     "recording": Reader(_recording_samples, _damaged_recording, _recording),
-    "export.json": Reader(lambda samples: [(samples.export / NOTE).read_bytes()], damaged_json, _export_note),
+    "export.json": Reader(_export_note_samples, damaged_json, _export_note),
     "manifest.json": Reader(_manifest_samples, damaged_json, _manifest),
     "bundle.json": Reader(_bundle_samples, damaged_json, _bundle),
     "names": Reader(lambda _: [b'{"a": {"en": "x", "ko": "y"}, "b": {"en": "z"}}'], damaged_json, _names),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,7 @@ from niwaki.board.options import BundleOptions
 from niwaki.board.targets import BundleTarget
 from niwaki.data.class_names import Named
 from niwaki.errors import ModelError
-from niwaki.files import load_json, sha256_of
+from niwaki.files import json_with_checksum, load_checked, sha256_of
 
 DESCRIPTION = "bundle.json"
 
@@ -64,16 +63,15 @@ class Description(BaseModel):
     decision: Decision
 
     def to_json(self) -> bytes:
-        """The file's content."""
-        values = self.model_dump(mode="json")
-        return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        """The file's content, with a checksum of itself."""
+        return json_with_checksum(self.model_dump(mode="json"))
 
 
 def read_description(folder: Path) -> Description:
     """What the `bundle.json` in a bundle's folder says. Raises ModelError where it cannot be read, or is damaged."""
     file = folder / DESCRIPTION
     try:
-        return Description.model_validate(load_json(file))
+        return Description.model_validate(load_checked(file))
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # pydantic's is one

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from niwaki.errors import ModelError
-from niwaki.files import load_json, sha256_of
+from niwaki.files import json_with_checksum, load_checked, sha256_of
 from niwaki.folders import check_names, read_inside
 
 NAME = "manifest.json"
@@ -34,8 +34,8 @@ class Manifest(BaseModel):
     files: dict[str, Entry]
 
     def to_json(self) -> bytes:
-        """The file's content."""
-        return self.model_dump_json(indent=1).encode() + b"\n"
+        """The file's content, with a checksum of itself."""
+        return json_with_checksum(self.model_dump(mode="json"))
 
     @field_validator("files")
     @classmethod
@@ -56,7 +56,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest in a bundle's folder. Raises ModelError where there is none, or it is damaged."""
     file = folder / NAME
     try:
-        return Manifest.model_validate(load_json(file))
+        return Manifest.model_validate(load_checked(file))
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror}: give a folder that niwaki bundle wrote") from error
     except ValueError as error:  # pydantic's is one

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from niwaki.errors import ModelError
-from niwaki.files import flush_folder, load_json, sha256_of, write_whole
+from niwaki.files import flush_folder, json_with_checksum, load_checked, sha256_of, write_whole
 from niwaki.folders import Change, check_names, inside, read_inside, staging
 from niwaki.models.provenance import Provenance
 
@@ -68,12 +68,16 @@ class FolderNote(BaseModel):
     versions: dict[str, str] = {}
     forms: dict[Form, FormNote]
 
+    def to_json(self) -> bytes:
+        """The file's content, with a checksum of itself."""
+        return json_with_checksum(self.model_dump(mode="json"))
+
 
 def read_note(folder: Path) -> FolderNote | None:
     """What an export left in `folder`; None where there is no export. Raises ModelError where that is damaged."""
     file = folder / NOTE
     try:
-        return FolderNote.model_validate(load_json(inside(folder, NOTE)))
+        return FolderNote.model_validate(load_checked(inside(folder, NOTE)))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -130,7 +134,7 @@ def put(folder: Path, files: Mapping[str, bytes], note: FolderNote, notify: Call
             for path, data in files.items():
                 write_whole(fresh / path, data)
             whole = _merged(note, before)
-            write_whole(fresh / NOTE, whole.model_dump_json(indent=1).encode())
+            write_whole(fresh / NOTE, whole.to_json())
             if folder.exists():
                 left = _left_over(before, whole, files)
                 _bring(fresh, folder, left, Change(work))

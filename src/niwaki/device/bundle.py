@@ -9,7 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from .decision import Rule
 from .errors import DeviceError
-from .outside import parse_json
+from .outside import parse_json, without_checksum
 
 FORMAT = 1
 LIBRARY = "libniwaki.so"
@@ -41,7 +41,6 @@ class Bundle:
 
     def __init__(self, folder: Path, description: Any, files: Dict[str, Dict[str, Any]]) -> None:
         get = _Reader(str(folder / "bundle.json"), description)
-        get.format()
         self.folder = folder
         self.files = files
         self.niwaki, self.target, self.machine = get.text("niwaki"), get.text("target"), get.text("machine")
@@ -58,7 +57,7 @@ class Bundle:
         """Read a bundle. Raises DeviceError where it is none, of another format, or not as it was built."""
         folder = _resolved(Path(str(folder)))
         manifest = _json(folder, "manifest.json", _text(folder, "manifest.json"))
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        if not isinstance(manifest, dict):
             raise _other_format(str(folder / "manifest.json"), manifest)
         files = manifest.get("files")
         if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
@@ -123,10 +122,6 @@ class _Reader:
     def _error(self, key: str, expected: str) -> DeviceError:
         found = repr(self._values.get(key))[:60]
         return DeviceError("{}: {} is {}: expected {}: {}".format(self._name, key, found, expected, _AGAIN))
-
-    def format(self) -> None:
-        if self._values.get("format") != FORMAT:
-            raise _other_format(self._name, self._values)
 
     def rule(self) -> Rule:
         try:
@@ -243,7 +238,10 @@ def _text(folder: Path, name: str) -> bytes:
 
 def _json(folder: Path, name: str, content: bytes) -> Any:
     try:
-        return parse_json(content)
+        value = parse_json(content)
+        if isinstance(value, dict) and value.get("format") != FORMAT:
+            raise _other_format(str(folder / name), value)
+        return without_checksum(value)
     except ValueError as error:
         raise DeviceError("{}: is damaged: {}: {}".format(folder / name, error, _AGAIN)) from error
 

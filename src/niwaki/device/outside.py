@@ -1,9 +1,16 @@
-"""JSON that comes from outside: nothing that a file says may be too large, too deep, or mean two things."""
+"""JSON that comes from outside: nothing that a file says may be too large, too deep, or mean two things.
 
+A file may state a checksum of all else that it says: the SHA-256 of its `canonical_json`.
+"""
+
+import hashlib
 import json
 import math
 from pathlib import Path
 from typing import Any, Dict, List, Tuple, Union
+
+CHECKSUM = "checksum"
+"""The key of a file's checksum of itself."""
 
 JSON_LIMIT = 64 << 20
 """Bytes: a recording's line or a report's evidence takes less than a tenth of it."""
@@ -43,6 +50,26 @@ def parse_json(data: Union[bytes, str], limit: int = JSON_LIMIT) -> Any:
     if "\\u" in text or isinstance(data, str):
         _check_letters(value)
     return value
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with sorted keys and no spaces: the same value gives the same bytes. NaN is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def checksum_of(values: Dict[str, Any]) -> str:
+    """That of what a file says besides."""
+    said = {key: value for key, value in values.items() if key != CHECKSUM}
+    return hashlib.sha256(canonical_json(said)).hexdigest()
+
+
+def without_checksum(value: Any) -> Any:
+    """What a file says, once its checksum fits; files of earlier versions have none. Raises ValueError."""
+    if not isinstance(value, dict) or CHECKSUM not in value:
+        return value
+    if value[CHECKSUM] != checksum_of(value):
+        raise ValueError("its checksum does not fit")
+    return {key: part for key, part in value.items() if key != CHECKSUM}
 
 
 def check_size(data: Union[bytes, str], limit: int) -> None:

@@ -9,9 +9,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from niwaki.files import canonical_json, parse_json, sha256_of
-
-_CHECKSUM = "checksum"
+from niwaki.files import CHECKSUM, canonical_json, checksum_of, parse_json, without_checksum
 
 
 def _readable(value: object) -> object:
@@ -49,8 +47,8 @@ def to_bytes(file: ResultFile) -> bytes:
 
 def with_checksum(values: Mapping[str, object]) -> bytes:
     """Values as `to_bytes` writes them, whatever their shape."""
-    body = parse_json(_text({key: part for key, part in values.items() if key != _CHECKSUM}))
-    return _text({**body, _CHECKSUM: sha256_of(canonical_json(body))}).encode() + b"\n"
+    body = parse_json(_text(values))
+    return _text({**body, CHECKSUM: checksum_of(body)}).encode() + b"\n"
 
 
 def from_bytes(data: bytes, kind: type[File]) -> File:
@@ -58,9 +56,7 @@ def from_bytes(data: bytes, kind: type[File]) -> File:
     value = parse_json(data)
     if not isinstance(value, dict):
         raise ValueError("not an object")
-    stated = value.pop(_CHECKSUM, None)
-    if stated is not None and stated != sha256_of(canonical_json(value)):
-        raise ValueError("its checksum does not fit")
+    value = without_checksum(value)
     try:
         return kind.model_validate_json(canonical_json(value))
     except ValidationError as error:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
-from niwaki.files import canonical_json, parse_json, sha256_of
+from niwaki.files import CHECKSUM, checksum_of, parse_json, without_checksum
 from niwaki.measure.accuracy import Accuracy
 
 FORMAT = 1
@@ -106,7 +106,7 @@ def to_bytes(record: Record) -> bytes:
     body = record.model_dump(mode="json")
     if record.results is not None:
         body["results"] = record.results.model_dump(mode="json", exclude=_absent(record.results))
-    body["checksum"] = sha256_of(canonical_json(body))
+    body[CHECKSUM] = checksum_of(body)
     return (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
@@ -119,12 +119,12 @@ def _absent(results: Results) -> set[str]:
 def from_bytes(data: bytes) -> Record:
     """A record from its bytes; ValueError if it is damaged or of another format."""
     try:
-        body = parse_json(data)
-        stated = body.pop("checksum")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        value = parse_json(data)
+    except ValueError as error:
         raise ValueError("not a whole record") from error
-    if sha256_of(canonical_json(body)) != stated:
-        raise ValueError("its checksum does not fit")
+    if not isinstance(value, dict) or CHECKSUM not in value:
+        raise ValueError("not a whole record")
+    body = without_checksum(value)
     try:
         return Record.model_validate(body)
     except ValidationError as error:

@@ -1,12 +1,13 @@
 """The contract on imports: what each part of niwaki may import is a line in pyproject.toml; all else is forbidden.
 
-import-linter runs it (`contract_types` in pyproject.toml). A part is a package or a module directly below niwaki.
+import-linter runs it (`contract_types` in pyproject.toml). A part is a package or a module directly below niwaki; a
+room is a package within a part, with a line of its own.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,26 @@ Lines = Mapping[str, tuple[str, ...]]
 
 
 def contract(pyproject: Path = PYPROJECT) -> Lines:
-    """The lines as pyproject.toml has them."""
+    """The lines of the parts as pyproject.toml has them."""
+    return LinesField().parse(_table("arrows", pyproject))
+
+
+def rooms(pyproject: Path = PYPROJECT) -> Lines:
+    """The lines of the rooms as pyproject.toml has them."""
+    return RoomsField().parse(_table("rooms", pyproject))
+
+
+def _table(kind: str, pyproject: Path) -> dict[str, str]:
     contracts = tomllib.loads(pyproject.read_text())["tool"]["importlinter"]["contracts"]
-    (lines,) = (entry["may_import"] for entry in contracts if entry["type"] == "arrows")
-    return LinesField().parse(lines)
+    (lines,) = (entry["may_import"] for entry in contracts if entry["type"] == kind)
+    return lines
+
+
+class RoomsField(fields.Field[Lines]):
+    """A table: each room with what it may import from outside, as `"codegen.emit" = "codegen.graph, errors"`."""
+
+    def parse(self, raw_data: Any) -> Lines:
+        return {room: tuple(allowed.split(", ")) if allowed else () for room, allowed in raw_data.items()}
 
 
 class LinesField(fields.Field[Lines]):
@@ -33,7 +50,7 @@ class LinesField(fields.Field[Lines]):
     """
 
     def parse(self, raw_data: Any) -> Lines:
-        lines = {part: tuple(allowed.split(", ")) if allowed else () for part, allowed in raw_data.items()}
+        lines = RoomsField().parse(raw_data)
         parts = list(lines)
         for at, (part, allowed) in enumerate(lines.items()):
             for name in allowed:
@@ -50,26 +67,89 @@ class Arrows(Contract):
     may_import = LinesField()
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002 (import-linter calls it so)
-        findings = list(_findings(self.may_import, _arrows(graph), {_part(module) for module in graph.modules}))
-        return ContractCheck(kept=not findings, metadata={"findings": findings})
+        parts = {_part(module) for module in graph.modules}
+        return _checked(_findings(self.may_import, _arrows(graph, _between_parts), parts))
 
     def render_broken_contract(self, check: ContractCheck) -> None:
-        for finding in check.metadata["findings"]:
-            output.print_error(finding, bold=False)
-        output.new_line()
+        _render(check)
+
+
+class Rooms(Contract):
+    """Every import that leaves a room is in its line: by the part it goes to, or within the part by the room.
+
+    A module in no room of its own goes by what holds it: `codegen` in a line means what lies directly in codegen.
+    """
+
+    type_name = "rooms"
+    may_import = RoomsField()
+
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002 (import-linter calls it so)
+        known = {f"{ROOT}.{room}" for room in self.may_import} & graph.modules
+        packages = {module.rpartition(".")[0] for module in graph.modules}
+        found = {room for room in known | packages if room.count(".") > 1}
+
+        def between_rooms(module: str, imported: str) -> Iterator[tuple[str, str]]:
+            for room in found:
+                if _within(module, room) and not _within(imported, room):
+                    yield _short(room), _seen_from(room, imported, found)
+
+        return _checked(_findings(self.may_import, _arrows(graph, between_rooms), {_short(room) for room in found}))
+
+    def render_broken_contract(self, check: ContractCheck) -> None:
+        _render(check)
+
+
+def _checked(findings: Iterator[str]) -> ContractCheck:
+    listed = list(findings)
+    return ContractCheck(kept=not listed, metadata={"findings": listed})
+
+
+def _render(check: ContractCheck) -> None:
+    for finding in check.metadata["findings"]:
+        output.print_error(finding, bold=False)
+    output.new_line()
 
 
 def _part(module: str) -> str:
     return [*module.split("."), "__init__"][1]
 
 
-def _arrows(graph: ImportGraph) -> dict[tuple[str, str], list[str]]:
-    """The imports between each two parts, as `niwaki.api (line 19) imports niwaki.data.spec`."""
+def _between_parts(module: str, imported: str) -> Iterator[tuple[str, str]]:
+    if _part(module) != _part(imported):
+        yield _part(module), _part(imported)
+
+
+def _within(module: str, room: str) -> bool:
+    return f"{module}.".startswith(f"{room}.")
+
+
+def _short(room: str) -> str:
+    return room.removeprefix(f"{ROOT}.")
+
+
+def _seen_from(room: str, imported: str, found: set[str]) -> str:
+    """The part of another module, or in the own part the room that holds it and not `room`; else what holds both."""
+    if _part(room) != _part(imported):
+        return _part(imported)
+    around = next(other for other in _upwards(room) if _within(imported, other))
+    inner = ".".join(imported.split(".")[: around.count(".") + 2])
+    return _short(inner if inner in found else around)
+
+
+def _upwards(module: str) -> Iterator[str]:
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
+
+
+def _arrows(
+    graph: ImportGraph, between: Callable[[str, str], Iterator[tuple[str, str]]]
+) -> dict[tuple[str, str], list[str]]:
+    """The imports between each two parts or rooms, as `niwaki.api (line 19) imports niwaki.data.spec`."""
     arrows: dict[tuple[str, str], list[str]] = {}
     for module in sorted(graph.modules):
         for imported in sorted(graph.find_modules_directly_imported_by(module)):
-            ends = _part(module), _part(imported)
-            if ends[0] != ends[1]:
+            for ends in between(module, imported):
                 line = graph.get_import_details(importer=module, imported=imported)[0]["line_number"]
                 arrows.setdefault(ends, []).append(f"{module} (line {line}) imports {imported}")
     return arrows

@@ -1,6 +1,7 @@
 """Where frames come from: `open_source("v4l2:/dev/video0")`, `csi:0`, `rpicam:0`, `file:film.y4m`, `pipe:-`.
 
-Imports the runner's errors and the standard library, nothing else. Frames are grey: that is what the network sees.
+Frames are grey: that is what the network sees.
+May import: device.
 """
 
 from .open import SOURCES_HELP, open_source

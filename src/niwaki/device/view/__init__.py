@@ -1,7 +1,7 @@
 """Live view: a page that shows what the runner sees and says, for a board without a screen.
 
-Owns its small HTTP server, who may reach it, and the page. May import what describes a frame: snapshot, decision,
-finding, errors.
+Owns its small HTTP server, who may reach it, and the page.
+May import: device.
 """
 
 from .guard import make_token

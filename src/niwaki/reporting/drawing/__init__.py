@@ -1,4 +1,4 @@
 """Figures as SVG that a style sheet colours: their data come from `charts`.
 
-May import: charts.
+May import: reporting.charts.
 """

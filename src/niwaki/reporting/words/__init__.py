@@ -1,4 +1,7 @@
-"""Everything that a report says, in English and Korean; what comes from data, files and records is said as it is."""
+"""Everything that a report says, in English and Korean; what comes from data, files and records is said as it is.
+
+May import: errors.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where stages run: processes on this machine, or a Ray cluster. Two adapters of one interface."""
+"""Where stages run: processes on this machine, or a Ray cluster. Two adapters of one interface.
+
+May import: study, data, errors.
+"""
 
 from __future__ import annotations
 

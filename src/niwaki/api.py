@@ -27,6 +27,7 @@ from niwaki.models.examine import check_answers, check_bare, check_module, check
 from niwaki.models.modelfile import load, read_info
 from niwaki.models.pixels import pixel_scale
 from niwaki.models.provenance import Provenance
+from niwaki.notify import silent
 from niwaki.randomness import derive_seed
 from niwaki.study.fitting import check_outputs
 from niwaki.study.listener import Listener, Silent
@@ -222,7 +223,7 @@ def export(
 
     options = ExportOptions(opset, prefix, ram_limit, settings_of(QuantizeSettings, settings), trust)
     forms = (to,) if isinstance(to, str) else to
-    tell = notify or _silent
+    tell = notify or silent
     return export_file(Path(file), forms, Path(out), data=_text(data), options=options, notify=tell)
 
 
@@ -251,7 +252,7 @@ def bundle(
 
     words = None if names is None else Path(names)
     options = BundleOptions(tuple(languages), sound, words, scenes, least_named, trust)
-    tell = notify or _silent
+    tell = notify or silent
     return bundle_file(Path(file), target, Path(out), options=options, data=_text(data), notify=tell)
 
 
@@ -272,7 +273,7 @@ def verify(
     """
     from niwaki.deploy.verify import VerifyOptions, verify_file
 
-    tell, show = notify or _silent, progress or _silent
+    tell, show = notify or silent, progress or silent
     options = VerifyOptions(images, steps, trust)
     return verify_file(Path(path), data=_text(data), options=options, notify=tell, progress=show)
 
@@ -331,10 +332,6 @@ def _reordered(predict: Predict, places: np.ndarray | None) -> Predict:
 
 def _text(path: str | Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-def _silent(*_said: object) -> None:
-    """Tell nobody."""
 
 
 __all__ = [

@@ -29,7 +29,7 @@ from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.images import random_images
 from niwaki.deploy.origin import open_origin
-from niwaki.deploy.pictures import Needs, Pictures, find_pictures, fit_to
+from niwaki.deploy.pictures import ImageNeeds, Pictures, find_pictures, fit_to
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.files import sha256_of
 from niwaki.models.onnxfile import load_onnx, metadata, write_metadata
@@ -293,7 +293,7 @@ def test_data_must_be_those_of_the_model(small_model: Path, small_data: Dataset,
 def test_other_data_than_it_was_trained_on_is_said(small_npz: Path, small_data: Dataset, tmp_path: Path) -> None:
     lines: list[str] = []
     known = {"data": small_data.fingerprint, "data_name": "npz"}
-    needs = Needs("m", small_data.input_shape, (), small_data.preprocessing, Provenance(known))
+    needs = ImageNeeds("m", small_data.input_shape, (), small_data.preprocessing, Provenance(known))
     same = find_pictures(needs, str(small_npz), lines.append).data
     assert same is not None
     assert same.fingerprint == small_data.fingerprint  # split as for training, though only the file was named
@@ -313,7 +313,7 @@ def test_a_dataset_that_is_built_in_is_had_by_its_name(small_data: Dataset, monk
 
     monkeypatch.setattr(finding, "prepare", prepared)
     named = Provenance({"data_name": "fashion-mnist"})
-    needs = Needs("m", small_data.input_shape, (), Preprocessing(pad=2), named)
+    needs = ImageNeeds("m", small_data.input_shape, (), Preprocessing(pad=2), named)
     assert find_pictures(needs, None, lambda _line: None).data is not None
     assert asked == [DataSpec(name="fashion-mnist")]
     find_pictures(replace(needs, provenance=Provenance()), "synthetic", lambda _line: None)

@@ -14,7 +14,7 @@ from niwaki.deploy import pictures, runners, verify
 from niwaki.deploy.bench_forms import forms_of
 from niwaki.deploy.exported import open_export
 from niwaki.deploy.origin import Origin, open_origin
-from niwaki.deploy.pictures import Needs, Pictures, find_pictures
+from niwaki.deploy.pictures import ImageNeeds, Pictures, find_pictures
 from niwaki.deploy.verify import VerifyOptions, verify_file
 from niwaki.errors import DataError, ModelError
 from niwaki.live.build import build
@@ -86,7 +86,7 @@ def test_data_at_hand_are_fitted_and_not_looked_for(
 
 
 def test_a_model_without_preprocessing_takes_no_data(asked: Counter[str]) -> None:
-    needs = Needs("theirs.onnx", (1, 16, 16))
+    needs = ImageNeeds("theirs.onnx", (1, 16, 16))
     assert find_pictures(needs, None, lambda _line: None) == Pictures()
     with pytest.raises(ModelError, match=r"theirs\.onnx: no file says how pixels become the model's input, so `data=`"):
         find_pictures(needs, "fashion-mnist", lambda _line: None)

@@ -12,7 +12,7 @@ from niwaki.errors import ModelError, NiwakiError
 from niwaki.limits import VARIABLE, memory_limit
 from niwaki.models.onnxfile import load_onnx
 from niwaki.models.onnxsession import open_session
-from niwaki.models.onnxsize import check_runnable, images_at_once, needs_of
+from niwaki.models.onnxsize import activation_memory, check_runnable, images_at_once
 
 HUGE = np.array([1, 4096, 800, 800])
 
@@ -81,8 +81,8 @@ def test_bytes_by_hand():
     nodes = [helper.make_node("Conv", ["x", "w"], ["a"]), helper.make_node("Relu", ["a"], ["b"])]
     model = model_of([*nodes, helper.make_node("GlobalAveragePool", ["b"], ["y"])], ["n", 1, 28, 28], w=weights)
     maps = 4 * 6 * 26 * 26
-    assert needs_of(model).peak == max(4 * 28 * 28 + maps + 9 * 26 * 26, 2 * maps)
-    assert needs_of(model).unknown is None
+    assert activation_memory(model).peak == max(4 * 28 * 28 + maps + 9 * 26 * 26, 2 * maps)
+    assert activation_memory(model).unknown is None
 
 
 def test_how_many_images_fit(monkeypatch):
@@ -141,7 +141,7 @@ def test_operators_of_onnx_runtime_s_own():
     pool = helper.make_node("QLinearGlobalAveragePool", ["a", "s", "z", "s", "z"], ["p"], domain="com.microsoft")
     back = helper.make_node("DequantizeLinear", ["p", "s", "z"], ["y"])
     model = model_of([*quantized, add, pool, back], ["n", 3, 8, 8], s=scale, z=zero)
-    assert needs_of(model).unknown is None
+    assert activation_memory(model).unknown is None
     pool.attribute.append(helper.make_attribute("channels_last", 1))
     model = model_of([*quantized, add, pool, back], ["n", 3, 8, 8], s=scale, z=zero)
-    assert needs_of(model).unknown.op_type == "QLinearGlobalAveragePool"
+    assert activation_memory(model).unknown.op_type == "QLinearGlobalAveragePool"

@@ -23,7 +23,7 @@ from niwaki.board.selftest import make_selftest
 from niwaki.board.sounds import check_voice, speak_names
 from niwaki.board.targets import BundleTarget, find_target
 from niwaki.data.class_names import name_classes
-from niwaki.deploy.images import Notify
+from niwaki.notify import Notify, silent
 from niwaki.toolchain.zig import check_zig
 
 RUNNER = "niwaki_device"
@@ -80,7 +80,7 @@ def bundle_file(
     *,
     options: BundleOptions | None = None,
     data: str | None = None,
-    notify: Notify = lambda _line: None,
+    notify: Notify = silent,
 ) -> BundleReport:
     """Write the bundle of a model file, an ONNX or an exported folder for a board into the folder `out`.
 

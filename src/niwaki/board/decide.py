@@ -12,10 +12,10 @@ from niwaki.board.network import Network
 from niwaki.board.options import LEAST_NAMED
 from niwaki.board.rejection import Scenes, calibrate
 from niwaki.codegen.graph import reference
-from niwaki.deploy.images import Notify
 from niwaki.device.decision import Rule
 from niwaki.errors import ModelError
 from niwaki.folders import temporary
+from niwaki.notify import Notify
 from niwaki.scenes.scene import QVGA
 from niwaki.scenes.seen import Eye
 from niwaki.toolchain.compiler import find_compiler

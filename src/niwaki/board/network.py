@@ -12,11 +12,11 @@ from niwaki.data.dataset import Dataset
 from niwaki.deploy.exported import open_export
 from niwaki.deploy.folder import FILES, export_within
 from niwaki.deploy.forms import ExportOptions, Making, Material
-from niwaki.deploy.images import Notify
 from niwaki.deploy.origin import Origin, open_origin
-from niwaki.deploy.pictures import Needs, find_pictures
+from niwaki.deploy.pictures import ImageNeeds, find_pictures
 from niwaki.errors import ModelError
 from niwaki.models.onnxfile import load_onnx
+from niwaki.notify import Notify
 
 LARGEST = 256  # pixels of a side of the picture that the vision makes
 
@@ -80,7 +80,7 @@ def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -
     return network
 
 
-def _origin(file: Path) -> tuple[Origin, Needs]:
+def _origin(file: Path) -> tuple[Origin, ImageNeeds]:
     """The model, and what its images must be: of an export's, as its note says it."""
     if not file.is_dir():
         origin = open_origin(file)

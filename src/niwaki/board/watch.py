@@ -10,8 +10,8 @@ from niwaki.board.built import check_trusted
 from niwaki.board.cache import cached_bundle, is_bundle, tidy
 from niwaki.board.options import BundleOptions
 from niwaki.board.targets import target_of_this_machine
-from niwaki.data.prepare import Notify
 from niwaki.errors import ModelError
+from niwaki.notify import Notify, silent
 
 
 def bundle_here(
@@ -20,7 +20,7 @@ def bundle_here(
     *,
     data: str | None = None,
     trust: bool = False,
-    notify: Notify = lambda _line: None,
+    notify: Notify = silent,
 ) -> Path:
     """The bundle in `file`, or that of a model for this machine: made now, or taken from niwaki's cache folder.
 

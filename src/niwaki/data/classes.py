@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,15 +11,12 @@ import numpy as np
 from niwaki.data.dataset import Dataset, Split
 from niwaki.device.text import printable
 from niwaki.errors import DataError
+from niwaki.notify import Notify, silent
 
 SHOWN, LONGEST = 12, 24  # names of a list, characters of a name
 
-Notify = Callable[[str], None]
 
-
-def in_order(
-    data: Dataset, labels: Sequence[str], *, of: str = "the model", notify: Notify = lambda _line: None
-) -> Dataset:
+def in_order(data: Dataset, labels: Sequence[str], *, of: str = "the model", notify: Notify = silent) -> Dataset:
     """`data` with its classes numbered as in `labels`, those of a model; `data` itself where they are so already.
 
     Its fingerprint stays: it is that of the images as they are kept. `notify` is told if the order differs. Raises

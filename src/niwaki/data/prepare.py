@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,7 @@ from niwaki.data.split import USUAL, first_of_each, hold_out, usual_validation
 from niwaki.device.text import printable
 from niwaki.errors import DataError, step
 from niwaki.files import CACHE_VARIABLE, cache_folder, canonical_json, flush_folder, sha256_of
-
-Notify = Callable[[str], None]
+from niwaki.notify import Notify, silent
 
 
 @step("reading the data")
@@ -126,7 +125,7 @@ def _decoded(found: Source, spec: DataSpec, store: Path, tell: Notify) -> Path:
 def _in_visible_characters(notify: Notify | None) -> Notify:
     """What tells lines with names from outside in them; nobody is told where there is none."""
     if notify is None:
-        return lambda _line: None
+        return silent
     return lambda line: notify(printable(line))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from niwaki.deploy.bench_forms import DYNAMIC, FLOAT, INT8, ORT, Forms, LeftOut,
 from niwaki.deploy.exported import Export
 from niwaki.errors import NiwakiError, SpecError, step
 from niwaki.measure.latency import Latency, LatencyTable, alone_on_one_cpu, measure_latency
+from niwaki.notify import Notify, silent
 
 BATCH = 1
 
@@ -71,7 +72,7 @@ def bench_files(
     rounds: int = 100,
     budget_s: float = 60.0,
     trust: bool = False,
-    notify: Callable[[str], None] = lambda _line: None,
+    notify: Notify = silent,
 ) -> BenchReport:
     """Time every form of `files` (see `forms_of`) on one image, in one thread, all in one interleaved run.
 
@@ -100,7 +101,7 @@ def bench_files(
     return BenchReport(rows, table.noise_floor, pinned, tuple(out for forms in found for out in forms.left_out), notes)
 
 
-def _prepared(file: Path | Export, trust: bool, notify: Callable[[str], None], *, alone: bool) -> Forms:
+def _prepared(file: Path | Export, trust: bool, notify: Notify, *, alone: bool) -> Forms:
     """The forms of a file; one that cannot be used takes no other with it."""
     path = file.folder if isinstance(file, Export) else file
     try:

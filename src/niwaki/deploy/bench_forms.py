@@ -16,7 +16,7 @@ from niwaki.compiled.library import CModel
 from niwaki.deploy.drift import default_is_wrong
 from niwaki.deploy.exported import Export, look_into
 from niwaki.deploy.folder import FILES
-from niwaki.deploy.images import Notify, calibration_images, random_images
+from niwaki.deploy.images import calibration_images, random_images
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.own import own_files, own_files_beside
 from niwaki.deploy.pictures import find_pictures
@@ -27,6 +27,7 @@ from niwaki.measure.latency import Call
 from niwaki.models import modelfile
 from niwaki.models.onnx_export import to_onnx
 from niwaki.models.onnxfile import load_onnx
+from niwaki.notify import Notify, silent
 from niwaki.training.quantize import quantize_dynamic, quantize_static
 from niwaki.training.settings import QuantizeSettings
 
@@ -85,7 +86,7 @@ class Forms:
             self.left_out += [LeftOut(self.file, form, str(error), failed) for form in forms]
 
 
-def forms_of(file: Path | Export, *, trust: bool = False, notify: Notify = lambda _line: None) -> Forms:
+def forms_of(file: Path | Export, *, trust: bool = False, notify: Notify = silent) -> Forms:
     """All forms of a model file; those of a float ONNX and the int8 ones made of it; of an int8 ONNX, it and its C.
 
     Of an exported folder, opened or not, what is in it. A form that cannot be made is left out. `notify` is told before
@@ -220,7 +221,7 @@ def _calibration(data: bytes, origin: Origin, forms: Forms) -> np.ndarray:
     shape = _input_shape(data, forms.file)
     with contextlib.suppress(DataError):  # of another shape: times do not depend on it
         needs = replace(origin.needs, labels=())  # nor on how the classes are called
-        found = find_pictures(needs, None, lambda _line: None, any_classes=True, ready=True).data
+        found = find_pictures(needs, None, silent, any_classes=True, ready=True).data
         if found is not None:
             return calibration_images(found.train, CALIBRATION)
     forms.notes.append(f"{forms.file}: int8 is calibrated on made-up images, which changes no time")

@@ -13,13 +13,13 @@ from niwaki.data.dataset import Dataset
 from niwaki.data.datasets import BUILT_IN
 from niwaki.deploy.folder import FILES, FolderNote, Form, put
 from niwaki.deploy.forms import ExportOptions, Making, Material
-from niwaki.deploy.images import Notify
 from niwaki.deploy.origin import Origin, model_origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.files import sha256_of
 from niwaki.models.opset import check_asked
 from niwaki.models.provenance import Provenance
+from niwaki.notify import Notify, silent
 
 CHOICES: tuple[Form, ...] = ("onnx", "onnx-int8", "onnx-dynamic", "c")
 ALL = "all"
@@ -86,7 +86,7 @@ def export_file(
     *,
     data: str | None = None,
     options: ExportOptions | None = None,
-    notify: Notify = lambda _line: None,
+    notify: Notify = silent,
 ) -> ExportReport:
     """Write `forms` (onnx, onnx-int8, onnx-dynamic, c, or all) of a model file or an ONNX into the folder `out`.
 
@@ -117,7 +117,7 @@ def export_all(
     data: Dataset,
     options: ExportOptions,
     int8: bytes | None = None,
-    notify: Notify = lambda _line: None,
+    notify: Notify = silent,
 ) -> ExportReport:
     """Write a model file's float ONNX, int8 ONNX and C into the folder `out`, calibrated on training images of `data`.
 

@@ -15,7 +15,7 @@ from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.folder import FILES, FolderNote, Form, read_form, read_note
 from niwaki.deploy.origin import Origin, input_shape_of, model_origin, onnx_origin, outputs_of
-from niwaki.deploy.pictures import Needs
+from niwaki.deploy.pictures import ImageNeeds
 from niwaki.errors import ModelError
 from niwaki.folders import read_inside
 from niwaki.measure.onnxcost import count_onnx
@@ -78,11 +78,11 @@ class Export:
         return next((count for model in self.onnx.values() if (count := outputs_of(model)) is not None), None)
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> ImageNeeds:
         """What the images must be that its forms are tried on."""
         said = self.info.provenance if self.info else Provenance()
         noted, data = (self.note.provenance, self.note.data) if self.note else (Provenance(), None)
-        return Needs(
+        return ImageNeeds(
             str(self.folder), self.input_shape, self.labels, self.preprocessing, said or noted, self.outputs, data
         )
 

@@ -11,7 +11,7 @@ from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.cause import way_out
 from niwaki.deploy.folder import FILES, Form, FormNote
-from niwaki.deploy.images import Notify, calibration_images, random_images
+from niwaki.deploy.images import calibration_images, random_images
 from niwaki.deploy.origin import Origin
 from niwaki.deploy.pictures import Pictures
 from niwaki.errors import DataError, ModelError, NiwakiError
@@ -20,6 +20,7 @@ from niwaki.models import modelfile
 from niwaki.models.onnx_export import check_against_torch, to_onnx
 from niwaki.models.onnxfile import load_onnx
 from niwaki.models.opset import DEFAULT_OPSET
+from niwaki.notify import Notify
 from niwaki.training.quantize import quantize_dynamic, quantize_static
 from niwaki.training.settings import QuantizeSettings
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from niwaki.data.dataset import Split
 from niwaki.randomness import derive_seed
-
-Notify = Callable[[str], None]
 
 
 def calibration_images(train: Split, count: int, seed: int | None = None) -> np.ndarray:

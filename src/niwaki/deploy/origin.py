@@ -10,7 +10,7 @@ from typing import Literal
 import onnx
 
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.deploy.pictures import Needs
+from niwaki.deploy.pictures import ImageNeeds
 from niwaki.errors import ModelError
 from niwaki.models import modelfile
 from niwaki.models.onnxfile import load_onnx, metadata
@@ -39,9 +39,9 @@ class Origin:
     """How many scores it gives for an image; None where only its labels say it."""
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> ImageNeeds:
         """What its images must be."""
-        return Needs(self.name, self.input_shape, self.labels, self.preprocessing, self.provenance, self.outputs)
+        return ImageNeeds(self.name, self.input_shape, self.labels, self.preprocessing, self.provenance, self.outputs)
 
 
 def open_origin(path: Path) -> Origin:

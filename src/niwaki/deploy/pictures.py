@@ -14,15 +14,15 @@ from niwaki.data.datasets import BUILT_IN
 from niwaki.data.prepare import find_decoded, prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
-from niwaki.deploy.images import Notify
 from niwaki.errors import DataError, ModelError
 from niwaki.models.provenance import Provenance
+from niwaki.notify import Notify
 
 NO_PIXELS = "no file says how pixels become the model's input"
 
 
 @dataclass(frozen=True)
-class Needs:
+class ImageNeeds:
     """What the images for a model must be, as its files say it."""
 
     name: str
@@ -49,7 +49,7 @@ class Pictures:
 
 
 def find_pictures(
-    needs: Needs, named: Dataset | str | None, notify: Notify, *, any_classes: bool = False, ready: bool = False
+    needs: ImageNeeds, named: Dataset | str | None, notify: Notify, *, any_classes: bool = False, ready: bool = False
 ) -> Pictures:
     """The dataset that a user named, else the one that the model was trained on.
 
@@ -97,12 +97,12 @@ def fit_to(
     return data
 
 
-def _fitted(needs: Needs, data: Dataset, notify: Notify, any_classes: bool) -> Dataset:
+def _fitted(needs: ImageNeeds, data: Dataset, notify: Notify, any_classes: bool) -> Dataset:
     labels = needs.labels or (data.labels if any_classes else ())
     return fit_to(data, needs.input_shape, labels, notify, needs.outputs)
 
 
-def _found(needs: Needs, named: str | None, preprocessing: Preprocessing, notify: Notify) -> Dataset | None:
+def _found(needs: ImageNeeds, named: str | None, preprocessing: Preprocessing, notify: Notify) -> Dataset | None:
     """The dataset of that name, else the one of the model's provenance; None where that says nothing of use."""
     known, name = needs.provenance.data, needs.provenance.data_name
     found = cached = _decoded(needs)
@@ -121,7 +121,7 @@ def _found(needs: Needs, named: str | None, preprocessing: Preprocessing, notify
     return found
 
 
-def _decoded(needs: Needs) -> Dataset | None:
+def _decoded(needs: ImageNeeds) -> Dataset | None:
     return find_decoded(needs.provenance.data) if needs.provenance.data is not None else None
 
 

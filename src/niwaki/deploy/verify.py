@@ -12,13 +12,13 @@ from niwaki.deploy.export import check_possible, write_forms
 from niwaki.deploy.exported import Export, open_export
 from niwaki.deploy.folder import Form, export_within
 from niwaki.deploy.forms import ExportOptions, Material
-from niwaki.deploy.images import Notify
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
 from niwaki.deploy.runners import subjects_of
 from niwaki.deploy.sample import choose_sample
 from niwaki.errors import DataError
 from niwaki.folders import temporary
+from niwaki.notify import Notify, silent
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def verify_file(
     *,
     data: str | None = None,
     options: VerifyOptions | None = None,
-    notify: Notify = lambda _line: None,
-    progress: Progress = lambda _form, _done, _of: None,
+    notify: Notify = silent,
+    progress: Progress = silent,
 ) -> VerifyReport:
     """`verify_folder` of an export's folder, or of a study's `chosen`; else after exporting all that the file allows.
 
@@ -145,8 +145,8 @@ def verify_folder(
     *,
     data: Dataset | str | None = None,
     options: VerifyOptions | None = None,
-    notify: Notify = lambda _line: None,
-    progress: Progress = lambda _form, _done, _of: None,
+    notify: Notify = silent,
+    progress: Progress = silent,
 ) -> VerifyReport:
     """Send the same images through every form in an export's folder.
 

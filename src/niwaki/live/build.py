@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,10 @@ from niwaki.live.part import LivePart
 from niwaki.live.strip import choose_strip
 from niwaki.live.texts import TEXTS, Language
 from niwaki.live.wasm import compile_module
+from niwaki.notify import Notify, silent
 from niwaki.study.result_files import Verification
 from niwaki.study.store import FORMS, Store
 
-Notify = Callable[[str], None]
 SCRIPTS = ("page", "engine", "picture", "readout", "speech", "steady", "strip", "file", "camera", "pad", "main")
 VISION_SIDE = 256  # pixels of the largest picture that vision cuts out: NIWAKI_VISION_MAX_INNER
 NOT_YET = "the study has not chosen and exported a model yet: run it to its end"
@@ -41,7 +40,7 @@ def build(
     *,
     lang: Language = "en",
     data: Dataset | None = None,
-    notify: Notify = lambda _line: None,
+    notify: Notify = silent,
 ) -> LivePart:
     """The live part for the study in a folder: its chosen model as WebAssembly, test images, the user's own pictures.
 

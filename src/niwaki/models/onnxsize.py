@@ -38,7 +38,7 @@ _OTHER_SHAPE = ("channels_last", "transA", "transB", "transBatchA", "transBatchB
 
 
 @dataclass(frozen=True)
-class Needs:
+class ActivationMemory:
     """Bytes of one image's activations."""
 
     peak: int
@@ -55,10 +55,10 @@ def check_sizes(model: ModelProto, name: str) -> None:
     Shapes that do not follow from the file count as nothing: nobody who goes by shapes computes with them.
     """
     if memory_limit() is not None:
-        _check(needs_of(model, name), name)
+        _check(activation_memory(model, name), name)
 
 
-def check_runnable(model: ModelProto, name: str) -> Needs | None:
+def check_runnable(model: ModelProto, name: str) -> ActivationMemory | None:
     """`check_sizes` for those who run every node, constants that a runtime computes when it opens the file included.
 
     Raises ModelError also where the size of something is known only as it runs. None: there is no limit.
@@ -68,21 +68,21 @@ def check_runnable(model: ModelProto, name: str) -> Needs | None:
     for node in model.graph.node:
         if is_control_flow(node):
             _refuse_unknown(node, name, "how often it runs is known only as it runs")
-    needs = needs_of(model, name)
-    _check(needs, name)
-    if needs.unknown is not None:
+    memory = activation_memory(model, name)
+    _check(memory, name)
+    if memory.unknown is not None:
         _check_strictly(model, name)
-        _refuse_unknown(needs.unknown, name, "the size of its output is known only as it runs")
-    return needs
+        _refuse_unknown(memory.unknown, name, "the size of its output is known only as it runs")
+    return memory
 
 
-def images_at_once(needs: Needs | None, most: int) -> int:
+def images_at_once(memory: ActivationMemory | None, most: int) -> int:
     """How many images, up to `most`, fit into the memory that one file may take; at least 1."""
     limit = memory_limit()
-    return most if limit is None or needs is None else max(1, min(most, limit // max(needs.peak, 1)))
+    return most if limit is None or memory is None else max(1, min(most, limit // max(memory.peak, 1)))
 
 
-def needs_of(model: ModelProto, name: str = "the ONNX") -> Needs:
+def activation_memory(model: ModelProto, name: str = "the ONNX") -> ActivationMemory:
     """Of a sorted model, for a batch of one where the batch is free. Raises ModelError for a shape that cannot be.
 
     Where the file leaves height or width free, a shape may depend on the image, but on nothing else.
@@ -107,7 +107,7 @@ def needs_of(model: ModelProto, name: str = "the ONNX") -> Needs:
     unknown = (node for node in model.graph.node if any(made in last and made not in shapes for made in node.output))
     of_image = _of_image(model.graph) if any(value.name not in shapes for value in model.graph.input) else set()
     odd = (node for node in unknown if node.output[0] not in of_image or node.op_type in _SIZED_BY_VALUES)
-    return Needs(peak, label(largest), next(odd, None))
+    return ActivationMemory(peak, label(largest), next(odd, None))
 
 
 def _of_image(graph: GraphProto) -> set[str]:
@@ -120,9 +120,9 @@ def _of_image(graph: GraphProto) -> set[str]:
     return found
 
 
-def _check(needs: Needs, name: str) -> None:
-    largest = f"most of it the output of {needs.largest}"
-    check_memory(needs.peak, f"{name}: one image, {largest},", ModelError)
+def _check(memory: ActivationMemory, name: str) -> None:
+    largest = f"most of it the output of {memory.largest}"
+    check_memory(memory.peak, f"{name}: one image, {largest},", ModelError)
 
 
 def _refuse_unknown(node: NodeProto, name: str, why: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from niwaki.errors import step
 from niwaki.live.build import NOT_YET, build, without
 from niwaki.live.part import LivePart
+from niwaki.notify import Notify, silent
 from niwaki.reporting.markdown import to_markdown
 from niwaki.reporting.page import to_html
 from niwaki.reporting.sections.report import compose
@@ -18,7 +18,6 @@ from niwaki.study.store import FORMS, Store
 
 NOT_VERIFIED = "no forms of the chosen model that have been verified: run the study to its end"
 HTML, MARKDOWN = "report.html", "report.md"
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Built:
     """What is wrong with the files of the study, which the page says too."""
 
 
-def build_report(folder: Path, *, language: Language = "en", notify: Notify = lambda _line: None) -> Built:
+def build_report(folder: Path, *, language: Language = "en", notify: Notify = silent) -> Built:
     """Write the report of the study in `folder`, finished or not; it needs neither its data nor another file.
 
     Raises StoreError if `folder` is not a study's or cannot be written, SpecError for an unknown language.

@@ -9,7 +9,7 @@ from typing import Literal
 from niwaki.reporting.tables import Row, Table
 from niwaki.reporting.view import View
 from niwaki.study.records import float_record
-from niwaki.study.result_files import Needs
+from niwaki.study.result_files import FormFootprint
 
 Which = Literal["base", "chosen"]
 
@@ -66,7 +66,7 @@ def _flash(row: Row) -> float | None:
 
 def c_needs(view: View, which: Which) -> CNeeds:
     """What the generated C of the base or of the chosen model needs."""
-    found = Needs()
+    found = FormFootprint()
     if which == "base" and view.evidence is not None:
         found = view.evidence.base.int8
     if which == "chosen" and view.verification is not None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from niwaki.reporting.terminal import Column, print_table
-from niwaki.study.result_files import Needs, Verification, VerifiedForm
+from niwaki.study.result_files import FormFootprint, Verification, VerifiedForm
 
 _COLUMNS: tuple[Column, ...] = (
     ("form", "left"), ("run by", "left"), ("images", "right"), ("test %", "right"), ("compared with", "left"),
@@ -52,7 +52,7 @@ def _cells(form: VerifiedForm) -> tuple[str, ...]:
     return form.form, form.how, f"{form.images:,}", accuracy, against, same, _VERDICTS[form.ok]
 
 
-def _needs(c: Needs) -> list[str]:
+def _needs(c: FormFootprint) -> list[str]:
     lines = []
     if c.flash is not None:
         lines.append(f"C: {c.flash:,} bytes of constants in flash, {c.ram:,} bytes of RAM; code and stack on top.")

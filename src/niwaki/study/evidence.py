@@ -7,7 +7,7 @@ form of both takes, measured after everything else, alone on the machine.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +19,7 @@ from niwaki.errors import ModelError, StoreError, step
 from niwaki.folders import temporary
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
+from niwaki.notify import Notify
 from niwaki.study import environment
 from niwaki.study.answers import Answers, answers_of, moved, pictures, samples, telling
 from niwaki.study.export_chosen import exported_forms
@@ -29,10 +30,10 @@ from niwaki.study.result_files import (
     Bench,
     Compared,
     Evidence,
+    FormFootprint,
     FormTime,
     LeftOut,
     ModelFacts,
-    Needs,
 )
 from niwaki.study.scheduler import StudyResult
 from niwaki.study.store import FORMS, Store
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from niwaki.deploy.exported import Export
 
 ROUNDS, BUDGET_S = 100, 30.0
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -133,14 +132,14 @@ class Forms:
 
     base: Export | None
     chosen: Export | None
-    needs: Needs
+    needs: FormFootprint
 
 
 @contextlib.contextmanager
 def _forms(job: Job, result: StudyResult) -> Iterator[Forms]:
     """The forms of the chosen model, and those of the base in a temporary folder, made in the same way."""
     if not job.exported or result.verification is None:
-        yield Forms(None, None, Needs(reason="no model was exported"))
+        yield Forms(None, None, FormFootprint(reason="no model was exported"))
         return
     from niwaki.deploy.export import export_all
     from niwaki.deploy.exported import look_into
@@ -154,13 +153,13 @@ def _forms(job: Job, result: StudyResult) -> Iterator[Forms]:
         try:
             report = export_all(weights, folder, data=job.data, options=options)
         except ModelError as error:
-            yield Forms(None, chosen, Needs(reason=str(error)))
+            yield Forms(None, chosen, FormFootprint(reason=str(error)))
             return
         c = exported_forms(report).get("c")
         if c is None:
-            yield Forms(None, chosen, Needs(reason=report.missing["c"]))
+            yield Forms(None, chosen, FormFootprint(reason=report.missing["c"]))
             return
-        yield Forms(look_into(folder), chosen, Needs(flash=c.flash, ram=c.ram, board=c.board))
+        yield Forms(look_into(folder), chosen, FormFootprint(flash=c.flash, ram=c.ram, board=c.board))
 
 
 def _evidence(job: Job, made_of: Compared, forms: Forms) -> Evidence:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.folder import hashes_in
 from niwaki.errors import NiwakiError, StoreError, step
 from niwaki.files import sha256_of
+from niwaki.notify import Notify
 from niwaki.study.plan import Trial
 from niwaki.study.records import float_record
 from niwaki.study.result_files import (
@@ -18,7 +18,7 @@ from niwaki.study.result_files import (
     ExportIdentity,
     FormAccuracy,
     FormAgreement,
-    Needs,
+    FormFootprint,
     Verification,
     VerifiedForm,
 )
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from niwaki.deploy.compare_forms import FormReport
     from niwaki.deploy.export import ExportReport
     from niwaki.deploy.verify import VerifyReport
-
-Notify = Callable[[str], None]
 
 
 @step("exporting and verifying the chosen model")
@@ -135,12 +133,12 @@ def _verified(report: FormReport) -> VerifiedForm:
     )  # fmt: skip
 
 
-def exported_forms(report: ExportReport) -> dict[str, Needs]:
+def exported_forms(report: ExportReport) -> dict[str, FormFootprint]:
     """What each form of an export needs, by its name."""
-    found = {str(form): Needs(bytes=size) for form, size in report.sizes.items()}
+    found = {str(form): FormFootprint(bytes=size) for form, size in report.sizes.items()}
     if report.footprint:
         needs = report.footprint
-        found["c"] = Needs(
+        found["c"] = FormFootprint(
             bytes=report.sizes["c"], flash=needs.constant_bytes, ram=needs.ram_bytes, arena=needs.arena_bytes,
             board=_on_board(report.board) if report.board else None,
         )  # fmt: skip

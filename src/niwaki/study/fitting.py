@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -17,11 +16,11 @@ from niwaki.models import modelfile
 from niwaki.models.examine import check_answers, evaluating
 from niwaki.models.generators import generators_kept
 from niwaki.models.modelfile import ModelInfo
+from niwaki.notify import Notify
 from niwaki.study.spec import ModelSpec, StudySpec, resolve
 from niwaki.study.structure import one_thread
 
 Shape = tuple[int, int, int]
-Notify = Callable[[str], None]
 ARGUMENTS = {  # what factories usually call them
     "classes": ("num_classes", "n_classes", "nb_classes", "classes", "num_labels", "num_outputs", "outputs"),
     "channels": ("in_channels", "in_chans", "input_channels", "num_channels", "n_channels", "channels"),

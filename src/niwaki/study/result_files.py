@@ -139,7 +139,7 @@ class Board(Part):
     stack: int
 
 
-class Needs(Part):
+class FormFootprint(Part):
     """Bytes of the C without code; those of its `board` are with code. `reason` is why there is no C.
 
     Of an exported form, `bytes` are those of its files; the rest is of the C alone.
@@ -209,7 +209,7 @@ class Verification(ResultFile):
     notes: tuple[Letters, ...] = ()
     not_held: tuple[Letters, ...] = ()
     far: tuple[Letters, ...] = ()
-    exported: dict[str, Needs] = Field(default_factory=dict)
+    exported: dict[str, FormFootprint] = Field(default_factory=dict)
     missing: dict[str, Letters] = Field(default_factory=dict)
     export_notes: tuple[Letters, ...] = ()
 
@@ -255,7 +255,7 @@ class ModelFacts(Part):
 class BaseFacts(ModelFacts):
     """The base, and what its C needs."""
 
-    int8: Needs
+    int8: FormFootprint
 
 
 class ShownImage(Part):

@@ -21,9 +21,9 @@ from niwaki.board.options import LEAST_NAMED, BundleOptions
 from niwaki.board.place import EXECUTABLE
 from niwaki.board.sounds import has_voice
 from niwaki.board.targets import BundleTarget, find_target
-from niwaki.deploy.images import Notify
 from niwaki.errors import ModelError
 from niwaki.folders import temporary
+from niwaki.notify import Notify, silent
 
 UNREADABLE = "bundle.json cannot be read"
 LIMIT = 2_000_000  # bytes without the words: a bundle is small
@@ -36,7 +36,7 @@ def examine_file(
     data: str | None = None,
     trust: bool = False,
     least_named: float = LEAST_NAMED,
-    notify: Notify = lambda _line: None,
+    notify: Notify = silent,
 ) -> DoctorReport:
     """`examine` a bundle; of a model, the bundle that `niwaki bundle` makes, in a temporary folder.
 

@@ -1,0 +1,11 @@
+"""What is told on the way, a line at a time, to whoever listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Notify = Callable[[str], None]
+
+
+def silent(*_said: object) -> None:
+    """Tell nobody: what listens where no one was named."""

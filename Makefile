@@ -19,7 +19,7 @@ SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu
 FLOORS := tests/test_api.py tests/training tests/data tests/measure tests/models tests/study/test_run.py \
   tests/study/test_spec.py tests/cli/test_cli.py tests/cli/test_inspect.py tests/deploy/test_export.py tests/deploy/test_verify.py
 
-.PHONY: help study test coverage soak lint picture bench system lock floors clean
+.PHONY: help study test coverage soak lint docs picture bench system lock floors clean
 
 help:                     ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -41,6 +41,10 @@ lint: $(VENV)/.ready-dev  ## format, lint, types, import contract
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.ready-dev  ## the documentation's pages: build/docs/index.html
+	$(BIN)/python -m docs.generate
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
 
 picture: $(VENV)/.ready-dev ## draw docs/architecture.svg from the import contract
 	$(BIN)/python -m tests.picture
@@ -70,7 +74,7 @@ floors:                   ## install the lowest versions that pyproject.toml all
 	rm -r $(VENV)-floors
 
 clean:                    ## remove the environment and all caches; studies stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -84,5 +88,5 @@ $(VENV)/.ready: $(VENV)/bin/python $(LOCK) pyproject.toml
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	$(PIP) --constraint $(LOCK) --no-build-isolation --editable '.[dev,ray,device]'
+	$(PIP) --constraint $(LOCK) --no-build-isolation --editable '.[dev,docs,ray,device]'
 	@touch $@

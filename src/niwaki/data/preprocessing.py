@@ -30,14 +30,14 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid"):
         "grey", description="grey: luma of ITU-R BT.601, (299 R + 587 G + 114 B)/1000"
     )
     size: tuple[Side, Side] | None = Field(
-        None, description="height and width after the resize rule, before padding; none: the images have one size"
+        None, description="height and width after resizing, before padding; none: all images have one size"
     )
     resize: Literal["stretch", "fit", "crop"] = Field(
-        "fit", description="fit: all of the image, borders of zeros; crop: its centre; stretch: both sides to size"
+        "fit", description="fit: the whole image with zero borders; crop: its centre; stretch: both sides to size"
     )
-    pad: StrictInt = Field(0, ge=0, le=4096, description="raw zeros added on each side, after the resize rule")
-    mean: tuple[StrictFloat, ...] = Field((0.0,), description="of x/255: one for all channels, or one each")
-    std: tuple[StrictFloat, ...] = Field((1.0,), description="of x/255: one for all channels, or one each; above 0")
+    pad: StrictInt = Field(0, ge=0, le=4096, description="zero pixels to add on each side; 2 for the built-in datasets")
+    mean: tuple[StrictFloat, ...] = Field((0.0,), description="subtracted from x/255: one value, or one per channel")
+    std: tuple[StrictFloat, ...] = Field((1.0,), description="then divided by: one value, or one per channel; above 0")
 
     @field_validator("mean", "std")
     @classmethod

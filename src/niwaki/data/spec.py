@@ -37,30 +37,27 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     path: Path | None = Field(
         None,
         validate_default=True,
-        description="folder: with a folder of images per class; npz: the file; fashion-mnist: where its files are",
+        description="the folder or file, relative to the study's file; of fashion-mnist, where its files are",
     )
-    fallback: StrictBool = Field(False, description="use synthetic where Fashion-MNIST cannot be had, and say so")
+    fallback: StrictBool = Field(
+        False, description="use synthetic, with a banner, if Fashion-MNIST cannot be found or downloaded"
+    )
     validation: StrictInt | None = Field(
         None,
         ge=1,
-        description="images held out of training, if no part is for it; every class keeps its share. "
-        "None: 5,000, or a tenth of fewer than 20,000",
+        description="training images held out to choose on, stratified; none: 5,000, or a tenth of fewer than 20,000",
     )
     test: StrictFloat = Field(
-        0.2, gt=0, lt=1, description="fraction held out for the test where the data has no test part"
+        0.2, gt=0, lt=1, description="folder, npz: fraction held out as the test set if the data has none"
     )
-    split_seed: StrictInt = Field(0, ge=0, description="which images are held out")
-    limit: StrictInt | None = Field(
-        None, ge=1, description="at most so many training images; every class keeps its share"
-    )
-    test_limit: StrictInt | None = Field(
-        None, ge=1, description="at most so many test images; every class keeps its share"
-    )
+    split_seed: StrictInt = Field(0, ge=0, description="seed of both splits, independent of the training seeds")
+    limit: StrictInt | None = Field(None, ge=1, description="use at most this many training images, stratified")
+    test_limit: StrictInt | None = Field(None, ge=1, description="use at most this many test images, stratified")
     train_samples: StrictInt = Field(
-        20_000, ge=20, le=1_000_000, description="synthetic: images drawn, validation included"
+        20_000, ge=20, le=1_000_000, description="synthetic: images to draw for training and validation"
     )
-    test_samples: StrictInt = Field(4_000, ge=10, le=1_000_000, description="synthetic: images drawn for the test")
-    synthetic_seed: StrictInt = Field(0, ge=0, lt=2**32, description="synthetic: other garments for another seed")
+    test_samples: StrictInt = Field(4_000, ge=10, le=1_000_000, description="synthetic: images to draw for the test")
+    synthetic_seed: StrictInt = Field(0, ge=0, lt=2**32, description="synthetic: seed of the drawn images")
     preprocessing: Preprocessing = Field(
         Preprocessing(), description="grey or colour, size, resize rule, pad, mean, std; built-in datasets: pad = 2"
     )

@@ -41,20 +41,20 @@ class _Strict(BaseModel):
 
 
 class ModelSpec(_Strict):
-    """`[model]`: what builds the network, and weights to start from instead of training it."""
+    """What builds the network, and weights to start from instead of training it."""
 
-    factory: str = Field("lenet5", description="lenet5, or package.module:callable of your own")
-    args: dict[str, Any] = Field({}, description="keyword arguments of the factory")
-    weights: Path | None = Field(None, description="a model file (niwaki.save) to start from")
+    factory: str = Field("lenet5", description="lenet5, or package.module:callable of your own (needs --trust)")
+    args: dict[str, Any] = Field({}, description="lenet5 takes widths, num_classes, in_channels, image_size")
+    weights: Path | None = Field(None, description="a model file (niwaki.save) to start from instead of training")
 
 
 class Published(_Strict):
     """Figures that somebody published for one row of an experiment; several values where they disagree."""
 
-    value: Any = Field(None, description="the varied value the row belongs to; none: every value (the base)")
+    value: Any = Field(None, description="the varied value of the row; none: every value")
     step: StrictInt | None = Field(None, ge=0, description="the pruning step; none: the last")
-    quantized: StrictBool = Field(False, description="of the row after quantization (then without a step)")
-    accuracy: tuple[StrictFloat, ...] = ()
+    quantized: StrictBool = Field(False, description="the row after quantization, without a step")
+    accuracy: tuple[StrictFloat, ...] = Field((), description="percent; a list if the source gives several")
     params: StrictInt | None = None
     macs_tp: StrictInt | None = None
     latency_us: StrictFloat | None = None
@@ -69,19 +69,19 @@ class Published(_Strict):
 
 
 class Experiment(_Strict):
-    """`[[experiment]]`: one table. One key varies, everything else is fixed."""
+    """One table. One key varies, everything else is fixed."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="short name: lower case, digits and hyphens")
-    title: str = ""
+    title: str = Field("", description="heading of the table; the name if left out")
     vary: dict[str, list[Any]] = Field({}, description='one key and its values: { "prune.ratio" = [0.5, 0.6] }')
-    set: dict[str, Any] = Field({}, description="keys that this experiment fixes otherwise than the study")
-    from_scratch: StrictBool = Field(
-        False, description="train the final widths anew for as many epochs in all (control)"
+    set: dict[str, Any] = Field({}, description="keys that this experiment sets differently from the study")
+    from_scratch: StrictBool = Field(False, description="control: the final widths from scratch, as many epochs in all")
+    longer: StrictBool = Field(False, description="control: the unpruned network trained on, as many epochs in all")
+    rows: Literal["steps", "final"] = Field("final", description="one row per pruning step, or the last only")
+    columns: tuple[Column, ...] = Field(
+        ("validation", "accuracy", "params", "macs", "latency_1"), description="columns of the table, in this order"
     )
-    longer: StrictBool = Field(False, description="train the unpruned network on, for as many epochs in all (control)")
-    rows: Literal["steps", "final"] = Field("final", description="a row for every pruning step, or for the last only")
-    columns: tuple[Column, ...] = ("validation", "accuracy", "params", "macs", "latency_1")
-    published: tuple[Published, ...] = ()
+    published: tuple[Published, ...] = Field((), description="figures to compare with, in the keys below")
     source: str = Field("", description="where the published figures are from")
 
     @model_validator(mode="after")
@@ -106,14 +106,12 @@ class Experiment(_Strict):
 
 
 class SelectSpec(_Strict):
-    """`[select]`: which model the study ends with."""
+    """Which model the study ends with."""
 
-    experiment: str
-    budget: tuple[str, ...] = ("accuracy_drop<=1",)
-    minimize: Literal["params", "macs", "bytes", "flash", "ram"] = "params"
-    export: StrictBool = Field(
-        True, description="export the chosen model to ONNX, int8 ONNX and C, and verify all forms"
-    )
+    experiment: str = Field(description="the experiment whose values are the candidates")
+    budget: tuple[str, ...] = Field(("accuracy_drop<=1",), description="limits that the model must meet")
+    minimize: Literal["params", "macs", "bytes", "flash", "ram"] = Field("params", description="of models in budget")
+    export: StrictBool = Field(True, description="export the chosen model to every form, and verify them")
 
     @field_validator("budget")
     @classmethod
@@ -157,10 +155,16 @@ class TrialSettings(_Strict):
 
 
 class StudySpec(_Strict):
-    """A whole study."""
+    """A study: one model and dataset, several experiments."""
 
-    title: str = ""
-    seeds: int = Field(1, ge=1, le=1000, strict=True, description="how many seeds: 0, 1, …")
+    title: str = Field("", description="heading of the report and the tables")
+    seeds: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        strict=True,
+        description="number of seeds (0, 1, …); with several, tables show mean ± standard deviation",
+    )
     model: ModelSpec = ModelSpec()
     data: DataSpec = DataSpec()
     train: TrainSettings = TrainSettings()

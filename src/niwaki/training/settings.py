@@ -15,23 +15,25 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    epochs: int = Field(5, ge=0, le=100_000)
-    batch_size: int = Field(32, ge=1)
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    epochs: int = Field(5, ge=0, le=100_000, description="passes over the training images")
+    batch_size: int = Field(32, ge=1, description="images per step of the optimizer")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="PyTorch's optimizer of that name")
     lr: float = Field(1e-3, gt=0, le=100, description="learning rate; the peak of cosine and one-cycle")
-    weight_decay: float = Field(0.0, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd; adam and adamw use betas (0.9, 0.999)")
-    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
-    flip: bool = Field(False, description="mirror half of the training images left to right")
-    shift: int = Field(0, ge=0, description="move training images by up to this many pixels each way")
-    rotate: float = Field(0.0, ge=0, le=180, description="turn training images by up to this many degrees each way")
-    zoom: float = Field(0.0, ge=0, le=0.9, description="resize training images by up to this fraction, up or down")
-    blur: float = Field(0.0, ge=0, le=1, description="blur training images, by a deviation of up to so many pixels")
-    contrast: float = Field(0.0, ge=0, le=1, description="multiply their brightness by 1 ± up to this fraction")
-    noise: float = Field(0.0, ge=0, le=128, description="noise on what is not black, a deviation of up to these levels")
-    outliers: float = Field(0.0, ge=0, le=1, description="made-up images of no class, as a share of every batch")
-    clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
-    keep: Literal["last", "best"] = Field("last", description="the epoch to keep; best is chosen on validation")
+    weight_decay: float = Field(0.0, ge=0, description="weight decay of the optimizer")
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd only; adam and adamw use betas (0.9, 0.999)")
+    schedule: Literal["constant", "cosine", "one-cycle"] = Field("constant", description="of the learning rate")
+    flip: bool = Field(False, description="mirror half of the images left to right")
+    shift: int = Field(0, ge=0, description="move images by up to this many pixels each way")
+    rotate: float = Field(0.0, ge=0, le=180, description="turn images by up to this many degrees each way")
+    zoom: float = Field(0.0, ge=0, le=0.9, description="resize images by up to this fraction, up or down")
+    blur: float = Field(0.0, ge=0, le=1, description="blur images; the largest standard deviation, in pixels")
+    contrast: float = Field(0.0, ge=0, le=1, description="multiply brightness by 1 ± up to this fraction")
+    noise: float = Field(
+        0.0, ge=0, le=128, description="add noise to pixels that are not black; the largest deviation, in grey levels"
+    )
+    outliers: float = Field(0.0, ge=0, le=1, description="add this share of drawn images of no class to each batch")
+    clip_norm: float | None = Field(None, gt=0, description="clip the gradient to this norm")
+    keep: Literal["last", "best"] = Field("last", description="which epoch to keep; best by validation accuracy")
 
     @property
     def augments(self) -> bool:
@@ -50,18 +52,20 @@ class TrainSettings(BaseModel):
 class FinetuneSettings(TrainSettings):
     """How a pruned network recovers after each step; `epochs = 0` leaves it as pruning left it."""
 
-    lr: float = Field(1e-4, gt=0, le=100)
+    lr: float = Field(1e-4, gt=0, le=100, description="learning rate; the peak of cosine and one-cycle")
 
 
 class PruneSettings(BaseModel):
-    """How channels are taken away (structured pruning with torch-pruning)."""
+    """How channels are removed (structured pruning with torch-pruning)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     ratio: float = Field(0.5, ge=0, lt=1, description="fraction of the channels removed after the last step")
-    steps: int = Field(5, ge=1, le=1000)
-    scope: Literal["conv", "linear", "both"] = "both"
-    importance: Literal["l1", "l2", "taylor", "random"] = "l1"
+    steps: int = Field(5, ge=1, le=1000, description="pruning steps, each fine-tuned")
+    scope: Literal["conv", "linear", "both"] = Field("both", description="the layers to prune")
+    importance: Literal["l1", "l2", "taylor", "random"] = Field(
+        "l1", description="how channels are ranked; random is the control"
+    )
     distribution: Literal["uniform", "global"] = Field(
         "uniform", description="uniform: the ratio in every layer; global: one ranking over all layers"
     )
@@ -85,12 +89,15 @@ class QuantizeSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     kind: Literal["static", "dynamic"] = Field(
-        "static", description="static: everything int8, calibrated; dynamic: the linear layers only (the source's way)"
+        "static", description="static: everything int8, calibrated; dynamic: the weights of linear layers only"
     )
     calibration: Literal["minmax", "entropy", "percentile"] = Field(
-        "minmax", description="how the range of an activation follows from the values that training images give it"
+        "minmax", description="how calibration images set the range of an activation"
     )
     images: int = Field(1000, ge=1, le=100_000, description="training images to calibrate on")
     percentile: float = Field(
-        99.99, gt=50, le=100, description="of `percentile`: the share of an activation's values inside its range"
+        99.99,
+        gt=50,
+        le=100,
+        description="calibration = percentile only: the percentage of an activation's values inside its range",
     )

@@ -12,7 +12,8 @@ import pytest
 
 from niwaki import folders
 from niwaki.board.place import put_bundle
-from niwaki.deploy.folder import FolderNote, Form, FormNote, put, read_form, read_note
+from niwaki.deploy.folder import FolderNote, FormNote, put, read_form, read_note
+from niwaki.deploy.formats import Form
 from niwaki.errors import ModelError
 from niwaki.files import sha256_of
 from niwaki.folders import check_names, exchange, inside, read_inside, staging, sweep

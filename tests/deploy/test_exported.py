@@ -12,7 +12,8 @@ from niwaki.board.options import BundleOptions
 from niwaki.data.dataset import Dataset
 from niwaki.deploy import runners
 from niwaki.deploy.exported import look_into, open_export
-from niwaki.deploy.folder import FILES, read_note
+from niwaki.deploy.folder import read_note
+from niwaki.deploy.formats import FILES
 from niwaki.deploy.verify import VerifyOptions, verify_folder
 from niwaki.errors import ModelError
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from niwaki.deploy.folder import FILES, NOTE, export_within
+from niwaki.deploy.folder import NOTE, export_within
+from niwaki.deploy.formats import FILES, INT8
 from niwaki.errors import ModelError
 from niwaki.files import cache_folder, canonical_json
 
@@ -49,8 +50,8 @@ def tidy(keep: Path) -> None:
 
 def _contents(file: Path) -> Iterator[bytes]:
     """The bytes that a model is: of the file, or of what a folder was exported as."""
-    folder = export_within(file, FILES["onnx-int8"])
-    paths = [folder / name for name in (FILES["onnx-int8"], NOTE) if (folder / name).is_file()]
+    folder = export_within(file, FILES[INT8])
+    paths = [folder / name for name in (FILES[INT8], NOTE) if (folder / name).is_file()]
     if not file.is_dir():
         paths = [file]
     try:

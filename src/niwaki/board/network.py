@@ -10,7 +10,8 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.exported import open_export
-from niwaki.deploy.folder import FILES, export_within
+from niwaki.deploy.folder import export_within
+from niwaki.deploy.formats import FILES, INT8, C
 from niwaki.deploy.forms import ExportOptions, Making, Material
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.pictures import ImageNeeds, find_pictures
@@ -67,12 +68,12 @@ def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -
             raise pictures.error
         notify(f"the self-test takes made-up images: {pictures.error}")
     making = Making(Material(origin, pictures), ExportOptions(trust=trust), notify)
-    making.make("c")
+    making.make(C)
     int8 = making.int8 or b""
     graph = read_qdq(load_onnx(int8, origin.name), origin.name)
     classes = _check_graph(graph, origin.name)
-    prefix = f"{FILES['c']}/"
-    source = {path.removeprefix(prefix): content for path, content in making.files["c"].items()}
+    prefix = f"{FILES[C]}/"
+    source = {path.removeprefix(prefix): content for path, content in making.files[C].items()}
     labels = graph.labels or tuple(f"class {index}" for index in range(classes))
     pad = graph.preprocessing.pad if graph.preprocessing else 0
     network = Network(origin.title or "model", int8, graph, source, labels, pad, pictures.data, tuple(making.remarks))
@@ -85,13 +86,13 @@ def _origin(file: Path) -> tuple[Origin, ImageNeeds]:
     if not file.is_dir():
         origin = open_origin(file)
         return origin, origin.needs
-    folder = export_within(file, FILES["onnx-int8"])
-    if not (folder / FILES["onnx-int8"]).is_file():
+    folder = export_within(file, FILES[INT8])
+    if not (folder / FILES[INT8]).is_file():
         raise ModelError(
-            f"{file}: no {FILES['onnx-int8']} in it: give a folder that niwaki export --to c wrote, or a model file"
+            f"{file}: no {FILES[INT8]} in it: give a folder that niwaki export --to c wrote, or a model file"
         )
     export = open_export(folder)
-    origin, note = export.origin("onnx-int8"), export.note
+    origin, note = export.origin(INT8), export.note
     if note is None:
         return replace(origin, title=folder.resolve().name), origin.needs
     origin = replace(origin, title=Path(note.origin).stem, provenance=note.provenance)

@@ -10,6 +10,7 @@ import typer
 from niwaki.board.targets import TARGETS
 from niwaki.cli.version import print_version
 from niwaki.data.datasets import BUILT_IN
+from niwaki.deploy.formats import CHOICES
 from niwaki.device.text import listed
 
 app = typer.Typer(
@@ -144,9 +145,7 @@ def inspect(
 @app.command("export")
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors) or an ONNX.")],
-    to: Annotated[
-        list[str], typer.Option(metavar="FORM", help="onnx, onnx-int8, onnx-dynamic, c or all; can be repeated.")
-    ],
+    to: Annotated[list[str], typer.Option(metavar="FORM", help=f"{listed((*CHOICES, 'all'))}; can be repeated.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder that the forms go to.")],
     opset: Annotated[int | None, typer.Option(help="ONNX operator set, 13 to 18; 17 if left out.")] = None,
     prefix: Annotated[str, typer.Option(help="Of every name in the C.")] = "niwaki_model",

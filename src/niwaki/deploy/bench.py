@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
-from niwaki.deploy.bench_forms import DYNAMIC, FLOAT, INT8, ORT, Forms, LeftOut, Subject, form_of, forms_of
+from niwaki.deploy.bench_forms import ORT, Forms, LeftOut, Subject, form_of, forms_of
 from niwaki.deploy.exported import Export
+from niwaki.deploy.formats import DYNAMIC, INT8, ONNX
 from niwaki.errors import NiwakiError, SpecError, step
 from niwaki.measure.latency import Latency, LatencyTable, alone_on_one_cpu, measure_latency
 from niwaki.notify import Notify, silent
@@ -23,7 +24,7 @@ class BenchRow:
 
     file: str
     form: str
-    """torch, onnx, onnx-int8, onnx-dynamic or c."""
+    """torch, or a form that can be exported."""
     runtime: str
     """torch, ONNX Runtime, C; `C, in a loop` is the C alone, without the call from Python."""
     batch: int
@@ -151,7 +152,7 @@ def apart(a: float, b: float, noise_floor: float) -> bool:
 
 def int8_notes(rows: Sequence[BenchRow], noise_floor: float) -> Iterator[str]:
     """Where int8 is no faster than float in the same runtime."""
-    floats = {(row.file, row.runtime): row for row in rows if row.form == FLOAT}
+    floats = {(row.file, row.runtime): row for row in rows if row.form == ONNX}
     for row in rows:
         other = floats.get((row.file, row.runtime))
         if row.form not in (INT8, DYNAMIC) or other is None:

@@ -15,7 +15,8 @@ from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.library import CModel
 from niwaki.deploy.drift import default_is_wrong
 from niwaki.deploy.exported import Export, look_into
-from niwaki.deploy.folder import FILES
+from niwaki.deploy.formats import FILES, FORMS, INT8, KINDS, ONNX, TORCH, C
+from niwaki.deploy.forms import CONVERTED
 from niwaki.deploy.images import calibration_images, random_images
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.own import own_files, own_files_beside
@@ -28,11 +29,10 @@ from niwaki.models import modelfile
 from niwaki.models.onnx_export import to_onnx
 from niwaki.models.onnxfile import load_onnx
 from niwaki.notify import Notify, silent
-from niwaki.training.quantize import quantize_dynamic, quantize_static
+from niwaki.training.quantize import quantize_static
 from niwaki.training.settings import QuantizeSettings
 
-TORCH, ORT, C, C_LOOP = "torch", "ONNX Runtime", "C", "C, in a loop"
-FLOAT, INT8, DYNAMIC, GENERATED = "onnx", "onnx-int8", "onnx-dynamic", "c"
+ORT, CALLED, LOOPED = "ONNX Runtime", "C", "C, in a loop"
 CALIBRATION = 100  # images: times do not depend on how well int8 fits
 LOOP = 256  # images in one call of the loop in C: of the cost of that call, little is left for each
 
@@ -43,7 +43,7 @@ class Subject:
 
     file: str
     form: str
-    """torch, onnx, onnx-int8, onnx-dynamic or c."""
+    """torch, or a form that can be exported."""
     runtime: str
     call: Call
     images: int = 1
@@ -104,7 +104,7 @@ def forms_of(file: Path | Export, *, trust: bool = False, notify: Notify = silen
     elif origin.kind == "float":
         _add_float(origin.data, origin, forms)
     else:
-        _add_quantized(origin, forms)
+        _add_onnx(origin, forms)
         if origin.kind == "int8":
             _add_c_of(origin.data, forms)
     return forms
@@ -112,7 +112,7 @@ def forms_of(file: Path | Export, *, trust: bool = False, notify: Notify = silen
 
 def _add_model(origin: Origin, forms: Forms, trust: bool) -> None:
     model = _add_torch(origin, forms, trust)
-    with forms.attempt(FLOAT, INT8, DYNAMIC, GENERATED):
+    with forms.attempt(ONNX, INT8, *CONVERTED, C):
         _add_float(to_onnx(model, modelfile.info_of(origin.data, name=origin.name)), origin, forms)
 
 
@@ -131,7 +131,7 @@ def _add_folder(file: Path | Export, forms: Forms, trust: bool, notify: Notify) 
             origin = export.origin(form) if form else open_origin(inside(path, model.name))
             _add_as_it_is(origin, forms, trust)
     for header in headers:
-        with forms.attempt(GENERATED):
+        with forms.attempt(C):
             folder = inside(path, header.relative_to(path).as_posix()).parent
             _add_c(folder, None if trust else _own(export, folder), forms)
 
@@ -145,17 +145,15 @@ def _own(export: Export, folder: Path) -> dict[str, bytes]:
 
 def form_of(file: Path) -> str:
     """The form that a file is by its name, for one that cannot be opened."""
-    known = {FILES["onnx-int8"]: INT8, FILES["onnx-dynamic"]: DYNAMIC}
-    return TORCH if file.suffix == ".safetensors" else known.get(file.name, FLOAT)
+    known = {form.file: form.name for form in FORMS if form.runs_as_onnx}
+    return TORCH if file.suffix == ".safetensors" else known.get(file.name, ONNX)
 
 
 def _add_as_it_is(origin: Origin, forms: Forms, trust: bool) -> None:
     if origin.kind == "model":
         _add_torch(origin, forms, trust)
-    elif origin.kind == "float":
-        _add_session(FLOAT, origin.data, forms)
     else:
-        _add_quantized(origin, forms)
+        _add_onnx(origin, forms)
 
 
 def _add_torch(origin: Origin, forms: Forms, trust: bool) -> nn.Module:
@@ -164,45 +162,49 @@ def _add_torch(origin: Origin, forms: Forms, trust: bool) -> nn.Module:
     return model
 
 
-def _add_quantized(origin: Origin, forms: Forms) -> None:
-    _add_session(INT8 if origin.kind == "int8" else DYNAMIC, origin.data, forms)
+def _add_onnx(origin: Origin, forms: Forms) -> None:
+    """As the form that its file's name says, if it is of that kind, else as the first form that is."""
+    kinds = [form for form in FORMS if form.kind == origin.kind]
+    named = (form for form in kinds if form.file == Path(origin.name).name)
+    _add_session(next(named, kinds[0]).name, origin.data, forms)
 
 
 def _add_float(data: bytes, origin: Origin, forms: Forms) -> None:
-    """A float ONNX, and the int8 forms that are made of it."""
-    _add_session(FLOAT, data, forms)
-    with forms.attempt(INT8, GENERATED):
+    """A float ONNX, and the forms that are made of it."""
+    _add_session(ONNX, data, forms)
+    with forms.attempt(INT8, C):
         static = quantize_static(data, _calibration(data, origin, forms), QuantizeSettings()).onnx
         _add_session(INT8, static, forms)
         _add_c_of(static, forms)
-    with forms.attempt(DYNAMIC):
-        _add_session(DYNAMIC, quantize_dynamic(data).onnx, forms)
+    for form, convert in CONVERTED.items():
+        with forms.attempt(form):
+            _add_session(form, convert(data), forms)
 
 
 def _add_session(form: str, data: bytes, forms: Forms) -> None:
     with forms.attempt(form):
         shape = _input_shape(data, forms.file)
-        wrong = "" if form == FLOAT else default_is_wrong(data, shape)
+        wrong = "" if KINDS[form].is_float else default_is_wrong(data, shape)
         forms.add(form, ORT, onnxruntime_call(data, _random_inputs(shape), forms.file), wrong=wrong)
 
 
 def _add_c_of(data: bytes, forms: Forms) -> None:
     """The C of a QDQ ONNX."""
-    with temporary("bench") as folder, forms.attempt(GENERATED):
+    with temporary("bench") as folder, forms.attempt(C):
         graph = read_qdq(load_onnx(data, forms.file), forms.file)
         _add_c(write(generate(graph), Path(folder)), None, forms)
 
 
 def _add_c(folder: Path, files: Mapping[str, bytes] | None, forms: Forms) -> None:
     """Generated C, from `files` if given, compiled for this processor: called for one image, and for many in a loop."""
-    with forms.attempt(GENERATED):
+    with forms.attempt(C):
         model = CModel(folder, files=files)
         run = model if model.interface.takes_pixels else model.run
         pixels = random_images(model.interface.input_shape, LOOP)
         images = pixels if model.interface.takes_pixels else pixels.view(np.int8)
         one = images[:1]
-        forms.add(GENERATED, C, lambda: run(one))
-        forms.add(GENERATED, C_LOOP, lambda: run(images), images=LOOP)
+        forms.add(C, CALLED, lambda: run(one))
+        forms.add(C, LOOPED, lambda: run(images), images=LOOP)
 
 
 def _input_shape(data: bytes, name: str) -> tuple[int, int, int]:

@@ -12,7 +12,8 @@ from niwaki.deploy.agreement import Agreement, Right, allowed, compare, count_ri
 from niwaki.deploy.cause import STEPS, likely_cause, saturation, way_out, worst_images
 from niwaki.deploy.drift import dynamic_is_wrong
 from niwaki.deploy.exported import Export
-from niwaki.deploy.runners import REFERENCE, TORCH, C, Subject
+from niwaki.deploy.formats import FORMS, INT8, KINDS, MODEL, REFERENCE, TORCH, C, FormKind
+from niwaki.deploy.runners import Subject
 from niwaki.deploy.sample import Sample
 from niwaki.errors import NiwakiError
 from niwaki.measure.accuracy import Predict
@@ -20,11 +21,8 @@ from niwaki.training.loss import cause_of_loss
 from niwaki.training.quantize import POOR_AGREEMENT
 
 BATCH = 200
-FLOAT = (TORCH, "onnx")
-SAME_CLASS = {"onnx": (TORCH, 99.9), "onnx-int8": (REFERENCE, 99.5)}  # of which form, percent of the images
-PRICES = (REFERENCE, "onnx-dynamic")  # against float, what they cost is reported
+FLOAT = (TORCH, *(form.name for form in FORMS if form.is_float and form.name != MODEL))
 FAR = 0.2  # of the images: an int8 that differs from float for more of them is said not to be that network
-TOLERANCE = 1e-3  # between scores of one float network in two runtimes, of the largest score
 _WRONG = "ONNX Runtime's default session answers wrongly on this processor"
 SHOWN = 12  # scores of an image in a message
 
@@ -37,7 +35,7 @@ class FormReport:
     """What one form did."""
 
     form: str
-    """torch, onnx, onnx-dynamic, reference, onnx-int8 or c."""
+    """torch, reference, or a form that can be exported."""
     how: str
     """The runtime, or how it was compiled and for what."""
     ok: bool | None
@@ -100,7 +98,7 @@ class Judge:
         return self._judged(subject, report, scores)
 
     def _judged(self, subject: Subject, report: FormReport, scores: np.ndarray) -> FormReport:
-        candidates = (REFERENCE, *FLOAT) if report.form in (C, "onnx-int8") else FLOAT
+        candidates = (REFERENCE, *FLOAT) if kind_of(report.form).calibrated else FLOAT
         against = next((form for form in candidates if form in self.scores and form != report.form), None)
         if against is None:
             return report
@@ -109,7 +107,7 @@ class Judge:
         report = replace(report, agreement=found)
         if report.form == C:
             return replace(report, ok=found.equal, reason=self._first(found, ours, theirs))
-        judge, percent = SAME_CLASS.get(report.form, ("", 0.0))
+        judge, percent = kind_of(report.form).same_class or ("", 0.0)
         if judge != against:  # what int8 costs is reported, not judged
             if report.form == REFERENCE and unit and 100 * found.same_class < POOR_AGREEMENT * len(ours):
                 self.causes[REFERENCE] = cause_of_loss(theirs, ours, self._step())
@@ -120,19 +118,19 @@ class Judge:
             reason = f"{count}; {self._first(found, ours, theirs)}"
         else:
             reason = self._too_far(report.form, found, ours, theirs)
-        if reason and report.form == "onnx-int8":
+        if reason and report.form == INT8:
             reason += self._cause(subject, ours, theirs)
         return replace(report, ok=not reason, reason=reason)
 
     def _too_far(self, form: str, found: Agreement, ours: np.ndarray, theirs: np.ndarray) -> str:
         """Where a score differs by more than rounding explains; "" where none does."""
-        if form == "onnx-int8":
+        if form == INT8:
             if found.unit != "int8 step" or found.difference is None or found.difference <= self.steps:
                 return ""
             first = int(np.flatnonzero(np.abs(ours - theirs).max(axis=1) > self.steps)[0])
             gap = f"a score differs from that of {found.against} by {found.difference:.0f} int8 steps"
             return f"{gap}, at most {self.steps} may be rounding; {self._at(first, found.against, ours, theirs)}"
-        largest = TOLERANCE * max(1.0, float(np.abs(theirs).max(initial=0.0)))
+        largest = kind_of(form).tolerance * max(1.0, float(np.abs(theirs).max(initial=0.0)))
         if found.difference is None or found.difference <= largest:
             return ""
         return (
@@ -176,7 +174,7 @@ class Judge:
             return scores, other, "score"
         if form == C:
             return scores, other, "int8 step"
-        if form == "onnx-int8" and subject.int8 is not None and subject.int8.has_steps:
+        if form == INT8 and subject.int8 is not None and subject.int8.has_steps:
             theirs = other.reshape(len(other), -1).astype(np.float64)
             return subject.int8.in_steps(scores, other), theirs, "int8 step"
         if graph.dropped:  # a last Softmax: the float form gives probabilities, the reference what goes into it
@@ -198,13 +196,24 @@ class Judge:
         return f"first {self.sample.name(index)}: {ours}, {against} {theirs}"
 
 
+def kind_of(form: str) -> FormKind:
+    """The entry of what runs under that name."""
+    return KINDS[{TORCH: MODEL, REFERENCE: C}.get(form, form)]
+
+
+def has_price(form: str) -> bool:
+    """Whether it is said what a form costs against float, instead of judged: of all in int8 together, the reference."""
+    kind = kind_of(form)
+    return form == REFERENCE or not (kind.is_float or kind.calibrated)
+
+
 def losses(forms: Sequence[FormReport], causes: Mapping[str, str]) -> Iterator[str]:
     """What int8 costs against float, in a sentence for each kind, with the causes that were found."""
     rights = {form.form: form.right for form in reversed(forms) if form.right}
     for form in forms:
-        if form.form not in PRICES or form.agreement is None:
+        if not has_price(form.form) or form.agreement is None:
             continue
-        name = "int8" if form.form == REFERENCE else "dynamic int8"
+        name = kind_of(form.form).called
         same = percent(form.agreement.same_class, form.images)
         text = f"{name} and float give the same class for {same} of the images"
         before, after = rights.get(form.agreement.against), form.right
@@ -218,7 +227,6 @@ def losses(forms: Sequence[FormReport], causes: Mapping[str, str]) -> Iterator[s
 
 def far_from_float(forms: Sequence[FormReport]) -> Iterator[str]:
     """Each int8 that gives another class than float for more than FAR of the images."""
-    kinds = {"onnx-dynamic": "dynamic int8"}
     for form in forms:
         found = form.agreement
         if found is None or form.form == C or found.against not in FLOAT or form.form in FLOAT:
@@ -226,7 +234,7 @@ def far_from_float(forms: Sequence[FormReport]) -> Iterator[str]:
         apart = form.images - found.same_class
         if apart > FAR * form.images:
             share = percent(apart, form.images)
-            yield f"{kinds.get(form.form, 'int8')} gives another class than float for {share} of the images"
+            yield f"{kind_of(form.form).called} gives another class than float for {share} of the images"
 
 
 def percent(part: int, whole: int) -> str:

@@ -11,7 +11,8 @@ from niwaki.codegen.generate import Footprint
 from niwaki.compiled.footprint import TargetFootprint, measure_footprint
 from niwaki.data.dataset import Dataset
 from niwaki.data.datasets import BUILT_IN
-from niwaki.deploy.folder import FILES, FolderNote, Form, put
+from niwaki.deploy.folder import FolderNote, put
+from niwaki.deploy.formats import CHOICES, FILES, KINDS, C, Form
 from niwaki.deploy.forms import ExportOptions, Making, Material
 from niwaki.deploy.origin import Origin, model_origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
@@ -21,7 +22,6 @@ from niwaki.models.opset import check_asked
 from niwaki.models.provenance import Provenance
 from niwaki.notify import Notify, silent
 
-CHOICES: tuple[Form, ...] = ("onnx", "onnx-int8", "onnx-dynamic", "c")
 ALL = "all"
 _VERSIONS = ("niwaki", "torch", "onnx", "onnxruntime")
 
@@ -63,7 +63,7 @@ class ExportReport:
             form: {"path": str(path), "bytes": self.sizes[form]} for form, path in self.paths.items()
         }
         if self.footprint:
-            forms["c"] |= {
+            forms[C] |= {
                 "flash": self.footprint.constant_bytes,
                 "ram": self.footprint.ram_bytes,
                 "arena": self.footprint.arena_bytes,
@@ -103,9 +103,9 @@ def export_file(
     wanted = _wanted(origin, forms)
     check_possible(origin, options)
     pictures = Pictures()
-    if origin.preprocessing is not None and origin.kind != "int8" and {"onnx-int8", "c"} & set(wanted):
+    if origin.preprocessing is not None and origin.kind != "int8" and any(KINDS[form].calibrated for form in wanted):
         pictures = find_pictures(origin.needs, data, notify, any_classes=True)
-    optional: tuple[Form, ...] = ("onnx-dynamic",) if ALL in forms else ()
+    optional = tuple(form for form in CHOICES if KINDS[form].optional) if ALL in forms else ()
     material = Material(origin, pictures, named=data)
     return export(material, wanted, out, options=options, optional=optional, notify=notify)
 
@@ -126,7 +126,7 @@ def export_all(
     """
     origin = open_origin(model) if isinstance(model, Path) else model_origin(model)
     pictures = find_pictures(origin.needs, data, notify, any_classes=True)
-    forms: tuple[Form, ...] = ("onnx", "onnx-int8", "c")
+    forms = tuple(form for form in CHOICES if not KINDS[form].optional)
     return export(Material(origin, pictures, int8=int8), forms, out, options=options, notify=notify)
 
 
@@ -143,7 +143,7 @@ def export(
     report = write_forms(material, forms, out, options=options, optional=optional, notify=notify)
     if report.footprint is None:
         return report
-    board, remarks = _measured(out / FILES["c"], notify)
+    board, remarks = _measured(out / FILES[C], notify)
     return replace(report, board=board, notes=(*report.notes, *remarks))
 
 
@@ -210,11 +210,11 @@ def check_possible(origin: Origin, options: ExportOptions) -> None:
 
 def _check_form(origin: Origin, form: Form) -> None:
     """Raise ModelError for a form that can never be made of such a file, with the way out."""
-    if origin.kind == "int8" and form not in ("onnx-int8", "c"):
+    if origin.kind == "int8" and not KINDS[form].calibrated:
         raise ModelError(
             f'{origin.name}: is int8, of which no float form can be made: `to="c"` is possible, or give the model file'
         )
-    if origin.kind == "float" and origin.preprocessing is None and form in ("onnx-int8", "c"):
+    if origin.kind == "float" and origin.preprocessing is None and KINDS[form].calibrated:
         raise ModelError(
             f"{origin.name}: a float ONNX that does not say how pixels become its input, so that nothing can be "
             "calibrated: quantize it elsewhere (QDQ, int8) and give that, or save the module with niwaki.save"
@@ -229,7 +229,7 @@ def _wanted(origin: Origin, forms: Sequence[str]) -> tuple[Form, ...]:
     if ALL not in forms:
         return tuple(form for form in CHOICES if form in forms)
     if origin.kind == "int8":
-        return ("onnx-int8", "c")
+        return tuple(form for form in CHOICES if KINDS[form].calibrated)
     return CHOICES
 
 

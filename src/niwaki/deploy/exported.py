@@ -13,7 +13,8 @@ import onnx
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.deploy.folder import FILES, FolderNote, Form, read_form, read_note
+from niwaki.deploy.folder import FolderNote, read_form, read_note
+from niwaki.deploy.formats import FILES, INT8, MODEL, ONNX, C, Form
 from niwaki.deploy.origin import Origin, input_shape_of, model_origin, onnx_origin, outputs_of
 from niwaki.deploy.pictures import ImageNeeds
 from niwaki.errors import ModelError
@@ -47,7 +48,7 @@ class Export:
     @property
     def has_c(self) -> bool:
         """Whether there is generated C."""
-        return (self.folder / FILES["c"]).is_dir() or bool(self.note and "c" in self.note.forms)
+        return (self.folder / FILES[C]).is_dir() or bool(self.note and C in self.note.forms)
 
     @cached_property
     def preprocessing(self) -> Preprocessing | None:
@@ -106,7 +107,7 @@ class Export:
         if form in self.broken:
             raise ModelError(self.broken[form])
         path = self.folder / FILES[form]
-        if form == "model":
+        if form == MODEL:
             return model_origin(self.files[form], str(path), path.stem)
         return onnx_origin(path, self.files[form], self.onnx[form])
 
@@ -118,7 +119,7 @@ def open_export(folder: Path) -> Export:
     """
     export = look_into(folder)
     if not export.onnx:
-        why = next((why for form, why in export.broken.items() if form not in ("model", "c")), "")
+        why = next((why for form, why in export.broken.items() if form not in (MODEL, C)), "")
         raise ModelError(why or _no_export(folder))
     return export
 
@@ -132,14 +133,14 @@ def look_into(folder: Path) -> Export:
     info = None
     for form, name in FILES.items():
         noted = note is not None and form in note.forms
-        if not noted and (form == "c" or not os.path.lexists(folder / name)):
+        if not noted and (form == C or not os.path.lexists(folder / name)):
             continue
         try:
             listed = read_form(folder, note, form) if note else {}
-            if form == "c":
+            if form == C:
                 continue
             data = listed[name] if name in listed else _read(folder, name)
-            if form == "model":
+            if form == MODEL:
                 info = modelfile.info_of(data, name=str(folder / name))
             else:
                 models[form] = load_onnx(data, str(folder / name), folder)
@@ -154,11 +155,11 @@ def _integer(
     folder: Path, models: Mapping[Form, onnx.ModelProto], broken: Mapping[Form, str]
 ) -> tuple[Graph | None, str]:
     """The integer network of the int8 ONNX; None, and why, where there is none."""
-    if "onnx-int8" not in models:
-        missing = f"{folder}: C, but not the {FILES['onnx-int8']} that it was generated from: export again"
-        return None, broken.get("onnx-int8", missing)
+    if INT8 not in models:
+        missing = f"{folder}: C, but not the {FILES[INT8]} that it was generated from: export again"
+        return None, broken.get(INT8, missing)
     try:
-        return read_qdq(models["onnx-int8"], str(folder / FILES["onnx-int8"])), ""
+        return read_qdq(models[INT8], str(folder / FILES[INT8])), ""
     except ModelError as error:
         return None, str(error)
 
@@ -172,6 +173,6 @@ def _read(folder: Path, name: str) -> bytes:
 
 def _no_export(folder: Path) -> str:
     return (
-        f"{folder}: no {FILES['onnx']} nor {FILES['onnx-int8']} in it: give a folder that niwaki export wrote, a "
+        f"{folder}: no {FILES[ONNX]} nor {FILES[INT8]} in it: give a folder that niwaki export wrote, a "
         "model file or an ONNX"
     )

@@ -1,11 +1,6 @@
-"""The folder that an export leaves: the names of its files, what they were made of, and how they get there.
+"""The folder that an export leaves: what its files were made of, and how they get there.
 
-model.safetensors      the model itself, where it came as a model file
-model.onnx             float
-model-int8.onnx        int8 throughout (QDQ)
-model-dynamic.onnx     int8 weights in the linear layers
-c/                     what is generated from model-int8.onnx
-export.json            what each was made of
+The forms lie in it under the names that `formats.FORMS` gives them; `export.json` says what each was made of.
 """
 
 from __future__ import annotations
@@ -18,19 +13,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from niwaki.deploy.formats import FILES, INT8, C, Form
 from niwaki.errors import ModelError
 from niwaki.files import flush_folder, json_with_checksum, load_checked, sha256_of, write_whole
 from niwaki.folders import Change, check_names, inside, read_inside, staging
 from niwaki.models.provenance import Provenance
 
-Form = Literal["model", "onnx", "onnx-int8", "onnx-dynamic", "c"]
-FILES: dict[Form, str] = {
-    "model": "model.safetensors",
-    "onnx": "model.onnx",
-    "onnx-int8": "model-int8.onnx",
-    "onnx-dynamic": "model-dynamic.onnx",
-    "c": "c",
-}
 NOTE = "export.json"
 CHOSEN = "chosen"  # where a study's folder holds its export
 _ANEW = "move the folder away and export again"  # without its note nobody knows which files in it are an export's
@@ -206,9 +194,9 @@ def _merged(note: FolderNote, before: FolderNote | None) -> FolderNote:
     if before is None or before.origin_sha256 != note.origin_sha256:
         return note
     kept = {form: old for form, old in before.forms.items() if form not in note.forms}
-    remade = note.forms.get("onnx-int8")
-    if "c" in kept and remade is not None and kept["c"].made_of != remade.files[FILES["onnx-int8"]]:
-        del kept["c"]
+    remade = note.forms.get(INT8)
+    if C in kept and remade is not None and kept[C].made_of != remade.files[FILES[INT8]]:
+        del kept[C]
     return note.model_copy(update={"forms": {**kept, **note.forms}})
 
 

@@ -10,7 +10,8 @@ from niwaki.codegen.generate import PREFIX, Footprint, generate
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.cause import way_out
-from niwaki.deploy.folder import FILES, Form, FormNote
+from niwaki.deploy.folder import FormNote
+from niwaki.deploy.formats import DYNAMIC, FILES, INT8, KINDS, ONNX, C, Form
 from niwaki.deploy.images import calibration_images, random_images
 from niwaki.deploy.origin import Origin
 from niwaki.deploy.pictures import Pictures
@@ -24,6 +25,8 @@ from niwaki.notify import Notify
 from niwaki.training.quantize import quantize_dynamic, quantize_static
 from niwaki.training.settings import QuantizeSettings
 
+CONVERTED: Mapping[Form, Callable[[bytes], bytes]] = {DYNAMIC: lambda data: quantize_dynamic(data).onnx}
+"""What a float ONNX becomes by itself, without images."""
 CHECKED = 100  # images on which a fresh float ONNX is compared with its module
 
 
@@ -73,8 +76,7 @@ class Making:
 
     def __post_init__(self) -> None:
         self.int8 = self.material.int8
-        kept: dict[str, Form] = {"model": "model", "float": "onnx", "int8": "onnx-int8"}
-        form = kept[self.origin.kind]
+        form = next(name for name, form in KINDS.items() if form.kind == self.origin.kind)
         self._take(form, {FILES[form]: self.origin.data})
 
     @property
@@ -92,18 +94,19 @@ class Making:
 
         Raises ModelError where it cannot be made of this model; DataError where it needs images and there are none.
         """
-        if form == "onnx":
+        if form == ONNX:
             self._take(form, {FILES[form]: self._float_onnx()}, opset=self.options.opset)
-        elif form == "onnx-dynamic":
-            dynamic = quantize_dynamic(self._float_onnx()).onnx
-            self._take(form, {FILES[form]: dynamic}, opset=self.options.opset)
-            self._warn(form, dynamic)
-        elif form == "onnx-int8":
+        elif form == INT8:
             self._take(form, {FILES[form]: self._int8_onnx()}, **self._calibrated())
             self._warn(form, self._int8_onnx())
-        elif form == "c":
-            self.make("onnx-int8")
+        elif form == C:
+            self.make(INT8)
             self._generate(self._int8_onnx())
+        else:
+            converted = CONVERTED[form](self._float_onnx())
+            self._take(form, {FILES[form]: converted}, opset=self.options.opset)
+            if not KINDS[form].is_float:
+                self._warn(form, converted)
 
     def _take(self, form: Form, files: Mapping[str, bytes], made_of: bytes | None = None, **settings: Any) -> None:
         hashes = {path: sha256_of(data) for path, data in files.items()}
@@ -178,8 +181,8 @@ class Making:
         if graph.preprocessing is None:
             taken = "int8 inputs only" if graph.table is None else "pixels as x/255; if that is wrong, give int8 inputs"
             self.remarks.append(f"the ONNX does not say how pixels become its input: the C takes {taken}")
-        files = {f"{FILES['c']}/{file}": content for file, content in generated.files.items()}
-        self._take("c", files, made_of=int8_onnx, prefix=options.prefix)
+        files = {f"{FILES[C]}/{file}": content for file, content in generated.files.items()}
+        self._take(C, files, made_of=int8_onnx, prefix=options.prefix)
 
 
 def _its_data(origin: Origin) -> str:

@@ -16,7 +16,7 @@ from niwaki.codegen.generate import generate
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.library import Interface
-from niwaki.deploy.folder import FILES
+from niwaki.deploy.formats import FILES, INT8
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.files import sha256_of
 from niwaki.folders import inside, read_inside
@@ -79,12 +79,12 @@ def own_files_beside(folder: Path) -> dict[str, bytes]:
     Raises ModelError where there is none: then nobody knows whose C it is.
     """
     for home in (folder.absolute().parent, folder):
-        onnx = inside(home, FILES["onnx-int8"])
+        onnx = inside(home, FILES[INT8])
         if onnx.is_file():
             return own_files(folder, read_qdq(load_onnx(onnx), str(onnx)), onnx.name)
     _header(folder)
     raise ModelError(
-        f"{folder}: C without the {FILES['onnx-int8']} that it was generated from, so that nobody knows whose it is: "
+        f"{folder}: C without the {FILES[INT8]} that it was generated from, so that nobody knows whose it is: "
         "to compile and run it all the same, say `trust=True`"
     )
 

@@ -18,7 +18,7 @@ from niwaki.codegen.graph.operators.products import Conv, Dense
 from niwaki.compiled.on_target import run_on_target
 from niwaki.deploy.cause import Int8File
 from niwaki.deploy.exported import Export
-from niwaki.deploy.folder import FILES, Form
+from niwaki.deploy.formats import DYNAMIC, FILES, FORMS, INT8, MODEL, REFERENCE, TORCH, C, Form
 from niwaki.deploy.origin import input_of
 from niwaki.deploy.own import own_files, write_files
 from niwaki.deploy.runtimes import onnxruntime_predictor
@@ -31,7 +31,7 @@ from niwaki.models.onnxfile import metadata
 from niwaki.toolchain.compiler import SPEED, compiler_name, find_compiler
 from niwaki.toolchain.targets import TARGETS, Target, how_to_get, missing_tools
 
-TORCH, REFERENCE, C = "torch", "reference", "c"
+ONNX_FORMS = tuple(form.name for form in FORMS if form.runs_as_onnx)
 PORTABLE = ("-O2", "-DNIWAKI_PORTABLE")
 EMULATED_MACS = {"aarch64": 2_000_000_000, "cortex-m4": 200_000_000}  # some seconds of emulation each
 
@@ -60,13 +60,12 @@ class Subject:
 def subjects_of(export: Export, *, trust: bool = False) -> list[Subject]:
     """Every form in the folder: those in float first, then the reference, then what is compared with it."""
     made: list[tuple[Form, str, Callable[[], Subject]]] = [
-        ("model", TORCH, lambda: _torch(export, trust)),
-        ("onnx", "onnx", lambda: _onnxruntime(export, "onnx")),
-        ("onnx-dynamic", "onnx-dynamic", lambda: _onnxruntime(export, "onnx-dynamic")),
-        ("onnx-int8", REFERENCE, lambda: _reference(export)),
-        ("onnx-int8", "onnx-int8", lambda: _onnxruntime(export, "onnx-int8")),
+        (MODEL, TORCH, lambda: _torch(export, trust)),
+        *((name, name, partial(_onnxruntime, export, name)) for name in ONNX_FORMS if name != INT8),
+        (INT8, REFERENCE, lambda: _reference(export)),
+        (INT8, INT8, lambda: _onnxruntime(export, INT8)),
     ]
-    there = {*export.onnx, *(("model",) if export.info else ())}
+    there = {*export.onnx, *((MODEL,) if export.info else ())}
     found = []
     for form, name, make in made:
         if form in export.broken and name != REFERENCE:
@@ -89,7 +88,7 @@ def _torch(export: Export, trust: bool) -> Subject:
     if export.info and factory.is_foreign(export.info.factory) and not trust:
         reason = f"its factory {export.info.factory!r} is not niwaki's: say `trust=True` to run its code"
         return replace(subject, reason=reason)
-    model, info = modelfile.loads(export.files["model"], trust=trust, name=str(export.folder / FILES["model"]))
+    model, info = modelfile.loads(export.files[MODEL], trust=trust, name=str(export.folder / FILES[MODEL]))
     return replace(subject, run=torch_predictor(model, info.preprocessing.table()))
 
 
@@ -102,8 +101,8 @@ def _onnxruntime(export: Export, form: Form) -> Subject:
     if table is None:
         return replace(subject, reason="no file says how pixels become its input")
     name, data = str(export.folder / FILES[form]), export.onnx[form].SerializeToString()
-    int8 = Int8File(data, export.graph, table) if form == "onnx-int8" and export.graph else None
-    dynamic = (data, table) if form == "onnx-dynamic" else None
+    int8 = Int8File(data, export.graph, table) if form == INT8 and export.graph else None
+    dynamic = (data, table) if form == DYNAMIC else None
     return replace(subject, run=onnxruntime_predictor(data, table, name), int8=int8, dynamic=dynamic)
 
 
@@ -112,7 +111,7 @@ def _table(export: Export, form: Form) -> np.ndarray | None:
     preprocessing = metadata(export.onnx[form]).preprocessing or export.preprocessing
     if preprocessing is not None:
         return preprocessing.table()
-    if form != "onnx-int8" or export.graph is None:
+    if form != INT8 or export.graph is None:
         return None
     entry = export.graph.tensors[export.graph.input]
     values = (np.arange(-128, 128) - entry.zero_point) * np.float64(entry.scale)
@@ -141,7 +140,7 @@ def takes_pixels(graph: Graph) -> bool:
 
 def _c(export: Export, trust: bool) -> list[Subject]:
     if export.graph is None:
-        return [Subject(C, FILES["c"], reason=export.no_graph, failed=True)]
+        return [Subject(C, FILES[C], reason=export.no_graph, failed=True)]
     native = TARGETS["native"]
     compiler = compiler_name(find_compiler() or "cc")
     builds: list[tuple[str, Target, tuple[str, ...]]] = [
@@ -152,21 +151,21 @@ def _c(export: Export, trust: bool) -> list[Subject]:
     ]
     try:
         for name in ("", "/model.c", "/model.h"):  # trust is in what lies in the folder
-            inside(export.folder, FILES["c"] + name)
-        if trust and not (export.folder / FILES["c"] / "model.c").is_file():
-            raise ModelError(export.broken.get("c") or f"{export.folder / FILES['c']}: no model.c in it: export again")
+            inside(export.folder, FILES[C] + name)
+        if trust and not (export.folder / FILES[C] / "model.c").is_file():
+            raise ModelError(export.broken.get(C) or f"{export.folder / FILES[C]}: no model.c in it: export again")
         files = None if trust else _own(export, export.graph)
     except ModelError as error:
-        return [Subject(C, FILES["c"], reason=str(error), failed=True)]
+        return [Subject(C, FILES[C], reason=str(error), failed=True)]
     return [_build(export, export.graph, files, how, target, flags) for how, target, flags in builds]
 
 
 def _own(export: Export, graph: Graph) -> dict[str, bytes]:
     """The C, if niwaki wrote it. Raises ModelError where the folder is half, or somebody else's C is in it."""
-    if why := export.broken.get("c"):
+    if why := export.broken.get(C):
         why = why.removesuffix(": export again")
         raise ModelError(f"{why}; export again, or say `trust=True` to compile and run it as it is")
-    return own_files(inside(export.folder, FILES["c"]), graph, FILES["onnx-int8"])
+    return own_files(inside(export.folder, FILES[C]), graph, FILES[INT8])
 
 
 def _build(
@@ -183,7 +182,7 @@ def _build(
         )
     limit = EMULATED_MACS.get(target.name)
     images = None if limit is None else max(1, limit // export.macs)
-    run = partial(_run_c, export.folder / FILES["c"], files, graph, target, flags)
+    run = partial(_run_c, export.folder / FILES[C], files, graph, target, flags)
     return replace(subject, run=run, images=images)
 
 

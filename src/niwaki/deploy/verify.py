@@ -7,10 +7,11 @@ from pathlib import Path
 
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.cause import STEPS
-from niwaki.deploy.compare_forms import PRICES, FormReport, Judge, Progress, far_from_float, losses
+from niwaki.deploy.compare_forms import FormReport, Judge, Progress, far_from_float, has_price, losses
 from niwaki.deploy.export import check_possible, write_forms
 from niwaki.deploy.exported import Export, open_export
-from niwaki.deploy.folder import Form, export_within
+from niwaki.deploy.folder import export_within
+from niwaki.deploy.formats import CHOICES, KINDS, C, Form
 from niwaki.deploy.forms import ExportOptions, Material
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
@@ -53,7 +54,7 @@ class VerifyReport:
     def not_held(self) -> tuple[str, ...]:
         """The forms that ran, but were held against nothing that they must equal, nor anything against them."""
         bases = {form.agreement.against for form in self.forms if form.agreement and form.ok is not None}
-        reported = {form.form for form in self.forms if form.form in PRICES and form.agreement}
+        reported = {form.form for form in self.forms if has_price(form.form) and form.agreement}
         known = bases | reported
         return tuple(_named(form) for form in self.forms if form.images and form.ok is None and form.form not in known)
 
@@ -186,12 +187,13 @@ def _named(form: FormReport) -> str:
 
 def _export(origin: Origin, folder: Path, pictures: Pictures, trust: bool, notify: Notify) -> tuple[str, ...]:
     """Write all forms that can be made of a file; which are not possible."""
-    forms: tuple[Form, ...] = ("onnx", "onnx-dynamic", "c")
+    uncalibrated = tuple(form for form in CHOICES if not KINDS[form].calibrated)
+    forms: tuple[Form, ...] = (*uncalibrated, C)
     notes: tuple[str, ...] = ()
     if origin.kind == "int8":
-        forms = ("c",)
+        forms = (C,)
     elif pictures.data is None:
-        forms = ("onnx", "onnx-dynamic")
+        forms = uncalibrated
         notes = ("no int8 and no C: which images the model was trained on is not known here: name them with `data=`",)
     options = ExportOptions(trust=trust)
     check_possible(origin, options)

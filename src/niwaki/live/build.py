@@ -16,7 +16,7 @@ from niwaki.data.dataset import Dataset
 from niwaki.data.datasets import GARMENTS, built_in
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.exported import Export, open_export
-from niwaki.deploy.folder import FILES
+from niwaki.deploy.formats import FILES, INT8, C
 from niwaki.deploy.own import fresh_files, write_files
 from niwaki.deploy.pictures import Pictures, find_pictures
 from niwaki.errors import DataError, ModelError, NiwakiError
@@ -49,7 +49,7 @@ def build(
     """
     try:
         export = _open_chosen(study)
-        files = fresh_files(export.folder / FILES["c"], export.integer, FILES["onnx-int8"])
+        files = fresh_files(export.folder / FILES[C], export.integer, FILES[INT8])
         with temporary("report") as name:
             module = compile_module(write_files(files, Path(name)), vision=_has_vision(export))
         if len(module) > LARGEST:
@@ -117,7 +117,7 @@ def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[dict[s
 
 def _facts(export: Export, module: bytes, lang: Language) -> dict[str, Any]:
     """What the script needs to know of the model."""
-    c = interface(export.folder / FILES["c"])
+    c = interface(export.folder / FILES[C])
     channels, height, width = c.input_shape
     preprocessing = export.preprocessing or Preprocessing()
     pad = preprocessing.pad

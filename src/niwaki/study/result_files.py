@@ -11,10 +11,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
+from niwaki.deploy.formats import TIMED, RunForm
 from niwaki.study.checked_json import Letters, Part, ResultFile
 from niwaki.training.settings import QuantizeSettings
 
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # it names a folder
+TIMED_FORMS = TIMED
 EVIDENCE_FORMAT = 1  # of `evidence.json` and `bench.json`
 
 
@@ -304,7 +306,7 @@ class Evidence(ResultFile):
 
 class _Timed(Part):
     file: Literal["base", "chosen"]
-    form: Literal["torch", "onnx", "onnx-int8", "onnx-dynamic", "c"]
+    form: RunForm
 
 
 class FormTime(_Timed, Time):

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 from niwaki.reporting.charts.chart import Axis, Chart, Panel, Point, Series
 from niwaki.reporting.words import Words
-from niwaki.study.result_files import FormTime
-
-ORDER = ("torch", "onnx", "onnx-dynamic", "onnx-int8", "c")
+from niwaki.study.result_files import TIMED_FORMS, FormTime
 
 
 def latency_chart(rows: Sequence[FormTime], words: Words) -> Chart:
     """Median, with a whisker to the 95th percentile, of each form in each runtime."""
-    placed = sorted(rows, key=lambda row: (ORDER.index(row.form), row.runtime, row.file != "base"))
+    placed = sorted(rows, key=lambda row: (TIMED_FORMS.index(row.form), row.runtime, row.file != "base"))
     categories = tuple(dict.fromkeys(form_name(row.form, row.runtime, words) for row in placed))
     series = tuple(
         Series(words(name), tuple(_point(row, words) for row in placed if row.file == name), look, joined=False)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from niwaki.reporting.charts.latency import ORDER, form_name, latency_chart
+from niwaki.reporting.charts.latency import form_name, latency_chart
 from niwaki.reporting.document import Block, Figure, Grid, Section, Text
 from niwaki.reporting.sections.tables import plain_csv
 from niwaki.reporting.view import View
 from niwaki.reporting.words import Words
-from niwaki.study.result_files import Bench, VerifiedForm
+from niwaki.study.result_files import TIMED_FORMS, Bench, VerifiedForm
 
 
 def forms_part(view: View, words: Words) -> Section:
@@ -70,7 +70,7 @@ def latency_section(view: View, words: Words) -> Section:
 
 
 def _times(bench: Bench, words: Words) -> Grid:
-    placed = sorted(bench.rows, key=lambda row: (row.file != "base", ORDER.index(row.form), row.runtime))
+    placed = sorted(bench.rows, key=lambda row: (row.file != "base", TIMED_FORMS.index(row.form), row.runtime))
     heads = tuple(words(f"latency.{name}") for name in ("form", "of", "median", "p95", "runs"))
     shown = tuple(
         (form_name(row.form, row.runtime, words), words(row.file), f"{row.median_us:,.2f}", f"{row.p95_us:,.2f}",

@@ -1,0 +1,63 @@
+"""The forms of a model, one entry each: what it is called, its file in an export's folder, what is asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+MODEL, ONNX, INT8, DYNAMIC, C = "model", "onnx", "onnx-int8", "onnx-dynamic", "c"
+TORCH = "torch"  # the form `model` while it runs
+REFERENCE = "reference"  # the form `onnx-int8` in integers alone: what the C must equal
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class FormKind:
+    """A form. Those without a use of their own here run as an ONNX in ONNX Runtime."""
+
+    name: str
+    file: str
+    """Its name in an export's folder; of `c`, a folder."""
+    kind: Literal["model", "float", "int8", "dynamic", ""]
+    """What such a file is found to be when it is opened; empty: it is never opened alone."""
+    calibrated: bool = False
+    """Whether it is made with training images."""
+    optional: bool = False
+    """Whether "all forms" may go without it. A study exports no such form."""
+    same_class: tuple[str, float] | None = None
+    """Against which form, and for what percent of the images, it must give the same class; None: it is not judged."""
+    tolerance: float = TOLERANCE
+    """Between its scores and those, of the largest score. Of int8 forms steps are counted instead."""
+    called: str = "float"
+    """In a sentence on what it costs against float."""
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its scores are those of the float network, which others are compared with."""
+        return self.kind in ("model", "float")
+
+    @property
+    def runs_as_onnx(self) -> bool:
+        """Whether ONNX Runtime runs it."""
+        return self.name not in (MODEL, C)
+
+
+FORMS = (
+    FormKind(MODEL, "model.safetensors", "model"),
+    FormKind(ONNX, "model.onnx", "float", same_class=(TORCH, 99.9)),
+    FormKind(INT8, "model-int8.onnx", "int8", calibrated=True, same_class=(REFERENCE, 99.5), called="int8"),
+    FormKind(DYNAMIC, "model-dynamic.onnx", "dynamic", optional=True, called="dynamic int8"),
+    FormKind(C, "c", "", calibrated=True, called="int8"),
+)
+KINDS = {form.name: form for form in FORMS}
+if TYPE_CHECKING:
+    Form = str
+    RunForm = str
+else:
+    Form = Literal[tuple(KINDS)]
+    RunForm = Literal[(TORCH, *(name for name in KINDS if name != MODEL))]
+FILES: dict[Form, str] = {form.name: form.file for form in FORMS}
+CHOICES: tuple[Form, ...] = tuple(name for name in KINDS if name != MODEL)
+"""What can be exported to."""
+TIMED: tuple[str, ...] = (TORCH, *sorted(CHOICES, key=lambda name: KINDS[name].calibrated))
+"""What runs, float first."""

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from niwaki.deploy.compare_forms import FLOAT, has_price, kind_of
-from niwaki.deploy.forms import CONVERTED
 from niwaki.deploy.formats import CHOICES, FILES, FORMS, INT8, KINDS, MODEL, ONNX, REFERENCE, TIMED, TORCH, C
+from niwaki.deploy.forms import CONVERTED
 from niwaki.reporting.words import words_in
 
 DEPLOYING = Path(__file__).parents[2] / "docs" / "deploying.md"

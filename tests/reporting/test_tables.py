@@ -9,18 +9,21 @@ from typing import Any, get_args
 import pytest
 from rich.console import Console
 
+from niwaki.reporting import times
 from niwaki.reporting.columns import columns_of, heading
 from niwaki.reporting.gaps import gaps_of
-from niwaki.reporting.metrics import METRICS
 from niwaki.reporting.tables import Figure, make_tables
 from niwaki.reporting.text import print_study, study_as_json
 from niwaki.reporting.view import TrialView, View
 from niwaki.reporting.words import words_in
+from niwaki.study.metrics import METRICS, TIMES
 from niwaki.study.records import Record, Results
 from niwaki.study.result_files import Choice, DataFacts, Machine, Timings
 from niwaki.study.spec import Column as ColumnName
 from niwaki.study.spec import parse_spec
 from stored import stored
+
+STUDIES = Path(__file__).parents[2] / "docs" / "studies.md"
 
 SPEC = """
 title = "a [bold]title[/bold]"
@@ -293,3 +296,7 @@ def test_a_table_can_show_every_column_that_a_study_can_ask_for() -> None:
     assert {*METRICS, "latency_1", "reached"} <= set(shown)
     assert set(METRICS) <= set(names)
     assert all(f"column.{name}" in words_in("en").texts for name in METRICS)
+    assert tuple(times.COLUMNS) == TIMES
+    row = next(line for line in STUDIES.read_text().splitlines() if line.startswith("| `columns` |"))
+    _, _, usual, others, _ = row.replace("`", "").replace(",", " ").split("|")
+    assert set(names) <= {*usual.split(), *others.split()}

@@ -18,6 +18,7 @@ from niwaki.errors import GuardMissing
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
 from niwaki.study.environment import fingerprint
+from niwaki.study.metrics import METRICS, Metric, value_of
 from niwaki.study.plan import Stage
 from niwaki.study.records import from_bytes, to_bytes
 from niwaki.study.stages import Outcome, Task, run_stage
@@ -53,6 +54,25 @@ def test_weights_that_are_drawn_late_are_drawn_from_the_seed(small_data: Dataset
     torch.manual_seed(2)
     assert one.weights is not None
     assert train(small_data, "Lazy") == one
+
+
+def test_a_metric_that_no_field_holds_is_measured_and_kept_by_its_name(
+    small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without such a metric a record is written as it was before there could be any."""
+    assert b'"measured"' not in to_bytes(train(small_data, "Lazy").record)
+    module = types.ModuleType("niwaki.measure.sure")
+    module.measure = lambda _model, predict, images, _labels: float(predict(images).argmax(1).mean())  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(METRICS, "sure", Metric(None, "mean class", 2))
+    done = train(small_data, "Lazy")
+    stored = from_bytes(to_bytes(done.record)).results
+    assert done.weights is not None
+    assert stored is not None
+    model, _ = modelfile.loads(done.weights, trust=True)
+    named = torch_predictor(model, small_data.preprocessing.table())(small_data.test.images).argmax(1)
+    assert value_of("sure", stored) == stored.measured["sure"] == named.mean()
+    assert value_of("params", stored) == stored.params
 
 
 def test_macs_that_are_not_whole_say_so_in_record_and_inspect(

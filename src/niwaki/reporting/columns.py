@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from niwaki.reporting.metrics import METRICS
 from niwaki.reporting.tables import Figure, Row, Table, difference
 from niwaki.reporting.words import Words
+from niwaki.study.metrics import METRICS
 
 Cell = Callable[[Row], str]
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import fmean, stdev
 from typing import Any
 
 from niwaki.measure.accuracy import wilson_interval
 from niwaki.reporting import times
-from niwaki.reporting.metrics import METRICS
 from niwaki.reporting.view import TrialView, View
 from niwaki.reporting.words import Words, words_in
 from niwaki.study.losses import loss_of, named
+from niwaki.study.metrics import METRICS, value_of
 from niwaki.study.records import Results
 from niwaki.study.spec import Experiment, Published
 
@@ -206,10 +207,10 @@ def _ratios(view: View, index: int, seeds: list[TrialView]) -> dict[str, Figure]
 def _figures(view: View, done: list[Results]) -> dict[str, Figure]:
     if not done:
         return {}
-    read = {name: metric.value for name, metric in METRICS.items()}
+    read: dict[str, Callable[[Results], float | None]] = {name: partial(value_of, name) for name in METRICS}
     for name in times.COLUMNS:
-        read[name] = lambda r, name=name: times.latency(view, r, name)  # type: ignore[misc]
-        read[f"{name}_p95"] = lambda r, name=name: times.latency(view, r, name, "p95_us")  # type: ignore[misc]
+        read[name] = partial(times.latency, view, column=name)
+        read[f"{name}_p95"] = partial(times.latency, view, column=name, what="p95_us")
     figures = {}
     for name, of in read.items():
         values = [of(results) for results in done]

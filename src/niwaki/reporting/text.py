@@ -9,11 +9,11 @@ from niwaki.device.text import counted
 from niwaki.reporting import terminal
 from niwaki.reporting.columns import Column, columns_of, row_name
 from niwaki.reporting.forms import print_verification
-from niwaki.reporting.metrics import METRICS
 from niwaki.reporting.tables import Table, make_tables
 from niwaki.reporting.view import View
 from niwaki.reporting.words import words_in
 from niwaki.study.checked_json import Part
+from niwaki.study.metrics import METRICS
 from niwaki.study.store import FORMS
 
 _LABELS = {"finetune.epochs": "fine-tuning epochs", "finetune.lr": "fine-tuning lr", "prune.ratio": "ratio",

@@ -53,6 +53,7 @@ class Results(BaseModel):
     agreement: int | None = None  # test images that get the answer of the float model
     flash: int | None = None  # constant bytes of the generated C
     ram: int | None = None  # bytes of its arena, with the image, and of its output
+    measured: dict[str, float] = {}  # metrics by name that have no field here; written only if there are any
     uncounted: tuple[str, ...] = ()  # what is in no `macs`, as `layer (Kind): operator`; written only if there is any
 
     def __repr__(self) -> str:
@@ -113,7 +114,7 @@ def to_bytes(record: Record) -> bytes:
 def _absent(results: Results) -> set[str]:
     optional = ("ratio_asked", "ratio_reached", "agreement", "flash", "ram")
     empty = {name for name in optional if getattr(results, name) is None}
-    return empty if results.uncounted else {*empty, "uncounted"}
+    return empty | {name for name in ("measured", "uncounted") if not getattr(results, name)}
 
 
 def from_bytes(data: bytes) -> Record:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -24,13 +24,13 @@ from niwaki.data.spec import DataSpec
 from niwaki.errors import SpecError
 from niwaki.files import TOML_LIMIT, parse_toml, read_at_most
 from niwaki.study.budget import Budget, parse_budget
+from niwaki.study.metrics import COLUMNS
 from niwaki.training.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
 
-Column = Literal[
-    "validation", "accuracy", "per_class", "params", "macs", "macs_tp", "bytes", "bytes_by_type", "file", "activations",
-    "flash", "ram", "agreement", "latency_1", "latency_256", "latency_ort", "widths", "channels",
-    "reached",
-]  # fmt: skip
+if TYPE_CHECKING:
+    Column = str
+else:
+    Column = Literal[COLUMNS]
 VARIED_SECTIONS = ("model", "train", "prune", "finetune", "quantize")
 
 

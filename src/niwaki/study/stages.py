@@ -27,6 +27,7 @@ from niwaki.models.provenance import Provenance
 from niwaki.randomness import derive_seed
 from niwaki.study.environment import Facts, fingerprint
 from niwaki.study.fitting import check_import
+from niwaki.study.metrics import measure_anew
 from niwaki.study.plan import Settings, Stage
 from niwaki.study.records import Record, Results
 from niwaki.study.spec import ModelSpec
@@ -108,6 +109,7 @@ def measure(model: nn.Module, info: ModelInfo, data: Dataset, device: str, *, fi
         activation_bytes=activation_bytes,
         widths=widths(model, heads),
         structure=structure_id(model, info),
+        measured=measure_anew(model, predict, data.test.images, data.test.labels),
         uncounted=cost.uncounted,
         epochs=told.epochs,
         removed=told.removed,

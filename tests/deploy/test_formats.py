@@ -8,7 +8,7 @@ from niwaki.deploy.formats import CHOICES, FILES, FORMS, INT8, KINDS, MODEL, ONN
 from niwaki.deploy.forms import CONVERTED
 from niwaki.reporting.words import words_in
 
-DEPLOYING = Path(__file__).parents[2] / "docs" / "deploying.md"
+EXPORTING = Path(__file__).parents[2] / "docs" / "guides" / "exporting.md"
 
 
 def test_files_have_the_names_that_exports_of_earlier_versions_have() -> None:
@@ -22,7 +22,7 @@ def test_files_have_the_names_that_exports_of_earlier_versions_have() -> None:
 @pytest.mark.parametrize("form", [name for name in KINDS if name != MODEL])
 def test_every_form_is_made_said_and_in_the_docs(form) -> None:
     assert form in (ONNX, INT8, C, *CONVERTED)
-    assert re.search(rf"^\| `{re.escape(FILES[form])}/?`.* \| `{form}` \|", DEPLOYING.read_text(), re.MULTILINE)
+    assert re.search(rf"^\| `{re.escape(FILES[form])}/?`.* \| `{form}` \|", EXPORTING.read_text(), re.MULTILINE)
     for language in ("en", "ko"):
         assert words_in(language)(f"form.{form}.other")
 

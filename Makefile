@@ -19,7 +19,7 @@ SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu
 FLOORS := tests/test_api.py tests/training tests/data tests/measure tests/models tests/study/test_run.py \
   tests/study/test_spec.py tests/cli/test_cli.py tests/cli/test_inspect.py tests/deploy/test_export.py tests/deploy/test_verify.py
 
-.PHONY: help study test coverage soak lint docs picture bench system lock floors clean
+.PHONY: help study test coverage soak mutants lint docs picture bench system lock floors clean
 
 help:                     ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -35,6 +35,12 @@ coverage: $(VENV)/.ready-dev ## the tests again, and the lines that none of them
 
 soak: $(VENV)/.ready-dev  ## the long forms of the tests
 	$(BIN)/python -m pytest -m soak $(ARGS)
+
+mutants: $(VENV)/.ready-dev ## change the core modules place by place, count what their tests notice (ARGS="select prune")
+	$(PYTHON) -m venv $(VENV)-mutants
+	$(VENV)-mutants/bin/pip install --quiet --disable-pip-version-check --constraint $(LOCK) -r tests/mutation/requirements.txt
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(VENV)-mutants/lib/python*/site-packages)/project.pth
+	sh tests/in_memory.sh $(VENV)-mutants/bin/python -m tests.mutation $(ARGS)
 
 lint: $(VENV)/.ready-dev  ## format, lint, types, import contract
 	$(BIN)/ruff format --check .

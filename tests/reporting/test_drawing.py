@@ -13,45 +13,9 @@ from niwaki.reporting.charts.chart import Axis, Chart, Matrix, Panel, Point, Rul
 from niwaki.reporting.drawing.figure import draw
 from niwaki.reporting.drawing.labels import along, apart, around, free_label
 from niwaki.reporting.drawing.markers import DASHES, LOOKS, MARKERS, SOURCE_DASH
-from niwaki.reporting.drawing.scales import log_ticks, round_ticks, scaled, tick_text
 from niwaki.reporting.drawing.svg import fitted, tag, text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-def test_ticks_are_round_numbers() -> None:
-    assert round_ticks(0, 61_706, 5) == [0, 20_000, 40_000, 60_000]
-    assert round_ticks(86.1, 89.4, 6) == [87, 88, 89]
-    assert log_ticks(400, 70_000, 6) == [1000, 10_000]
-    assert log_ticks(40, 90, 6) == [40, 50, 60, 70, 80, 90]
-    assert log_ticks(3, 3.5, 6) == [3]
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "step", "text"),
-    [(20_000, "count", 20_000, "20k"), (2_500_000, "bytes", 1, "2.5M"), (500, "bytes", 500, "500"),
-     (87.5, "percent", 2.5, "87.5"), (85, "percent", 2.5, "85.0"), (88, "percent", 1, "88"),
-     (1e-6, "number", 1, "1e-6")],
-)  # fmt: skip
-def test_tick_texts(value, unit, step, text) -> None:
-    assert tick_text(value, unit, step) == text
-
-
-def test_scales_put_values_on_pixels() -> None:
-    linear = scaled(Axis("y", from_zero=True), [100.0], 200, 0)
-    assert linear.at(0) == 200  # zero is the axis itself
-    assert 0 < linear.at(100) < 20
-    logarithmic = scaled(Axis("x", "log"), [1.0, 100.0], 0, 100)
-    assert logarithmic.at(10) == pytest.approx(50)
-    names = scaled(Axis("x", "category", categories=("a", "b")), [], 0, 100)
-    assert [names.at(name) for name in "ab"] == [25, 75]
-    full = scaled(Axis("x", unit="percent"), [99.0, 99.98], 0, 1)
-    assert full.high == 100
-    assert max(full.ticks) <= 100
-    spread = scaled(Axis("y", unit="percent"), [-3.0, 85.0], 100, 0)
-    assert (spread.low, min(spread.ticks)) == (0, 0)  # no accuracy is below 0, whatever its error bar
-    assert scaled(Axis("x"), [5.0], 0, 100).at(5) == pytest.approx(50)
-    assert scaled(Axis("x"), [], 0, 1).ticks
 
 
 def test_labels_are_moved_apart_around_their_middle_and_stay_between_the_ends() -> None:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from niwaki.measure.accuracy import Accuracy
 from niwaki.study.plan import Plan, Trial
 from niwaki.study.records import Record, Results
-from niwaki.study.select import WAY_OUT, choose
+from niwaki.study.result_files import Time, Timings
+from niwaki.study.select import WAY_OUT, choose, latencies
 from niwaki.study.spec import SelectSpec, TrialSettings
 from tests.study.conftest import Niwaki
 
@@ -42,6 +44,10 @@ def study(*candidates: tuple[float, int, Results | None]) -> tuple[Plan, dict[st
         base, final = add(f"base{seed}", results(900, 100)), add(f"{value}/{seed}", found)
         plan.trials.append(Trial("ratio", value, seed, settings, (base, final), (base, final)))
     return plan, records
+
+
+def with_results(record: Record, **changed: object) -> Record:
+    return record.model_copy(update={"results": record.results.model_copy(update=changed)})
 
 
 RULE = SelectSpec(experiment="ratio", budget=("accuracy_drop<=2",))
@@ -79,7 +85,55 @@ def test_several_limits_and_other_quantities() -> None:
     plan, records = study((0.5, 0, results(895, 50)), (0.6, 0, results(890, 40)))
     rule = SelectSpec(experiment="ratio", budget=("accuracy_drop<=2", "latency<=20us"), minimize="macs")
     assert choose(rule, plan, records, {"50": 10.0, "40": 30.0}).value == 0.5
+    assert choose(rule, plan, records, {"50": 10.0, "40": 30.0}).reason.startswith(
+        "Rule: fewest macs within accuracy_drop<=2 and latency<=20us on validation. Chosen: 0.5: 89.50 % (drop 0.50), "
+        "500 macs. Beyond it: 0.6: "
+    )
     assert choose(rule, plan, records).key is None  # a limit on what was not measured is not met
+
+
+def test_bytes_are_those_of_all_number_types() -> None:
+    plan, records = study((0.5, 0, results(895, 50)), (0.6, 0, results(890, 40)), (0.7, 0, results(889, 30)))
+    records["0.7/0"] = with_results(records["0.7/0"], bytes={"float32": 100, "int8": 70})
+    assert choose(SelectSpec(experiment="ratio", minimize="bytes"), plan, records).value == 0.6
+    assert choose(SelectSpec(experiment="ratio", budget=("bytes<=0.15KB",)), plan, records).key is None  # 153.6
+    assert choose(SelectSpec(experiment="ratio", budget=("bytes<=0.16KB",)), plan, records).value == 0.6  # 163.84
+
+
+def test_the_base_is_the_first_row_and_what_is_chosen_the_last() -> None:
+    plan, records = study((0.5, 0, results(895, 50)))
+    records["step"] = records["0.5/0"].model_copy(update={"key": "step", "results": results(100, 70)})
+    rows = ("base0", "step", "0.5/0")
+    plan.trials[0] = replace(plan.trials[0], stages=rows, rows=rows)
+    chosen = choose(RULE, plan, records)
+    assert chosen.key == "0.5/0"
+    assert "Chosen: 0.5: 89.50 % (drop 0.50), 50 params." in chosen.reason
+    for lost in ("base0", "0.5/0"):
+        left = {key: record for key, record in records.items() if key != lost}
+        assert choose(RULE, plan, left).reason.endswith("(0.5: no result (lost)).")
+
+
+def test_an_experiment_that_varies_nothing_has_one_candidate_without_a_name() -> None:
+    plan, records = study((None, 0, results(895, 50)))
+    assert choose(RULE, plan, records).reason.endswith(
+        "Chosen: 89.50 % (drop 0.50), 50 params. Every candidate is within it."
+    )
+    assert choose(RULE, *study((None, 0, None))).reason.endswith("within the budget (no result (failed)).")
+    assert choose(RULE, Plan(), {}).reason.endswith("within the budget (no trial finished).")
+
+
+def test_times_are_those_of_one_image_in_pytorch_and_else_in_onnxruntime() -> None:
+    def times(median: float) -> dict[str, Time]:
+        return {batch: Time(median_us=median * int(batch), p95_us=9e9) for batch in ("1", "256")}
+
+    measured = Timings(
+        pinned=False,
+        noise_floor={"1": 0.1, "256": 0.1},
+        models={"a": times(5), "b": times(6)},
+        onnxruntime={"b": times(2), "c": times(3)},
+    )
+    assert latencies(measured) == {"a": 5, "b": 6, "c": 3}
+    assert latencies(None) == {}
 
 
 def test_flash_and_ram_of_int8() -> None:
@@ -99,9 +153,7 @@ def test_flash_and_ram_of_int8() -> None:
 
 def test_activations_that_are_not_known_are_within_no_limit() -> None:
     plan, records = study((0.5, 0, results(895, 50)), (0.6, 0, results(890, 40)))
-    final = records["0.6/0"]
-    unknown = final.results.model_copy(update={"activation_bytes": None})
-    records["0.6/0"] = final.model_copy(update={"results": unknown})
+    records["0.6/0"] = with_results(records["0.6/0"], activation_bytes=None)
     assert choose(SelectSpec(experiment="ratio", budget=("activations<=1KB",)), plan, records).value == 0.5
 
 
@@ -119,9 +171,18 @@ def test_a_candidate_without_a_result_is_named_with_the_reason() -> None:
     assert choose(RULE, plan, records).reason.endswith(
         "50 params. Every other candidate is within it. Not judged: 0.6: no result (failed); 0.7: no result (lost)."
     )
-    dead, failing = classes((0.8, 0, NO_CRACK)), study((0.9, 0, None))
+    dead, failing = classes((0.8, 0, NO_CRACK)), study((0.9, 0, None), (0.95, 0, None))
     dead[0].trials.extend(failing[0].trials)
-    assert choose(HIDING, dead[0], failing[1] | dead[1]).reason.endswith(" Not judged: 0.9: no result (failed).")
+    assert choose(HIDING, dead[0], failing[1] | dead[1]).reason.endswith(
+        " Not judged: 0.9: no result (failed); 0.95: no result (failed)."
+    )
+
+
+def test_one_seed_that_failed_is_why_a_value_has_no_result() -> None:
+    for lost in ("0.6/0", "0.6/1"):
+        plan, records = study((0.5, 0, results(895, 50)), (0.6, 0, None), (0.6, 1, None))
+        del records[lost]
+        assert choose(RULE, plan, records).reason.endswith(" Not judged: 0.6: no result (failed).")
 
 
 Rows = list[list[int]]
@@ -197,6 +258,8 @@ def test_of_several_seeds_a_living_one_is_taken() -> None:
     chosen = choose(HIDING, *classes((0.8, 0, dead), (0.8, 1, alive), (0.8, 2, dead)), labels=LABELS)
     assert (chosen.value, chosen.key) == (0.8, "0.8/1")  # though the others have more right answers
     assert "20 params, 2 of 3 seeds dead (lost 'crack')." in chosen.reason
+    worse = choose(HIDING, *classes((0.8, 0, NO_CRACK), (0.8, 1, ONLY_FINE)), labels=LABELS)
+    assert "2 of 2 seeds dead (lost 'crack'; answers 'fine' for every image))" in worse.reason
     both = choose(HIDING, *classes((0.5, 0, ALIVE), (0.5, 1, ALIVE), (0.8, 0, dead), (0.8, 1, dead)), labels=LABELS)
     assert both.value == 0.5
 
@@ -234,11 +297,15 @@ def test_a_run_names_the_class_in_its_choice(finished: Path, tmp_path: Path, niw
 
 
 def test_macs_that_are_not_whole_are_within_no_limit() -> None:
-    plan, records = study((0.5, 0, results(895, 50)), (0.6, 0, results(890, 40, uncounted=("mix (Mixer): _fft_r2c",))))
+    missing = ("mix (Mixer): _fft_r2c", "norm (Norm): aten::foo")
+    plan, records = study((0.5, 0, results(895, 50)), (0.6, 0, results(890, 40, uncounted=missing)))
+    unknown = "unknown (mix (Mixer): _fft_r2c, norm (Norm): aten::foo is not counted) macs."
     rule = SelectSpec(experiment="ratio", budget=("accuracy_drop<=2", "macs<=1k"))
     chosen = choose(rule, plan, records)
     assert chosen.value == 0.5
-    assert chosen.reason.endswith("40 params, unknown (mix (Mixer): _fft_r2c is not counted) macs.")
-    fewest = SelectSpec(experiment="ratio", budget=("accuracy_drop<=2",), minimize="macs")
-    assert choose(fewest, plan, records).value == 0.5
-    assert choose(RULE, plan, records).value == 0.6
+    assert chosen.reason.endswith(f" Beyond it: 0.6: 89.00 % (drop 1.00), 40 params, {unknown}")
+    fewest = rule.model_copy(update={"minimize": "macs"})
+    assert choose(fewest, plan, records).reason.endswith(f" Beyond it: 0.6: 89.00 % (drop 1.00), {unknown}")
+    without = choose(RULE, plan, records)
+    assert without.value == 0.6
+    assert "Chosen: 0.6: 89.00 % (drop 1.00), 40 params. " in without.reason

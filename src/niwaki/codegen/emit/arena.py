@@ -25,7 +25,7 @@ def lives_of(steps: Sequence[Step], sizes: Mapping[str, int]) -> dict[str, Life]
             last[name] = index
         if step.output != OUTPUT:
             first.setdefault(step.output, index)
-            last[step.output] = max(last.get(step.output, 0), index)
+            last[step.output] = index
     return {name: Life(name, sizes[name], first[name], last[name]) for name in first}
 
 

@@ -111,7 +111,7 @@ def tick_text(value: float, unit: Unit, step: float = 1.0) -> str:
     """The number at a tick: with thousands as k, and no more decimals than the steps need.
 
     >>> tick_text(20_000, "count"), tick_text(2.5, "us", 2.5), tick_text(0.0001, "number")
-    ('20k', '2.5', '1e-04')
+    ('20k', '2.5', '1e-4')
     """
     if unit in ("count", "bytes") and abs(value) >= 1000:
         return _short(value)

@@ -16,7 +16,7 @@ import numpy as np
 from niwaki.device.decision import Decision, Rule
 from niwaki.device.finding import Finding
 from niwaki.device.snapshot import Snapshot
-from niwaki.device.view import Labels, Limits, LiveView
+from niwaki.device.view import Labels, Limits, LiveView, Place
 
 TOKEN = "a-token-of-32-characters-exactly"
 NAMES = {
@@ -64,10 +64,13 @@ class Buttons:
 
 
 @contextlib.contextmanager
-def serving(token: str | None = None, port: int = 0, host: str = "127.0.0.1", **options: Any) -> Iterator[LiveView]:
+def serving(
+    token: str | None = None, port: int = 0, host: str = "127.0.0.1", names: tuple[str, ...] = (), **options: Any
+) -> Iterator[LiveView]:
     """A view that serves; `view.buttons` tells what was pressed."""
     buttons = Buttons()
-    view = LiveView(host, port, token, options.pop("controls", buttons), options.pop("labels", LABELS), **options)
+    place = Place(host, port, token, names)
+    view = LiveView(place, options.pop("controls", buttons), options.pop("labels", LABELS), **options)
     view.buttons = buttons  # type: ignore[attr-defined]
     view.start()
     try:

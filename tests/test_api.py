@@ -13,6 +13,7 @@ from niwaki.errors import ModelError, SpecError
 from niwaki.models.class_names import remember
 from niwaki.randomness import derive_seed
 from niwaki.study.spec import load_spec
+from niwaki.training.prune import Given
 from tests.study.conftest import SMALL
 
 ARGS = {"num_classes": 4, "image_size": 16, "widths": [3, 6, 16, 12]}
@@ -56,9 +57,9 @@ def test_pruning_alone_leaves_the_weights_that_remain(data) -> None:
 def test_every_step_of_pruning_draws_with_a_seed_of_its_own(data, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn, prune_step = [], api.prune_step
 
-    def noted(*args: object, seed: int, **kwargs: object) -> object:
-        drawn.append(seed)
-        return prune_step(*args, seed=seed, **kwargs)
+    def noted(*args: object, given: Given, **kwargs: object) -> object:
+        drawn.append(given.seed)
+        return prune_step(*args, given=given, **kwargs)
 
     monkeypatch.setattr(api, "prune_step", noted)
     niwaki.prune(niwaki.LeNet5(**ARGS), data, ratio=0.5, steps=2, importance="random", seed=3)

@@ -24,7 +24,7 @@ from niwaki.models import modelfile
 from niwaki.models.accelerator import check_device
 from niwaki.models.class_names import remember, remembered
 from niwaki.models.examine import check_answers, check_bare, check_module, check_numbers
-from niwaki.models.modelfile import load, read_info
+from niwaki.models.modelfile import ModelInfo, load, read_info
 from niwaki.models.pixels import pixel_scale
 from niwaki.models.provenance import Provenance
 from niwaki.notify import silent
@@ -35,9 +35,9 @@ from niwaki.study.request import Request
 from niwaki.study.run import RunOptions
 from niwaki.study.run import run_study as run
 from niwaki.study.scheduler import StudyResult
-from niwaki.training.prune import COMPARED, PruneReport, prune_step
+from niwaki.training.prune import COMPARED, Given, PruneReport, prune_step
 from niwaki.training.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
-from niwaki.training.train import Epoch, fit, resting_norms, sample, tensor_of
+from niwaki.training.train import Epoch, Training, fit, resting_norms, sample, tensor_of
 
 if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
     from niwaki.board.build import BundleReport
@@ -80,10 +80,8 @@ def train(model: nn.Module, data: Dataset, *, seed: int = 0, device: str = "cpu"
     data = _as_the_model_counts(model, data)
     check_outputs(model, data)
     remember(model, data.labels)
-    return fit(
-        model, data.train, data.preprocessing, recipe, validation=data.validation, seed=seed, device=device,
-        resting=resting_norms(model),
-    )  # fmt: skip
+    training = Training(data.validation, seed, device=device, resting=resting_norms(model))
+    return fit(model, data.train, data.preprocessing, recipe, training)
 
 
 def prune(
@@ -119,16 +117,12 @@ def prune(
         step_seed = derive_seed(seed, "prune", step)
         gradients = sample(data, how.taylor_images, step_seed) if how.importance == "taylor" else None
         state = reports[-1].state if reports else None
-        report = prune_step(
-            model.cpu(), how, data.input_shape, step=step, state=state, gradients_from=gradients, seed=step_seed,
-            images=sample(data, COMPARED, step_seed)[0], original=original,
-        )  # fmt: skip
+        given = Given(state, original, sample(data, COMPARED, step_seed)[0], gradients, step_seed)
+        report = prune_step(model.cpu(), how, data.input_shape, step=step, given=given)
         original = original or {name: report.widths[name] + gone for name, gone in report.removed.items()}
         if recover.epochs:
-            fit(
-                model, data.train, data.preprocessing, recover, validation=data.validation, seed=seed, kind="finetune",
-                position=step, device=device, resting=resting,
-            )  # fmt: skip
+            training = Training(data.validation, seed, "finetune", step, device, resting)
+            fit(model, data.train, data.preprocessing, recover, training)
         reports.append(report)
         if after_step:
             after_step(report)
@@ -193,11 +187,11 @@ def save(
         preprocessing = preprocessing or data.preprocessing
     if input_shape is None or labels is None or preprocessing is None:
         raise SpecError("save needs data=…, or input_shape, labels and preprocessing")
-    known = None if data is None else Provenance.of(data)
-    return modelfile.save(
-        model, path, factory=factory, args=args, input_shape=input_shape, labels=labels, preprocessing=preprocessing,
-        provenance=known,
+    info = ModelInfo(
+        factory=factory, args=dict(args or {}), input_shape=input_shape, labels=tuple(labels),
+        preprocessing=preprocessing, provenance=Provenance() if data is None else Provenance.of(data),
     )  # fmt: skip
+    return modelfile.save(model, path, info)
 
 
 def export(

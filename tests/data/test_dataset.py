@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from niwaki.data.dataset import SPLITS, Split, check_contents, fingerprint_of, open_dataset, write_dataset
+from niwaki.data.dataset import SPLITS, About, Split, check_contents, fingerprint_of, open_dataset, write_dataset
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import DataError
 
@@ -17,7 +17,7 @@ def parts():
 def write(folder, splits=None, **changes):
     about = {"name": "n", "labels": ("a", "b"), "preprocessing": Preprocessing(), "origin": "o", "synthetic": False}
     folder.mkdir(exist_ok=True)
-    write_dataset(folder, splits or parts(), **{**about, **changes})
+    write_dataset(folder, splits or parts(), About(**{**about, **changes}))
     return folder
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from device.film import FPS, HEIGHT, WIDTH, Table
 from niwaki.device.errors import DeviceError
-from niwaki.device.loop import Controls, Loop
+from niwaki.device.loop import Controls, Loop, Told
 from niwaki.device.pipeline import Pipeline, Times
 from niwaki.device.record import Recorder
 from niwaki.device.replay import replay
@@ -51,10 +51,9 @@ class Runner:
         report = Report(as_json)
         speaker = Speaker(self.network.bundle, "en", pytest.fail, quiet=True)
         with Stopping() as stopping:
-            self.loop = Loop(
-                Script(flat), pipeline, speaker, report, stopping, controls=self.controls, learn=self.learn,
-                publish=self.snapshots.append, recorder=Recorder(record, pipeline, 10**9) if record else None,
-            )  # fmt: skip
+            recorder = Recorder(record, pipeline, 10**9) if record else None
+            told = Told(report, speaker, recorder, self.snapshots.append)
+            self.loop = Loop(Script(flat), pipeline, told, stopping, controls=self.controls, learn=self.learn)
             self.loop.run(limit)
         out, self.notices = self.capsys.readouterr()
         return out.splitlines()

@@ -147,22 +147,21 @@ def test_random_state_is_left_alone(tmp_path: Path) -> None:
     assert not torch.equal(before, after)
 
 
+LENET = ModelInfo(factory="lenet5", input_shape=SHAPE, labels=LABELS)
+
+
 class TestSave:
     def test_it_can_be_had_back(self, tmp_path: Path) -> None:
         model = trained(networks.ResidualNet(width=4))
-        path = save(
-            model, tmp_path / "mine.safetensors", factory="networks:ResidualNet", args={"width": 4}, input_shape=SHAPE,
-            labels=LABELS,
-        )  # fmt: skip
+        mine = ModelInfo(factory="networks:ResidualNet", args={"width": 4}, input_shape=SHAPE, labels=LABELS)
+        path = save(model, tmp_path / "mine.safetensors", mine)
         images = torch.rand(3, *SHAPE)
         with torch.no_grad():
             assert torch.equal(load(path, trust=True)(images), model(images))
 
     def test_arguments_that_build_something_else(self, tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=r"its weight is|do not belong together|computes something else"):
-            save(
-                networks.ResidualNet(4), tmp_path / "m.safetensors", factory="lenet5", input_shape=SHAPE, labels=LABELS
-            )
+            save(networks.ResidualNet(4), tmp_path / "m.safetensors", LENET)
 
     def test_a_module_that_computes_something_else(self, tmp_path: Path) -> None:
         class Doubled(LeNet5):
@@ -170,15 +169,15 @@ class TestSave:
                 return 2 * super().forward(x)
 
         with pytest.raises(ModelError, match="computes something else"):
-            save(Doubled(), tmp_path / "m.safetensors", factory="lenet5", input_shape=SHAPE, labels=LABELS)
+            save(Doubled(), tmp_path / "m.safetensors", LENET)
         assert not list(tmp_path.iterdir())
 
     def test_wrong_input_or_labels(self, tmp_path: Path) -> None:
         path = tmp_path / "m.safetensors"
         with pytest.raises(ModelError, match="does not take an input of 1×28×28"):
-            save(LeNet5(), path, factory="lenet5", input_shape=(1, 28, 28), labels=LABELS)
+            save(LeNet5(), path, ModelInfo(factory="lenet5", input_shape=(1, 28, 28), labels=LABELS))
         with pytest.raises(ModelError, match="there are 2 labels"):
-            save(LeNet5(), path, factory="lenet5", input_shape=SHAPE, labels=("a", "b"))
+            save(LeNet5(), path, ModelInfo(factory="lenet5", input_shape=SHAPE, labels=("a", "b")))
 
 
 def with_header(data: bytes, change) -> bytes:

@@ -16,7 +16,7 @@ from niwaki.models import modelfile
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.structure import tie_again, ties
 from niwaki.training.output_layers import check_still_runs, find_heads
-from niwaki.training.prune import prune_step
+from niwaki.training.prune import Given, prune_step
 from niwaki.training.settings import PruneSettings
 
 SHAPE = (1, 32, 32)
@@ -35,7 +35,7 @@ def pruned(model: nn.Module, settings: PruneSettings, seed: int = 0, **more) -> 
     reports = []
     for step in range(1, settings.steps + 1):
         state = reports[-1].state if reports else None
-        reports.append(prune_step(model, settings, SHAPE, step=step, state=state, seed=seed + step, **more))
+        reports.append(prune_step(model, settings, SHAPE, step=step, given=Given(state, seed=seed + step, **more)))
     return reports
 
 
@@ -70,7 +70,7 @@ def test_steps_in_fresh_processes_equal_one_pruner(index: int, distribution: str
     state = None
     for step in range(1, 5):
         model, _ = modelfile.loads(modelfile.dumps(model, info, trust=True), trust=True)
-        state = prune_step(model, settings_, SHAPE, step=step, state=state, seed=step).state
+        state = prune_step(model, settings_, SHAPE, step=step, given=Given(state, seed=step)).state
 
     heads = [dict(other.named_modules())[name] for name in find_heads(other, SHAPE)]
     kind = {
@@ -150,7 +150,7 @@ def test_a_step_that_removes_nothing_is_reported() -> None:
     model = LeNet5(widths=(2, 3, 4, 5))
     report = prune_step(model, PruneSettings(ratio=0.01, steps=1), SHAPE, step=1)
     # int(n · 0.99) rounds down, so each of these loses one; the next step of the same kind has nothing to take
-    again = prune_step(model, PruneSettings(ratio=0.02, steps=2), SHAPE, step=2, state=report.state)
+    again = prune_step(model, PruneSettings(ratio=0.02, steps=2), SHAPE, step=2, given=Given(report.state))
     assert sum(again.removed.values()) == 0
     assert len(again.notes) == 1
     assert "step 2 of 2 removed nothing" in again.notes[0]
@@ -160,7 +160,7 @@ def test_random_importance_follows_its_seed() -> None:
     def kept(seed: int) -> torch.Tensor:
         torch.manual_seed(0)
         model = LeNet5()
-        prune_step(model, PruneSettings(ratio=0.5, steps=1, importance="random"), SHAPE, step=1, seed=seed)
+        prune_step(model, PruneSettings(ratio=0.5, steps=1, importance="random"), SHAPE, step=1, given=Given(seed=seed))
         return model.conv2.weight
 
     assert torch.equal(kept(1), kept(1))
@@ -175,7 +175,7 @@ def test_taylor_keeps_the_channels_that_matter() -> None:
     images, labels = torch.rand(64, *SHAPE), torch.arange(64) % 10
     before = model.fc2.weight.clone()
     settings_ = PruneSettings(ratio=0.5, steps=1, importance="taylor", scope="linear")
-    prune_step(model, settings_, SHAPE, step=1, gradients_from=(images, labels))
+    prune_step(model, settings_, SHAPE, step=1, given=Given(gradients_from=(images, labels)))
     rows = {tuple(row.tolist()) for row in before[:42, :2]}
     assert model.fc2.out_features == 42
     assert before[:42].norm(dim=1).shape == (42,)
@@ -191,8 +191,9 @@ def test_taylor_without_data_or_with_a_broken_network() -> None:
     with torch.no_grad():
         model.fc3.weight.fill_(3e38)
         model.fc2.bias.fill_(3e38)  # their product is beyond float32
+    given = Given(gradients_from=(torch.rand(4, *SHAPE), torch.zeros(4).long()))
     with pytest.raises(StageFailed, match="not finite"):
-        prune_step(model, settings_, SHAPE, step=1, gradients_from=(torch.rand(4, *SHAPE), torch.zeros(4).long()))
+        prune_step(model, settings_, SHAPE, step=1, given=given)
 
 
 def test_sizes_written_into_forward_name_the_module() -> None:

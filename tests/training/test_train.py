@@ -15,7 +15,7 @@ from niwaki.errors import StageFailed
 from niwaki.models.pixels import pixel_scale
 from niwaki.randomness import derive_seed
 from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
-from niwaki.training.train import fit, resting_norms
+from niwaki.training.train import Training, fit, resting_norms
 
 
 def split(count: int = 96, seed: int = 0) -> Split:
@@ -35,7 +35,7 @@ def linear(seed: int = 0) -> nn.Module:
 
 def train(model: nn.Module, **settings) -> list:
     more = {key: settings.pop(key) for key in ("seed", "kind", "position", "validation") if key in settings}
-    return fit(model, split(), Preprocessing(), TrainSettings(**{"epochs": 2, **settings}), **more)
+    return fit(model, split(), Preprocessing(), TrainSettings(**{"epochs": 2, **settings}), Training(**more))
 
 
 def weights(model: nn.Module) -> torch.Tensor:
@@ -240,7 +240,7 @@ def test_norms_put_to_rest_stay_so() -> None:
     model[2].requires_grad_(False).eval()
     assert resting_norms(model) == [model[2]]
     before = model[2].running_mean.clone()
-    fit(model, split(), Preprocessing(), TrainSettings(epochs=1), resting=resting_norms(model))
+    fit(model, split(), Preprocessing(), TrainSettings(epochs=1), Training(resting=resting_norms(model)))
     assert torch.equal(model[2].running_mean, before)
     assert model[3].running_mean.abs().max() > 0
     assert resting_norms(model.eval()) == []

@@ -20,7 +20,7 @@ from niwaki.models.structure import out_width, weighted_layers
 from niwaki.training import prune
 from niwaki.training.cuts import Snapshot
 from niwaki.training.output_layers import find_heads
-from niwaki.training.prune import prune_step
+from niwaki.training.prune import Given, prune_step
 from niwaki.training.ratios import Widths
 from niwaki.training.settings import PruneSettings
 from unusual import SHAPE, between, conv
@@ -159,7 +159,7 @@ def test_later_steps_know_what_is_whole(distribution: str) -> None:
     first = prune_step(net, settings, SHAPE, step=1)
     state = PruningState.model_validate_json(first.state.model_dump_json())
     assert state.whole == {"c1": ORDER_OF_C2}
-    second = prune_step(net, settings, SHAPE, step=2, state=state, original={"c1": 8, "c2": 8})
+    second = prune_step(net, settings, SHAPE, step=2, given=Given(state, {"c1": 8, "c2": 8}))
     assert [first.widths, second.widths] == [{"c1": 8, "c2": 6}, {"c1": 8, "c2": 4}]
     assert [first.asked, second.asked] == [0.25, 0.5]
     assert [first.reached, second.reached] == [0.125, 0.25]
@@ -173,7 +173,7 @@ def test_what_turns_out_to_be_whole_later_no_longer_counts_in_the_ranking() -> N
     settings = PruneSettings(ratio=0.5, steps=2, distribution="global")
     net = between(unusual.shuffled)
     state = PruningState(step=1, scopes={"DEFAULT_SCOPE": 16})  # as if the first step had found nothing amiss
-    report = prune_step(net, settings, SHAPE, step=2, state=state)
+    report = prune_step(net, settings, SHAPE, step=2, given=Given(state))
     assert report.state.scopes == {"DEFAULT_SCOPE": 11}  # 8 of c2 are three quarters of what was there
     assert report.widths == {"c1": 8, "c2": 5}
 
@@ -184,7 +184,7 @@ def test_the_widths_do_not_depend_on_the_number_of_steps(steps: int) -> None:
     net = between(lambda x: x, c1=conv(1, 8, 2), c2=nn.Conv2d(8, 16, 3, 1, 1, groups=8), fc=nn.Linear(16, 4))
     settings, state = PruneSettings(ratio=0.5, steps=steps), None
     for step in range(1, steps + 1):
-        report = prune_step(net, settings, SHAPE, step=step, state=state, original={"c1": 8, "c2": 16})
+        report = prune_step(net, settings, SHAPE, step=step, given=Given(state, {"c1": 8, "c2": 16}))
         state = report.state
         assert report.widths == {"c1": 8, "c2": 8}
         more = "c2 lost more than that" in report.notes[0]

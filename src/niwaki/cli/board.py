@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,63 +14,42 @@ from niwaki.reporting.terminal import print_table
 if TYPE_CHECKING:
     from niwaki.board.build import BundleReport
     from niwaki.board.doctor.report import DoctorReport
+    from niwaki.board.options import BundleOptions
 
 
-def bundle(
-    file: Path,
-    target: str,
-    out: Path,
-    *,
-    languages: str,
-    sound: bool,
-    names: Path | None,
-    scenes: int,
-    least_named: float,
-    data: str | None,
-    as_json: bool,
-    trust: bool,
-) -> None:
+def bundle(file: Path, target: str, out: Path, options: BundleOptions, *, data: str | None, as_json: bool) -> None:
     """Make a bundle and say how to go on with it."""
-    from niwaki import api
+    from niwaki.board.build import bundle_file
 
     check_file(file)
-    allow(trust)
-    codes = tuple(code.strip() for code in languages.split(","))
+    allow(options.trust)
     with Lines() as lines:
-        report = api.bundle(
-            file, out, target=target, languages=codes, sound=sound, names=names, scenes=scenes,
-            least_named=least_named, data=data, trust=trust, notify=lines.message,
-        )  # fmt: skip
+        report = bundle_file(file, target, out, options=options, data=data, notify=lines.message)
     if as_json:
         print_json(report.to_dict())
     else:
         _print_bundle(report)
 
 
-def watch(
-    file: Path,
-    passed: Mapping[str, object],
-    *,
-    names: Path | None,
-    scenes: int,
-    least_named: float,
-    data: str | None,
-    trust: bool,
-) -> int:
+def watch(file: Path, passed: Mapping[str, object], options: BundleOptions, *, data: str | None) -> int:
     """Run a bundle for this machine, made first where there is none; the runner's exit code."""
-    from niwaki.board.options import BundleOptions
     from niwaki.board.sounds import COMMAND, PACKAGE, has_voice
     from niwaki.board.watch import bundle_here, run
 
     check_file(file)
-    allow(trust)
+    allow(options.trust)
     silent = bool(passed["quiet"] or passed["replay"])
-    options = BundleOptions(sound=not silent and has_voice(), names=names, scenes=scenes, least_named=least_named)
+    options = replace(options, sound=not silent and has_voice())
     with Lines() as lines:
         if not silent and not options.sound:
             lines.message(f"no {COMMAND}, so words are printed: apt-get install {PACKAGE}")
-        found = bundle_here(file, options, data=data, trust=trust, notify=lines.message)
+        found = bundle_here(file, options, data=data, trust=options.trust, notify=lines.message)
     return run(found, arguments_of(passed))
+
+
+def codes(languages: str) -> tuple[str, ...]:
+    """`en,ko` as its languages."""
+    return tuple(code.strip() for code in languages.split(","))
 
 
 def arguments_of(passed: Mapping[str, object]) -> list[str]:

@@ -226,12 +226,11 @@ def bundle(
 
     Example: niwaki bundle studies/source/chosen.safetensors --target jetson-nano --out nano
     """
+    from niwaki.board.options import BundleOptions
     from niwaki.cli import board as commands
 
-    commands.bundle(
-        file, target, out, languages=lang, sound=sound, names=names, scenes=scenes, least_named=least_named, data=data,
-        as_json=json, trust=trust,
-    )  # fmt: skip
+    options = BundleOptions(commands.codes(lang), sound, names, scenes, least_named, trust)
+    commands.bundle(file, target, out, options, data=data, as_json=json)
 
 
 @app.command("watch")
@@ -267,6 +266,7 @@ def watch(
 
     Example: niwaki watch studies/source/chosen.safetensors --source v4l2:/dev/video0 --speak ko
     """
+    from niwaki.board.options import BundleOptions
     from niwaki.cli import board as commands
 
     passed = {
@@ -274,9 +274,8 @@ def watch(
         "no-learn": no_learn, "serve": serve, "host": host, "port": port, "token": token, "record": record,
         "record-limit": record_limit, "replay": replay, "frames": frames, "once": once, "json": json,
     }  # fmt: skip
-    raise typer.Exit(
-        commands.watch(file, passed, names=names, scenes=scenes, least_named=least_named, data=data, trust=trust)
-    )
+    options = BundleOptions(names=names, scenes=scenes, least_named=least_named, trust=trust)
+    raise typer.Exit(commands.watch(file, passed, options, data=data))
 
 
 @app.command("doctor")

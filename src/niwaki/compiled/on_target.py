@@ -84,7 +84,8 @@ def run_on_target(
     images of another type or shape.
     """
     with temporary("target") as work:
-        return _run(folder, images, target, flags, "runner.c", Path(work), timeout)
+        program = _program(folder, images, target, flags, "runner.c", Path(work))
+        return _run(program, folder, images, target, timeout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,8 @@ def measure_on_board(
     if target.board is None:
         raise NiwakiError(f"{target.name}: only boards count instructions: {', '.join(_boards())}")
     with temporary("target") as work:
-        scores = _run(folder, images, target, flags, "measure.c", Path(work), timeout)
+        program = _program(folder, images, target, flags, "measure.c", Path(work))
+        scores = _run(program, folder, images, target, timeout)
         measured = np.fromfile(Path(work) / "measured.bin", "<u4").reshape(len(images), 2).astype(np.int64)
     instructions = np.rint(measured[:, 0] * target.board.instructions_per_tick).astype(np.int64)
     return BoardRun(scores, instructions, int(measured[:, 1].max(initial=0)))
@@ -119,9 +121,8 @@ def _boards() -> Iterator[str]:
     return (target.name for target in TARGETS.values() if target.board)
 
 
-def _run(
-    folder: Path, images: np.ndarray, target: Target, flags: Sequence[str], main: str, work: Path, timeout: float
-) -> np.ndarray:
+def _program(folder: Path, images: np.ndarray, target: Target, flags: Sequence[str], main: str, work: Path) -> Path:
+    """A program in `work` that takes such images."""
     model = interface(folder)
     pixels = images.dtype == np.uint8
     if images.dtype not in (np.uint8, np.int8) or int(np.prod(images.shape[1:])) != model.input_bytes:
@@ -130,9 +131,13 @@ def _run(
     if pixels and not model.takes_pixels:
         raise ModelError(f"{folder}: the ONNX had no preprocessing: this model takes int8 inputs only")
     with board_files() as files:
-        program = compile_program(
-            folder, files / main, target, (*flags, *call_of(folder, pixels=pixels)), out=work / "program"
-        )
+        flags = (*flags, *call_of(folder, pixels=pixels))
+        return compile_program(folder, files / main, target, flags, out=work / "program")
+
+
+def _run(program: Path, folder: Path, images: np.ndarray, target: Target, timeout: float) -> np.ndarray:
+    """The scores that a program made of `folder` leaves beside itself."""
+    model, work = interface(folder), program.parent
     images.tofile(work / "inputs.bin")
     done = run_program(program, target, folder=work, timeout=timeout)
     if done.returncode:

@@ -94,31 +94,33 @@ def fingerprint_of(labels: tuple[str, ...], preprocessing: Preprocessing, splits
     return digest.hexdigest()
 
 
-def write_dataset(
-    folder: Path,
-    splits: dict[str, Split],
-    *,
-    name: str,
-    labels: tuple[str, ...],
-    preprocessing: Preprocessing,
-    origin: str,
-    synthetic: bool,
-    notes: tuple[str, ...] = (),
-) -> None:
+@dataclass(frozen=True)
+class About:
+    """What is said of a dataset beside its images."""
+
+    name: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    origin: str
+    synthetic: bool
+    notes: tuple[str, ...] = ()
+
+
+def write_dataset(folder: Path, splits: dict[str, Split], about: About) -> None:
     """Write what `open_dataset` reads into `folder`; `dataset.json` comes last and marks the rest as whole."""
     for part in SPLITS:
         _write_array(folder / f"{part}_images.npy", splits[part].images)
         _write_array(folder / f"{part}_labels.npy", splits[part].labels.astype(LABEL_TYPE))
     manifest = _Manifest(
         format=FORMAT,
-        name=name,
-        labels=labels,
-        preprocessing=preprocessing,
-        fingerprint=fingerprint_of(labels, preprocessing, splits),
-        origin=origin,
-        synthetic=synthetic,
+        name=about.name,
+        labels=about.labels,
+        preprocessing=about.preprocessing,
+        fingerprint=fingerprint_of(about.labels, about.preprocessing, splits),
+        origin=about.origin,
+        synthetic=about.synthetic,
         shapes={part: splits[part].images.shape for part in SPLITS},
-        notes=notes,
+        notes=about.notes,
     )
     write_whole(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
 

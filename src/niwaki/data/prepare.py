@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from niwaki.data.dataset import FORMAT, MANIFEST, Dataset, Split, check_contents, open_dataset, write_dataset
+from niwaki.data.dataset import FORMAT, MANIFEST, About, Dataset, Split, check_contents, open_dataset, write_dataset
 from niwaki.data.datasets import BUILT_IN, DATASETS, built_in, kind_of
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.repeats import absent, repeats
@@ -158,16 +158,9 @@ def _write(found: Source, spec: DataSpec, target: Path, tell: Notify) -> None:
     splits = _divide(raw, spec)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        write_dataset(
-            temporary,
-            splits,
-            name=found.name,
-            labels=raw.labels,
-            preprocessing=spec.preprocessing,
-            origin=found.origin,
-            synthetic=found.synthetic,
-            notes=(*absent(raw), *repeats(raw)) if raw.names else (),
-        )
+        notes = (*absent(raw), *repeats(raw)) if raw.names else ()
+        about = About(found.name, raw.labels, spec.preprocessing, found.origin, found.synthetic, notes)
+        write_dataset(temporary, splits, about)
         temporary.chmod(0o755)
         temporary.rename(target)
         flush_folder(target.parent)

@@ -4,7 +4,7 @@ import contextlib
 import queue
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Optional
+from typing import Any, Callable, Deque, NamedTuple, Optional
 
 from .decision import EMPTY, Decision
 from .errors import DONE
@@ -57,18 +57,24 @@ class Controls:
             return None
 
 
+class Told(NamedTuple):
+    """Who hears of what was seen: a console, a loudspeaker, a recording, a live view."""
+
+    report: Report
+    speaker: Speaker
+    recorder: Optional[Recorder] = None
+    publish: Optional[Publish] = None
+
+
 class Loop:
     """One camera, one pipeline, and those who are told. `learn` is how many frames of the empty scene are learned."""
 
     def __init__(
-        self, source: Source, pipeline: Pipeline, speaker: Speaker, report: Report, stopping: Stopping,
-        *, controls: Controls, learn: int,
-        recorder: Optional[Recorder] = None, publish: Optional[Publish] = None,
-    ) -> None:  # fmt: skip
-        self._controls = controls
-        self._source, self._pipeline, self._speaker = source, pipeline, speaker
-        self._report, self._stopping, self._learn_frames = report, stopping, learn
-        self._recorder, self._publish = recorder, publish
+        self, source: Source, pipeline: Pipeline, told: Told, stopping: Stopping, *, controls: Controls, learn: int
+    ) -> None:
+        self._source, self._pipeline, self._controls = source, pipeline, controls
+        self._stopping, self._learn_frames = stopping, learn
+        self._report, self._speaker, self._recorder, self._publish = told
         self._learning: Optional[Learning] = Learning(learn) if learn else None
         self._arrived: Deque[float] = deque(maxlen=_RATE_OF)
         self._lost = False

@@ -9,7 +9,7 @@ from . import console, selftest
 from . import options as command_line
 from .bundle import LANGUAGES, Bundle
 from .errors import DONE, SELFTEST_FAILED, DeviceError
-from .loop import LEARNED_ON_REQUEST, Controls, Loop
+from .loop import LEARNED_ON_REQUEST, Controls, Loop, Told
 from .network import Network
 from .pipeline import Pipeline, Step
 from .record import MEGABYTE, Recorder
@@ -18,7 +18,7 @@ from .report import Report
 from .sources import Frame, Patient, Source, open_source
 from .speech import Speaker
 from .stopping import Stopped, Stopping
-from .view import Labels, LiveView, make_token
+from .view import Labels, LiveView, Place, make_token
 
 DEFAULT_SOURCE = "v4l2:/dev/video0"
 _BROKEN_PIPE = 141  # 128 and SIGPIPE, as shells count
@@ -87,10 +87,8 @@ def _watch(
         source = tidy.enter_context(camera.open(options.source or DEFAULT_SOURCE, options.once))
         pipeline = Pipeline(network, source.width, source.height)
         recorder = _record(options, pipeline, tidy)
-        camera.loop = Loop(
-            source, pipeline, speaker, report, stopping, controls=controls, learn=options.learn,
-            recorder=recorder, publish=view.publish if view else None,
-        )  # fmt: skip
+        told = Told(report, speaker, recorder, view.publish if view else None)
+        camera.loop = Loop(source, pipeline, told, stopping, controls=controls, learn=options.learn)
         camera.loop.run(options.frames)
         speaker.finish(stopping.pause)
     return DONE
@@ -129,7 +127,7 @@ def _serve(
         [{"id": label.id, "names": label.names} for label in bundle.classes], bundle.languages, bundle.rule,
         bundle.name, (shape.inner_width, shape.inner_height),
     )  # fmt: skip
-    view = LiveView(options.host, options.port, token, controls, labels)
+    view = LiveView(Place(options.host, options.port, token), controls, labels)
     view.start()
     tidy.callback(view.stop)
     report.event("serving", "live view: {}".format(view.url), url=view.url)

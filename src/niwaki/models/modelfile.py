@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any
@@ -138,40 +137,20 @@ def load_with_info(path: str | Path, *, trust: bool = False) -> tuple[nn.Module,
     return loads(_read(Path(path)), trust=trust, name=str(path))
 
 
-def save(
-    model: nn.Module,
-    path: str | Path,
-    *,
-    factory: str,
-    args: Mapping[str, Any] | None = None,
-    input_shape: tuple[int, int, int],
-    labels: tuple[str, ...] | list[str],
-    preprocessing: Preprocessing | None = None,
-    provenance: Mapping[str, Any] | None = None,
-) -> Path:
+def save(model: nn.Module, path: str | Path, info: ModelInfo) -> Path:
     """Write a trained module of your own as a model file, whole or not at all, and return its path.
 
-    `factory` names what builds it (`lenet5` or `package.module:callable`, called with `args`); it is built
-    once to be sure that the file can be had back, and must then give the same outputs. `input_shape` is
-    (channels, height, width) after preprocessing; `provenance` says where the model is from, `data` (a fingerprint)
-    and `data_name` on what it was trained.
+    What builds it by `info` (`lenet5` or `package.module:callable`, called with `args`) is called once to be sure that
+    the file can be had back, and must then give the same outputs; the widths in `info` are those that it builds.
 
     Raises ModelError if the rebuilt module refuses the weights or computes something else, or if the module has
     what other tools put there (wrappers, masks, counters' buffers), is not whole or answers at random.
     """
     check_bare(model)
     check_numbers(model)
-    fresh = factories.build_seeded(factory, dict(args or {}), 0, trust=True)
+    fresh = factories.build_seeded(info.factory, info.args, 0, trust=True)
     check_leftovers(model, fresh)
-    info = ModelInfo(
-        factory=factory,
-        args=dict(args or {}),
-        input_shape=input_shape,
-        labels=tuple(labels),
-        preprocessing=preprocessing or Preprocessing(),
-        original_widths=_widths(fresh),
-        provenance=Provenance(dict(provenance or {})),
-    )
+    info = info.model_copy(update={"original_widths": _widths(fresh)})
     data = dumps(model, info, trust=True)
     again, _ = loads(data, trust=True)
     _check_same_outputs(model, again, info)

@@ -33,9 +33,9 @@ from niwaki.study.records import Record, Results
 from niwaki.study.spec import ModelSpec
 from niwaki.study.structure import structure_id
 from niwaki.training.output_layers import find_heads
-from niwaki.training.prune import COMPARED, prune_step, widths
+from niwaki.training.prune import COMPARED, Given, prune_step, widths
 from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
-from niwaki.training.train import fit, sample
+from niwaki.training.train import Training, fit, sample
 
 
 @dataclass(frozen=True)
@@ -206,17 +206,14 @@ def _prune(task: Task, data: Dataset) -> Step:
     model, info = modelfile.loads(_parent(task), trust=task.trust)
     settings = PruneSettings.model_validate(_without(stage.settings, "torch_pruning"))
     seed = derive_seed(stage.seed, "prune", stage.position)
-    report = prune_step(
-        model,
-        settings,
-        data.input_shape,
-        step=stage.position,
+    given = Given(
         state=info.pruning if stage.position > 1 else None,
-        gradients_from=sample(data, settings.taylor_images, seed) if settings.importance == "taylor" else None,
-        images=sample(data, COMPARED, seed)[0],
         original=info.original_widths,
+        images=sample(data, COMPARED, seed)[0],
+        gradients_from=sample(data, settings.taylor_images, seed) if settings.importance == "taylor" else None,
         seed=seed,
     )
+    report = prune_step(model, settings, data.input_shape, step=stage.position, given=given)
     info = info.model_copy(update={"pruning": report.state})
     told = Told((), report.removed, report.notes, report.asked, report.reached)
     return model, info, told
@@ -235,17 +232,8 @@ def _fit(model: nn.Module, task: Task, data: Dataset, recipe: TrainSettings) -> 
     with warnings.catch_warnings():
         # OneCycleLR and CosineAnnealingLR are stepped after the optimizer, as torch asks.
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-        history = fit(
-            model,
-            data.train,
-            data.preprocessing,
-            recipe,
-            validation=data.validation,
-            seed=stage.seed,
-            kind=stage.kind,
-            position=stage.position,
-            device=task.device,
-        )
+        training = Training(data.validation, stage.seed, stage.kind, stage.position, task.device)
+        history = fit(model, data.train, data.preprocessing, recipe, training)
     return tuple(epoch.to_dict() for epoch in history)
 
 

@@ -21,7 +21,7 @@ from niwaki.models.structure import sizes
 from niwaki.study.plan import Plan, Trial
 from niwaki.study.spec import ModelSpec
 from niwaki.training.output_layers import find_heads
-from niwaki.training.prune import prune_step, widths
+from niwaki.training.prune import Given, prune_step, widths
 from niwaki.training.settings import PruneSettings
 
 Shape = tuple[int, int, int]
@@ -161,7 +161,7 @@ def _walk(module: nn.Module, prune: PruneSettings | None, shape: Shape) -> Itera
     uniform = prune.model_copy(update={"importance": "l1"})  # the widths do not depend on it
     state: PruningState | None = None
     for step in range(1, prune.steps + 1):
-        report = prune_step(module, uniform, shape, step=step, state=state)
+        report = prune_step(module, uniform, shape, step=step, given=Given(state))
         state = report.state
         yield replace(_row(module, step, heads, shape), whole=dict(report.whole))
 

@@ -145,8 +145,9 @@ def _layer_norm(
 
 @_rule(aten.native_group_norm)
 def _group_norm(
-    _func: Any, x: torch.Tensor, weight: Any, bias: Any, n: int, c: int, _area: int, groups: int, eps: float
+    _func: Any, x: torch.Tensor, weight: Any, bias: Any, *how: Any
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    n, c, _area, groups, eps = how
     y, mean, rstd = _normalized(x.reshape(n, groups, -1), [-1], eps)
     y = y.reshape(x.shape)
     per_channel = (1, c, *[1] * (x.dim() - 2))

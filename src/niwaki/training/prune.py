@@ -53,53 +53,61 @@ class PruneReport:
         return f"<PruneReport step {self.step}: {sum(self.removed.values()):,} channels removed{reached}>"
 
 
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What a step of pruning goes by, besides the network and the settings."""
+
+    state: PruningState | None = None
+    """What the report of the step before held."""
+    original: Mapping[str, int] | None = None
+    """The widths before the first step."""
+    images: torch.Tensor | None = None
+    """float32 (N, C, H, W), to compare the network on before and after; random ones if left out."""
+    gradients_from: tuple[torch.Tensor, torch.Tensor] | None = None
+    """Images as above and labels (N,), for Taylor importance."""
+    seed: int = 0
+    """Of random importance."""
+
+
+_NOTHING = Given()
+
+
 @generators_kept()
 def prune_step(
-    model: nn.Module,
-    settings: PruneSettings,
-    input_shape: Shape,
-    *,
-    step: int,
-    state: PruningState | None = None,
-    gradients_from: tuple[torch.Tensor, torch.Tensor] | None = None,
-    images: torch.Tensor | None = None,
-    original: Mapping[str, int] | None = None,
-    seed: int = 0,
+    model: nn.Module, settings: PruneSettings, input_shape: Shape, *, step: int, given: Given = _NOTHING
 ) -> PruneReport:
     """Take step number `step` (1 … `settings.steps`) of iterative pruning, in place; the model ends in eval mode.
 
-    After it, `ratio * step / steps` of the original channels are gone. `state` is what the report of the
-    step before held; with it, steps taken in different processes give what one pruner gives
+    After it, `ratio * step / steps` of the original channels are gone. With the `state` of the step before,
+    steps taken in different processes give what one pruner gives
     (torch-pruning counts from the widths it meets first, so a fresh one would prune too much). The layers
     that make the classifier's output are found and kept. At least one channel of every layer remains.
 
-    The pruned network is compared with the unpruned one whose removed channels count for nothing, on `images`
-    (float32 (N, C, H, W); random ones if left out). Layers without which it would compute something else stay whole,
-    and so do those that torch-pruning cannot cut; the report says why.
-
-    `gradients_from` (images as above, labels (N,)) is needed for Taylor importance; `seed` is used by random
-    importance; `original` are the widths before the first step.
+    The pruned network is compared with the unpruned one whose removed channels count for nothing. Layers without
+    which it would compute something else stay whole, and so do those that torch-pruning cannot cut; the report says
+    why.
 
     Raises ModelError or StageFailed if the model cannot be traced, cannot be pruned or breaks; it is then as before.
     """
-    if (state.step if state else 0) != step - 1:
-        raise ModelError(
-            f"pruning step {step} follows step {step - 1}, but the model is at {state.step if state else 0}"
-        )
+    taken = given.state.step if given.state else 0
+    if taken != step - 1:
+        raise ModelError(f"pruning step {step} follows step {step - 1}, but the model is at {taken}")
     check_bare(model)
     check_numbers(model)
     model.eval()
-    reseed(seed)
+    reseed(given.seed)
     heads = find_heads(model, input_shape)
     before = widths(model, heads)
+    images = given.images
     if images is None:
         images = torch.rand(COMPARED, *input_shape, generator=torch.Generator().manual_seed(0))
     with _all_trainable(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch-pruning's remarks on layers it does not know; checked below
         if settings.importance == "taylor":
-            _accumulate_gradients(model, gradients_from)
-        original = original or (before if step == 1 else {})
-        done = _Step(model, settings, input_shape, step, heads, images, seed, ties(model), original).take(state)
+            _accumulate_gradients(model, given.gradients_from)
+        original = given.original or (before if step == 1 else {})
+        todo = _Step(model, settings, input_shape, step, heads, images, given.seed, ties(model), original)
+        done = todo.take(given.state)
         model.zero_grad(set_to_none=True)
     after = widths(model, heads)
     whole = {name: why for name, why in done.whole.items() if name in after and after[name] == before[name]}

@@ -56,29 +56,41 @@ class Batches:
         return Batches(images, labels, pixel_scale(preprocessing.table(), device))
 
 
+@dataclass(frozen=True)
+class Training:
+    """Which training of a network it is, and where: what holds besides its settings."""
+
+    validation: Split | None = None
+    seed: int = 0
+    kind: str = "train"
+    position: int = 0
+    """In the sequence of stages: the step of pruning that it follows."""
+    device: str = "cpu"
+    resting: Sequence[nn.Module] = ()
+    """Modules that stay in eval mode."""
+
+
+_ALONE = Training()
+
+
 def fit(
     model: nn.Module,
     train: Split,
     preprocessing: Preprocessing,
     settings: TrainSettings,
-    *,
-    validation: Split | None = None,
-    seed: int = 0,
-    kind: str = "train",
-    position: int = 0,
-    device: str = "cpu",
-    resting: Sequence[nn.Module] = (),
+    training: Training = _ALONE,
 ) -> list[Epoch]:
-    """Train `model` in place (it ends on `device`, in eval mode) and return what each epoch left.
+    """Train `model` in place (it ends on the device, in eval mode) and return what each epoch left.
 
     Cross-entropy, with `outliers` against a class `none` as well. The order of the images, augmentation and what
     the network draws itself (dropout) depend on (seed, kind, position, epoch) alone. A last batch of a single image
     is left out, since batch norm cannot train on it. With `keep="best"` the weights of the epoch with the best
-    validation accuracy are kept, the first of equals. Modules in `resting` stay in eval mode.
+    validation accuracy are kept, the first of equals.
 
     Raises StageFailed when the loss of an epoch is not finite; ModelError, before anything is trained, for a network
     that cannot be trained as it is (`check_answers`, all frozen, a weight that is NaN).
     """
+    seed, kind, position, device = training.seed, training.kind, training.position, training.device
     data = Batches.resident(train, preprocessing, device)
     if settings.outliers:
         generator = torch.Generator().manual_seed(derive_seed(seed, f"outliers of {kind}", position))
@@ -97,14 +109,14 @@ def fit(
         for epoch in range(settings.epochs):
             epoch_seed = derive_seed(seed, kind, position, epoch)
             model.train()
-            for module in resting:
+            for module in training.resting:
                 module.eval()
             loss = _one_epoch(model, data, settings, optimizer, scheduler, epoch_seed)
             if not math.isfinite(loss):
                 raise StageFailed(_not_finite(loss, epoch, settings, kind))
             accuracy = None
-            if settings.keep == "best" and validation is not None:
-                accuracy = _accuracy(model, validation, preprocessing, device)
+            if settings.keep == "best" and training.validation is not None:
+                accuracy = _accuracy(model, training.validation, preprocessing, device)
                 if best is None or accuracy > best[0]:
                     best = (accuracy, copy.deepcopy(model.state_dict()))
             history.append(Epoch(loss, accuracy))

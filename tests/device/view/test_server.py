@@ -23,7 +23,7 @@ from live_view import (
     snapshot,
 )
 from niwaki.device.errors import DeviceError
-from niwaki.device.view import LiveView
+from niwaki.device.view import LiveView, Place
 
 FRAME = "/frame?after=0&seat=s"
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing resets the connection
@@ -363,7 +363,7 @@ def test_stopping_ends_all_and_frees_the_port():
 
 
 def test_a_view_that_was_never_started_can_be_stopped():
-    LiveView("127.0.0.1", 0, None, Buttons(), LABELS).stop()
+    LiveView(Place("127.0.0.1", 0, None), Buttons(), LABELS).stop()
     assert eventually(lambda: client_threads() == [])
 
 
@@ -402,13 +402,13 @@ def test_a_taken_port(view):
     with pytest.raises(
         DeviceError, match=r"^--host 127.0.0.1 --port \d+: Address already in use: choose another --port, or 0"
     ) as caught:
-        LiveView("127.0.0.1", view.port, None, Buttons(), LABELS)
+        LiveView(Place("127.0.0.1", view.port, None), Buttons(), LABELS)
     assert caught.value.exit_code == 2
 
 
 def test_a_port_that_only_root_may_have(another_user):
     with another_user(), pytest.raises(DeviceError) as caught:
-        LiveView("127.0.0.1", 7, None, Buttons(), LABELS)
+        LiveView(Place("127.0.0.1", 7, None), Buttons(), LABELS)
     assert str(caught.value) == "--host 127.0.0.1 --port 7: Permission denied: choose a --port from 1024 on"
 
 
@@ -425,13 +425,13 @@ def test_a_port_that_only_root_may_have(another_user):
 )
 def test_where_it_cannot_serve(host, port, token, said):
     with pytest.raises(DeviceError) as caught:
-        LiveView(host, port, token, Buttons(), LABELS)
+        LiveView(Place(host, port, token), Buttons(), LABELS)
     assert str(caught.value).startswith(said)
     assert caught.value.exit_code == 2
 
 
 def test_beyond_loopback_it_is_known_by_address_and_name():
-    with serving(TOKEN, host="0.0.0.0", names=["board.lab"]) as view:
+    with serving(TOKEN, host="0.0.0.0", names=("board.lab",)) as view:
         assert view.url.endswith(f":{view.port}/?token={TOKEN}")
         assert "0.0.0.0" not in view.url
         bearer = {"Authorization": "Bearer " + TOKEN}

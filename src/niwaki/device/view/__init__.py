@@ -7,7 +7,7 @@ May import: device.
 from .guard import make_token
 from .labels import Labels
 from .limits import Limits
-from .server import LiveView
+from .server import LiveView, Place
 from .site import Controls
 
-__all__ = ["Controls", "Labels", "Limits", "LiveView", "make_token"]
+__all__ = ["Controls", "Labels", "Limits", "LiveView", "Place", "make_token"]

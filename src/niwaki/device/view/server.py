@@ -7,7 +7,7 @@ import socket
 import socketserver
 import threading
 import time
-from typing import Any, Callable, Iterable, Optional, Tuple
+from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 from ..errors import DeviceError
 from ..snapshot import Snapshot
@@ -24,23 +24,26 @@ _LIMITS = Limits()
 _Answer = Callable[[Request], Response]
 
 
+class Place(NamedTuple):
+    """Where a live view is served, and to whom.
+
+    token: needed unless host is a loopback address. names: of this machine, where it is reached by others than its own.
+    """
+
+    host: str
+    port: int
+    token: Optional[str]
+    names: Tuple[str, ...] = ()
+
+
 class LiveView:
     """Shows what the runner sees at `url`, from `start` to `stop`.
 
-    token: needed unless host is a loopback address. names: of this machine, where it is reached by others than its own.
-    Raises DeviceError where that is not so, where the token is too weak, and where host or port cannot be had.
+    Raises DeviceError where a token is missing or too weak, and where host or port cannot be had.
     """
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        token: Optional[str],
-        controls: Controls,
-        labels: Labels,
-        names: Iterable[str] = (),
-        limits: Limits = _LIMITS,
-    ) -> None:
+    def __init__(self, place: Place, controls: Controls, labels: Labels, limits: Limits = _LIMITS) -> None:
+        host, port, token, names = place
         family, address = _resolve(host, port)
         self._wide = not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
         if self._wide and token is None:
@@ -55,7 +58,7 @@ class LiveView:
             raise _cannot_serve(host, port, error) from error
         self._port = int(self._server.server_address[1])
         own = _own_names() if self._wide else ()
-        guard = Guard(self._token, self._port, tuple(names) + own)
+        guard = Guard(self._token, self._port, names + own)
         self._server.answer = Site(guard, labels, self._latest, controls, limits).answer
 
     @property

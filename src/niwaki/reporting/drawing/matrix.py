@@ -26,7 +26,7 @@ def draw_matrix(name: str, matrix: Matrix, title: str, description: str) -> Mark
         total = sum(row) or 1
         for p, count in enumerate(row):
             if count:
-                parts.append(_cell(matrix, t, p, count / total, left + side * p, top + side * t, side))
+                parts.append(_cell(matrix, t, p, count / total, (left + side * p, top + side * t), side))
     size = side * len(matrix.labels)
     parts.append(tag("rect", class_="edge", x=left, y=top, width=size, height=size))
     return picture(name, title, description, WIDTH, top + size + 8, *parts)
@@ -46,7 +46,8 @@ def _sides(matrix: Matrix, left: float, top: float, side: float) -> list[Markup]
     return parts
 
 
-def _cell(matrix: Matrix, t: int, p: int, share: float, x: float, y: float, side: float) -> Markup:
+def _cell(matrix: Matrix, t: int, p: int, share: float, corner: tuple[float, float], side: float) -> Markup:
+    x, y = corner
     strength = share**0.5  # so that errors of a few percent are seen
     kind = "right" if t == p else "wrong"
     parts = [

@@ -12,7 +12,7 @@ sys.path.insert(0, sys.argv[1])
 from niwaki_device.decision import Decision, Rule
 from niwaki_device.finding import Finding
 from niwaki_device.snapshot import Snapshot
-from niwaki_device.view import Labels, LiveView
+from niwaki_device.view import Labels, LiveView, Place
 
 LOGITS = (1.0, 5.0)
 SHOWN = Snapshot(
@@ -37,7 +37,7 @@ class Buttons:
 def main():
     """Serve until the input ends."""
     classes = [{"id": "Coat", "names": {"en": "coat"}}, {"id": "Bag", "names": {"en": "bag"}}]
-    view = LiveView("127.0.0.1", 0, sys.argv[2], Buttons(), Labels(classes, ("en",), Rule()))
+    view = LiveView(Place("127.0.0.1", 0, sys.argv[2]), Buttons(), Labels(classes, ("en",), Rule()))
     view.start()
     ended = threading.Event()
 

@@ -7,8 +7,52 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from niwaki.device.text import printable
+
+
+class Setting(NamedTuple):
+    """An argument that a text names, as in `data=` or `seeds=0`; `value` is as Python has it."""
+
+    name: str
+    value: str = ""
+
+    def __str__(self) -> str:
+        return f"`{self.name}={self.value}`"
+
+
+class Wording(str):
+    """A text that names settings: a string in the words of Python, whose `parts` say which of it is a setting.
+
+    So the command line can name its options, and leaves alone what only looks like a setting. `str` of an error is
+    one; an f-string around it is not, so that texts with one in them are put together here.
+
+    >>> advice = Wording("name them with ", Setting("data"))
+    >>> str(advice), Wording("no images: ", advice).parts
+    ('name them with `data=`', ('no images: ', 'name them with ', Setting(name='data', value='')))
+    """
+
+    parts: tuple[str | Setting, ...]
+
+    def __new__(cls, *pieces: object) -> Wording:
+        """Of texts, settings, wordings, and errors, which say what `str` says."""
+        parts = tuple(part for piece in pieces for part in _parts(piece))
+        wording = super().__new__(cls, "".join(map(str, parts)))
+        wording.parts = parts
+        return wording
+
+    def __str__(self) -> str:
+        return self
+
+
+def _parts(piece: object) -> tuple[str | Setting, ...]:
+    said = piece if isinstance(piece, Setting) else str(piece)
+    return said.parts if isinstance(said, Wording) else (said,)
+
+
+def _printable(part: str | Setting) -> str | Setting:
+    return printable(part) if isinstance(part, str) else Setting(part.name, printable(part.value))
 
 
 def first_line(error: BaseException | str) -> str:
@@ -29,13 +73,17 @@ def kind_and_line(error: BaseException) -> str:
 class NiwakiError(Exception):
     """A problem that the user can understand and mend. `exit_code` is what the command line returns.
 
-    As text it is one line of visible characters, whatever names and foreign messages are in it.
+    It is made of texts and of the settings that they name. As text it is one line of visible characters, whatever
+    names and foreign messages are in it.
+
+    >>> str(NiwakiError("small.onnx: say ", Setting("trust", "True"), " to run it"))
+    'small.onnx: say `trust=True` to run it'
     """
 
     exit_code = 2
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return Wording(*map(_printable, Wording(*self.args).parts))
 
 
 class DataError(NiwakiError):

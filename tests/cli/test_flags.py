@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,10 @@ import niwaki
 from niwaki.cli.flags import OPTIONS, all_in_flags, in_flags
 from niwaki.cli.main import app
 from niwaki.cli.output import CommandLine, print_json
-from niwaki.errors import DataError
+from niwaki.errors import DataError, ModelError, Setting, Wording
 
 SOURCES = Path(niwaki.__file__).parent
+TRUST = Setting("trust", "True")
 COMMANDS = re.compile(r"(niwaki|\./start) [a-z]+( [A-Za-z]+)*( --[a-z-]+( [a-z0-9-]+)?)+")  # to type, whoever called
 
 
@@ -56,33 +58,59 @@ def test_no_text_of_the_library_names_an_option(texts: list[tuple[str, str]]) ->
     assert found == []
 
 
-def test_every_argument_that_a_text_names_is_one_and_has_its_option(texts: list[tuple[str, str]]) -> None:
-    named = {name for _, text in texts for name in re.findall(r"`(\w+)=", text)}
+def test_no_text_of_the_library_names_a_setting_unmarked(texts: list[tuple[str, str]]) -> None:
+    shown = re.compile(r"`\w+=[^`\n]*`")
+    docstrings = {"errors.py", "api.py", "training/train.py"}
+    assert {place.partition(":")[0] for place, text in texts if shown.search(text)} == docstrings
+
+
+def settings_of_the_library() -> set[str]:
+    """The names that `Setting` is called with."""
+    return {
+        node.args[0].value
+        for file in SOURCES.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Setting"
+        and isinstance(node.args[0], ast.Constant)
+    }  # fmt: skip
+
+
+def test_every_argument_that_a_text_names_is_one_and_has_its_option() -> None:
+    named = settings_of_the_library()
     options = options_of_the_command_line()
     assert set(OPTIONS) <= named
     assert set(OPTIONS.values()) <= options
-    assert not {f"--{name.replace('_', '-')}" for name in named - set(OPTIONS)} & options
+    assert named == set(OPTIONS)
     functions = (niwaki.export, niwaki.bundle, niwaki.verify, niwaki.run_study)
     arguments = {name for function in functions for name in inspect.signature(function).parameters}
     assert set(OPTIONS) - arguments == {"language"}  # of `niwaki report`
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("said", "python", "shown"),
     [
-        ("name them with `data=`", "name them with --data"),
-        ("say `trust=True` to run it", "say --trust to run it"),
-        ("try `sound=False`, or `names=`", "try --no-sound, or --names"),
-        ("`seeds=0`: expected", "--seeds 0: expected"),
-        ('`names="/a b/c.json"`: no', "--names /a b/c.json: no"),
-        ('`to=""`: no', "--to : no"),
-        ("`language='fr'`: expected", "--lang 'fr': expected"),
-        ("lower `least_named=`", "lower --least-named"),
-        ("`finetune=` and `x` stay", "`finetune=` and `x` stay"),
+        (Wording("name them with ", Setting("data")), "name them with `data=`", "name them with --data"),
+        (Wording("say ", TRUST, " to run it"), "say `trust=True` to run it", "say --trust to run it"),
+        (Wording("try ", Setting("sound", "False")), "try `sound=False`", "try --no-sound"),
+        (Wording(Setting("seeds", "0"), ": expected"), "`seeds=0`: expected", "--seeds 0: expected"),
+        (Wording(Setting("names", '"/a b.json"'), ": no"), '`names="/a b.json"`: no', "--names /a b.json: no"),
+        (Wording(Setting("to", '""'), ": no"), '`to=""`: no', "--to : no"),
+        (Wording(Setting("language", "'fr'"), ": no"), "`language='fr'`: no", "--lang 'fr': no"),
+        (Wording("lower ", Setting("least_named")), "lower `least_named=`", "lower --least-named"),
+        (Wording("no ", Setting("finetune")), "no `finetune=`", "no `finetune=`"),
+        ("`data=` of a user's own", "`data=` of a user's own", "`data=` of a user's own"),
     ],
 )
-def test_an_argument_in_words_of_the_command_line(said: str, shown: str) -> None:
-    assert in_flags(said) == shown
+def test_a_setting_in_python_and_on_the_command_line(said: str, python: str, shown: str) -> None:
+    assert (said, in_flags(said)) == (python, shown)
+
+
+def test_a_setting_stays_one_through_errors_workers_and_other_texts() -> None:
+    error = ModelError("a `data=`\n.npz: say ", TRUST)
+    why = "no c: a `data=`\\n.npz: say --trust"
+    assert in_flags(Wording("no c: ", error)) == in_flags(str(ModelError("no c: ", str(error)))) == why
+    there = pickle.loads(pickle.dumps((error, str(error))))
+    assert [in_flags(str(one)) for one in there] == [why.removeprefix("no c: ")] * 2
 
 
 def test_one_error_from_python_and_from_the_command_line(call, tmp_path: Path, monkeypatch) -> None:
@@ -99,9 +127,17 @@ def test_one_error_from_python_and_from_the_command_line(call, tmp_path: Path, m
 
 
 def test_a_note_on_the_console_and_in_json(capsys: pytest.CaptureFixture[str]) -> None:
-    CommandLine().print("name them with `data=`", markup=False)
-    print_json({"`data=`": ["with `data=`", {"a": 'say `to="c"`'}, 1, None]})
+    advice = Wording("`data=`: name them with ", Setting("data"))
+    CommandLine().print(advice, markup=False)
+    print_json({"`data=`": [advice, {"a": Wording("say ", Setting("to", '"c"'))}, "`data=`", 1, None]})
     note, line = capsys.readouterr().out.splitlines()
-    assert note == "name them with --data"
-    assert json.loads(line) == {"`data=`": ["with --data", {"a": "say --to c"}, 1, None]}
-    assert all_in_flags(("`out=`",)) == ["--out"]
+    assert note == "`data=`: name them with --data"
+    assert json.loads(line) == {"`data=`": ["`data=`: name them with --data", {"a": "say --to c"}, "`data=`", 1, None]}
+    assert all_in_flags((Wording(Setting("out")),)) == ["--out"]
+
+
+def test_a_users_own_text_is_never_rewritten(call, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("verify", "`data=`.onnx") == (2, "", "niwaki: `data=`.onnx: there is no such file\n")
+    code, _, said = call("study", "run", "quick", "--data", "`seeds=`", "--out", "o")
+    assert (code, said.split(": ")[1]) == (2, "--data `seeds=`")

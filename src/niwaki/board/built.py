@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from niwaki.board.manifest import NAME, differences, read_manifest
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, Setting, Wording
 from niwaki.files import cache_folder, sha256_of
 from niwaki.folders import read_inside
 
@@ -32,12 +32,13 @@ def is_built_here(folder: Path) -> bool:
 def check_trusted(folder: Path, trust: bool) -> None:
     """Raise ModelError, with the way out, for a bundle whose programs are not to be run."""
     if not trust and not is_built_here(folder):
-        raise ModelError(f"{folder}: {why_not()}")
+        raise ModelError(f"{folder}: ", why_not())
 
 
 def why_not() -> str:
     """Why the programs of a bundle are not run."""
-    return "was not built here, or was changed since: say `trust=True` to run the programs in it"
+    why = "was not built here, or was changed since: say "
+    return Wording(why, Setting("trust", "True"), " to run the programs in it")
 
 
 def _note(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from niwaki.board.options import LEAST_NAMED
 from niwaki.board.rejection import Scenes, calibrate
 from niwaki.codegen.graph import reference
 from niwaki.device.decision import Rule
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, Setting, Wording
 from niwaki.folders import temporary
 from niwaki.notify import Notify
 from niwaki.scenes.scene import QVGA
@@ -33,8 +33,9 @@ def decide(
     thresholds that keep the network silent on scenes without a garment then keep it silent on all.
     """
     if network.data is None or scenes == 0:
-        why = "as asked for" if scenes == 0 else "no training images are known (name them with `data=`)"
-        return Decision.of(Rule()), (f"not calibrated, {why}: every garment found is named",)
+        unknown = Wording("no training images are known (name them with ", Setting("data"), ")")
+        why = "as asked for" if scenes == 0 else unknown
+        return Decision.of(Rule()), (Wording("not calibrated, ", why, ": every garment found is named"),)
     train, height, width = network.data.train, QVGA[0], QVGA[1]
     scenes = min(scenes, len(train))
     notify(f"calibrating on {scenes:,} scenes with a garment and {scenes:,} without")
@@ -45,9 +46,10 @@ def decide(
         )
     if why := too_silent(found, least_named):
         raise ModelError(
-            f"{network.name}: {why}: its answers to garments and to scenes without one are alike; train it for the "
-            "camera (niwaki study run camera), name whatever is found (`scenes=0`), or lower `least_named=`"
-        )
+            f"{network.name}: ", why, ": its answers to garments and to scenes without one are alike; train it for the "
+            "camera (niwaki study run camera), name whatever is found (", Setting("scenes", "0"), "), or lower ",
+            Setting("least_named"),
+        )  # fmt: skip
     return found, ()
 
 
@@ -58,7 +60,8 @@ def too_silent(decision: Decision, least_named: float) -> str:
     named = 100 * (decision.calibration.accepted_true_rate or 0.0)
     if named >= least_named:
         return ""
-    return f"would name {named:.1f} % of its own images on made-up scenes, less than {least_named:g} % (`least_named=`)"
+    what = f"would name {named:.1f} % of its own images on made-up scenes, less than {least_named:g} %"
+    return Wording(what, " (", Setting("least_named"), ")")
 
 
 def logits(network: Network, images: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from niwaki.deploy.formats import FILES, INT8, C
 from niwaki.deploy.forms import ExportOptions, Making, Material
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.pictures import ImageNeeds, find_pictures
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, Wording
 from niwaki.models.onnxfile import load_onnx
 from niwaki.notify import Notify
 
@@ -66,7 +66,7 @@ def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -
     if pictures.error is not None:
         if origin.kind != "int8":
             raise pictures.error
-        notify(f"the self-test takes made-up images: {pictures.error}")
+        notify(Wording("the self-test takes made-up images: ", pictures.error))
     making = Making(Material(origin, pictures), ExportOptions(trust=trust), notify)
     making.make(C)
     int8 = making.int8 or b""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from niwaki.data.class_names import Named
-from niwaki.errors import NiwakiError, first_line
+from niwaki.errors import NiwakiError, Setting, first_line
 from niwaki.folders import temporary
 
 COMMAND, PACKAGE = "espeak-ng", "espeak-ng"
@@ -28,8 +28,8 @@ def check_voice() -> None:
     if not has_voice():
         raise NiwakiError(
             f"no {COMMAND}, which speaks the words: install it (Debian: apt-get install {PACKAGE}), or make a bundle "
-            "that only writes them: `sound=False`"
-        )
+            "that only writes them: ", Setting("sound", "False"),
+        )  # fmt: skip
 
 
 def speak_names(classes: Sequence[Named], languages: Sequence[str]) -> dict[str, bytes]:
@@ -54,7 +54,8 @@ def render(word: str, language: str) -> bytes:
         data = file.read_bytes() if file.is_file() else b""
     if done.returncode or not _is_heard(data):
         why = first_line(done.stderr.decode(errors="replace").strip() or "no sound came of it")
-        raise NiwakiError(f"{COMMAND} could not speak {word!r} in {language!r}: {why}: try `sound=False`, or `names=`")
+        what = f"{COMMAND} could not speak {word!r} in {language!r}: {why}: try "
+        raise NiwakiError(what, Setting("sound", "False"), ", or ", Setting("names"))
     return data
 
 

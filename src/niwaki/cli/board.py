@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niwaki.cli.deploy import Lines, allow, check_file
+from niwaki.cli.flags import in_flags
 from niwaki.cli.output import output, print_json
 from niwaki.reporting.terminal import print_table
 
@@ -111,7 +112,7 @@ def _percent(rate: float | None) -> str:
 def _print_doctor(report: DoctorReport) -> None:
     console = output()
     console.print(f"{report.subject} on {report.target.title}", highlight=False, markup=False)
-    rows = [(check.name, check.verdict, check.found) for check in report.checks]
+    rows = [(check.name, check.verdict, in_flags(check.found)) for check in report.checks]
     print_table(console, (("check", "left"), ("", "left"), ("what was found", "left")), rows)
     failed = sum(check.ok is False for check in report.checks)
     verdict = f"{failed} of the checks failed." if failed else "Nothing speaks against it; the board has the last word."

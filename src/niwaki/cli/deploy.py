@@ -13,7 +13,7 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 
 from niwaki.cli.outcome import complain
 from niwaki.cli.output import beside, output, print_json
-from niwaki.errors import ModelError, SpecError
+from niwaki.errors import ModelError, SpecError, Wording
 from niwaki.reporting.terminal import Column, Terminal, print_table
 from niwaki.study.budget import parse_budget
 
@@ -47,7 +47,7 @@ def export(
     else:
         _print_export(report)
     for form, reason in report.missing.items():
-        complain(f"no {form}: {reason}")
+        complain(Wording(f"no {form}: ", reason))
     return 0 if report.ok else 1
 
 
@@ -68,7 +68,7 @@ def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_j
     for form in report.forms:
         if form.ok is False:
             said = "disagrees" if form.images else "not compared"
-            complain(f"{said}: {form.form} ({form.how}): {form.reason}")
+            complain(Wording(f"{said}: {form.form} ({form.how}): ", form.reason))
     return 0 if report.ok else 1
 
 
@@ -156,7 +156,7 @@ def _print_export(report: ExportReport) -> None:
     for note in report.notes:
         console.print(note, highlight=False, markup=False)
     for form, reason in report.missing.items():
-        console.print(f"MISSING {form}: {reason}", highlight=False, markup=False)
+        console.print(Wording(f"MISSING {form}: ", reason), highlight=False, markup=False)
     console.print(f"Compare the forms with: niwaki verify {report.folder}", highlight=False, markup=False)
 
 
@@ -166,7 +166,7 @@ def _print_verify(report: VerifyReport, path: Path) -> None:
     print_table(console, _VERIFY, [_verify_cells(form) for form in report.forms])
     for form in report.forms:
         if form.ok is None and form.reason:
-            console.print(f"  {form.form}, {form.how}: not run: {form.reason}", highlight=False, markup=False)
+            console.print(Wording(f"  {form.form}, {form.how}: not run: ", form.reason), highlight=False, markup=False)
     for note in report.notes:
         console.print(note, highlight=False, markup=False)
     console.print(report.summary, highlight=False, markup=False)
@@ -203,7 +203,8 @@ def _print_bench(report: BenchReport) -> None:
         if row.wrong:
             console.print(f"{row.file}: {row.form} in {row.runtime}: {row.wrong}", highlight=False, markup=False)
     for left in report.left_out:
-        console.print(f"{left.file}: {left.form} not timed: {left.reason}", highlight=False, markup=False)
+        said = Wording(f"{left.file}: {left.form} not timed: ", left.reason)
+        console.print(said, highlight=False, markup=False)
     for note in report.notes:
         console.print(note, highlight=False, markup=False)
     pinned = "" if report.pinned else "; not pinned to one processor, which the system does not allow"

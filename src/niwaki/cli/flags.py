@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
+
+from niwaki.errors import Setting, Wording
 
 OPTIONS = {
     **{
@@ -17,18 +18,17 @@ OPTIONS = {
     "languages": "--lang",
 }  # fmt: skip
 """The options that texts of the library speak of, by the names of the arguments that they become."""
-_ARGUMENT = re.compile(r"`(\w+)=([^`]*)`")
 
 
 def in_flags(text: str) -> str:
-    """A text of the library in words of the command line.
+    """A text of the library in words of the command line; only settings that it marks as such become options.
 
-    >>> in_flags("name them with `data=`, or say `trust=True`")
-    'name them with --data, or say --trust'
-    >>> in_flags('`seeds=0` and `data="here"`: with `sound=False`')
-    '--seeds 0 and --data here: with --no-sound'
+    >>> in_flags(Wording("a `data=`.npz: name it with ", Setting("data"), ", or say ", Setting("sound", "False")))
+    'a `data=`.npz: name it with --data, or say --no-sound'
     """
-    return _ARGUMENT.sub(_option, text)
+    if not isinstance(text, Wording):
+        return text
+    return "".join(_option(part) if isinstance(part, Setting) else part for part in text.parts)
 
 
 def all_in_flags(value: Any) -> Any:
@@ -40,10 +40,10 @@ def all_in_flags(value: Any) -> Any:
     return [all_in_flags(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
-def _option(found: re.Match[str]) -> str:
-    name, value = found.groups()
+def _option(setting: Setting) -> str:
+    name, value = setting
     if name not in OPTIONS:
-        return found[0]
+        return str(setting)
     if value in ("", "True"):
         return OPTIONS[name]
     if value == "False":

@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 from niwaki.cli.flags import in_flags
 from niwaki.cli.signals import ENDING, Signals
 from niwaki.device.text import printable
-from niwaki.errors import NiwakiError, Stopped
+from niwaki.errors import NiwakiError, Stopped, Wording
 
 Command = Callable[[list[str]], int | None]
 _HOME = Path(__file__).resolve().parent.parent
@@ -71,7 +71,7 @@ def given(arguments: Sequence[str]) -> str:
 
 def _stopped(what: str, signals: Signals, arguments: Sequence[str]) -> int:
     what = what or "nothing is left half written"
-    complain(f"stopped by {signals.name}: {what}. Go on with: {given(arguments)}")
+    complain(Wording(f"stopped by {signals.name}: ", what, f". Go on with: {given(arguments)}"))
     return signals.exit_code
 
 

@@ -10,7 +10,7 @@ from niwaki.cli.outcome import complain
 from niwaki.cli.output import beside, output, print_json
 from niwaki.cli.progress import Progression
 from niwaki.device.text import counted, printable
-from niwaki.errors import SpecError, Stopped
+from niwaki.errors import SpecError, Stopped, Wording
 from niwaki.files import write_whole
 from niwaki.study.request import Request
 from niwaki.study.spec import StudySpec, presets
@@ -49,7 +49,7 @@ def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -
         print(printable(f"The study is in {folder}."))
     _report(folder, as_json=as_json, show=show)
     for key, reason in result.lost.items():
-        complain(f"no result: {result.plan.stages[key].label}: {reason}")
+        complain(Wording(f"no result: {result.plan.stages[key].label}: ", reason))
     return 1 if result.failed else 0
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from niwaki.data.datasets import GARMENTS
-from niwaki.errors import SpecError
+from niwaki.errors import Setting, SpecError
 from niwaki.files import load_json
 
 LANGUAGES = ("en", "ko")
@@ -43,26 +43,26 @@ def name_classes(labels: Sequence[str], languages: Sequence[str], file: Path | N
 def _check(languages: Sequence[str]) -> None:
     wrong = next((code for code in languages if code not in LANGUAGES), None)
     if wrong is not None or not languages or len(set(languages)) < len(languages):
-        raise SpecError(
-            f'`languages="{",".join(languages)}"`: expected one or more of {", ".join(LANGUAGES)}, as in en,ko'
-        )
+        asked = Setting("languages", f'"{",".join(languages)}"')
+        raise SpecError(asked, f": expected one or more of {', '.join(LANGUAGES)}, as in en,ko")
 
 
 def _read(file: Path, labels: Sequence[str]) -> dict[str, dict[str, str]]:
+    given = Setting("names", f'"{file}"')
     try:
         found = load_json(file)
     except OSError as error:
-        raise SpecError(f'`names="{file}"`: cannot be read: {error.strerror}') from error
+        raise SpecError(given, f": cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise SpecError(f'`names="{file}"`: no JSON in UTF-8: {error}') from error
+        raise SpecError(given, f": no JSON in UTF-8: {error}") from error
     if not isinstance(found, dict):
-        raise SpecError(f'`names="{file}"`: expected {{"label": {{"en": "word"}}, …}}')
+        raise SpecError(given, ': expected {"label": {"en": "word"}, …}')
     for label, words in found.items():
         if label not in labels:
-            raise SpecError(f'`names="{file}"`: {label!r} is no class of the model, which has {", ".join(labels)}')
+            raise SpecError(given, f": {label!r} is no class of the model, which has {', '.join(labels)}")
         if not isinstance(words, dict) or not all(_is_word(code, word) for code, word in words.items()):
             raise SpecError(
-                f'`names="{file}"`: {label!r}: expected words by language ({", ".join(LANGUAGES)}), of 1 to 60 letters'
+                given, f": {label!r}: expected words by language ({', '.join(LANGUAGES)}), of 1 to 60 letters"
             )
     return found
 

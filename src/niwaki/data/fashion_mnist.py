@@ -12,7 +12,7 @@ from niwaki.data.download import RemoteFile, download, md5_of
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.source import Places, Raw, Source
 from niwaki.data.spec import DataSpec
-from niwaki.errors import DataError
+from niwaki.errors import DataError, Setting, Wording
 from niwaki.files import sha256_of
 
 FILES = (
@@ -43,8 +43,11 @@ def find(spec: DataSpec, places: Places) -> Source:
         if not spec.fallback:
             raise
         places.notify(
-            f"Fashion-MNIST cannot be had, so this study runs on 'synthetic', garments that niwaki draws: "
-            f"no figure of it is a figure of Fashion-MNIST. {error}"
+            Wording(
+                "Fashion-MNIST cannot be had, so this study runs on 'synthetic', garments that niwaki draws: "
+                "no figure of it is a figure of Fashion-MNIST. ",
+                error,
+            )
         )
         return synthetic.find(spec, places)
 
@@ -64,8 +67,8 @@ def _folder(spec: DataSpec, places: Places) -> Path:
     except (DataError, OSError) as error:
         raise NowhereToBeHad(
             f"Fashion-MNIST is not in ${DATA_VARIABLE}/{FOLDER} nor in {place}, and {error}; "
-            f"put its four files into {place}, or set {DATA_VARIABLE} or `data=` to where they are"
-        ) from error
+            f"put its four files into {place}, or set {DATA_VARIABLE} or ", Setting("data"), " to where they are",
+        ) from error  # fmt: skip
     return place
 
 

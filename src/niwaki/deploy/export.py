@@ -16,7 +16,7 @@ from niwaki.deploy.formats import CHOICES, FILES, KINDS, C, Form
 from niwaki.deploy.forms import ExportOptions, Making, Material
 from niwaki.deploy.origin import Origin, model_origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
-from niwaki.errors import ModelError, NiwakiError
+from niwaki.errors import ModelError, NiwakiError, Setting, Wording
 from niwaki.files import sha256_of
 from niwaki.models.opset import check_asked
 from niwaki.models.provenance import Provenance
@@ -191,7 +191,7 @@ def _make(making: Making, forms: Sequence[Form], optional: Sequence[Form]) -> di
             failed[form] = error
     if failed and not set(forms) - set(failed):
         raise next(iter(failed.values()))
-    making.remarks.extend(f"no {form}: {error}" for form, error in failed.items() if form in optional)
+    making.remarks.extend(Wording(f"no {form}: ", error) for form, error in failed.items() if form in optional)
     return {form: str(error) for form, error in failed.items() if form not in optional}
 
 
@@ -204,16 +204,16 @@ def check_possible(origin: Origin, options: ExportOptions) -> None:
         )
     if options.opset is not None:
         if origin.kind != "model":
-            raise ModelError(f"{origin.name}: an ONNX keeps its operator set: leave out `opset=`, or give a model file")
+            why = f"{origin.name}: an ONNX keeps its operator set: leave out "
+            raise ModelError(why, Setting("opset"), ", or give a model file")
         check_asked(options.opset)
 
 
 def _check_form(origin: Origin, form: Form) -> None:
     """Raise ModelError for a form that can never be made of such a file, with the way out."""
     if origin.kind == "int8" and not KINDS[form].calibrated:
-        raise ModelError(
-            f'{origin.name}: is int8, of which no float form can be made: `to="c"` is possible, or give the model file'
-        )
+        why = f"{origin.name}: is int8, of which no float form can be made: "
+        raise ModelError(why, Setting("to", '"c"'), " is possible, or give the model file")
     if origin.kind == "float" and origin.preprocessing is None and KINDS[form].calibrated:
         raise ModelError(
             f"{origin.name}: a float ONNX that does not say how pixels become its input, so that nothing can be "
@@ -225,7 +225,8 @@ def _wanted(origin: Origin, forms: Sequence[str]) -> tuple[Form, ...]:
     """The forms without repetition, in the order in which they are made. Raises ModelError for an unknown name."""
     unknown = [form for form in forms if form not in (*CHOICES, ALL)]
     if unknown or not forms:
-        raise ModelError(f'`to="{unknown[0] if unknown else ""}"`: expected {", ".join(CHOICES)}, or all')
+        asked = Setting("to", f'"{unknown[0] if unknown else ""}"')
+        raise ModelError(asked, f": expected {', '.join(CHOICES)}, or all")
     if ALL not in forms:
         return tuple(form for form in CHOICES if form in forms)
     if origin.kind == "int8":

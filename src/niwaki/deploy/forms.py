@@ -15,7 +15,7 @@ from niwaki.deploy.formats import DYNAMIC, FILES, INT8, KINDS, ONNX, C, Form
 from niwaki.deploy.images import calibration_images, random_images
 from niwaki.deploy.origin import Origin
 from niwaki.deploy.pictures import Pictures
-from niwaki.errors import DataError, ModelError, NiwakiError
+from niwaki.errors import DataError, ModelError, NiwakiError, Setting, Wording
 from niwaki.files import sha256_of
 from niwaki.models import modelfile
 from niwaki.models.onnx_export import check_against_torch, to_onnx
@@ -119,7 +119,7 @@ class Making:
         try:
             remark = f"{FILES[form]}: {way_out(data)}"
         except ModelError as error:  # C can be made of it all the same
-            remark = f"{FILES[form]}: {error}"
+            remark = Wording(f"{FILES[form]}: ", error)
         if remark not in self.remarks:
             self.remarks.append(remark)
 
@@ -157,8 +157,8 @@ class Making:
         if self.data is None:
             raise self.material.pictures.error or DataError(
                 f"{self.origin.name}: int8 needs training images to calibrate on, and which they are is not known "
-                f"here{_its_data(self.origin)}: name them with `data=`"
-            )
+                f"here{_its_data(self.origin)}: name them with ", Setting("data"),
+            )  # fmt: skip
         settings, float_onnx = self.options.settings, self._float_onnx()
         images = calibration_images(self.data.train, settings.images)
         self.calibration = f"{settings.calibration} on {len(images):,} training images of {self.data.name}"

@@ -17,7 +17,7 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.library import Interface
 from niwaki.deploy.formats import FILES, INT8
-from niwaki.errors import ModelError, NiwakiError
+from niwaki.errors import ModelError, NiwakiError, Setting, Wording
 from niwaki.files import sha256_of
 from niwaki.folders import inside, read_inside
 from niwaki.models.onnxfile import load_onnx
@@ -70,7 +70,7 @@ def fresh_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:
         prefix = Interface(header, str(folder / "model.h")).prefix
         return generate(graph, prefix=prefix, title=title[1] if title else "").compiled
     except NiwakiError as error:
-        raise ModelError(f"{error}; {_way_out(onnx)}") from error
+        raise ModelError(error, "; ", _way_out(onnx)) from error
 
 
 def own_files_beside(folder: Path) -> dict[str, bytes]:
@@ -85,8 +85,8 @@ def own_files_beside(folder: Path) -> dict[str, bytes]:
     _header(folder)
     raise ModelError(
         f"{folder}: C without the {FILES[INT8]} that it was generated from, so that nobody knows whose it is: "
-        "to compile and run it all the same, say `trust=True`"
-    )
+        "to compile and run it all the same, say ", Setting("trust", "True"),
+    )  # fmt: skip
 
 
 def write_files(files: Mapping[str, bytes], folder: Path) -> Path:
@@ -97,7 +97,8 @@ def write_files(files: Mapping[str, bytes], folder: Path) -> Path:
 
 
 def _way_out(onnx: str) -> str:
-    return f"changed, or of another version of niwaki: export {onnx} again, or say `trust=True` to compile and run it"
+    why = f"changed, or of another version of niwaki: export {onnx} again, or say "
+    return Wording(why, Setting("trust", "True"), " to compile and run it")
 
 
 def _size(folder: Path, name: str) -> int:

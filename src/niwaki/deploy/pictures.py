@@ -14,7 +14,7 @@ from niwaki.data.datasets import BUILT_IN
 from niwaki.data.prepare import find_decoded, prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
-from niwaki.errors import DataError, ModelError
+from niwaki.errors import DataError, ModelError, Setting
 from niwaki.models.provenance import Provenance
 from niwaki.notify import Notify
 
@@ -64,7 +64,7 @@ def find_pictures(
         return Pictures(_fitted(needs, named, notify, any_classes))
     if needs.preprocessing is None:
         if named is not None:
-            raise ModelError(f"{needs.name}: {NO_PIXELS}, so `data=` means nothing for it: leave it out")
+            raise ModelError(f"{needs.name}: {NO_PIXELS}, so ", Setting("data"), " means nothing for it: leave it out")
         return Pictures()
     try:
         found = _decoded(needs) if ready else _found(needs, named or needs.data, needs.preprocessing, notify)

@@ -22,7 +22,7 @@ from niwaki.deploy.formats import DYNAMIC, FILES, FORMS, INT8, MODEL, REFERENCE,
 from niwaki.deploy.origin import input_of
 from niwaki.deploy.own import own_files, write_files
 from niwaki.deploy.runtimes import onnxruntime_predictor
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, Setting, Wording
 from niwaki.folders import inside, temporary
 from niwaki.measure.accuracy import Predict
 from niwaki.measure.predict import torch_predictor
@@ -86,8 +86,8 @@ def _tried(form: str, how: str, make: Callable[[], Subject]) -> Subject:
 def _torch(export: Export, trust: bool) -> Subject:
     subject = Subject(TORCH, f"torch {torch.__version__}")
     if export.info and factory.is_foreign(export.info.factory) and not trust:
-        reason = f"its factory {export.info.factory!r} is not niwaki's: say `trust=True` to run its code"
-        return replace(subject, reason=reason)
+        why = f"its factory {export.info.factory!r} is not niwaki's: say "
+        return replace(subject, reason=Wording(why, Setting("trust", "True"), " to run its code"))
     model, info = modelfile.loads(export.files[MODEL], trust=trust, name=str(export.folder / FILES[MODEL]))
     return replace(subject, run=torch_predictor(model, info.preprocessing.table()))
 
@@ -164,7 +164,7 @@ def _own(export: Export, graph: Graph) -> dict[str, bytes]:
     """The C, if niwaki wrote it. Raises ModelError where the folder is half, or somebody else's C is in it."""
     if why := export.broken.get(C):
         why = why.removesuffix(": export again")
-        raise ModelError(f"{why}; export again, or say `trust=True` to compile and run it as it is")
+        raise ModelError(f"{why}; export again, or say ", Setting("trust", "True"), " to compile and run it as it is")
     return own_files(inside(export.folder, FILES[C]), graph, FILES[INT8])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from niwaki.deploy.exported import Export
 from niwaki.deploy.images import random_images
 from niwaki.deploy.pictures import NO_PIXELS, Pictures
+from niwaki.errors import Setting, Wording
 
 WORK = 5_000_000_000  # MACs that are tried unless the user says how many images: LeNet-5 on all 10,000, in seconds
 FEWEST, RANDOM = 100, 1000
@@ -36,7 +37,9 @@ def choose_sample(export: Export, pictures: Pictures, count: int | None) -> Samp
     if pictures.data is None:
         count = count or min(RANDOM, usual)
         images = random_images(_three(export.input_shape), count)
-        return Sample(images, f"{count:,} random images", notes=(f"random images, since {_why(export, pictures)}",))
+        return Sample(
+            images, f"{count:,} random images", notes=(Wording("random images, since ", _why(export, pictures)),)
+        )
     found, test = pictures.data, pictures.data.test
     count = min(len(test), count or usual)
     places = np.sort(np.random.default_rng(0).permutation(len(test))[:count])
@@ -52,8 +55,8 @@ def _why(export: Export, pictures: Pictures) -> str:
     if export.preprocessing is None:
         return NO_PIXELS
     if pictures.error is not None:
-        return f"those that the model was trained on cannot be had: {pictures.error}"
-    return "no file says which the model was trained on: name them with `data=`"
+        return Wording("those that the model was trained on cannot be had: ", pictures.error)
+    return Wording("no file says which the model was trained on: name them with ", Setting("data"))
 
 
 def _three(shape: tuple[int, ...]) -> tuple[int, ...]:

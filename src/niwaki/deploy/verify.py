@@ -17,7 +17,7 @@ from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
 from niwaki.deploy.runners import subjects_of
 from niwaki.deploy.sample import choose_sample
-from niwaki.errors import DataError
+from niwaki.errors import DataError, Setting, Wording
 from niwaki.folders import temporary
 from niwaki.notify import Notify, silent
 
@@ -174,7 +174,8 @@ def _verified(
     forms: list[FormReport] = []
     warned: list[str] = []
     for subject in subjects_of(exported, trust=options.trust):
-        notify(f"{subject.form}, {subject.how}" + (f": not run: {subject.reason}" if subject.reason else ""))
+        left_out = (": not run: ", subject.reason) if subject.reason else ()
+        notify(Wording(f"{subject.form}, {subject.how}", *left_out))
         forms.append(judge.take(subject, progress))
         warned += judge.warnings(subject)
     ok = all(form.ok is not False for form in forms)
@@ -194,7 +195,8 @@ def _export(origin: Origin, folder: Path, pictures: Pictures, trust: bool, notif
         forms = (C,)
     elif pictures.data is None:
         forms = uncalibrated
-        notes = ("no int8 and no C: which images the model was trained on is not known here: name them with `data=`",)
+        why = "no int8 and no C: which images the model was trained on is not known here: name them with "
+        notes = (Wording(why, Setting("data")),)
     options = ExportOptions(trust=trust)
     check_possible(origin, options)
     report = write_forms(Material(origin, pictures), forms, folder, options=options, optional=forms[1:], notify=notify)

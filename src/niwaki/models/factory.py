@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from niwaki.errors import FactoryError, kind_and_line
+from niwaki.errors import FactoryError, Setting, kind_and_line
 from niwaki.models.generators import seeded
 from niwaki.models.sources import hash_of_code
 
@@ -26,9 +26,9 @@ def check_trust(factory: str, trust: bool) -> None:
     """Refuse to import a foreign factory that the user has not vouched for."""
     if is_foreign(factory) and not trust:
         raise FactoryError(
-            f"the factory {factory!r} is not niwaki's: building it runs its code; "
-            f"say `trust=True` if you know it, or use one of: {', '.join(BUILT_IN)}"
-        )
+            f"the factory {factory!r} is not niwaki's: building it runs its code; say ", Setting("trust", "True"),
+            f" if you know it, or use one of: {', '.join(BUILT_IN)}",
+        )  # fmt: skip
 
 
 def find(factory: str) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.folder import hashes_in
-from niwaki.errors import NiwakiError, StoreError, step
+from niwaki.errors import NiwakiError, StoreError, Wording, step
 from niwaki.files import sha256_of
 from niwaki.notify import Notify
 from niwaki.study.plan import Trial
@@ -79,10 +79,10 @@ def _export_and_verify(
         )  # fmt: skip
         report = verify_folder(folder, data=data, options=VerifyOptions(trust=trust), notify=notify)
     except NiwakiError as error:
-        notify(f"the chosen model cannot be exported and verified: {error}")
+        notify(Wording("the chosen model cannot be exported and verified: ", error))
         return Verification(ok=None, reason=str(error))
     for name, why in exported.missing.items():
-        notify(f"the chosen model has no {name}: {why}")
+        notify(Wording(f"the chosen model has no {name}: ", why))
     for form in report.forms:
         if form.ok is False:
             said = (

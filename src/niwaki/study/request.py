@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from niwaki.errors import SpecError
+from niwaki.errors import Setting, SpecError
 from niwaki.study.spec import StudySpec, load_spec
 
 
@@ -27,7 +27,7 @@ class Request:
         spec, _ = load_spec(self.study)
         if self.seeds is not None:
             if not 1 <= self.seeds <= 1000:
-                raise SpecError(f"`seeds={self.seeds}`: expected 1 to 1000")
+                raise SpecError(Setting("seeds", str(self.seeds)), ": expected 1 to 1000")
             spec = spec.model_copy(update={"seeds": self.seeds})
         if self.data is not None:  # a study that names its data never falls back to another
             spec = spec.model_copy(update={"data": spec.data.model_copy(update={"fallback": False})})
@@ -51,7 +51,7 @@ class Request:
     def torch_device(self) -> str:
         """The torch device that `device` means. Raises SpecError if there is no such."""
         if self.device not in ("cpu", "cuda", "auto"):
-            raise SpecError(f"`device={self.device!r}`: expected cpu, cuda or auto")
+            raise SpecError(Setting("device", repr(self.device)), ": expected cpu, cuda or auto")
         if self.device == "cpu":
             return "cpu"
         import torch
@@ -59,5 +59,6 @@ class Request:
         if torch.cuda.is_available():
             return "cuda"
         if self.device == "cuda":
-            raise SpecError('device cuda: torch finds no CUDA device here; use the device cpu (`device="cpu"`)')
+            why = "device cuda: torch finds no CUDA device here; use the device cpu ("
+            raise SpecError(why, Setting("device", '"cpu"'), ")")
         return "cpu"

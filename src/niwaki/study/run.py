@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.split import USUAL
-from niwaki.errors import SpecError, StoreError, step
+from niwaki.errors import Setting, SpecError, StoreError, step
 from niwaki.files import sha256_of
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
@@ -99,18 +99,20 @@ def _fitted(
     except SpecError as error:
         if options.data is None:
             raise
-        raise SpecError(f"{error}, in the study's file (niwaki study copy writes that of a built-in study)") from error
+        raise SpecError(error, ", in the study's file (niwaki study copy writes that of a built-in study)") from error
 
 
 def check_options(spec: StudySpec, options: RunOptions) -> None:
     """Refuse, before anything is done, what cannot work."""
     if options.jobs is not None and options.ray is not None:
-        raise SpecError("`jobs=` and `ray=` exclude one another: a cluster has as many workers as processors")
+        why = " exclude one another: a cluster has as many workers as processors"
+        raise SpecError(Setting("jobs"), " and ", Setting("ray"), why)
     if options.jobs is not None and options.jobs < 1:
-        raise SpecError(f"`jobs={options.jobs}`: at least one worker is needed; leave it out for one per processor")
+        asked = Setting("jobs", str(options.jobs))
+        raise SpecError(asked, ": at least one worker is needed; leave it out for one per processor")
     for place in (options.out, *options.out.parents):
         if place.exists() and not place.is_dir():
-            raise StoreError(f"{place} is a file: give a folder with `out=`")
+            raise StoreError(f"{place} is a file: give a folder with ", Setting("out"))
     for path in reversed(options.paths):
         if path not in sys.path:
             sys.path.insert(0, path)
@@ -206,8 +208,8 @@ def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Li
     if known != data.fingerprint:
         raise StoreError(
             f"{store.folder}: this study began on other data (fingerprint {known[:12]}…, now {data.fingerprint[:12]}… "
-            f"from {data.origin}): bring that data back, or start anew with another `out=`"
-        )
+            f"from {data.origin}): bring that data back, or start anew with another ", Setting("out"),
+        )  # fmt: skip
 
 
 def _is_spec(stored: Any, spec: StudySpec) -> bool:

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from niwaki.errors import GuardMissing, WorkerLost
+from niwaki.errors import GuardMissing, Wording, WorkerLost
 from niwaki.study.environment import Facts
 from niwaki.study.listener import Listener
 from niwaki.study.plan import Plan, Stage
@@ -119,8 +119,9 @@ def _take(job: Job, stage: Stage, future: Future[Outcome]) -> bool:
     except GuardMissing as error:  # no worker will ever start
         raise GuardMissing(*error.args) from None  # anew: without the way of its future
     except Exception as error:  # not a result: nothing is recorded, the rest goes on
-        job.result.lost[stage.key] = f"{type(error).__name__}: {error}"
-        job.listener.message(f"{stage.label}: {type(error).__name__}: {error}")
+        said = Wording(f"{type(error).__name__}: ", error)
+        job.result.lost[stage.key] = said
+        job.listener.message(Wording(f"{stage.label}: ", said))
         return False
     job.store.put(outcome.record, outcome.weights)
     job.result.records[stage.key] = outcome.record

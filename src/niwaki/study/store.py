@@ -25,7 +25,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from niwaki import folders
-from niwaki.errors import NiwakiError, StoreError
+from niwaki.errors import NiwakiError, Setting, StoreError
 from niwaki.files import JSON_LIMIT, read_at_most, sha256_of, sweep_files, write_whole
 from niwaki.study import checked_json, records
 from niwaki.study.checked_json import File, ResultFile
@@ -68,7 +68,8 @@ class Store:
                 lock.acquire()
             except Timeout as error:
                 raise StoreError(
-                    f"{self.folder}: {self._holder()} is running this study; wait for it, or use another `out=`"
+                    f"{self.folder}: {self._holder()} is running this study; wait for it, or use another ",
+                    Setting("out"),
                 ) from error
         try:
             since = time.strftime("%Y-%m-%d %H:%M:%S")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from niwaki.errors import FactoryError, ModelError
+from niwaki.errors import FactoryError, ModelError, Wording
 from niwaki.files import canonical_json
 from niwaki.measure.cost import count
 from niwaki.models import factory as factories
@@ -139,7 +139,7 @@ def check_structures(plan: Plan, input_shape: Shape, notify: Callable[[str], Non
     Tells which trials will fail. Raises ModelError naming the module at fault if all will.
     """
     for trial, error in Structures(input_shape, trust=trust).refusals(plan).items():
-        notify(f"{trial}: will fail, the rest runs: {error}")
+        notify(Wording(f"{trial}: will fail, the rest runs: ", error))
 
 
 def in_words(trial: Trial) -> str:

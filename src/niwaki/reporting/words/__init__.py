@@ -13,7 +13,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, Literal
 
-from niwaki.errors import SpecError
+from niwaki.errors import Setting, SpecError
 
 Language = Literal["en", "ko"]
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
@@ -58,7 +58,7 @@ def words_in(language: str) -> Words:
     """The texts of `language`. Raises SpecError if there are none."""
     known = next((code for code in LANGUAGES if code == language), None)
     if known is None:
-        raise SpecError(f"`language={language!r}`: expected {' or '.join(LANGUAGES)}")
+        raise SpecError(Setting("language", repr(language)), f": expected {' or '.join(LANGUAGES)}")
     file = resources.files("niwaki.reporting.words") / f"{known}.toml"
     texts = tomllib.loads(file.read_text(encoding="utf-8"))
     names = texts.pop(NAMES, {})

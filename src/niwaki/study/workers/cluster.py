@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from niwaki.data.dataset import Dataset, Split, open_dataset
-from niwaki.errors import SpecError, WorkerLost, first_line
+from niwaki.errors import Setting, SpecError, WorkerLost, first_line
 from niwaki.study.stages import Outcome, Task, run_stage
 
 PATIENCE_S = 5
@@ -27,7 +27,7 @@ class RayWorkers:
         try:
             import ray
         except ImportError as error:
-            raise SpecError("`ray=` needs Ray: pip install ray") from error
+            raise SpecError(Setting("ray"), " needs Ray: pip install ray") from error
         self._ray = ray
         _check_reachable(address)
         try:
@@ -35,7 +35,7 @@ class RayWorkers:
         except (ConnectionError, ValueError, RuntimeError) as error:
             first = first_line(str(error).strip() or "no answer")
             raise SpecError(
-                f'`ray="{address}"`: no Ray cluster there: {first}; start one with: ray start --head'
+                Setting("ray", f'"{address}"'), f": no Ray cluster there: {first}; start one with: ray start --head"
             ) from error
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.slots = max(1, int(resources.get("CPU", 1)))
@@ -80,9 +80,8 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=PATIENCE_S).close()
     except OSError as error:
-        raise SpecError(
-            f'`ray="{address}"`: no Ray cluster there: {error.strerror or error}; start one with: ray start --head'
-        ) from error
+        why = f": no Ray cluster there: {error.strerror or error}; start one with: ray start --head"
+        raise SpecError(Setting("ray", f'"{address}"'), why) from error
 
 
 def _in_memory(data: Dataset) -> Dataset:

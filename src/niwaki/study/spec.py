@@ -43,7 +43,7 @@ class _Strict(BaseModel):
 class ModelSpec(_Strict):
     """What builds the network, and weights to start from instead of training it."""
 
-    factory: str = Field("lenet5", description="lenet5, or package.module:callable of your own (needs --trust)")
+    factory: str = Field("lenet5", description="lenet5, or package.module:callable (niwaki study run --trust)")
     args: dict[str, Any] = Field({}, description="lenet5 takes widths, num_classes, in_channels, image_size")
     weights: Path | None = Field(None, description="a model file (niwaki.save) to start from instead of training")
 

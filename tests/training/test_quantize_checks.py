@@ -7,8 +7,16 @@ import onnx
 import pytest
 
 from handmade_onnx import by_hand, node
+from niwaki.codegen.readers.qdq_operators import OPERATORS
 from niwaki.errors import ModelError
-from niwaki.training.quantize_checks import bounds, check_accumulators, check_clamps, check_scales, float_nodes
+from niwaki.training.quantize_checks import (
+    INT8_OPERATORS,
+    bounds,
+    check_accumulators,
+    check_clamps,
+    check_scales,
+    float_nodes,
+)
 
 
 def clamp(op_type: str, *limits: float, named: str = "clamp") -> onnx.ModelProto:
@@ -166,3 +174,10 @@ def test_an_operator_that_no_integers_stand_for_is_float_between_quantizers_too(
     ]  # fmt: skip
     model = onnx.load_from_string(by_hand(nodes, (1, 1, 4), s=np.float32(1), z=np.int8(0), w=np.ones(1)))
     assert [entry.name for entry in float_nodes(model)] == ["BatchNormalization b"]
+
+
+def test_what_c_can_be_made_of_becomes_int8() -> None:
+    """An operator that the reader of QDQ files learns is quantized too; what does nothing needs no scales."""
+    assert set(INT8_OPERATORS) >= set(OPERATORS) - {"Dropout", "Identity"}
+    assert {"Dropout", "Identity"}.isdisjoint(INT8_OPERATORS)
+    assert {"Conv", "Gemm", "MatMul", "Add", "Mul", "Transpose", "Softmax"} <= set(INT8_OPERATORS)

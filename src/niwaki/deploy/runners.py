@@ -14,7 +14,6 @@ import torch
 
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
-from niwaki.codegen.graph.operators.products import Conv, Dense
 from niwaki.compiled.on_target import run_on_target
 from niwaki.deploy.cause import Int8File
 from niwaki.deploy.exported import Export
@@ -175,7 +174,7 @@ def _build(
     missing = missing_tools(target)
     if missing:
         return replace(subject, reason=f"no {' and no '.join(missing)} on this machine; {how_to_get(target)}")
-    weights = sum(layer.weights.nbytes for layer in graph.layers if isinstance(layer, Conv | Dense))
+    weights = graph.weight_bytes
     if target.board is not None and weights > target.board.flash_bytes // 2:
         return replace(
             subject, reason=f"{weights:,} bytes of weights are too many for the board {target.board.machine}"

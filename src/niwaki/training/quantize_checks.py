@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from niwaki.codegen.readers.qdq_operators import COMPUTED
 from niwaki.errors import ModelError
 
-# What becomes int8. Other operators stay float, and are named in the notes.
-INT8_OPERATORS = (
-    "Conv", "Gemm", "MatMul", "Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean", "Add", "Mul",
-    "Concat", "Split", "Slice", "Pad", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Softmax",
-)  # fmt: skip
+# What becomes int8: what C can be made of, and what ONNX Runtime has in int8 besides. Notes name what stays float.
+INT8_OPERATORS = (*COMPUTED, "Mul", "Split", "Slice", "Transpose", "Softmax")
 
 
 def check_scales(model: ModelProto) -> None:

@@ -12,6 +12,7 @@ import niwaki.codegen
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Layer, Tensor
 from niwaki.codegen.graph.operators.table import OPERATORS
+from random_graphs import Builder
 
 KERNELS = Path(niwaki.codegen.__file__).parent / "kernels"
 
@@ -32,3 +33,12 @@ def test_a_layer_of_no_kind_is_refused() -> None:
     tensors = {"a": Tensor("a", (1,), 1.0, 0)}
     with pytest.raises(TypeError, match="odd: no layer of the contract: Layer"):
         reference.run_layer(Layer("odd", ("a",), "a"), [np.zeros((1, 1), np.int8)], tensors)
+
+
+def test_weights_are_the_int8_arrays_of_all_layers() -> None:
+    """Whatever kind of layer has them; biases and factors are none."""
+    builder = Builder((2, 5, 5), 0)
+    builder.conv(3, (2, 2))
+    builder.requantize()
+    builder.dense(7)
+    assert builder.graph().weight_bytes == 3 * 2 * 2 * 2 + 7 * 3 * 4 * 4

@@ -14,7 +14,7 @@ from niwaki.codegen.graph.layout import stack_bytes
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
 
 _CALLS = {"depthwise": "niwaki_run_depthwise", "rows": "niwaki_{kernel}_rows"}  # by how the weights lie
-_TYPES = {"weights": "int8_t", "bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t"}
+_TYPES = {"bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t"}  # the others are int8
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class _Writer:
             self._depthwise(name, arrays, step.arrays["sums"])
         else:
             for key, values in arrays.items():
-                self._array(f"{name}_{key}", _TYPES[key], values)
+                self._array(f"{name}_{key}", _type(key), values)
         members = [f".{key} = {value}" for key, value in step.fields.items() if key != "at"]
         members += [f".{key} = {name}_{key}" for key in arrays]
         kind = step.kernel.removeprefix("large_")
@@ -149,17 +149,17 @@ class _Writer:
         }  # fmt: skip
         self.lines.append("#if NIWAKI_BLOCKS")
         for key in ("weights", "multiplier", "shift"):
-            self._values(f"{name}_{key}", _TYPES[key], blocks[key])
+            self._values(f"{name}_{key}", _type(key), blocks[key])
         self.lines.append("#if NIWAKI_UNSIGNED")
         self._values(f"{name}_bias", "int32_t", pack.fill(arrays["bias"] - 128 * sums))
         self.lines.append("#else")
         self._values(f"{name}_bias", "int32_t", blocks["bias"])
         self.lines.append("#endif\n#else")
         for key, values in arrays.items():
-            self._values(f"{name}_{key}", _TYPES[key], values)
+            self._values(f"{name}_{key}", _type(key), values)
         self.lines.append("#endif")
         for key, values in arrays.items():
-            width = _width(_TYPES[key])
+            width = _width(_type(key))
             self.constants.append(Constant(f"{name}_{key}", values.size * width, blocks[key].size * width))
 
     def _depthwise(self, name: str, arrays: dict[str, np.ndarray], sums: np.ndarray) -> None:
@@ -173,13 +173,13 @@ class _Writer:
         plain = arrays | {"weights": arrays["weights"].transpose(1, 2, 0)}
         self.lines.append("#if defined(NIWAKI_AVX512)")
         for key, values in tiled.items():
-            self._values(f"{name}_{key}", _TYPES[key], values)
+            self._values(f"{name}_{key}", _type(key), values)
         self.lines.append("#else")
         for key, values in plain.items():
-            self._values(f"{name}_{key}", _TYPES[key], values)
+            self._values(f"{name}_{key}", _type(key), values)
         self.lines.append("#endif")
         for key, values in plain.items():
-            width = _width(_TYPES[key])
+            width = _width(_type(key))
             self.constants.append(Constant(f"{name}_{key}", values.size * width, tiled[key].size * width))
 
     def _array(self, name: str, kind: str, values: np.ndarray) -> None:
@@ -190,6 +190,10 @@ class _Writer:
     def _values(self, name: str, kind: str, values: np.ndarray) -> None:
         flat = [str(value) for value in values.reshape(-1).tolist()]
         self.lines.append(f"static const {kind} {name}[{len(flat)}] = {{\n  {_wrap(', '.join(flat))}\n}};")
+
+
+def _type(key: str) -> str:
+    return _TYPES.get(key, "int8_t")
 
 
 def _width(kind: str) -> int:

@@ -55,6 +55,12 @@ class Graph:
     table: np.ndarray | None = None  # int8 (C, 256): the input's value for each raw pixel; None where it is unknown
     dropped: tuple[str, ...] = field(default=())  # nodes left out at the end, such as a last Softmax
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights of all layers: their int8 arrays."""
+        arrays = [value for layer in self.layers for value in vars(layer).values() if isinstance(value, np.ndarray)]
+        return sum(array.nbytes for array in arrays if array.dtype == np.int8)
+
     def readers(self, tensor: str) -> Iterator[Layer]:
         """The layers that read a tensor."""
         return (layer for layer in self.layers if tensor in layer.inputs)

@@ -292,6 +292,8 @@ OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = {
     "Squeeze": _reshape,
     "Unsqueeze": _reshape,
 }
+COMPUTED = tuple(name for name, read in OPERATORS.items() if read is not _same)
+"""What must be between DequantizeLinear and QuantizeLinear: all but what does nothing."""
 SUPPORTED = ", ".join((*OPERATORS, "a last Softmax"))
 # What to do about operators that are often met.
 AT_THE_INPUT = "leave it out of the network and say it as preprocessing (niwaki.save): the C takes raw pixels"

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -24,6 +24,10 @@ CHOSEN = "chosen"  # where a study's folder holds its export
 _ANEW = "move the folder away and export again"  # without its note nobody knows which files in it are an export's
 
 
+MadeWith = str | bool | int | float | None
+"""The value of a setting of a form, such as its operator set."""
+
+
 class FormNote(BaseModel):
     """One form: its files with their SHA-256, and that of what it was made of (the origin; for C, the int8 ONNX)."""
 
@@ -31,7 +35,7 @@ class FormNote(BaseModel):
 
     files: dict[str, str]
     made_of: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, MadeWith] = {}
 
     @field_validator("files")
     @classmethod

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from niwaki.codegen.generate import PREFIX, Footprint, generate
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.cause import way_out
-from niwaki.deploy.folder import FormNote
+from niwaki.deploy.folder import FormNote, MadeWith
 from niwaki.deploy.formats import DYNAMIC, FILES, INT8, KINDS, ONNX, C, Form
 from niwaki.deploy.images import calibration_images, random_images
 from niwaki.deploy.origin import Origin
@@ -77,7 +76,7 @@ class Making:
     def __post_init__(self) -> None:
         self.int8 = self.material.int8
         form = next(name for name, form in KINDS.items() if form.kind == self.origin.kind)
-        self._take(form, {FILES[form]: self.origin.data})
+        self._take(form, {FILES[form]: self.origin.data}, {})
 
     @property
     def origin(self) -> Origin:
@@ -95,20 +94,22 @@ class Making:
         Raises ModelError where it cannot be made of this model; DataError where it needs images and there are none.
         """
         if form == ONNX:
-            self._take(form, {FILES[form]: self._float_onnx()}, opset=self.options.opset)
+            self._take(form, {FILES[form]: self._float_onnx()}, {"opset": self.options.opset})
         elif form == INT8:
-            self._take(form, {FILES[form]: self._int8_onnx()}, **self._calibrated())
+            self._take(form, {FILES[form]: self._int8_onnx()}, self._calibrated())
             self._warn(form, self._int8_onnx())
         elif form == C:
             self.make(INT8)
             self._generate(self._int8_onnx())
         else:
             converted = CONVERTED[form](self._float_onnx())
-            self._take(form, {FILES[form]: converted}, opset=self.options.opset)
+            self._take(form, {FILES[form]: converted}, {"opset": self.options.opset})
             if not KINDS[form].is_float:
                 self._warn(form, converted)
 
-    def _take(self, form: Form, files: Mapping[str, bytes], made_of: bytes | None = None, **settings: Any) -> None:
+    def _take(
+        self, form: Form, files: Mapping[str, bytes], settings: dict[str, MadeWith], made_of: bytes | None = None
+    ) -> None:
         hashes = {path: sha256_of(data) for path, data in files.items()}
         made_of = self.origin.data if made_of is None else made_of
         self.files[form] = dict(files)
@@ -169,7 +170,7 @@ class Making:
         self.remarks.extend(done.notes)
         return done.onnx
 
-    def _calibrated(self) -> dict[str, Any]:
+    def _calibrated(self) -> dict[str, MadeWith]:
         return {} if self.origin.kind == "int8" else {"opset": self.options.opset, **self.options.settings.model_dump()}
 
     def _generate(self, int8_onnx: bytes) -> None:
@@ -182,7 +183,7 @@ class Making:
             taken = "int8 inputs only" if graph.table is None else "pixels as x/255; if that is wrong, give int8 inputs"
             self.remarks.append(f"the ONNX does not say how pixels become its input: the C takes {taken}")
         files = {f"{FILES[C]}/{file}": content for file, content in generated.files.items()}
-        self._take(C, files, made_of=int8_onnx, prefix=options.prefix)
+        self._take(C, files, {"prefix": options.prefix}, int8_onnx)
 
 
 def _its_data(origin: Origin) -> str:

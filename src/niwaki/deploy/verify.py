@@ -38,7 +38,8 @@ class VerifyReport:
     @property
     def disagreements(self) -> tuple[str, ...]:
         """A line for each form that does not agree, or cannot be compared through a fault of its own."""
-        return tuple(f"{form.form} ({form.how}): {form.reason}" for form in self.forms if form.ok is False)
+        wrong = (form for form in self.forms if form.ok is False)
+        return tuple(Wording(f"{form.form} ({form.how}): ", form.reason) for form in wrong)
 
     @property
     def not_compared(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import base64
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -19,7 +19,7 @@ from niwaki.deploy.exported import Export, open_export
 from niwaki.deploy.formats import FILES, INT8, C
 from niwaki.deploy.own import fresh_files, write_files
 from niwaki.deploy.pictures import Pictures, find_pictures
-from niwaki.errors import DataError, ModelError, NiwakiError
+from niwaki.errors import DataError, ModelError, NiwakiError, Wording
 from niwaki.folders import temporary
 from niwaki.live.part import LivePart
 from niwaki.live.strip import choose_strip
@@ -33,6 +33,39 @@ SCRIPTS = ("page", "engine", "picture", "readout", "speech", "steady", "strip", 
 VISION_SIDE = 256  # pixels of the largest picture that vision cuts out: NIWAKI_VISION_MAX_INNER
 NOT_YET = "the study has not chosen and exported a model yet: run it to its end"
 LARGEST = 4 << 20  # bytes of a module; a page with more is no page to be mailed
+
+
+class Images(TypedDict):
+    """Test images to click on, for the script: pixels as base64, classes, places in the test split."""
+
+    pixels: str
+    labels: list[int]
+    places: list[int]
+
+
+class Input(TypedDict):
+    """The picture that the network takes, in pixels, without the border around it."""
+
+    channels: int
+    height: int
+    width: int
+    pad: int
+    resize: str
+
+
+class Facts(TypedDict):
+    """What the script needs to know of the model."""
+
+    lang: Language
+    module: str
+    prefix: str
+    vision: bool
+    scale: float
+    zero_point: int
+    input: Input
+    classes: list[dict[str, str]]
+    strip: Images | None
+    finds: bool
 
 
 def build(
@@ -61,7 +94,7 @@ def build(
     strip, note = _strip(export, data, notify)
     known = built_in(export.note.provenance.data_name) if export.note else None
     garments = known is not None and known.labels == GARMENTS
-    facts = _facts(export, module, lang) | {"strip": strip, "finds": garments}
+    facts = _facts(export, module, lang, strip, garments)
     texts = _texts(lang, "garment" if garments else "object")
     html = _environment().get_template("live.html.j2").render(
         text=texts, lang=lang, vision=facts["vision"], strip=strip is not None, input=facts["input"], garments=garments,
@@ -97,7 +130,7 @@ def _has_vision(export: Export) -> bool:
     return channels == 1 and pad is not None and max(sides) - 2 * pad <= VISION_SIDE
 
 
-def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[dict[str, Any] | None, str]:
+def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[Images | None, str]:
     """Test images to click on; None, and why, where they cannot be had."""
     try:
         pictures = find_pictures(export.needs, data, notify)
@@ -106,7 +139,7 @@ def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[dict[s
     data = pictures.data
     if data is None:
         unknown = "those of its training are not on this machine: put them back and run niwaki report again"
-        return None, f"no test images to click on: {pictures.error or unknown}"
+        return None, Wording("no test images to click on: ", pictures.error or unknown)
     strip = choose_strip(export.integer, data.test, data.preprocessing.pad, export.macs)
     return {
         "pixels": _base64(strip.pixels.tobytes()),
@@ -115,8 +148,7 @@ def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[dict[s
     }, ""
 
 
-def _facts(export: Export, module: bytes, lang: Language) -> dict[str, Any]:
-    """What the script needs to know of the model."""
+def _facts(export: Export, module: bytes, lang: Language, strip: Images | None, garments: bool) -> Facts:
     c = interface(export.folder / FILES[C])
     channels, height, width = c.input_shape
     preprocessing = export.preprocessing or Preprocessing()
@@ -137,6 +169,8 @@ def _facts(export: Export, module: bytes, lang: Language) -> dict[str, Any]:
             {"shown": named.label if lang == "en" else named.names[lang], **named.names}
             for named in name_classes(labels, tuple(TEXTS))
         ],
+        "strip": strip,
+        "finds": garments,
     }  # fmt: skip
 
 

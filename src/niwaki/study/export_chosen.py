@@ -90,7 +90,7 @@ def _export_and_verify(
                 if form.images
                 else "a form of the chosen model is not compared"
             )
-            notify(f"{said}: {form.form} ({form.how}): {form.reason}")
+            notify(Wording(f"{said}: {form.form} ({form.how}): ", form.reason))
     return _verification(exported, report)
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from niwaki.errors import NiwakiError
     from niwaki.measure.cost import count
     from niwaki.models.lenet5 import LeNet5
+    from niwaki.reporting.opened import open_study
 
 _HOME = {
     "LeNet5": "niwaki.models.lenet5",
@@ -55,6 +56,7 @@ _HOME = {
     "load": "niwaki.api",
     "load_c": "niwaki.api",
     "load_data": "niwaki.api",
+    "open_study": "niwaki.reporting.opened",
     "prune": "niwaki.api",
     "read_info": "niwaki.api",
     "run_study": "niwaki.api",
@@ -74,6 +76,7 @@ __all__ = [
     "load",
     "load_c",
     "load_data",
+    "open_study",
     "prune",
     "read_info",
     "run_study",

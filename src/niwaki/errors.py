@@ -6,7 +6,8 @@ Of errors that others raise it says the first line.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from niwaki.device.text import printable
@@ -139,6 +140,16 @@ class WorkerLost(NiwakiError):
 
 class GuardMissing(NiwakiError):
     """A script that starts workers without `if __name__ == "__main__":`, so that no worker can start."""
+
+
+def guess(given: str, known: Iterable[str]) -> str:
+    """A question for a message about a name that is not known; empty if none of the known ones is near it.
+
+    >>> guess("fashion_mnist", ["fashion-mnist", "synthetic"]), guess("cats", ["synthetic"])
+    ("did you mean 'fashion-mnist'? ", '')
+    """
+    near = difflib.get_close_matches(given, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 @contextlib.contextmanager

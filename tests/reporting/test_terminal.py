@@ -9,7 +9,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from niwaki.reporting.letters import fitting
-from niwaki.reporting.terminal import Column, Terminal, print_table
+from niwaki.reporting.terminal import Terminal, print_table
+from niwaki.tabular import Column
 
 COLUMNS: tuple[Column, ...] = (("form", "left"), ("run by", "left"), ("images", "right"), ("median µs", "right"))
 ROWS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 
-from niwaki.errors import ModelError, Setting
+from niwaki.errors import ModelError, Setting, guess
 
 GLIBC = "2.27"  # of the oldest board, the original Jetson Nano (Ubuntu 18.04)
 
@@ -105,7 +105,7 @@ _HERE = {"x86_64": "linux-x86_64", "aarch64": "raspberry-pi", "armv7l": "raspber
 def find_target(name: str) -> BundleTarget:
     """The target of that name. Raises ModelError with the names there are."""
     if name not in TARGETS:
-        raise ModelError(Setting("target", f'"{name}"'), f": expected {', '.join(TARGETS)}")
+        raise ModelError(Setting("target", f'"{name}"'), f": {guess(name, TARGETS)}expected {', '.join(TARGETS)}")
     return TARGETS[name]
 
 

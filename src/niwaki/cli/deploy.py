@@ -14,8 +14,9 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from niwaki.cli.outcome import complain
 from niwaki.cli.output import beside, output, print_json
 from niwaki.errors import ModelError, SpecError, Wording
-from niwaki.reporting.terminal import Column, Terminal, print_table
+from niwaki.reporting.terminal import Terminal, print_table
 from niwaki.study.budget import parse_budget
+from niwaki.tabular import Column
 
 if TYPE_CHECKING:
     from niwaki.deploy.bench import BenchReport, BenchRow

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from niwaki.cli.output import output, print_json
 from niwaki.errors import ModelError, step
-from niwaki.reporting.terminal import Column, print_table
+from niwaki.reporting.terminal import print_table
+from niwaki.tabular import Column
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -10,7 +10,7 @@ from niwaki.cli.outcome import complain
 from niwaki.cli.output import beside, output, print_json
 from niwaki.cli.progress import Progression
 from niwaki.device.text import counted, printable
-from niwaki.errors import SpecError, Stopped, Wording
+from niwaki.errors import SpecError, Stopped, Wording, guess
 from niwaki.files import write_whole
 from niwaki.study.request import Request
 from niwaki.study.spec import StudySpec, presets
@@ -81,7 +81,7 @@ def show(folder: Path, *, as_json: bool) -> None:
 def copy(name: str, file: Path) -> None:
     """Write a preset to a new file."""
     if name not in presets():
-        raise SpecError(f"unknown study {name!r}: built-in are {', '.join(presets())}")
+        raise SpecError(f"unknown study {name!r}: {guess(name, presets())}built-in are {', '.join(presets())}")
     if file.exists():
         raise SpecError(f"{file} exists: give another name")
     if file.suffix != ".toml":

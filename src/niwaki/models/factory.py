@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from niwaki.errors import FactoryError, Setting, kind_and_line
+from niwaki.errors import FactoryError, Setting, guess, kind_and_line
 from niwaki.models.generators import seeded
 from niwaki.models.sources import hash_of_code
 
@@ -37,7 +37,8 @@ def find(factory: str) -> Callable[..., Any]:
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute):
         raise FactoryError(
-            f"factory {factory!r}: expected one of {', '.join(BUILT_IN)}, or package.module:callable (mynet:build)"
+            f"factory {factory!r}: {guess(factory, BUILT_IN)}expected one of {', '.join(BUILT_IN)}, "
+            "or package.module:callable (mynet:build)"
         )
     try:
         found: Any = importlib.import_module(module_name)

@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from niwaki.reporting.terminal import Column, print_table
+from niwaki.reporting.terminal import print_table
 from niwaki.study.result_files import FormFootprint, Verification, VerifiedForm
+from niwaki.tabular import Column
 
 _COLUMNS: tuple[Column, ...] = (
     ("form", "left"), ("run by", "left"), ("images", "right"), ("test %", "right"), ("compared with", "left"),

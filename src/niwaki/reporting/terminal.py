@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -15,9 +15,8 @@ from rich.text import Text
 
 from niwaki.device.text import printable
 from niwaki.reporting.letters import fitting
+from niwaki.tabular import Column
 
-Column = tuple[str, Literal["left", "right"]]
-"""Heading and justification."""
 _GAP = 2  # columns between two of a table
 _UNBOUNDED = 10_000  # columns of a file or pipe: nothing is wrapped there
 

@@ -15,6 +15,7 @@ from niwaki.reporting.words import words_in
 from niwaki.study.checked_json import Part
 from niwaki.study.metrics import METRICS
 from niwaki.study.store import FORMS
+from niwaki.tabular import Tabular
 
 _LABELS = {"finetune.epochs": "fine-tuning epochs", "finetune.lr": "fine-tuning lr", "prune.ratio": "ratio",
            "prune.steps": "steps", "prune.scope": "scope", "prune.importance": "importance",
@@ -56,15 +57,25 @@ def print_study(console: Console, view: View) -> None:
 
 def print_table(console: Console, table: Table) -> None:
     """One table, with what is to be said of single rows below it."""
-    console.print(f"[bold]{escape(table.title)}[/bold]", highlight=False)
-    columns = columns_of(table, ENGLISH)
-    rows = [tuple(column.cell(row) for column in columns) for row in table.rows]
-    terminal.print_table(console, [(_heading(column), column.align) for column in columns], rows)
-    for row in table.rows:
-        for remark in (*row.notes, *([row.status] if row.status != "done" else [])):
-            console.print(f"  {escape(row_name(table, row, ENGLISH))}: {escape(remark)}", highlight=False)
+    shown = as_tabular(table)
+    console.print(f"[bold]{escape(shown.caption)}[/bold]", highlight=False)
+    terminal.print_table(console, shown.columns, shown.rows)
+    for note in shown.notes:
+        console.print(f"  {escape(note)}", highlight=False)
     if table.source:
         console.print(f"  [dim]Source: {escape(table.source)}.[/dim]", highlight=False)
+
+
+def as_tabular(table: Table) -> Tabular:
+    """A table as a terminal and a notebook show it; its notes are what is to be said of single rows."""
+    columns = columns_of(table, ENGLISH)
+    rows = tuple(tuple(column.cell(row) for column in columns) for row in table.rows)
+    notes = tuple(
+        f"{row_name(table, row, ENGLISH)}: {remark}"
+        for row in table.rows
+        for remark in (*row.notes, *([row.status] if row.status != "done" else []))
+    )
+    return Tabular(tuple((_heading(column), column.align) for column in columns), rows, table.title, notes)
 
 
 def _heading(column: Column) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -21,7 +20,7 @@ from pydantic import (
 )
 
 from niwaki.data.spec import DataSpec
-from niwaki.errors import SpecError
+from niwaki.errors import SpecError, guess
 from niwaki.files import TOML_LIMIT, parse_toml, read_at_most
 from niwaki.study.budget import Budget, parse_budget
 from niwaki.study.metrics import COLUMNS
@@ -204,7 +203,10 @@ def load_spec(name_or_file: str) -> tuple[StudySpec, str]:
         if path.exists():
             kind = "a folder" if path.is_dir() else "a file"
             raise SpecError(f"{path} is {kind}, but no study: a study's file ends in .toml")
-        raise SpecError(f"unknown study {name_or_file!r}: built-in are {', '.join(presets())}; or give a .toml file")
+        near = guess(name_or_file, presets())
+        raise SpecError(
+            f"unknown study {name_or_file!r}: {near}built-in are {', '.join(presets())}; or give a .toml file"
+        )
     try:
         data = read_at_most(path, TOML_LIMIT)
     except (OSError, ValueError) as error:
@@ -316,9 +318,8 @@ def explain(error: ValidationError, kind: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in first["loc"]) or "the file"
     if first["type"] == "extra_forbidden":
         allowed = _keys_beside(kind, first["loc"])
-        near = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
-        guess = f"did you mean {near[0]!r}? " if near else ""
-        text = f"{where} is not a known key; {guess}allowed: {', '.join(allowed)}"
+        near = guess(str(first["loc"][-1]), allowed)
+        text = f"{where} is not a known key; {near}allowed: {', '.join(allowed)}"
     elif first["type"] == "missing":
         text = f"{where} is missing"
     else:

@@ -9,6 +9,7 @@ from niwaki.cli.progress import Progression, _shortened
 from niwaki.reporting.terminal import Terminal
 from niwaki.study.plan import Plan, Stage
 from niwaki.study.records import Record
+from niwaki.study.telling import EpochTold
 
 
 def stage(number: int) -> Stage:
@@ -44,30 +45,42 @@ def test_a_run_is_followed_to_its_end(terminal: bool, width: int, monkeypatch: p
     assert (progress.stored, progress.total) == (3, 3)
 
 
-LABEL = "finetune after step 3: 30 epochs, lr 0.0001, seed 12"
+LABEL = "fine-tune 60 % step 3/5"
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_the_bar_names_the_trial(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its beginning and its seed, in one line that is no wider than the terminal."""
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (40, "fine-tune 6…% step 3/5 (+1) · epoch 3/30"),
+        (60, "fine-tune 60 % step 3/5 (+1) · epoch 3/30 · 37 min left"),
+        (80, "fine-tune 60 % step 3/5 (+1) · epoch 3/30 · 2/450 in all · 37 min left"),
+        (120, "fine-tune 60 % step 3/5 (+1) · epoch 3/30 · 2/450 in all · 37 min left"),
+    ],
+)
+def test_the_line_names_the_trial_the_epoch_and_the_time_left(
+    width: int, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TERM", "xterm")
     console = Terminal(file=io.StringIO(), force_terminal=True, width=width)
+    now = [100.0]
+    monkeypatch.setattr("niwaki.cli.progress.time.monotonic", lambda: now[0])
     progress = Progression(console)
     stages = [Stage(f"k{number}", "finetune", {}, None, 0, 0, 30, LABEL) for number in range(15)]
     progress.planned(Plan({s.key: s for s in stages}, []), stages)
     progress.started(stages[0])
     progress.started(stages[1])
+    now[0] += 10
+    for number in (1, 2):
+        progress.epoch(stages[0], EpochTold("k0", number, 0.5, None))
     assert progress._bar is not None
     with console.capture() as shown:
         console.print(progress._bar.get_renderable())
     progress.stop()
     lines = (Text.from_ansi(line).plain.rstrip() for line in shown.get().splitlines())
     plain = next(line for line in lines if "(+1)" in line)
-    assert plain.startswith("finetune after step"[: width // 5])
-    assert "seed 12 (+1)" in plain
-    assert "0/450 epochs" in plain
+    assert plain.endswith(line)
     assert len(plain) <= width
-    assert "…" not in plain.partition("(+1)")[2]
+    assert ("━" in plain) == (width == 120)
 
 
 def test_a_dumb_terminal_and_a_file_get_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import unusual
 from niwaki.errors import FactoryError, ModelError, SpecError
 from niwaki.study import dryrun
 from niwaki.study.dryrun import dry_run
-from niwaki.study.plan import VERSIONS, Plan, _label, make_plan
+from niwaki.study.plan import VERSIONS, Plan, make_plan
 from niwaki.study.spec import load_spec, parse_spec
 from niwaki.study.structure import Structures, check_structures
 
@@ -122,9 +122,7 @@ def test_quantization_comes_last_and_leaves_all_other_keys_as_they_were() -> Non
         stage = plan.stages[trial.rows[-1]]
         assert (stage.kind, stage.parent, stage.position, stage.epochs) == ("quantize", before.stages[-1], 3, 0)
         assert (before.quantized, trial.quantized) == (None, "static")
-    assert "quantize after step 3: static, minmax, at most 1000 images" in {
-        stage.label for stage in plan.stages.values()
-    }
+    assert "quantize 40 % static" in {stage.label for stage in plan.stages.values()}
 
 
 @pytest.mark.parametrize(
@@ -233,8 +231,7 @@ def test_training_on_is_fine_tuning_of_the_base_itself() -> None:
         (s.kind, s.position, s.epochs, s.settings) for s in pruned[:3]
     ]
     assert [stage.parent for stage in rounds] == [base.key, rounds[0].key, rounds[1].key]
-    assert rounds[1].label == "train on, round 2: 5 epochs, lr 0.0001, seed 0"
-    assert _label("train", {"epochs": 1, "lr": 0.1}, 0, 0) == "train: 1 epoch, lr 0.1, seed 0"
+    assert rounds[1].label == "train unpruned round 2/3"
     alone = plan_of(TEXT.replace('vary = { "prune.ratio" = [0.4, 0.5] }', "longer = true"))
     assert (alone.unique, alone.longer) == ((0, 0), (4, 20))
 
@@ -296,3 +293,17 @@ vary = { "model.factory" = ["unusual:divided_by_its_width", "unusual:flat_and_po
         check_structures(
             plan_of(text.replace("divided_by_its_width", "nothing_of_this_name")), unusual.SHAPE, print, trust=True
         )
+
+
+@pytest.mark.parametrize(
+    ("vary", "labels"),
+    [
+        ('"prune.ratio" = [0.4]', ["train", "prune 40 % step 1/3", "fine-tune 40 % step 1/3"]),
+        ('"finetune.lr" = [1e-3]', ["train", "prune 50 % lr=0.001 step 1/3", "fine-tune 50 % lr=0.001 step 1/3"]),
+        ('"train.batch_size" = [32]', ["train batch_size=32", "prune 50 % batch_size=32 step 1/3"]),
+    ],
+)
+def test_stages_are_called_by_what_they_do_and_for_whom(vary: str, labels: list[str]) -> None:
+    text = TEXT.replace('vary = { "prune.ratio" = [0.4, 0.5] }', f"vary = {{ {vary} }}")
+    assert [stage.label for stage in plan_of(text).stages.values()][: len(labels)] == labels
+    assert next(iter(plan_of("seeds = 2\n" + text).stages.values())).label == f"{labels[0]}, seed 0"

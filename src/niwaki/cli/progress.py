@@ -1,13 +1,12 @@
-"""What a run shows while it goes: a bar with the time left in a terminal, plain lines elsewhere."""
+"""What a run shows while it goes: a line with the time left in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as TimeLeft
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
+from rich.text import Text
 
 from niwaki.device.text import counted
 from niwaki.reporting.terminal import Terminal
@@ -15,8 +14,9 @@ from niwaki.reporting.terminal import Terminal
 if TYPE_CHECKING:  # they load torch, which most commands do without
     from niwaki.study.plan import Plan, Stage
     from niwaki.study.records import Record
+    from niwaki.study.telling import EpochTold
 
-NARROW, WIDE, BAR = 72, 110, 30  # columns
+SHORT, NARROW, WIDE, BAR = 50, 72, 100, 20  # columns
 
 
 class Progression:
@@ -28,9 +28,9 @@ class Progression:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._running: dict[str, Stage] = {}
+        self._ended: dict[str, int] = {}  # epochs of the stages that run
         self._begun = 0.0
-        self._epochs = [0, 0]  # done, in all
-        self._beside = 0  # columns that the bar's line has beside the name of the stage
+        self._epochs = [0, 0]  # of stages that are done, in all
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""
@@ -50,32 +50,37 @@ class Progression:
             + f"{counted(self.stored, 'stage')} {'is' if self.stored == 1 else 'are'} stored, {len(missing)} to run"
         )
         if missing and self.console.is_interactive:
-            self._bar = Progress(*self._columns(), console=self.console, transient=True)
-            self._task = self._bar.add_task("starting", total=max(self._epochs[1], 1))
+            bar: list[ProgressColumn] = [BarColumn(BAR)] if self.console.width >= WIDE else []
+            self._bar = Progress(*bar, _Line(self), console=self.console, transient=True, refresh_per_second=4)
+            self._task = self._bar.add_task("", total=max(self._epochs[1], 1))
             self._bar.start()
 
     def started(self, stage: Stage) -> None:
         """A stage is running."""
         self._running[stage.key] = stage
-        self._describe()
+
+    def epoch(self, stage: Stage, told: EpochTold) -> None:
+        """An epoch of a stage has ended: move the bar."""
+        self._ended[stage.key] = told.number
+        self._move()
 
     def finished(self, stage: Stage, record: Record) -> None:
         """A stage is stored: move the bar, or print a line."""
         self._running.pop(stage.key, None)
+        self._ended.pop(stage.key, None)
         self.stored += 1
         self._epochs[0] += stage.epochs
         if record.results is None:
             self.message(f"[{self.stored}/{self.total}] {stage.label}: FAILED: {record.reason}")
         elif self._bar is None:
             accuracy = record.results.accuracy("validation")
-            self.message(f"[{self.stored}/{self.total}] {stage.label}: validation {accuracy:.2f} %{self._left()}")
+            left = f"; {said}" if (said := self._left()) else ""
+            self.message(f"[{self.stored}/{self.total}] {stage.label}: validation {accuracy:.2f} %{left}")
         for note in record.results.notes if record.results else ():
             self.message(f"    {note}")
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=stage.epochs)
-            self._describe()
-            if self.stored == self.total:
-                self.stop()
+        self._move()
+        if self._bar is not None and self.stored == self.total:
+            self.stop()
 
     def stop(self) -> None:
         """Take the bar away."""
@@ -83,34 +88,60 @@ class Progression:
             self._bar.stop()
             self._bar = None
 
-    def _describe(self) -> None:
-        if self._bar is not None and self._task is not None:
-            stages = list(self._running.values())
-            more = f" (+{len(stages) - 1})" if len(stages) > 1 else ""
-            room = max(self.console.width - self._beside - len(more), 12)
-            label = _shortened(self.console.shown(stages[0].label), room) if stages else ""
-            self._bar.update(self._task, description=f"{escape(label)}{more}")
+    def line(self) -> str:
+        """What runs and how far it is, as wide as there is room: `fine-tune 60 % step 3/5 · epoch 2/5 · 41 s left`."""
+        room = self.console.width - (BAR + 1 if self.console.width >= WIDE else 0)
+        stages = list(self._running.values())
+        if not stages:
+            return "starting"
+        first = stages[0]
+        parts = [f"epoch {min(self._ended.get(first.key, 0) + 1, first.epochs)}/{first.epochs}"] if first.epochs else []
+        parts += [f"{self._done}/{self._epochs[1]} in all"] if self.console.width >= NARROW and self._epochs[1] else []
+        parts += [left] if self.console.width >= SHORT and (left := self._left()) else []
+        rest = "".join(f" · {part}" for part in parts)
+        more = f" (+{len(stages) - 1})" if len(stages) > 1 else ""
+        label = _shortened(self.console.shown(first.label), max(room - len(rest) - len(more), 12))
+        return f"{label}{more}{rest}"
 
-    def _columns(self) -> list[ProgressColumn]:
-        """What stands in the bar's line; where that is short, the stage and how far it is."""
-        epochs: list[ProgressColumn] = [MofNCompleteColumn(), TextColumn("epochs")]
-        left: list[ProgressColumn] = [TextColumn("left"), TimeLeft()]
-        stage, wide = TextColumn("{task.description}"), self.console.width
-        self._beside = 2 * len(str(self._epochs[1])) + len("/ epochs ") + 1
-        if wide < NARROW:
-            return [stage, *epochs]
-        self._beside += len(" left 0:00:00")
-        if wide < WIDE:
-            return [stage, *epochs, *left]
-        self._beside += BAR + 1 + len(" 0:00:00")
-        return [stage, BarColumn(BAR), *epochs, TimeElapsedColumn(), *left]
+    @property
+    def _done(self) -> int:
+        return self._epochs[0] + sum(self._ended.values())
+
+    def _move(self) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self._done)
 
     def _left(self) -> str:
-        done, all_ = self._epochs
-        if not done or done == all_:
-            return ""
-        seconds = (time.monotonic() - self._begun) / done * (all_ - done)
-        return f"; about {seconds / 60:.0f} min left" if seconds >= 90 else f"; about {seconds:.0f} s left"
+        """The time until all epochs are trained, as far as it can be told; empty before the first."""
+        done, all_ = self._done, self._epochs[1]
+        return f"{_time((time.monotonic() - self._begun) / done * (all_ - done))} left" if 0 < done < all_ else ""
+
+
+class _Line(ProgressColumn):
+    """The line of a run, made anew each time that it is drawn."""
+
+    def __init__(self, progression: Progression) -> None:
+        super().__init__()
+        self._progression = progression
+
+    def render(self, _task: Task) -> Text:
+        """The line as it is now."""
+        return Text(self._progression.line(), no_wrap=True, overflow="ellipsis")
+
+
+def _time(seconds: float) -> str:
+    """A time in words, of its two largest units.
+
+    >>> _time(41.4), _time(95), _time(3_900), _time(90_000)
+    ('41 s', '2 min', '1 h 5 min', '25 h')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes and hours < 10 else f"{hours} h"
 
 
 def _shortened(label: str, room: int) -> str:

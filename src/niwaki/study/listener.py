@@ -1,11 +1,16 @@
-"""What hears of a run's progress, and one that hears it in silence."""
+"""What hears of a run's progress: one that says nothing, and one that logs it and tells callbacks."""
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
+from niwaki.callbacks.events import Callbacks, Done, EpochEnd, StageEnd
 from niwaki.study.plan import Plan, Stage
-from niwaki.study.records import Record
+from niwaki.study.records import Record, Results
+from niwaki.study.telling import EpochTold
+
+_log = logging.getLogger("niwaki.study")
 
 
 class Listener(Protocol):
@@ -21,6 +26,10 @@ class Listener(Protocol):
 
     def started(self, stage: Stage) -> None:
         """A stage was given to a worker."""
+        ...
+
+    def epoch(self, stage: Stage, told: EpochTold) -> None:
+        """An epoch of a stage has ended."""
         ...
 
     def finished(self, stage: Stage, record: Record) -> None:
@@ -40,5 +49,71 @@ class Silent:
     def started(self, stage: Stage) -> None:
         """Not shown."""
 
+    def epoch(self, stage: Stage, told: EpochTold) -> None:
+        """Not shown."""
+
     def finished(self, stage: Stage, record: Record) -> None:
         """Not shown."""
+
+
+class Announcer:
+    """Writes into the log `niwaki.study`, tells callbacks, and hands everything on to another listener."""
+
+    def __init__(self, callbacks: Callbacks, listener: Listener) -> None:
+        self._callbacks, self._listener = callbacks, listener
+        self._done, self._total = 0, 0
+
+    def message(self, text: str) -> None:
+        """Log it."""
+        _log.info("%s", text)
+        self._listener.message(text)
+
+    def planned(self, plan: Plan, missing: list[Stage]) -> None:
+        """Know how much is to do."""
+        self._total = len(plan.stages)
+        self._done = self._total - len(missing)
+        _log.info("%d of %d stages are stored", self._done, self._total)
+        self._listener.planned(plan, missing)
+
+    def started(self, stage: Stage) -> None:
+        """Log it."""
+        _log.debug("%s: started", stage.label)
+        self._listener.started(stage)
+
+    def epoch(self, stage: Stage, told: EpochTold) -> None:
+        """Tell the callbacks of an epoch; a listener written before there were any need not have the method."""
+        accuracy = told.validation_accuracy
+        _log.debug("%s: epoch %d/%d: loss %.4f", stage.label, told.number, stage.epochs, told.loss)
+        if hear := getattr(self._listener, "epoch", None):
+            hear(stage, told)
+        event = EpochEnd(stage.label, stage.position, told.number, stage.epochs, told.loss, accuracy)
+        self._callbacks.on_epoch(event)
+
+    def finished(self, stage: Stage, record: Record) -> None:
+        """Tell the callbacks of a stage."""
+        self._done += 1
+        _log.info("%s: %s", stage.label, record.reason or record.results)
+        self._listener.finished(stage, record)
+        results = record.results
+        notes = results.notes if results else ()
+        self._callbacks.on_stage(
+            StageEnd(stage.label, stage.position, self._done, self._total, metrics_of(results), notes, record.reason)
+        )
+
+    def done(self, event: Done) -> None:
+        """Tell the callbacks that all is done."""
+        self._callbacks.on_done(event)
+
+
+def metrics_of(results: Results | None) -> dict[str, float]:
+    """The figures that callbacks get of a stage; none of one that failed."""
+    if results is None:
+        return {}
+    return {
+        "validation_accuracy": results.accuracy("validation"),
+        "test_accuracy": results.accuracy("test"),
+        "params": results.params,
+        "macs": results.macs,
+        "bytes": sum(results.bytes.values()),
+        **({"removed": sum(results.removed.values())} if results.removed is not None else {}),
+    }

@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from niwaki.device.text import counted
 from niwaki.errors import ModelError, SpecError, step
 from niwaki.files import canonical_json, sha256_of
 from niwaki.models import factory as factories
@@ -108,7 +107,7 @@ def make_plan(
     imported model where the data counts them in another order: what it is measured on is then not the data as it is.
     """
     imported: Settings = {"sha256": weights_sha256, **({"classes": list(classes)} if classes else {})}
-    planner = _Planner(data, dict(environment), imported, dict(sources or {}))
+    planner = _Planner(data, dict(environment), imported, dict(sources or {}), several=spec.seeds > 1)
     for experiment in spec.experiment:
         paths: dict[tuple[str, ...], Any] = {}
         for value, settings in resolve(spec, experiment):
@@ -127,11 +126,16 @@ def make_plan(
 class _Planner:
     """Builds a plan trial by trial; a stage that is there already is not added again."""
 
-    def __init__(self, data: str, environment: Facts, imported: Settings, sources: dict[str, str]) -> None:
+    def __init__(
+        self, data: str, environment: Facts, imported: Settings, sources: dict[str, str], *, several: bool
+    ) -> None:
         self.plan = Plan()
         self.data, self.environment, self.imported, self.sources = data, environment, imported, sources
+        self._several = several  # seeds, which labels then name
+        self._name = _Name("", None, None, longer=False)
 
     def add(self, experiment: Experiment, value: Any, settings: TrialSettings, seed: int) -> None:
+        self._name = _Name(experiment.varied_key or "", value, settings.prune, longer=settings.longer)
         base = self._base(settings, seed)
         path, rows = [base], [base]
         prune, finetune = settings.prune, settings.finetune
@@ -202,27 +206,42 @@ class _Planner:
         except (TypeError, ValueError) as error:
             raise ModelError(f"{kind}: the settings {settings!r} cannot be written as JSON: {error}") from error
         if key not in self.plan.stages:
-            label = _label(kind, settings, position, seed)
-            if kind == "finetune" and parent is not None and self.plan.stages[parent].kind != "prune":
-                label = label.replace("finetune after step", "train on, round")
+            label = self._name.of(kind, settings, position) + (f", seed {seed}" if self._several else "")
             self.plan.stages[key] = Stage(key, kind, settings, parent, seed, position, epochs, label)
         return key
 
 
-def _label(kind: Kind, settings: Settings, position: int, seed: int) -> str:
-    """A stage in a few words, for progress lines."""
-    if kind == "prune":
-        what = f"{settings['ratio']:.0%} {settings['scope']} {settings['importance']}, step {position}"
-        return f"prune {what}/{settings['steps']}"
-    if kind == "import":
-        return f"import {settings['factory']}"
-    where = f" after step {position}" if position else ""
-    if kind == "quantize":
-        how = (
-            f"{settings['calibration']}, at most {settings['images']} images"
-            if "images" in settings
-            else "linear layers"
-        )
-        return f"quantize{where}: {settings['kind']}, {how}"
-    again = "train from scratch" if kind == "train" and position else kind
-    return f"{again}{where}: {counted(cast(int, settings['epochs']), 'epoch')}, lr {settings['lr']:g}, seed {seed}"
+@dataclass(frozen=True)
+class _Name:
+    """What progress calls the stages of a trial: what is done, for whom, and which pruning step."""
+
+    key: str
+    value: Any
+    prune: PruneSettings | None
+    longer: bool
+
+    def of(self, kind: Kind, settings: Settings, position: int) -> str:
+        """The name of a stage of the trial; one that other trials share bears the name of the first."""
+        step = f" step {position}/{self.prune.steps}" if self.prune else ""
+        quantization = "" if self.key == "quantize.kind" else f" {settings.get('kind')}"
+        if kind == "train" and not position:
+            return f"train{self._varied('model.', 'train.')}"
+        if kind == "finetune" and self.longer:
+            return f"train unpruned{self._varied('finetune.')}{step.replace('step', 'round')}"
+        return {
+            "import": f"import {settings.get('factory')}",
+            "train": f"train from scratch{self._trial}",
+            "prune": f"prune{self._trial}{step}",
+            "finetune": f"fine-tune{self._trial}{step}",
+            "quantize": f"quantize{self._trial}{quantization}",
+        }[kind]
+
+    @property
+    def _trial(self) -> str:
+        ratio = f" {100 * self.prune.ratio:.4g} %" if self.prune else ""
+        return ratio if self.key == "prune.ratio" else ratio + self._varied("")
+
+    def _varied(self, *sections: str) -> str:
+        """What varies, if it is a setting of one of these sections."""
+        named = self.key and self.key.startswith(sections)
+        return f" {self.key.rpartition('.')[2]}={self.value}" if named else ""

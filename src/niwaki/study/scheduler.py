@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 
 from niwaki.errors import GuardMissing, Wording, WorkerLost
 from niwaki.study.environment import Facts
@@ -16,6 +17,7 @@ from niwaki.study.records import Record
 from niwaki.study.result_files import Choice, Verification
 from niwaki.study.stages import Outcome, Task
 from niwaki.study.store import Store
+from niwaki.study.telling import EpochTold
 from niwaki.study.workers import Workers
 
 
@@ -87,18 +89,53 @@ def drive(job: Job, workers: Workers) -> None:
 
     offer(children[None])
     running: dict[Future[Outcome], Stage] = {}
+    news: SimpleQueue[Future[Outcome] | EpochTold] = SimpleQueue()
+    epochs = _Epochs(job)
+    workers.listen(news.put)
     while ready or running:
         while ready and len(running) < workers.slots and not _must_be_alone(job, ready[0][2], running.values()):
             stage = heapq.heappop(ready)[2]
-            running[workers.submit(job.task(stage))] = stage
+            future = workers.submit(job.task(stage))
+            running[future] = stage
             job.listener.started(stage)
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in sorted(done, key=lambda f: order[running[f].key]):
+            future.add_done_callback(news.put)
+        for future in sorted(_ended(news, epochs), key=lambda f: order[running[f].key]):
             stage = running.pop(future)
-            if _take(job, stage, future):
+            if _take(job, stage, future, epochs):
                 offer(children.get(stage.key, []))
             elif stage.key not in job.result.lost:
                 offer([stage])
+
+
+class _Epochs:
+    """Tells the listener of every epoch once and in order; some are told of late, twice, or by the record alone."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._told: dict[str, int] = {}
+
+    def hear(self, told: EpochTold) -> None:
+        """An epoch that a worker told of."""
+        if told.number == self._told.get(told.key, 0) + 1:
+            self._told[told.key] = told.number
+            self._job.listener.epoch(self._job.plan.stages[told.key], told)
+
+    def catch_up(self, record: Record) -> None:
+        """All epochs of a stage that has ended."""
+        for number, epoch in enumerate(record.results.epochs if record.results else (), 1):
+            self.hear(EpochTold(record.key, number, epoch["loss"] or 0.0, epoch.get("validation_accuracy")))
+
+
+def _ended(news: SimpleQueue[Future[Outcome] | EpochTold], epochs: _Epochs) -> list[Future[Outcome]]:
+    """The stages that have ended since, at least one: until then what is told of epochs is handed on."""
+    ended: list[Future[Outcome]] = []
+    while not ended or not news.empty():
+        new = news.get()
+        if isinstance(new, EpochTold):
+            epochs.hear(new)
+        else:
+            ended.append(new)
+    return ended
 
 
 def _must_be_alone(job: Job, stage: Stage, running: Collection[Stage]) -> bool:
@@ -106,7 +143,7 @@ def _must_be_alone(job: Job, stage: Stage, running: Collection[Stage]) -> bool:
     return bool(running) and any(s.key in job.retried for s in (stage, *running))
 
 
-def _take(job: Job, stage: Stage, future: Future[Outcome]) -> bool:
+def _take(job: Job, stage: Stage, future: Future[Outcome], epochs: _Epochs) -> bool:
     """Store what a worker hands back. False if it was lost; then it may be offered once more."""
     try:
         outcome = future.result()
@@ -125,6 +162,7 @@ def _take(job: Job, stage: Stage, future: Future[Outcome]) -> bool:
         return False
     job.store.put(outcome.record, outcome.weights)
     job.result.records[stage.key] = outcome.record
+    epochs.catch_up(outcome.record)
     job.listener.finished(stage, outcome.record)
     return True
 

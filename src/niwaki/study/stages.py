@@ -32,6 +32,7 @@ from niwaki.study.plan import Settings, Stage
 from niwaki.study.records import Record, Results
 from niwaki.study.spec import ModelSpec
 from niwaki.study.structure import structure_id
+from niwaki.study.telling import EpochTold, Tell, nobody
 from niwaki.training.output_layers import find_heads
 from niwaki.training.prune import COMPARED, Given, prune_step, widths
 from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
@@ -59,8 +60,11 @@ class Outcome:
     weights: bytes | None
 
 
-def run_stage(task: Task, data: Dataset) -> Outcome:
-    """Run one stage. A failure of its own computation becomes its record; anything else is raised."""
+def run_stage(task: Task, data: Dataset, tell: Tell = nobody) -> Outcome:
+    """Run one stage, and `tell` of every epoch that it trains.
+
+    A failure of its own computation becomes its record; anything else is raised.
+    """
     sys.path[:0] = [path for path in task.paths if path not in sys.path]
     _make_deterministic(task.device)
     _check_machine(task)
@@ -72,7 +76,7 @@ def run_stage(task: Task, data: Dataset) -> Outcome:
             weights, results = quantize_stage(task.stage, _parent(task), data, trust=task.trust)
         else:
             with seeded(derive_seed(task.stage.seed, task.stage.kind, task.stage.position)):
-                weights, results = _float_stage(task, data)
+                weights, results = _float_stage(task, data, tell)
         return Outcome(_record(task, results=results, weights=weights), weights)
     except FactoryError:
         raise
@@ -80,8 +84,8 @@ def run_stage(task: Task, data: Dataset) -> Outcome:
         return Outcome(_record(task, reason=str(error)), None)
 
 
-def _float_stage(task: Task, data: Dataset) -> tuple[bytes, Results]:
-    model, info, told = _STEPS[task.stage.kind](task, data)
+def _float_stage(task: Task, data: Dataset, tell: Tell) -> tuple[bytes, Results]:
+    model, info, told = _STEPS[task.stage.kind](task, data, tell)
     model.cpu().eval()
     weights = modelfile.dumps(model, info, trust=True)
     stored, _ = modelfile.loads(weights, trust=True)  # what is measured is what is stored
@@ -179,7 +183,7 @@ class Told:
 Step = tuple[nn.Module, ModelInfo, Told]
 
 
-def _import(task: Task, data: Dataset) -> Step:
+def _import(task: Task, data: Dataset, _tell: Tell) -> Step:
     model, info = modelfile.loads(_parent(task), trust=task.trust, name="the imported weights")
     check_import(info, data)
     check_numbers(model)
@@ -187,7 +191,7 @@ def _import(task: Task, data: Dataset) -> Step:
     return model, _info(task, data, model, _builds(task)), Told()
 
 
-def _train(task: Task, data: Dataset) -> Step:
+def _train(task: Task, data: Dataset, tell: Tell) -> Step:
     stage = task.stage
     seed = derive_seed(stage.seed, "init", stage.position)
     recipe = TrainSettings.model_validate(_without(stage.settings, "factory", "args", "source"))
@@ -198,10 +202,10 @@ def _train(task: Task, data: Dataset) -> Step:
         network = _builds(task)
         model = factories.build_seeded(network.factory, network.args, seed, trust=task.trust)
         info = _info(task, data, model, network)
-    return model, info, Told(_fit(model, task, data, recipe))
+    return model, info, Told(_fit(model, task, data, recipe, tell))
 
 
-def _prune(task: Task, data: Dataset) -> Step:
+def _prune(task: Task, data: Dataset, _tell: Tell) -> Step:
     stage = task.stage
     model, info = modelfile.loads(_parent(task), trust=task.trust)
     settings = PruneSettings.model_validate(_without(stage.settings, "torch_pruning"))
@@ -219,20 +223,26 @@ def _prune(task: Task, data: Dataset) -> Step:
     return model, info, told
 
 
-def _finetune(task: Task, data: Dataset) -> Step:
+def _finetune(task: Task, data: Dataset, tell: Tell) -> Step:
     model, info = modelfile.loads(_parent(task), trust=task.trust)
-    return model, info, Told(_fit(model, task, data, FinetuneSettings.model_validate(task.stage.settings)))
+    recipe = FinetuneSettings.model_validate(task.stage.settings)
+    return model, info, Told(_fit(model, task, data, recipe, tell))
 
 
 _STEPS = {"import": _import, "train": _train, "prune": _prune, "finetune": _finetune}
 
 
-def _fit(model: nn.Module, task: Task, data: Dataset, recipe: TrainSettings) -> tuple[dict[str, float | None], ...]:
+def _fit(
+    model: nn.Module, task: Task, data: Dataset, recipe: TrainSettings, tell: Tell
+) -> tuple[dict[str, float | None], ...]:
     stage = task.stage
     with warnings.catch_warnings():
         # OneCycleLR and CosineAnnealingLR are stepped after the optimizer, as torch asks.
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-        training = Training(data.validation, stage.seed, stage.kind, stage.position, task.device)
+        training = Training(
+            data.validation, stage.seed, stage.kind, stage.position, task.device,
+            after_epoch=lambda number, epoch: tell(EpochTold(stage.key, number, epoch.loss, epoch.validation_accuracy)),
+        )  # fmt: skip
         history = fit(model, data.train, data.preprocessing, recipe, training)
     return tuple(epoch.to_dict() for epoch in history)
 

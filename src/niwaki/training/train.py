@@ -68,6 +68,8 @@ class Training:
     device: str = "cpu"
     resting: Sequence[nn.Module] = ()
     """Modules that stay in eval mode."""
+    after_epoch: Callable[[int, Epoch], None] | None = None
+    """Called with the number of each epoch, from 1, and what it left."""
 
 
 _ALONE = Training()
@@ -120,6 +122,8 @@ def fit(
                 if best is None or accuracy > best[0]:
                     best = (accuracy, copy.deepcopy(model.state_dict()))
             history.append(Epoch(loss, accuracy))
+            if training.after_epoch:
+                training.after_epoch(len(history), history[-1])
     if best is not None:
         model.load_state_dict(best[1])
     model.eval()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from niwaki.data.dataset import Dataset, Split, open_dataset
 from niwaki.errors import Setting, SpecError, WorkerLost, first_line
 from niwaki.study.stages import Outcome, Task, run_stage
+from niwaki.study.telling import EpochTold
 
 PATIENCE_S = 5
 
@@ -42,6 +44,9 @@ class RayWorkers:
         self._data = ray.put(_in_memory(open_dataset(data)))
         self._work = ray.remote(num_cpus=1, num_gpus=int(device == "cuda"), max_retries=5)(run_stage)
         self._running: dict[Any, Any] = {}
+
+    def listen(self, hear: Callable[[EpochTold], None]) -> None:
+        """A cluster tells of no epoch before its stage ends."""
 
     def submit(self, task: Task) -> Future[Outcome]:
         """Start a stage anywhere in the cluster."""

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
@@ -20,8 +20,9 @@ from typing import Any
 
 from niwaki.data.dataset import open_dataset
 from niwaki.errors import GuardMissing, WorkerLost
-from niwaki.study import lifeline
+from niwaki.study import lifeline, telling
 from niwaki.study.stages import Outcome, Task, run_stage
+from niwaki.study.telling import EpochTold, Listening
 
 _WORKER = "niwaki-worker"
 PATIENCE_S = 5
@@ -84,7 +85,12 @@ class ProcessWorkers:
     def __init__(self, data: Path, jobs: int) -> None:
         self.slots = jobs
         self._data = data
+        self._listening = Listening(*multiprocessing.get_context("spawn").Pipe(duplex=False))
         self._start()
+
+    def listen(self, hear: Callable[[EpochTold], None]) -> None:
+        """Call `hear`, in a thread, for epochs that end."""
+        self._listening.to(hear)
 
     def submit(self, task: Task) -> Future[Outcome]:
         """Start a stage; after workers were lost, in a fresh pool."""
@@ -104,17 +110,21 @@ class ProcessWorkers:
         """Let the workers end."""
         self._pool.shutdown(wait=True)
         self._lifeline.close()
+        self._listening.close()
 
     def drop(self) -> None:
         """Cut the lifeline: every worker ends at once."""
         self._lifeline.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._listening.close()
 
     def _start(self) -> None:
         self._context = _Spawning()
         held_by_worker, self._lifeline = self._context.Pipe(duplex=False)
         with _signals_held_back():  # it starts Python's resource tracker
-            self._pool = ProcessPoolExecutor(self.slots, self._context, lifeline.hold, (held_by_worker,))
+            self._pool = ProcessPoolExecutor(
+                self.slots, self._context, telling.begin, (held_by_worker, self._listening.sender)
+            )
 
 
 @contextlib.contextmanager
@@ -157,7 +167,7 @@ _opened = functools.cache(open_dataset)  # once in each worker process
 
 
 def _work(task: Task, data: Path) -> Outcome:
-    return run_stage(task, _opened(data))
+    return run_stage(task, _opened(data), telling.tell)
 
 
 def _hand_on(done: Future[Outcome], outer: Future[Outcome], context: _Spawning) -> None:

@@ -1,0 +1,121 @@
+"""What a callback hears: an epoch ended, a stage is done, all of it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from niwaki.errors import SpecError
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """An epoch of training or fine-tuning that has ended.
+
+    `name` says what is trained, `step` is the pruning step that it belongs to (0 before the first), `epoch` counts
+    from 1 to `epochs`, `loss` is the mean over the training images. `validation_accuracy`, in percent, is None if
+    nothing was measured after this epoch.
+    """
+
+    name: str
+    step: int
+    epoch: int
+    epochs: int
+    loss: float
+    validation_accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class StageEnd:
+    """A stage of a study, or a pruning step, that is done or has failed: then `reason` says why.
+
+    `metrics` are figures by name, as far as they are known: `validation_accuracy` and `test_accuracy` in percent,
+    `params`, `macs`, `bytes`, `removed` channels. It is the stage number `done` of `total`.
+    """
+
+    name: str
+    step: int
+    done: int
+    total: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    reason: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did what it should."""
+        return self.reason is None
+
+
+@dataclass(frozen=True)
+class Done:
+    """All is done. `folder` is that of the study, None if only a model was trained or pruned.
+
+    `metrics` are figures of the model that was chosen or made, as far as they are known.
+    """
+
+    ok: bool
+    folder: Path | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Callback:
+    """Hears of a run. Override what you need; the rest does nothing.
+
+    Any object with one or more of these methods will do. They are called in the process that called niwaki, one
+    after another, in the order of what happened. An error that one raises ends the run; what is stored is kept.
+
+    >>> class Print(Callback):
+    ...     def on_epoch(self, event):
+    ...         print(f"{event.name}: epoch {event.epoch} of {event.epochs}")
+    >>> Print().on_epoch(EpochEnd("train", 0, 1, 5, loss=0.7))
+    train: epoch 1 of 5
+    """
+
+    def on_epoch(self, event: EpochEnd) -> None:
+        """An epoch has ended."""
+
+    def on_stage(self, event: StageEnd) -> None:
+        """A stage of a study, or a pruning step, is done or has failed."""
+
+    def on_done(self, event: Done) -> None:
+        """All is done; not called if the run was stopped or ended with an error."""
+
+
+class Callbacks(Callback):
+    """Several callbacks as one. Raises SpecError for an object that has none of the methods."""
+
+    def __init__(self, callbacks: Sequence[object] = ()) -> None:
+        if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | Callback):
+            raise SpecError(
+                f"callbacks = {callbacks!r}: expected a list, as callbacks=[niwaki.callbacks.ProgressBar()]"
+            )
+        self._all = tuple(callbacks)
+        for callback in self._all:
+            if isinstance(callback, type) or not any(hasattr(callback, name) for name in _METHODS):
+                raise SpecError(
+                    f"callbacks: {callback!r} has none of the methods {', '.join(_METHODS)}: "
+                    "give an instance of a class that has one"
+                )
+
+    def on_epoch(self, event: EpochEnd) -> None:
+        """Tell all of them."""
+        self._tell("on_epoch", event)
+
+    def on_stage(self, event: StageEnd) -> None:
+        """Tell all of them."""
+        self._tell("on_stage", event)
+
+    def on_done(self, event: Done) -> None:
+        """Tell all of them."""
+        self._tell("on_done", event)
+
+    def _tell(self, method: str, event: object) -> None:
+        for callback in self._all:
+            hears = getattr(callback, method, None)
+            if hears is not None:
+                hears(event)
+
+
+_METHODS = ("on_epoch", "on_stage", "on_done")

@@ -89,8 +89,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
+    if name == "callbacks":
+        return importlib.import_module("niwaki.callbacks")
     raise AttributeError(f"module 'niwaki' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__doc__"]
+    return [*__all__, "__doc__", "callbacks"]

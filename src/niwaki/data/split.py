@@ -39,7 +39,7 @@ def images_needed(*fractions: float) -> int:
     """How many images of a class are enough, whatever rounding does, if these fractions are held out one by one.
 
     >>> images_needed(0.2, 0.1), images_needed(0.9)
-    (3, 11)
+    (3, 10)
     """
     needed = 1
     while _left(needed, fractions) < 1:

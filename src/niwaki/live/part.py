@@ -11,8 +11,8 @@ DATA_ID = "live-data"  # of the element in which `live.js` finds its data
 class LivePart:
     """The pieces of the live part, each where the page needs it. Nothing in them needs escaping any more.
 
-    >>> page = f'''<style>{part.style}</style> … {part.html}
-    ... <script type="application/json" id="live-data">{part.data}</script> … <script>{part.script}</script>'''
+    <style>{part.style}</style> … {part.html}
+    <script type="application/json" id="live-data">{part.data}</script> … <script>{part.script}</script>
     """
 
     html: str

@@ -97,7 +97,8 @@ def test_what_is_wrong_is_named_with_what_is_allowed(text: str, message: str) ->
 
 def test_unknown_and_unreadable_studies(tmp_path: Path) -> None:
     with pytest.raises(
-        SpecError, match=r"unknown study 'sauce': built-in are camera, quick, source; or give a \.toml file"
+        SpecError,
+        match=r"unknown study 'sauce': did you mean 'source'\? built-in are camera, quick, source; or give a \.toml file",
     ):
         load_spec("sauce")
     with pytest.raises(SpecError, match="cannot be read: No such file"):

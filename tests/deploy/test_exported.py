@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -54,6 +55,20 @@ def test_what_is_not_what_the_note_lists_is_broken_and_takes_no_other_with_it(
             ask()
     with pytest.raises(ModelError, match=r"model-int8\.onnx: not the file"):
         bundle_file(copy, "linux-x86_64", tmp_path / "bundle", options=BundleOptions(sound=False, scenes=0))
+
+
+def test_the_note_of_an_earlier_export_has_no_checksum_and_is_read(tmp_path: Path) -> None:
+    stored = Path(__file__).parent / "stored" / "export"
+    note = read_note(stored)
+    assert "checksum" not in json.loads((stored / "export.json").read_bytes())
+    assert note is not None
+    (tmp_path / "export.json").write_bytes(note.to_json())  # as it is written today
+    assert read_note(tmp_path) == note
+    (tmp_path / "export.json").write_bytes(note.to_json().replace(b'"images": 100', b'"images": 101'))
+    with pytest.raises(
+        ModelError, match=r"export\.json: damaged or of another version: move the folder away and export"
+    ):
+        read_note(tmp_path)
 
 
 def test_an_export_gives_the_models_in_it(small_export: Path, small_data: Dataset) -> None:

@@ -46,6 +46,11 @@ class Wording(str):
     def __str__(self) -> str:
         return self
 
+    def join(self, texts: Iterable[str], /) -> Wording:
+        """The texts with this one between them."""
+        pieces = [piece for text in texts for piece in (self, text)]
+        return Wording(*pieces[1:])
+
 
 def _parts(piece: object) -> tuple[str | Setting, ...]:
     said = piece if isinstance(piece, Setting) else str(piece)

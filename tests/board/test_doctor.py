@@ -94,7 +94,7 @@ def test_a_bundle_that_hardly_ever_speaks(copy):
     def named(rate, least=5.0):
         about = json.loads((copy / "bundle.json").read_text())
         about["decision"]["calibration"] = {"accepted_true_rate": rate}
-        del about["checksum"]
+        about.pop("checksum", None)
         (copy / "bundle.json").write_text(json.dumps(about))
         checks = examine(copy, NANO, least_named=least).checks
         return next((check.ok, check.found) for check in checks if check.name == "named")

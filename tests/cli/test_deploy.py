@@ -187,6 +187,9 @@ def test_a_factory_of_the_users_own(call, small_data, tmp_path: Path, monkeypatc
     code, _, err = call("export", "m.safetensors", "--to", "onnx", "--out", "out")
     assert code == 2
     assert "--trust" in err
+    (tmp_path / "copy.safetensors").write_bytes((tmp_path / "m.safetensors").read_bytes())
+    code, _, err = call("bench", "m.safetensors", "copy.safetensors")
+    assert (code, err.count("say --trust")) == (2, 1), err
     assert call("export", "m.safetensors", "--to", "onnx", "--out", "out", "--trust")[0] == 0
 
 

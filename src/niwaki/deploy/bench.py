@@ -11,7 +11,7 @@ import torch
 from niwaki.deploy.bench_forms import ORT, Forms, LeftOut, Subject, form_of, forms_of
 from niwaki.deploy.exported import Export
 from niwaki.deploy.formats import DYNAMIC, INT8, ONNX
-from niwaki.errors import NiwakiError, SpecError, step
+from niwaki.errors import NiwakiError, SpecError, Wording, step
 from niwaki.measure.latency import Latency, LatencyTable, alone_on_one_cpu, measure_latency
 from niwaki.notify import Notify, silent
 
@@ -91,8 +91,8 @@ def bench_files(
         found.append(_prepared(file, trust, notify, alone=len(files) == 1))
     subjects = [subject for forms in found for subject in forms.subjects]
     if not subjects:
-        reasons = "; ".join(sorted({left.reason for forms in found for left in forms.left_out}))
-        raise SpecError(f"nothing to time: {reasons}")
+        reasons = sorted({left.reason for forms in found for left in forms.left_out})
+        raise SpecError("nothing to time: ", Wording("; ").join(reasons))
     notify(f"timing {len(subjects)} calls in turn, alone on one processor")
     with alone_on_one_cpu() as pinned, torch.inference_mode():
         calls = {str(number): subject.call for number, subject in enumerate(subjects)}

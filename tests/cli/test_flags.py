@@ -7,7 +7,6 @@ import inspect
 import json
 import pickle
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,18 +31,22 @@ def options_of_the_command_line() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def texts() -> list[tuple[str, str]]:
-    return list(texts_of_the_library())
+def nodes() -> dict[Path, list[ast.AST]]:
+    """Every node of every module, by its path in the package."""
+    files = sorted(SOURCES.rglob("*.py"))
+    return {file.relative_to(SOURCES): list(ast.walk(ast.parse(file.read_text(encoding="utf-8")))) for file in files}
 
 
-def texts_of_the_library() -> Iterator[tuple[str, str]]:
+@pytest.fixture(scope="module")
+def texts(nodes: dict[Path, list[ast.AST]]) -> list[tuple[str, str]]:
     """Every string of every module but `cli` and `device`, which has a command line of its own."""
-    for file in sorted(SOURCES.rglob("*.py")):
-        place = file.relative_to(SOURCES)
-        if place.parts[0] not in ("cli", "device"):
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    yield f"{place}:{node.lineno}", node.value
+    return [
+        (f"{place}:{node.lineno}", node.value)
+        for place, found in nodes.items()
+        if place.parts[0] not in ("cli", "device")
+        for node in found
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
 
 
 def test_no_text_of_the_library_names_an_option(texts: list[tuple[str, str]]) -> None:
@@ -58,30 +61,27 @@ def test_no_text_of_the_library_names_an_option(texts: list[tuple[str, str]]) ->
     assert found == []
 
 
-def test_no_text_of_the_library_names_a_setting_unmarked() -> None:
+def test_no_text_of_the_library_names_a_setting_unmarked(nodes: dict[Path, list[ast.AST]]) -> None:
     shown = re.compile(r"`\w+=[^`\n]*`")
     found = []
-    for file in SOURCES.rglob("*.py"):
-        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-        texts = (node for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings)
-        found += [f"{file}: {text.value}" for text in texts if isinstance(text.value, str) and shown.search(text.value)]
+    for place, there in nodes.items():
+        docstrings = {id(node.value) for node in there if isinstance(node, ast.Expr)}
+        texts = (node for node in there if isinstance(node, ast.Constant) and id(node) not in docstrings)
+        found += [
+            f"{place}: {text.value}" for text in texts if isinstance(text.value, str) and shown.search(text.value)
+        ]
     assert found == []
 
 
-def settings_of_the_library() -> set[str]:
+def settings_of_the_library(nodes: dict[Path, list[ast.AST]]) -> set[str]:
     """The names that `Setting` is called with."""
-    return {
-        node.args[0].value
-        for file in SOURCES.rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Setting"
-        and isinstance(node.args[0], ast.Constant)
-    }  # fmt: skip
+    calls = [node for found in nodes.values() for node in found if isinstance(node, ast.Call)]
+    named = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Setting"]
+    return {name.value for name in named if isinstance(name, ast.Constant)}
 
 
-def test_every_argument_that_a_text_names_is_one_and_has_its_option() -> None:
-    named = settings_of_the_library()
+def test_every_argument_that_a_text_names_is_one_and_has_its_option(nodes: dict[Path, list[ast.AST]]) -> None:
+    named = settings_of_the_library(nodes)
     options = options_of_the_command_line()
     assert set(OPTIONS) <= named
     assert set(OPTIONS.values()) <= options

@@ -72,6 +72,7 @@ def pruned(net: nn.Module, settings: PruneSettings = HALF) -> prune.PruneReport:
     ids=["flatten", "concatenation", "gate", "pooling", "every kind of convolution", "shortcut", "plain"],
 )
 def test_the_pruned_network_is_the_unpruned_one_without_some_channels(net: nn.Module, widths: list[int]) -> None:
+    net = copy.deepcopy(net)  # a parameter is there for every run
     report = pruned(net)
     assert list(report.widths.values()) == widths
     assert report.widths == {name: out_width(layer) for name, layer in weighted_layers(net) if name != "fc"}
@@ -111,6 +112,7 @@ def test_the_pruned_network_is_the_unpruned_one_without_some_channels(net: nn.Mo
 def test_what_cannot_be_cut_stays_whole_and_is_named(
     net: nn.Module, widths: list[int], whole: list[str], reason: str
 ) -> None:
+    net = copy.deepcopy(net)
     alone = net.get_submodule("mixed") if hasattr(net, "mixed") else None  # its weights are no layer's own
     started = time.process_time()
     report = pruned(net) if alone is None else prune_step(net, HALF, SHAPE, step=1)
@@ -224,18 +226,18 @@ class ChannelsFirstNorm(nn.Module):
 @pytest.mark.parametrize(
     ("net", "name"),
     [
-        (normed(nn.GroupNorm(2, 8)), "norm"),
-        (normed(ChannelsFirstNorm()), "norm"),
-        (between(lambda x: F.softmax(x, 1)), "softmax in the forward of the network"),
-        (normed(nn.BatchNorm2d(8)), ""),
-        (normed(nn.InstanceNorm2d(8, affine=True)), ""),
-        (between(lambda x: F.softmax(x, 3)), ""),
-        (between(lambda x: x * x.mean(1, keepdim=True)), ""),
+        (lambda: normed(nn.GroupNorm(2, 8)), "norm"),
+        (lambda: normed(ChannelsFirstNorm()), "norm"),
+        (lambda: between(lambda x: F.softmax(x, 1)), "softmax in the forward of the network"),
+        (lambda: normed(nn.BatchNorm2d(8)), ""),
+        (lambda: normed(nn.InstanceNorm2d(8, affine=True)), ""),
+        (lambda: between(lambda x: F.softmax(x, 3)), ""),
+        (lambda: between(lambda x: x * x.mean(1, keepdim=True)), ""),
     ],
     ids=["GroupNorm", "by hand", "softmax", "BatchNorm", "InstanceNorm", "softmax over places", "mean"],
 )
-def test_a_normalization_over_channels_is_over_those_that_are_left(net: nn.Module, name: str) -> None:
-    notes = prune_step(net, HALF, SHAPE, step=1).notes
+def test_a_normalization_over_channels_is_over_those_that_are_left(net: Callable[[], nn.Module], name: str) -> None:
+    notes = prune_step(net(), HALF, SHAPE, step=1).notes
     assert notes == (
         (f"the normalization over channels ({name}) is computed over the channels that are left",) * (name != "")
     )

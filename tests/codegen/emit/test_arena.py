@@ -31,6 +31,7 @@ def test_a_buffer_is_needed_from_its_first_writer_to_its_last_reader() -> None:
     }  # fmt: skip
     late = [*steps[:2], step("add", "image b", OUTPUT)]
     assert lives_of(late, SIZES)[INPUT] == Life(INPUT, 9, 0, 2)
+    assert lives_of([], SIZES) == {INPUT: Life(INPUT, 9, 0, 0)}
 
 
 def test_what_is_written_in_parts_or_never_read_is_needed_until_its_last_writer() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from niwaki.codegen.emit.arena import apart, lives_of, share_in_place
 from niwaki.codegen.emit.memory import check_plan, lifetimes_bytes, plan_arena
-from niwaki.codegen.graph.graph import Graph, Layer, Tensor
+from niwaki.codegen.graph.graph import Graph, Layer
 from niwaki.codegen.graph.lowering import Lowering, hwc, ordered_alike, reshape_fields
 from niwaki.codegen.graph.operators.table import operator_of
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
@@ -66,6 +66,6 @@ def _into_output(lowering: Lowering) -> list[Step]:
     read = any(last in step.inputs for step in lowering.steps)
     if ordered_alike(tensor) and written and not read:
         return [replace(step, output=OUTPUT) if step.output == last else step for step in lowering.steps]
-    flat = Tensor(tensor.name, (tensor.size,), tensor.scale, tensor.zero_point)
+    flat = replace(tensor, shape=(tensor.size,))
     copy = Step("reshape", "output", (last,), OUTPUT, reshape_fields(tensor, flat))
     return [*lowering.steps, copy]

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from niwaki.reporting.charts.chart import Axis, Chart, Panel, Point, Series, chart_csv, to_csv
+from niwaki.drawing.chart import Axis, Chart, Panel, Point, Series, chart_csv, to_csv
+from niwaki.drawing.figure import draw
 from niwaki.reporting.charts.classes import class_changes, classes_chart, confusion_chart
 from niwaki.reporting.charts.controls import counterpart, differences, overlaid
 from niwaki.reporting.charts.experiments import charts_of
 from niwaki.reporting.charts.front import Network, front, front_chart, networks
 from niwaki.reporting.charts.latency import latency_chart
 from niwaki.reporting.charts.measures import number
-from niwaki.reporting.drawing.figure import draw
 from niwaki.reporting.tables import Figure, Row, Table
 from niwaki.reporting.words import words_in
 from niwaki.study.result_files import Choice, FormTime

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from niwaki.reporting.charts.chart import Chart
+from niwaki.drawing.chart import Chart
 from niwaki.reporting.headline import Headline
 
 

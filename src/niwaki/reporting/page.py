@@ -16,12 +16,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from niwaki.device.text import printable
+from niwaki.drawing.chart import chart_csv
+from niwaki.drawing.figure import draw
+from niwaki.drawing.markers import key_symbol
 from niwaki.errors import step
 from niwaki.live.texts import TEXTS
-from niwaki.reporting.charts.chart import chart_csv
 from niwaki.reporting.document import Document, Figure, Grid, Section
-from niwaki.reporting.drawing.figure import draw
-from niwaki.reporting.drawing.markers import key_symbol
 from niwaki.reporting.words import words_in
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from niwaki.reporting.charts.chart import Axis, Chart, Matrix, Panel, Point, Series
+from niwaki.drawing.chart import Axis, Chart, Matrix, Panel, Point, Series
 from niwaki.reporting.words import Words
 
 Confusion = Sequence[Sequence[int]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from niwaki.reporting.charts.chart import Chart, Panel, Series
+from niwaki.drawing.chart import Chart, Panel, Series
 from niwaki.reporting.charts.experiments import charts_of
 from niwaki.reporting.tables import Row, Table
 from niwaki.reporting.words import Words

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from niwaki.reporting.charts.chart import Axis, Chart, Panel, Point, Rule, Series
+from niwaki.drawing.chart import Axis, Chart, Panel, Point, Rule, Series
 from niwaki.reporting.charts.measures import ACCURACY, Measure, measures_of, number
 from niwaki.reporting.columns import data_types, key_name, layers, row_name, shown_step, shown_value, value_name
 from niwaki.reporting.tables import Figure, Row, Table

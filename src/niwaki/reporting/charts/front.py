@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from niwaki.reporting.charts.chart import Axis, Chart, Panel, Point, Series
+from niwaki.drawing.chart import Axis, Chart, Panel, Point, Series
 from niwaki.reporting.charts.measures import number
 from niwaki.reporting.columns import row_name
 from niwaki.reporting.tables import Row, Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from niwaki.reporting.charts.chart import Axis, Chart, Panel, Point, Series
+from niwaki.drawing.chart import Axis, Chart, Panel, Point, Series
 from niwaki.reporting.words import Words
 from niwaki.study.result_files import TIMED_FORMS, FormTime
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from niwaki.reporting.charts.chart import Axis, Unit
+from niwaki.drawing.chart import Axis, Unit
 from niwaki.reporting.tables import Row
 from niwaki.reporting.words import Words
 

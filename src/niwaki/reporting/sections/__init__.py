@@ -1,4 +1,4 @@
 """From a study to its report as a document: what is said in each section.
 
-May import: reporting, reporting.charts, reporting.words, study, errors.
+May import: reporting, reporting.charts, reporting.words, drawing, study, errors.
 """

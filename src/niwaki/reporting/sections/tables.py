@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from niwaki.reporting.charts.chart import to_csv
+from niwaki.drawing.chart import to_csv
 from niwaki.reporting.columns import columns_of, heading, row_name
 from niwaki.reporting.document import Grid
 from niwaki.reporting.tables import DONE, Figure, Row, Table

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from niwaki.reporting.charts.chart import Panel, Point, Series
-from niwaki.reporting.drawing.frame import TEXT, Box, mark, picture, x_axis
-from niwaki.reporting.drawing.markers import look_class, marker
-from niwaki.reporting.drawing.scales import Scaled, scaled
-from niwaki.reporting.drawing.svg import fitted, tag, text_width
+from niwaki.drawing.chart import Panel, Point, Series
+from niwaki.drawing.frame import TEXT, Box, mark, picture, x_axis
+from niwaki.drawing.markers import look_class, marker
+from niwaki.drawing.scales import Scaled, scaled
+from niwaki.drawing.svg import fitted, tag, text_width
 
 ROW = 30.0  # pixels for a category
 WIDEST_NAME = 0.4  # of the picture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from niwaki.reporting.charts.chart import Matrix, Point
-from niwaki.reporting.drawing.frame import TEXT, mark, picture
-from niwaki.reporting.drawing.svg import fitted, short, tag, text_width
+from niwaki.drawing.chart import Matrix, Point
+from niwaki.drawing.frame import TEXT, mark, picture
+from niwaki.drawing.svg import fitted, short, tag, text_width
 
 WIDTH = 440.0
 SLANT = 0.71  # height of slanted text of length 1

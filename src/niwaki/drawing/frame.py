@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from niwaki.reporting.charts.chart import Point, Rule
-from niwaki.reporting.drawing.scales import Scaled
-from niwaki.reporting.drawing.svg import fitted, tag, text_width
+from niwaki.drawing.chart import Point, Rule
+from niwaki.drawing.scales import Scaled
+from niwaki.drawing.svg import fitted, tag, text_width
 
 TEXT = 12.0  # pixels, of ticks and names
 BOLD = 13.0  # as wide as text of this size

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
-from niwaki.reporting.charts.chart import Panel, Point, Series
-from niwaki.reporting.drawing.frame import BOLD, TEXT, Box, across, mark, picture, x_axis, y_axis
-from niwaki.reporting.drawing.labels import Place, along, apart, around, free_label
-from niwaki.reporting.drawing.markers import dash, look_class, marker
-from niwaki.reporting.drawing.scales import Scaled, scaled
-from niwaki.reporting.drawing.svg import tag, text_width
+from niwaki.drawing.chart import Panel, Point, Series
+from niwaki.drawing.frame import BOLD, TEXT, Box, across, mark, picture, x_axis, y_axis
+from niwaki.drawing.labels import Place, along, apart, around, free_label
+from niwaki.drawing.markers import dash, look_class, marker
+from niwaki.drawing.scales import Scaled, scaled
+from niwaki.drawing.svg import tag, text_width
 
 SAID = 11.0  # pixels, of what is written beside a mark
 MARK, RING = 5.0, 9.0  # the radius of a mark, and of the ring around the choice

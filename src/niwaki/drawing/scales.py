@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from niwaki.reporting.charts.chart import Axis, Unit
+from niwaki.drawing.chart import Axis, Unit
 
 ROOM = 0.06  # of the range, left free at both ends
 

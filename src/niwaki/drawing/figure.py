@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from niwaki.reporting.charts.chart import Chart
-from niwaki.reporting.drawing.dots import draw_bars, draw_dots
-from niwaki.reporting.drawing.lines import draw_lines
-from niwaki.reporting.drawing.matrix import draw_matrix
+from niwaki.drawing.chart import Chart
+from niwaki.drawing.dots import draw_bars, draw_dots
+from niwaki.drawing.lines import draw_lines
+from niwaki.drawing.matrix import draw_matrix
 
 SIZES = {1: (440.0, 285.0), 2: (400.0, 280.0), 3: (320.0, 250.0), 4: (400.0, 260.0)}  # by the number of panels
 SMALL = (300.0, 230.0)

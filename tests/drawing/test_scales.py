@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from niwaki.reporting.charts.chart import Axis
-from niwaki.reporting.drawing.scales import Scaled, log_ticks, round_ticks, scaled, tick_text
+from niwaki.drawing.chart import Axis
+from niwaki.drawing.scales import Scaled, log_ticks, round_ticks, scaled, tick_text
 
 SUM = 0.1 + 0.2  # a little above 0.3
 

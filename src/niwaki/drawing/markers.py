@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from niwaki.reporting.charts.chart import Series
-from niwaki.reporting.drawing.svg import tag
+from niwaki.drawing.chart import Series
+from niwaki.drawing.svg import tag
 
 # Each about the same area, around (0, 0).
 MARKERS = (

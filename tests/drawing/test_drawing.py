@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwaki.reporting.charts.chart import Axis, Chart, Matrix, Panel, Point, Rule, Series
-from niwaki.reporting.drawing.figure import draw
-from niwaki.reporting.drawing.labels import along, apart, around, free_label
-from niwaki.reporting.drawing.markers import DASHES, LOOKS, MARKERS, SOURCE_DASH
-from niwaki.reporting.drawing.svg import fitted, tag, text_width
+from niwaki.drawing.chart import Axis, Chart, Matrix, Panel, Point, Rule, Series
+from niwaki.drawing.figure import draw
+from niwaki.drawing.labels import along, apart, around, free_label
+from niwaki.drawing.markers import DASHES, LOOKS, MARKERS, SOURCE_DASH
+from niwaki.drawing.svg import fitted, tag, text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 

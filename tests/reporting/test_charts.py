@@ -175,6 +175,14 @@ def test_a_control_lies_over_what_it_controls() -> None:
     assert overlaid(replace(control, rows=()), other, WORDS) is None
 
 
+def test_int8_of_a_control_is_left_out_where_the_networks_in_float_are_compared() -> None:
+    rows = [row(None, 0, 89, base=True), row(0.5, 5, 86), row(0.5, 5, 80, quantized="static")]
+    chart = overlaid(table(rows), table(rows), WORDS)
+    assert chart is not None
+    assert [[point.y for point in series.points] for series in chart.panels[0].series] == [["base", "50 %"]] * 2
+    assert [(d.value, d.points) for d in differences(table(rows), table(rows))] == [(0.5, 0)]
+
+
 def test_the_counterpart_varies_the_same_key_over_the_same_values() -> None:
     def experiment(name: str, values: list[float], **more: Any) -> Experiment:
         return Experiment(name=name, vary={"prune.ratio": values}, **more)

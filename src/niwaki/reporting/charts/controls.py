@@ -41,7 +41,8 @@ def overlaid(control: Table, other: Table, words: Words) -> Chart | None:
         other, columns=("accuracy",),
         rows=tuple(r for r in other.rows if not r.quantized and (r.base or (r.step == last and r.value in wanted))),
     )  # fmt: skip
-    ours = next(iter(charts_of(replace(control, columns=("accuracy",)), words)), None)
+    in_float = tuple(row for row in control.rows if not row.quantized)
+    ours = next(iter(charts_of(replace(control, columns=("accuracy",), rows=in_float), words)), None)
     theirs = next(iter(charts_of(ended, words)), None)
     if ours is None or theirs is None:
         return None
@@ -59,7 +60,7 @@ def differences(control: Table, other: Table) -> list[Difference]:
     found = []
     for row in control.rows:
         twin = _last(other, row.value)
-        if row.value is not None and twin is not None and "accuracy" in row.figures:
+        if row.value is not None and not row.quantized and twin is not None and "accuracy" in row.figures:
             gap = row.figures["accuracy"].mean - twin.figures["accuracy"].mean
             found.append(Difference(row.value, gap))
     return found

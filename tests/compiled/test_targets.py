@@ -54,8 +54,8 @@ QUICK_BUILDS = {  # by model; the others are left to the long forms
     "gcc -O0": "pruned", "gcc -O3 native": "pruned", "x86-64 avx2": "pruned", "gcc portable": "base",
     "clang -O2": "base",
 }  # fmt: skip
-EMULATED = {"s390x": S390X, **{n: TARGETS[n] for n in ("aarch64", "aarch64-dotprod", "armhf", "armhf-neon")}}
-BOARDS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7")
+BOARDS = tuple(name for name, target in TARGETS.items() if target.board)
+EMULATED = {"s390x": S390X, **{n: t for n, t in TARGETS.items() if t.emulator and n not in BOARDS}}
 KERNELS = {  # that must have been chosen; elsewhere it is plain C
     "x86-64 avx2": "NIWAKI_AVX2", "x86-64 avx2 clang": "NIWAKI_AVX2",
     "x86-64 avx512": "NIWAKI_AVX512", "x86-64 avx512 clang": "NIWAKI_AVX512",

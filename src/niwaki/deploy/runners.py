@@ -32,7 +32,7 @@ from niwaki.toolchain.targets import TARGETS, Target, how_to_get, missing_tools
 
 ONNX_FORMS = tuple(form.name for form in FORMS if form.runs_as_onnx)
 PORTABLE = ("-O2", "-DNIWAKI_PORTABLE")
-EMULATED_MACS = {"aarch64": 2_000_000_000, "cortex-m4": 200_000_000}  # some seconds of emulation each
+EMULATED = ("-O2",)
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,7 @@ def _c(export: Export, trust: bool) -> list[Subject]:
     builds: list[tuple[str, Target, tuple[str, ...]]] = [
         (f"plain C, {compiler} {' '.join(PORTABLE)}", native, PORTABLE),
         (f"this processor, {compiler} {' '.join(SPEED)}", native, SPEED),
-        ("64-bit ARM with NEON, emulated", TARGETS["aarch64"], ("-O2",)),
-        ("Cortex-M4, emulated", TARGETS["cortex-m4"], ("-O2",)),
+        *((target.tried_as, target, EMULATED) for target in TARGETS.values() if target.tried_as),
     ]
     try:
         for name in ("", "/model.c", "/model.h"):  # trust is in what lies in the folder
@@ -179,8 +178,7 @@ def _build(
         return replace(
             subject, reason=f"{weights:,} bytes of weights are too many for the board {target.board.machine}"
         )
-    limit = EMULATED_MACS.get(target.name)
-    images = None if limit is None else max(1, limit // export.macs)
+    images = None if target.macs is None else max(1, target.macs // export.macs)
     run = partial(_run_c, export.folder / FILES[C], files, graph, target, flags)
     return replace(subject, run=run, images=images)
 

@@ -39,6 +39,10 @@ class Target:
     packages: str
     """Debian's, that bring both."""
     board: Board | None = None
+    tried_as: str = ""
+    """What it is called where every export's C is run on it; empty: it is not."""
+    macs: int | None = None
+    """Multiply-accumulates that its emulator does in some seconds."""
 
 
 _M = "arm-none-eabi-gcc"
@@ -52,7 +56,10 @@ _MPS2 = 4 << 20  # bytes of code memory and of RAM on ARM's MPS2 boards, whose c
 _MICROBIT = Board("microbit", 256 << 10, 16 << 10, 62.5)
 _KNOWN = (
     Target("native", "", (), (), "gcc libc6-dev"),
-    Target("aarch64", _A64, ("-static",), _A57, _A64_PACKAGES),
+    Target(
+        "aarch64", _A64, ("-static",), _A57, _A64_PACKAGES,
+        tried_as="64-bit ARM with NEON, emulated", macs=2_000_000_000,
+    ),
     Target("aarch64-dotprod", _A64, ("-static", "-march=armv8.2-a+dotprod"), _A76, _A64_PACKAGES),
     Target("armhf", _A32, ("-static", "-mcpu=cortex-a7", "-mfpu=vfpv4-d16"), _A7, _A32_PACKAGES),
     Target("armhf-neon", _A32, ("-static", "-mcpu=cortex-a7", "-mfpu=neon-vfpv4"), _A7, _A32_PACKAGES),
@@ -60,7 +67,7 @@ _KNOWN = (
     Target("cortex-m3", _M, ("-mcpu=cortex-m3", "-mthumb"), _QEMU, _M_PACKAGES, Board("mps2-an385", _MPS2, _MPS2, 40)),
     Target(
         "cortex-m4", _M, ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
-        _QEMU, _M_PACKAGES, Board("mps2-an386", _MPS2, _MPS2, 40),
+        _QEMU, _M_PACKAGES, Board("mps2-an386", _MPS2, _MPS2, 40), tried_as="Cortex-M4, emulated", macs=200_000_000,
     ),
     Target(
         "cortex-m7", _M, ("-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-d16"),

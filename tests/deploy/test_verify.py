@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -320,6 +321,15 @@ def test_without_compilers_zig_compiles_or_the_rest_is_verified(
     )
     assert missing[2].reason.startswith("no aarch64-linux-gnu-gcc and no qemu-aarch64-static on this machine")
     assert [form.ok for form in report.forms[:4]] == [None, True, None, True]
+
+
+def test_c_is_run_on_every_target_that_the_table_says(small_export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    another = replace(TARGETS["armhf"], tried_as="32-bit ARM, emulated", macs=1)
+    monkeypatch.setattr(runners, "TARGETS", {**TARGETS, "another": another})
+    monkeypatch.setattr(runners, "missing_tools", lambda _target: ())
+    found = {subject.how: subject.images for subject in runners.subjects_of(open_export(small_export))}
+    assert {"64-bit ARM with NEON, emulated", "Cortex-M4, emulated"} <= set(found)
+    assert found["32-bit ARM, emulated"] == 1
 
 
 def test_a_foreign_int8_onnx_is_tried_on_random_images(small_export: Path, tmp_path: Path, here_only: None) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import niwaki
-from niwaki import api
+from niwaki.api import steps as api
 from niwaki.errors import ModelError, SpecError
 from niwaki.models.class_names import remember
 from niwaki.randomness import derive_seed
@@ -121,7 +121,7 @@ def test_run_study_does_what_the_command_does(small_npz: Path, tmp_path: Path) -
         (lambda m, d: niwaki.prune(m, [1]), r"type list, not a dataset: load it: niwaki.load_data\(…\)"),
         (lambda m, d: niwaki.evaluate(d, m), "are swapped: the model comes first"),
         (lambda m, d: niwaki.evaluate(m, d, "tset"), "split = 'tset': expected train, validation or test"),
-        (lambda m, d: niwaki.prune(m, d, finetune=1), "finetune = 1: expected a dictionary, as {'epochs'"),
+        (lambda m, d: niwaki.prune(m, d, finetune=[1]), r"finetune = \[1\]: expected a dictionary, as {'epochs'"),
         (lambda m, d: niwaki.count(m, 16), r"input shape is 16: expected \(channels, height, width\)"),
         (lambda m, d: niwaki.evaluate(m, d, device="mps"), "device 'mps': [^.]*.*; use the device cpu$"),
         (

@@ -18,6 +18,7 @@ Names are imported when they are first used, so that `import niwaki` costs next 
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -26,63 +27,81 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from niwaki.api import (
+        bench,
         bundle,
+        copy_study,
+        doctor,
         evaluate,
         export,
+        inspect,
         load,
         load_c,
         load_data,
+        open_study,
         prune,
         read_info,
+        report,
         run_study,
         save,
         train,
         verify,
+        watch,
     )
     from niwaki.data.preprocessing import Preprocessing
     from niwaki.errors import NiwakiError
     from niwaki.measure.cost import count
     from niwaki.models.lenet5 import LeNet5
-    from niwaki.reporting.opened import open_study
 
 _HOME = {
     "LeNet5": "niwaki.models.lenet5",
     "NiwakiError": "niwaki.errors",
     "Preprocessing": "niwaki.data.preprocessing",
+    "bench": "niwaki.api",
     "bundle": "niwaki.api",
+    "copy_study": "niwaki.api",
     "count": "niwaki.measure.cost",
+    "doctor": "niwaki.api",
     "evaluate": "niwaki.api",
     "export": "niwaki.api",
+    "inspect": "niwaki.api",
     "load": "niwaki.api",
     "load_c": "niwaki.api",
     "load_data": "niwaki.api",
-    "open_study": "niwaki.reporting.opened",
+    "open_study": "niwaki.api",
     "prune": "niwaki.api",
     "read_info": "niwaki.api",
+    "report": "niwaki.api",
     "run_study": "niwaki.api",
     "save": "niwaki.api",
     "train": "niwaki.api",
     "verify": "niwaki.api",
+    "watch": "niwaki.api",
 }
 
 __all__ = [
     "LeNet5",
     "NiwakiError",
     "Preprocessing",
+    "bench",
     "bundle",
+    "copy_study",
     "count",
+    "doctor",
     "evaluate",
     "export",
+    "inspect",
     "load",
     "load_c",
     "load_data",
     "open_study",
     "prune",
     "read_info",
+    "report",
     "run_study",
     "save",
     "train",
     "verify",
+    "watch",
 ]
 
 
@@ -91,8 +110,10 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_HOME[name]), name)
     if name == "callbacks":
         return importlib.import_module("niwaki.callbacks")
+    if name == "__version__":
+        return importlib.metadata.version("niwaki")
     raise AttributeError(f"module 'niwaki' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__doc__", "callbacks"]
+    return [*__all__, "__doc__", "__version__", "callbacks"]

@@ -2,22 +2,81 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 import warnings
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from niwaki.data.dataset import Dataset
 from niwaki.device.text import listed, printable
-from niwaki.errors import SpecError
+from niwaki.errors import SpecError, guess
 from niwaki.models.examine import check_module
 from niwaki.study.spec import explain
 
 Settings = TypeVar("Settings", bound=BaseModel)
 SPLITS = ("train", "validation", "test")
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "str | Path": (str, Path),
+    "str | Path | None": (str, Path, type(None)),
+}
+"""The annotations that are checked, and what may stand there."""
+_SAID_BETTER = {"factory"}  # by the function itself
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """A public function that answers arguments of the wrong kind with one clear line, a SpecError.
+
+    Those are looked at whose annotation is in `_KINDS`; what else an argument must be, the function itself says.
+    """
+    known = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            given = known.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise SpecError(f"niwaki.{function.__name__}: {_explained(known, kwargs, error)}") from None
+        for name, value in given.items():
+            if name in _SAID_BETTER:
+                continue
+            annotation = known.parameters[name].annotation
+            kinds = _KINDS.get(annotation, (object,))
+            if not isinstance(value, kinds) or (isinstance(value, bool) and not {bool, object} & set(kinds)):
+                wanted = annotation.replace("Path", "path").replace("str", "text").replace(" | ", " or ")
+                raise SpecError(f"niwaki.{function.__name__}: {name} = {_short(value)}: expected {wanted}")
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _explained(known: inspect.Signature, given: Mapping[str, object], error: TypeError) -> str:
+    """What is wrong with a call, and how the function is called."""
+    names = [name for name, one in known.parameters.items() if one.kind is not one.VAR_KEYWORD]
+    unknown = next((name for name in given if name not in names), None)
+    takes_more = len(names) < len(known.parameters)
+    near = guess(unknown, names) if unknown is not None and not takes_more else ""
+    return f"{error}; {near}it takes {', '.join(names)}{', and settings by name' if takes_more else ''}"
+
+
+def _short(value: object) -> str:
+    said = repr(value)
+    return said if len(said) <= 60 else f"{said[:57]}…"
 
 
 def check_pair(model: object, data: object) -> None:

@@ -14,7 +14,7 @@ from niwaki.board import build, sounds
 from niwaki.board.compile import Binaries
 from niwaki.board.doctor import binaries
 from niwaki.board.manifest import differences, read_manifest
-from niwaki.cli.board import arguments_of
+from niwaki.board.watch import arguments_of
 from niwaki.cli.main import app
 from niwaki.device import options as runner
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from niwaki.board import sounds
 from niwaki.board.built import check_trusted
 from niwaki.board.cache import cached_bundle, is_bundle, tidy
 from niwaki.board.options import BundleOptions
@@ -45,8 +46,30 @@ def bundle_here(
     return place
 
 
-def run(bundle: Path, arguments: Sequence[str]) -> int:
-    """The runner's exit code; its errors go to standard error, as on a board."""
+def bundle_to_watch(
+    file: Path, passed: Mapping[str, object], options: BundleOptions, *, data: str | None, notify: Notify = silent
+) -> Path:
+    """`bundle_here` with sound if the runner is to speak, which `passed`, its options by name, say, and can here."""
+    mute = bool(passed.get("quiet") or passed.get("replay"))
+    options = replace(options, sound=not mute and sounds.has_voice())
+    if not mute and not options.sound:
+        notify(f"no {sounds.COMMAND}, so words are printed: apt-get install {sounds.PACKAGE}")
+    return bundle_here(file, options, data=data, trust=options.trust, notify=notify)
+
+
+def run(bundle: Path, passed: Mapping[str, object]) -> int:
+    """The exit code of the runner with these options by name; its errors go to standard error, as on a board."""
     from niwaki.device.main import main
 
-    return main([*arguments, f"--bundle={bundle}"], prog="niwaki watch")
+    return main([*arguments_of(passed), f"--bundle={bundle}"], prog="niwaki watch")
+
+
+def arguments_of(passed: Mapping[str, object]) -> list[str]:
+    """Options by name as the runner's command line: flags that are on, the rest with their values."""
+    arguments = []
+    for name, value in passed.items():
+        if value is True:
+            arguments.append(f"--{name}")
+        elif value is not None and value is not False:
+            arguments.append(f"--{name}={value}")
+    return arguments

@@ -1,7 +1,7 @@
 """The command line: parse, call, print. Errors are one line; exit codes as documented.
 
 Each command imports what it needs when it runs, so that --help is quick.
-May import: api, reporting, study, board, deploy, measure, models, data, tabular, files, errors, device.
+May import: api, reporting, study, board, deploy, measure, data, tabular, errors, device.
 """
 
 from niwaki.cli.entry import main

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,34 +33,18 @@ def bundle(file: Path, target: str, out: Path, options: BundleOptions, *, data: 
 
 def watch(file: Path, passed: Mapping[str, object], options: BundleOptions, *, data: str | None) -> int:
     """Run a bundle for this machine, made first where there is none; the runner's exit code."""
-    from niwaki.board.sounds import COMMAND, PACKAGE, has_voice
-    from niwaki.board.watch import bundle_here, run
+    from niwaki.board.watch import bundle_to_watch, run
 
     check_file(file)
     allow(options.trust)
-    silent = bool(passed["quiet"] or passed["replay"])
-    options = replace(options, sound=not silent and has_voice())
     with Lines() as lines:
-        if not silent and not options.sound:
-            lines.message(f"no {COMMAND}, so words are printed: apt-get install {PACKAGE}")
-        found = bundle_here(file, options, data=data, trust=options.trust, notify=lines.message)
-    return run(found, arguments_of(passed))
+        found = bundle_to_watch(file, passed, options, data=data, notify=lines.message)
+    return run(found, passed)
 
 
 def codes(languages: str) -> tuple[str, ...]:
     """`en,ko` as its languages."""
     return tuple(code.strip() for code in languages.split(","))
-
-
-def arguments_of(passed: Mapping[str, object]) -> list[str]:
-    """Options by name as the runner's command line: flags that are on, the rest with their values."""
-    arguments = []
-    for name, value in passed.items():
-        if value is True:
-            arguments.append(f"--{name}")
-        elif value is not None and value is not False:
-            arguments.append(f"--{name}={value}")
-    return arguments
 
 
 def doctor(path: Path, target: str, *, least_named: float, data: str | None, as_json: bool, trust: bool) -> int:

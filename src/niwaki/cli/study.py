@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niwaki.cli.outcome import complain
-from niwaki.cli.output import beside, output, print_json
+from niwaki.cli.output import beside, output, print_json, quoted
 from niwaki.cli.progress import Progression
 from niwaki.device.text import counted, printable
-from niwaki.errors import SpecError, Stopped, Wording, guess
-from niwaki.files import write_whole
-from niwaki.study.request import Request
-from niwaki.study.spec import StudySpec, presets
+from niwaki.errors import Stopped, Wording
+from niwaki.study.request import Request, copy_preset
+from niwaki.study.spec import StudySpec
 
 if TYPE_CHECKING:
     from niwaki.study.dryrun import DryRun, Work
@@ -79,15 +77,9 @@ def show(folder: Path, *, as_json: bool) -> None:
 
 
 def copy(name: str, file: Path) -> None:
-    """Write a preset to a new file."""
-    if name not in presets():
-        raise SpecError(f"unknown study {name!r}: {guess(name, presets())}built-in are {', '.join(presets())}")
-    if file.exists():
-        raise SpecError(f"{file} exists: give another name")
-    if file.suffix != ".toml":
-        raise SpecError(f"{file}: a study's file ends in .toml")
-    write_whole(file, (resources.files("niwaki.study") / "presets" / f"{name}.toml").read_bytes())
-    print(printable(f"Wrote {file}; run it with: niwaki study run {file}"))
+    """Write a built-in study to a new file."""
+    copy_preset(name, file)
+    print(printable(f"Wrote {file}; run it with: niwaki study run {quoted(file)}"))
 
 
 def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:

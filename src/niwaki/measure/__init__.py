@@ -1,5 +1,5 @@
 """What a network costs and how good it is: parameters, MACs, bytes, memory, accuracy, latency.
 
 It measures modules and plain callables and knows no runtime.
-May import: models, errors.
+May import: models, tabular, errors.
 """

@@ -25,6 +25,9 @@ class LeNet5(nn.Module):
     `widths` are the outputs of conv1, conv2, fc1 and fc2. With the defaults: 61,706 parameters and
     416,520 MACs. Raises ModelError for widths that are not four positive numbers, for no classes or
     channels, and for an image under 16 pixels, of which nothing would be left.
+
+    >>> sum(parameter.numel() for parameter in niwaki.LeNet5(widths=[2, 6, 48, 33]).parameters())
+    9563
     """
 
     def __init__(

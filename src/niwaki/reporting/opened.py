@@ -88,18 +88,6 @@ class HistoryEpoch:
     validation_accuracy: float | None
 
 
-def open_study(folder: str | Path) -> OpenedStudy:
-    """A study's folder, read only, finished or running; its data need not be there.
-
-    Raises StoreError if `folder` is not a study's, or if `study.json` in it is damaged.
-
-    >>> study = niwaki.open_study("studies/source")                          # doctest: +SKIP
-    >>> study.chosen.test_accuracy                                           # doctest: +SKIP
-    88.42
-    """
-    return OpenedStudy(Path(folder))
-
-
 class OpenedStudy:
     """A study's folder, read only. It may be running: each access shows what is stored by then."""
 

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
-from niwaki.errors import Setting, SpecError
-from niwaki.study.spec import StudySpec, load_spec
+from niwaki.errors import Setting, SpecError, guess
+from niwaki.files import write_whole
+from niwaki.study.spec import StudySpec, load_spec, presets
+
+
+def copy_preset(name: str, file: Path) -> Path:
+    """Write a built-in study to a new file, to change and run, and return its path.
+
+    Raises SpecError if there is no such study, if the file exists, or if its name does not end in .toml.
+    """
+    if name not in presets():
+        raise SpecError(f"unknown study {name!r}: {guess(name, presets())}built-in are {', '.join(presets())}")
+    if file.exists():
+        raise SpecError(f"{file} exists: give another name")
+    if file.suffix != ".toml":
+        raise SpecError(f"{file}: a study's file ends in .toml")
+    write_whole(file, (resources.files("niwaki.study") / "presets" / f"{name}.toml").read_bytes())
+    return file
 
 
 @dataclass(frozen=True)

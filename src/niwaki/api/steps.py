@@ -1,15 +1,17 @@
-"""What niwaki does, as functions for Python: a study's steps, whole studies, a finished model's forms and bundle."""
+"""The steps of a study by themselves: load data, train, prune, evaluate, save."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from torch import nn
 
-from niwaki.arguments import check_data, check_factory, check_pair, check_split, settings_of, warn
+from niwaki.arguments import check_data, check_factory, check_pair, check_split, checked, settings_of, warn
+from niwaki.callbacks.events import Callbacks, Done, EpochEnd, StageEnd
 from niwaki.data.classes import in_order, places_of
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.datasets import built_in, kind_of
@@ -24,29 +26,17 @@ from niwaki.models import modelfile
 from niwaki.models.accelerator import check_device
 from niwaki.models.class_names import remember, remembered
 from niwaki.models.examine import check_answers, check_bare, check_module, check_numbers
-from niwaki.models.modelfile import ModelInfo, load, read_info
+from niwaki.models.modelfile import ModelInfo
 from niwaki.models.pixels import pixel_scale
 from niwaki.models.provenance import Provenance
-from niwaki.notify import silent
 from niwaki.randomness import derive_seed
 from niwaki.study.fitting import check_outputs
-from niwaki.study.listener import Listener, Silent
-from niwaki.study.request import Request
-from niwaki.study.run import RunOptions
-from niwaki.study.run import run_study as run
-from niwaki.study.scheduler import StudyResult
 from niwaki.training.prune import COMPARED, Given, PruneReport, prune_step
-from niwaki.training.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
+from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
 from niwaki.training.train import Epoch, Training, fit, resting_norms, sample, tensor_of
 
-if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
-    from niwaki.board.build import BundleReport
-    from niwaki.compiled.library import CModel
-    from niwaki.deploy.compare_forms import Progress
-    from niwaki.deploy.export import ExportReport
-    from niwaki.deploy.verify import VerifyReport
 
-
+@checked
 def load_data(name_or_folder: str | Path = "fashion-mnist", **settings: Any) -> Dataset:
     """A dataset, decoded once and memory-mapped: training, validation and test images as uint8 (N, C, H, W).
 
@@ -54,6 +44,9 @@ def load_data(name_or_folder: str | Path = "fashion-mnist", **settings: Any) -> 
     `settings` are those of a study's `[data]` section (`limit=1000`, `preprocessing={"size": [32, 32]}`).
 
     Copies among the images are told in warnings. Raises NiwakiError if it cannot be had or is damaged.
+
+    >>> niwaki.load_data("synthetic", limit=200, validation=40, test_limit=60)
+    <Dataset synthetic: 200 + 40 + 60 images 1×32×32, 10 classes>
     """
     if built_in(name_or_folder):
         settings = {"name": name_or_folder, **settings}
@@ -65,47 +58,77 @@ def load_data(name_or_folder: str | Path = "fashion-mnist", **settings: Any) -> 
     return data
 
 
-def train(model: nn.Module, data: Dataset, *, seed: int = 0, device: str = "cpu", **settings: Any) -> list[Epoch]:
-    """Train `model` in place. `settings` are those of `[train]`: epochs (0 leaves it as it is), batch_size, lr, …
+@checked
+def train(
+    model: nn.Module,
+    data: Dataset,
+    epochs: int | None = None,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    callbacks: Sequence[object] = (),
+    **settings: Any,
+) -> list[Epoch]:
+    """Train `model` in place, and return the loss of every epoch. `settings` are those of `[train]`: batch_size, lr, …
+
+    `epochs` are 40 if left out; 0 leaves the model as it is. `callbacks` hear of every epoch (see `niwaki.callbacks`).
 
     A model that knows these classes in another order (it was loaded, or trained before) keeps its order, with a
     warning. Norms that you froze and put in eval mode (in a model that is in training mode) stay as they are.
 
     Raises NiwakiError for a network that cannot be trained as it is: one that answers at random, all frozen, with NaN,
     or with another number of scores than there are classes.
+
+    >>> model = niwaki.LeNet5()
+    >>> [epoch.loss for epoch in niwaki.train(model, data, epochs=2, lr=1e-3)]  # doctest: +ELLIPSIS
+    [2..., 2...]
     """
     check_pair(model, data)
-    recipe = settings_of(TrainSettings, settings)
+    heard = Callbacks(callbacks)
+    recipe = settings_of(TrainSettings, settings if epochs is None else {**settings, "epochs": epochs})
     check_device(device)
     data = _as_the_model_counts(model, data)
     check_outputs(model, data)
     remember(model, data.labels)
-    training = Training(data.validation, seed, device=device, resting=resting_norms(model))
-    return fit(model, data.train, data.preprocessing, recipe, training)
+    training = Training(
+        data.validation, seed, device=device, resting=resting_norms(model),
+        after_epoch=partial(_tell_epoch, heard, "train", 0, recipe.epochs),
+    )  # fmt: skip
+    history = fit(model, data.train, data.preprocessing, recipe, training)
+    heard.on_done(Done(True, metrics={"loss": history[-1].loss} if history else {}))
+    return history
 
 
+@checked
 def prune(
     model: nn.Module,
     data: Dataset,
     *,
     seed: int = 0,
-    finetune: Mapping[str, Any] | None = None,
+    finetune: Mapping[str, Any] | int | None = None,
     device: str = "cpu",
     after_step: Callable[[PruneReport], None] | None = None,
+    callbacks: Sequence[object] = (),
     **settings: Any,
 ) -> list[PruneReport]:
     """Prune `model` in place in steps, with fine-tuning after each if `finetune` says how.
 
     `settings` are those of `[prune]` (ratio, steps, scope, importance, distribution), `finetune` those of
-    `[finetune]` (epochs, lr, …). `after_step` is called with the report of each step, once it is fine-tuned.
+    `[finetune]` (epochs, lr, …), or the number of epochs alone. `after_step` is called with the report of each step,
+    once it is fine-tuned; `callbacks` hear of epochs, and of each step as a stage (see `niwaki.callbacks`).
 
     Raises NiwakiError for a network that cannot be pruned: one that answers at random in eval mode, with NaN, or in
     which no layer can lose channels.
+
+    >>> [report] = niwaki.prune(niwaki.LeNet5(), data, ratio=0.5, steps=1)
+    >>> report.widths
+    {'conv1': 3, 'conv2': 8, 'fc1': 60, 'fc2': 42}
     """
     check_pair(model, data)
+    heard = Callbacks(callbacks)
     how = settings_of(PruneSettings, settings)
     check_device(device)
-    recover = settings_of(FinetuneSettings, {"epochs": 0} if finetune is None else finetune, "finetune")
+    recover = _recovery(finetune)
     data = _as_the_model_counts(model, data)
     check_bare(model)
     check_numbers(model)
@@ -121,14 +144,20 @@ def prune(
         report = prune_step(model.cpu(), how, data.input_shape, step=step, given=given)
         original = original or {name: report.widths[name] + gone for name, gone in report.removed.items()}
         if recover.epochs:
-            training = Training(data.validation, seed, "finetune", step, device, resting)
+            tell = partial(_tell_epoch, heard, f"fine-tune step {step}/{how.steps}", step, recover.epochs)
+            training = Training(data.validation, seed, "finetune", step, device, resting, tell)
             fit(model, data.train, data.preprocessing, recover, training)
         reports.append(report)
         if after_step:
             after_step(report)
+        heard.on_stage(
+            StageEnd(f"prune step {step}/{how.steps}", step, step, how.steps, _figures(report), tuple(report.notes))
+        )
+    heard.on_done(Done(True, metrics=_figures(reports[-1])))
     return reports
 
 
+@checked
 def evaluate(
     model: nn.Module,
     data: Dataset,
@@ -144,6 +173,9 @@ def evaluate(
 
     Raises DataError where the names are not the same; ModelError for a network whose figure would mean nothing: one
     that answers at random, or with NaN in it.
+
+    >>> niwaki.evaluate(model, data, "test")  # doctest: +ELLIPSIS
+    <Accuracy ... of 60 images>
     """
     check_pair(model, data)
     check_split(split)
@@ -160,6 +192,7 @@ def evaluate(
     return measure_accuracy(predict, part.images, part.labels, data.num_classes)
 
 
+@checked
 def save(
     model: nn.Module,
     path: str | Path,
@@ -178,6 +211,9 @@ def save(
     on which images it was trained, so that exports are calibrated and verified on them.
 
     Raises ModelError if the file would not give the same model back.
+
+    >>> niwaki.save(model, "mine.safetensors", factory="lenet5", data=data).name
+    'mine.safetensors'
     """
     check_module(model)
     check_factory(factory)
@@ -194,117 +230,20 @@ def save(
     return modelfile.save(model, path, info)
 
 
-def export(
-    file: str | Path,
-    out: str | Path,
-    *,
-    to: str | Sequence[str] = "all",
-    data: str | Path | None = None,
-    opset: int | None = None,
-    prefix: str = "niwaki_model",
-    ram_limit: int | None = None,
-    trust: bool = False,
-    notify: Callable[[str], None] | None = None,
-    **settings: Any,
-) -> ExportReport:
-    """Write forms of a model file or an ONNX into the folder `out`: onnx, onnx-int8, onnx-dynamic, c, or all.
-
-    `data` names the dataset whose training images calibrate int8, where the file does not; `ram_limit` is in bytes;
-    `settings` are those of `[quantize]` (calibration, images, percentile). Raises NiwakiError for what cannot be used.
-    """
-    from niwaki.deploy.export import export_file
-    from niwaki.deploy.forms import ExportOptions
-
-    options = ExportOptions(opset, prefix, ram_limit, settings_of(QuantizeSettings, settings), trust)
-    forms = (to,) if isinstance(to, str) else to
-    tell = notify or silent
-    return export_file(Path(file), forms, Path(out), data=_text(data), options=options, notify=tell)
+def _recovery(finetune: Mapping[str, Any] | int | None) -> FinetuneSettings:
+    """How to fine-tune: not at all, for so many epochs, or as a dictionary says."""
+    if finetune is None or (isinstance(finetune, int) and not isinstance(finetune, bool)):
+        finetune = {"epochs": finetune or 0}
+    return settings_of(FinetuneSettings, finetune, "finetune")
 
 
-def bundle(
-    file: str | Path,
-    out: str | Path,
-    *,
-    target: str,
-    languages: Sequence[str] = ("en", "ko"),
-    sound: bool = True,
-    names: str | Path | None = None,
-    scenes: int = 1000,
-    least_named: float = 5.0,
-    data: str | Path | None = None,
-    trust: bool = False,
-    notify: Callable[[str], None] | None = None,
-) -> BundleReport:
-    """Make the folder `out` that is copied to a board and started there: `target` is jetson-nano, raspberry-pi, …
-
-    `names` is a JSON file with words of your own, `scenes` how many made-up scenes rejection is calibrated on,
-    `least_named` the percent of these with a garment that must get a name, `data`
-    the images for it where the file does not name them. Raises NiwakiError for what cannot be used.
-    """
-    from niwaki.board.build import bundle_file
-    from niwaki.board.options import BundleOptions
-
-    words = None if names is None else Path(names)
-    options = BundleOptions(tuple(languages), sound, words, scenes, least_named, trust)
-    tell = notify or silent
-    return bundle_file(Path(file), target, Path(out), options=options, data=_text(data), notify=tell)
+def _tell_epoch(heard: Callbacks, name: str, step: int, epochs: int, number: int, epoch: Epoch) -> None:
+    heard.on_epoch(EpochEnd(name, step, number, epochs, epoch.loss, epoch.validation_accuracy))
 
 
-def verify(
-    path: str | Path,
-    *,
-    data: str | Path | None = None,
-    images: int | None = None,
-    steps: int = 3,
-    trust: bool = False,
-    notify: Callable[[str], None] | None = None,
-    progress: Progress | None = None,
-) -> VerifyReport:
-    """Send the same images through every form of an exported folder, a model file or an ONNX; `ok` if all agree.
-
-    `data` names the dataset whose test images they are, where the files do not; `images` how many.
-    A score of ONNX Runtime's int8 may differ from that of the integer reference by `steps` int8 steps.
-    """
-    from niwaki.deploy.verify import VerifyOptions, verify_file
-
-    tell, show = notify or silent, progress or silent
-    options = VerifyOptions(images, steps, trust)
-    return verify_file(Path(path), data=_text(data), options=options, notify=tell, progress=show)
-
-
-def load_c(folder: str | Path, *, trust: bool = False) -> CModel:
-    """The generated C of an exported folder, compiled for this processor: uint8 (n, C, H, W) to int8 (n, classes).
-
-    It is compiled if it is what niwaki generates from the int8 ONNX beside it; `trust` compiles and runs whatever lies
-    there. Raises NiwakiError where it is neither, and where there is no C compiler.
-
-    >>> niwaki.load_c("exported/c")(data.test.images).argmax(1)              # doctest: +SKIP
-    """
-    from niwaki.compiled.library import CModel
-    from niwaki.deploy.own import own_files_beside
-
-    return CModel(folder, files=None if trust else own_files_beside(Path(folder)))
-
-
-def run_study(
-    name_or_file: str | Path = "source",
-    *,
-    out: str | Path | None = None,
-    data: str | Path | None = None,
-    seeds: int | None = None,
-    jobs: int | None = None,
-    ray: str | None = None,
-    device: str = "cpu",
-    trust: bool = False,
-    listener: Listener | None = None,
-) -> StudyResult:
-    """Run a study, or what is missing of it, as `niwaki study run` does; without a listener, silently."""
-    request = Request(
-        str(name_or_file), _text(data), seeds, jobs, ray, device, None if out is None else Path(out), trust
-    )
-    spec = request.spec()
-    options = RunOptions(request.folder, request.data, jobs, ray, request.torch_device, trust, request.paths)
-    return run(spec, options, listener or Silent())
+def _figures(report: PruneReport) -> dict[str, float]:
+    """What callbacks get of a step of pruning."""
+    return {"channels": sum(report.widths.values()), "removed": sum(report.removed.values())}
 
 
 def _as_the_model_counts(model: nn.Module, data: Dataset) -> Dataset:
@@ -322,13 +261,3 @@ def _reordered(predict: Predict, places: np.ndarray | None) -> Predict:
         return scores[:, places] if places is not None and scores.shape[1] == len(places) else scores
 
     return by_name
-
-
-def _text(path: str | Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
-__all__ = [
-    "bundle", "evaluate", "export", "load", "load_c", "load_data", "prune", "read_info", "run_study", "save", "train",
-    "verify",
-]  # fmt: skip

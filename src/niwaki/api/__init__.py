@@ -1,0 +1,16 @@
+"""What niwaki does, as functions for Python; every command of the command line has one of the same words.
+
+May import: callbacks, arguments, reporting, study, board, deploy, compiled, training, measure, models, data,
+randomness, notify, errors.
+"""
+
+from niwaki.api.boards import bundle, doctor, watch
+from niwaki.api.forms import bench, export, inspect, load_c, verify
+from niwaki.api.steps import evaluate, load_data, prune, save, train
+from niwaki.api.studies import copy_study, open_study, report, run_study
+from niwaki.models.modelfile import load, read_info
+
+__all__ = [
+    "bench", "bundle", "copy_study", "doctor", "evaluate", "export", "inspect", "load", "load_c", "load_data",
+    "open_study", "prune", "read_info", "report", "run_study", "save", "train", "verify", "watch",
+]  # fmt: skip

@@ -1,0 +1,104 @@
+"""A finished model on a board: the folder that runs there, whether it will, and the same here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from niwaki.arguments import checked
+from niwaki.notify import Notify, silent
+
+if TYPE_CHECKING:  # only loaded for what needs them
+    from niwaki.board.build import BundleReport
+    from niwaki.board.doctor.report import DoctorReport
+
+
+@checked
+def bundle(
+    file: str | Path,
+    out: str | Path,
+    *,
+    target: str,
+    languages: Sequence[str] = ("en", "ko"),
+    sound: bool = True,
+    names: str | Path | None = None,
+    scenes: int = 1000,
+    least_named: float = 5.0,
+    data: str | Path | None = None,
+    trust: bool = False,
+    notify: Notify | None = None,
+) -> BundleReport:
+    """Make the folder `out` that is copied to a board and started there: `target` is jetson-nano, raspberry-pi, …
+
+    `names` is a JSON file with words of your own, `scenes` how many made-up scenes rejection is calibrated on,
+    `least_named` the percent of these with a garment that must get a name, `data` the images for it if the file
+    does not name them. Raises NiwakiError for what cannot be used.
+
+    >>> niwaki.bundle("exported", "nano", target="jetson-nano", sound=False, scenes=0).target.title
+    'Jetson Nano'
+    """
+    from niwaki.board.build import bundle_file
+    from niwaki.board.options import BundleOptions
+
+    words = None if names is None else Path(names)
+    options = BundleOptions(tuple(languages), sound, words, scenes, least_named, trust)
+    return bundle_file(Path(file), target, Path(out), options=options, data=_text(data), notify=notify or silent)
+
+
+@checked
+def doctor(
+    path: str | Path,
+    *,
+    target: str,
+    least_named: float = 5.0,
+    data: str | Path | None = None,
+    trust: bool = False,
+    notify: Notify | None = None,
+) -> DoctorReport:
+    """Whether a bundle suits a board, as far as a desk can tell: `ok`, and a check for each reason.
+
+    `path` is a bundle, or what `bundle` takes. Raises NiwakiError for what cannot be used.
+
+    >>> niwaki.doctor("nano", target="jetson-nano").ok
+    True
+    """
+    from niwaki.board.doctor.examine import examine_file
+
+    return examine_file(
+        Path(path), target, data=_text(data), trust=trust, least_named=least_named, notify=notify or silent
+    )
+
+
+@checked
+def watch(
+    file: str | Path,
+    *,
+    names: str | Path | None = None,
+    scenes: int = 1000,
+    least_named: float = 5.0,
+    data: str | Path | None = None,
+    trust: bool = False,
+    notify: Notify | None = None,
+    **settings: Any,
+) -> int:
+    """Show garments to a camera of this machine, with the runner of a board, until Ctrl-C; returns its exit code.
+
+    `settings` are the options of `niwaki watch`: source, speak, quiet, learn, serve, port, record, frames, once, …
+    The first call makes a bundle for this machine and keeps it. Raises NiwakiError for what cannot be used.
+
+    >>> niwaki.watch("exported", source="file:pictures", scenes=0, quiet=True, frames=1, once=True)  # doctest: +SKIP
+    0
+    """
+    from niwaki.board.options import BundleOptions
+    from niwaki.board.watch import bundle_to_watch, run
+
+    options = BundleOptions(
+        names=None if names is None else Path(names), scenes=scenes, least_named=least_named, trust=trust
+    )
+    passed: Mapping[str, object] = {name.replace("_", "-"): value for name, value in settings.items()}
+    return run(bundle_to_watch(Path(file), passed, options, data=_text(data), notify=notify or silent), passed)
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,138 @@
+"""A finished model in its forms: what it holds, the files that are written, whether they agree, how long they take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from niwaki.arguments import checked, settings_of
+from niwaki.errors import SpecError
+from niwaki.notify import Notify, silent
+from niwaki.training.settings import QuantizeSettings
+
+if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
+    from niwaki.compiled.library import CModel
+    from niwaki.deploy.bench import BenchReport
+    from niwaki.deploy.compare_forms import Progress
+    from niwaki.deploy.export import ExportReport
+    from niwaki.deploy.verify import VerifyReport
+    from niwaki.measure.facts import ModelFacts, OnnxFacts
+
+
+@checked
+def inspect(file: str | Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
+    """What a model file or an ONNX holds: `cost` (parameters, MACs, bytes, layers), input shape, labels.
+
+    Raises ModelError if it is neither or cannot be read.
+
+    >>> facts = niwaki.inspect("small.safetensors")
+    >>> facts.cost.params, facts.info.input_shape
+    (61706, (1, 32, 32))
+    """
+    from niwaki.measure.facts import facts_of
+
+    return facts_of(Path(file), trust=trust)
+
+
+@checked
+def export(
+    file: str | Path,
+    out: str | Path,
+    *,
+    to: str | Sequence[str] = "all",
+    data: str | Path | None = None,
+    opset: int | None = None,
+    prefix: str = "niwaki_model",
+    ram_limit: int | None = None,
+    trust: bool = False,
+    notify: Notify | None = None,
+    **settings: Any,
+) -> ExportReport:
+    """Write forms of a model file or an ONNX into the folder `out`: onnx, onnx-int8, onnx-dynamic, c, or all.
+
+    `data` names the dataset whose training images calibrate int8, if the file does not; `ram_limit` is in bytes;
+    `settings` are those of `[quantize]` (calibration, images, percentile). Raises NiwakiError for what cannot be used.
+
+    >>> niwaki.export("small.safetensors", "int8", to=["onnx-int8", "c"], images=100)
+    <ExportReport int8: model, onnx-int8, c>
+    """
+    from niwaki.deploy.export import export_file
+    from niwaki.deploy.forms import ExportOptions
+
+    options = ExportOptions(opset, prefix, ram_limit, settings_of(QuantizeSettings, settings), trust)
+    forms = (to,) if isinstance(to, str) else to
+    tell = notify or silent
+    return export_file(Path(file), forms, Path(out), data=_text(data), options=options, notify=tell)
+
+
+@checked
+def verify(
+    path: str | Path,
+    *,
+    data: str | Path | None = None,
+    images: int | None = None,
+    steps: int = 3,
+    trust: bool = False,
+    notify: Notify | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Send the same images through every form of an exported folder, a model file or an ONNX; `ok` if all agree.
+
+    `data` names the dataset whose test images they are, if the files do not; `images` how many.
+    A score of ONNX Runtime's int8 may differ from that of the integer reference by `steps` int8 steps.
+
+    >>> niwaki.verify("small.safetensors", images=20).ok
+    True
+    """
+    from niwaki.deploy.verify import VerifyOptions, verify_file
+
+    tell, show = notify or silent, progress or silent
+    options = VerifyOptions(images, steps, trust)
+    return verify_file(Path(path), data=_text(data), options=options, notify=tell, progress=show)
+
+
+@checked
+def bench(
+    files: str | Path | Sequence[str | Path],
+    *,
+    rounds: int = 100,
+    trust: bool = False,
+    notify: Notify | None = None,
+) -> BenchReport:
+    """How long one image takes in every form and runtime on this machine, in microseconds, measured in one run.
+
+    `files` are model files, ONNX or exported folders: one, or several to compare. They are timed in turn, `rounds`
+    times or for a minute. Raises NiwakiError if there is nothing that can be timed.
+
+    >>> report = niwaki.bench("exported", rounds=3)
+    >>> sorted({row.runtime for row in report.rows})
+    ['C', 'C, in a loop', 'ONNX Runtime', 'torch']
+    """
+    from niwaki.deploy.bench import bench_files
+
+    several = [files] if isinstance(files, str | Path) else list(files)
+    if not all(isinstance(file, str | Path) for file in several):
+        raise SpecError(f"files = {files!r}: expected a path, or a list of paths")
+    return bench_files([Path(file) for file in several], rounds=rounds, trust=trust, notify=notify or silent)
+
+
+@checked
+def load_c(folder: str | Path, *, trust: bool = False) -> CModel:
+    """The generated C of an exported folder, compiled for this processor: uint8 (n, C, H, W) to int8 (n, classes).
+
+    It is compiled if it is what niwaki generates from the int8 ONNX beside it; `trust` compiles and runs whatever lies
+    there. Raises NiwakiError where it is neither, and where there is no C compiler.
+
+    >>> scores = niwaki.load_c("exported/c")(data.test.images)
+    >>> scores.shape, scores.dtype
+    ((60, 10), dtype('int8'))
+    """
+    from niwaki.compiled.library import CModel
+    from niwaki.deploy.own import own_files_beside
+
+    return CModel(folder, files=None if trust else own_files_beside(Path(folder)))
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)

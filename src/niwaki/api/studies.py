@@ -1,0 +1,109 @@
+"""Whole studies: run one, read one, write its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from niwaki.arguments import checked
+from niwaki.callbacks.events import Callbacks, Done
+from niwaki.notify import Notify, silent
+from niwaki.study.listener import Announcer, Listener, Silent, metrics_of
+from niwaki.study.request import Request, copy_preset
+from niwaki.study.run import RunOptions
+from niwaki.study.run import run_study as run
+from niwaki.study.scheduler import StudyResult
+
+if TYPE_CHECKING:  # the report needs more than a study does
+    from niwaki.reporting.build import Built
+    from niwaki.reporting.opened import OpenedStudy
+
+
+@checked
+def run_study(
+    name_or_file: str | Path = "source",
+    *,
+    out: str | Path | None = None,
+    data: str | Path | None = None,
+    seeds: int | None = None,
+    jobs: int | None = None,
+    ray: str | None = None,
+    device: str = "cpu",
+    trust: bool = False,
+    listener: Listener | None = None,
+    callbacks: Sequence[object] = (),
+) -> StudyResult:
+    """Run a study, or what is missing of it, as `niwaki study run` does, silently but for `callbacks`.
+
+    `name_or_file` is source, quick, camera or a .toml file, `out` the study's folder (studies/NAME if left out),
+    `callbacks` are objects with `on_epoch`, `on_stage` or `on_done` (see `niwaki.callbacks`).
+
+    Raises NiwakiError for bad input or a folder that cannot be used. Failed stages are in the result, not raised.
+
+    >>> result = niwaki.run_study("tiny.toml", out="studies/tiny", jobs=1)
+    >>> result
+    <StudyResult studies/tiny: 3 of 3 stages>
+    """
+    request = Request(
+        str(name_or_file), _text(data), seeds, jobs, ray, device, None if out is None else Path(out), trust
+    )
+    spec = request.spec()
+    options = RunOptions(request.folder, request.data, jobs, ray, request.torch_device, trust, request.paths)
+    heard = Callbacks(callbacks)
+    result = run(spec, options, Announcer(heard, listener or Silent()))
+    heard.on_done(Done(not result.failed, result.folder, _chosen_metrics(result)))
+    return result
+
+
+@checked
+def open_study(folder: str | Path) -> OpenedStudy:
+    """A study's folder, read only, finished or running; its data need not be there.
+
+    Raises StoreError if `folder` is not a study's, or if `study.json` in it is damaged.
+
+    >>> study = niwaki.open_study("studies/tiny")
+    >>> study.experiments
+    ('ratio',)
+    >>> [row["params"] for row in study.table("ratio").to_records()]
+    [902.0, 218.0]
+    """
+    from niwaki.reporting.opened import OpenedStudy
+
+    return OpenedStudy(Path(folder))
+
+
+@checked
+def copy_study(name: str, file: str | Path) -> Path:
+    """Write a built-in study to a new .toml file of your own, to change and run, and return its path.
+
+    Raises SpecError if there is no such study, if the file exists, or if its name does not end in .toml.
+
+    >>> niwaki.copy_study("quick", "mine.toml").name
+    'mine.toml'
+    """
+    return copy_preset(name, Path(file))
+
+
+@checked
+def report(folder: str | Path, *, language: Literal["en", "ko"] = "en", notify: Notify | None = None) -> Built:
+    """Write `report.html` and `report.md` of a study, finished or not, into its folder; `.html` is the page.
+
+    Raises StoreError if `folder` is not a study's or cannot be written, SpecError for an unknown language.
+
+    >>> niwaki.report("studies/tiny").html.name
+    'report.html'
+    """
+    from niwaki.reporting.build import build_report
+
+    return build_report(Path(folder), language=language, notify=notify or silent)
+
+
+def _chosen_metrics(result: StudyResult) -> dict[str, float]:
+    key = result.choice.key if result.choice else None
+    record = None if key is None else result.records.get(key)
+    return metrics_of(record.results) if record else {}
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,206 @@
+"""What a model file or an ONNX holds: its layers, parameters, MACs and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from niwaki.errors import ModelError, step
+from niwaki.measure.cost import Cost, count
+from niwaki.measure.memory import peak_activation_bytes
+from niwaki.models import modelfile
+from niwaki.models.modelfile import ModelInfo
+from niwaki.tabular import Column, Tabular
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from niwaki.models.onnxfile import Metadata
+
+_COLUMNS: tuple[Column, ...] = (
+    ("layer", "left"), ("kind", "left"), ("output", "left"), ("parameters", "right"), ("MACs", "right"),
+    ("bytes", "right"), ("type", "left"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is in a model file."""
+
+    file: Path
+    info: ModelInfo
+    cost: Cost
+    activation_bytes: int
+
+    def __repr__(self) -> str:
+        return f"<ModelFacts {self.heading}>"
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html()
+
+    @property
+    def heading(self) -> str:
+        """What it is, in a line."""
+        return _heading(self.file, self.info.factory, self.info.input_shape, self.info.labels)
+
+    def table(self) -> Tabular:
+        """The layers as a table, with the sums below."""
+        return _table(self.heading, self.cost, self.file, self.activation_bytes)
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        info = self.info
+        return {
+            "file": str(self.file),
+            "factory": info.factory,
+            "args": info.args,
+            "input_shape": list(info.input_shape),
+            "labels": list(info.labels),
+            "preprocessing": info.preprocessing.model_dump(mode="json"),
+            "original_widths": info.original_widths,
+            "pruning_step": info.pruning.step if info.pruning else None,
+            "provenance": dict(info.provenance),
+            **_costs(self.cost, self.file),
+            "activation_bytes": self.activation_bytes,
+            "layers": [asdict(layer) for layer in self.cost.layers],
+        }
+
+
+@dataclass(frozen=True)
+class OnnxFacts:
+    """What is in an ONNX, float or int8, and what a runtime must know.
+
+    `quantization` is none, qdq (QuantizeLinear around float operators, as niwaki writes it), qoperator (QLinearConv
+    and the like) or dynamic.
+    """
+
+    file: Path
+    model: ModelProto
+    about: Metadata
+    cost: Cost
+    input_shape: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"<OnnxFacts {self.heading}>"
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html()
+
+    def table(self) -> Tabular:
+        """The layers as a table, with the sums below."""
+        return _table(self.heading, self.cost, self.file)
+
+    @property
+    def heading(self) -> str:
+        """What it is, in a line."""
+        form = "float" if self.quantization == "none" else f"int8 ({self.quantization})"
+        kind = f"ONNX, {form}, opset {self.opset}, file version {self.model.ir_version}"
+        return _heading(self.file, kind, self.input_shape, self.about.labels)
+
+    @property
+    def opset(self) -> int | None:
+        """The version of the standard operators."""
+        return next((entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx")), None)
+
+    @property
+    def quantization(self) -> str:
+        """How it is quantized."""
+        return _quantization({node.op_type for node in self.model.graph.node})
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        preprocessing = self.about.preprocessing
+        return {
+            "file": str(self.file),
+            "input_shape": list(self.input_shape),
+            "labels": list(self.about.labels),
+            "preprocessing": preprocessing.model_dump(mode="json") if preprocessing else None,
+            "opset": self.opset,
+            "ir_version": self.model.ir_version,
+            "domains": sorted(entry.domain or "ai.onnx" for entry in self.model.opset_import),
+            "producer": self.model.producer_name,
+            "quantization": self.quantization,
+            **_costs(self.cost, self.file),
+            "layers": [asdict(layer) for layer in self.cost.layers],
+        }
+
+
+def facts_of(file: Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
+    """What a model file (.safetensors) or an ONNX (.onnx) holds: parameters, MACs, bytes, layers.
+
+    Raises ModelError if it is neither or cannot be read.
+    """
+    if not file.exists():
+        raise ModelError(f"{file}: there is no such file")
+    if file.suffix not in (".safetensors", ".onnx"):
+        raise ModelError(
+            f"{file}: expected a model file (.safetensors), as niwaki.save and studies write them, or an ONNX (.onnx)"
+        )
+    return describe_onnx(file) if file.suffix == ".onnx" else describe(file, trust=trust)
+
+
+@step("counting a model file")
+def describe(file: Path, *, trust: bool) -> ModelFacts:
+    """Parameters, MACs, bytes and layers of a model file."""
+    model, info = modelfile.load_with_info(file, trust=trust)
+    return ModelFacts(file, info, count(model, info.input_shape), peak_activation_bytes(model, info.input_shape))
+
+
+@step("counting an ONNX")
+def describe_onnx(file: Path) -> OnnxFacts:
+    """Parameters, MACs, bytes and layers of an ONNX."""
+    from niwaki.measure.onnxcost import count_onnx  # only here: a model file needs no ONNX
+    from niwaki.models.onnxfile import load_onnx, metadata
+
+    model = load_onnx(file)
+    try:
+        about, cost = metadata(model), count_onnx(model)
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+    constants = {tensor.name for tensor in model.graph.initializer}
+    entry = next(value for value in model.graph.input if value.name not in constants)
+    return OnnxFacts(file, model, about, cost, tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim[1:]))
+
+
+def _costs(cost: Cost, file: Path) -> dict[str, object]:
+    return {
+        "params": cost.params,
+        "macs": cost.macs,
+        "macs_tp": cost.macs_tp,
+        "uncounted": list(cost.uncounted),
+        "bytes": {**cost.bytes, "file": file.stat().st_size},
+    }
+
+
+def _quantization(operators: set[str]) -> str:
+    if any(operator.startswith("QLinear") for operator in operators):
+        return "qoperator"
+    if "QuantizeLinear" in operators:
+        return "qdq"
+    return "dynamic" if "DynamicQuantizeLinear" in operators else "none"
+
+
+def _heading(file: Path, kind: str, shape: Sequence[int], labels: Sequence[str]) -> str:
+    classes = f"{len(labels)} classes" if labels else "no labels"
+    return f"{file}: {kind}, input {'×'.join(map(str, shape))}, {classes}"
+
+
+def _table(heading: str, cost: Cost, file: Path, activation_bytes: int | None = None) -> Tabular:
+    rows = tuple(
+        (
+            layer.name, layer.kind, "×".join(map(str, layer.output_shape)), f"{layer.params:,}", f"{layer.macs:,}",
+            f"{layer.bytes:,}", layer.dtype,
+        )
+        for layer in cost.layers
+    )  # fmt: skip
+    weights = ", ".join(f"{count:,} {name}" for name, count in cost.bytes.items())
+    macs_tp = f" (torch-pruning counts {cost.macs_tp:,})" if cost.macs_tp is not None else ""
+    kept = f"; activations at batch 1 {activation_bytes:,}" if activation_bytes is not None else ""
+    notes = (
+        f"{cost.params:,} parameters, {cost.macs:,} MACs{macs_tp}",
+        *(f"not counted in the MACs: {name}" for name in cost.uncounted),
+        f"bytes: {weights}; file {file.stat().st_size:,}{kept}",
+    )
+    return Tabular(_COLUMNS, rows, heading, notes)

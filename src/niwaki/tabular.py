@@ -1,4 +1,4 @@
-"""A small table of texts, as reports and notebooks show it: columns, rows, a line above."""
+"""A small table of texts: columns, rows, a line above, for reports, notebooks and terminals."""
 
 from __future__ import annotations
 

@@ -25,8 +25,6 @@ class Point:
     label: str = ""
     """Written beside it."""
     chosen: bool = False
-    faint: bool = False
-    """Drawn as one among many: dominated by others."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,8 @@ class Series:
     stepped: bool = False
     end_label: str = ""
     """Written at the end of its line, where there is room for no legend."""
+    thin: bool = False
+    """One of many lines with many points: thin, with small marks."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ class Chart:
     """What the picture shows, for who does not see it."""
     panels: tuple[Panel, ...] = ()
     matrices: tuple[Matrix, ...] = ()
+    small: bool = False
+    """Many panels that are compared at a glance: small ones, as many side by side as there is room for."""
 
     @property
     def legend(self) -> tuple[Series, ...]:

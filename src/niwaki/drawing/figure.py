@@ -11,6 +11,7 @@ from niwaki.drawing.matrix import draw_matrix
 
 SIZES = {1: (440.0, 285.0), 2: (400.0, 280.0), 3: (320.0, 250.0), 4: (400.0, 260.0)}  # by the number of panels
 SMALL = (300.0, 230.0)
+TINY = (190.0, 130.0)
 
 
 def draw(chart: Chart) -> list[Markup]:
@@ -20,7 +21,7 @@ def draw(chart: Chart) -> list[Markup]:
             draw_matrix(f"{chart.id}-{index}", matrix, f"{chart.title}: {matrix.title}", chart.description)
             for index, matrix in enumerate(chart.matrices)
         ]
-    width, height = SIZES.get(len(chart.panels), SMALL)
+    width, height = TINY if chart.small else SIZES.get(len(chart.panels), SMALL)
     drawn = []
     for index, panel in enumerate(chart.panels):
         name = f"{chart.id}-{index}"

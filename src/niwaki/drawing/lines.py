@@ -15,6 +15,7 @@ from niwaki.drawing.scales import Scaled, scaled
 from niwaki.drawing.svg import tag, text_width
 
 SAID = 11.0  # pixels, of what is written beside a mark
+THIN = 0.5  # of the size of a mark, where there are many
 MARK, RING = 5.0, 9.0  # the radius of a mark, and of the ring around the choice
 
 
@@ -25,7 +26,7 @@ def draw_lines(name: str, panel: Panel, title: str, description: str, width: flo
     right = 16 + max((text_width(label, TEXT) + 6 for label in ends), default=0)
     y_of = scaled(panel.y, numbers, 0, 1)
     left = 12 + max((text_width(text, TEXT) for _, text in y_of.labels), default=0)
-    box = Box(width, height, left, 28, right, 44 if panel.x.title else 26)
+    box = Box(width, height, left, 28 if panel.y.title or panel.rules else 12, right, 44 if panel.x.title else 26)
     x0, top, x1, bottom = box.ends
     x = scaled(panel.x, _numbers(panel, "x"), x0, x1)
     y = scaled(panel.y, numbers, bottom, top)
@@ -65,7 +66,7 @@ def _is_free_at_left(panel: Panel, x: Scaled, y: Scaled) -> bool:
 
 def _line(series: Series, x: Scaled, y: Scaled) -> Markup:
     first, *rest = (f"{a:.1f},{b:.1f}" for a, b in _corners(series, x, y))
-    classes = f"line {look_class(series)}" + (" src" if series.source else "")
+    classes = f"line {look_class(series)}" + (" src" if series.source else "") + (" thin" if series.thin else "")
     return tag("path", class_=classes, d="L".join((f"M{first}", *rest)), stroke_dasharray=dash(series))
 
 
@@ -81,7 +82,7 @@ def _parts(series: Series, point: Point, px: float, py: float, y: Scaled) -> Ite
                   f"M{px - 4:.1f},{high:.1f}h8")  # fmt: skip
     if point.chosen:
         yield tag("circle", class_="ring", cx=px, cy=py, r=RING)
-    yield marker(series.look, px, py, source=series.source)
+    yield marker(series.look, px, py, source=series.source, scale=THIN if series.thin else 1.0)
 
 
 def _labels(panel: Panel, x: Scaled, y: Scaled, box: Box) -> Iterator[Markup]:

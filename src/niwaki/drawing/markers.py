@@ -22,10 +22,11 @@ LOOKS = len(MARKERS)
 SOURCE_DASH = "3 3"
 
 
-def marker(look: int, x: float, y: float, *, source: bool = False, extra: str = "") -> Markup:
+def marker(look: int, x: float, y: float, *, source: bool = False, scale: float = 1.0) -> Markup:
     """The marker of a look at a place; hollow for what others published."""
-    classes = " ".join(part for part in ("m", "src" if source else "", extra) if part)
-    larger = " scale(1.3)" if source else ""  # to be seen around a mark of ours at the same place
+    classes = " ".join(part for part in ("m", "src" if source else "") if part)
+    factor = 1.3 * scale if source else scale  # larger, to be seen around a mark of ours at the same place
+    larger = "" if factor == 1 else f" scale({factor:g})"
     return tag("path", class_=classes, d=MARKERS[look % LOOKS], transform=f"translate({x:.1f} {y:.1f}){larger}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from niwaki.reporting.charts.controls import counterpart, overlaid
 from niwaki.reporting.charts.experiments import charts_of
+from niwaki.reporting.charts.learning import learning_charts
 from niwaki.reporting.columns import key_name, shown_value
 from niwaki.reporting.document import Block, Figure, Section, Text
 from niwaki.reporting.findings import against, findings
@@ -52,6 +53,7 @@ def _part(view: View, experiment: Experiment, table: Table, tables: Sequence[Tab
     if not any(row.figures for row in table.rows):
         blocks.append(Text(words("page.nothing"), "warning"))
     blocks.append(table_grid(table, words))
+    blocks += [Figure(chart) for chart in learning_charts(view, experiment, table, words)]
     if table.source:
         blocks.append(Text(words("experiment.source", source=table.source), "note"))
     return Section(f"experiment-{table.name}", words.name(table.title), tuple(blocks))

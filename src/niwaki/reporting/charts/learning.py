@@ -1,0 +1,137 @@
+"""How every trial learned: the loss of each epoch, and the validation accuracy as far as it is known between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from niwaki.drawing.chart import Axis, Chart, Panel, Point, Series, Unit
+from niwaki.drawing.scales import round_ticks
+from niwaki.reporting.columns import value_name
+from niwaki.reporting.tables import Table
+from niwaki.reporting.view import TrialView, View
+from niwaki.reporting.words import Words
+from niwaki.study.spec import Experiment
+
+What = Literal["loss", "validation"]
+TICKS = 4
+FEW = 4  # panels that are drawn large
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What one stage of a trial did: its kind, the epochs before it, and its points (epoch of the trial, value)."""
+
+    kind: str
+    before: int
+    points: tuple[tuple[int, float], ...]
+
+
+def learning_charts(view: View, experiment: Experiment, table: Table, words: Words) -> list[Chart]:
+    """The loss and the validation accuracy of an experiment's trials, a panel for each varied value.
+
+    None for trials that an earlier experiment shows already. Values whose trials share every epoch share a panel.
+    """
+    shown = {_trained(view, trial) for earlier in _before(view, experiment) for trial in view.of(earlier)}
+    panels: dict[tuple[tuple[str, ...], ...], list[Any]] = {}
+    for value, trials in _by_value(view.of(experiment)):
+        ways = tuple(dict.fromkeys(_trained(view, trial) for trial in trials))
+        if any(way and way not in shown for way in ways):
+            panels.setdefault(ways, []).append(value)
+    if not panels:
+        return []
+    names = [", ".join(_name(table, value, words) for value in values) for values in panels.values()]
+    named = [(name, trials) for name, trials in zip(names, _trials(view, experiment, panels.values()), strict=True)]
+    charts = [_chart(view, table, what, named, words) for what in ("loss", "validation")]
+    return [chart for chart in charts if not chart.is_empty]
+
+
+def passed(view: View, trial: TrialView, what: What) -> list[Passed]:
+    """The stages of a trial with their values. Of the validation accuracy, that after each stage is always known."""
+    found, before = [], 0
+    for key in trial.stages:
+        record = view.records.get(key)
+        if record is None or record.results is None:
+            break
+        if record.kind == "quantize":
+            continue
+        name = "loss" if what == "loss" else "validation_accuracy"
+        epochs = [epoch.get(name) for epoch in record.results.epochs]
+        points = [(before + index, value) for index, value in enumerate(epochs, 1) if value is not None]
+        if what == "validation" and not points:
+            points = [(before + len(epochs), record.results.accuracy("validation"))]
+        found.append(Passed(record.kind, before, tuple(points)))
+        before += len(epochs)
+    return found
+
+
+def _before(view: View, experiment: Experiment) -> Sequence[Experiment]:
+    names = [other.name for other in view.spec.experiment]
+    return view.spec.experiment[: names.index(experiment.name)]
+
+
+def _by_value(trials: Iterator[TrialView]) -> list[tuple[Any, list[TrialView]]]:
+    found: list[tuple[Any, list[TrialView]]] = []
+    for trial in trials:
+        same = next((known for value, known in found if value == trial.value), None)
+        if same is None:
+            found.append((trial.value, same := []))
+        same.append(trial)
+    return found
+
+
+def _trained(view: View, trial: TrialView) -> tuple[str, ...]:
+    """The stages of a trial that have epochs, in their order."""
+    results = ((key, view.results(key)) for key in trial.stages)
+    return tuple(key for key, found in results if found is not None and found.epochs)
+
+
+def _trials(view: View, experiment: Experiment, values: Any) -> Iterator[list[TrialView]]:
+    for same in values:
+        yield [trial for trial in view.of(experiment) if trial.value == same[0]]
+
+
+def _name(table: Table, value: Any, words: Words) -> str:
+    row = next((row for row in table.rows if row.value == value and not row.base), None)
+    return words.name(table.title) if row is None or value is None else value_name(table, row, words)
+
+
+def _chart(view: View, table: Table, what: What, named: Sequence[tuple[str, list[TrialView]]], words: Words) -> Chart:
+    drawn = [(name, [(trial, passed(view, trial, what)) for trial in trials]) for name, trials in named]
+    every = [stage for _, ways in drawn for _, way in ways for stage in way]
+    last = max((epoch for stage in every for epoch, _ in stage.points), default=1)
+    heights = [value for stage in every for _, value in stage.points]
+    x = Axis("", unit="count", ticks=_ticks(last), reach=(0.0, float(last)))
+    unit: Unit = "percent" if what == "validation" else "number"
+    y = Axis("", unit=unit, from_zero=what == "loss", reach=(min(heights), max(heights)) if heights else ())
+    panels = tuple(Panel(x, y, tuple(_series(ways, what, words)), name) for name, ways in drawn)
+    title = words(f"chart.learning.{what}", title=words.name(table.title))
+    described = words("chart.described.figure", title=title, panels="; ".join(panel.title for panel in panels))
+    return Chart(f"figure-{table.name}-{what}", "lines", title, words(f"learning.caption.{what}"), described, panels,
+                 small=len(panels) > FEW)  # fmt: skip
+
+
+def _ticks(last: int) -> tuple[float, ...]:
+    return tuple(tick for tick in round_ticks(0, max(last, 1), TICKS) if tick == round(tick))
+
+
+def _series(ways: Sequence[tuple[TrialView, Sequence[Passed]]], what: What, words: Words) -> Iterator[Series]:
+    """The loss: a line for each stage, since pruning lies between them. The accuracy: one line for each seed."""
+    for trial, way in ways:
+        if what == "validation":
+            points = tuple(point for stage in way for point in _points(stage, trial, what, words))
+            name = words("learning.seed", seed=trial.seed) if len(ways) > 1 else ""
+            yield Series(name, points, trial.seed, thin=True)
+            continue
+        for stage in way:
+            if stage.points:
+                look = 0 if stage.kind == "train" else 1
+                yield Series(words(f"kind.{stage.kind}"), tuple(_points(stage, trial, what, words)), look, thin=True)
+
+
+def _points(stage: Passed, trial: TrialView, what: What, words: Words) -> Iterator[Point]:
+    for epoch, value in stage.points:
+        said = f"{value:.2f} %" if what == "validation" else f"{value:.4g}"
+        tip = words("tip.learning", kind=words(f"kind.{stage.kind}"), epoch=epoch, seed=trial.seed)
+        yield Point(float(epoch), value, f"{tip}\n{words(f'learning.{what}')} {said}")

@@ -22,4 +22,5 @@ python_maximum_signature_line_length = 80
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 add_module_names = False
+smartquotes = False  # options begin with two hyphens
 suppress_warnings = ["ref.python"]  # of the type `bytes`, which is also the name of fields

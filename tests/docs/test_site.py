@@ -57,6 +57,14 @@ def test_every_function_and_every_key_is_in_the_reference() -> None:
         assert f"[{section}]" in keys or f"`{section}`" in keys
 
 
+def test_every_environment_variable_is_in_the_reference() -> None:
+    page = (HERE / "environment.md").read_text(encoding="utf-8")
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    named = set(re.findall(r'"(NIWAKI_[A-Z_]+)"', code))
+    assert len(named) > 5
+    assert not {name for name in named if f"`{name}`" not in page}
+
+
 def test_every_link_within_the_site_leads_somewhere(site: Path) -> None:
     read: dict[Path, Page] = {}
     missing = []

@@ -88,6 +88,11 @@ def test_the_tutorials_as_they_stand(tmp_path: Path, true_data: Path) -> None:
 
 
 @pytest.mark.soak
+def test_the_python_of_the_readme_as_it_stands(tmp_path: Path, true_data: Path) -> None:
+    Reader(tmp_path).follow(DOCS.parent / "README.md")
+
+
+@pytest.mark.soak
 def test_ones_own_network_as_it_stands(tmp_path: Path, true_data: Path, zig: None) -> None:
     Reader(tmp_path).follow(tutorial("your-own"))
 

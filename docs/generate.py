@@ -24,17 +24,17 @@ HERE = Path(__file__).parent / "reference"
 COMMANDS = {
     "study run": ("run_study", "guides/studies.md"),
     "study show": ("open_study", "guides/studies.md"),
-    "study copy": ("", "guides/studies.md"),
+    "study copy": ("copy_study", "guides/studies.md"),
     "report": ("report", "tutorials/reading-the-report.md"),
     "inspect": ("inspect", "guides/int8.md"),
     "export": ("export", "guides/exporting.md"),
     "verify": ("verify", "guides/exporting.md"),
     "bench": ("bench", "guides/exporting.md"),
     "bundle": ("bundle", "guides/board.md"),
-    "watch": ("", "guides/board.md"),
-    "doctor": ("", "guides/board.md"),
+    "watch": ("watch", "guides/board.md"),
+    "doctor": ("doctor", "guides/board.md"),
 }
-"""The function of the same job in Python, if there is one, and the page that tells how to use the command."""
+"""The function of the same job in Python, and the page that tells how to use the command."""
 MEANINGS = {
     FinetuneSettings: "\nAll other keys are those of `[train]`.",
     Experiment: "\nWhat each column holds: [columns](../guides/studies.md#columns).",
@@ -262,7 +262,8 @@ def python_page() -> str:
 
 
 def returned_by(function: Any) -> list[type]:
-    """The classes of niwaki classes in what a function returns."""
+    """The classes of niwaki in what a function returns."""
+    function = inspect.unwrap(function)
     hidden = {name: value for name, value in hidden_imports(function).items() if name not in function.__globals__}
     annotation = inspect.signature(function).return_annotation
     evaluated = eval(annotation, {**function.__globals__, **hidden}) if isinstance(annotation, str) else annotation

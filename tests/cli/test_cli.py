@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import niwaki
 from niwaki.board.targets import TARGETS as BOARDS
@@ -114,6 +115,18 @@ def test_every_command_has_help_with_an_example(command, capsys) -> None:
 
 def test_version(capsys) -> None:
     assert call(capsys, "--version")[:2] == (0, "niwaki 0.1.0\n")
+    code, out, _ = call(capsys, "--version", "--verbose")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()][:2] == ["niwaki", "Python"]
+    assert f"torch {torch.__version__}, " in out
+    assert "not installed" not in out.partition("onnx ")[0]
+
+
+def test_a_shell_completes_commands() -> None:
+    asked = {"_NIWAKI_COMPLETE": "complete_bash", "COMP_WORDS": "niwaki ver", "COMP_CWORD": "1"}
+    niwaki = Path(sys.executable).with_name("niwaki")
+    done = subprocess.run([niwaki], env={**os.environ, **asked}, capture_output=True, text=True, check=True)
+    assert done.stdout == "verify\n"
 
 
 def test_copy_writes_a_study_that_runs(capsys, tmp_path) -> None:

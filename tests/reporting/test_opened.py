@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import niwaki
+from niwaki.cli.entry import run
 from niwaki.errors import SpecError, StoreError
 from niwaki.reporting.opened import OpenedStudy
 
@@ -106,3 +107,22 @@ def test_what_is_not_there_is_told(study: OpenedStudy, tmp_path: Path, monkeypat
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(SpecError, match="pip install pandas"):
         study.to_dataframe("ratio")
+
+
+def test_a_narrow_terminal_shows_what_counts_and_says_what_is_left_out(
+    finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert run(["study", "show", str(finished_study)]) == 0
+    narrow = capsys.readouterr().out
+    assert all(len(line) <= 60 for line in narrow.splitlines() if "/" not in line)
+    assert "No room here for: " in narrow
+    assert f"niwaki study show {finished_study} --wide" in narrow
+    assert run(["study", "show", str(finished_study), "--wide"]) == 0
+    wide = capsys.readouterr().out
+    assert "No room here" not in wide
+    assert wide.count("source %") > narrow.partition("No room")[0].count("source %")
+    file = tmp_path / "a b.csv"
+    assert run(["study", "show", str(finished_study), "--csv", str(file)]) == 0
+    assert capsys.readouterr().out == f"Wrote {file}\n"
+    assert file.read_text(encoding="utf-8").startswith("experiment,varied,value,step,")

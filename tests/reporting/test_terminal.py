@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from niwaki.reporting.letters import fitting
-from niwaki.reporting.terminal import Terminal, print_table
+from niwaki.reporting.terminal import Terminal, print_table, that_fit
 from niwaki.tabular import Column
 
 COLUMNS: tuple[Column, ...] = (("form", "left"), ("run by", "left"), ("images", "right"), ("median µs", "right"))
@@ -72,6 +72,14 @@ def test_rows_that_no_column_with_room_tells_apart_are_numbered() -> None:
         "2  c          0.75",
     ]
     assert printed(80, rows=[("c", *row[1:]) for row in ROWS])[0].startswith("form  run by")
+
+
+@pytest.mark.parametrize(
+    ("width", "kept"), [(80, [0, 1, 2, 3]), (60, [0, 2, 3]), (28, [0, 2, 3]), (27, [0, 3]), (20, [0, 3]), (8, [0, 3])]
+)
+def test_the_most_important_columns_are_kept(width: int, kept: list[int]) -> None:
+    console = Terminal(file=io.StringIO(), width=width)
+    assert that_fit(console, COLUMNS, ROWS, (3, 2, 1, 0)) == kept
 
 
 @pytest.mark.parametrize("width", range(28, 72, 4))

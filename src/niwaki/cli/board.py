@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niwaki.cli.deploy import Lines, allow, check_file
 from niwaki.cli.flags import in_flags
-from niwaki.cli.output import output, print_json
+from niwaki.cli.output import output, print_command, print_json
 from niwaki.reporting.terminal import print_table
 
 if TYPE_CHECKING:
@@ -77,15 +78,10 @@ def _print_bundle(report: BundleReport) -> None:
         )
     for note in report.notes:
         console.print(note, highlight=False, markup=False)
-    console.print(
-        f"Copy it to the board and try it there: scp -r {report.folder} USER@BOARD: && ssh USER@BOARD "
-        f"{report.folder.resolve().name}/start selftest",
-        highlight=False, markup=False,
-    )  # fmt: skip
-    console.print(
-        f"What can be checked here: niwaki doctor {report.folder} --target {report.target.name}",
-        highlight=False, markup=False,
-    )  # fmt: skip
+    print_command("Copy it to the board", "scp", "-r", report.folder, "USER@BOARD:")
+    started = shlex.quote(f"{report.folder.resolve().name}/start")
+    print_command("Try it there", "ssh", "USER@BOARD", f"{started} selftest")
+    print_command("What can be checked here", "niwaki", "doctor", report.folder, "--target", report.target.name)
 
 
 def _percent(rate: float | None) -> str:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeRemainingColumn as TimeLeft
 
 from niwaki.cli.outcome import complain
-from niwaki.cli.output import beside, output, print_json
+from niwaki.cli.output import beside, output, print_command, print_json
 from niwaki.errors import ModelError, SpecError, Wording
 from niwaki.reporting.terminal import Terminal, print_table
 from niwaki.study.budget import parse_budget
@@ -158,7 +158,7 @@ def _print_export(report: ExportReport) -> None:
         console.print(note, highlight=False, markup=False)
     for form, reason in report.missing.items():
         console.print(Wording(f"MISSING {form}: ", reason), highlight=False, markup=False)
-    console.print(f"Compare the forms with: niwaki verify {report.folder}", highlight=False, markup=False)
+    print_command("Compare the forms with", "niwaki", "verify", report.folder)
 
 
 def _print_verify(report: VerifyReport, path: Path) -> None:

@@ -19,7 +19,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 study_app = typer.Typer(help="Run studies and show their tables.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
@@ -40,16 +39,18 @@ Board = Annotated[str, typer.Option(metavar="BOARD", help=f"{listed(TARGETS)}.")
 Scenes = Annotated[int, typer.Option(min=0, help="To calibrate rejection on; 0: name whatever is found.")]
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
-    version: Annotated[  # noqa: ARG001 (its callback does it)
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and end.")
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="With --version: all that a report of a fault should say.")
     ] = False,
 ) -> None:
     """Make a PyTorch image classifier small enough for a device, and prove what was lost and gained."""
     context.obj = debug
+    print_version(asked=version, verbose=verbose)
 
 
 @study_app.command("run")
@@ -86,15 +87,17 @@ def study_run(
 @study_app.command("show")
 def study_show(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")],
+    wide: Annotated[bool, typer.Option("--wide", help="All columns; those without room go below.")] = False,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all tables as CSV instead.")] = None,
     json: Json = False,
 ) -> None:
     """Print the tables of a study, finished or not.
 
-    Example: niwaki study show studies/source
+    Example: niwaki study show studies/source --wide
     """
     from niwaki.cli import study as commands
 
-    commands.show(folder, as_json=json)
+    commands.show(folder, as_json=json, wide=wide, csv=csv)
 
 
 @study_app.command("copy")

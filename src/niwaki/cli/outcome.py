@@ -33,6 +33,8 @@ def outcome(command: Command, arguments: Sequence[str]) -> int:
                 complain(f"{message.removesuffix('.')}. See niwaki --help.")
             return 2
         except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if isinstance(error, SystemExit) and not error.code:  # completion ends so, for one
+                return 0
             if debug:
                 traceback.print_exc()
             if signals.received or isinstance(error, (Stopped, KeyboardInterrupt)):

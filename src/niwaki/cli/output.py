@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from niwaki.cli.flags import all_in_flags, in_flags
+from niwaki.device.text import printable
 from niwaki.reporting.terminal import Terminal, print_table
 from niwaki.tabular import Tabular
 
@@ -31,13 +31,13 @@ def beside() -> Terminal:
     return CommandLine(stderr=True)
 
 
-def quoted(path: Path) -> str:
-    """A path as it is typed in a shell, so that a command that is shown can be pasted.
+def print_command(sentence: str, *arguments: object) -> None:
+    """A sentence and the command that it speaks of, in one line, quoted as a shell needs it: it can be pasted.
 
-    >>> quoted(Path("studies/quick")), quoted(Path("my studies/c"))
-    ('studies/quick', "'my studies/c'")
+    >>> print_command("Compare the forms with", "niwaki", "verify", "my models/c")
+    Compare the forms with: niwaki verify 'my models/c'
     """
-    return shlex.quote(str(path))
+    print(printable(f"{sentence}: {shlex.join(map(str, arguments))}"))
 
 
 def print_tabular(console: Terminal, shown: Tabular) -> None:

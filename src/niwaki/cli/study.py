@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niwaki.cli.outcome import complain
-from niwaki.cli.output import beside, output, print_json, quoted
+from niwaki.cli.output import beside, output, print_command, print_json
 from niwaki.cli.progress import Progression
 from niwaki.device.text import counted, printable
 from niwaki.errors import Stopped, Wording
@@ -14,6 +14,7 @@ from niwaki.study.request import Request, copy_preset
 from niwaki.study.spec import StudySpec
 
 if TYPE_CHECKING:
+    from niwaki.reporting.view import View
     from niwaki.study.dryrun import DryRun, Work
     from niwaki.study.structure import Sizes
 
@@ -23,7 +24,7 @@ def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -
     spec = request.spec()
     if dry_run:
         return _dry_run(request, spec, as_json=as_json)
-    from niwaki.reporting.text import print_study, study_as_json
+    from niwaki.reporting.text import study_as_json
     from niwaki.reporting.view import load_view
     from niwaki.study.run import RunOptions, run_study
 
@@ -43,7 +44,7 @@ def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -
     if as_json:
         print_json(study_as_json(view))
     else:
-        print_study(output(), view)
+        _print(view)
         print(printable(f"The study is in {folder}."))
     _report(folder, as_json=as_json, show=show)
     for key, reason in result.lost.items():
@@ -64,22 +65,35 @@ def _report(folder: Path, *, as_json: bool, show: bool) -> None:
         open_page(built)
 
 
-def show(folder: Path, *, as_json: bool) -> None:
-    """Print the tables of a study's folder."""
-    from niwaki.reporting.text import print_study, study_as_json
+def show(folder: Path, *, as_json: bool, wide: bool = False, csv: Path | None = None) -> None:
+    """Print the tables of a study's folder, or write them as CSV."""
+    from niwaki.reporting.text import study_as_json
     from niwaki.reporting.view import load_view
 
     view = load_view(folder)
-    if as_json:
+    if csv is not None:
+        from niwaki.reporting.opened import OpenedStudy
+
+        print(printable(f"Wrote {OpenedStudy(folder).to_csv(csv)}"))
+    elif as_json:
         print_json(study_as_json(view))
     else:
-        print_study(output(), view)
+        _print(view, wide=wide)
+
+
+def _print(view: View, *, wide: bool = False) -> None:
+    """The tables, and how to see what had no room."""
+    from niwaki.reporting.text import print_study
+
+    if not print_study(output(), view, wide=wide):
+        print_command("All columns", "niwaki", "study", "show", view.folder, "--wide")
+        print_command("As a file", "niwaki", "study", "show", view.folder, "--csv", "FILE")
 
 
 def copy(name: str, file: Path) -> None:
     """Write a built-in study to a new file."""
     copy_preset(name, file)
-    print(printable(f"Wrote {file}; run it with: niwaki study run {quoted(file)}"))
+    print_command(f"Wrote {file}; run it with", "niwaki", "study", "run", file)
 
 
 def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:

@@ -1,14 +1,35 @@
-"""`niwaki --version`."""
+"""`niwaki --version`, and with --verbose what a report of a fault should say."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
+
 import typer
 
+from niwaki.study.environment import processor_features, processor_name
 
-def print_version(asked: bool) -> None:
-    """Print the version and end, if it was asked for."""
-    if asked:
-        from importlib.metadata import version
+_PACKAGES = ("torch", "torch-pruning", "numpy", "onnx", "onnxruntime", "onnxscript", "ziglang", "ray")
 
-        typer.echo(f"niwaki {version('niwaki')}")
-        raise typer.Exit
+
+def print_version(*, asked: bool, verbose: bool) -> None:
+    """If asked for, print the version and end; if `verbose`, what niwaki stands on and what this machine is too."""
+    if not (asked or verbose):
+        return
+    print(f"niwaki {importlib.metadata.version('niwaki')}")
+    if verbose:
+        _print_machine()
+    raise typer.Exit
+
+
+def _print_machine() -> None:
+    print(f"Python {platform.python_version()}, {platform.platform()}")
+    print(f"{processor_name()}: {' '.join(filter(None, processor_features()))}")
+    print(", ".join(f"{package} {_version(package)}" for package in _PACKAGES))
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

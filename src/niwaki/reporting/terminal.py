@@ -87,6 +87,26 @@ def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequ
         console.print(table)
 
 
+def that_fit(
+    console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]], importance: Sequence[int]
+) -> list[int]:
+    """The columns of a table, in their order, that fit beside one another, the most important ones.
+
+    `importance` has the index of every column, the most important first. What tells the rows apart is always among
+    them, and at least one column more.
+    """
+    shown = console.shown if isinstance(console, Terminal) else printable
+    widths = _widths([[shown(cell) for cell in row] for row in ([heading for heading, _ in columns], *rows)])
+    if _width(widths) <= console.width:
+        return list(range(len(columns)))
+    kept = set(range(max(_leading(rows, widths, console.width), 1)))
+    others = [index for index in importance if index not in kept]
+    for number, index in enumerate(others):
+        if not number or _width([widths[each] for each in {*kept, index}]) <= console.width:
+            kept.add(index)
+    return sorted(kept)
+
+
 def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
     """Of every column."""
     return [max(map(cell_len, column)) for column in zip(*cells, strict=True)]

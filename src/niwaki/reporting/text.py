@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.markup import escape
 
@@ -29,8 +31,11 @@ _HEADINGS = {name: metric.heading for name, metric in METRICS.items()} | {
 ENGLISH = words_in("en")
 
 
-def print_study(console: Console, view: View) -> None:
-    """All tables of a study, what failed, what is not there yet, and the choice."""
+def print_study(console: Console, view: View, *, wide: bool = False) -> bool:
+    """All tables of a study, what failed, what is not there yet, and the choice; whether all columns are shown.
+
+    Columns for which there is no room are left out, the least important first, and named; if `wide` they go below.
+    """
     data = view.data
     title = view.spec.title or str(view.folder)
     console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
@@ -46,24 +51,36 @@ def print_study(console: Console, view: View) -> None:
             "the source's are left out.[/bold yellow]"
         )
     tables = make_tables(view)
+    left_out: dict[str, None] = {}
     for table in tables:
         console.print()
-        print_table(console, table)
+        left_out.update(dict.fromkeys(print_table(console, table, wide=wide)))
     console.print()
+    if left_out:
+        console.print(f"No room here for: {', '.join(left_out)}.", highlight=False, markup=False)
     for remark in dict.fromkeys(remark for table in tables for remark in table.remarks):
         console.print(f"[dim]{escape(remark)}[/dim]", highlight=False)
     _print_state(console, view)
+    return not left_out
 
 
-def print_table(console: Console, table: Table) -> None:
-    """One table, with what is to be said of single rows below it."""
+def print_table(console: Console, table: Table, *, wide: bool = False) -> list[str]:
+    """One table, with what is to be said of single rows below it; returns the headings that are left out."""
     shown = as_tabular(table)
+    every = range(len(shown.columns))
+    kept: Sequence[int] = every
+    if not wide:
+        kept = terminal.that_fit(console, shown.columns, shown.rows, _importance(table))
+    names = [column.name for column in columns_of(table, ENGLISH)]
+    kept = [index for index in kept if names[index] != "p95" or index - 1 in kept]  # it is of the latency before it
     console.print(f"[bold]{escape(shown.caption)}[/bold]", highlight=False)
-    terminal.print_table(console, shown.columns, shown.rows)
+    rows = [[row[index] for index in kept] for row in shown.rows]
+    terminal.print_table(console, [shown.columns[index] for index in kept], rows)
     for note in shown.notes:
         console.print(f"  {escape(note)}", highlight=False)
     if table.source:
         console.print(f"  [dim]Source: {escape(table.source)}.[/dim]", highlight=False)
+    return [shown.columns[index][0] for index in every if index not in kept]
 
 
 def as_tabular(table: Table) -> Tabular:
@@ -76,6 +93,21 @@ def as_tabular(table: Table) -> Tabular:
         for remark in (*row.notes, *([row.status] if row.status != "done" else []))
     )
     return Tabular(tuple((_heading(column), column.align) for column in columns), rows, table.title, notes)
+
+
+_FIRST = (
+    "varied", "step", "accuracy", "reached", "params", "flash", "ram", "bytes", "agreement", "latency_1", "latency_ort",
+    "macs", "gap", "source_accuracy", "validation",
+)  # fmt: skip
+"""The columns that count most; the others follow in their order, the families of many columns last."""
+_FAMILIES = ("width", "per_class", "bytes_of_type")
+
+
+def _importance(table: Table) -> list[int]:
+    names = [column.name for column in columns_of(table, ENGLISH)]
+    rank = {name: number for number, name in enumerate(_FIRST)}
+    last = dict.fromkeys(_FAMILIES, 1000)
+    return sorted(range(len(names)), key=lambda index: rank.get(names[index], last.get(names[index], 100)))
 
 
 def _heading(column: Column) -> str:

@@ -23,7 +23,7 @@ def fingerprint(device: str) -> Facts:
         "torch": torch.__version__,
         "device": device,
         "machine": platform.machine(),
-        "processor": _processor_features(),
+        "processor": processor_features(),
         "kernels": torch.backends.cpu.get_cpu_capability(),
     }
     if device == "cuda":
@@ -49,7 +49,8 @@ def processor_name() -> str:
     return _cpuinfo().get("model name") or platform.processor() or "unknown processor"
 
 
-def _processor_features() -> list[str]:
+def processor_features() -> list[str]:
+    """The vendor of the processor, and those of its instruction sets by which libraries choose their kernels."""
     info = _cpuinfo()
     flags = set((info.get("flags") or info.get("Features") or "").split())
     return [info.get("vendor_id", ""), *(feature for feature in _FEATURES if feature in flags)]

@@ -26,6 +26,7 @@ from niwaki.study.scheduler import StudyResult
 from niwaki.study.spec import parse_spec
 from niwaki.study.store import Store
 from niwaki.training.settings import QuantizeSettings
+from stored import write_json
 from tests.study.conftest import Niwaki
 
 LABELS = np.array([0, 0, 1, 1, 1])
@@ -116,6 +117,17 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made(study: Path, niwaki: 
     assert (study / "out" / "evidence.json").read_bytes() == before["evidence.json"]  # no time is in it
 
 
+def test_what_an_earlier_version_did_not_gather_is_gathered(
+    study: Path, niwaki: Niwaki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("niwaki.study.evidence.ROUNDS", 2)
+    before = (study / "out" / "evidence.json").read_bytes()
+    earlier = {name: part for name, part in read(study, "evidence.json").items() if name not in ("layers", "codes")}
+    write_json(study / "out", "evidence.json", earlier)
+    run(niwaki, study)
+    assert (study / "out" / "evidence.json").read_bytes() == before
+
+
 def test_a_base_that_has_no_int8_form_is_said(study: Path, niwaki: Niwaki, monkeypatch: pytest.MonkeyPatch) -> None:
     (study / "out" / "evidence.json").unlink()
 
@@ -141,6 +153,7 @@ def test_nothing_is_said_of_a_chosen_model_where_none_was_chosen(
     images = len(small_data.test.labels)
     same = Answers(np.zeros(images, np.int64), np.ones((images, small_data.num_classes), np.float32))
     monkeypatch.setattr("niwaki.study.evidence._answers", lambda *_arguments: {"base": same})
+    monkeypatch.setattr("niwaki.study.evidence._layers", lambda *_arguments: {})
     told: list[str] = []
     gather_evidence(Store(tmp_path), result, small_data, told.append, trust=False)
     assert told == ["the answers of the base are kept for the report"]

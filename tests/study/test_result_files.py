@@ -44,6 +44,7 @@ FILES: dict[str, dict[str, Any]] = {
         "format": 1, "made_of": MADE_OF, "base": {"key": "k", "int8": {"flash": None}}, "chosen": None,
         "confusion": {"base": [[1, 0], [0, 1]]}, "shown": {"base": [7]}, "moved": {}, "classes": ["png", None],
         "images": {"7": {"true": 1, "png": "p"}}, "answers": {"base": {"7": {"named": 0, "sure": 0.5, "true": 0.5}}},
+        "layers": {"base": [{"name": "c", "kind": "Conv2d", "channels": 1, "params": 2, "macs": 3, "bytes": 4}]},
     },
     "bench.json": {
         "format": 1, "made_of": MADE_OF, "left_out": [{"file": "base", "form": "c", "reason": "r"}],

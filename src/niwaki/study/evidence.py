@@ -23,6 +23,8 @@ from niwaki.notify import Notify
 from niwaki.study import environment
 from niwaki.study.answers import Answers, answers_of, moved, pictures, samples, telling
 from niwaki.study.export_chosen import exported_forms
+from niwaki.study.layer_facts import LayerCodes, LayerFacts
+from niwaki.study.layers import codes_of, layers_of
 from niwaki.study.records import Record, float_record
 from niwaki.study.result_files import (
     EVIDENCE_FORMAT,
@@ -83,7 +85,7 @@ def gather_evidence(store: Store, result: StudyResult, data: Dataset, notify: No
     job = Job(store, pair, data, bool(result.verification and result.verification.exists), notify, trust)
     if not job.exported:
         store.forget(Bench)
-    if evidence is not None and (bench is not None or not job.exported):
+    if evidence is not None and "layers" in evidence.model_fields_set and (bench is not None or not job.exported):
         return
     both = "the base and the chosen model are compared, answer by answer"
     notify(both if pair.chosen else "the answers of the base are kept for the report")
@@ -178,7 +180,31 @@ def _evidence(job: Job, made_of: Compared, forms: Forms) -> Evidence:
         classes=samples(job.data),
         images=pictures(job.data, (number for numbers in shown.values() for number in numbers)),
         answers={name: found.of(labels, shown) for name, found in answers.items()},
+        layers=_layers(job),
+        codes=_codes(job, forms),
     )
+
+
+def _layers(job: Job) -> dict[str, tuple[LayerFacts, ...]]:
+    """Those of the base and of the chosen model; none of a network that is not counted on the size of the images."""
+    records = {"base": job.pair.base, "chosen": job.pair.chosen}
+    found = {}
+    for name, record in records.items():
+        if record is not None:
+            model, info = modelfile.loads(job.store.weights(record.key, record), trust=job.trust)
+            with contextlib.suppress(ModelError):
+                found[name] = layers_of(model, info.input_shape)
+    return found
+
+
+def _codes(job: Job, forms: Forms) -> dict[str, tuple[LayerCodes, ...]]:
+    exports = {"base_int8": forms.base, "chosen_int8": forms.chosen}
+    found = {}
+    for name, export in exports.items():
+        with contextlib.suppress(ModelError):
+            if export is not None and export.graph is not None:
+                found[name] = codes_of(export.graph, job.data.test.images)
+    return found
 
 
 def _answers(job: Job, forms: Forms) -> dict[str, Answers]:

@@ -14,6 +14,7 @@ from niwaki.reporting.sections.experiments import experiment_parts
 from niwaki.reporting.sections.forms import forms_part, latency_section
 from niwaki.reporting.sections.front import front_section
 from niwaki.reporting.sections.headline import answer_section
+from niwaki.reporting.sections.layers import layers_section
 from niwaki.reporting.sections.run import run_section
 from niwaki.reporting.tables import make_tables
 from niwaki.reporting.view import View
@@ -35,6 +36,7 @@ def compose(view: View, words: Words, live: str = "") -> Document:
     sections.append(Section("controls", words("controls.heading"), (Text(words("controls.lead"), "lead"), *controls)))
     sections += [
         front_section(view, words),
+        layers_section(view, words),
         Section("quantization", words("quantization.heading"),
                 (Text(words("quantization.lead"), "lead"), *parts["quantization"], forms_part(view, words))),
         latency_section(view, words),

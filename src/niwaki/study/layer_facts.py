@@ -1,0 +1,39 @@
+"""What `evidence.json` says of each layer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from niwaki.study.checked_json import Letters, Part
+
+LAYER_BINS = 32  # equal parts of the int8 range
+
+
+class LayerFacts(Part):
+    """What a layer of a float network holds and does, for one image. `channels` are those of its output."""
+
+    name: Letters
+    kind: Letters
+    channels: int
+    params: int
+    macs: int
+    bytes: int
+
+
+Counts = Annotated[tuple[int, ...], Field(min_length=LAYER_BINS, max_length=LAYER_BINS)]
+
+
+class LayerCodes(Part):
+    """Counts over 32 equal parts of the int8 range, of an int8 layer's weights and of its output for some images.
+
+    A code `q` of the output stands for the number `(q - zero_point) * scale`.
+    """
+
+    name: Letters
+    weights: Counts
+    activations: Counts
+    images: int
+    scale: float
+    zero_point: int

@@ -1,0 +1,91 @@
+"""Layer by layer: figures worked out by hand, and a study of an earlier version that knows only channels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from niwaki.reporting.charts.layers import MOST, MOST_CODES, Pair, codes_charts, layers_chart, pairs_of
+from niwaki.reporting.document import Figure, Grid
+from niwaki.reporting.sections.layers import layers_section
+from niwaki.reporting.view import View, load_view
+from niwaki.reporting.words import words_in
+from niwaki.study.layer_facts import LayerCodes, LayerFacts
+
+WORDS = words_in("en")
+
+
+def layer(name: str, channels: int, params: int) -> LayerFacts:
+    return LayerFacts(name=name, kind="Conv2d", channels=channels, params=params, macs=10 * params, bytes=4 * params)
+
+
+def codes(name: str, weights: dict[int, int], activations: dict[int, int]) -> LayerCodes:
+    counts = [tuple(found.get(index, 0) for index in range(32)) for found in (weights, activations)]
+    return LayerCodes(name=name, weights=counts[0], activations=counts[1], images=4, scale=0.5, zero_point=-128)
+
+
+def test_the_whole_bar_is_the_base_and_its_first_part_what_is_left() -> None:
+    pairs = pairs_of({"base": [layer("a", 8, 100), layer("b", 4, 50)], "chosen": [layer("a", 3, 30)]})
+    assert pairs[1] == Pair(layer("b", 4, 50), None)
+    chart = layers_chart(pairs, WORDS)
+    assert [panel.title for panel in chart.panels] == ["Channels", "Parameters", "MACs", "Bytes"]
+    remains, removed = chart.panels[1].series
+    assert [(p.x, p.y) for p in remains.points] == [(30.0, "a"), (50.0, "b")]
+    assert [(p.x, p.y) for p in removed.points] == [(70.0, "a")]
+    assert remains.points[0].tip == "a\nParameters: 100 → 30"
+
+
+def test_of_many_layers_a_figure_shows_the_largest_in_their_order() -> None:
+    pairs = [Pair(layer(f"l{index}", 1, index), None) for index in range(100)]
+    names = layers_chart(pairs, WORDS).panels[0].y.categories
+    assert names == tuple(f"l{index}" for index in range(100 - MOST, 100))
+    many = [codes(f"l{index}", {0: index + 1}, {0: 1}) for index in range(100)]
+    assert len(codes_charts({"base_int8": many}, WORDS)[0].panels) == MOST_CODES
+
+
+def test_codes_are_shares_of_their_layer_in_the_middle_of_what_they_cover() -> None:
+    base, chosen = codes("/c1/Conv", {0: 3, 16: 1}, {31: 2}), codes("/c1/Conv", {16: 5}, {0: 1, 31: 1})
+    weights, activations = codes_charts({"base_int8": [base], "chosen_int8": [chosen]}, WORDS)
+    assert [panel.title for panel in weights.panels] == ["c1"]
+    ours, theirs = weights.panels[0].series
+    assert (ours.points[0].x, ours.points[0].y, ours.points[16].y) == (-124.0, 75.0, 25.0)
+    assert theirs.points[16].y == 100
+    last = activations.panels[0].series[1].points[31]
+    assert last.tip == "chosen, int8\ncodes 120 to 127: 50.00 %\nnumbers 124 to 128"
+    assert codes_charts({}, WORDS) == []
+
+
+@pytest.fixture(scope="module")
+def view(finished_study: Path) -> View:
+    return load_view(finished_study)
+
+
+def test_the_layers_add_up_to_the_networks_of_the_study(view) -> None:
+    assert view.evidence.layers.keys() == {"base", "chosen"}
+    for name, key in (("base", view.evidence.base.key), ("chosen", view.evidence.chosen.key)):
+        results, layers = view.records[key].results, view.evidence.layers[name]
+        assert sum(layer.params for layer in layers) == results.params
+        assert sum(layer.macs for layer in layers) == results.macs
+        assert sum(layer.bytes for layer in layers) == sum(results.bytes.values())
+        assert {layer.name: layer.channels for layer in layers}.items() >= results.widths.items()
+
+
+def test_every_weight_has_its_place_on_the_grid(view) -> None:
+    of_codes = {name: [sum(layer.weights) for layer in layers] for name, layers in view.evidence.codes.items()}
+    assert of_codes.keys() == {"base_int8", "chosen_int8"}
+    for name, counts in of_codes.items():
+        layers = view.evidence.layers[name.removesuffix("_int8")]
+        biases = [layer.channels for layer in layers]  # stay out of the grid
+        assert counts == [layer.params - bias for layer, bias in zip(layers, biases, strict=True)]
+
+
+def test_a_study_of_an_earlier_version_shows_channels(view) -> None:
+    earlier = replace(view, evidence=view.evidence.model_copy(update={"layers": {}, "codes": {}}))
+    said, grid = layers_section(earlier, WORDS).blocks
+    assert "Give the same command again" in said.text
+    base = view.records[view.evidence.base.key].results.widths
+    assert [(row[0], row[1]) for row in grid.rows] == [(name, str(width)) for name, width in base.items()]
+    whole = layers_section(view, WORDS).blocks
+    assert [type(block) for block in whole[1:]] == [Figure, Grid, Figure, Figure]

@@ -13,6 +13,7 @@ from niwaki.study.budget import parse_budget
         ("accuracy_drop<=1", "accuracy_drop", 1.0),
         ("accuracy_drop <= 0.5 %", "accuracy_drop", 0.5),
         ("macs<=83k", "macs", 83_000),
+        ("params<=2M", "params", 2_000_000),
         ("bytes<=16KB", "bytes", 16_384),
         ("activations<=1.5MB", "activations", 1_572_864),
         ("flash<=16KB", "flash", 16_384),

@@ -16,6 +16,7 @@ import unusual
 from niwaki.errors import ModelError, StageFailed
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import PruningState
+from niwaki.training.cuts import Scissors
 from niwaki.training.prune import _NOT_COMPARED, Given, _accumulate_gradients, _Step, _undivided, prune_step, widths
 from niwaki.training.ranking import Candidate, Survey
 from niwaki.training.settings import PruneSettings
@@ -180,3 +181,57 @@ def test_a_layer_is_said_to_be_whole_unless_it_was_wider_before_the_first_step()
         report = prune_step(net, settings, SHAPE, step=2, given=Given(state=state, original=original))
         assert report.widths == {"c1": 8, "c2": 4}
         assert list(report.whole) == whole
+
+
+def test_what_an_earlier_step_left_whole_stays_so_when_more_turns_out_to_be() -> None:
+    state = PruningState(step=1, scopes={"c1": 8, "c2": 8}, whole={"c2": "it is told so"})
+    report = prune_step(between(unusual.shuffled), PruneSettings(ratio=0.5, steps=2), SHAPE, step=2, given=Given(state))
+    assert report.widths == {"c1": 8, "c2": 8}
+    assert list(report.state.whole) == ["c2", "c1"]
+
+
+def test_the_state_holds_what_is_whole_at_first_and_what_got_into_the_way_since() -> None:
+    """A gate of one channel keeps c1 whole; at a second step that is found again, and need not be held."""
+
+    def gated() -> unusual.Net:
+        gate = conv(2, 1)
+        return between(lambda x: x * gate(torch.cat([x.mean(1, True), x.amax(1, True)], 1)).sigmoid(), gate=gate)
+
+    settings, state = PruneSettings(ratio=0.5, steps=2), PruningState(step=1, scopes={"c2": 8})
+    second = prune_step(gated(), settings, SHAPE, step=2, given=Given(state))
+    assert (list(second.whole), second.state.whole) == (["c1"], {})
+    assert list(prune_step(gated(), settings, SHAPE, step=1).state.whole) == ["gate", "c1"]
+
+
+def test_a_layer_that_torch_pruning_fails_to_cut_stays_whole_and_the_others_are_cut(monkeypatch) -> None:
+    def forward(net: unusual.Net, x: torch.Tensor) -> torch.Tensor:
+        return net.fc(F.relu(net.c3(F.relu(net.c2(F.relu(net.c1(x)))))).mean((2, 3)))
+
+    net = unusual.Net(forward, c1=conv(1, 8, 2), c2=conv(8, 8), c3=conv(8, 8), fc=nn.Linear(8, 4))
+    names, cut, tried = {layer: name for name, layer in net.named_children()}, Scissors.cut, []
+
+    def failing(self: Scissors, group) -> None:
+        tried.append(names[group[0].dep.target.module])
+        if len(tried) == 3:
+            raise RuntimeError("not this one")
+        cut(self, group)
+
+    monkeypatch.setattr(Scissors, "cut", failing)
+    report = prune_step(net, HALF, SHAPE, step=1)
+    reason = "torch-pruning cannot work out what goes with its channels (RuntimeError: not this one)"
+    assert report.whole == {tried[2]: reason}
+    assert report.widths == {name: 8 if name == tried[2] else 4 for name in ("c1", "c2", "c3")}
+
+
+def test_a_layer_whose_loss_would_empty_the_next_stays_whole_and_the_others_are_cut() -> None:
+    """Of both halves of b's channels, the larger goes on to c: as torch-pruning has it, c may lose all of them."""
+
+    def forward(net: unusual.Net, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(net.b(F.relu(net.a(x))))
+        x = F.relu(net.d(F.relu(net.c(torch.max(*x.chunk(2, 1))))))
+        return net.fc(x.mean((2, 3)))
+
+    net = unusual.Net(forward, a=conv(1, 8, 2), b=conv(8, 16), c=conv(8, 8), d=conv(8, 8), fc=nn.Linear(8, 4))
+    report = prune_step(net, HALF, SHAPE, step=1)
+    assert report.widths == {"a": 4, "b": 16, "c": 4, "d": 4}
+    assert report.whole == {"b": "what it feeds would lose all of its inputs with it"}

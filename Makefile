@@ -80,7 +80,7 @@ floors:                   ## install the lowest versions that pyproject.toml all
 	rm -r $(VENV)-floors
 
 clean:                    ## remove the environment and all caches; studies stay
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) $(VENV)-mutants build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -235,3 +235,23 @@ def test_a_layer_whose_loss_would_empty_the_next_stays_whole_and_the_others_are_
     report = prune_step(net, HALF, SHAPE, step=1)
     assert report.widths == {"a": 4, "b": 16, "c": 4, "d": 4}
     assert report.whole == {"b": "what it feeds would lose all of its inputs with it"}
+
+
+def test_the_network_is_compared_on_the_images_that_are_given() -> None:
+    """It turns the order of its channels around for bright images only."""
+
+    def forward(net: unusual.Net, x: torch.Tensor) -> torch.Tensor:
+        half = F.relu(net.c1(x))
+        return net.fc(F.relu(net.c2(half.flip(1) if x.max() > 2 else half)).mean((2, 3)))
+
+    for images, first in ((torch.rand(8, *SHAPE), 4), (5 * torch.rand(8, *SHAPE), 8), (None, 4)):
+        net = unusual.Net(forward, c1=conv(1, 8, 2), c2=conv(8, 8), fc=nn.Linear(8, 4))
+        assert prune_step(net, HALF, SHAPE, step=1, given=Given(images=images)).widths == {"c1": first, "c2": 4}
+
+
+@pytest.mark.parametrize(("width", "whole"), [(2, ["c1"]), (1, [])])
+def test_a_layer_of_one_channel_is_not_said_to_stay_whole(width: int, whole: list[str]) -> None:
+    """It has none to lose; one of two channels might have gone, but for their order."""
+    net = between(lambda x: x.flip(1), first=width, second=width)
+    report = prune_step(net, HALF, SHAPE, step=1)
+    assert (report.widths, list(report.whole)) == ({"c1": width, "c2": 4}, whole)

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import niwaki
+import niwaki.callbacks
 from niwaki.cli.main import app
 from niwaki.study.spec import Experiment, SelectSpec, StudySpec
 from niwaki.training.settings import FinetuneSettings
@@ -76,6 +77,7 @@ def commands_page() -> str:
     lines = [line.replace("(#niwaki-study ", "(#niwaki-study-") for line in lines]
     for name, command in found.items():
         lines += ["", *command_section(name, command)]
+    lines += ["", "## niwaki", "", "Options before the command:", "", *option_table(typer.main.get_command(app).params)]
     return "\n".join(lines) + "\n"
 
 
@@ -103,11 +105,16 @@ def command_section(name: str, command: Any) -> list[str]:
         lines += ["| argument | default | meaning |", "|---|---|---|"]
         lines += [f"| `{cell(entry.metavar)}` | {default(entry)} | {cell(entry.help)} |" for entry in arguments] + [""]
     if options:
-        lines += ["| option | default | meaning |", "|---|---|---|"]
-        lines += [f"| {option_names(entry)} | {default(entry)} | {cell(entry.help)} |" for entry in options] + [""]
+        lines += [*option_table(options), ""]
     if example:
         lines += ["```sh", example.strip(), "```"]
     return lines
+
+
+def option_table(options: list[Any]) -> list[str]:
+    """The options of a command, a row each."""
+    rows = [f"| {option_names(entry)} | {default(entry)} | {cell(entry.help)} |" for entry in options]
+    return ["| option | default | meaning |", "|---|---|---|", *rows]
 
 
 def argument_usage(argument: Any) -> str:
@@ -258,6 +265,8 @@ def python_page() -> str:
     lines += [
         f".. autoclass:: {kind.__module__}.{kind.__name__}\n   :members:" for kind in returned if kind not in classes
     ]
+    lines += ["```", "", "## Callbacks", "", "[How to use them](../guides/callbacks.md).", "", "```{eval-rst}"]
+    lines += [f".. autoclass:: niwaki.callbacks.{name}\n   :members:" for name in niwaki.callbacks.__all__]
     return "\n".join([*lines, "```"]) + "\n"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from niwaki.board.doctor.report import Check, DoctorReport
 from niwaki.board.targets import find_target
 from niwaki.data.dataset import Dataset, Split
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.deploy.bench import BenchReport
+from niwaki.deploy.bench import BenchReport, BenchRow
 from niwaki.deploy.compare_forms import FormReport
 from niwaki.deploy.export import ExportReport
 from niwaki.deploy.verify import VerifyReport
@@ -81,6 +83,30 @@ SHOWN = {
 }
 
 
+EVIL = '<evil> & "more"'
+ANSWERED = Accuracy(4, 3, ((2, 0), (1, 1)))
+FACTS = Cost(84, 840, None, {"float32": 336}, (replace(LAYER, name=EVIL),), (EVIL,))
+REPORT = ExportReport(Path("small"), EVIL, {"onnx": 9}, notes=(EVIL,), missing={"c": EVIL})
+FORMS = VerifyReport(False, EVIL, (replace(FORM, reason=EVIL), FormReport(EVIL, "plain C", None, reason=EVIL)), (EVIL,))
+ROW = BenchRow(EVIL, "c", "C", 1, 2.0, 3.0, 10, 1, ratio=1.5, noise=True, wrong=EVIL)
+TIMED = BenchReport((ROW, replace(ROW, file="b", ratio=None)), 0.01, False, (), (EVIL,))
+BUNDLE = BundleReport(Path("nano"), NANO, {EVIL: 9}, {}, (EVIL,))
+DOCTOR = DoctorReport(EVIL, NANO, (Check("a", True, EVIL), Check("b", None, "y")))
+PRUNED = PruneReport(2, {EVIL: 3}, {EVIL: 1}, (EVIL,), PruningState(step=2, scopes={}), 0.5, None, {EVIL: EVIL})
+
+
 @pytest.mark.parametrize("line", SHOWN)
 def test_an_object_is_shown_in_one_short_line(line: str) -> None:
     assert (repr(SHOWN[line]), str(SHOWN[line])) == (line, line)
+
+
+WITH_TABLES = (ANSWERED, FACTS, DATA, REPORT, FORMS, TIMED, BUNDLE, DOCTOR, PRUNED)
+
+
+@pytest.mark.parametrize("shown", WITH_TABLES, ids=lambda shown: type(shown).__name__)
+def test_a_notebook_shows_it_as_a_table_with_every_text_escaped(shown) -> None:
+    page = shown._repr_html_()
+    rows = ElementTree.fromstring(f"<div>{page}</div>").findall(".//tbody/tr")  # well-formed, so nothing is markup
+    assert rows
+    assert all(len(row) == len(rows[0]) for row in rows)
+    assert "<evil>" not in page

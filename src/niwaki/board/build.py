@@ -24,6 +24,7 @@ from niwaki.board.sounds import check_voice, speak_names
 from niwaki.board.targets import BundleTarget, find_target
 from niwaki.data.class_names import name_classes
 from niwaki.notify import Notify, silent
+from niwaki.tabular import Column, Tabular
 from niwaki.toolchain.zig import check_zig
 
 RUNNER = "niwaki_device"
@@ -48,6 +49,11 @@ class BundleReport:
 
     def __repr__(self) -> str:
         return f"<BundleReport {self.folder}: for {self.target.title}, {self.bytes:,} bytes>"
+
+    def _repr_html_(self) -> str:
+        columns: tuple[Column, ...] = (("file", "left"), ("bytes", "right"))
+        rows = tuple((name, f"{size:,}") for name, size in self.sizes.items())
+        return Tabular(columns, rows, f"{self!r}"[1:-1], self.notes).to_html()
 
     @property
     def sound_bytes(self) -> int:

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niwaki.cli.deploy import Lines, allow, check_file
-from niwaki.cli.flags import in_flags
-from niwaki.cli.output import output, print_command, print_json
-from niwaki.reporting.terminal import print_table
+from niwaki.cli.output import output, print_command, print_json, print_tabular
 
 if TYPE_CHECKING:
     from niwaki.board.build import BundleReport
-    from niwaki.board.doctor.report import DoctorReport
     from niwaki.board.options import BundleOptions
 
 
@@ -59,7 +56,7 @@ def doctor(path: Path, target: str, *, least_named: float, data: str | None, as_
     if as_json:
         print_json(report.to_dict())
     else:
-        _print_doctor(report)
+        print_tabular(output(), report.table())
     return 0 if report.ok else 1
 
 
@@ -86,13 +83,3 @@ def _print_bundle(report: BundleReport) -> None:
 
 def _percent(rate: float | None) -> str:
     return "none" if rate is None else f"{100 * rate:.1f} %"
-
-
-def _print_doctor(report: DoctorReport) -> None:
-    console = output()
-    console.print(f"{report.subject} on {report.target.title}", highlight=False, markup=False)
-    rows = [(check.name, check.verdict, in_flags(check.found)) for check in report.checks]
-    print_table(console, (("check", "left"), ("", "left"), ("what was found", "left")), rows)
-    failed = sum(check.ok is False for check in report.checks)
-    verdict = f"{failed} of the checks failed." if failed else "Nothing speaks against it; the board has the last word."
-    console.print(verdict, highlight=False)

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as TimeLeft
 
 from niwaki.cli.outcome import complain
-from niwaki.cli.output import beside, output, print_command, print_json
+from niwaki.cli.output import beside, output, print_command, print_json, print_tabular
 from niwaki.errors import ModelError, SpecError, Wording
-from niwaki.reporting.terminal import Terminal, print_table
+from niwaki.reporting.terminal import Terminal
 from niwaki.study.budget import parse_budget
-from niwaki.tabular import Column
-
-if TYPE_CHECKING:
-    from niwaki.deploy.bench import BenchReport, BenchRow
-    from niwaki.deploy.compare_forms import FormReport
-    from niwaki.deploy.export import ExportReport
-    from niwaki.deploy.verify import VerifyReport
 
 
 def export(
@@ -46,7 +40,8 @@ def export(
     if as_json:
         print_json(report.to_dict())
     else:
-        _print_export(report)
+        print_tabular(output(), report.table())
+        print_command("Compare the forms with", "niwaki", "verify", report.folder)
     for form, reason in report.missing.items():
         complain(Wording(f"no {form}: ", reason))
     return 0 if report.ok else 1
@@ -65,7 +60,7 @@ def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_j
     if as_json:
         print_json(report.to_dict())
     else:
-        _print_verify(report, path)
+        print_tabular(output(), replace(report.table(), caption=f"{path}: {report.of}"))
     for form in report.forms:
         if form.ok is False:
             said = "disagrees" if form.images else "not compared"
@@ -85,18 +80,9 @@ def bench(files: Sequence[Path], *, as_json: bool, trust: bool) -> int:
     if as_json:
         print_json(report.to_dict())
     else:
-        _print_bench(report)
+        for table in report.tables():
+            print_tabular(output(), table)
     return 0 if report.ok else 1
-
-
-_VERIFY: tuple[Column, ...] = (
-    ("form", "left"), ("how", "left"), ("images", "right"), ("", "left"), ("compared with", "left"),
-    ("same class", "right"), ("largest difference", "right"), ("accuracy % (95 % interval)", "right"),
-)  # fmt: skip
-_BENCH: tuple[Column, ...] = (
-    ("form", "left"), ("runtime", "left"), ("median µs", "right"), ("p95 µs", "right"),
-    ("times the fastest other", "right"), ("", "left"),
-)  # fmt: skip
 
 
 class Lines:
@@ -131,96 +117,6 @@ class Lines:
         if done == of:
             self._bar.remove_task(self._task)
             self._task = None
-
-
-def _print_export(report: ExportReport) -> None:
-    console = output()
-    console.print(f"{report.origin}: written to {report.folder}", highlight=False, markup=False)
-    rows = [(form, path.name, f"{report.sizes[form]:,}") for form, path in report.paths.items()]
-    print_table(console, (("form", "left"), ("file", "left"), ("bytes", "right")), rows)
-    if report.calibration:
-        console.print(f"int8 calibrated by {report.calibration}", highlight=False, markup=False)
-    if report.footprint:
-        needs = report.footprint
-        console.print(
-            f"C: flash {needs.constant_bytes:,} bytes of constants, and the code; RAM {needs.ram_bytes:,} bytes (arena "
-            f"{needs.arena_bytes:,}, with the image; output {needs.output_bytes:,}), and the stack",
-            highlight=False,
-        )
-    if report.board:
-        board = report.board
-        console.print(
-            f"C on {board.cpu}, compiled with {board.optimization}: flash {board.flash:,} bytes (code "
-            f"{board.all_code:,}, constants {board.constant_bytes:,}), RAM {board.ram:,}, stack {board.stack:,}",
-            highlight=False,
-        )
-    for note in report.notes:
-        console.print(note, highlight=False, markup=False)
-    for form, reason in report.missing.items():
-        console.print(Wording(f"MISSING {form}: ", reason), highlight=False, markup=False)
-    print_command("Compare the forms with", "niwaki", "verify", report.folder)
-
-
-def _print_verify(report: VerifyReport, path: Path) -> None:
-    console = output()
-    console.print(f"{path}: {report.of}", highlight=False, markup=False)
-    print_table(console, _VERIFY, [_verify_cells(form) for form in report.forms])
-    for form in report.forms:
-        if form.ok is None and form.reason:
-            console.print(Wording(f"  {form.form}, {form.how}: not run: ", form.reason), highlight=False, markup=False)
-    for note in report.notes:
-        console.print(note, highlight=False, markup=False)
-    console.print(report.summary, highlight=False, markup=False)
-
-
-def _verify_cells(form: FormReport) -> tuple[str, ...]:
-    from niwaki.deploy.compare_forms import percent
-
-    if not form.images:
-        return form.form, form.how, "", "not run", "", "", "", ""
-    verdict = {True: "agrees", False: "DISAGREES", None: ""}[form.ok]
-    against = same = difference = accuracy = ""
-    if form.agreement:
-        found = form.agreement
-        against, same = found.against, percent(found.same_class, form.images)
-        if found.equal is not None:
-            against += ", to the bit" if found.equal else ", not to the bit"
-        if found.difference is not None:
-            steps = f"{found.difference:.0f} {found.unit}{'' if found.difference == 1 else 's'}"
-            difference = steps if found.unit == "int8 step" else f"{found.difference:.3g} in a {found.unit}"
-    if form.right:
-        low, high = form.right.interval
-        accuracy = f"{form.right.percent:.2f} ({low:.2f} to {high:.2f})"
-    return form.form, form.how, f"{form.images:,}", verdict, against, same, difference, accuracy
-
-
-def _print_bench(report: BenchReport) -> None:
-    console = output()
-    for file in dict.fromkeys(row.file for row in report.rows):
-        console.print(f"{file}: one image, one thread", highlight=False, markup=False)
-        timed = sorted((row for row in report.rows if row.file == file), key=lambda row: row.median_us)
-        print_table(console, _BENCH, [_bench_cells(row) for row in timed])
-    for row in report.rows:
-        if row.wrong:
-            console.print(f"{row.file}: {row.form} in {row.runtime}: {row.wrong}", highlight=False, markup=False)
-    for left in report.left_out:
-        said = Wording(f"{left.file}: {left.form} not timed: ", left.reason)
-        console.print(said, highlight=False, markup=False)
-    for note in report.notes:
-        console.print(note, highlight=False, markup=False)
-    pinned = "" if report.pinned else "; not pinned to one processor, which the system does not allow"
-    console.print(f"≈ within the noise of this run, {100 * report.noise_floor:.1f} %{pinned}", highlight=False)
-
-
-def _bench_cells(row: BenchRow) -> tuple[str, ...]:
-    wrong = "answers wrongly here" if row.wrong else ""
-    return row.form, row.runtime, f"{row.median_us:.2f}", f"{row.p95_us:.2f}", _ratio(row), wrong
-
-
-def _ratio(row: BenchRow) -> str:
-    if row.ratio is None:
-        return ""
-    return f"{row.ratio:.2f}{' ≈' if row.noise else '  '}"
 
 
 def check_file(path: Path) -> None:

@@ -1,4 +1,4 @@
 """Datasets and preprocessing: where images come from, and how raw pixels reach a network.
 
-May import: files, notify, errors, device.
+May import: files, tabular, notify, errors, device.
 """

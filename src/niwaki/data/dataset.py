@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import DataError, first_line
 from niwaki.files import canonical_json, load_json, whole_file, write_whole
+from niwaki.tabular import Column, Tabular
 
 FORMAT = 1
 MANIFEST = "dataset.json"
@@ -54,6 +55,14 @@ class Dataset:
         images = " + ".join(f"{len(getattr(self, split)):,}" for split in SPLITS)
         shape = "×".join(map(str, self.train.images.shape[1:]))
         return f"<Dataset {self.name}: {images} images {shape}, {len(self.labels)} classes>"
+
+    def _repr_html_(self) -> str:
+        rows = tuple(
+            (label, *(f"{int((getattr(self, split).labels == number).sum()):,}" for split in SPLITS))
+            for number, label in enumerate(self.labels)
+        )
+        columns: tuple[Column, ...] = (("class", "left"), *((split, "right") for split in SPLITS))
+        return Tabular(columns, rows, f"{self!r}"[1:-1], self.notes).to_html()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

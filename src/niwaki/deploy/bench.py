@@ -14,8 +14,13 @@ from niwaki.deploy.formats import DYNAMIC, INT8, ONNX
 from niwaki.errors import NiwakiError, SpecError, Wording, step
 from niwaki.measure.latency import Latency, LatencyTable, alone_on_one_cpu, measure_latency
 from niwaki.notify import Notify, silent
+from niwaki.tabular import Column, Tabular
 
 BATCH = 1
+_COLUMNS: tuple[Column, ...] = (
+    ("form", "left"), ("runtime", "left"), ("median µs", "right"), ("p95 µs", "right"),
+    ("times the fastest other", "right"), ("", "left"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,13 @@ class BenchRow:
     wrong: str = ""
     """What is wrong with the answers on this processor of ONNX Runtime's default session, which is timed."""
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """What a table says of it."""
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}{' ≈' if self.noise else '  '}"
+        wrong = "answers wrongly here" if self.wrong else ""
+        return self.form, self.runtime, f"{self.median_us:.2f}", f"{self.p95_us:.2f}", ratio, wrong
+
 
 @dataclass(frozen=True)
 class BenchReport:
@@ -60,6 +72,23 @@ class BenchReport:
     def ok(self) -> bool:
         """Whether all that is in the files was timed; what this machine cannot do fails nothing."""
         return not any(left.failed for left in self.left_out)
+
+    def _repr_html_(self) -> str:
+        return "".join(table.to_html() for table in self.tables())
+
+    def tables(self) -> tuple[Tabular, ...]:
+        """A table for each file, the fastest first; below the last what holds for all of them."""
+        files = tuple(dict.fromkeys(row.file for row in self.rows))
+        wrong = (f"{row.file}: {row.form} in {row.runtime}: {row.wrong}" for row in self.rows if row.wrong)
+        left_out = (Wording(f"{left.file}: {left.form} not timed: ", left.reason) for left in self.left_out)
+        pinned = "" if self.pinned else "; not pinned to one processor, which the system does not allow"
+        noise = f"≈ within the noise of this run, {100 * self.noise_floor:.1f} %{pinned}"
+        notes = (*wrong, *left_out, *self.notes, noise)
+        return tuple(self._table(file, notes if file == files[-1] else ()) for file in files)
+
+    def _table(self, file: str, notes: tuple[str, ...]) -> Tabular:
+        timed = sorted((row for row in self.rows if row.file == file), key=lambda row: row.median_us)
+        return Tabular(_COLUMNS, tuple(row.cells for row in timed), f"{file}: one image, one thread", notes)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""

@@ -51,6 +51,26 @@ class FormReport:
 
     """Why it was not run, or where it disagrees."""
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """What a table says of it: form, how, images, verdict, compared with, same class, difference, accuracy."""
+        if not self.images:
+            return self.form, self.how, "", "not run", "", "", "", ""
+        verdict = {True: "agrees", False: "DISAGREES", None: ""}[self.ok]
+        against = same = difference = accuracy = ""
+        if self.agreement:
+            found = self.agreement
+            against, same = found.against, percent(found.same_class, self.images)
+            if found.equal is not None:
+                against += ", to the bit" if found.equal else ", not to the bit"
+            if found.difference is not None:
+                steps = f"{found.difference:.0f} {found.unit}{'' if found.difference == 1 else 's'}"
+                difference = steps if found.unit == "int8 step" else f"{found.difference:.3g} in a {found.unit}"
+        if self.right:
+            low, high = self.right.interval
+            accuracy = f"{self.right.percent:.2f} ({low:.2f} to {high:.2f})"
+        return self.form, self.how, f"{self.images:,}", verdict, against, same, difference, accuracy
+
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return {

@@ -21,9 +21,13 @@ from niwaki.files import sha256_of
 from niwaki.models.opset import check_asked
 from niwaki.models.provenance import Provenance
 from niwaki.notify import Notify, silent
+from niwaki.tabular import Column, Tabular
 
 ALL = "all"
 _VERSIONS = ("niwaki", "torch", "onnx", "onnxruntime")
+
+
+_COLUMNS: tuple[Column, ...] = (("form", "left"), ("file", "left"), ("bytes", "right"))
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,26 @@ class ExportReport:
     def paths(self) -> dict[Form, Path]:
         """Where each form lies."""
         return {form: self.folder / FILES[form] for form in self.sizes}
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html()
+
+    def table(self) -> Tabular:
+        """The files with their bytes, and below what the C needs and what is missing."""
+        rows = tuple((form, path.name, f"{self.sizes[form]:,}") for form, path in self.paths.items())
+        said = [f"int8 calibrated by {self.calibration}"] if self.calibration else []
+        if needs := self.footprint:
+            said.append(
+                f"C: flash {needs.constant_bytes:,} bytes of constants, and the code; RAM {needs.ram_bytes:,} bytes "
+                f"(arena {needs.arena_bytes:,}, with the image; output {needs.output_bytes:,}), and the stack"
+            )
+        if board := self.board:
+            said.append(
+                f"C on {board.cpu}, compiled with {board.optimization}: flash {board.flash:,} bytes (code "
+                f"{board.all_code:,}, constants {board.constant_bytes:,}), RAM {board.ram:,}, stack {board.stack:,}"
+            )
+        missing = (Wording(f"MISSING {form}: ", reason) for form, reason in self.missing.items())
+        return Tabular(_COLUMNS, rows, f"{self.origin}: written to {self.folder}", (*said, *self.notes, *missing))
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON. Flash and RAM of `c` are bytes, without code; those of its `board` are with code."""

@@ -20,6 +20,12 @@ from niwaki.deploy.sample import choose_sample
 from niwaki.errors import DataError, Setting, Wording
 from niwaki.folders import temporary
 from niwaki.notify import Notify, silent
+from niwaki.tabular import Column, Tabular
+
+_COLUMNS: tuple[Column, ...] = (
+    ("form", "left"), ("how", "left"), ("images", "right"), ("", "left"), ("compared with", "left"),
+    ("same class", "right"), ("largest difference", "right"), ("accuracy % (95 % interval)", "right"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,15 @@ class VerifyReport:
         told += [f"Not run: {'; '.join(not_run)}"] if compared and not_run else []
         told += [f"Held against nothing: {'; '.join(self.not_held)}"] if compared and self.not_held else []
         return " ".join(f"{sentence}." for sentence in told)
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html()
+
+    def table(self) -> Tabular:
+        """What every form did, with what is to be said of it below."""
+        not_run = (Wording(f"  {form.form}, {form.how}: not run: ", form.reason) for form in self.forms if _left(form))
+        notes = (*not_run, *self.notes, self.summary)
+        return Tabular(_COLUMNS, tuple(form.cells for form in self.forms), self.of, notes)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -181,6 +196,11 @@ def _verified(
         warned += judge.warnings(subject)
     ok = all(form.ok is not False for form in forms)
     return VerifyReport(ok, sample.what, tuple(forms), (*sample.notes, *warned, *losses(forms, judge.causes)))
+
+
+def _left(form: FormReport) -> bool:
+    """Whether a form was left out for a reason that is no fault."""
+    return form.ok is None and bool(form.reason)
 
 
 def _named(form: FormReport) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from niwaki.errors import DataError, ModelError, SpecError, StageFailed
+from niwaki.tabular import Column, Tabular
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """From uint8 images (n, C, H, W) to one row of scores per image (n, classes)."""
@@ -28,6 +29,14 @@ class Accuracy:
     def __repr__(self) -> str:
         percent = f"{self.accuracy:.2f} %" if self.total else "unknown"
         return f"<Accuracy {percent}: {self.correct:,} of {self.total:,} images>"
+
+    def _repr_html_(self) -> str:
+        columns: tuple[Column, ...] = (("class", "right"), ("images", "right"), ("recognized %", "right"))
+        rows = tuple(
+            (str(number), f"{sum(row):,}", "" if recall is None else f"{recall:.2f}")
+            for number, (row, recall) in enumerate(zip(self.confusion, self.per_class, strict=True))
+        )
+        return Tabular(columns, rows, f"{self!r}"[1:-1]).to_html()
 
     @property
     def accuracy(self) -> float:

@@ -15,8 +15,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from niwaki.measure.dry_forward import rehearsal
 from niwaki.measure.uncounted import formulas, watching
+from niwaki.tabular import Column, Tabular
 
 ROOT = "(model)"  # the name of the model itself, where it owns weights or does MACs outside its layers
+
+
+_COLUMNS: tuple[Column, ...] = (
+    ("layer", "left"), ("kind", "left"), ("output", "left"), ("parameters", "right"), ("MACs", "right"),
+    ("bytes", "right"), ("type", "left"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,12 @@ class LayerCost:
     """Of its weights; of its output where it has none; empty if it has neither."""
     bytes: int
     """Of its parameters and buffers. What layers share is counted with the first of them."""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """What a table says of it."""
+        shape, sizes = "×".join(map(str, self.output_shape)), (self.params, self.macs, self.bytes)
+        return self.name, self.kind, shape, *(f"{size:,}" for size in sizes), self.dtype
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,20 @@ class Cost:
     def remarks(self) -> tuple[str, ...]:
         """A line that says what the MACs are without; none if they are whole."""
         return (f"MACs are without {', '.join(self.uncounted)}: not counted",) if self.uncounted else ()
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html()
+
+    def table(self, caption: str = "", *, beside: str = "") -> Tabular:
+        """The layers, with the sums below; `beside` is what else has bytes."""
+        weights = ", ".join(f"{count:,} {name}" for name, count in self.bytes.items())
+        macs_tp = f" (torch-pruning counts {self.macs_tp:,})" if self.macs_tp is not None else ""
+        notes = (
+            f"{self.params:,} parameters, {self.macs:,} MACs{macs_tp}",
+            *(f"not counted in the MACs: {name}" for name in self.uncounted),
+            f"bytes: {weights}{beside}",
+        )
+        return Tabular(_COLUMNS, tuple(layer.cells for layer in self.layers), caption, notes)
 
     def to_dict(self) -> dict[str, object]:
         """The same as plain values for JSON."""

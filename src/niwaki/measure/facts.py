@@ -12,17 +12,12 @@ from niwaki.measure.cost import Cost, count
 from niwaki.measure.memory import peak_activation_bytes
 from niwaki.models import modelfile
 from niwaki.models.modelfile import ModelInfo
-from niwaki.tabular import Column, Tabular
+from niwaki.tabular import Tabular
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     from niwaki.models.onnxfile import Metadata
-
-_COLUMNS: tuple[Column, ...] = (
-    ("layer", "left"), ("kind", "left"), ("output", "left"), ("parameters", "right"), ("MACs", "right"),
-    ("bytes", "right"), ("type", "left"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,8 @@ class ModelFacts:
 
     def table(self) -> Tabular:
         """The layers as a table, with the sums below."""
-        return _table(self.heading, self.cost, self.file, self.activation_bytes)
+        kept = f"; activations at batch 1 {self.activation_bytes:,}"
+        return self.cost.table(self.heading, beside=f"; file {self.file.stat().st_size:,}{kept}")
 
     def to_dict(self) -> dict[str, object]:
         """As JSON."""
@@ -90,7 +86,7 @@ class OnnxFacts:
 
     def table(self) -> Tabular:
         """The layers as a table, with the sums below."""
-        return _table(self.heading, self.cost, self.file)
+        return self.cost.table(self.heading, beside=f"; file {self.file.stat().st_size:,}")
 
     @property
     def heading(self) -> str:
@@ -185,22 +181,3 @@ def _quantization(operators: set[str]) -> str:
 def _heading(file: Path, kind: str, shape: Sequence[int], labels: Sequence[str]) -> str:
     classes = f"{len(labels)} classes" if labels else "no labels"
     return f"{file}: {kind}, input {'×'.join(map(str, shape))}, {classes}"
-
-
-def _table(heading: str, cost: Cost, file: Path, activation_bytes: int | None = None) -> Tabular:
-    rows = tuple(
-        (
-            layer.name, layer.kind, "×".join(map(str, layer.output_shape)), f"{layer.params:,}", f"{layer.macs:,}",
-            f"{layer.bytes:,}", layer.dtype,
-        )
-        for layer in cost.layers
-    )  # fmt: skip
-    weights = ", ".join(f"{count:,} {name}" for name, count in cost.bytes.items())
-    macs_tp = f" (torch-pruning counts {cost.macs_tp:,})" if cost.macs_tp is not None else ""
-    kept = f"; activations at batch 1 {activation_bytes:,}" if activation_bytes is not None else ""
-    notes = (
-        f"{cost.params:,} parameters, {cost.macs:,} MACs{macs_tp}",
-        *(f"not counted in the MACs: {name}" for name in cost.uncounted),
-        f"bytes: {weights}; file {file.stat().st_size:,}{kept}",
-    )
-    return Tabular(_COLUMNS, rows, heading, notes)

@@ -18,6 +18,7 @@ from niwaki.models.examine import check_bare, check_numbers
 from niwaki.models.generators import generators_kept, reseed, seeded
 from niwaki.models.modelfile import PruningState
 from niwaki.models.structure import out_width, tie_again, ties, weighted_layers
+from niwaki.tabular import Column, Tabular
 from niwaki.training.comparison import Comparison
 from niwaki.training.cuts import Cut, Scissors, Snapshot
 from niwaki.training.output_layers import check_still_runs, find_heads
@@ -51,6 +52,14 @@ class PruneReport:
     def __repr__(self) -> str:
         reached = "" if self.reached is None else f", {100 * self.reached:.1f} % of all gone"
         return f"<PruneReport step {self.step}: {sum(self.removed.values()):,} channels removed{reached}>"
+
+    def _repr_html_(self) -> str:
+        columns: tuple[Column, ...] = (("layer", "left"), ("channels", "right"), ("removed", "right"), ("", "left"))
+        rows = tuple(
+            (layer, str(width), str(self.removed.get(layer, 0)), self.whole.get(layer, ""))
+            for layer, width in self.widths.items()
+        )
+        return Tabular(columns, rows, f"{self!r}"[1:-1], self.notes).to_html()
 
 
 @dataclass(frozen=True, eq=False)

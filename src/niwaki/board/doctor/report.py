@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from niwaki.board.targets import BundleTarget
+from niwaki.device.text import counted
+from niwaki.tabular import Column, Tabular
 
+_COLUMNS: tuple[Column, ...] = (("check", "left"), ("", "left"), ("what was found", "left"))
 _VERDICTS = {True: "ok", False: "FAILED", None: "not checked"}
 
 
@@ -41,6 +44,22 @@ class DoctorReport:
     def ok(self) -> bool:
         """Whether none failed."""
         return all(check.ok is not False for check in self.checks)
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html()
+
+    def table(self) -> Tabular:
+        """The checks, with the verdict below."""
+        rows = tuple((check.name, check.verdict, check.found) for check in self.checks)
+        return Tabular(_COLUMNS, rows, f"{self.subject} on {self.target.title}", (self.summary,))
+
+    @property
+    def summary(self) -> str:
+        """What came out, in a sentence."""
+        failed = sum(check.ok is False for check in self.checks)
+        if failed:
+            return f"{counted(failed, 'check')} failed."
+        return "All checks that could run passed. Confirm on the board."
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `ok` of a check is null where it was not made."""

@@ -14,6 +14,7 @@ from docs.generate import COMMANDS, HERE, commands, pages
 
 import niwaki
 from niwaki.cli.main import app
+from niwaki.reporting.words import words_in
 from niwaki.study.spec import StudySpec
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,24 @@ def test_every_function_and_every_key_is_in_the_reference() -> None:
         assert re.search(rf":: niwaki\.{name}\b|\.{name}\n", python), name
     for section in StudySpec.model_fields:
         assert f"[{section}]" in keys or f"`{section}`" in keys
+
+
+def test_every_section_of_the_report_is_explained() -> None:
+    page = (ROOT / "docs" / "tutorials" / "reading-the-report.md").read_text(encoding="utf-8")
+    words = words_in("en")
+    for name in (
+        "answer",
+        "run",
+        "experiments",
+        "controls",
+        "front",
+        "layers",
+        "quantization",
+        "latency",
+        "classes",
+        "gaps",
+    ):
+        assert f"**{words(f'{name}.heading')}.**" in page, name
 
 
 def test_every_environment_variable_is_in_the_reference() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from niwaki.drawing.chart import Axis, Chart, Matrix, Panel, Point, Rule, Series
 from niwaki.drawing.figure import draw
-from niwaki.drawing.labels import along, apart, around, free_label
+from niwaki.drawing.labels import Label, along, apart, around, free_label
 from niwaki.drawing.markers import DASHES, LOOKS, MARKERS, SOURCE_DASH
 from niwaki.drawing.svg import fitted, tag, text_width
 
@@ -41,7 +41,8 @@ def test_a_label_stands_where_it_covers_nothing() -> None:
 
     def placed(*lines):
         taken = [*mark, *(place for line in lines for place in along(line))]
-        label = free_label((100, 100), 9, 40, 11, taken, box)
+        label = free_label(((100, 100), 9, 40), 11, taken, [], box)
+        assert label is not None
         assert label.is_inside(*box)
         assert not any(label.covers(place) for place in taken)
         return label
@@ -52,8 +53,16 @@ def test_a_label_stands_where_it_covers_nothing() -> None:
     assert placed(over).y > 110
     assert placed(over, under).x - 20 >= 109  # beside it
     assert placed(over, under, [(100, 100), (200, 100)]).x + 20 <= 91
-    at_the_top = free_label((100, 8), 9, 40, 11, [], box)
+    at_the_top = free_label(((100, 8), 9, 40), 11, [], [], box)
     assert at_the_top.y > 17  # above it is no room
+
+
+def test_a_label_never_covers_another_text() -> None:
+    around_it, box = ((100, 100), 9, 40), (0, 0, 200, 200)
+    first = free_label(around_it, 11, [], [], box)
+    second = free_label(around_it, 11, [], [first], box)
+    assert not first.meets(second)
+    assert free_label(around_it, 11, [], [Label(100, 100, 400, 400)], box) is None  # pointing at the mark says it
 
 
 def test_the_name_of_the_choice_keeps_clear_of_the_front() -> None:

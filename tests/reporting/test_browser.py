@@ -6,10 +6,15 @@ import csv
 import io
 import itertools
 import json
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -30,10 +35,26 @@ def test_it_loads_without_errors_and_asks_nobody(page_file, open_page) -> None:
     assert {url for url in opened.requests if not url.startswith(("data:", "blob:"))} == {page_file.as_uri()}
 
 
+def test_firefox_shows_the_page_as_chromium_does(page_file, open_page, tmp_path) -> None:
+    firefox = shutil.which("firefox-esr") or pytest.skip("needs firefox-esr")
+    picture, size = tmp_path / "page.png", (1280, 3000)
+    subprocess.run(
+        [firefox, "--headless", "--no-remote", "--profile", tmp_path, "--screenshot", picture,
+         f"--window-size={size[0]},{size[1]}", page_file.as_uri()],
+        check=True, capture_output=True, timeout=120, env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    page = open_page(page_file, width=size[0], height=size[1]).page
+    page.locator("#live").wait_for()
+    pictures = [Image.open(picture), Image.open(io.BytesIO(page.screenshot()))]
+    shades = [np.asarray(one.convert("L").resize((32, 75)), np.int16) for one in pictures]
+    assert shades[0].std() > 5  # there is something to see
+    assert np.abs(shades[0] - shades[1]).mean() < 4
+
+
 def test_every_figure_is_drawn(page_file, open_page) -> None:
     page = open_page(page_file).page
     drawn = page.eval_on_selector_all(
-        "figure.chart .plot",
+        "figure.chart .plot:not(.for-narrow *)",
         "plots => plots.map(p => [p.id, p.getBoundingClientRect().width, p.querySelectorAll('.pt').length])",
     )
     assert len(drawn) > 12
@@ -88,10 +109,37 @@ def test_figures_and_tables_are_saved(page_file, open_page, tmp_path) -> None:
         page.locator('[data-save="csv"][data-of="table-ratio"]').click()
     download.value.save_as(tmp_path / "t.csv")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text(encoding="utf-8-sig"))))
+    assert rows == list(csv.DictReader(io.StringIO(copied(page, "csv"))))
     assert [row["step"] for row in rows] == ["0", *["1", "2"] * 3]
     assert float(rows[0]["accuracy"]) <= 100
     assert float(rows[0]["accuracy_std"]) >= 0
     assert rows[0]["published_accuracy"] == "99.0 | 98.0"
+
+
+def copied(page: Any, kind: str) -> str:
+    """What the button of a table puts into the clipboard, pressed by key."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    button = page.locator(f'[data-copy="{kind}"][data-of="table-ratio"]')
+    button.focus()
+    page.keyboard.press("Enter")
+    page.locator("#spoken", has_text="Copied").wait_for(state="attached")
+    assert button.inner_text() == "Copied"
+    assert button.evaluate("b => b === document.activeElement")
+    return str(page.evaluate("navigator.clipboard.readText()"))
+
+
+@pytest.mark.parametrize("clipboard", [True, False])
+def test_a_table_is_copied_as_markdown(page_file, open_page, clipboard) -> None:
+    opened = open_page(page_file)
+    if not clipboard:  # a browser may refuse it to a page
+        opened.page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    lines = copied(opened.page, "markdown").splitlines()
+    heads = opened.page.eval_on_selector_all("#table-ratio thead th", "all => all.map(e => e.textContent)")
+    assert lines[0] == f"| {' | '.join(heads)} |"
+    assert lines[1].startswith("| --- | ---: |")
+    assert len(lines) == 2 + 7
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == len(heads) + 1 for line in lines)
+    assert opened.problems == []
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

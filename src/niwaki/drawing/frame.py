@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from niwaki.drawing.chart import Point, Rule
+from niwaki.drawing.labels import Label
 from niwaki.drawing.scales import Scaled
 from niwaki.drawing.svg import fitted, tag, text_width
 
+SAID = 11.0  # pixels, of what is written beside a mark or a line
 TEXT = 12.0  # pixels, of ticks and names
+GAP = 4.0  # between the labels of ticks
 BOLD = 13.0  # as wide as text of this size
 
 
@@ -46,18 +49,16 @@ def picture(name: str, title: str, description: str, width: float, height: float
 
 
 def x_axis(scale: Scaled, box: Box, *, grid: bool = False) -> list[Markup]:
-    """Ticks and title below; every second label where they would run into one another."""
+    """Ticks and title below. A tick whose label would run into another one has none: the last one always has."""
     left, top, right, bottom = box.ends
     labels = scale.labels
-    room = (right - left) / max(len(labels), 1)
-    widest = max((text_width(text, TEXT) for _, text in labels), default=0)
-    every = 1 if widest + 4 <= room or _roomy(labels) else 2
+    named = _apart(labels)
     parts = []
     for index, (x, text) in enumerate(labels):
         if grid:
             parts.append(tag("path", class_="grid", d=f"M{x:.1f},{top:.1f}V{bottom:.1f}"))
         parts.append(tag("path", class_="tickmark", d=f"M{x:.1f},{bottom:.1f}v4"))
-        if index % every == 0:
+        if index in named:
             parts.append(tag("text", text, class_="tick", x=x, y=bottom + 17, text_anchor="middle"))
     parts.append(tag("path", class_="axis", d=f"M{left:.1f},{bottom:.1f}H{right:.1f}"))
     if scale.axis.title:
@@ -67,10 +68,27 @@ def x_axis(scale: Scaled, box: Box, *, grid: bool = False) -> list[Markup]:
     return parts
 
 
+def _apart(labels: list[tuple[float, str]]) -> set[int]:
+    """Which labels can stand in one line: from the last one down, and of labels in equal steps every n-th."""
+    step = next((n for n in range(1, len(labels) + 1) if _roomy(labels[::-1][::n])), 1)
+    if _equal([x for x, _ in labels]):
+        return {len(labels) - 1 - index for index in range(0, len(labels), step)}
+    kept: list[int] = []
+    for index in range(len(labels) - 1, -1, -1):
+        if not kept or _roomy([labels[kept[-1]], labels[index]]):
+            kept.append(index)
+    return set(kept)
+
+
+def _equal(places: list[float]) -> bool:
+    steps = [b - a for a, b in itertools.pairwise(places)]
+    return not steps or max(steps) - min(steps) < 1
+
+
 def _roomy(labels: list[tuple[float, str]]) -> bool:
-    """Whether neighbouring labels do not touch where they really are."""
+    """Whether neighbouring labels, right to left, do not touch where they really are."""
     pairs = itertools.pairwise(labels)
-    return all(b - a > (text_width(s, TEXT) + text_width(t, TEXT)) / 2 + 3 for (a, s), (b, t) in pairs)
+    return all(b - a > (text_width(s, TEXT) + text_width(t, TEXT)) / 2 + GAP for (b, t), (a, s) in pairs)
 
 
 def y_axis(scale: Scaled, box: Box) -> list[Markup]:
@@ -85,16 +103,24 @@ def y_axis(scale: Scaled, box: Box) -> list[Markup]:
     return parts
 
 
-def across(rules: Iterable[Rule], scale: Scaled, box: Box, *, at_left: bool = False) -> list[Markup]:
-    """Horizontal lines at a value, named at one of their ends."""
+def across(rules: Iterable[Rule], scale: Scaled, box: Box) -> list[Markup]:
+    """Horizontal lines at a value."""
     left, _, right, _ = box.ends
-    parts = []
+    return [tag("path", class_="rule", d=f"M{left:.1f},{scale.at(rule.value):.1f}H{right:.1f}") for rule in rules]
+
+
+def rule_labels(rules: Iterable[Rule], scale: Scaled, box: Box, *, at_left: bool = False) -> list[tuple[str, Label]]:
+    """What lines across are called, at one of their ends, above or below it; not where another one's name stands."""
+    left, top, right, _ = box.ends
+    found: list[tuple[str, Label]] = []
     for rule in rules:
-        at = scale.at(rule.value)
-        parts.append(tag("path", class_="rule", d=f"M{left:.1f},{at:.1f}H{right:.1f}"))
-        x, anchor = (left + 3, "start") if at_left else (right, "end")
-        parts.append(tag("text", rule.name, class_="ruled", x=x, y=at - 5, text_anchor=anchor))
-    return parts
+        at, width = scale.at(rule.value), text_width(rule.name, SAID)
+        x = left + 3 + width / 2 if at_left else right - width / 2
+        places = [at - 5, at + 13] if at - 5 - SAID > top - 6 else [at + 13]
+        labels = [Label(x, y, width, SAID) for y in places]
+        free = [label for label in labels if not any(label.meets(other) for _, other in found)]
+        found += [(rule.name, label) for label in free[:1]]
+    return found
 
 
 def mark(point: Point, x: float, y: float, *parts: Markup) -> Markup:

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 GAP = 13.0  # between labels at the ends of lines
+APART = 2.0  # between texts side by side
 NEAR = 3.0  # from the rim of a mark to its label
 STEP = 3.0  # between the places at which a line is felt for
 ASCENT, DESCENT = 0.75, 0.25  # of the size of a text, above and below its baseline
 
 Place = tuple[float, float]
+Mark = tuple[Place, float, float]  # its middle, the radius of its rim, the width of the text beside it
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ class Label:
         half = self.width / 2
         for y in (self.y, self.y - ASCENT * self.size):
             yield from along([(self.x - half, y), (self.x + half, y)])
+
+    def meets(self, other: Label) -> bool:
+        """Whether the two texts would cover one another."""
+        return (
+            abs(self.x - other.x) < (self.width + other.width) / 2 + APART
+            and self.y - ASCENT * self.size < other.y + DESCENT * other.size
+            and other.y - ASCENT * other.size < self.y + DESCENT * self.size
+        )
 
     def is_inside(self, left: float, top: float, right: float, bottom: float) -> bool:
         """Whether all of it is between these ends."""
@@ -71,15 +81,17 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def free_label(
-    at: Place, rim: float, width: float, size: float, taken: Sequence[Place], box: tuple[float, float, float, float]
-) -> Label:
-    """A label for a mark with a rim of that radius, inside `box`, where it covers the fewest of the `taken` places.
+    around_it: Mark, size: float, taken: Sequence[Place], texts: Sequence[Label], box: tuple[float, float, float, float]
+) -> Label | None:
+    """A label inside `box` that meets none of the `texts`, where it covers the fewest of the `taken` places.
 
-    Of equally good ones the first: above, below, right, left, then aslant, near the mark before farther from it.
+    Of equally good ones the first: above, below, right, left, then aslant, near the mark before farther from it. None
+    where there is no room at all.
     """
+    at, rim, width = around_it
     found = [Label(x, y, width, size) for x, y in _around(at, rim + NEAR, width, size)]
-    inside = [label for label in found if label.is_inside(*box)] or found[:1]
-    return min(inside, key=lambda label: sum(map(label.covers, taken)))
+    free = [label for label in found if label.is_inside(*box) and not any(map(label.meets, texts))]
+    return min(free, key=lambda label: sum(map(label.covers, taken)), default=None)
 
 
 def _around(at: Place, away: float, width: float, size: float) -> Iterator[Place]:

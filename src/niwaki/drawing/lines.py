@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from niwaki.drawing.chart import Panel, Point, Series
-from niwaki.drawing.frame import BOLD, TEXT, Box, across, mark, picture, x_axis, y_axis
-from niwaki.drawing.labels import Place, along, apart, around, free_label
+from niwaki.drawing.frame import BOLD, SAID, TEXT, Box, across, mark, picture, rule_labels, x_axis, y_axis
+from niwaki.drawing.labels import GAP, Label, Place, along, apart, around, free_label
 from niwaki.drawing.markers import dash, look_class, marker
 from niwaki.drawing.scales import Scaled, scaled
 from niwaki.drawing.svg import tag, text_width
 
-SAID = 11.0  # pixels, of what is written beside a mark
 THIN = 0.5  # of the size of a mark, where there are many
 MARK, RING = 5.0, 9.0  # the radius of a mark, and of the ring around the choice
 
@@ -26,15 +25,18 @@ def draw_lines(name: str, panel: Panel, title: str, description: str, width: flo
     right = 16 + max((text_width(label, TEXT) + 6 for label in ends), default=0)
     y_of = scaled(panel.y, numbers, 0, 1)
     left = 12 + max((text_width(text, TEXT) for _, text in y_of.labels), default=0)
+    height = max(height, GAP * len(ends) + 80)  # room for all names
     box = Box(width, height, left, 28 if panel.y.title or panel.rules else 12, right, 44 if panel.x.title else 26)
     x0, top, x1, bottom = box.ends
     x = scaled(panel.x, _numbers(panel, "x"), x0, x1)
     y = scaled(panel.y, numbers, bottom, top)
-    parts = [*y_axis(y, box), *x_axis(x, box), *across(panel.rules, y, box, at_left=_is_free_at_left(panel, x, y))]
+    parts = [*y_axis(y, box), *x_axis(x, box), *across(panel.rules, y, box)]
+    ruled = rule_labels(panel.rules, y, box, at_left=_is_free_at_left(panel, x, y))
     parts += [_line(series, x, y) for series in panel.series if series.joined and len(series.points) > 1]
     ordered = sorted(panel.series, key=lambda s: not s.source)  # ours on top of what was published
     parts += [tag("g", *(_mark(s, p, x, y) for p in s.points), class_=look_class(s)) for s in ordered if s.points]
-    parts += _labels(panel, x, y, box)
+    parts += [tag("text", name, class_="ruled", x=at.x, y=at.y, text_anchor="middle") for name, at in ruled]
+    parts += _labels(panel, (x, y), box, [label for _, label in ruled])
     parts += _end_labels(panel.series, y, x1 + 8)
     return picture(name, title, description, width, height, *parts)
 
@@ -85,20 +87,30 @@ def _parts(series: Series, point: Point, px: float, py: float, y: Scaled) -> Ite
     yield marker(series.look, px, py, source=series.source, scale=THIN if series.thin else 1.0)
 
 
-def _labels(panel: Panel, x: Scaled, y: Scaled, box: Box) -> Iterator[Markup]:
-    """What is written beside marks, each where it covers the fewest lines, marks and labels before it."""
+def _labels(panel: Panel, axes: tuple[Scaled, Scaled], box: Box, ruled: Sequence[Label]) -> Iterator[Markup]:
+    """What is written beside marks, each where it covers the fewest lines and marks, and no other text.
+
+    The choice comes first. A label for which no room is left is not written: pointing at its mark says it.
+    """
+    x, y = axes
     taken = list(_taken(panel, x, y))
-    _, top, _, bottom = box.ends
-    free = (0, top - 8, box.width, bottom)  # below the axis' title
-    for series in panel.series:
-        for point in series.points:
-            if point.label:
-                at, rim = (x.at(point.x), y.at(point.y)), RING if point.chosen else MARK
-                width = text_width(point.label, BOLD if point.chosen else SAID)
-                label = free_label(at, rim, width, SAID, taken, free)
-                taken += label.places()
-                yield tag("text", point.label, class_="said chosen" if point.chosen else "said", x=label.x, y=label.y,
-                          text_anchor="middle")  # fmt: skip
+    left, top, right, bottom = box.ends
+    texts = [*ruled, *(_tick_label(at, text, left) for at, text in y.labels)]
+    free = (0, top - 8, right + 10, bottom)  # below the axis' title, left of the names at the ends of lines
+    labelled = [point for series in panel.series for point in series.points if point.label]
+    for point in sorted(labelled, key=lambda point: not point.chosen):
+        at, rim = (x.at(point.x), y.at(point.y)), RING if point.chosen else MARK
+        width = text_width(point.label, BOLD if point.chosen else SAID)
+        label = free_label((at, rim, width), SAID, taken, texts, free)
+        if label is not None:
+            texts.append(label)
+            yield tag("text", point.label, class_="said chosen" if point.chosen else "said", x=label.x, y=label.y,
+                      text_anchor="middle")  # fmt: skip
+
+
+def _tick_label(at: float, text: str, left: float) -> Label:
+    width = text_width(text, TEXT)
+    return Label(left - 7 - width / 2, at + 4, width, TEXT)
 
 
 def _taken(panel: Panel, x: Scaled, y: Scaled) -> Iterator[Place]:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from niwaki.device.text import printable
 from niwaki.drawing.chart import chart_csv
-from niwaki.drawing.figure import draw
+from niwaki.drawing.figure import draw, draw_wide
 from niwaki.drawing.markers import key_symbol
 from niwaki.errors import step
 from niwaki.live.texts import TEXTS
@@ -115,6 +115,10 @@ class _Contents:
     def draw(self, figure: Figure) -> list[Markup]:
         """The panels of a figure."""
         return draw(figure.chart)
+
+    def draw_wide(self, figure: Figure) -> Markup | None:
+        """Its one panel for wide screens, if it has only one."""
+        return draw_wide(figure.chart)
 
     def legend(self, figure: Figure) -> Iterator[dict[str, str]]:
         """Symbols and names of its series, where there is more than one."""

@@ -127,7 +127,7 @@
     root.dataset.theme = "light"; // files are for paper
     const ink = getComputedStyle(root);
     const font = { "font-family": "sans-serif", fill: ink.getPropertyValue("--fg").trim() };
-    const plots = [...figure.querySelectorAll(".plot")];
+    const plots = [...figure.querySelectorAll(".plot")].filter((plot) => plot.getClientRects().length);
     const entries = [...figure.querySelectorAll(".legend li")];
     const columns = Math.min(plots.length, 3), gap = 24;
     const wide = Math.max(...plots.map((plot) => plot.viewBox.baseVal.width));
@@ -152,7 +152,7 @@
       y += 20;
     }
     y += 8;
-    const named = plots.map((plot) => plot.parentElement.querySelector(".panel-title"));
+    const named = plots.map((plot) => plot.closest(".panel").querySelector(".panel-title"));
     for (let start = 0; start < plots.length; start += columns) {
       let tallest = 0;
       plots.slice(start, start + columns).forEach((plot, index) => {
@@ -181,6 +181,43 @@
     });
   }
 
+  // Copying a table: its figures as CSV, or what is seen of it as Markdown.
+  const markdown = (table) => {
+    const lines = [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent.trim().replace(/[\\|]/g, "\\$&")));
+    const marks = [...table.rows[0].cells].map((cell) => cell.classList.contains("left") ? "---" : "---:");
+    return [lines[0], marks, ...lines.slice(1)].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
+  };
+  const byHand = (text) => { // where a browser gives a page no clipboard
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.className = "hidden";
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  };
+  const copy = async (text) => {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      return byHand(text);
+    }
+  };
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    const name = button.textContent;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const id = button.dataset.of;
+      const done = await copy(button.dataset.copy === "csv" ? csv[id] : markdown(document.querySelector(`#${CSS.escape(id)} table`)));
+      spoken.textContent = done ? spoken.dataset.copied : spoken.dataset.refused;
+      button.textContent = spoken.textContent;
+      button.focus();
+      setTimeout(() => { button.textContent = name; spoken.textContent = ""; }, 2000);
+    });
+  }
+
   // On paper nothing is folded but the settings.
   const folded = [];
   addEventListener("beforeprint", () => {
@@ -194,10 +231,14 @@
   // Where the reader is.
   const links = new Map([...document.querySelectorAll(".contents a")].map((link) => [link.hash.slice(1), link]));
   const sections = [...links.keys()].map((id) => document.getElementById(id)).filter(Boolean);
+  const list = document.querySelector(".contents ol");
   const here = () => {
     const current = sections.filter((one) => one.getBoundingClientRect().top < innerHeight / 3).pop();
     for (const [id, link] of links) {
-      if (current && current.id === id) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+      if (!current || current.id !== id) { link.removeAttribute("aria-current"); continue; }
+      if (link.hasAttribute("aria-current")) continue;
+      link.setAttribute("aria-current", "true");
+      list.scrollTo({ left: link.offsetLeft - 24 });
     }
   };
   addEventListener("scroll", () => requestAnimationFrame(here), { passive: true });

@@ -117,17 +117,32 @@ def study_copy(
 @app.command("report")
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")],
+    other: Annotated[
+        Path | None, typer.Argument(metavar="OTHER", help="A second study's folder: compare the two.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The page that compares two studies; ends in .html.")
+    ] = None,
     lang: Annotated[str, typer.Option(help="en or ko.")] = "en",
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     json: Json = False,
 ) -> None:
     """Write report.html and report.md of a study, finished or not, into its folder.
 
+    With a second folder, write comparison.html, which sets both studies side by side, into the first one:
+    niwaki report studies/quick studies/mine
+
     Example: niwaki report studies/source --open
     """
+    from niwaki.cli.report import compare
     from niwaki.cli.report import report as command
 
-    command(folder, language=lang, show=show, as_json=json)
+    if other is not None:
+        compare(folder, other, out=out, language=lang, show=show, as_json=json)
+    elif out is not None:
+        raise typer.BadParameter("it is for the page that compares two studies: give both folders", param_hint="--out")
+    else:
+        command(folder, language=lang, show=show, as_json=json)
 
 
 @app.command("inspect")

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from niwaki.errors import step
+from niwaki.errors import Setting, SpecError, StoreError, step
+from niwaki.files import write_whole
 from niwaki.live.build import NOT_YET, build, without
 from niwaki.live.part import LivePart
 from niwaki.notify import Notify, silent
 from niwaki.reporting.markdown import to_markdown
 from niwaki.reporting.page import to_html
+from niwaki.reporting.sections.comparison import compare
 from niwaki.reporting.sections.report import compose
 from niwaki.reporting.view import View, load_view
 from niwaki.reporting.words import Language, words_in
 from niwaki.study.store import FORMS, Store
 
 NOT_VERIFIED = "no forms of the chosen model that have been verified: run the study to its end"
-HTML, MARKDOWN = "report.html", "report.md"
+HTML, MARKDOWN, COMPARISON = "report.html", "report.md", "comparison.html"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,43 @@ def build_report(folder: Path, *, language: Language = "en", notify: Notify = si
     store.write(HTML, page)
     store.write(MARKDOWN, to_markdown(document).encode())
     return Built(folder / HTML, folder / MARKDOWN, language, len(page), live.note, live.asked_for, view.damages)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What was written of two studies. `damages` are what is wrong with the files of either."""
+
+    html: Path
+    markdown: Path
+    language: Language
+    bytes: int
+    damages: tuple[str, ...] = ()
+
+
+def build_comparison(first: Path, second: Path, *, out: Path | None = None, language: Language = "en") -> Compared:
+    """Write a page that sets two studies side by side: settings that differ, results with their spread, classes.
+
+    It is `comparison.html` in the first one's folder, or `out`, which ends in .html; the Markdown lies beside it.
+
+    Raises StoreError if a folder is not a study's or the page cannot be written, SpecError for the same folder twice,
+    for an `out` of another ending, and for an unknown language.
+    """
+    words = words_in(language)
+    if first.resolve() == second.resolve():
+        raise SpecError(f"{second}: the same study twice: name another one to compare {first} with")
+    html = out or first / COMPARISON
+    if html.suffix.lower() != ".html":
+        raise SpecError(Setting("out", str(html)), ": expected a file that ends in .html")
+    views = load_view(first), load_view(second)
+    document = compare(*views, words)
+    page = to_html(document).encode()
+    try:
+        write_whole(html, page)
+        write_whole(html.with_suffix(".md"), to_markdown(document).encode())
+    except OSError as error:
+        raise StoreError(f"{html}: cannot be written ({error.strerror}): give another file") from error
+    damages = tuple(f"{view.folder}: {problem}" for view in views for problem in view.damages)
+    return Compared(html, html.with_suffix(".md"), words.language, len(page), damages)
 
 
 @step("building the live part of the report")

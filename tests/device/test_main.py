@@ -49,7 +49,7 @@ def one_line(run_runner):
         (["--frames", "many"], "argument --frames: 'many' is not a whole number from 1: see --help"),
         (["--learn", "0"], "argument --learn: '0' is not a whole number from 1: see --help"),
         (["--learn", "3", "--no-learn"], "argument --no-learn: not allowed with argument --learn: see --help"),
-        (["look"], "command 'look' is unknown: it is watch or selftest: see --help"),
+        (["look"], "command 'look' is unknown: expected watch or selftest: see --help"),
         (["--token", "a" * 16], "--token without --serve: nothing is served: add --serve"),
         (["--replay", "x", "--source", "y"], "--replay with --source: a recording has its own frames: leave out one"),
         (["--replay", "x", "--record", "y"], "--replay with --record: a recording has its own frames: leave out one"),

@@ -1,4 +1,4 @@
-"""The commands: what each takes, what its help says, and the one function that does it."""
+"""The commands: their options, their help, and the function that does each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from niwaki.device.text import listed
 
 app = typer.Typer(
     name="niwaki",
-    help="Make a PyTorch image classifier small enough for a device, and prove what was lost and gained.",
+    help="Shrink a PyTorch image classifier to fit a device, and measure what that costs.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -24,31 +24,29 @@ study_app = typer.Typer(help="Run studies and show their tables.", no_args_is_he
 app.add_typer(study_app, name="study")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Trust = Annotated[bool, typer.Option("--trust", help="Run code that is not niwaki's: factories, C, bundles.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Run code that niwaki did not write: factories, C, bundles.")]
 Names = Annotated[
-    Path | None, typer.Option(metavar="FILE.json", help='Words of your own: {"Bag": {"en": "bag", "ko": "가방"}}.')
+    Path | None, typer.Option(metavar="FILE.json", help='Your own words: {"Bag": {"en": "bag", "ko": "가방"}}.')
 ]
 LeastNamed = Annotated[
     float,
-    typer.Option(min=0, max=100, metavar="PERCENT", help="Of the scenes with a garment that must get a name."),
+    typer.Option(min=0, max=100, metavar="PERCENT", help="Fail if fewer of the scenes with a garment get a name."),
 ]
 Data = Annotated[
-    str | None, typer.Option(help="Images to calibrate on, if the file does not name them: fashion-mnist, a folder.")
+    str | None, typer.Option(help="Calibration images, if the file names none: fashion-mnist or a folder.")
 ]
 Board = Annotated[str, typer.Option(metavar="BOARD", help=f"{listed(TARGETS)}.")]
-Scenes = Annotated[int, typer.Option(min=0, help="To calibrate rejection on; 0: name whatever is found.")]
+Scenes = Annotated[int, typer.Option(min=0, help="Scenes to calibrate rejection on; 0: name everything.")]
 
 
 @app.callback(invoke_without_command=True)
 def options(
     context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", help="With --version: all that a report of a fault should say.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with each error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="With --version: print what a bug report needs.")] = False,
 ) -> None:
-    """Make a PyTorch image classifier small enough for a device, and prove what was lost and gained."""
+    """Shrink a PyTorch image classifier to fit a device, and measure what that costs."""
     context.obj = debug
     print_version(asked=version, verbose=verbose)
 
@@ -56,24 +54,24 @@ def options(
 @study_app.command("run")
 def study_run(
     study: Annotated[
-        str, typer.Argument(metavar="NAME|FILE.toml", help="source, quick, camera, or a file.")
+        str, typer.Argument(metavar="NAME|FILE.toml", help="Built-in study (source, quick, camera) or a file.")
     ] = "source",
     data: Annotated[str | None, typer.Option(help=f"{', '.join(BUILT_IN)}, or a folder.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds: tables show mean ± std.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Worker processes; one per processor if left out.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds; tables show mean ± std.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Worker processes; default: one per processor.")] = None,
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Run on a Ray cluster (auto, or host:port).")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
-    out: Annotated[Path | None, typer.Option(help="The study's folder; studies/NAME if left out.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; read no data, train nothing.")] = False,
-    show: Annotated[bool, typer.Option("--open", help="Open the report in a browser at the end.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The study's folder; default: studies/NAME.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan without reading data or training.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the report in a browser when done.")] = False,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Run a study, or what is missing of it.
+    """Run a study, or resume it.
 
-    Stages that are stored are not run again: after Ctrl-C, a signal or a crash, give the same command.
+    Finished stages are stored and do not run again. To resume after Ctrl-C or a crash, repeat the command.
 
     Example: niwaki study run quick --out studies/first
     """
@@ -87,11 +85,11 @@ def study_run(
 @study_app.command("show")
 def study_show(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")],
-    wide: Annotated[bool, typer.Option("--wide", help="All columns; those without room go below.")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="Show all columns, in several blocks if needed.")] = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all tables as CSV instead.")] = None,
     json: Json = False,
 ) -> None:
-    """Print the tables of a study, finished or not.
+    """Print a study's tables; the study may still be running.
 
     Example: niwaki study show studies/source --wide
     """
@@ -103,9 +101,9 @@ def study_show(
 @study_app.command("copy")
 def study_copy(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A built-in study: source, quick or camera.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="Where to write it; must not exist.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The file to create.")],
 ) -> None:
-    """Write a built-in study to a file of your own, to change and run.
+    """Copy a built-in study to a file, to edit and run.
 
     Example: niwaki study copy quick mine.toml
     """
@@ -118,18 +116,16 @@ def study_copy(
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")],
     other: Annotated[
-        Path | None, typer.Argument(metavar="OTHER", help="A second study's folder: compare the two.")
+        Path | None, typer.Argument(metavar="OTHER", help="A second study's folder, to compare with.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The page that compares two studies; ends in .html.")
-    ] = None,
-    lang: Annotated[str, typer.Option(help="en or ko.")] = "en",
-    show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The comparison's file; ends in .html.")] = None,
+    lang: Annotated[str, typer.Option(help="Language: en or ko.")] = "en",
+    show: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
     json: Json = False,
 ) -> None:
-    """Write report.html and report.md of a study, finished or not, into its folder.
+    """Write a study's report.html and report.md into its folder; the study may still be running.
 
-    With a second folder, write comparison.html, which sets both studies side by side, into the first one:
+    With a second folder, write comparison.html, with both studies side by side, into the first folder:
     niwaki report studies/quick studies/mine
 
     Example: niwaki report studies/source --open
@@ -147,11 +143,11 @@ def report(
 
 @app.command("inspect")
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors) or an ONNX.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors) or an ONNX file.")],
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Show the layers of a model file or an ONNX, its parameters, MACs and bytes.
+    """Show a model's layers, parameters, MACs and bytes.
 
     Example: niwaki inspect studies/source/chosen.safetensors
     """
@@ -162,21 +158,21 @@ def inspect(
 
 @app.command("export")
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors) or an ONNX.")],
-    to: Annotated[list[str], typer.Option(metavar="FORM", help=f"{listed((*CHOICES, 'all'))}; can be repeated.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder that the forms go to.")],
-    opset: Annotated[int | None, typer.Option(help="ONNX operator set, 13 to 18; 17 if left out.")] = None,
-    prefix: Annotated[str, typer.Option(help="Of every name in the C.")] = "niwaki_model",
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors) or an ONNX file.")],
+    to: Annotated[list[str], typer.Option(metavar="FORM", help=f"{listed((*CHOICES, 'all'))}; repeat for more.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")],
+    opset: Annotated[int | None, typer.Option(help="ONNX operator set, 13 to 18; default: 17.")] = None,
+    prefix: Annotated[str, typer.Option(help="Prefix of every name in the C code.")] = "niwaki_model",
     ram_limit: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Fail if the C needs more RAM, as in 8KB.")
+        str | None, typer.Option(metavar="BYTES", help="Fail if the C code needs more RAM, as in 8KB.")
     ] = None,
     data: Data = None,
-    calibration: Annotated[str, typer.Option(help="minmax, entropy or percentile.")] = "minmax",
-    images: Annotated[int, typer.Option(help="Training images to calibrate on.")] = 1000,
+    calibration: Annotated[str, typer.Option(help="Method: minmax, entropy or percentile.")] = "minmax",
+    images: Annotated[int, typer.Option(help="Number of calibration images.")] = 1000,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Write a model as ONNX, as int8 ONNX, or as integer C that runs anywhere; exit code 1 if a form cannot be made.
+    """Write a model as ONNX, int8 ONNX, or integer C; exit code 1 if a form fails.
 
     Example: niwaki export studies/source/chosen.safetensors --to c --out small
     """
@@ -191,16 +187,18 @@ def export(
 
 @app.command("verify")
 def verify(
-    path: Annotated[Path, typer.Argument(metavar="DIR|FILE", help="An exported folder, a model file or an ONNX.")],
+    path: Annotated[Path, typer.Argument(metavar="DIR|FILE", help="An exported folder, a model file or an ONNX file.")],
     data: Annotated[
-        str | None, typer.Option(help="Images to try it on, if the files do not name them: fashion-mnist, a folder.")
+        str | None, typer.Option(help="Test images, if the files name none: fashion-mnist or a folder.")
     ] = None,
-    images: Annotated[int | None, typer.Option(help="How many; as many as take seconds if left out.")] = None,
-    steps: Annotated[int, typer.Option(help="Int8 steps that ONNX Runtime's scores may be off.")] = 3,
+    images: Annotated[
+        int | None, typer.Option(help="Number of images; default: as many as take a few seconds.")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Tolerance for ONNX Runtime's scores, in int8 steps.")] = 3,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Send the same images through every form of a model; exit code 1 if they disagree.
+    """Run the same images through every form of a model; exit code 1 if they disagree.
 
     Example: niwaki verify small
     """
@@ -211,11 +209,13 @@ def verify(
 
 @app.command("bench")
 def bench(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files, ONNX, exported folders.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Model files, ONNX files or exported folders.")
+    ],
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Time every form of a model in every runtime on this machine, in one run; exit code 1 if one cannot be used.
+    """Time every form of a model in every runtime on this machine; exit code 1 if one fails.
 
     Example: niwaki bench studies/source/chosen.safetensors
     """
@@ -227,12 +227,14 @@ def bench(
 @app.command("bundle")
 def bundle(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A model file, an int8 ONNX, or a folder that was exported.")
+        Path, typer.Argument(metavar="FILE", help="A model file, an int8 ONNX file or an exported folder.")
     ],
     target: Board,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder that becomes the bundle.")],
-    lang: Annotated[str, typer.Option(help="Languages of the words; the first is the usual one.")] = "en,ko",
-    sound: Annotated[bool, typer.Option("--sound/--no-sound", help="Words as WAV files, spoken by espeak-ng.")] = True,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write the bundle to.")],
+    lang: Annotated[str, typer.Option(help="Languages of the words; the first is the default.")] = "en,ko",
+    sound: Annotated[
+        bool, typer.Option("--sound/--no-sound", help="Include the words as WAV files (espeak-ng).")
+    ] = True,
     names: Names = None,
     scenes: Scenes = 1000,
     least_named: LeastNamed = 5.0,
@@ -240,7 +242,7 @@ def bundle(
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Make the folder that is copied to a board and started: camera in, spoken word out.
+    """Build a bundle: a folder to copy to a board and start (camera in, spoken word out).
 
     Example: niwaki bundle studies/source/chosen.safetensors --target jetson-nano --out nano
     """
@@ -253,34 +255,38 @@ def bundle(
 
 @app.command("watch")
 def watch(
-    file: Annotated[Path, typer.Argument(metavar="FILE|BUNDLE", help="As for niwaki bundle, or a bundle.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE|BUNDLE", help="A model, as for niwaki bundle, or a bundle.")],
     source: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="v4l2:/dev/video0, file:FILM.y4m, file:FOLDER, pipe:-")
+        str | None, typer.Option(metavar="SPEC", help="v4l2:/dev/video0, file:FILM.y4m, file:FOLDER or pipe:-.")
     ] = None,
-    speak: Annotated[str | None, typer.Option(metavar="LANGUAGE", help="en or ko.")] = None,
-    audio_device: Annotated[str | None, typer.Option(metavar="DEV", help="Of aplay -L, as in plughw:1,0.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print words, speak none.")] = False,
-    learn: Annotated[int | None, typer.Option(help="Frames of the empty scene at the start.")] = None,
-    no_learn: Annotated[bool, typer.Option("--no-learn", help="Compare with the frame's own border.")] = False,
-    serve: Annotated[bool, typer.Option("--serve", help="A live view for the browser.")] = False,
-    host: Annotated[str | None, typer.Option(help="Address to serve on; others than loopback need a token.")] = None,
+    speak: Annotated[str | None, typer.Option(metavar="LANGUAGE", help="Language of the words: en or ko.")] = None,
+    audio_device: Annotated[
+        str | None, typer.Option(metavar="DEV", help="Sound device, as aplay -L lists it: plughw:1,0.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the words without speaking.")] = False,
+    learn: Annotated[int | None, typer.Option(help="Frames of the empty scene to start with.")] = None,
+    no_learn: Annotated[bool, typer.Option("--no-learn", help="Compare with each frame's border instead.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Serve a live view to a browser.")] = False,
+    host: Annotated[str | None, typer.Option(help="Address to serve on; any but loopback needs a token.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to serve on.")] = None,
-    token: Annotated[str | None, typer.Option(help="Who views must know it; made where one is needed.")] = None,
-    record: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep frames and decisions.")] = None,
-    record_limit: Annotated[int | None, typer.Option(metavar="MB", help="The oldest are removed beyond.")] = None,
-    replay: Annotated[Path | None, typer.Option(metavar="DIR", help="Go through a recording again.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Stop after so many.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="End where there is no camera, instead of waiting.")] = False,
+    token: Annotated[str | None, typer.Option(help="Token that viewers need; made for you if needed.")] = None,
+    record: Annotated[Path | None, typer.Option(metavar="DIR", help="Record frames and decisions.")] = None,
+    record_limit: Annotated[
+        int | None, typer.Option(metavar="MB", help="Beyond this size, drop the oldest part.")
+    ] = None,
+    replay: Annotated[Path | None, typer.Option(metavar="DIR", help="Replay a recording.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Exit if there is no camera, instead of waiting.")] = False,
     names: Names = None,
     scenes: Scenes = 1000,
     least_named: LeastNamed = 5.0,
     data: Data = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object for each event, a line each.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print each event as one line of JSON.")] = False,
     trust: Trust = False,
 ) -> None:
-    """Show garments to a camera of this machine, with the same runner as on a board.
+    """Name garments that this machine's camera sees, with the program that runs on a board.
 
-    The first start makes a bundle for this machine and keeps it; the next is instant. Ctrl-C ends it.
+    The first start builds a bundle for this machine and keeps it, so later starts are instant. Ctrl-C stops it.
 
     Example: niwaki watch studies/source/chosen.safetensors --source v4l2:/dev/video0 --speak ko
     """
@@ -298,14 +304,14 @@ def watch(
 
 @app.command("doctor")
 def doctor(
-    path: Annotated[Path, typer.Argument(metavar="FILE|BUNDLE", help="As for niwaki bundle, or a bundle.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE|BUNDLE", help="A model, as for niwaki bundle, or a bundle.")],
     target: Board,
     data: Data = None,
     least_named: LeastNamed = 5.0,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Say whether a bundle suits a board, as far as a desk can tell; exit code 1 if it does not.
+    """Check on the desktop whether a bundle suits a board; exit code 1 if it does not.
 
     Example: niwaki doctor nano --target jetson-nano
     """

@@ -45,35 +45,37 @@ def parse(arguments: Optional[List[str]] = None, prog: str = "niwaki") -> argpar
 def _parser(prog: str) -> _Parser:
     parser = _Parser(
         prog=prog, epilog=_EPILOG, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Show a garment to the camera, hear its name.",
+        description="Show a garment to the camera and hear its name.",
     )  # fmt: skip
     add = parser.add_argument
     add("command", nargs="?", default="watch", metavar="watch|selftest", help="default: watch")
     add("--bundle", type=Path, default=_HERE, metavar="DIR", help="the bundle's folder (default: this program's)")
     add("--source", metavar="SPEC", help="where frames come from (default: v4l2:/dev/video0)")
     add("--speak", metavar="LANGUAGE", help="language of the words (default: the bundle's first)")
-    add("--audio-device", metavar="DEV", help="of aplay -L, such as plughw:1,0")
-    add("--quiet", action="store_true", help="print words, speak none")
-    add("--json", action="store_true", help="one JSON object per event on standard output")
-    add("--once", action="store_true", help="end with code 3 where the camera is missing or lost, instead of waiting")
-    add("--frames", type=_whole(1), metavar="N", help="stop after so many frames")
+    add("--audio-device", metavar="DEV", help="sound device, as aplay -L lists it: plughw:1,0")
+    add("--quiet", action="store_true", help="print the words without speaking")
+    add("--json", action="store_true", help="print each event as one line of JSON")
+    add("--once", action="store_true", help="exit with code 3 if the camera is missing or lost, instead of waiting")
+    add("--frames", type=_whole(1), metavar="N", help="stop after this many frames")
     learn = parser.add_mutually_exclusive_group()
-    learn.add_argument("--learn", type=_whole(1), metavar="N", help="frames of the empty scene (15)")
-    learn.add_argument("--no-learn", dest="learn", action="store_const", const=0, help="use the frame's own border")
-    add("--serve", action="store_true", help="live view for a browser")
-    add("--host", help="address to serve on; others than loopback need the token in the link")
+    learn.add_argument("--learn", type=_whole(1), metavar="N", help="frames of the empty scene to start with (15)")
+    learn.add_argument(
+        "--no-learn", dest="learn", action="store_const", const=0, help="use each frame's border instead"
+    )
+    add("--serve", action="store_true", help="serve a live view to a browser")
+    add("--host", help="address to serve on; any but loopback needs the token in the link")
     add("--port", type=_whole(0), help="port to serve on (8360)")
-    add("--token", help="who views must know it (default: made where one is needed)")
-    add("--record", type=Path, metavar="DIR", help="keep frames and decisions")
-    add("--record-limit", type=_whole(1), metavar="MB", help="the oldest are removed beyond (1000)")
-    add("--replay", type=Path, metavar="DIR", help="go through a recording again; code 1 where a decision differs")
+    add("--token", help="token that viewers need (default: made for you if needed)")
+    add("--record", type=Path, metavar="DIR", help="record frames and decisions")
+    add("--record-limit", type=_whole(1), metavar="MB", help="beyond this size, drop the oldest part (1000)")
+    add("--replay", type=Path, metavar="DIR", help="replay a recording; exit code 1 if a decision differs")
     return parser
 
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse an unknown command, and options that would do nothing."""
     if options.command not in ("watch", "selftest"):
-        raise DeviceError("command {!r} is unknown: it is watch or selftest: see --help".format(options.command))
+        raise DeviceError("command {!r} is unknown: expected watch or selftest: see --help".format(options.command))
     given = _given(options)
     if options.command == "selftest":
         _refuse(given, _WATCH_ONLY, "{} with selftest: only watch takes it: leave it out")

@@ -36,7 +36,7 @@ def test_bundle_says_what_it_made_and_how_to_go_on(call, compiled, small_export:
     assert lines[0] == f"{out}: a bundle for Jetson Nano"
     assert re.fullmatch(r"[\d,]+ bytes, without sound", lines[1])
     assert int(lines[1].split()[0].replace(",", "")) == sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
-    assert lines[2].startswith("of 20 made-up scenes with a garment, ")
+    assert lines[2].startswith("of 20 synthetic scenes with a garment it names ")
     assert f"Copy it to the board: scp -r {out} USER@BOARD:" in said
     assert "Try it there: ssh USER@BOARD 'nano/start selftest'" in said
     assert said.endswith(f"niwaki doctor {out} --target jetson-nano\n")

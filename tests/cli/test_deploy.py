@@ -39,7 +39,7 @@ def test_export_says_what_it_wrote_and_how_to_go_on(call, small_export: Path, sm
     assert {path.name for path in out.iterdir()} >= {"model-dynamic.onnx", "model-int8.onnx", "c"}
     assert "int8 calibrated by entropy on 30 training images of npz" in said
     assert re.search(r"^onnx-int8 +model-int8.onnx +[\d,]+$", said, re.MULTILINE)
-    assert re.search(r"^C: flash [\d,]+ bytes of constants, and the code; RAM [\d,]+ bytes", said, re.MULTILINE)
+    assert re.search(r"^C: flash [\d,]+ bytes of constants, plus code; RAM [\d,]+ bytes", said, re.MULTILINE)
     assert said.endswith(f"Compare the forms with: niwaki verify {out}\n")
     assert "generating C\n" in err
     assert "int tiny_run(" in (out / "c" / "model.h").read_text()
@@ -143,7 +143,7 @@ def test_ctrl_c_is_130_and_leaves_nothing(call, small_export: Path, tmp_path: Pa
     monkeypatch.setattr(forms, "generate", interrupted)
     code, said, err = call("export", small_export / "model-int8.onnx", "--to", "c", "--out", tmp_path / "out")
     assert (code, said) == (130, "")
-    assert "niwaki: stopped by Ctrl-C: nothing is left half written. Go on with: " in err
+    assert "niwaki: stopped by Ctrl-C: no file is left half-written. To resume: " in err
     assert not list(tmp_path.iterdir())
 
 
@@ -203,7 +203,7 @@ def test_bench_shows_every_form_and_runtime(call, small_export: Path, monkeypatc
     for form, runtime in (("onnx", "ONNX Runtime"), ("onnx-int8", "ONNX Runtime"), ("c", "C")):
         assert re.search(rf"^{form} +{runtime} +[\d.]+ +[\d.]+ +[\d.]+", said, re.MULTILINE)
     rows = {line.split()[0]: line for line in said.splitlines() if line}
-    assert [form for form, line in rows.items() if line.endswith("answers wrongly here")] == ["onnx-int8"]
+    assert [form for form, line in rows.items() if line.endswith("wrong here")] == ["onnx-int8"]
     assert f"{small_export}: onnx-int8 in ONNX Runtime: another class: (1, 16, 16); way out" in said
     assert re.search(r"≈ within the noise of this run, [\d.]+ %", said)
     assert f"preparing {small_export}" in err

@@ -41,7 +41,7 @@ def test_a_signal_says_how_to_go_on(number: signal.Signals, capsys) -> None:
     assert outcome(command, ["report", "a b"]) == code
     found = capsys.readouterr().err
     assert found.startswith(f"niwaki: stopped by {name}")
-    assert found.endswith(f": nothing is left half written. Go on with: {PYTHON} -m niwaki report 'a b'\n")
+    assert found.endswith(f": no file is left half-written. To resume: {PYTHON} -m niwaki report 'a b'\n")
     assert found.count("\n") == 1
     assert signal.getsignal(number) == before
 
@@ -59,7 +59,7 @@ def test_what_is_stored_is_said_and_several_signals_at_once_are_one(capsys) -> N
 
     assert outcome(command, ["study", "run", "--debug"]) == 143
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"niwaki: stopped by SIGTERM: 3 of 5 stages are stored in x. Go on with: {PYTHON} -m niwaki study run"
+        f"niwaki: stopped by SIGTERM: 3 of 5 stages are stored in x. To resume: {PYTHON} -m niwaki study run"
     )
 
 
@@ -128,7 +128,7 @@ def test_an_unexpected_error_names_the_file_the_step_and_the_place(capsys) -> No
     assert line == (
         f"niwaki: {PYTHON} -m niwaki report 'x\\x1b': unexpected JSONDecodeError: Expecting property name enclosed in "
         "double quotes: line 1 column 2 (char 1) while drawing a chart while reading the report "
-        "(niwaki/cli/outcome.py:N): check what was given; if it is right, this is a fault of niwaki: report this "
+        "(niwaki/cli/outcome.py:N): check your input; if it is right, this is a bug in niwaki: report this "
         "line (--debug adds a traceback)\n"
     )
 

@@ -39,7 +39,7 @@ def test_a_run_is_followed_to_its_end(terminal: bool, width: int, monkeypatch: p
         progress.finished(stages[number], failed(number))
     progress.stop()
     text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
-    assert "1 stage is stored, 2 to run" in text
+    assert "1 stored, 2 to run" in text
     assert "[not] markup" in text
     assert "train [number] 2: FAILED: the loss became nan" in text
     assert (progress.stored, progress.total) == (3, 3)

@@ -53,7 +53,7 @@ def test_what_is_damaged_is_said_beside_it(folder, capsys) -> None:
     (folder / "timings.json").write_text("[1]")
     code, out, err = call(capsys, folder)
     assert (code, out.startswith("Wrote ")) == (0, True)
-    assert re.fullmatch(r"niwaki: timings\.json.*; the next run mends it\n", err)
+    assert re.fullmatch(r"niwaki: timings\.json.*; the next run repairs it\n", err)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_folder_within(tmp_path):
 
 
 def test_a_missing_damaged_or_unreadable_file_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: not there: put the four files"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: missing: put the four files"):
         fashion_mnist.check(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(b"abc")
     with pytest.raises(

@@ -249,7 +249,7 @@ def test_the_built_in_study_falls_back_and_says_so(tmp_path, few_drawn):
     assert data.synthetic
     assert data.name == "synthetic"
     assert data.input_shape == (1, 32, 32)
-    assert lines[0].startswith("Fashion-MNIST cannot be had, so this study runs on 'synthetic'")
+    assert lines[0].startswith("Fashion-MNIST is not available, so this study uses 'synthetic'")
     with pytest.raises(DataError, match="Fashion-MNIST is not in"):
         prepare(fashion(fallback=True), data="fashion-mnist", cache=tmp_path, mirrors=())
 

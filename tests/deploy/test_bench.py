@@ -68,7 +68,7 @@ def test_every_form_of_a_model_file_is_timed_in_one_run(files: Path) -> None:
     assert loop.runs == 4 * 256  # two samples in each of two rounds
     assert report.left_out == ()
     assert f"{files / 'small.safetensors'}: int8 is calibrated on made-up images, which changes no time" in report.notes
-    assert told == [f"preparing {files / 'small.safetensors'}", "timing 6 calls in turn, alone on one processor"]
+    assert told == [f"preparing {files / 'small.safetensors'}", "timing 6 calls in turn on one processor"]
     plain = json.loads(json.dumps(report.to_dict()))
     assert {"form", "runtime", "batch", "median_us", "p95_us", "runs"} <= plain["rows"][0].keys()
 

@@ -287,7 +287,7 @@ def test_data_must_be_those_of_the_model(small_model: Path, small_data: Dataset,
         fit_to(small_data, (1, 16, 16), (), print, outputs=5)
     told: list[str] = []
     assert fit_to(small_data, (1, 16, 16), (), told.append, outputs=4) is small_data
-    assert told == ["the model does not name its classes: its outputs are taken as 0, 1, 2, 3, in this order"]
+    assert told == ["the model does not name its classes: niwaki takes its outputs as 0, 1, 2, 3, in this order"]
 
 
 def test_other_data_than_it_was_trained_on_is_said(small_npz: Path, small_data: Dataset, tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_other_data_than_it_was_trained_on_is_said(small_npz: Path, small_data: 
     assert not any("other images" in line for line in lines)
     np.savez(tmp_path / "new.npz", x_train=small_data.train.images[:100, 0], y_train=small_data.train.labels[:100])
     find_pictures(needs, str(tmp_path / "new.npz"), lines.append)
-    assert "new.npz: other images, or split in another way, than those that the model was trained on" in lines
+    assert "new.npz: other images than the model was trained on, or split differently" in lines
     assert find_pictures(replace(needs, provenance=Provenance()), None, lines.append) == Pictures()
 
 
@@ -327,7 +327,7 @@ def test_a_model_trained_on_synthetic_data_says_so(tmp_path: Path) -> None:
     lines: list[str] = []
     report = export_file(path, ["onnx-int8"], tmp_path / "out", options=options(images=20), notify=lines.append)
     assert "calibrated on synthetic data: garments that niwaki draws, not photographs" in report.notes
-    assert "synthetic: garments that niwaki draws; no figure of them is a figure of Fashion-MNIST" in lines
+    assert "synthetic: garments that niwaki draws; these figures say nothing about Fashion-MNIST" in lines
 
 
 def test_without_its_data_nothing_can_be_calibrated(small_model: Path, tmp_path: Path, monkeypatch) -> None:

@@ -57,7 +57,7 @@ def test_verify_does_not_look_again_for_what_cannot_be_had(
     monkeypatch.setattr(verify, "open_origin", trained_on_fashion)
     report = verify_file(small_export / "model.onnx", options=VerifyOptions(5))
     assert asked == {"prepare": 1, "find_decoded": 1}
-    assert "random images, since those that the model was trained on cannot be had: no network" in report.notes
+    assert "random images, since the model's own data is not available: no network" in report.notes
 
 
 def test_bundle_bench_and_report_look_once(

@@ -361,7 +361,7 @@ def test_a_float_onnx_alone_has_no_int8(small_export: Path, small_npz: Path, tmp
     assert [form.form for form in report.forms] == ["onnx", "onnx-dynamic"]
     assert report.of == "40 random images"
     assert any(note.startswith("no int8 and no C: which images the model was trained on") for note in report.notes)
-    assert "random images, since no file says which the model was trained on: name them with `data=`" in report.notes
+    assert "random images, since no file says which data the model was trained on: name it with `data=`" in report.notes
     report = verify_file(small_export / "model.onnx", data=str(small_npz), options=VerifyOptions(40))
     assert [form.form for form in report.forms] == ["onnx", "onnx-dynamic", *INTEGER_FORMS, "c", "c"]
     assert report.of == "40 of the 100 test images of npz"
@@ -378,7 +378,7 @@ def test_data_that_were_named_at_export_are_found_again(
     own.unlink()
     report = verify_file(tmp_path / "out", options=VerifyOptions(9))
     assert report.of == "9 random images"
-    assert "those that the model was trained on cannot be had" in report.notes[0]
+    assert "the model's own data is not available" in report.notes[0]
     with pytest.raises(DataError, match="not fashion-mnist, not synthetic"):
         verify_file(tmp_path / "out", data="gone.npz")
     with pytest.raises(DataError, match="not fashion-mnist, not synthetic"):

@@ -163,7 +163,7 @@ def test_a_record_of_other_classes_is_damaged(study_copy: Path) -> None:
     two = {"total": 4, "correct": 3, "confusion": [[2, 0], [1, 1]]}
     file.write_bytes(changed(file.read_bytes(), ("results", "test"), two))
     assert load_view(study_copy).damaged == (f"stage {file.parent.name}: record.json is of other classes",)
-    assert "is of other classes; the next run mends it" in show(study_copy)
+    assert "is of other classes; the next run repairs it" in show(study_copy)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_model_that_is_not_that_of_its_record(
     file.rename(tmp_path / "gone") if data is None else file.write_bytes(data)
     (line,) = load_view(whole).damaged_models
     assert line.endswith(message)
-    assert f"{message}; the next run mends it" in show(whole)
+    assert f"{message}; the next run repairs it" in show(whole)
 
 
 def test_the_models_of_a_whole_study_are_those_of_its_records(finished_study: Path) -> None:

@@ -359,7 +359,7 @@ def test_gaps_are_said_the_gravest_first(view) -> None:
     )  # fmt: skip
     texts = [gap.text for gap in gaps_of(worse, WORDS)]
     assert texts[0] == "Fine-tuning, stage tenth: nan"
-    assert texts[1].startswith("1 of 8 stages are not done yet")
+    assert texts[1].startswith("1 of 8 stages are still to run")
     assert "base, C: not timed. no compiler" in texts
     assert next(gap.text for gap in gaps_of(replace(view, verification=None), WORDS)).startswith(
         "The chosen model was not"

@@ -116,11 +116,11 @@ def test_a_narrow_terminal_shows_what_counts_and_says_what_is_left_out(
     assert run(["study", "show", str(finished_study)]) == 0
     narrow = capsys.readouterr().out
     assert all(len(line) <= 60 for line in narrow.splitlines() if "/" not in line)
-    assert "No room here for: " in narrow
+    assert "Columns left out: " in narrow
     assert f"niwaki study show {finished_study} --wide" in narrow
     assert run(["study", "show", str(finished_study), "--wide"]) == 0
     wide = capsys.readouterr().out
-    assert "No room here" not in wide
+    assert "Columns left out" not in wide
     assert wide.count("source %") > narrow.partition("No room")[0].count("source %")
     file = tmp_path / "a b.csv"
     assert run(["study", "show", str(finished_study), "--csv", str(file)]) == 0

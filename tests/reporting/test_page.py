@@ -322,12 +322,12 @@ def test_a_damaged_side_file_takes_only_its_part_away(study_copy, name, content,
     (study_copy / name).write_text(content)
     page = built(study_copy)
     assert f"{name} is damaged: " in page.text
-    assert "; the next run mends it" in page.text
+    assert "; the next run repairs it" in page.text
     assert ("The chosen model against the base" in page.text) == (name != "choice.json")
     assert "By ratio & step" in page.text
     assert "was not exported" not in page.text
     assert ("no forms of the chosen model that have been verified" in page.text) == (name == "verify.json")
-    assert "stages are not done yet" not in page.text
+    assert "stages are still to run" not in page.text
     assert run_command(["study", "show", str(study_copy)]) == 0
     assert f"{name} is damaged: " in " ".join(capsys.readouterr().out.split())
 

@@ -127,7 +127,7 @@ def test_the_sources_figures_are_hidden_for_synthetic_data() -> None:
     assert all(row.published is None for table in make_tables(hidden) for row in table.rows)
     text = printed(hidden)
     assert "SYNTHETIC DATA" in text
-    assert "source" not in text.replace("the source's are left out", "")
+    assert "source" not in text.replace("and the published ones are left out", "")
 
 
 def test_times_within_the_noise_are_not_called_different() -> None:
@@ -162,8 +162,8 @@ def test_the_printed_study() -> None:
     )
     for part in (
         "a [bold]title[/bold]", "89.50 ± 0.71", "89.39 | 89.00", "+0.11 | +0.50", "61,706 ✓", "440 (99 +341)", "96.0 ≈",
-        "22 (30 −8)", "step 1 of 1 removed nothing", "Source: a paper.", "damage; the next run mends it",
-        "failed: the loss became nan", "stages are not done yet", "Choice. Because.", "MB to 50 %", "−0.07", "6.5",
+        "22 (30 −8)", "step 1 of 1 removed nothing", "Source: a paper.", "damage; the next run repairs it",
+        "failed: the loss became nan", "stages are still to run", "Choice. Because.", "MB to 50 %", "−0.07", "6.5",
     ):  # fmt: skip
         assert part in text, part
     assert study_as_json(view(bases()))["stages"] == {"planned": 6, "done": 2}
@@ -171,7 +171,7 @@ def test_the_printed_study() -> None:
 
 def test_stages_that_wait_for_a_failed_one_are_counted_apart() -> None:
     shown = view([failed("b0"), record("b1", 900, 61706), record("0.5-1", 920, 40)])
-    assert "1 stage failed, 2 wait for it.\n1 of 6 stages are not done yet.\n" in printed(shown)
+    assert "1 stage failed, 2 wait for it.\n1 of 6 stages are still to run.\n" in printed(shown)
     texts = [gap.text for gap in gaps_of(shown, words_in("en"))]
     assert "Not run, since what they follow failed: 2 stages" in texts
     assert printed(view([*bases(), failed("0.5-0"), failed("0.5-1")])).count("2 stages failed.\n") == 1

@@ -46,7 +46,7 @@ def test_a_flipped_byte_costs_one_stage(copy: Path, niwaki: Niwaki, kind: str, n
         assert message in shown
     done = niwaki("study", "run", copy / "small.toml", "--jobs", 1, "--out", copy / "out")
     assert message in done.stderr
-    assert "it will be run again" in done.stderr
+    assert "it will run again" in done.stderr
     assert "1 to run" in done.stderr
     assert contents(copy / "out") == before
 
@@ -77,7 +77,7 @@ def test_other_data_are_refused(copy: Path, niwaki: Niwaki, small_npz: Path) -> 
     np.savez(copy / "other.npz", **arrays)
     (copy / "other.toml").write_text(SMALL.format(data=copy / "other.npz"))
     done = niwaki("study", "run", copy / "other.toml", "--jobs", 1, "--out", copy / "out", check=2)
-    assert "this study began on other data" in done.stderr
+    assert "this study began with other data" in done.stderr
     assert "another --out" in done.stderr
     assert contents(copy / "out") == before
 

@@ -107,13 +107,13 @@ def test_a_study_ends_with_the_answers_and_times_of_both(study: Path, niwaki: Ni
 
 def test_what_is_there_is_kept_and_what_is_missing_is_made(study: Path, niwaki: Niwaki) -> None:
     before = {name: (study / "out" / name).read_bytes() for name in ("evidence.json", "bench.json")}
-    assert "compared, answer by answer" not in run(niwaki, study).stderr
+    assert "comparing the base with the chosen model" not in run(niwaki, study).stderr
     assert {name: (study / "out" / name).read_bytes() for name in before} == before
     lacking = {name: part for name, part in read(study, "evidence.json").items() if name != "images"}
     (study / "out" / "evidence.json").write_text(json.dumps(lacking))
     done = run(niwaki, study)
     assert "evidence.json: damaged" in done.stderr
-    assert "compared, answer by answer" in done.stderr
+    assert "comparing the base with the chosen model" in done.stderr
     assert (study / "out" / "evidence.json").read_bytes() == before["evidence.json"]  # no time is in it
 
 
@@ -156,7 +156,7 @@ def test_nothing_is_said_of_a_chosen_model_where_none_was_chosen(
     monkeypatch.setattr("niwaki.study.evidence._layers", lambda *_arguments: {})
     told: list[str] = []
     gather_evidence(Store(tmp_path), result, small_data, told.append, trust=False)
-    assert told == ["the answers of the base are kept for the report"]
+    assert told == ["storing the base's answers for the report"]
 
 
 def test_without_a_base_there_is_nothing(small_data: Dataset, tmp_path: Path) -> None:

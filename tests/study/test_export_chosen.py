@@ -87,7 +87,7 @@ def test_a_run_that_is_cut_off_leaves_no_choice_of_an_earlier_one(
     assert not (study / "out" / "choice.json").exists()
     assert not (study / "out" / "chosen.safetensors").exists()
     shown = niwaki("study", "show", study / "out").stdout
-    assert "stages are not done yet" in shown
+    assert "stages are still to run" in shown
     assert "Choice." not in shown
     assert "all forms agree" not in shown
 
@@ -107,8 +107,8 @@ def test_forms_that_disagree_fail_the_study(study: Path, niwaki: Niwaki, monkeyp
     header = study / "out" / "chosen" / "c" / "model.h"
     header.write_bytes(header.read_bytes() + b"\n")
     done = run(niwaki, study, check=1)
-    assert "the chosen model is exported" in done.stderr
-    assert "a form of the chosen model is not compared: c (c): " in done.stderr
+    assert "exporting the chosen model" in done.stderr
+    assert "a form of the chosen model could not be compared: c (c): " in done.stderr
     found = verified(study)
     assert found["ok"] is False
     assert {name for name in before if found["files"].get(name) != before[name]} == {"c/model.c"}

@@ -198,7 +198,7 @@ def test_a_signal_ends_a_run_cleanly_and_says_how_to_go_on(
     (os.killpg if whole_group else os.kill)(process.pid, number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert f" stored in {tmp_path / 'out'}, those that ran were dropped. Go on with: " in errors
+    assert f" stored in {tmp_path / 'out'}; unfinished ones start over. To resume: " in errors
     assert errors.endswith(f"-m niwaki {shlex.join(again[3:])}\n")
     assert "Traceback" not in errors
     assert "resource_tracker" not in errors

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def bundle(file: Path, target: str, out: Path, options: BundleOptions, *, data: str | None, as_json: bool) -> None:
-    """Make a bundle and say how to go on with it."""
+    """Make a bundle and print the next commands."""
     from niwaki.board.build import bundle_file
 
     check_file(file)
@@ -30,7 +30,7 @@ def bundle(file: Path, target: str, out: Path, options: BundleOptions, *, data: 
 
 
 def watch(file: Path, passed: Mapping[str, object], options: BundleOptions, *, data: str | None) -> int:
-    """Run a bundle for this machine, made first where there is none; the runner's exit code."""
+    """Run a bundle for this machine, made first if there is none; the runner's exit code."""
     from niwaki.board.watch import bundle_to_watch, run
 
     check_file(file)
@@ -46,7 +46,7 @@ def codes(languages: str) -> tuple[str, ...]:
 
 
 def doctor(path: Path, target: str, *, least_named: float, data: str | None, as_json: bool, trust: bool) -> int:
-    """Examine a bundle, made first where there is none; 1 where it does not suit the board."""
+    """Examine a bundle, made first if there is none; 1 if it does not suit the board."""
     from niwaki.board.doctor.examine import examine_file
 
     check_file(path)
@@ -63,14 +63,14 @@ def doctor(path: Path, target: str, *, least_named: float, data: str | None, as_
 def _print_bundle(report: BundleReport) -> None:
     console = output()
     console.print(f"{report.folder}: a bundle for {report.target.title}", highlight=False, markup=False)
-    words = f", {report.sound_bytes:,} of them words" if report.sound_bytes else ", without sound"
+    words = f", {report.sound_bytes:,} of them spoken words" if report.sound_bytes else ", without sound"
     console.print(f"{report.bytes:,} bytes{words}", highlight=False)
     rates = report.decided.calibration
     if rates:
         console.print(
-            f"of {rates.scenes:,} made-up scenes with a garment, {_percent(rates.accepted_true_rate)} are named, "
-            f"{_percent(rates.accuracy_accepted)} of these rightly; of {rates.empty:,} without one, "
-            f"{_percent(rates.false_word_rate)} get a word",
+            f"of {rates.scenes:,} synthetic scenes with a garment it names {_percent(rates.accepted_true_rate)}, "
+            f"{_percent(rates.accuracy_accepted)} of these correctly; of {rates.empty:,} without one it names "
+            f"{_percent(rates.false_word_rate)}",
             highlight=False,
         )
     for note in report.notes:
@@ -78,7 +78,7 @@ def _print_bundle(report: BundleReport) -> None:
     print_command("Copy it to the board", "scp", "-r", report.folder, "USER@BOARD:")
     started = shlex.quote(f"{report.folder.resolve().name}/start")
     print_command("Try it there", "ssh", "USER@BOARD", f"{started} selftest")
-    print_command("What can be checked here", "niwaki", "doctor", report.folder, "--target", report.target.name)
+    print_command("Check it here first", "niwaki", "doctor", report.folder, "--target", report.target.name)
 
 
 def _percent(rate: float | None) -> str:

@@ -29,7 +29,7 @@ def export(
     trust: bool,
     **settings: Any,
 ) -> int:
-    """Write forms of a model and say what was written and what it needs; 1 if one of them cannot be made."""
+    """Write forms of a model, print their sizes; 1 if one of them cannot be made."""
     from niwaki import api
 
     check_file(file)
@@ -120,7 +120,7 @@ class Lines:
 
 
 def check_file(path: Path) -> None:
-    """Raise ModelError where there is no such file."""
+    """Raise ModelError if there is no such file."""
     if not path.exists():
         raise ModelError(f"{path}: there is no such file")
 

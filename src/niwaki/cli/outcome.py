@@ -61,8 +61,8 @@ def unexpected(error: BaseException, arguments: Sequence[str]) -> str:
                   if (found := _in_niwaki(frame))), "")  # fmt: skip
     kind = type(error).__name__
     return (
-        f"{given(arguments)}: unexpected {kind}{': ' if str(error) else ''}{error}{''.join(steps)}{place}: check what "
-        "was given; if it is right, this is a fault of niwaki: report this line (--debug adds a traceback)"
+        f"{given(arguments)}: unexpected {kind}{': ' if str(error) else ''}{error}{''.join(steps)}{place}: check your "
+        "input; if it is right, this is a bug in niwaki: report this line (--debug adds a traceback)"
     )
 
 
@@ -72,8 +72,8 @@ def given(arguments: Sequence[str]) -> str:
 
 
 def _stopped(what: str, signals: Signals, arguments: Sequence[str]) -> int:
-    what = what or "nothing is left half written"
-    complain(Wording(f"stopped by {signals.name}: ", what, f". Go on with: {given(arguments)}"))
+    what = what or "no file is left half-written"
+    complain(Wording(f"stopped by {signals.name}: ", what, f". To resume: {given(arguments)}"))
     return signals.exit_code
 
 

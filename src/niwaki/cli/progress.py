@@ -1,4 +1,4 @@
-"""What a run shows while it goes: a line with the time left in a terminal, plain lines elsewhere."""
+"""What a run shows as it goes: a line with the time left in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Progression:
         self._epochs[1] = sum(stage.epochs for stage in missing)
         self._begun = time.monotonic()
         self.message(
-            f"{counted(len(plan.own), 'trial')} {'asks' if len(plan.own) == 1 else 'ask'} for {_work(*asked)}; shared, "
-            f"{'this is' if shared[0] == 1 else 'these are'} {_work(*shared)}; "
-            + (f"to train the unpruned network on, {_work(*longer)} more; " if longer[0] else "")
-            + f"{counted(self.stored, 'stage')} {'is' if self.stored == 1 else 'are'} stored, {len(missing)} to run"
+            f"{counted(len(plan.own), 'trial')}: {_work(*shared)}"
+            + (f" ({_work(*asked)} without sharing)" if asked != shared else "")
+            + (f", and {_work(*longer)} to train the unpruned network longer" if longer[0] else "")
+            + f"; {self.stored} stored, {len(missing)} to run"
         )
         if missing and self.console.is_interactive:
             bar: list[ProgressColumn] = [BarColumn(BAR)] if self.console.width >= WIDE else []

@@ -21,7 +21,7 @@ def report(folder: Path, *, language: str, show: bool, as_json: bool) -> None:
     else:
         print(printable(f"Wrote {built.html} ({built.bytes:,} bytes) and {built.markdown}."))
     for problem in built.damages:
-        tell(f"{problem}; the next run mends it")
+        tell(f"{problem}; the next run repairs it")
     if built.note and built.asked_for:
         tell(built.note)
     if show:
@@ -45,7 +45,7 @@ def compare(first: Path, second: Path, *, out: Path | None, language: str, show:
 def open_page(built: Built | Compared) -> None:
     """Show the page in the browser of the desktop, if there is one."""
     if not webbrowser.open(built.html.resolve().as_uri()):
-        tell(f"no browser could be started: open {built.html} yourself")
+        tell(f"no browser found: open {built.html} yourself")
 
 
 def tell(line: str) -> None:

@@ -45,7 +45,7 @@ def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -
         print_json(study_as_json(view))
     else:
         _print(view)
-        print(printable(f"The study is in {folder}."))
+        print(printable(f"Study: {folder}"))
     _report(folder, as_json=as_json, show=show)
     for key, reason in result.lost.items():
         complain(Wording(f"no result: {result.plan.stages[key].label}: ", reason))
@@ -60,7 +60,7 @@ def _report(folder: Path, *, as_json: bool, show: bool) -> None:
     if built.note and built.asked_for:
         tell(built.note)
     if not as_json:
-        print(printable(f"Its report: {built.html}"))
+        print(printable(f"Report: {built.html}"))
     if show:
         open_page(built)
 
@@ -114,11 +114,13 @@ def _print_plan(spec: StudySpec, plan: DryRun) -> None:
     console = output()
     console.print(f"{spec.title}: nothing was read or trained", highlight=False, markup=False)
     console.print(
-        f"{_work(plan.requested)} are asked for; shared, {_work(plan.unique)} will run",
+        f"{_work(plan.unique)} to run, since trials share stages ({_work(plan.requested)} without sharing)"
+        if plan.unique != plan.requested
+        else f"{_work(plan.unique)} to run",
         highlight=False,
     )
     if plan.longer.stages:
-        console.print(f"to train the unpruned network on, {_work(plan.longer)} more", highlight=False)
+        console.print(f"{_work(plan.longer)} more to train the unpruned network longer", highlight=False)
     for experiment in plan.experiments:
         console.print()
         console.print(experiment.title, style="bold", highlight=False, markup=False)
@@ -145,7 +147,7 @@ def _work(work: Work) -> str:
 
 def _what_is_stored(progress: Progression, folder: Path) -> str:
     if not progress.total:
-        return "nothing had begun to run"
-    dropped = ", those that ran were dropped" if progress.stored < progress.total else ""
+        return "no stage had started"
+    dropped = "; unfinished ones start over" if progress.stored < progress.total else ""
     are = "is" if progress.stored == 1 else "are"
     return f"{progress.stored} of {counted(progress.total, 'stage')} {are} stored in {folder}{dropped}"

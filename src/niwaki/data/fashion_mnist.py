@@ -44,8 +44,8 @@ def find(spec: DataSpec, places: Places) -> Source:
             raise
         places.notify(
             Wording(
-                "Fashion-MNIST cannot be had, so this study runs on 'synthetic', garments that niwaki draws: "
-                "no figure of it is a figure of Fashion-MNIST. ",
+                "Fashion-MNIST is not available, so this study uses 'synthetic', garments that niwaki draws; "
+                "its figures say nothing about Fashion-MNIST. ",
                 error,
             )
         )
@@ -96,7 +96,7 @@ def missing(folder: Path) -> list[RemoteFile]:
 def check(folder: Path) -> None:
     """Raise DataError, naming the file, unless all four are in `folder` with the right MD5."""
     for file in missing(folder):
-        raise DataError(f"{folder / file.name}: not there: put the four files of Fashion-MNIST into {folder}")
+        raise DataError(f"{folder / file.name}: missing: put the four files of Fashion-MNIST into {folder}")
     check_present(folder)
 
 

@@ -122,7 +122,7 @@ def bench_files(
     if not subjects:
         reasons = sorted({left.reason for forms in found for left in forms.left_out})
         raise SpecError("nothing to time: ", Wording("; ").join(reasons))
-    notify(f"timing {len(subjects)} calls in turn, alone on one processor")
+    notify(f"timing {len(subjects)} calls in turn on one processor")
     with alone_on_one_cpu() as pinned, torch.inference_mode():
         calls = {str(number): subject.call for number, subject in enumerate(subjects)}
         table = measure_latency(calls, batch=BATCH, rounds=rounds, budget_s=budget_s)

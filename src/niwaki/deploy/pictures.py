@@ -93,7 +93,7 @@ def fit_to(
             f"{data.origin}: {data.num_classes} classes ({shown(data.labels)}), but the model has {outputs} outputs: "
             "name the data that it was trained on"
         )
-    notify(f"the model does not name its classes: its outputs are taken as {shown(data.labels)}, in this order")
+    notify(f"the model does not name its classes: niwaki takes its outputs as {shown(data.labels)}, in this order")
     return data
 
 
@@ -115,9 +115,9 @@ def _found(needs: ImageNeeds, named: str | None, preprocessing: Preprocessing, n
     if found is None:
         return None
     if known is not None and found.fingerprint != known:
-        notify(f"{found.origin}: other images, or split in another way, than those that the model was trained on")
+        notify(f"{found.origin}: other images than the model was trained on, or split differently")
     if found.synthetic:
-        notify(f"{found.name}: garments that niwaki draws; no figure of them is a figure of Fashion-MNIST")
+        notify(f"{found.name}: garments that niwaki draws; these figures say nothing about Fashion-MNIST")
     return found
 
 

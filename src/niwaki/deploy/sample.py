@@ -46,7 +46,7 @@ def choose_sample(export: Export, pictures: Pictures, count: int | None) -> Samp
     what = f"{count:,} of the {len(test):,} test images of {found.name}"
     if count == len(test):
         what = f"all {count:,} test images of {found.name}"
-    notes = ("synthetic data: no figure here is a figure of Fashion-MNIST",) if found.synthetic else ()
+    notes = ("synthetic data: these figures say nothing about Fashion-MNIST",) if found.synthetic else ()
     return Sample(np.asarray(test.images[places]), what, np.asarray(test.labels[places]), places, notes)
 
 
@@ -55,8 +55,8 @@ def _why(export: Export, pictures: Pictures) -> str:
     if export.preprocessing is None:
         return NO_PIXELS
     if pictures.error is not None:
-        return Wording("those that the model was trained on cannot be had: ", pictures.error)
-    return Wording("no file says which the model was trained on: name them with ", Setting("data"))
+        return Wording("the model's own data is not available: ", pictures.error)
+    return Wording("no file says which data the model was trained on: name it with ", Setting("data"))
 
 
 def _three(shape: tuple[int, ...]) -> tuple[int, ...]:

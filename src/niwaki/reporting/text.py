@@ -47,8 +47,8 @@ def print_study(console: Console, view: View, *, wide: bool = False) -> bool:
     )
     if data.synthetic:
         console.print(
-            "[bold yellow]SYNTHETIC DATA: garments that niwaki drew. These figures say nothing about Fashion-MNIST; "
-            "the source's are left out.[/bold yellow]"
+            "[bold yellow]SYNTHETIC DATA: garments that niwaki drew. These figures say nothing about Fashion-MNIST, "
+            "and the published ones are left out.[/bold yellow]"
         )
     tables = make_tables(view)
     left_out: dict[str, None] = {}
@@ -57,7 +57,7 @@ def print_study(console: Console, view: View, *, wide: bool = False) -> bool:
         left_out.update(dict.fromkeys(print_table(console, table, wide=wide)))
     console.print()
     if left_out:
-        console.print(f"No room here for: {', '.join(left_out)}.", highlight=False, markup=False)
+        console.print(f"Columns left out: {', '.join(left_out)}.", highlight=False, markup=False)
     for remark in dict.fromkeys(remark for table in tables for remark in table.remarks):
         console.print(f"[dim]{escape(remark)}[/dim]", highlight=False)
     _print_state(console, view)
@@ -119,7 +119,7 @@ def _heading(column: Column) -> str:
 
 def _print_state(console: Console, view: View) -> None:
     for problem in view.damages:
-        console.print(f"[red]{escape(problem)}; the next run mends it[/red]", highlight=False)
+        console.print(f"[red]{escape(problem)}; the next run repairs it[/red]", highlight=False)
     for key, reason in view.failures.items():
         console.print(f"[red]failed: stage {key} ({view.records[key].kind}): {escape(reason)}[/red]", highlight=False)
     if failed := len(view.failures):
@@ -127,7 +127,7 @@ def _print_state(console: Console, view: View) -> None:
         waits = f", {waiting} {'waits' if waiting == 1 else 'wait'} for {'it' if failed == 1 else 'them'}"
         console.print(f"{counted(failed, 'stage')} failed{waits if waiting else ''}.", highlight=False)
     if view.to_do:
-        console.print(f"{view.to_do} of {len(view.stages)} stages are not done yet.", highlight=False)
+        console.print(f"{view.to_do} of {len(view.stages)} stages are still to run.", highlight=False)
     if view.choice:
         console.print(f"[bold]Choice.[/bold] {escape(view.choice.reason)}", highlight=False)
     if view.verification:

@@ -87,8 +87,8 @@ def gather_evidence(store: Store, result: StudyResult, data: Dataset, notify: No
         store.forget(Bench)
     if evidence is not None and "layers" in evidence.model_fields_set and (bench is not None or not job.exported):
         return
-    both = "the base and the chosen model are compared, answer by answer"
-    notify(both if pair.chosen else "the answers of the base are kept for the report")
+    both = "comparing the base with the chosen model, answer by answer"
+    notify(both if pair.chosen else "storing the base's answers for the report")
     with one_thread(), _forms(job, result) as forms:
         store.save(_evidence(job, made_of, forms))
         if job.exported:
@@ -246,7 +246,7 @@ def int8_answers(export: Export, data: Dataset) -> Answers:
 def _bench(job: Job, made_of: Compared, forms: Forms) -> Bench:
     from niwaki.deploy.bench import bench_files
 
-    job.notify("timing every form of the chosen model, and of the base, alone on one processor")
+    job.notify("timing every form of the chosen model and of the base, one at a time on one processor")
     named = {"chosen": forms.chosen, "base": forms.base}
     opened = {name: export for name, export in named.items() if export is not None}
     report = bench_files(list(opened.values()), rounds=ROUNDS, budget_s=BUDGET_S, trust=job.trust)

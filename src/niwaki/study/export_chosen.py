@@ -70,7 +70,7 @@ def _export_and_verify(
     from niwaki.deploy.forms import ExportOptions
     from niwaki.deploy.verify import VerifyOptions, verify_folder
 
-    notify("the chosen model is exported, and its forms are verified")
+    notify("exporting the chosen model and verifying its forms")
     folder = store.folder / FORMS
     try:
         exported = export_all(
@@ -88,7 +88,7 @@ def _export_and_verify(
             said = (
                 "the forms of the chosen model disagree"
                 if form.images
-                else "a form of the chosen model is not compared"
+                else "a form of the chosen model could not be compared"
             )
             notify(Wording(f"{said}: {form.form} ({form.how}): ", form.reason))
     return _verification(exported, report)

@@ -99,13 +99,13 @@ def _fitted(
     except SpecError as error:
         if options.data is None:
             raise
-        raise SpecError(error, ", in the study's file (niwaki study copy writes that of a built-in study)") from error
+        raise SpecError(error, ", in the study's file (niwaki study copy writes one from a built-in study)") from error
 
 
 def check_options(spec: StudySpec, options: RunOptions) -> None:
     """Refuse, before anything is done, what cannot work."""
     if options.jobs is not None and options.ray is not None:
-        why = " exclude one another: a cluster has as many workers as processors"
+        why = " exclude each other: a cluster has as many workers as processors"
         raise SpecError(Setting("jobs"), " and ", Setting("ray"), why)
     if options.jobs is not None and options.jobs < 1:
         asked = Setting("jobs", str(options.jobs))
@@ -156,7 +156,7 @@ def stored(store: Store, plan: Plan, listener: Listener | None = None) -> dict[s
             record = store.checked(key)
         except DamagedStage as error:
             if listener:
-                listener.message(f"{error}; it will be run again")
+                listener.message(f"{error}; it will run again")
             continue
         if record is not None:
             found[key] = record
@@ -203,12 +203,13 @@ def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Li
     if before is None:
         return
     if not _is_spec(before.spec, spec):
-        listener.message(f"{store.folder} holds this study with other settings: what still fits of it is used")
+        listener.message(f"{store.folder} holds this study with other settings: stages that still fit are reused")
     known = before.data.fingerprint
     if known != data.fingerprint:
         raise StoreError(
-            f"{store.folder}: this study began on other data (fingerprint {known[:12]}…, now {data.fingerprint[:12]}… "
-            f"from {data.origin}): bring that data back, or start anew with another ", Setting("out"),
+            f"{store.folder}: this study began with other data (fingerprint {known[:12]}…, now "
+            f"{data.fingerprint[:12]}… from {data.origin}): restore that data, or start a new study with another ",
+            Setting("out"),
         )  # fmt: skip
 
 

@@ -150,7 +150,7 @@ def _take(job: Job, stage: Stage, future: Future[Outcome], epochs: _Epochs) -> b
     except WorkerLost as error:
         if stage.key in job.retried:
             job.result.lost[stage.key] = str(error)
-            job.listener.message(f"{stage.label}: {error}, twice; left out")
+            job.listener.message(f"{stage.label}: {error}, twice; not run again")
         job.retried.add(stage.key)
         return False
     except GuardMissing as error:  # no worker will ever start

@@ -54,7 +54,7 @@ def measure_timings(networks: Networks, known: Timings | None, notify: Callable[
     machine = _machine(wanted)
     if known and known.machine == machine and wanted.are_in(known):
         return known
-    notify(f"timing {len(wanted.torch) + len(wanted.onnxruntime)} networks, alone on one processor")
+    notify(f"timing {len(wanted.torch) + len(wanted.onnxruntime)} networks, one at a time on one processor")
     models = {name: _load(networks, key)[0] for name, key in wanted.torch.items()}
     onnx = {name: _onnx(networks, key) for name, key in wanted.onnxruntime.items()}
     one, many = (np.random.default_rng(0).random((batch, *networks.input_shape), np.float32) for batch in BATCHES)

@@ -150,15 +150,15 @@ def test_what_is_worse_than_the_base_is_a_loss(values, loss) -> None:
 def test_the_reason_names_the_rule_and_what_is_beyond_it(view) -> None:
     found = answer(view, make_tables(view), WORDS)
     assert found.reason == (
-        "50 % was chosen: of 2 candidates it is the smallest by parameters within the budget (accuracy drop ≤ 3 points "
-        "and flash ≤ 16KB). On the validation images it loses 2.50 points; the test images had no say in the choice. "
-        "Beyond the budget: 90 % loses 21.00."
+        "The study chose 50 %: of 2 candidates it is the smallest by parameters within the budget (accuracy drop ≤ 3 "
+        "points and flash ≤ 16KB). On the validation images it loses 2.50 points; the test images played no part in "
+        "the choice. Beyond the budget: 90 % loses 21.00."
     )
 
 
 def test_without_a_choice_there_is_only_a_reason(view) -> None:
     tables = make_tables(view)
-    assert answer(replace(view, choice=None), tables, WORDS).reason == "The study has not come to its choice yet."
+    assert answer(replace(view, choice=None), tables, WORDS).reason == "The study has not chosen a model yet."
     none = answer(replace(view, choice=NONE), tables, WORDS)
     assert (none.lines, none.headlines) == ((), ())
     assert none.reason.startswith("Nothing was chosen: no candidate of “ratio” is within the budget")
@@ -184,7 +184,7 @@ def test_what_was_refused_as_dead_is_said(view) -> None:
     assert said(dead, view.choice).endswith("Refused, though within the budget: 90 % answers “a” for every image.")
     assert said(lost, view.choice).endswith(" 90 % no longer recognizes a validation image of b.")
     assert said(lost, NONE).startswith(
-        "Nothing was chosen: of “ratio”, no network within the budget accuracy drop ≤ 60 points is alive. Refused"
+        "Nothing was chosen: every network of “ratio” within the budget accuracy drop ≤ 60 points is dead. Refused"
     )
     assert "90 %: 모든 이미지에 “a”(으)로만 답합니다." in said(dead, view.choice, "ko")
 
@@ -193,7 +193,7 @@ def test_without_what_the_choice_is_compared_with_there_is_no_answer(view) -> No
     """A chosen model, but no base (its record is damaged): that is no study without a choice."""
     without = replace(view, records={key: record for key, record in view.records.items() if key != "base"})
     found = answer(without, make_tables(without), WORDS)
-    assert (found.lines, found.reason) == ((), "The study has not come to its choice yet.")
+    assert (found.lines, found.reason) == ((), "The study has not chosen a model yet.")
 
 
 def test_a_model_that_needs_more_is_said_to_need_more(view) -> None:
@@ -270,8 +270,9 @@ def test_findings(view) -> None:
     ratio, scratch = make_tables(view)
     assert findings(view, ratio, WORDS) == [
         "Highest test accuracy: 50 % (88.00 %). Lowest: 90 %, int8 (69.00 %). The base: 90.00 %.",
-        "Test images, of 1,000, that get another answer in int8 than in float: 10 (50 %, int8), 10 (90 %, int8).",
-        "Of 2 published counts, 1 are met exactly.",
+        "Of 1,000 test images, this many get a different answer in int8 than in float: 10 (50 %, int8), "
+        "10 (90 %, int8).",
+        "1 of 2 published counts match exactly.",
         "Furthest from a published figure: 90 %, by −10.00 points.",
     ]
     assert against(view, scratch, ratio, WORDS) == [
@@ -280,7 +281,7 @@ def test_findings(view) -> None:
     ]
     rows = [replace(r, notes=(WORDS("note.dead"),)) if r.value == 0.9 else r for r in scratch.rows]
     assert against(view, replace(scratch, rows=tuple(rows)), ratio, WORDS)[-1] == (
-        "Trained from scratch, the network is dead at 90 %: it answers one class for every image."
+        "Trained from scratch, the network is dead at 90 %: it gives one class for every image."
     )
 
 
@@ -306,12 +307,12 @@ def test_pruning_is_held_against_the_unpruned_network_trained_as_long(view) -> N
     assert [(row.step, row.figures["accuracy"].mean) for row in control.rows] == [(0, 90.0), (1, 91.5), (2, 94.0)]
     assert of_training(longer, longer.spec.experiment[2], control, tables, WORDS) == [
         "Trained for another 6 epochs, the unpruned network goes from 90.00 to 94.00 % (+4.00 points).",
-        "Pruning may look good only because it trains longer. Points against the base as it was, and against the base "
+        "Pruning may look good only because it trains longer. Points against the base, and against the base "
         "trained as long: 50 %: −2.00 and −6.00; 90 %: −20.00 and −24.00.",
     ]
     assert (
         " Trained for another 6 epochs, the unpruned network reaches 94.00 % on the test images. The chosen model "
-        "is at −6.50 points against that, at −2.50 against the base."
+        "differs from that by −6.50 points, and from the base by −2.50."
     ) in answer(longer, tables, WORDS).reason
     assert kind_of(longer.spec.experiment[2]) == "control"
     assert counterpart(longer.spec.experiment[1], longer.spec.experiment[2:], [control]) is None
@@ -325,7 +326,7 @@ def test_what_training_on_does_not_change_is_said_too(view) -> None:
     )  # fmt: skip
     tables = make_tables(longer)
     said = of_training(longer, longer.spec.experiment[2], tables[2], tables, WORDS)
-    assert said[1] == "That is no more than the noise of the test images."
+    assert said[1] == "That is within the noise of the test images."
     unfinished = replace(longer, records=view.records)
     tables = make_tables(unfinished)
     assert of_training(unfinished, unfinished.spec.experiment[2], tables[2], tables, WORDS) == []
@@ -337,15 +338,15 @@ def test_only_networks_of_their_own_are_said_to_lie_close_together(view) -> None
     ratio, scratch = make_tables(view)
     close = replace(ratio, rows=tuple(r for r in ratio.rows if r.value != 0.9))  # 88 % in float, 87.5 % in int8
     assert not any("lie within" in said for said in findings(view, close, WORDS))
-    assert "another answer in int8 than in float: 10 (50 %, int8)." in findings(view, close, WORDS)[1]
+    assert "a different answer in int8 than in float: 10 (50 %, int8)." in findings(view, close, WORDS)[1]
     seeds = [replace(r, figures={**r.figures, "agreement": Figure(99.0, 0.1, 2)}) for r in close.rows]
-    assert not any("another answer" in said for said in findings(view, replace(close, rows=tuple(seeds)), WORDS))
+    assert not any("a different answer" in said for said in findings(view, replace(close, rows=tuple(seeds)), WORDS))
     rows = [
         r if r.base else replace(r, figures={**r.figures, "accuracy": Figure(88.0 + r.value)}) for r in scratch.rows
     ]
     assert findings(view, replace(scratch, rows=tuple(rows)), WORDS)[1] == (
-        "All values lie within 0.40 points of one another, less than the ±1.96 points to which one such accuracy is "
-        "known (95 %)."
+        "All values lie within 0.40 points of one another, less than the uncertainty of a single accuracy "
+        "(±1.96 points, 95 %)."
     )
 
 

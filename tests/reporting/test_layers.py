@@ -84,7 +84,7 @@ def test_every_weight_has_its_place_on_the_grid(view) -> None:
 def test_a_study_of_an_earlier_version_shows_channels(view) -> None:
     earlier = replace(view, evidence=view.evidence.model_copy(update={"layers": {}, "codes": {}}))
     said, grid = layers_section(earlier, WORDS).blocks
-    assert "Give the same command again" in said.text
+    assert "Run the same command again" in said.text
     base = view.records[view.evidence.base.key].results.widths
     assert [(row[0], row[1]) for row in grid.rows] == [(name, str(width)) for name, width in base.items()]
     whole = layers_section(view, WORDS).blocks

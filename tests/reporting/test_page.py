@@ -140,7 +140,7 @@ def test_synthetic_data_have_a_banner_and_no_published_figures(study_copy) -> No
     edit(study_copy, "study.json", data__synthetic=True)
     page = built(study_copy)
     assert "Synthetic data. The images are garments that niwaki drew." in page.text
-    assert "published" not in page.text.lower().replace("published figures, where", "")
+    assert "published" not in page.text.lower().replace("published figures are left out", "")
     assert "Synthetic data" in (study_copy / "report.md").read_text(encoding="utf-8")
 
 
@@ -152,10 +152,10 @@ def test_an_unfinished_study_says_what_is_missing(study_copy) -> None:
         (study_copy / name).unlink()
     page = built(study_copy)
     missing = len(records) - 4
-    assert f"This study is not finished: {missing} of {len(records)} stages are still to be run." in page.text
+    assert f"This study is not finished: {missing} of {len(records)} stages are still to run." in page.text
     for said in (
-        "The study has not come to its choice yet.", "not run yet", "The choice comes after the last stage",
-        "Answers image by image", "measured after all stages",
+        "The study has not chosen a model yet.", "not run yet", "The choice follows the last stage",
+        "Answers image by image", "measures the times of the networks after all stages",
     ):  # fmt: skip
         assert said in page.text, said
     assert "live-data" not in (study_copy / "report.html").read_text(encoding="utf-8")
@@ -168,7 +168,7 @@ def test_a_study_of_which_nothing_ran_has_a_page(study_copy) -> None:
             file.unlink()
     page = built(study_copy, language="ko")
     assert "아직 끝나지 않은 연구입니다" in page.text
-    assert "아직 아무것도 측정되지 않았습니다" in page.text
+    assert "아직 측정한 것이 없습니다" in page.text
 
 
 def test_what_failed_is_said_with_its_reason(study_copy) -> None:
@@ -199,7 +199,7 @@ def test_without_forms_or_evidence_the_records_say_what_they_can(study_copy) -> 
     write_json(study_copy, "verify.json", {"ok": None, "reason": "node [s]: Sigmoid"})
     page = built(study_copy)
     for said in (
-        "cannot be exported: node [s]: Sigmoid", "The times of the forms have not been measured", "Which classes lost",
+        "cannot be exported: node [s]: Sigmoid", "The forms have not been timed", "Which classes lost",
         "Answers image by image",
     ):  # fmt: skip
         assert said in page.text, said
@@ -211,7 +211,7 @@ def test_evidence_of_other_models_is_not_shown(study_copy) -> None:
     edit(study_copy, "bench.json", format=0)
     page = built(study_copy)
     assert "The worst mistakes" not in page.text
-    assert "The times of the forms have not been measured" in page.text
+    assert "The forms have not been timed" in page.text
 
 
 @pytest.mark.parametrize("which", ["int8", "float"])
@@ -225,7 +225,7 @@ def test_a_choice_whose_records_are_damaged_is_no_answer(study_copy, which) -> N
     assert "The chosen model against the base" in built(study_copy).text
     (study_copy / "stages" / key[-1 if which == "int8" else -2] / "record.json").write_text("{")
     page = built(study_copy)
-    assert "The study has not come to its choice yet." in page.text
+    assert "The study has not chosen a model yet." in page.text
     assert "The chosen model against the base" not in page.text
     assert "Nothing was chosen" not in page.text
     assert "All forms agree" not in page.text
@@ -242,7 +242,7 @@ def test_no_choice_is_none_while_stages_are_missing(study_copy) -> None:
     write_json(study_copy, "choice.json", {"key": None, "value": None, "reason": "r"})
     shutil.rmtree(next(study_copy.glob("stages/*/")))
     page = built(study_copy)
-    assert "The study has not come to its choice yet." in page.text
+    assert "The study has not chosen a model yet." in page.text
     assert "Nothing was chosen" not in page.text
 
 
@@ -250,7 +250,7 @@ def test_the_classes_are_of_the_network_that_the_answer_is_about(study_copy) -> 
     page = built(study_copy)
     assert "Change, chosen, int8 (points)" in page.text
     assert "Most often taken for (chosen, int8)" in page.text
-    assert re.search(r"(No class lost|Most was lost by .*points) \(base → chosen, int8\)\.", page.text)
+    assert re.search(r"(No class lost|lost the most: .*points) \(base → chosen, int8\)\.", page.text)
     (study_copy / "evidence.json").unlink()  # the records alone know the float answers only
     assert "Change, chosen (points)" in built(study_copy).text
 

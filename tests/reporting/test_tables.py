@@ -173,7 +173,7 @@ def test_stages_that_wait_for_a_failed_one_are_counted_apart() -> None:
     shown = view([failed("b0"), record("b1", 900, 61706), record("0.5-1", 920, 40)])
     assert "1 stage failed, 2 wait for it.\n1 of 6 stages are still to run.\n" in printed(shown)
     texts = [gap.text for gap in gaps_of(shown, words_in("en"))]
-    assert "Not run, since what they follow failed: 2 stages" in texts
+    assert "Not run, since an earlier stage failed: 2 stages" in texts
     assert printed(view([*bases(), failed("0.5-0"), failed("0.5-1")])).count("2 stages failed.\n") == 1
 
 
@@ -228,7 +228,9 @@ def test_int8_has_a_row_of_its_own_below_the_float_rows_that_both_kinds_share() 
     assert static.figures["agreement"].mean == 97.5
     assert (static.figures["flash"].mean, static.figures["ram"].mean) == (600, 300)
     assert static.figures["latency_ort"].mean == 7.25
-    assert static.notes == ("slower than float in ONNX Runtime (7.2 µs against 5.0): for speed, compare niwaki bench",)
+    assert static.notes == (
+        "slower than float in ONNX Runtime (7.2 µs against 5.0); to compare speed, use niwaki bench",
+    )
     assert dynamic.notes == ()  # 4 % slower, which is within the noise
     assert steps.rows[-1].notes == ()  # shows no such times
     assert not {"flash", "ram", "macs_tp"} & set(dynamic.figures)
@@ -255,7 +257,7 @@ def test_the_printed_quantization() -> None:
 
 def test_one_seed_says_how_well_it_is_known() -> None:
     text = printed(view(bases()[:1]))
-    assert "known to about ±" in text
+    assert "certain to about ±" in text
 
 
 def test_a_dead_network_is_called_so() -> None:

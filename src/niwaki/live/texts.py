@@ -10,9 +10,8 @@ Language = Literal["en", "ko"]
 _ENGLISH = {
     "heading": "Try it",
     "title": "Try it: the chosen model, live",
-    "lead": "This is the C code that goes onto the board, {kilobytes} kB of WebAssembly here. It runs on your device: "
-    "nothing you show it leaves this page. It knows {classes} classes, and calls whatever it sees by one of their "
-    "names.",
+    "lead": "This is the C code that runs on the board, here as {kilobytes} kB of WebAssembly. It runs on your device: "
+    "nothing you show it leaves this page. It knows {classes} classes and gives whatever it sees one of their names.",
     "noscript": "The live part needs JavaScript.",
     "instrument": "Live model",
     "modes": "What the network is shown",
@@ -20,33 +19,33 @@ _ENGLISH = {
     "mode_picture": "Your picture",
     "mode_camera": "Camera",
     "mode_pad": "Draw",
-    "strip_hint": "Test images, none of which the network was trained on. A cross marks those that it gets wrong.",
+    "strip_hint": "Test images: the network was trained on none of them. A cross marks those that it gets wrong.",
     "strip_image": "Test image {place}: {label}",
     "strip_wrong": "Test image {place}: {label}; the network gets it wrong",
     "drop": "Drop a picture here, or paste one",
     "choose": "Choose a file",
-    "drop_hint": "A photograph of one {thing}, not too small, before a plain background.",
-    "shoes": "Shoes point to the left in the data that it learned from.",
+    "drop_hint": "Use a photograph of one {thing}, not too small, against a plain background.",
+    "shoes": "In its training data, shoes point to the left.",
     "garment": "garment",
     "object": "object",
-    "picture_taken_as_is": "{name}: it has the network's own size and is taken as it is",
+    "picture_taken_as_is": "{name}: already the network's input size, so it is used unchanged",
     "picture_bad": "{name}: this browser cannot read it as a picture",
     "camera_start": "Start the camera",
     "camera_stop": "Stop the camera",
     "camera_learn": "Learn the empty scene",
     "camera_forget": "Forget it",
-    "camera_hint": "Hold one {thing} before a plain background. Or leave the scene empty, let it be learned, and put "
+    "camera_hint": "Hold one {thing} against a plain background. Or leave the scene empty, learn it, and then put "
     "the {thing} in.",
     "camera_learning": "Learning the empty scene: keep the camera still",
-    "camera_learned": "The empty scene is learned",
+    "camera_learned": "Learned the empty scene",
     "camera_asking": "Waiting for the browser's permission",
     "camera_none": "This browser offers no camera to this page.",
-    "camera_refused": "The camera was refused. Allow it for this page in the browser's settings, then start again.",
+    "camera_refused": "The browser refused the camera. Allow it for this page in its settings, then try again.",
     "camera_missing": "No camera was found.",
-    "camera_busy": "The camera cannot be opened: another program may be using it.",
-    "camera_lost": "The camera is gone.",
+    "camera_busy": "The camera does not open: another program may be using it.",
+    "camera_lost": "The camera was disconnected.",
     "camera_rate": "{rate} pictures per second",
-    "pad_hint": "Draw a {thing} with a finger, pen or mouse; size and place do not matter. Keys: arrows move, space "
+    "pad_hint": "Draw a {thing} with a finger, pen or mouse, at any size and place. Keys: arrows move, space "
     "lowers and lifts the pen.",
     "pad_label": "Drawing pad",
     "pad_pen": "Pen",
@@ -67,8 +66,8 @@ _ENGLISH = {
     "class": "Class",
     "share": "Share",
     "score": "Score",
-    "scores_hint": "Score: the int8 number that the C returns, here and on the board; of the camera, the mean of "
-    "a second. Share: their softmax.",
+    "scores_hint": "Score: the int8 number that the C returns, here and on the board; for the camera, the mean over "
+    "one second. Share: the softmax of the scores.",
     "time": "One inference",
     "microseconds": "{time} µs",
     "time_hint": "median of {runs} runs, in this browser",
@@ -77,9 +76,9 @@ _ENGLISH = {
     "speak_in": "Voice",
     "language_en": "English",
     "language_ko": "Korean",
-    "no_voice": "This device has no English or Korean voice of its own, and none that asks a server is used.",
-    "no_module": "This browser cannot run the model: it needs WebAssembly with vector instructions, as every browser "
-    "has had since March 2023. {reason}",
+    "no_voice": "This device has no English or Korean voice of its own, and this page uses none that asks a server.",
+    "no_module": "This browser cannot run the model: it needs WebAssembly with vector instructions, which browsers "
+    "have had since March 2023. {reason}",
     "none": "The model does not run in this page: {reason}",
 }
 

@@ -185,13 +185,13 @@ def test_two_names_change_places(tmp_path: Path) -> None:
     ["../x", "/x", "a/../../x", "a//x", "./x", "", "a/", "C:x", "a\\x", "x\0", "x\n", "aux", "c/NUL.onnx", "x.", "x "],
 )
 def test_a_name_stays_inside(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="is no plain name of a file inside the folder"):
+    with pytest.raises(ModelError, match="is not a plain name of a file inside the folder"):
         inside(tmp_path, name)
 
 
 def test_names_that_are_one_where_case_does_not_count() -> None:
     check_names(["c/model.c", "c/model.h", "Model.onnx"])
-    with pytest.raises(ValueError, match="'model.onnx' and 'Model.onnx' are one file where case does not count"):
+    with pytest.raises(ValueError, match="'model.onnx' and 'Model.onnx' are the same file if case does not count"):
         check_names(["model.onnx", "Model.onnx"])
 
 
@@ -209,5 +209,5 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (home / "c" / "x").write_text("own")
     assert read_inside(tmp_path / "way", "c/x") == b"own"
     os.mkfifo(home / "pipe")
-    with pytest.raises(OSError, match="is no file"):
+    with pytest.raises(OSError, match="is not a file"):
         read_inside(home, "pipe")

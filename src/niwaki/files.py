@@ -169,7 +169,7 @@ def parse_toml(data: bytes | str, limit: int = TOML_LIMIT) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start:,}") from None
     except RecursionError:
-        raise ValueError("brackets within brackets, too many levels of them") from None
+        raise ValueError("brackets nested too deeply") from None
     check_depth(values)
     return values
 

@@ -36,10 +36,10 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         parts = name.split("/")
         if _STRANGE.search(name) or not all(map(_is_plain, parts)):
-            raise ValueError(f"{name!r} is no plain name of a file inside the folder")
+            raise ValueError(f"{name!r} is not a plain name of a file inside the folder")
         other = seen.setdefault(name.casefold(), name)
         if other != name:
-            raise ValueError(f"{other!r} and {name!r} are one file where case does not count")
+            raise ValueError(f"{other!r} and {name!r} are the same file if case does not count")
 
 
 def _is_plain(part: str) -> bool:
@@ -68,7 +68,7 @@ def read_inside(folder: Path, name: str) -> bytes:
     """The bytes of a file in `folder`. Raises ModelError as `inside`, OSError where it is no file or cannot be read."""
     place = inside(folder, name)
     if place.exists() and not place.is_file() and not place.is_dir():  # a pipe would be waited for
-        raise OSError(0, "is no file", str(place))
+        raise OSError(0, "is not a file", str(place))
     return place.read_bytes()
 
 

@@ -198,10 +198,10 @@ def test_models_that_no_camera_can_feed_are_refused(small_export, small_model, t
         opened(relabelled(int8, tmp_path / "plain.onnx", None))
     colour = relabelled(int8, tmp_path / "colour.onnx", Preprocessing(color="rgb"))
     with pytest.raises(
-        ModelError, match=r"colour.onnx: takes colour images, but bundles see in grey: train it on grey"
+        ModelError, match=r"colour.onnx: takes colour images, but a bundle's camera sees grey: train it on grey"
     ):
         opened(colour)
-    with pytest.raises(ModelError, match=r"takes pictures of 0×0: the camera's way gives 1×1 to 256×256"):
+    with pytest.raises(ModelError, match=r"takes pictures of 0×0: a bundle feeds it 1×1 to 256×256"):
         opened(relabelled(int8, tmp_path / "padded.onnx", Preprocessing(pad=8)))
     niwaki.export(small_model, tmp_path / "dynamic", to="onnx-dynamic")
     with pytest.raises(ModelError, match="is quantized dynamically, which runs in ONNX Runtime only: give the model"):

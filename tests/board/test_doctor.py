@@ -216,7 +216,7 @@ def test_binaries_that_are_none(copy, content):
     seal(copy)
     wrong = failed(copy)
     assert {"library: processor", "program: processor"} <= set(wrong)
-    assert "libniwaki.so: no ELF file, or a damaged one" in wrong["library: processor"]
+    assert "libniwaki.so: not an ELF file, or damaged" in wrong["library: processor"]
 
 
 def test_binaries_that_are_gone(copy):

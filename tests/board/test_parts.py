@@ -68,7 +68,7 @@ def test_names_of_the_users_own(tmp_path):
         (b"{", "no JSON in UTF-8"),
         (b"\xff\xfe{}", "no JSON in UTF-8"),
         (b"[]", 'expected {"label": {"en": "word"}, …}'),
-        (b'{"dog": {}}', "'dog' is no class of the model, which has cat"),
+        (b'{"dog": {}}', "'dog' is not a class of the model, which has cat"),
         (b'{"cat": "Katze"}', "'cat': expected words by language"),
         (b'{"cat": {"de": "Katze"}}', "'cat': expected words by language"),
         (b'{"cat": {"en": " "}}', "'cat': expected words by language"),
@@ -146,14 +146,14 @@ def test_an_older_bundle_is_replaced(tmp_path):
 def test_nothing_of_the_users_is_touched(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(ModelError, match="mine: exists, and is no bundle: give another folder"):
+    with pytest.raises(ModelError, match="mine: exists, but is not a bundle: give another folder"):
         put_bundle(tmp_path / "mine", FILES)
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ModelError, match="file: exists, and is no bundle"):
+    with pytest.raises(ModelError, match="file: exists, but is not a bundle"):
         put_bundle(tmp_path / "file", FILES)
     put_bundle(tmp_path / "b", FILES)
     (tmp_path / "b" / "recording.bin").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"recording\.bin: is in the way, and came with no bundle"):
+    with pytest.raises(ModelError, match=r"recording\.bin: is not part of a bundle"):
         put_bundle(tmp_path / "b", FILES)
     with pytest.raises(ModelError, match="letter.txt: cannot be written: "):
         put_bundle(tmp_path / "mine" / "letter.txt" / "b", FILES)

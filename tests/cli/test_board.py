@@ -36,7 +36,7 @@ def test_bundle_says_what_it_made_and_how_to_go_on(call, compiled, small_export:
     assert lines[0] == f"{out}: a bundle for Jetson Nano"
     assert re.fullmatch(r"[\d,]+ bytes, without sound", lines[1])
     assert int(lines[1].split()[0].replace(",", "")) == sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
-    assert lines[2].startswith("of 20 synthetic scenes with a garment it names ")
+    assert lines[2].startswith("of 20 made-up scenes with a garment it names ")
     assert f"Copy it to the board: scp -r {out} USER@BOARD:" in said
     assert "Try it there: ssh USER@BOARD 'nano/start selftest'" in said
     assert said.endswith(f"niwaki doctor {out} --target jetson-nano\n")
@@ -74,7 +74,7 @@ def test_bundle_as_json(call, compiled, small_export: Path, tmp_path: Path) -> N
             ["bundle", "{int8}", "--target", "jetson-nano", "--out", "o", "--scenes", "-1"],
             "Invalid value for '--scenes'",
         ),
-        (["bundle", "{int8}", "--target", "jetson-nano", "--out", "{export}"], "exists, and is no bundle"),
+        (["bundle", "{int8}", "--target", "jetson-nano", "--out", "{export}"], "exists, but is not a bundle"),
         (["bundle", "{int8}", "--target", "jetson-nano", "--out", "o", "--data", "moon"], "niwaki: --data moon: not"),
         (["watch", "none.onnx"], "niwaki: none.onnx: there is no such file"),
         (["watch", "."], "niwaki: .: no model-int8.onnx in it"),
@@ -109,7 +109,7 @@ def test_watch_without_espeak_prints_words(call, bundle_for, monkeypatch) -> Non
     monkeypatch.setattr(sounds, "COMMAND", "espeak-ng-that-is-not-there")
     source = f"file:{folder / 'selftest' / 'frames.y4m'}"
     code, _, err = call("watch", folder, "--source", source, "--no-learn")
-    assert err.startswith("no espeak-ng-that-is-not-there, so words are printed: apt-get install espeak-ng\n")
+    assert err.startswith("no espeak-ng-that-is-not-there, so printing the words : apt-get install espeak-ng\n")
     assert code in (0, 5)  # 5: this machine is no x86-64
 
 

@@ -65,8 +65,8 @@ def test_bad_input_is_one_line_and_exit_2(arguments, message, capsys, tmp_path, 
         (["study", "run", "quick", "--out", "plain.txt/x"], "plain.txt is a file: give a folder with --out"),
         (["study", "show", "plain.txt"], "plain.txt: is a file, not a study's folder"),
         (["report", "plain.txt"], "plain.txt: is a file, not a study's folder"),
-        (["study", "run", "plain.txt"], "plain.txt is a file, but no study: a study's file ends in .toml"),
-        (["study", "run", "empty"], "empty is a folder, but no study: a study's file ends in .toml"),
+        (["study", "run", "plain.txt"], "plain.txt is a file, not a study: a study's file ends in .toml"),
+        (["study", "run", "empty"], "empty is a folder, not a study: a study's file ends in .toml"),
     ],
 )
 def test_a_file_for_a_folder_and_a_folder_for_a_file(arguments, message, capsys, tmp_path, monkeypatch) -> None:

@@ -103,8 +103,8 @@ def test_qlinear_operators_are_named_as_such(tmp_path, capsys) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "no ONNX, or empty"),
-        (b"\x08\x07\x12", "no ONNX, or truncated"),
+        (b"", "not an ONNX file, or empty"),
+        (b"\x08\x07\x12", "not an ONNX file, or truncated"),
         (foreign("com.acme"), "node 'MatMul logits': the MACs of com.acme:MatMul are not known"),
         (foreign().replace(b"MatMul", b"MotMul"), "not a valid ONNX: MotMul 'MotMul logits': No Op"),
     ],

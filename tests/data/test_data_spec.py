@@ -47,10 +47,10 @@ def test_json_gives_the_same_back(spec):
     [
         ({"name": "folder"}, "path", "name = 'folder' needs path: the folder"),
         ({"name": "npz"}, "path", "needs path: the .npz file"),
-        ({"name": "synthetic", "path": "x"}, "path", "path means nothing for synthetic, only for"),
-        ({"train_samples": 100}, "train_samples", "means nothing for fashion-mnist, only for synthetic"),
+        ({"name": "synthetic", "path": "x"}, "path", "path does not apply to synthetic, only to"),
+        ({"train_samples": 100}, "train_samples", "does not apply to fashion-mnist, only to synthetic"),
         ({"name": "synthetic", "test": 0.5}, "test", "only for folder, npz"),
-        ({"name": "folder", "path": "x", "fallback": True}, "fallback", "means nothing for folder"),
+        ({"name": "folder", "path": "x", "fallback": True}, "fallback", "does not apply to folder"),
         ({"path": "x", "fallback": True}, "fallback", "never falls back"),
         ({"name": "mnist"}, "name", "Input should be"),
         ({"validation": 0}, "validation", "greater than or equal to 1"),

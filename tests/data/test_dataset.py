@@ -87,7 +87,7 @@ def test_a_pixel_that_changed_is_noticed(tmp_path):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(DataError, match="not those of its fingerprint"):
+    with pytest.raises(DataError, match="its arrays do not match its fingerprint"):
         check_contents(open_dataset(tmp_path / "d"), tmp_path / "d")
 
 

@@ -76,7 +76,7 @@ def test_different_sizes_are_named(leaves):
 @pytest.mark.parametrize("size", [None, (4, 4)])
 def test_an_unreadable_image_is_named(leaves, size):
     (leaves / "elm" / "1.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"elm/1\.png: no image that can be read"):
+    with pytest.raises(DataError, match=r"elm/1\.png: not a readable image"):
         folder.source(leaves).decode(Preprocessing(size=size))
 
 
@@ -85,7 +85,7 @@ def test_a_cut_image_is_named(leaves):
     Image.fromarray(np.tile(noise, (20, 20))).save(leaves / "elm" / "1.png")
     data = (leaves / "elm" / "1.png").read_bytes()
     (leaves / "elm" / "1.png").write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match=r"elm/1\.png: no image that can be read"):
+    with pytest.raises(DataError, match=r"elm/1\.png: not a readable image"):
         folder.source(leaves).decode(Preprocessing(size=(4, 4)))
 
 
@@ -99,7 +99,7 @@ def test_deep_pixels_are_named(leaves):
     ("spoil", "message"),
     [
         (lambda root: (root / "notes.txt").write_text("x"), r"notes\.txt: a file among the class folders"),
-        (lambda root: (root / "yew").mkdir(), "yew: no image in it"),
+        (lambda root: (root / "yew").mkdir(), "yew: no images in it"),
         (lambda root: [(root / name).rename(root / f".{name}") for name in ("oak", "ash")], "only the class 'elm'"),
         (lambda root: [(root / name).rename(root / f".{name}") for name in ("oak", "ash", "elm")], "no folder in it"),
         (lambda root: (root / "oak" / "deeper").mkdir(), "oak/deeper: a folder among the images of class 'oak'"),

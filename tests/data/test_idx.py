@@ -64,7 +64,7 @@ def test_any_bytes_are_read_exactly_or_refused(data, dimensions):
         (b"", "begins with nothing, expected 00000803"),
         (b"\x00\x00\x08\x01\x00\x00\x00\x00", "begins with 00000801, expected 00000803"),
         (b"\x00\x00\x0d\x03" + bytes(12), "begins with 00000d03"),
-        (b"\x00\x00\x08\x03\x00\x00", "ends within its header"),
+        (b"\x00\x00\x08\x03\x00\x00", "ends inside its header"),
         (b"\x00\x00\x08\x03" + bytes(12), "it holds nothing"),
         (idx_bytes(np.ones((2, 2, 2), dtype=np.uint8))[:-1], "it is cut off"),
         (idx_bytes(np.ones((2, 2, 2), dtype=np.uint8)) + b"!", "something behind the last"),
@@ -99,7 +99,7 @@ def test_a_header_that_asks_for_more_than_is_allowed(tmp_path, monkeypatch):
             read_images(tmp_path / "images")
     monkeypatch.setenv("NIWAKI_DATA_BYTES", "10")
     (tmp_path / "images").write_bytes(idx_bytes(np.zeros((1, 3, 4), np.uint8)))
-    with pytest.raises(DataError, match=r"12 bytes, at most 10 are allowed: set NIWAKI_DATA_BYTES=12 if that is meant"):
+    with pytest.raises(DataError, match=r"12 bytes, at most 10 are allowed: set NIWAKI_DATA_BYTES=12 if you mean it"):
         read_images(tmp_path / "images")
 
 

@@ -61,12 +61,12 @@ def test_what_is_about_the_data_may_lie_there(tmp_path: Path) -> None:
 
 def test_two_folders_for_one_part(tmp_path: Path) -> None:
     two_classes(tmp_path, "train", "val", "valid")
-    with pytest.raises(DataError, match=r"val and valid: both are read as validation: put them together, or keep one"):
+    with pytest.raises(DataError, match=r"val and valid: both are read as validation: merge them, or keep one"):
         find_layout(tmp_path)
 
 
 def test_parts_without_train(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"valid: holds folders as a part does, but there is no train/ beside it"):
+    with pytest.raises(DataError, match=r"valid: looks like a part of a dataset, but there is no train/ beside it"):
         find_layout(two_classes(tmp_path, "valid"))
 
 
@@ -129,15 +129,17 @@ def test_every_file_that_cannot_be_read_is_in_one_report(tmp_path: Path) -> None
         with pytest.raises(DataError) as caught:
             folder.source(tmp_path).decode(how)
         text = str(caught.value)
-        assert text.startswith(f"7 of 18 files cannot be used: {tmp_path}/b/0.png: no image that can be read")
-        assert text.endswith("4.png: no image that can be read: repair or remove it; and 2 more")
+        assert text.startswith(f"7 of 18 files cannot be used: {tmp_path}/b/0.png: not a readable image")
+        assert text.endswith("4.png: not a readable image: repair or remove it; and 2 more")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     two_classes(tmp_path, "")
     for name in ("y.png", "z.png"):
         os.mkfifo(tmp_path / "a" / name)
-    with pytest.raises(DataError, match=r"2 of 4 files cannot be used: .*y\.png: no regular file: remove it; .*z\.png"):
+    with pytest.raises(
+        DataError, match=r"2 of 4 files cannot be used: .*y\.png: not a regular file: remove it; .*z\.png"
+    ):
         folder.source(tmp_path)
 
 

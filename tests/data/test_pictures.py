@@ -78,7 +78,7 @@ def test_no_file_starts_another_program(one_more: Path) -> None:
     one_more.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\nshowpage\n")
     with Image.open(one_more) as image:
         assert image.format == "EPS"  # it would be drawn by Ghostscript
-    with pytest.raises(DataError, match=r"b/2\.png: no image that can be read: repair or remove it"):
+    with pytest.raises(DataError, match=r"b/2\.png: not a readable image: repair or remove it"):
         folder.source(one_more.parent.parent).decode(Preprocessing())
 
 

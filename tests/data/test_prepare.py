@@ -114,7 +114,7 @@ def test_cache_folder(tmp_path, monkeypatch):
 
 def test_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match=r"decoded data cannot be kept there; set NIWAKI_CACHE_DIR"):
+    with pytest.raises(DataError, match=r"decoded data cannot be stored there; set NIWAKI_CACHE_DIR"):
         prepare(DataSpec(**SMALL), cache=tmp_path / "file")
 
 
@@ -136,7 +136,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "write_dataset", full)
-        with pytest.raises(DataError, match="No space left on device: decoded data cannot be kept there"):
+        with pytest.raises(DataError, match="No space left on device: decoded data cannot be stored there"):
             prepare(DataSpec(**SMALL), cache=tmp_path)
     assert [path.suffix for path in (tmp_path / "decoded").iterdir()] == [".lock"]
 

@@ -121,11 +121,11 @@ def test_an_exported_folder_is_timed_as_it_is(files: Path, tmp_path: Path) -> No
     graph = bench_forms.read_qdq(bench_forms.load_onnx(files / "int8.onnx"), "int8.onnx")
     bench_forms.write(bench_forms.generate(graph), tmp_path / "c")
     (left,) = forms_of(tmp_path).left_out
-    assert "C without the model-int8.onnx that it was generated from, so that nobody knows whose it is" in left.reason
+    assert "C without the model-int8.onnx that it was generated from, so niwaki cannot tell who wrote it" in left.reason
     (tmp_path / "int8.onnx").rename(tmp_path / "model-int8.onnx")
     (tmp_path / "broken.onnx").write_bytes(b"")
     found = forms_of(tmp_path)
-    assert [(left.form, "broken.onnx: no ONNX" in left.reason) for left in found.left_out] == [("onnx", True)]
+    assert [(left.form, "broken.onnx: not an ONNX" in left.reason) for left in found.left_out] == [("onnx", True)]
     forms = [subject.form for subject in found.subjects]
     assert forms == ["torch", "onnx-dynamic", "onnx", "onnx-int8", "c", "c"]
     assert [subject.form for subject in forms_of(tmp_path / "c").subjects] == ["c", "c"]

@@ -102,11 +102,11 @@ def test_an_int8_onnx_that_onnx_runtime_does_not_take_becomes_c(
     small_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_file: object) -> None:
-        raise ModelError("ONNX Runtime does not take the ONNX: too new")
+        raise ModelError("ONNX Runtime rejects the model: too new")
 
     monkeypatch.setattr(cause, "exact_way", refuse)
     report = export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
-    assert "model-int8.onnx: ONNX Runtime does not take the ONNX: too new" in report.notes
+    assert "model-int8.onnx: ONNX Runtime rejects the model: too new" in report.notes
     assert "c" in report.sizes
 
 
@@ -239,7 +239,7 @@ def test_weights_beside_a_foreign_onnx_come_into_the_export(small_export: Path, 
     ("name", "form", "settings", "message"),
     [
         ("model.onnx", "onnx", {"opset": 13}, "an ONNX keeps its operator set: leave out `opset=`"),
-        ("model-int8.onnx", "onnx", {}, "is int8, of which no float form can be made"),
+        ("model-int8.onnx", "onnx", {}, "is int8, and no float form can be made of it"),
         ("model-dynamic.onnx", "c", {}, "is quantized dynamically, which runs in ONNX Runtime only"),
         ("model-int8.onnx", "c", {"ram_limit": 100}, "more than the limit of 100: prune further or raise the limit"),
         ("model-int8.onnx", "c", {"prefix": "9lives"}, "prefix '9lives': expected a C identifier"),

@@ -68,8 +68,8 @@ def test_a_table_of_another_shape() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"no ONNX at all", "no ONNX, or truncated: "),
-        (sums()[:-40], "no ONNX, or truncated: "),
+        (b"no ONNX at all", "not an ONNX file, or truncated: "),
+        (sums()[:-40], "not an ONNX file, or truncated: "),
         (sums(two_outputs=True), "1 inputs and 2 outputs"),
         (sums(shape=["n", 2]), r"its input is tensor\(float\) n × 2;"),
     ],

@@ -343,7 +343,7 @@ def test_a_foreign_int8_onnx_is_tried_on_random_images(small_export: Path, tmp_p
     assert all(form.right is None for form in report.forms)
     assert "random images, since no file says how pixels become the model's input" in report.notes
     with pytest.raises(
-        ModelError, match=r"theirs\.onnx: no file says how .* so `data=` means nothing for it: leave it out"
+        ModelError, match=r"theirs\.onnx: no file says how .* so `data=` does not apply to it: leave it out"
     ):
         verify_file(tmp_path / "theirs.onnx", data="fashion-mnist")
 
@@ -589,7 +589,7 @@ def test_an_onnx_that_takes_int8_is_tried_in_c_only(small_export: Path, tmp_path
     onnx.save(model, tmp_path / "int8.onnx")
     report = verify_file(tmp_path / "int8.onnx", options=VerifyOptions(20))
     assert report.ok
-    assert forms_of(report)["onnx-int8"][0].reason.startswith("its input is no batch of float images")
+    assert forms_of(report)["onnx-int8"][0].reason.startswith("its input is not a batch of float images")
     assert [form.ok for form in forms_of(report)["c"][:2]] == [True, True]
 
 

@@ -77,7 +77,7 @@ def test_a_changed_description(changed_bundle):
     path.write_bytes(path.read_bytes() + b" ")
     assert "bundle.json: is not as it was built" in refusal(changed_bundle)
     rewrite(changed_bundle, "bundle.json", b"[]")
-    assert "bundle.json: is no description of a bundle" in refusal(changed_bundle)
+    assert "bundle.json: is not the description of a bundle" in refusal(changed_bundle)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_link_out_of_the_bundle_is_not_followed(changed_bundle, tmp_path, name
 def test_a_pipe_is_not_waited_for(changed_bundle):
     (changed_bundle / "libniwaki.so").unlink()
     os.mkfifo(changed_bundle / "libniwaki.so")
-    with pytest.raises(DeviceError, match=r"libniwaki\.so: is no file: not a whole bundle"):
+    with pytest.raises(DeviceError, match=r"libniwaki\.so: is not a file: not a whole bundle"):
         Bundle.open(changed_bundle).check_all()
 
 

@@ -47,7 +47,7 @@ def test_names_of_any_kind(start, film, name, kind, encoding):
     done = start(python, b"--json", b"--once", b"--source", b"v4l2:/dev/" + NAMES[kind], encoding=encoding, **pipes)
     assert (done.returncode, done.stdout) == (3, b"")
     named = NAMES[kind] if kind == "Korean" else b"\\udcff"
-    assert done.stderr == b"niwaki: /dev/" + named + b": no such camera; those there are: ls /dev/video*\n"
+    assert done.stderr == b"niwaki: /dev/" + named + b": no such camera; to list cameras: ls /dev/video*\n"
     named = os.fsencode(film.rename(film.with_name(os.fsdecode(NAMES[kind] + b".y4m"))))
     done = start(python, b"selftest", b"--source", b"file:" + named, b"--quiet", b"--json", encoding=encoding, **pipes)
     assert (done.returncode, done.stderr) == (0, b"")

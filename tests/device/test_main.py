@@ -144,8 +144,8 @@ def test_no_sound_device_stops_nothing(run_runner, calls, film):
     done = run_runner("--source", film, variables={"NIWAKI_APLAY_FAILS": "1"})
     assert (done.returncode, done.stdout) == (0, "coat\n")
     assert done.stderr.splitlines()[1:] == [
-        "niwaki: no sound: aplay: audio open error: choose a device of aplay -L with --audio-device; words are printed "
-        "(--quiet: no more of this)"
+        "niwaki: no sound: aplay: audio open error: choose a device of aplay -L with --audio-device; printing the "
+        "words instead (--quiet silences this)"
     ]
 
 

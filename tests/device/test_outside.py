@@ -23,8 +23,8 @@ MANY = "more than 64 levels of brackets within brackets"
         ('{"a":' * DEEP + "1" + "}" * DEEP, MANY),
         ("[" * (DEPTH_LIMIT + 1) + "]" * (DEPTH_LIMIT + 1), MANY),
         ('{"a": 1, "b": {}, "a": 2}', "the key 'a' stands twice in one object"),
-        ('{"a": NaN}', "NaN is no number of JSON"),
-        ("[-Infinity]", "-Infinity is no number of JSON"),
+        ('{"a": NaN}', "NaN is not a JSON number"),
+        ("[-Infinity]", "-Infinity is not a JSON number"),
         ("1e999", "1e999 is beyond what a number may be"),
         ("9" * 5000, "99999999999999999999… is beyond what a number may be"),
         ('"\\ud800"', "half a surrogate pair, which stands for no letter"),
@@ -54,8 +54,8 @@ def test_good_json(tmp_path):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("a = " + "[" * DEEP, "brackets within brackets, too many levels of them"),
-        ("a = " + "{a=" * DEEP, "brackets within brackets, too many levels of them"),
+        ("a = " + "[" * DEEP, "brackets nested too deeply"),
+        ("a = " + "{a=" * DEEP, "brackets nested too deeply"),
         ("[" + ".".join("a" * DEEP) + "]", "a key of more than 64 parts"),
         (" . ".join(['"a"'] * (TOML_LIMIT // 8)) + " = 1", "a key of more than 64 parts"),
         (f"[{'.'.join('a' * 60)}]\n{'.'.join('b' * 10)} = 1", MANY),

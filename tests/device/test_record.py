@@ -218,9 +218,9 @@ def test_recordings_that_cannot_be_replayed(network, film, tmp_path):
     for damaged in (b"", b"{}\n", sealed({"frames": []}), sealed({"niwaki_recording": 2, "frames": []}),
                     sealed({**head, "model_sha256": 3}), whole[:10] + b"0" + whole[11:]):  # fmt: skip
         part.write_bytes(damaged)
-        assert "part-000001.jsonl: is no recording that can be read: " in refusal(network, tmp_path)
+        assert "part-000001.jsonl: is not a readable recording: " in refusal(network, tmp_path)
     rewrite(part, [{**head, "decider": {}}])
-    assert "is no recording that can be read: KeyError('window')" in refusal(network, tmp_path)
+    assert "is not a readable recording: KeyError('window')" in refusal(network, tmp_path)
     part.write_bytes(whole)
     frames_of(part).unlink()
     assert refusal(network, tmp_path).endswith("part-000001.frames: No such file or directory")
@@ -296,7 +296,7 @@ def test_frames_that_lie_nowhere_are_damage(network, film, tmp_path, frames, why
     rewrite(part, [head, {**lines[0], "frames": frames}])
     assert f"line 2 is damaged ({why}): the rest" in play(network, tmp_path)[2][0]
     rewrite(part, [{**head, "frames": frames and [frames[0]] * 300 if isinstance(frames, list) else frames}, *lines])
-    assert frames == [] or "is no recording that can be read: ValueError" in refusal(network, tmp_path)
+    assert frames == [] or "is not a readable recording: ValueError" in refusal(network, tmp_path)
 
 
 @pytest.mark.parametrize("change", [{"width": 10**9}, {"width": -3}, {"width": 3.5}, {"height": True}, {"height": "7"}])
@@ -306,7 +306,7 @@ def test_sizes_that_no_camera_has(network, film, tmp_path, change):
     head, *lines = lines_of(part)
     rewrite(part, [{**head, **change}, *lines])
     ((name, value),) = change.items()
-    assert f"is no recording that can be read: ValueError({f'{name} {value!r}'!r})" in refusal(network, tmp_path)
+    assert f"is not a readable recording: ValueError({f'{name} {value!r}'!r})" in refusal(network, tmp_path)
 
 
 @pytest.mark.parametrize(("index", "change"), [(0, {"anew": 1}), (5, {"time_s": "x"}), (5, {"number": None})])

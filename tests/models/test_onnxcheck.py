@@ -103,8 +103,8 @@ BAD: list[tuple[str, Callable[[ModelProto], None]]] = [
     ("Relu 'none': it has no output", no_name),
     (r"Relu, node \d of \d: it has no output", lambda m: m.graph.node.append(helper.make_node("Relu", ["x"], []))),
     ("Add 'add' and Relu 'relu': 'sum' is made twice", setting("graph.node.1.output.0", "sum")),
-    ("Add 'add': it reads what is made of its own output: a cycle", cycle),
-    ("Add 'add': it reads what is made of its own output: a cycle", itself),
+    ("Add 'add': it depends on its own output: a cycle", cycle),
+    ("Add 'add': it depends on its own output: a cycle", itself),
     ("function 'F': it calls itself", calls_itself),
     (r"1,099,511,627,778 nodes, functions written out: up to 20,000", functions_of_functions),
     ("MaxPool 'pool': Required attribute 'kernel_shape' is missing", lambda m: pool(m, "sum")),
@@ -124,7 +124,7 @@ def test_refused_in_one_line(message, damage):
 @pytest.mark.parametrize("old", ["add", "relu", "batch", "sum"])
 def test_names_that_are_no_text(old):
     data = small().SerializeToString().replace(old.encode(), b"\xff" * len(old))
-    with pytest.raises(ModelError, match=r"the name b'\\xff.* is no UTF-8"):
+    with pytest.raises(ModelError, match=r"the name b'\\xff.* is not UTF-8"):
         load_onnx(data)
 
 

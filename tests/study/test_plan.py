@@ -167,7 +167,7 @@ def test_a_sweep_that_repeats_itself_is_refused() -> None:
     text = TEXT.replace("'prune.ratio'", "x").replace(
         '{ "prune.ratio" = [0.4, 0.5] }', '{ "finetune.lr" = [1e-3, 1e-4] }'
     )
-    with pytest.raises(SpecError, match=r"finetune.lr = 0.001 and 0.0001 come to the same trial"):
+    with pytest.raises(SpecError, match=r"finetune.lr = 0.001 and 0.0001 give the same trial"):
         plan_of(text + 'set = { "finetune.epochs" = 0 }')
 
 
@@ -276,7 +276,7 @@ vary = { "model.factory" = ["unusual:divided_by_its_width", "unusual:flat_and_po
     told: list[str] = []
     check_structures(plan, unusual.SHAPE, told.append, trust=True)
     (said,) = told
-    assert re.match(r"kinds, unusual:divided_by_its_width: will fail, the rest runs: pruning changes what the n", said)
+    assert re.match(r"kinds, unusual:divided_by_its_width: will fail; the others run: pruning changes what the n", said)
     structures = Structures(unusual.SHAPE, trust=True)
     bad, good = plan.trials
     refused = structures.refusals(plan)

@@ -52,7 +52,7 @@ name = "one"
         (ONE + "vary = { 'train.lr' = [] }", "^mine.toml: experiment.0: vary.train.lr has no values$"),
         (
             "[prune]\n" + ONE + "longer = true\nvary = { 'prune.ratio' = [0.5, 0.9] }",
-            "'one': longer does not prune, so that prune.ratio changes nothing: leave vary out",
+            "'one': longer does not prune, so prune.ratio changes nothing: leave vary out",
         ),
         (ONE + 'longer = "yes"', "experiment.0.longer = 'yes': .*valid boolean"),
         (ONE + "from_scratch = 1", "experiment.0.from_scratch = 1: .*valid boolean"),
@@ -80,7 +80,7 @@ name = "one"
         (ONE + "vary = { 'quantize.kin' = ['static'] }", "quantize.kin is not a known key; did you mean 'kind'"),
         (
             ONE + "[select]\nexperiment = 'one'\nbudget = ['params<=9', 'flash<=16KB']",
-            "mine.toml: select: flash<=16KB: flash and RAM are known of static int8 only, but experiment 'one'",
+            "mine.toml: select: flash<=16KB: flash and RAM are known for static int8 only, but experiment 'one'",
         ),
         (
             ONE + "set = { 'quantize.kind' = 'dynamic' }\n[select]\nexperiment = 'one'\nbudget = ['ram<=8KB']",

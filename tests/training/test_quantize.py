@@ -295,7 +295,7 @@ def without_preprocessing() -> bytes:
             "images to calibrate on have the shape (1, 1, 4); the ON",
         ),
         (lambda: by_hand([node("Relu", "input", "logits")], opset=12), pixels(5), ModelError, "opset 12: int8 with a"),
-        (lambda: network("LeNet-5")[0][:1000], pixels(5), ModelError, "the ONNX: no ONNX, or truncated"),
+        (lambda: network("LeNet-5")[0][:1000], pixels(5), ModelError, "the ONNX: not an ONNX file, or truncated"),
     ],
 )
 def test_what_cannot_be_quantized_is_named(data, images, error, message) -> None:

@@ -46,7 +46,7 @@ def decide(
         )
     if why := too_silent(found, least_named):
         raise ModelError(
-            f"{network.name}: ", why, ": its answers to garments and to scenes without one are alike; train it for the "
+            f"{network.name}: ", why, ": it answers garments and empty scenes alike; train it for the "
             "camera (niwaki study run camera), name whatever is found (", Setting("scenes", "0"), "), or lower ",
             Setting("least_named"),
         )  # fmt: skip

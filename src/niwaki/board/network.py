@@ -66,7 +66,7 @@ def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -
     if pictures.error is not None:
         if origin.kind != "int8":
             raise pictures.error
-        notify(Wording("the self-test takes made-up images: ", pictures.error))
+        notify(Wording("the self-test uses made-up images: ", pictures.error))
     making = Making(Material(origin, pictures), ExportOptions(trust=trust), notify)
     making.make(C)
     int8 = making.int8 or b""
@@ -107,7 +107,7 @@ def _check_preprocessing(origin: Origin) -> None:
         )
     if origin.preprocessing.channels != 1:
         raise ModelError(
-            f"{origin.name}: takes colour images, but bundles see in grey: train it on grey ones "
+            f"{origin.name}: takes colour images, but a bundle's camera sees grey: train it on grey images "
             '(preprocessing = {color = "grey"}), or take its C (niwaki export --to c)'
         )
 
@@ -126,6 +126,4 @@ def _check_graph(graph: Graph, name: str) -> int:
 def _check_size(network: Network, name: str) -> None:
     if not all(1 <= side <= LARGEST for side in network.inner_size):
         height, width = network.inner_size
-        raise ModelError(
-            f"{name}: takes pictures of {height}×{width}: the camera's way gives 1×1 to {LARGEST}×{LARGEST}"
-        )
+        raise ModelError(f"{name}: takes pictures of {height}×{width}: a bundle feeds it 1×1 to {LARGEST}×{LARGEST}")

@@ -40,12 +40,10 @@ def check_free(folder: Path) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder / NAME).is_file() or not (folder / "bundle.json").is_file():
-        raise ModelError(f"{folder}: exists, and is no bundle: give another folder")
+        raise ModelError(f"{folder}: exists, but is not a bundle: give another folder")
     others = sorted(foreign(folder, read_manifest(folder)))
     if others:
-        raise ModelError(
-            f"{folder / others[0]}: is in the way, and came with no bundle: move it away or give another folder"
-        )
+        raise ModelError(f"{folder / others[0]}: is not part of a bundle: move it away or give another folder")
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -24,7 +24,7 @@ class CSVLogger(Callback):
     def __init__(self, file: str | Path, *, append: bool = False) -> None:
         self.file = Path(file)
         if self.file.exists() and not append:
-            raise SpecError(f"{self.file} exists: give another name, or append=True to go on in it")
+            raise SpecError(f"{self.file} exists: give another name, or append=True to continue it")
         if not self.file.exists():
             self._write(dict(zip(COLUMNS, COLUMNS, strict=True)))
 

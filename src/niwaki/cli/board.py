@@ -68,7 +68,7 @@ def _print_bundle(report: BundleReport) -> None:
     rates = report.decided.calibration
     if rates:
         console.print(
-            f"of {rates.scenes:,} synthetic scenes with a garment it names {_percent(rates.accepted_true_rate)}, "
+            f"of {rates.scenes:,} made-up scenes with a garment it names {_percent(rates.accepted_true_rate)}, "
             f"{_percent(rates.accuracy_accepted)} of these correctly; of {rates.empty:,} without one it names "
             f"{_percent(rates.false_word_rate)}",
             highlight=False,

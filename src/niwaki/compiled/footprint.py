@@ -207,7 +207,7 @@ def deepest_chain(graph: CallGraph, entry: str) -> tuple[tuple[tuple[str, int], 
     Raises ModelError where functions call each other in a circle, or `entry` is not there.
     """
     if entry not in graph.frames:
-        raise ModelError(f"{entry}: no such function in what the compiler wrote")
+        raise ModelError(f"{entry}: no such function in the compiler's output")
     outside: set[str] = set()
 
     def deepest(name: str, above: tuple[str, ...]) -> tuple[tuple[str, int], ...]:

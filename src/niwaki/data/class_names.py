@@ -54,12 +54,12 @@ def _read(file: Path, labels: Sequence[str]) -> dict[str, dict[str, str]]:
     except OSError as error:
         raise SpecError(given, f": cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise SpecError(given, f": no JSON in UTF-8: {error}") from error
+        raise SpecError(given, f": not JSON in UTF-8: {error}") from error
     if not isinstance(found, dict):
         raise SpecError(given, ': expected {"label": {"en": "word"}, …}')
     for label, words in found.items():
         if label not in labels:
-            raise SpecError(given, f": {label!r} is no class of the model, which has {', '.join(labels)}")
+            raise SpecError(given, f": {label!r} is not a class of the model, which has {', '.join(labels)}")
         if not isinstance(words, dict) or not all(_is_word(code, word) for code, word in words.items()):
             raise SpecError(
                 given, f": {label!r}: expected words by language ({', '.join(LANGUAGES)}), of 1 to 60 letters"

@@ -163,7 +163,7 @@ def check_contents(data: Dataset, folder: Path) -> None:
     """Read every pixel and label once. Raises DataError where they are not those of the fingerprint."""
     splits = {name: getattr(data, name) for name in SPLITS}
     if fingerprint_of(data.labels, data.preprocessing, splits) != data.fingerprint:
-        raise DataError(f"{folder}: its arrays are not those of its fingerprint; {_again(folder)}")
+        raise DataError(f"{folder}: its arrays do not match its fingerprint; {_again(folder)}")
 
 
 def _open_split(folder: Path, part: str, manifest: _Manifest) -> Split:

@@ -47,7 +47,7 @@ def _identity(layout: Layout) -> str:
     digest, failures, paths = hashlib.sha256(), [], layout.paths
     for path in paths:
         if not path.is_file():  # a pipe would be waited for
-            failures.append(f"{path}: no regular file: remove it")
+            failures.append(f"{path}: not a regular file: remove it")
             continue
         try:
             with path.open("rb") as file:

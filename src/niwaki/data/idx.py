@@ -41,10 +41,10 @@ def parse_idx(data: bytes, *, dimensions: int, name: str) -> np.ndarray:
     expected = _magic(dimensions)
     if data[:4] != expected:
         raise DataError(
-            f"{name}: begins with {data[:4].hex() or 'nothing'}, expected {expected.hex()}: no such IDX file"
+            f"{name}: begins with {data[:4].hex() or 'nothing'}, expected {expected.hex()}: not such an IDX file"
         )
     if len(data) < header:
-        raise DataError(f"{name}: ends within its header ({len(data)} of {header} bytes): it is cut off")
+        raise DataError(f"{name}: ends inside its header ({len(data)} of {header} bytes): it is cut off")
     shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, header, 4))
     if 0 in shape:
         raise DataError(f"{name}: its header says {shape}: it holds nothing")

@@ -80,10 +80,10 @@ def _parts(root: Path) -> dict[str, Path]:
     for entry in named:
         part = _PART_OF[entry.name.casefold()]
         if part in parts:
-            raise DataError(f"{parts[part]} and {entry.name}: both are read as {part}: put them together, or keep one")
+            raise DataError(f"{parts[part]} and {entry.name}: both are read as {part}: merge them, or keep one")
         parts[part] = entry
     if "train" not in parts:
-        raise DataError(f"{holding[0]}: holds folders as a part does, but there is no train/ beside it")
+        raise DataError(f"{holding[0]}: looks like a part of a dataset, but there is no train/ beside it")
     for entry in entries:
         if entry not in named and not _is_about(entry):
             known = ", ".join(name for names in PARTS.values() for name in names)
@@ -111,7 +111,7 @@ def _classes(root: Path, *, listed: bool = False) -> Files:
 def _images(folder: Path) -> list[Path]:
     images = _entries(folder)
     if not images:
-        raise DataError(f"{folder}: no image in it: add some, or remove the folder")
+        raise DataError(f"{folder}: no images in it: add some, or remove the folder")
     for entry in images:
         if entry.is_dir():
             raise DataError(f"{entry}: a folder among the images of class {folder.name!r}: move its images up, or away")
@@ -129,7 +129,7 @@ def _check_names(root: Path, names: Sequence[str]) -> None:
         if folded in seen:
             raise DataError(
                 f"{root}: the classes {seen[folded]!r} and {name!r} differ only in how their letters are written: "
-                "put them together, or rename one"
+                "merge them, or rename one"
             )
         seen[folded] = name
 

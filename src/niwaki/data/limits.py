@@ -35,7 +35,7 @@ class Limit:
         if asked > self.value:
             raise DataError(
                 f"{what}: {asked:,} {self.unit}, at most {self.value:,} are allowed: "
-                f"set {self.variable}={asked} if that is meant"
+                f"set {self.variable}={asked} if you mean it"
             )
 
 

@@ -90,7 +90,7 @@ def _names(arrays: dict[str, np.ndarray], path: Path) -> tuple[str, ...]:
 def _strings(labels: np.ndarray, path: Path) -> tuple[str, ...]:
     points = np.ascontiguousarray(labels, dtype=labels.dtype.newbyteorder("=")).view(np.uint32)
     if np.any((points > LAST_CHARACTER) | ((points >= SURROGATES[0]) & (points <= SURROGATES[1]))):
-        raise DataError(f"{path}: labels hold characters that do not exist: it is damaged")
+        raise DataError(f"{path}: labels contain invalid characters: the file is damaged")
     return tuple(str(name) for name in labels)
 
 

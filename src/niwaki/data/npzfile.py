@@ -80,7 +80,7 @@ def _members(archive: zipfile.ZipFile, known: Sequence[str]) -> dict[str, zipfil
             raise DataError(f"{key} is compressed by {name}: write the file with numpy.savez or savez_compressed")
         if member.file_size > DEFLATE_MOST * (member.compress_size + 1):
             raise DataError(
-                f"{key}: {member.compress_size:,} bytes cannot stand for {member.file_size:,}: the file is damaged"
+                f"{key}: {member.compress_size:,} bytes cannot unpack to {member.file_size:,}: the file is damaged"
             )
         found[key] = member
     BYTES.check(sum(member.file_size for member in found.values()), "its arrays")
@@ -92,7 +92,7 @@ def _header(file: IO[bytes], key: str, size: int) -> Header:
     start = file.read(12)
     major = start[6] if start[:6] == npy.MAGIC_PREFIX and len(start) == 12 else 0
     if major not in (1, 2):
-        raise DataError(f"{key} is no array of NumPy's")
+        raise DataError(f"{key} is not a NumPy array")
     prefix = 10 if major == 1 else 12
     length = int.from_bytes(start[8:prefix], "little")
     if length > HEADER_LIMIT:
@@ -101,7 +101,7 @@ def _header(file: IO[bytes], key: str, size: int) -> Header:
     read = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
     shape, fortran, dtype = read(whole)
     if dtype.hasobject:
-        raise DataError(f"{key} holds Python objects, not plain values: give it a type of numbers or strings")
+        raise DataError(f"{key} holds Python objects, not plain values: store numbers or strings")
     if dtype.kind not in KINDS or not dtype.itemsize or min(shape, default=0) < 0:
         raise DataError(f"{key} is {dtype} {_shown(shape)}: expected numbers or strings")
     stated, follow = math.prod(shape) * dtype.itemsize, size - prefix - length

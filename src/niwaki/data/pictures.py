@@ -54,7 +54,7 @@ def size_of(image: Image.Image) -> tuple[int, int]:
 
 def _open(path: Path, formats: list[str], use: Callable[[Image.Image], Result]) -> Result:
     if not path.is_file():
-        raise DataError(f"{path}: no regular file: remove it")
+        raise DataError(f"{path}: not a regular file: remove it")
     try:
         with Image.open(path, formats=formats) as image:
             PIXELS.check(image.width * image.height, str(path))
@@ -67,9 +67,9 @@ def _open(path: Path, formats: list[str], use: Callable[[Image.Image], Result]) 
             f"{path}: more than {PIXELS.value:,} pixels: make it smaller, or set {PIXELS.variable} to allow more"
         ) from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path}: no image that can be read: repair or remove it") from error
+        raise DataError(f"{path}: not a readable image: repair or remove it") from error
     except Exception as error:  # Pillow's readers fail in a dozen ways on damaged bytes
-        raise DataError(f"{path}: no image that can be read ({first_line(error)}): repair or remove it") from error
+        raise DataError(f"{path}: not a readable image ({first_line(error)}): repair or remove it") from error
 
 
 @contextlib.contextmanager

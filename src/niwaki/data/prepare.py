@@ -53,7 +53,7 @@ def prepare(
         target = _decoded(found, spec, cache / "decoded", tell)
     except OSError as error:
         raise DataError(
-            f"{error.filename or cache}: {error.strerror or error}: decoded data cannot be kept there; "
+            f"{error.filename or cache}: {error.strerror or error}: decoded data cannot be stored there; "
             f"set {CACHE_VARIABLE} to a folder with room"
         ) from error
     for note in open_dataset(target).notes:

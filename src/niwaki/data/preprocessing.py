@@ -100,7 +100,7 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid"):
                 f"images are {images.dtype} {images.shape}: expected uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3)"
             )
         if 0 in images.shape:
-            raise DataError(f"images have the shape {images.shape}: there is nothing in them")
+            raise DataError(f"images have the shape {images.shape}: they are empty")
         if images.ndim == 4 and images.shape[3] == 1:
             images = images[..., 0]
         if self.size is not None and self.size != images.shape[1:3]:

@@ -81,7 +81,7 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     def _meant_for_this_dataset(cls, value: Any, info: ValidationInfo) -> Any:
         name, field = info.data.get("name"), str(info.field_name)
         if name is not None and name not in MEANT_FOR[field] and value != cls.model_fields[field].default:
-            raise ValueError(f"{field} means nothing for {name}, only for {', '.join(MEANT_FOR[field])}: leave it out")
+            raise ValueError(f"{field} does not apply to {name}, only to {', '.join(MEANT_FOR[field])}: leave it out")
         return value
 
     @field_validator("path")

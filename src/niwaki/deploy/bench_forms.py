@@ -211,9 +211,9 @@ def _input_shape(data: bytes, name: str) -> tuple[int, int, int]:
     """(channels, height, width) of a classifier. Raises ModelError where it takes no single image, or any size."""
     batch, *shape = classifier_session(data, name).get_inputs()[0].shape
     if batch not in (1, None) and not isinstance(batch, str):
-        raise ModelError(f"{name}: takes {batch} images at once, and bench times one: export it with a free batch")
+        raise ModelError(f"{name}: takes {batch} images at once, and bench times one: export it with a free batch size")
     if not all(isinstance(side, int) for side in shape):
-        raise ModelError(f"{name}: takes images of any size: export it for the size that is meant")
+        raise ModelError(f"{name}: takes images of any size: export it for one size")
     channels, height, width = shape
     return channels, height, width
 

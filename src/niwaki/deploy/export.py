@@ -236,7 +236,7 @@ def check_possible(origin: Origin, options: ExportOptions) -> None:
 def _check_form(origin: Origin, form: Form) -> None:
     """Raise ModelError for a form that can never be made of such a file, with the way out."""
     if origin.kind == "int8" and not KINDS[form].calibrated:
-        why = f"{origin.name}: is int8, of which no float form can be made: "
+        why = f"{origin.name}: is int8, and no float form can be made of it: "
         raise ModelError(why, Setting("to", '"c"'), " is possible, or give the model file")
     if origin.kind == "float" and origin.preprocessing is None and KINDS[form].calibrated:
         raise ModelError(

@@ -157,7 +157,7 @@ class Making:
     def _quantize(self) -> bytes:
         if self.data is None:
             raise self.material.pictures.error or DataError(
-                f"{self.origin.name}: int8 needs training images to calibrate on, and which they are is not known "
+                f"{self.origin.name}: int8 needs training images to calibrate on, and no file names them "
                 f"here{_its_data(self.origin)}: name them with ", Setting("data"),
             )  # fmt: skip
         settings, float_onnx = self.options.settings, self._float_onnx()

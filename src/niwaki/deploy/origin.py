@@ -56,7 +56,7 @@ def open_origin(path: Path) -> Origin:
             f"{path}: expected a model file (.safetensors), as niwaki.save and studies write them, or an ONNX (.onnx)"
         )
     if not path.is_file():
-        raise ModelError(f"{path}: is no file")
+        raise ModelError(f"{path}: is not a file")
     return onnx_origin(path) if path.suffix == ".onnx" else model_origin(path.read_bytes(), str(path), path.stem)
 
 

@@ -84,8 +84,8 @@ def own_files_beside(folder: Path) -> dict[str, bytes]:
             return own_files(folder, read_qdq(load_onnx(onnx), str(onnx)), onnx.name)
     _header(folder)
     raise ModelError(
-        f"{folder}: C without the {FILES[INT8]} that it was generated from, so that nobody knows whose it is: "
-        "to compile and run it all the same, say ", Setting("trust", "True"),
+        f"{folder}: C without the {FILES[INT8]} that it was generated from, so niwaki cannot tell who wrote it: "
+        "to compile and run it anyway, say ", Setting("trust", "True"),
     )  # fmt: skip
 
 

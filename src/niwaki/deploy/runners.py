@@ -95,7 +95,7 @@ def _onnxruntime(export: Export, form: Form) -> Subject:
     subject = Subject(form, f"ONNX Runtime {onnxruntime.__version__}")
     entry = input_of(export.onnx[form]).type.tensor_type
     if entry.elem_type != onnx.TensorProto.FLOAT or len(entry.shape.dim) != 4:
-        return replace(subject, reason="its input is no batch of float images, the only kind that is tried there")
+        return replace(subject, reason="its input is not a batch of float images, the only kind tried there")
     table = _table(export, form)
     if table is None:
         return replace(subject, reason="no file says how pixels become its input")

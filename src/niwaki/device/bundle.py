@@ -116,7 +116,7 @@ class _Reader:
     def __init__(self, name: str, description: Any) -> None:
         self._name = name
         if not isinstance(description, dict):
-            raise DeviceError("{}: is no description of a bundle: {}".format(name, _AGAIN))
+            raise DeviceError("{}: is not the description of a bundle: {}".format(name, _AGAIN))
         self._values = description
 
     def _error(self, key: str, expected: str) -> DeviceError:
@@ -227,7 +227,7 @@ def _text(folder: Path, name: str) -> bytes:
     place = _inside(folder, name)
     try:
         if place.exists() and not (place.is_file() or place.is_dir()):  # a pipe would be waited for
-            raise OSError(errno.EINVAL, "is no file")
+            raise OSError(errno.EINVAL, "is not a file")
         return place.read_bytes()
     except PermissionError as error:
         way = "let this user read it: sudo chmod -R a+rX {}".format(folder)

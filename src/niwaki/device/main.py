@@ -159,5 +159,5 @@ def _replay(folder: Path, network: Network, language: str, report: Report, stopp
 
 def _no_sound(report: Report) -> Callable[[str], None]:
     return lambda why: report.event(
-        "no sound", "no sound: {}; words are printed (--quiet: no more of this)".format(why)
+        "no sound", "no sound: {}; printing the words instead (--quiet silences this)".format(why)
     )

@@ -116,7 +116,7 @@ def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError("{} is no number of JSON".format(name))
+    raise ValueError("{} is not a JSON number".format(name))
 
 
 def _float(digits: str) -> float:

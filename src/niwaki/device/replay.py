@@ -130,7 +130,7 @@ def _alike(before: Any, now: Any) -> bool:
 
 
 def _unreadable(path: Path, error: Exception) -> Unreadable:
-    return Unreadable("{}: is no recording that can be read: {!r}".format(path, error))
+    return Unreadable("{}: is not a readable recording: {!r}".format(path, error))
 
 
 class _Reader:

@@ -68,7 +68,7 @@ def check_numbers(model: nn.Module) -> None:
         if count := int(bad.sum()):
             raise ModelError(
                 f"{name!r} holds {count} of {tensor.numel()} numbers that are NaN or infinite: training diverged or "
-                "the file is damaged; go back to weights from before"
+                "the file is damaged; go back to earlier weights"
             )
 
 

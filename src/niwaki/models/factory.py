@@ -26,8 +26,8 @@ def check_trust(factory: str, trust: bool) -> None:
     """Refuse to import a foreign factory that the user has not vouched for."""
     if is_foreign(factory) and not trust:
         raise FactoryError(
-            f"the factory {factory!r} is not niwaki's: building it runs its code; say ", Setting("trust", "True"),
-            f" if you know it, or use one of: {', '.join(BUILT_IN)}",
+            f"the factory {factory!r} is not niwaki's: building it runs its code; if you trust it, say ",
+            Setting("trust", "True"), f", or use one of: {', '.join(BUILT_IN)}",
         )  # fmt: skip
 
 

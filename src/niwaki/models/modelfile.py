@@ -223,7 +223,7 @@ def _parse(data: bytes, name: str) -> tuple[dict[str, torch.Tensor], dict[str, A
     try:
         header = parse_json(metadata[_ENTRY])
     except ValueError as error:
-        raise ModelError(f"{name}: its description is no JSON: {error}") from error
+        raise ModelError(f"{name}: its description is not JSON: {error}") from error
     if (
         not isinstance(header, dict)
         or header.pop("format", None) != FORMAT

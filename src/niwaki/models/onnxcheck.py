@@ -21,7 +21,7 @@ def put_in_order(model: ModelProto) -> None:
     """Check a model's nodes, constants and names, and sort its nodes, in place.
 
     Runtimes take nodes in any order, what comes after this need not. Raises ModelError naming the node, tensor or
-    value: for text that is no UTF-8, an operator set that does not exist, too many nodes, a cycle, an output that is
+    value: for text that is not UTF-8, an operator set that does not exist, too many nodes, a cycle, an output that is
     missing or made twice, and constants whose bytes, type and shape do not fit together.
     """
     _check_texts(model)
@@ -81,12 +81,12 @@ def _check_texts(model: ModelProto) -> None:
     """Names that are no UTF-8 come as bytes from the parser, whatever their type says."""
     for text in _texts(model):
         if isinstance(text, bytes):
-            raise ModelError(f"the name {text[:60]!r} is no UTF-8")
+            raise ModelError(f"the name {text[:60]!r} is not UTF-8")
     for entry in model.metadata_props:
         try:
             entry.value.encode()
         except (UnicodeEncodeError, AttributeError) as error:
-            raise ModelError(f"metadata {entry.key!r}: no UTF-8") from error
+            raise ModelError(f"metadata {entry.key!r}: not UTF-8") from error
 
 
 def _texts(model: ModelProto) -> Iterator[object]:
@@ -176,7 +176,7 @@ def _sort(graph: GraphProto) -> None:
             index = stack[-1]
             waiting = [] if state[index] == 2 else [need for need in sorted(needs[index]) if state[need] != 2]
             if waiting and state[index] == 1:
-                raise ModelError(f"{label(graph.node[index])}: it reads what is made of its own output: a cycle")
+                raise ModelError(f"{label(graph.node[index])}: it depends on its own output: a cycle")
             if waiting:
                 state[index] = 1
                 stack.extend(reversed(waiting))

@@ -51,9 +51,9 @@ def load_onnx(source: Path | bytes, name: str | None = None, beside: Path | None
     try:
         model.ParseFromString(data)
     except Exception as error:  # protobuf's DecodeError
-        raise ModelError(f"{name}: no ONNX, or truncated: {error}") from error
+        raise ModelError(f"{name}: not an ONNX file, or truncated: {error}") from error
     if not model.graph.node:
-        raise ModelError(f"{name}: no ONNX, or empty: it has no nodes")
+        raise ModelError(f"{name}: not an ONNX file, or empty: it has no nodes")
     _load_all_external(model, folder, name)
     try:
         put_in_order(model)
@@ -140,12 +140,12 @@ class _External:
         self.length = self._number(entries.get("length", str(max(0, whole - self.offset))))
         if self.offset + self.length > whole:
             raise ModelError(
-                f"{self.what}: bytes {self.offset:,} to {self.offset + self.length:,} of {whole:,}: it is not all there"
+                f"{self.what}: bytes {self.offset:,} to {self.offset + self.length:,} of {whole:,}: it is truncated"
             )
 
     def _number(self, text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < 19):
-            raise ModelError(f"{self.what}: offset or length {text[:30]!r} is no number of bytes")
+            raise ModelError(f"{self.what}: offset or length {text[:30]!r} is not a number of bytes")
         return int(text)
 
     def load(self) -> None:

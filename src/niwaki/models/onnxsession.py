@@ -118,7 +118,7 @@ def _session(data: bytes, way: Way, log_level: int = _ERRORS_ONLY) -> onnxruntim
 
 
 def _refused(error: Exception) -> ModelError:
-    return ModelError(f"ONNX Runtime does not take the ONNX: {first_line(error)}")
+    return ModelError(f"ONNX Runtime rejects the model: {first_line(error)}")
 
 
 @contextlib.contextmanager

@@ -60,7 +60,7 @@ def resize(model: nn.Module, changed: Sizes, tensors: Mapping[str, torch.Tensor]
     if expected != given:
         odd = sorted(expected ^ given)[0]
         side = "lacks" if odd in expected else "has, but the factory's module has not,"
-        raise ModelError(f"weights and factory do not belong together: the file {side} {odd!r}")
+        raise ModelError(f"weights and factory do not match: the file {side} {odd!r}")
     _set_sizes(model, changed)
     # By id, with the old ones: alive, their ids stay theirs.
     replaced: dict[int, tuple[nn.Parameter, nn.Parameter, str]] = {}
@@ -135,7 +135,7 @@ def _set_sizes(model: nn.Module, changed: Sizes) -> None:
     modules = dict(model.named_modules())
     for name, attributes in changed.items():
         if name not in modules:
-            raise ModelError(f"weights and factory do not belong together: the factory's module has no {name!r}")
+            raise ModelError(f"weights and factory do not match: the factory's module has no {name!r}")
         for key, value in attributes.items():
             if key not in SIZE_ATTRIBUTES or not hasattr(modules[name], key):
                 raise ModelError(f"module {name!r}: {key!r} is not a size that a model file may set")

@@ -117,7 +117,7 @@ def make_plan(
             if path in paths:
                 raise SpecError(
                     f"experiment {experiment.name!r}: {experiment.varied_key} = {paths[path]!r} and {value!r} "
-                    "come to the same trial: another setting makes it idle"
+                    "give the same trial: another setting cancels the difference"
                 )
             paths[path] = value
     return planner.plan

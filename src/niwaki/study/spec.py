@@ -202,7 +202,7 @@ def load_spec(name_or_file: str) -> tuple[StudySpec, str]:
     if path.suffix != ".toml":
         if path.exists():
             kind = "a folder" if path.is_dir() else "a file"
-            raise SpecError(f"{path} is {kind}, but no study: a study's file ends in .toml")
+            raise SpecError(f"{path} is {kind}, not a study: a study's file ends in .toml")
         near = guess(name_or_file, presets())
         raise SpecError(
             f"unknown study {name_or_file!r}: {near}built-in are {', '.join(presets())}; or give a .toml file"
@@ -245,7 +245,7 @@ def _check_select(select: SelectSpec, trials: list[tuple[Any, TrialSettings]], n
     without = [trial for _, trial in trials if trial.quantize is None or trial.quantize.kind != "static"]
     if select.of_generated_c and without:
         raise SpecError(
-            f"{name}: select: {select.of_generated_c}: flash and RAM are known of static int8 only, but experiment "
+            f"{name}: select: {select.of_generated_c}: flash and RAM are known for static int8 only, but experiment "
             f'{select.experiment!r} leaves trials without it: set [quantize] kind = "static"'
         )
 
@@ -256,7 +256,7 @@ def resolve(spec: StudySpec, experiment: Experiment, name: str = "study") -> lis
     values: list[Any] = experiment.vary[key] if key else [None]
     where = f"{name}: experiment {experiment.name!r}"
     if experiment.longer and len(values) > 1 and key and key.startswith("prune.") and key != "prune.steps":
-        raise SpecError(f"{where}: longer does not prune, so that {key} changes nothing: leave vary out")
+        raise SpecError(f"{where}: longer does not prune, so {key} changes nothing: leave vary out")
     trials = []
     for value in values:
         settings: dict[str, Any] = {

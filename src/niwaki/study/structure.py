@@ -139,7 +139,7 @@ def check_structures(plan: Plan, input_shape: Shape, notify: Callable[[str], Non
     Tells which trials will fail. Raises ModelError naming the module at fault if all will.
     """
     for trial, error in Structures(input_shape, trust=trust).refusals(plan).items():
-        notify(Wording(f"{trial}: will fail, the rest runs: ", error))
+        notify(Wording(f"{trial}: will fail; the others run: ", error))
 
 
 def in_words(trial: Trial) -> str:

@@ -91,7 +91,7 @@ def quantize_dynamic(float_onnx: bytes) -> Quantized:
     """
     model = _open(float_onnx)
     if not any(node.op_type in ("Gemm", "MatMul") for node in model.graph.node):
-        raise ModelError("dynamic quantization is for linear layers, and this network has none: take static")
+        raise ModelError("dynamic quantization is for linear layers, and this network has none: use static")
     with quiet(), temporary("quantize") as folder:
         path = Path(folder) / "dynamic.onnx"
         quantize_linear_layers(

@@ -196,8 +196,8 @@ def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimiz
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise ModelError(
-            f"every parameter of {type(model).__name__} is frozen: there is nothing to train; thaw what is to learn, "
-            "as with model.requires_grad_(True)"
+            f"every parameter of {type(model).__name__} is frozen: there is nothing to train; unfreeze what should "
+            "learn, as with model.requires_grad_(True)"
         )
     if settings.optimizer == "sgd":
         return torch.optim.SGD(
@@ -233,7 +233,7 @@ def _accuracy(model: nn.Module, split: Split, preprocessing: Preprocessing, devi
 def _not_scores(output: object) -> str:
     return (
         f"in training the network returns {describe(output)}, not one tensor (images, classes): niwaki trains on the "
-        "scores alone; switch the other outputs off where the network is made (aux_logits=False)"
+        "scores alone; switch the other outputs off when building the network (aux_logits=False)"
     )
 
 

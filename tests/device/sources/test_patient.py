@@ -56,7 +56,9 @@ def test_lost_and_back():
         Scripted([b"0", b"1", SourceLost("cam:0: unplugged")]),
         SourceLost("cam:0: no such camera"),
         Scripted([SourceLost("cam:0: no frame for 10.0 s")]),
-        DeviceError("cam:0: no right to use the camera", 3),  # the system sets rights a moment after the node is there
+        DeviceError(
+            "cam:0: no permission to use the camera", 3
+        ),  # the system sets rights a moment after the node is there
         Scripted([b"2", SourceLost("cam:0: again"), b"never"]),
         Scripted([b"3"]),
     )
@@ -80,8 +82,8 @@ def test_absent_at_first_is_waited_for_without_end_of_patience():
 
 @pytest.mark.parametrize("exit_code", [2, 3])
 def test_what_waiting_does_not_mend_is_an_error_at_first(exit_code):
-    cameras = Cameras(DeviceError("cam:0: is no camera", exit_code))
-    with pytest.raises(DeviceError, match="cam:0: is no camera"):
+    cameras = Cameras(DeviceError("cam:0: is not a camera", exit_code))
+    with pytest.raises(DeviceError, match="cam:0: is not a camera"):
         cameras.patient()
     assert cameras.said == []
 
@@ -116,7 +118,7 @@ def test_a_film_is_read_to_its_end(tmp_path):
 def test_once_raises_where_patience_waits():
     absent = "v4l2:/dev/no-such-camera"
     for openly in (open_source, lambda text: patient(text, once=True)):
-        with pytest.raises(SourceLost, match="/dev/no-such-camera: no such camera; those there are: ls /dev/video"):
+        with pytest.raises(SourceLost, match="/dev/no-such-camera: no such camera; to list cameras: ls /dev/video"):
             openly(absent)
 
 

@@ -18,12 +18,12 @@ CAMERA = "v4l2:/dev/video0?width=64&height=48"
 SMALL = "sizes=64x48,"
 CAPTURE_IN_PLANES, METADATA, WITHOUT_STREAMING, PIPELINE = "0x04201000", "0x04A00000", "0x00200001", "0x24200001"
 FAILURES = {  # call, errno: the error's kind and what its line says
-    ("open", errno.ENOENT): ("SourceLost", "no such camera; those there are: ls /dev/video*"),
+    ("open", errno.ENOENT): ("SourceLost", "no such camera; to list cameras: ls /dev/video*"),
     ("open", errno.ENODEV): ("SourceLost", "no such camera: it was unplugged"),
     ("open", errno.EACCES): (
-        "DeviceError", "no right to use the camera: sudo usermod -aG video $USER, then log in again",
+        "DeviceError", "no permission to use the camera: sudo usermod -aG video $USER, then log in again",
     ),
-    ("QUERYCAP", errno.ENOTTY): ("DeviceError", "is no camera"),
+    ("QUERYCAP", errno.ENOTTY): ("DeviceError", "is not a camera"),
     ("S_FMT", errno.EBUSY): ("SourceLost", "another program uses the camera: fuser -v /dev/video0"),
     ("ENUM_FMT", errno.EIO): ("SourceLost", "the camera does not answer"),
     ("S_PARM", errno.EIO): ("SourceLost", "the camera does not answer"),

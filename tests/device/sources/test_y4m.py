@@ -69,8 +69,8 @@ def test_what_ffmpeg_would_write_comes_back(tmp_path_factory, width, height, cou
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (b"", "is no Y4M film: it does not begin with YUV4MPEG2"),
-        (b"RIFF W4 H4\n", "is no Y4M film: it does not begin with YUV4MPEG2"),
+        (b"", "is not a Y4M film: it does not begin with YUV4MPEG2"),
+        (b"RIFF W4 H4\n", "is not a Y4M film: it does not begin with YUV4MPEG2"),
         (b"YUV4MPEG2 W4 H4", "is damaged at byte 15: a header line has no end"),
         (b"YUV4MPEG2 H4\n", "header says W: expected 1 to 4096 pixels"),
         (b"YUV4MPEG2 W4 H0\n", "header says H0: expected 1 to 4096 pixels"),

@@ -35,7 +35,7 @@ class Binary:
 def check_reader() -> None:
     """Raise NiwakiError, with what installs it, where the reader of ELF files is missing."""
     if importlib.util.find_spec("elftools") is None:
-        raise NiwakiError("no pyelftools, which looks into the binaries: pip install pyelftools")
+        raise NiwakiError("checking binaries needs pyelftools: pip install pyelftools")
 
 
 def read_elf(path: Path) -> Binary:
@@ -49,7 +49,7 @@ def read_elf(path: Path) -> Binary:
     except OSError as error:
         raise ModelError(f"{path.name}: cannot be read: {error.strerror}") from error
     except (ELFError, UnicodeDecodeError, ValueError, KeyError, AssertionError, AttributeError, TypeError) as error:
-        raise ModelError(f"{path.name}: no ELF file, or a damaged one: {error}") from error
+        raise ModelError(f"{path.name}: not an ELF file, or damaged: {error}") from error
 
 
 def _binary(file: Any) -> Binary:

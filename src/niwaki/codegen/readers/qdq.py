@@ -180,7 +180,7 @@ class _Reader:
             self._quantized[name] = self._quantize_input(node, quantization)
         tensor = self.layers.tensors[self._quantized[name]]
         if (tensor.scale, tensor.zero_point) != (quantization.scale, quantization.zero_point):
-            raise ModelError(f"{label(node)}: another scale or zero point than those with which {name!r} was made")
+            raise ModelError(f"{label(node)}: a different scale or zero point than {name!r} was made with")
         self._values[node.output[0]] = Value(tensor.name, tensor.shape)
 
     def _quantize_input(self, node: NodeProto, quantization: Quantization) -> str:

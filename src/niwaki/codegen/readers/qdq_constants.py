@@ -196,7 +196,7 @@ class Constants:
             raise ModelError(f"{label(node)}: constants become {dtype}: int8 and uint8 are supported")
         values = self.array(node.input[0], node)
         if np.isnan(values).any():
-            raise ModelError(f"{label(node)}: {node.input[0]!r} has values that are no numbers (NaN)")
+            raise ModelError(f"{label(node)}: {node.input[0]!r} has NaN values")
         axis = _axis(node, scale, values.shape)
         scale, zero_point = (_along(part, axis, values.ndim) for part in (scale, zero_point))
         return _quantize(values, scale, zero_point, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)

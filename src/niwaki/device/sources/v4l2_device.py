@@ -20,7 +20,7 @@ RIBBON = "for a camera on a ribbon cable use csi:0 (Jetson) or rpicam:0 (Raspber
 
 # What an errno means while a device is opened and set up: a line for the user, and whether waiting may help.
 MEANINGS = {
-    errno.ENOENT: ("no such camera; those there are: ls /dev/video*", True),
+    errno.ENOENT: ("no such camera; to list cameras: ls /dev/video*", True),
     errno.ENODEV: ("no such camera: it was unplugged", True),
     errno.ENXIO: ("no such camera: it was unplugged", True),
     errno.EIO: ("the camera does not answer", True),
@@ -28,9 +28,9 @@ MEANINGS = {
     errno.ETIMEDOUT: ("the camera does not answer", True),
     errno.EBUSY: ("another program uses the camera: fuser -v {}", True),
     errno.ENOSPC: ("USB has too little room for this size and rate: ask for less, or use another port", True),
-    errno.EACCES: ("no right to use the camera: sudo usermod -aG video $USER, then log in again", False),
-    errno.EPERM: ("no right to use the camera: sudo usermod -aG video $USER, then log in again", False),
-    errno.ENOTTY: ("is no camera", False),
+    errno.EACCES: ("no permission to use the camera: sudo usermod -aG video $USER, then log in again", False),
+    errno.EPERM: ("no permission to use the camera: sudo usermod -aG video $USER, then log in again", False),
+    errno.ENOTTY: ("is not a camera", False),
     errno.EPIPE: ("is part of a larger camera: " + RIBBON, False),
 }
 

@@ -52,7 +52,7 @@ class Y4mFilm(Source):
     def _read_header(self) -> None:
         words = self._line().split(b" ")
         if words[0] != MAGIC:
-            raise self._error("is no Y4M film: it does not begin with YUV4MPEG2")
+            raise self._error("is not a Y4M film: it does not begin with YUV4MPEG2")
         parameters = {word[:1].decode("latin-1"): word[1:].decode("latin-1") for word in words[1:] if word}
         self.width, self.height = self._side(parameters, "W"), self._side(parameters, "H")
         self.frames_per_second = self._rate(parameters.get("F", "30:1"))

@@ -49,7 +49,7 @@ class BenchRow:
     def cells(self) -> tuple[str, ...]:
         """What a table says of it."""
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}{' ≈' if self.noise else '  '}"
-        wrong = "answers wrongly here" if self.wrong else ""
+        wrong = "wrong here" if self.wrong else ""
         return self.form, self.runtime, f"{self.median_us:.2f}", f"{self.p95_us:.2f}", ratio, wrong
 
 
@@ -81,7 +81,7 @@ class BenchReport:
         files = tuple(dict.fromkeys(row.file for row in self.rows))
         wrong = (f"{row.file}: {row.form} in {row.runtime}: {row.wrong}" for row in self.rows if row.wrong)
         left_out = (Wording(f"{left.file}: {left.form} not timed: ", left.reason) for left in self.left_out)
-        pinned = "" if self.pinned else "; not pinned to one processor, which the system does not allow"
+        pinned = "" if self.pinned else "; not pinned to one processor, since the system does not allow it"
         noise = f"≈ within the noise of this run, {100 * self.noise_floor:.1f} %{pinned}"
         notes = (*wrong, *left_out, *self.notes, noise)
         return tuple(self._table(file, notes if file == files[-1] else ()) for file in files)

@@ -70,8 +70,8 @@ class ExportReport:
         said = [f"int8 calibrated by {self.calibration}"] if self.calibration else []
         if needs := self.footprint:
             said.append(
-                f"C: flash {needs.constant_bytes:,} bytes of constants, and the code; RAM {needs.ram_bytes:,} bytes "
-                f"(arena {needs.arena_bytes:,}, with the image; output {needs.output_bytes:,}), and the stack"
+                f"C: flash {needs.constant_bytes:,} bytes of constants, plus code; RAM {needs.ram_bytes:,} bytes "
+                f"(arena {needs.arena_bytes:,}, with the image; output {needs.output_bytes:,}), plus stack"
             )
         if board := self.board:
             said.append(

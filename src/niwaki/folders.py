@@ -49,7 +49,7 @@ def _is_plain(part: str) -> bool:
 def inside(folder: Path, name: str) -> Path:
     """The path of `name` (with forward slashes) in `folder`, whether it exists or not.
 
-    Raises ModelError where it leads out of the folder: by `..`, as a path from the root, or through a link. The folder
+    Raises ModelError if it leads out of the folder: by `..`, as a path from the root, or through a link. The folder
     itself may be reached through links.
     """
     try:
@@ -65,7 +65,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def read_inside(folder: Path, name: str) -> bytes:
-    """The bytes of a file in `folder`. Raises ModelError as `inside`, OSError where it is no file or cannot be read."""
+    """The bytes of a file in `folder`. Raises ModelError as `inside`, OSError if it is no file or cannot be read."""
     place = inside(folder, name)
     if place.exists() and not place.is_file() and not place.is_dir():  # a pipe would be waited for
         raise OSError(0, "is not a file", str(place))
@@ -134,7 +134,7 @@ def _made(parent: Path, prefix: str = PREFIX) -> tuple[Path, int | None]:
 
 
 def _locked(place: Path, *, wait: bool = False) -> int | None:
-    """The handle of a folder that is now locked; None where another process has it, or no lock can be had."""
+    """The handle of a folder that is now locked; None if another process has it, or no lock can be had."""
     if fcntl is None:
         return None
     handle = -1
@@ -206,7 +206,7 @@ class Change:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two names change places in one step; False where the system or the file system cannot."""
+    """Let two names change places in one step; False if the system or the file system cannot."""
     call = _renameat2()
     return call is not None and call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
 

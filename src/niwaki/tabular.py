@@ -36,7 +36,7 @@ class Tabular:
 
 
 def to_csv(records: Sequence[Mapping[str, object]]) -> str:
-    r"""Records as CSV (RFC 4180, with headings): a column for each key, empty where a record lacks it or has None.
+    r"""Records as CSV (RFC 4180, with headings): a column for each key, empty if a record lacks it or has None.
 
     >>> to_csv([{"a": 1, "b": "x, y"}, {"a": None, "c": 2.5}])
     'a,b,c\r\n1,"x, y",\r\n,,2.5\r\n'

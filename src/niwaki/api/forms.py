@@ -122,7 +122,7 @@ def load_c(folder: str | Path, *, trust: bool = False) -> CModel:
     """The generated C of an exported folder, compiled for this processor: uint8 (n, C, H, W) to int8 (n, classes).
 
     It is compiled if it is what niwaki generates from the int8 ONNX beside it; `trust` compiles and runs whatever lies
-    there. Raises NiwakiError where it is neither, and where there is no C compiler.
+    there. Raises NiwakiError if it is neither, and if there is no C compiler.
 
     >>> scores = niwaki.load_c("exported/c")(data.test.images)
     >>> scores.shape, scores.dtype

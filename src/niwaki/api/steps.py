@@ -171,7 +171,7 @@ def evaluate(
     `labels` are the names of the model's outputs, if they are not those that it was loaded or trained with. Classes
     are compared by name: with a warning where the model has them in another order than the data.
 
-    Raises DataError where the names are not the same; ModelError for a network whose figure would mean nothing: one
+    Raises DataError if the names are not the same; ModelError for a network whose figure would mean nothing: one
     that answers at random, or with NaN in it.
 
     >>> niwaki.evaluate(model, data, "test")  # doctest: +ELLIPSIS

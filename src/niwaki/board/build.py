@@ -92,7 +92,7 @@ def bundle_file(
 
     `data` names the images for calibration and self-test where the file does not. The folder appears whole or not at
     all; an older bundle in it is replaced. Raises ModelError, DataError or SpecError for what cannot be used,
-    NiwakiError where zig or espeak-ng are missing.
+    NiwakiError if zig or espeak-ng are missing.
     """
     options, board = options or BundleOptions(), find_target(target)
     name_classes((), options.languages)  # a wrong language is said before anything takes time

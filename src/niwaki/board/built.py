@@ -24,7 +24,7 @@ def remember(folder: Path) -> None:
 def is_built_here(folder: Path) -> bool:
     """Whether a bundle is one that was built here, by this user, and nothing of it was changed since.
 
-    Raises ModelError where its manifest cannot be read.
+    Raises ModelError if its manifest cannot be read.
     """
     return _note(folder).exists() and not any(differences(folder, read_manifest(folder)))
 

@@ -30,7 +30,7 @@ def is_bundle(path: Path) -> bool:
 def cached_bundle(file: Path, settings: dict[str, object]) -> tuple[Path, FileLock]:
     """Where the bundle of a file with these settings is kept, and the lock to hold while it is looked for and made.
 
-    The place depends on the contents of the file, the settings, and niwaki itself. Raises ModelError where the file
+    The place depends on the contents of the file, the settings, and niwaki itself. Raises ModelError if the file
     cannot be read.
     """
     digest = hashlib.sha256(canonical_json({**settings, "zig": _version("ziglang")}))

@@ -38,7 +38,7 @@ class Binaries:
 def compile_binaries(model: Mapping[str, bytes], known: bytes, machine: Machine) -> Binaries:
     """Compile a generated model (`model.c` and what lies beside it) for a machine; always to the same bytes.
 
-    `known` is `known.c`: what the program knows besides the model, as `known.py` writes it. Raises NiwakiError where
+    `known` is `known.c`: what the program knows besides the model, as `known.py` writes it. Raises NiwakiError if
     zig is missing or a file does not compile.
     """
     with temporary("bundle") as name:

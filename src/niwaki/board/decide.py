@@ -29,7 +29,7 @@ def decide(
     """The `decision` of `bundle.json`, and what must be said of it.
 
     Calibrated on as many made-up scenes with training images, and as many without; with no images, or 0 scenes, every
-    garment found is named. Raises ModelError where fewer than `least_named` percent of its own images would get a name:
+    garment found is named. Raises ModelError if fewer than `least_named` percent of its own images would get a name:
     thresholds that keep the network silent on scenes without a garment then keep it silent on all.
     """
     if network.data is None or scenes == 0:

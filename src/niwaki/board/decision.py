@@ -8,7 +8,7 @@ from niwaki.device.decision import Rule
 
 
 class Measured(BaseModel):
-    """How a rule does on scenes, as fractions; None where there was nothing to measure."""
+    """How a rule does on scenes, as fractions; None if there was nothing to measure."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,7 +42,7 @@ class Calibration(BaseModel):
 
 
 class Decision(BaseModel):
-    """The runner's rule; `calibration` is None where every garment found is named."""
+    """The runner's rule; `calibration` is None if every garment found is named."""
 
     model_config = ConfigDict(frozen=True)
 

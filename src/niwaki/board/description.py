@@ -68,7 +68,7 @@ class Description(BaseModel):
 
 
 def read_description(folder: Path) -> Description:
-    """What the `bundle.json` in a bundle's folder says. Raises ModelError where it cannot be read, or is damaged."""
+    """What the `bundle.json` in a bundle's folder says. Raises ModelError if it cannot be read, or is damaged."""
     file = folder / DESCRIPTION
     try:
         return Description.model_validate(load_checked(file))

@@ -53,7 +53,7 @@ def manifest_of(files: Mapping[str, bytes]) -> Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest in a bundle's folder. Raises ModelError where there is none, or it is damaged."""
+    """The manifest in a bundle's folder. Raises ModelError if there is none, or it is damaged."""
     file = folder / NAME
     try:
         return Manifest.model_validate(load_checked(file))

@@ -53,7 +53,7 @@ class Network:
 def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -> Network:
     """Make the int8 network of a model file, an ONNX, or an exported folder (a study's folder stands for its export).
 
-    Raises ModelError where it cannot run behind a camera: colour, no preprocessing, no classifier; DataError where
+    Raises ModelError if it cannot run behind a camera: colour, no preprocessing, no classifier; DataError if
     images are needed, or named, and cannot be had.
     """
     origin, needs = _origin(file)

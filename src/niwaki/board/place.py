@@ -16,8 +16,8 @@ EXECUTABLE = ("start", "niwaki", "install.sh")
 def put_bundle(folder: Path, files: Mapping[str, bytes]) -> None:
     """Bring a bundle's files and their manifest into `folder`, in place of an older bundle if there is one.
 
-    All appear at once; after an error before that, the folder is as it was. Raises ModelError where the folder holds
-    anything that no bundle brought, and where it cannot be written.
+    All appear at once; after an error before that, the folder is as it was. Raises ModelError if the folder holds
+    anything that no bundle brought, and if it cannot be written.
     """
     check_free(folder)
     try:
@@ -36,7 +36,7 @@ def put_bundle(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Raise ModelError where `folder` is more than empty and not a bundle, or a bundle with other files in it."""
+    """Raise ModelError if `folder` is more than empty and not a bundle, or a bundle with other files in it."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder / NAME).is_file() or not (folder / "bundle.json").is_file():

@@ -75,8 +75,8 @@ def name_all(seen: Seen, logits: Logits, pad: int) -> np.ndarray:
 
 
 def rates(labels: np.ndarray, words: np.ndarray, best: np.ndarray) -> Rates:
-    """Of labels (n,), NONE where there is no garment; words (n,), REJECTED where nothing is said; the best class (n,)
-    whatever the rule says, REJECTED where nothing was found.
+    """Of labels (n,), NONE if there is no garment; words (n,), REJECTED if nothing is said; the best class (n,)
+    whatever the rule says, REJECTED if nothing was found.
     """
     garment = labels != NONE
     said, seen = garment & (words != REJECTED), garment & (best != REJECTED)
@@ -96,7 +96,7 @@ def choose(labels: np.ndarray, found: np.ndarray, logits: np.ndarray, target: fl
 
     Labels (n,), found bool (2, n) and logits (2, n, classes), without and with the empty place learned: the target
     holds for each of the two ways. Where all garments found can be named within it, the energy is the highest of
-    theirs. Raises DataError where no garment was found at all.
+    theirs. Raises DataError if no garment was found at all.
     """
     if not found[:, labels != NONE].any():
         raise DataError("no garment was found in any scene: there is nothing to calibrate rejection on")
@@ -116,7 +116,7 @@ class Scenes:
     """The made-up scenes that thresholds are calibrated on."""
 
     shown: int | None = None
-    """With a garment; None: SCENES, or one for each training image where there are fewer."""
+    """With a garment; None: SCENES, or one for each training image if there are fewer."""
     bare: int = BARE
     """Without one."""
     target: float = TARGET
@@ -128,7 +128,7 @@ def calibrate(logits: Logits, vision: Eye, train: Split, scenes: Scenes, *, pad:
     """The `decision` of a bundle: thresholds, and their measured rates over the scenes they were chosen on.
 
     `logits` are those of the integer network, `vision` looks at frames of 320 × 240, `train` are grey training images
-    that have `pad` raw zeros around. Raises DataError where they are not grey, or fewer than are to be shown.
+    that have `pad` raw zeros around. Raises DataError if they are not grey, or fewer than are to be shown.
     """
     shown = min(SCENES, len(train)) if scenes.shown is None else scenes.shown
     seen = see_training_scenes(vision, train, pad=pad, scenes=shown, bare=scenes.bare, seed=scenes.seed)
@@ -172,7 +172,7 @@ def rates_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> Rates:
 
 
 def words_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> tuple[np.ndarray, np.ndarray]:
-    """What is said of each scene, and what the best class is, int64 (n,); REJECTED where nothing is."""
+    """What is said of each scene, and what the best class is, int64 (n,); REJECTED if nothing is."""
     return _words(seen.found[way], named[way], rule)
 
 

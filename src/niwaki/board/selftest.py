@@ -65,7 +65,7 @@ class SelfTest:
 
 
 def make_selftest(graph: Graph, data: Dataset | None, pad: int) -> SelfTest:
-    """Images of the test split, drawn by a fixed seed (made-up ones where there are no data), and a film of them."""
+    """Images of the test split, drawn by a fixed seed (made-up ones if there are no data), and a film of them."""
     shape = graph.tensors[graph.input].shape
     images = random_images(shape, IMAGES) if data is None else _drawn(data)
     scores = reference.run(graph, reference.quantize_pixels(graph, images)).reshape(len(images), -1)

@@ -24,7 +24,7 @@ def has_voice() -> bool:
 
 
 def check_voice() -> None:
-    """Raise NiwakiError, with what installs it, where espeak-ng is missing."""
+    """Raise NiwakiError, with what installs it, if espeak-ng is missing."""
     if not has_voice():
         raise NiwakiError(
             f"no {COMMAND}, which speaks the words: install it (Debian: apt-get install {PACKAGE}), or make a bundle "
@@ -35,7 +35,7 @@ def check_voice() -> None:
 def speak_names(classes: Sequence[Named], languages: Sequence[str]) -> dict[str, bytes]:
     """`sounds/LANGUAGE/CLASS.wav` for every class and language; the same words give the same bytes.
 
-    Raises NiwakiError where espeak-ng is missing or fails.
+    Raises NiwakiError if espeak-ng is missing or fails.
     """
     check_voice()
     return {
@@ -46,7 +46,7 @@ def speak_names(classes: Sequence[Named], languages: Sequence[str]) -> dict[str,
 
 
 def render(word: str, language: str) -> bytes:
-    """A WAV file (PCM) of a word. Raises NiwakiError where espeak-ng fails or nothing is to be heard."""
+    """A WAV file (PCM) of a word. Raises NiwakiError if espeak-ng fails or nothing is to be heard."""
     with temporary("voice") as name:
         file = Path(name) / "word.wav"
         command = [COMMAND, "-b", "1", "-v", _VOICES[language], "-s", _SPEED[language], "-w", str(file), "--stdin"]

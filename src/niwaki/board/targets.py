@@ -110,7 +110,7 @@ def find_target(name: str) -> BundleTarget:
 
 
 def target_of_this_machine() -> BundleTarget:
-    """The target whose bundles run here. Raises ModelError where there is none."""
+    """The target whose bundles run here. Raises ModelError if there is none."""
     system, machine = platform.system(), platform.machine()
     if system != "Linux" or machine not in _HERE:
         raise ModelError(

@@ -25,7 +25,7 @@ def bundle_here(
 ) -> Path:
     """The bundle in `file`, or that of a model for this machine: made now, or taken from niwaki's cache folder.
 
-    A bundle from elsewhere is run with `trust` only. Raises NiwakiError as `bundle_file` does, and where this machine
+    A bundle from elsewhere is run with `trust` only. Raises NiwakiError as `bundle_file` does, and if this machine
     runs no bundles.
     """
     if is_bundle(file):

@@ -27,7 +27,7 @@ def prepare() -> None:
 
 
 def finish() -> None:
-    """Write out what is left. Raises OutputError where that fails."""
+    """Write out what is left. Raises OutputError if that fails."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

@@ -80,7 +80,7 @@ class Generated:
 def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None, title: str = "") -> Generated:
     """The C of a graph: `model.h`, `model.c`, kernels, `README.md`, `Makefile` and an example; always the same bytes.
 
-    `ram_limit` is in bytes, for arena and output. Raises ModelError where `prefix` is no C identifier or the model
+    `ram_limit` is in bytes, for arena and output. Raises ModelError if `prefix` is no C identifier or the model
     needs more RAM than the limit.
     """
     if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]{0,40}", prefix) or prefix in _KEYWORDS:
@@ -106,7 +106,7 @@ def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None
 
 
 def write(generated: Generated, folder: Path) -> Path:
-    """Write the files into `folder`, each whole or not at all. Raises NiwakiError where it cannot be written."""
+    """Write the files into `folder`, each whole or not at all. Raises NiwakiError if it cannot be written."""
     try:
         for name, content in generated.files.items():
             write_whole(folder / name, content)

@@ -84,8 +84,8 @@ def measure_footprint(
     """Compile a generated folder for `cpu` (a Cortex-M of toolchain.TARGETS) and read what it takes.
 
     The program calls `<prefix>_run`, or with `pixels` `<prefix>_run_pixels`. GCC's `-fcallgraph-info=su` gives the
-    frames. Raises NiwakiError where the compiler is missing or refuses, or `cpu` is no microcontroller; ModelError
-    where no bound for the stack can be given.
+    frames. Raises NiwakiError if the compiler is missing or refuses, or `cpu` is no microcontroller; ModelError
+    if no bound for the stack can be given.
     """
     target = find_target(cpu)
     if target.board is None:
@@ -204,7 +204,7 @@ def read_call_graph(text: str) -> CallGraph:
 def deepest_chain(graph: CallGraph, entry: str) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
     """The chain of calls from `entry` with the largest sum of frames, and the functions of other files called anywhere.
 
-    Raises ModelError where functions call each other in a circle, or `entry` is not there.
+    Raises ModelError if functions call each other in a circle, or `entry` is not there.
     """
     if entry not in graph.frames:
         raise ModelError(f"{entry}: no such function in the compiler's output")

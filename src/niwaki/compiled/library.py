@@ -22,7 +22,7 @@ def compile_library(
 ) -> Path:
     """Compile `model.c` of a generated folder as a shared library and return its path (`folder/libNAME.so`).
 
-    The file appears whole or not at all. Raises ToolMissing where there is no compiler, NiwakiError with what it said.
+    The file appears whole or not at all. Raises ToolMissing if there is no compiler, NiwakiError with what it said.
     """
     source = folder / "model.c"
     if not source.is_file():
@@ -49,7 +49,7 @@ class Interface:
 
 
 def interface(folder: Path) -> Interface:
-    """Read `model.h` of a generated folder. Raises NiwakiError where it is not one."""
+    """Read `model.h` of a generated folder. Raises NiwakiError if it is not one."""
     header = folder / "model.h"
     try:
         return Interface(header.read_text(encoding="utf-8"), str(header))

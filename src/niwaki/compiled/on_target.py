@@ -42,7 +42,7 @@ def compile_program(
 def compile_sources(sources: Sequence[Path], target: Target, flags: Sequence[str] = SPEED, *, out: Path) -> Path:
     """Compile C files into the program `out` and return it; `host.h` can be included.
 
-    For a board, start-up code and linker script come with it. Raises NiwakiError where the compiler is missing, or
+    For a board, start-up code and linker script come with it. Raises NiwakiError if the compiler is missing, or
     with its first error.
     """
     check_tools(target, emulator=False)
@@ -80,7 +80,7 @@ def run_on_target(
     """The scores int8 (n, classes) that a generated folder gives on `target`, compiled with `flags`.
 
     `images` are raw pixels, uint8 (n, C, H, W), or quantized inputs, int8 (n, C, H, W). One program runs them all.
-    Raises NiwakiError where tools are missing, the model does not compile or fit, or the program fails; ModelError for
+    Raises NiwakiError if tools are missing, the model does not compile or fit, or the program fails; ModelError for
     images of another type or shape.
     """
     with temporary("target") as work:

@@ -20,7 +20,7 @@ def in_order(data: Dataset, labels: Sequence[str], *, of: str = "the model", not
     """`data` with its classes numbered as in `labels`, those of a model; `data` itself where they are so already.
 
     Its fingerprint stays: it is that of the images as they are kept. `notify` is told if the order differs. Raises
-    DataError, with both lists, where the names are not the same.
+    DataError, with both lists, if the names are not the same.
     """
     if data.labels == tuple(labels):
         return data
@@ -59,7 +59,7 @@ def places_of(names: Sequence[str], labels: Sequence[str]) -> np.ndarray | None:
 
 
 def shown(labels: Sequence[str]) -> str:
-    """A list of names, cut where it is long: `a, b, c, … (40)`."""
+    """A list of names, cut if it is long: `a, b, c, … (40)`."""
     names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in labels[:SHOWN]]
     return ", ".join(names) + (f", … ({len(labels)})" if len(labels) > SHOWN else "")
 

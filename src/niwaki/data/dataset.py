@@ -160,7 +160,7 @@ def open_dataset(folder: Path) -> Dataset:
 
 
 def check_contents(data: Dataset, folder: Path) -> None:
-    """Read every pixel and label once. Raises DataError where they are not those of the fingerprint."""
+    """Read every pixel and label once. Raises DataError if they are not those of the fingerprint."""
     splits = {name: getattr(data, name) for name in SPLITS}
     if fingerprint_of(data.labels, data.preprocessing, splits) != data.fingerprint:
         raise DataError(f"{folder}: its arrays do not match its fingerprint; {_again(folder)}")

@@ -48,7 +48,7 @@ class DatasetKind:
     """Whether its files may lie in a folder of the user's: the module's `folder_within(folder)` is then not None."""
 
     def find(self, spec: Any, places: Places) -> Source:
-        """Its images as a study's `[data]` (`DataSpec`) asks for them. Raises DataError where they cannot be had."""
+        """Its images as a study's `[data]` (`DataSpec`) asks for them. Raises DataError if they cannot be had."""
         found: Source = import_module(f"niwaki.data.{self.module}").find(spec, places)
         return found
 
@@ -77,7 +77,7 @@ MEANT_FOR = {  # keys of `[data]` that mean nothing for the other datasets
 
 
 def built_in(name: object) -> BuiltIn | None:
-    """What is known of the built-in dataset of that name; None where there is none."""
+    """What is known of the built-in dataset of that name; None if there is none."""
     return next((kind.built_in for kind in _KNOWN if kind.name == name), None)
 
 

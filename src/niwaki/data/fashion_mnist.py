@@ -81,7 +81,7 @@ def _named_place(spec: DataSpec) -> Path | None:
 
 
 def folder_within(place: Path) -> Path | None:
-    """`place`, or its sub-folder `fashion-mnist`, whichever holds any of the four files; None where neither does."""
+    """`place`, or its sub-folder `fashion-mnist`, whichever holds any of the four files; None if neither does."""
     for folder in (place, place / FOLDER):
         if any((folder / file.name).exists() for file in FILES):
             return folder
@@ -101,7 +101,7 @@ def check(folder: Path) -> None:
 
 
 def check_present(folder: Path) -> None:
-    """Raise DataError, naming the file, where one of the four is in `folder` but has not the right MD5."""
+    """Raise DataError, naming the file, if one of the four is in `folder` but has not the right MD5."""
     for file in FILES:
         path = folder / file.name
         if not path.exists():

@@ -28,7 +28,7 @@ Files = dict[str, list[Path]]  # class name → its images
 
 @dataclass(frozen=True)
 class Layout:
-    """The images of a folder by part and class; of validation and test none where they have no folder of their own."""
+    """The images of a folder by part and class; of validation and test none if they have no folder of their own."""
 
     root: Path
     train: Files
@@ -67,7 +67,7 @@ def files_of(files: Files) -> Iterator[Path]:
 
 
 def _parts(root: Path) -> dict[str, Path]:
-    """The folders that are parts; none where the classes lie in `root` itself.
+    """The folders that are parts; none if the classes lie in `root` itself.
 
     A folder of images may well be the class of trains: a part is what holds folders.
     """

@@ -20,7 +20,7 @@ class Limit:
 
     @property
     def value(self) -> int:
-        """The limit, as the environment has it. Raises DataError where that is no number above 0."""
+        """The limit, as the environment has it. Raises DataError if that is no number above 0."""
         stated = os.environ.get(self.variable)
         if not stated:
             return self.usual
@@ -31,7 +31,7 @@ class Limit:
         return int(stated)
 
     def check(self, asked: int, what: str) -> None:
-        """Raise DataError where `what` asks for more than is allowed."""
+        """Raise DataError if `what` asks for more than is allowed."""
         if asked > self.value:
             raise DataError(
                 f"{what}: {asked:,} {self.unit}, at most {self.value:,} are allowed: "
@@ -48,6 +48,6 @@ CLASSES = Limit("NIWAKI_DATA_CLASSES", 4096, "classes")
 
 
 def check_images(count: int, shape: Sequence[int], what: str) -> None:
-    """Raise DataError where uint8 images (count, *shape) take more memory than a dataset may."""
+    """Raise DataError if uint8 images (count, *shape) take more memory than a dataset may."""
     sides = "×".join(map(str, shape))
     BYTES.check(count * math.prod(shape), f"{what}: {count:,} images of {sides} (a smaller preprocessing.size helps)")

@@ -31,7 +31,7 @@ def find(spec: DataSpec, places: Places) -> Source:  # noqa: ARG001 (it is where
 
 
 def source(path: Path) -> Source:
-    """The dataset in the file. Arrays are read when asked for. Raises DataError where it cannot be read."""
+    """The dataset in the file. Arrays are read when asked for. Raises DataError if it cannot be read."""
     try:
         with path.open("rb") as file:
             identity = hashlib.file_digest(file, "sha256").hexdigest()

@@ -37,7 +37,7 @@ def each(paths: Sequence[Path], use: Callable[[int, Image.Image], object]) -> No
 
 
 def raise_together(failures: Sequence[str], total: int) -> None:
-    """Raise one DataError for all failures; none where there are none."""
+    """Raise one DataError for all failures; none if there are none."""
     if not failures:
         return
     if len(failures) == 1:

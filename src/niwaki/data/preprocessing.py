@@ -69,7 +69,7 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid"):
     def input_shape(self, size: tuple[int, int] | None = None) -> tuple[int, int, int]:
         """(channels, height, width) of a network's input. `size` is that of the raw images, for want of `self.size`.
 
-        Raises DataError where neither is known.
+        Raises DataError if neither is known.
         """
         known = self.size or size
         if known is None:

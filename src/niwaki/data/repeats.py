@@ -47,7 +47,7 @@ def repeats(raw: Raw) -> Iterator[str]:
 
 
 def absent(raw: Raw) -> Iterator[str]:
-    """A line on the classes of which a part that the data brings has no image; none where there is one of each."""
+    """A line on the classes of which a part that the data brings has no image; none if there is one of each."""
     said = []
     for part, split in (("validation", raw.validation), ("test", raw.test)):
         if split is not None:

@@ -64,7 +64,7 @@ def hold_out(
     """Indices of what stays and of the `count` held out, both ascending.
 
     Which of a class are held out depends on (seed, class) alone. Raises DataError, naming the `key` that says how
-    many, where there are not enough images, or where a class would have none left to train on; `before` are the
+    many, if there are not enough images, or if a class would have none left to train on; `before` are the
     fractions that were held out before.
     """
     if count >= len(labels):

@@ -21,13 +21,13 @@ class Agreement:
     same_class: int
     """Images for which the highest score is of the same class (the first of equals)."""
     equal: bool | None
-    """Whether all int8 scores are the same; None where one of the two is float."""
+    """Whether all int8 scores are the same; None if one of the two is float."""
     difference: float | None
-    """The largest, between two scores; None where they have different units."""
+    """The largest, between two scores; None if they have different units."""
     unit: str
     """Of the difference: score, or int8 step."""
     first: int | None
-    """Where the first image stands that breaks the rule, or would; None where there is none."""
+    """Where the first image stands that breaks the rule, or would; None if there is none."""
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""

@@ -39,7 +39,7 @@ class BenchRow:
     runs: int
     block: int
     ratio: float | None
-    """Median, by that of the fastest other row of the file that is called from Python; None where there is no other."""
+    """Median, by that of the fastest other row of the file that is called from Python; None if there is no other."""
     noise: bool
     """Whether the difference to that other row is within the noise of this measurement."""
     wrong: str = ""
@@ -110,7 +110,7 @@ def bench_files(
     compiled for this processor. It stops after `rounds` or `budget_s` seconds. `notify` is told, a line each, what is
     going on. `trust` allows foreign factories.
 
-    A file or a form that cannot be used is left out. Raises SpecError where there is nothing to time, ModelError where
+    A file or a form that cannot be used is left out. Raises SpecError if there is nothing to time, ModelError if
     the only file is damaged or of no known kind.
     """
     if not files:

@@ -137,7 +137,7 @@ def _add_folder(file: Path | Export, forms: Forms, trust: bool, notify: Notify) 
 
 
 def _own(export: Export, folder: Path) -> dict[str, bytes]:
-    """The C in a folder of an export, if niwaki wrote it. Raises ModelError where it did not."""
+    """The C in a folder of an export, if niwaki wrote it. Raises ModelError if it did not."""
     if folder.parent == export.folder and INT8 in export.onnx:
         return own_files(folder, export.integer, FILES[INT8])
     return own_files_beside(folder)
@@ -208,7 +208,7 @@ def _add_c(folder: Path, files: Mapping[str, bytes] | None, forms: Forms) -> Non
 
 
 def _input_shape(data: bytes, name: str) -> tuple[int, int, int]:
-    """(channels, height, width) of a classifier. Raises ModelError where it takes no single image, or any size."""
+    """(channels, height, width) of a classifier. Raises ModelError if it takes no single image, or any size."""
     batch, *shape = classifier_session(data, name).get_inputs()[0].shape
     if batch not in (1, None) and not isinstance(batch, str):
         raise ModelError(f"{name}: takes {batch} images at once, and bench times one: export it with a free batch size")

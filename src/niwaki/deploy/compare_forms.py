@@ -143,7 +143,7 @@ class Judge:
         return replace(report, ok=not reason, reason=reason)
 
     def _too_far(self, form: str, found: Agreement, ours: np.ndarray, theirs: np.ndarray) -> str:
-        """Where a score differs by more than rounding explains; "" where none does."""
+        """Where a score differs by more than rounding explains; "" if none does."""
         if form == INT8:
             if found.unit != "int8 step" or found.difference is None or found.difference <= self.steps:
                 return ""
@@ -188,7 +188,7 @@ class Judge:
     def _alike(
         self, subject: Subject, against: str, scores: np.ndarray, other: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, str]:
-        """Both in one unit, where there is one: that of the scores, or the steps of int8."""
+        """Both in one unit, if there is one: that of the scores, or the steps of int8."""
         graph, form = self.export.graph, subject.form
         if graph is None or REFERENCE not in (form, against):
             return scores, other, "score"
@@ -205,7 +205,7 @@ class Judge:
         return np.rint(scores / np.float64(end.scale)) + end.zero_point, other, "int8 step"
 
     def _first(self, found: Agreement, scores: np.ndarray, other: np.ndarray) -> str:
-        """The first image that is wrong, with both forms' scores; nothing where none is."""
+        """The first image that is wrong, with both forms' scores; nothing if none is."""
         if found.first is None:
             return ""
         return self._at(found.first, found.against, scores, other)
@@ -258,7 +258,7 @@ def far_from_float(forms: Sequence[FormReport]) -> Iterator[str]:
 
 
 def percent(part: int, whole: int) -> str:
-    """Percent with two digits; 100.00 only where it is all of them.
+    """Percent with two digits; 100.00 only if it is all of them.
 
     >>> percent(9_999_999, 10_000_000)
     '99.99 %'

@@ -37,7 +37,7 @@ def dynamic_is_wrong(data: bytes, table: np.ndarray, images: np.ndarray, exact: 
 
 
 def _told(data: bytes, exact: np.ndarray, default: np.ndarray) -> tuple[int, str] | None:
-    """For how many inputs the class is another, and how far scores are off; None where that is rounding."""
+    """For how many inputs the class is another, and how far scores are off; None if that is rounding."""
     others = int((exact.argmax(1) != default.argmax(1)).sum())
     off = float(np.abs(exact - default).max())
     step, softmax = output_step(onnx.load_from_string(data))

@@ -42,7 +42,7 @@ class ExportReport:
     footprint: Footprint | None = None
     """Of the C: constants and RAM, known without a compiler."""
     board: TargetFootprint | None = None
-    """The same and the code, as a compiler for Cortex-M4 and its linker have it; None where there is none."""
+    """The same and the code, as a compiler for Cortex-M4 and its linker have it; None if there is none."""
     notes: tuple[str, ...] = ()
     missing: Mapping[Form, str] = field(default_factory=dict)
     """Forms that were asked for and cannot be made, each with the reason; the others are written."""
@@ -119,8 +119,8 @@ def export_file(
     becomes C as it is. A form that cannot be made takes no other with it: it is `missing`. The files of the others
     appear at once, or none.
 
-    Raises ModelError where the file, or what is asked of it, cannot be used, and DataError where images are needed and
-    cannot be had: both only where nothing that was asked for can be made.
+    Raises ModelError if the file, or what is asked of it, cannot be used, and DataError if images are needed and
+    cannot be had: both only if nothing that was asked for can be made.
     """
     options = options or ExportOptions()
     origin = open_origin(file)
@@ -146,7 +146,7 @@ def export_all(
     """Write a model file's float ONNX, int8 ONNX and C into the folder `out`, calibrated on training images of `data`.
 
     `int8` is an int8 ONNX that was made of it before, with these options: it is taken as it is. A form that cannot be
-    made is `missing`. Raises ModelError where none can.
+    made is `missing`. Raises ModelError if none can.
     """
     origin = open_origin(model) if isinstance(model, Path) else model_origin(model)
     pictures = find_pictures(origin.needs, data, notify, any_classes=True)
@@ -182,7 +182,7 @@ def write_forms(
 ) -> ExportReport:
     """Write forms of a model into the folder `out`, calibrated on the training images of its pictures.
 
-    `optional` forms that cannot be made are left out with a note, others are `missing`. Raises the first reason where
+    `optional` forms that cannot be made are left out with a note, others are `missing`. Raises the first reason if
     none of `forms` can be made.
     """
     origin, named = material.origin, material.named
@@ -205,7 +205,7 @@ def write_forms(
 
 
 def _make(making: Making, forms: Sequence[Form], optional: Sequence[Form]) -> dict[Form, str]:
-    """Make each form; those that cannot be made, with the reason. Raises the first reason where none can."""
+    """Make each form; those that cannot be made, with the reason. Raises the first reason if none can."""
     failed: dict[Form, NiwakiError] = {}
     for form in forms:
         try:

@@ -39,7 +39,7 @@ class Export:
     info: ModelInfo | None = None
     onnx: Mapping[Form, onnx.ModelProto] = field(default_factory=dict)
     graph: Graph | None = None
-    """Of the int8 ONNX; None where there is none or it is no integer network."""
+    """Of the int8 ONNX; None if there is none or it is no integer network."""
     no_graph: str = ""
     """Why it is no integer network."""
     broken: Mapping[Form, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Export:
 
     @cached_property
     def preprocessing(self) -> Preprocessing | None:
-        """How raw pixels become an input; None where no file says it."""
+        """How raw pixels become an input; None if no file says it."""
         stated = [self.info.preprocessing] if self.info else []
         stated += [about for model in self.onnx.values() if (about := metadata(model).preprocessing) is not None]
         return next(iter(stated), None)
@@ -75,7 +75,7 @@ class Export:
 
     @property
     def outputs(self) -> int | None:
-        """How many scores it gives for one image; None where no file says it."""
+        """How many scores it gives for one image; None if no file says it."""
         return next((count for model in self.onnx.values() if (count := outputs_of(model)) is not None), None)
 
     @property
@@ -89,7 +89,7 @@ class Export:
 
     @cached_property
     def macs(self) -> int:
-        """Multiply-accumulates of one image; a guess where there are operators of which they are not known."""
+        """Multiply-accumulates of one image; a guess if there are operators of which they are not known."""
         try:
             return count_onnx(next(iter(self.onnx.values()))).macs or MACS
         except ModelError:
@@ -97,13 +97,13 @@ class Export:
 
     @property
     def integer(self) -> Graph:
-        """The integer network. Raises ModelError where there is none."""
+        """The integer network. Raises ModelError if there is none."""
         if self.graph is None:
             raise ModelError(self.no_graph)
         return self.graph
 
     def origin(self, form: Form) -> Origin:
-        """One of its models as what is exported or tried. Raises ModelError where it cannot be used."""
+        """One of its models as what is exported or tried. Raises ModelError if it cannot be used."""
         if form in self.broken:
             raise ModelError(self.broken[form])
         path = self.folder / FILES[form]
@@ -115,7 +115,7 @@ class Export:
 def open_export(folder: Path) -> Export:
     """Read what is in an export's folder; a file that cannot be used takes no other with it.
 
-    Raises ModelError where no ONNX is there that can be read, or `export.json` is damaged.
+    Raises ModelError if no ONNX is there that can be read, or `export.json` is damaged.
     """
     export = look_into(folder)
     if not export.onnx:
@@ -125,7 +125,7 @@ def open_export(folder: Path) -> Export:
 
 
 def look_into(folder: Path) -> Export:
-    """`open_export` of a folder in which there may be none. Raises ModelError only where `export.json` is damaged."""
+    """`open_export` of a folder in which there may be none. Raises ModelError only if `export.json` is damaged."""
     note = read_note(folder)
     files: dict[Form, bytes] = {}
     models: dict[Form, onnx.ModelProto] = {}
@@ -154,7 +154,7 @@ def look_into(folder: Path) -> Export:
 def _integer(
     folder: Path, models: Mapping[Form, onnx.ModelProto], broken: Mapping[Form, str]
 ) -> tuple[Graph | None, str]:
-    """The integer network of the int8 ONNX; None, and why, where there is none."""
+    """The integer network of the int8 ONNX; None, and why, if there is none."""
     if INT8 not in models:
         missing = f"{folder}: C, but not the {FILES[INT8]} that it was generated from: export again"
         return None, broken.get(INT8, missing)

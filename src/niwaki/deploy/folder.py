@@ -66,7 +66,7 @@ class FolderNote(BaseModel):
 
 
 def read_note(folder: Path) -> FolderNote | None:
-    """What an export left in `folder`; None where there is no export. Raises ModelError where that is damaged."""
+    """What an export left in `folder`; None if there is no export. Raises ModelError if that is damaged."""
     file = folder / NOTE
     try:
         return FolderNote.model_validate(load_checked(inside(folder, NOTE)))
@@ -79,7 +79,7 @@ def read_note(folder: Path) -> FolderNote | None:
 
 
 def read_form(folder: Path, note: FolderNote, form: Form) -> dict[str, bytes]:
-    """The files that the note lists of a form. Raises ModelError where one of them is not the one that it lists.
+    """The files that the note lists of a form. Raises ModelError if one of them is not the one that it lists.
 
     An export that was killed between two renames leaves such a folder, and so does whoever changes a file.
     """
@@ -114,7 +114,7 @@ def put(folder: Path, files: Mapping[str, bytes], note: FolderNote, notify: Call
     All is written beside, then `c/` and every other file comes into its place by a rename, the note last: whatever
     kills this leaves the old or the new at each place, and a note that fits or does not (`read_form`). Forms of an
     earlier export stay where they still belong to the same model, else they are removed; nothing that no export wrote
-    is touched. Raises ModelError where one of the files is there already but from no export, and where the folder
+    is touched. Raises ModelError if one of the files is there already but from no export, and if the folder
     cannot be written.
     """
     before = read_note(folder)

@@ -91,7 +91,7 @@ class Making:
     def make(self, form: Form) -> None:
         """Make one form, and of C also what it is generated from.
 
-        Raises ModelError where it cannot be made of this model; DataError where it needs images and there are none.
+        Raises ModelError if it cannot be made of this model; DataError if it needs images and there are none.
         """
         if form == ONNX:
             self._take(form, {FILES[form]: self._float_onnx()}, {"opset": self.options.opset})

@@ -9,7 +9,7 @@ from niwaki.randomness import derive_seed
 
 
 def calibration_images(train: Split, count: int, seed: int | None = None) -> np.ndarray:
-    """`count` images drawn from a training split, uint8 (n, C, H, W); all of them where there are not so many.
+    """`count` images drawn from a training split, uint8 (n, C, H, W); all of them if there are not so many.
 
     The same split and seed give the same images; without a seed they are those of every export.
     """

@@ -36,7 +36,7 @@ class Origin:
     input_shape: tuple[int, ...]
     provenance: Provenance = field(default_factory=Provenance)
     outputs: int | None = None
-    """How many scores it gives for an image; None where only its labels say it."""
+    """How many scores it gives for an image; None if only its labels say it."""
 
     @property
     def needs(self) -> ImageNeeds:
@@ -61,7 +61,7 @@ def open_origin(path: Path) -> Origin:
 
 
 def model_origin(data: bytes, name: str = "model file", title: str = "") -> Origin:
-    """The origin that a model file's bytes are. Its factory is not called. Raises ModelError where it is damaged."""
+    """The origin that a model file's bytes are. Its factory is not called. Raises ModelError if it is damaged."""
     info = modelfile.info_of(data, name=name)
     return Origin(name, title, "model", data, info.labels, info.preprocessing, info.input_shape, info.provenance)
 
@@ -85,7 +85,7 @@ def onnx_origin(path: Path, data: bytes | None = None, model: onnx.ModelProto | 
 
 
 def input_of(model: onnx.ModelProto) -> onnx.ValueInfoProto:
-    """The input that is no weight. Raises ModelError where there is none."""
+    """The input that is no weight. Raises ModelError if there is none."""
     weights = {tensor.name for tensor in model.graph.initializer}
     entry: onnx.ValueInfoProto | None = next((value for value in model.graph.input if value.name not in weights), None)
     if entry is None:
@@ -94,12 +94,12 @@ def input_of(model: onnx.ModelProto) -> onnx.ValueInfoProto:
 
 
 def input_shape_of(model: onnx.ModelProto) -> tuple[int, ...]:
-    """What an ONNX says of one image's shape; 0 where it says nothing."""
+    """What an ONNX says of one image's shape; 0 if it says nothing."""
     return tuple(int(dim.dim_value) for dim in input_of(model).type.tensor_type.shape.dim[1:])
 
 
 def outputs_of(model: onnx.ModelProto) -> int | None:
-    """How many scores an ONNX says that it gives for one image; None where it does not say."""
+    """How many scores an ONNX says that it gives for one image; None if it does not say."""
     if not model.graph.output:
         return None
     sides = [int(dim.dim_value) for dim in model.graph.output[0].type.tensor_type.shape.dim[1:]]

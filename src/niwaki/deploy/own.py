@@ -31,7 +31,7 @@ def own_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:
     """The C in a generated folder, `model.c` and all that it includes, if it is what niwaki generates from `graph`.
 
     The kernels may be those of an earlier niwaki, known by their SHA-256: then they are what is returned.
-    Raises ModelError, with the first file that differs and the way out, where it is not; `onnx` is the graph's file.
+    Raises ModelError, with the first file that differs and the way out, if it is not; `onnx` is the graph's file.
     """
     fresh = fresh_files(folder, graph, onnx)
     other = [
@@ -48,7 +48,7 @@ def own_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:
 
 
 def _earlier_kernels(folder: Path, fresh: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The kernels in a folder that an earlier niwaki exported; none where one of them is no niwaki's."""
+    """The kernels in a folder that an earlier niwaki exported; none if one of them is no niwaki's."""
     lines = (resources.files("niwaki.codegen") / "earlier_kernels.txt").read_text(encoding="ascii").splitlines()
     names = sorted(path.name for path in folder.glob("niwaki_*.h"))
     if any(_size(folder, name) > HEADER_BYTES for name in names):
@@ -62,7 +62,7 @@ def _earlier_kernels(folder: Path, fresh: Mapping[str, bytes]) -> dict[str, byte
 def fresh_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:
     """What this niwaki generates from `graph` under the names in a generated folder, whose C may be of an older one.
 
-    Raises ModelError where its `model.h` gives no names.
+    Raises ModelError if its `model.h` gives no names.
     """
     header = _header(folder)
     title = _TITLE.match(header)
@@ -76,7 +76,7 @@ def fresh_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:
 def own_files_beside(folder: Path) -> dict[str, bytes]:
     """`own_files` of a generated folder whose int8 ONNX lies beside or in it, as `niwaki export` leaves them.
 
-    Raises ModelError where there is none: then nobody knows whose C it is.
+    Raises ModelError if there is none: then nobody knows whose C it is.
     """
     for home in (folder.absolute().parent, folder):
         onnx = inside(home, FILES[INT8])

@@ -34,7 +34,7 @@ class ImageNeeds:
     """None: no file says how pixels become its input, so that there are none but made-up images."""
     provenance: Provenance = field(default_factory=Provenance)
     outputs: int | None = None
-    """How many scores it gives for an image; None where only its labels say it."""
+    """How many scores it gives for an image; None if only its labels say it."""
     data: str | None = None
     """Where the images were found when it was exported, if a user named that."""
 
@@ -57,8 +57,8 @@ def find_pictures(
     `ready`, any is. With `any_classes`, a model that does not name its classes takes whatever they are: enough to
     calibrate. A study may have held other images out of it than is usual: that is said.
 
-    Raises DataError where the user named data that cannot be had, and where the images or the classes are not those of
-    the model; ModelError where data were named for a model that no image can be made an input of.
+    Raises DataError if the user named data that cannot be had, and if the images or the classes are not those of
+    the model; ModelError if data were named for a model that no image can be made an input of.
     """
     if isinstance(named, Dataset):
         return Pictures(_fitted(needs, named, notify, any_classes))
@@ -81,7 +81,7 @@ def fit_to(
     """`data` with its classes in a model's order (`labels`, compared by name).
 
     Of a model without labels only the number of its `outputs`, if known, can be compared: that is said. Raises
-    DataError where the images or the classes are not those of the model.
+    DataError if the images or the classes are not those of the model.
     """
     if data.input_shape != input_shape:
         want, have = ("×".join(map(str, shape)) for shape in (input_shape, data.input_shape))
@@ -103,7 +103,7 @@ def _fitted(needs: ImageNeeds, data: Dataset, notify: Notify, any_classes: bool)
 
 
 def _found(needs: ImageNeeds, named: str | None, preprocessing: Preprocessing, notify: Notify) -> Dataset | None:
-    """The dataset of that name, else the one of the model's provenance; None where that says nothing of use."""
+    """The dataset of that name, else the one of the model's provenance; None if that says nothing of use."""
     known, name = needs.provenance.data, needs.provenance.data_name
     found = cached = _decoded(needs)
     if named is not None:

@@ -37,7 +37,7 @@ EMULATED = ("-O2",)
 
 @dataclass(frozen=True)
 class Subject:
-    """One form in one runtime. `run` takes uint8 (n, C, H, W) and gives scores (n, …); None where it cannot be run."""
+    """One form in one runtime. `run` takes uint8 (n, C, H, W) and gives scores (n, …); None if it cannot be run."""
 
     form: str
     how: str
@@ -159,7 +159,7 @@ def _c(export: Export, trust: bool) -> list[Subject]:
 
 
 def _own(export: Export, graph: Graph) -> dict[str, bytes]:
-    """The C, if niwaki wrote it. Raises ModelError where the folder is half, or somebody else's C is in it."""
+    """The C, if niwaki wrote it. Raises ModelError if the folder is half, or somebody else's C is in it."""
     if why := export.broken.get(C):
         why = why.removesuffix(": export again")
         raise ModelError(f"{why}; export again, or say ", Setting("trust", "True"), " to compile and run it as it is")

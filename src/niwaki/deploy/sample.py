@@ -32,7 +32,7 @@ class Sample:
 
 
 def choose_sample(export: Export, pictures: Pictures, count: int | None) -> Sample:
-    """`count` of the test images, or random ones where none are known; None: as many as take seconds."""
+    """`count` of the test images, or random ones if none are known; None: as many as take seconds."""
     usual = max(FEWEST, WORK // export.macs)
     if pictures.data is None:
         count = count or min(RANDOM, usual)

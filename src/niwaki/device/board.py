@@ -31,7 +31,7 @@ def system() -> str:
 
 
 def libc() -> Optional[str]:
-    """As `glibc 2.27`; None where it is another one."""
+    """As `glibc 2.27`; None if it is another one."""
     try:
         return os.confstr("CS_GNU_LIBC_VERSION")
     except (ValueError, OSError):

@@ -54,7 +54,7 @@ class Bundle:
 
     @classmethod
     def open(cls, folder: Union[str, Path]) -> "Bundle":
-        """Read a bundle. Raises DeviceError where it is none, of another format, or not as it was built."""
+        """Read a bundle. Raises DeviceError if it is none, of another format, or not as it was built."""
         folder = _resolved(Path(str(folder)))
         manifest = _json(folder, "manifest.json", _text(folder, "manifest.json"))
         if not isinstance(manifest, dict):
@@ -68,7 +68,7 @@ class Bundle:
         return cls(folder, description, files)
 
     def read(self, name: str) -> bytes:
-        """A file of the bundle, as it was built. Raises DeviceError where it is missing or has changed."""
+        """A file of the bundle, as it was built. Raises DeviceError if it is missing or has changed."""
         return _checked(self.folder, self.files, name)
 
     def path(self, name: str) -> Path:
@@ -93,7 +93,7 @@ class Bundle:
                 self.read(_sound(index, language))
 
     def sound_file(self, index: int, language: str) -> Optional[Path]:
-        """The WAV of a class; None where there is none."""
+        """The WAV of a class; None if there is none."""
         path = _inside(self.folder, _sound(index, language))
         return path if self.sound and path.is_file() else None
 
@@ -211,7 +211,7 @@ def _resolved(folder: Path) -> Path:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """The path of a file in the folder. Raises DeviceError where it leads out of it, by its name or through a link."""
+    """The path of a file in the folder. Raises DeviceError if it leads out of it, by its name or through a link."""
     parts = name.split("/")
     if _STRANGE.search(name) or not all(part.strip(". ") for part in parts):
         raise DeviceError("{}: names {!r}, outside of the bundle: {}".format(folder / "manifest.json", name, _AGAIN))

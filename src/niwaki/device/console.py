@@ -52,7 +52,7 @@ def _in_utf8(binary: Any) -> io.TextIOWrapper:
 def say(*lines: str) -> None:
     """Lines on standard output, each of which stays one, whatever is in it: `printable`.
 
-    Raises DeviceError where they cannot be written, BrokenPipeError where nobody reads.
+    Raises DeviceError if they cannot be written, BrokenPipeError if nobody reads.
     """
     _write(sys.stdout, "standard output", lines)
 
@@ -63,7 +63,7 @@ def notice(text: str) -> None:
 
 
 def last_words(text: str) -> None:
-    """A line on standard error, lost where that cannot be written either: the exit code tells."""
+    """A line on standard error, lost if that cannot be written either: the exit code tells."""
     with contextlib.suppress(OSError):
         _write_lines(sys.stderr, [text])
 

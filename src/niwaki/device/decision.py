@@ -61,7 +61,7 @@ class Verdict(NamedTuple):
     """The class; None: rejected."""
     energy: float
     reason: str
-    """Empty where it is accepted; else which part of the rule rejected it: energy, margin."""
+    """Empty if it is accepted; else which part of the rule rejected it: energy, margin."""
 
 
 class Decision(NamedTuple):
@@ -72,7 +72,7 @@ class Decision(NamedTuple):
     class_index: Optional[int]
     """The class, where the state is settling or named."""
     energy: Optional[float]
-    """Of the mean logits; None where there are none."""
+    """Of the mean logits; None if there are none."""
     mean_logits: Optional[Tuple[float, ...]]
     speak: Optional[int]
     """The class to be spoken now: with this frame, and only once."""

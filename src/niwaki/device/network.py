@@ -57,7 +57,7 @@ class Network:
         return list(self._scores)
 
     def vision(self, width: int, height: int) -> "Vision":
-        """The search for a garment in frames of this size. Raises DeviceError where they are too small or large."""
+        """The search for a garment in frames of this size. Raises DeviceError if they are too small or large."""
         return Vision(self, width, height)
 
 

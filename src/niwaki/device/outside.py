@@ -20,12 +20,12 @@ _DIGITS = 300  # of a number: an integer of so many still fits a float
 
 
 def load_json(path: Path, limit: int = JSON_LIMIT) -> Any:
-    """What a file of JSON holds. Raises OSError where it cannot be read, ValueError (in one line) where it is bad."""
+    """What a file of JSON holds. Raises OSError if it cannot be read, ValueError (in one line) if it is bad."""
     return parse_json(read_at_most(path, limit), limit)
 
 
 def read_at_most(path: Path, limit: int) -> bytes:
-    """The bytes of a file. Raises OSError where it cannot be read, ValueError where it is larger than the limit."""
+    """The bytes of a file. Raises OSError if it cannot be read, ValueError if it is larger than the limit."""
     with path.open("rb") as file:
         data = file.read(limit + 1)
     check_size(data, limit)
@@ -73,13 +73,13 @@ def without_checksum(value: Any) -> Any:
 
 
 def check_size(data: Union[bytes, str], limit: int) -> None:
-    """Raise ValueError where there is more than `limit`."""
+    """Raise ValueError if there is more than `limit`."""
     if len(data) > limit:
         raise ValueError("larger than {:,} bytes, which is the limit".format(limit))
 
 
 def check_depth(value: Any) -> None:
-    """Raise ValueError where lists and objects lie deeper within one another than `DEPTH_LIMIT`."""
+    """Raise ValueError if lists and objects lie deeper within one another than `DEPTH_LIMIT`."""
     level = [value]
     for _ in range(DEPTH_LIMIT):
         level = [inner for outer in level for inner in _inside(outer)]

@@ -17,7 +17,7 @@ class Step(NamedTuple):
 
     finding: Finding
     scores: Optional[List[int]]
-    """int8, as the network gives them; None where nothing was found."""
+    """int8, as the network gives them; None if nothing was found."""
     logits: Optional[Tuple[float, ...]]
     decision: Decision
 
@@ -49,7 +49,7 @@ class Pipeline:
         self.vision_times, self.inference_times = Times(), Times()
 
     def resize(self, width: int, height: int) -> bool:
-        """Take frames of this size from now on; True where that is another one: the empty scene is forgotten."""
+        """Take frames of this size from now on; True if that is another one: the empty scene is forgotten."""
         if (width, height) == (self.vision.width, self.vision.height):
             return False
         self.vision = self.network.vision(width, height)

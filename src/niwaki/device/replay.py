@@ -20,7 +20,7 @@ _ROUNDING = 1e-9  # relative: log and exp may differ in the last bit between C l
 
 
 class Replayed:
-    """How far a replay came, and the first decision that was another one, in words; None where none was."""
+    """How far a replay came, and the first decision that was another one, in words; None if none was."""
 
     def __init__(self) -> None:
         self.parts = 0
@@ -39,7 +39,7 @@ def replay(folder: Path, network: Network, *, on_step: Spoken, notify: Callable[
     """Replay all parts of a recording, until a difference.
 
     `on_step` sees every frame and what came of it, `notify` hears what is damaged (by a power cut) and left out: the
-    end of a part, or all of it. Raises DeviceError where no part can be read, or it is of another model.
+    end of a part, or all of it. Raises DeviceError if no part can be read, or it is of another model.
     """
     done = Replayed()
     unreadable: Optional[Unreadable] = None

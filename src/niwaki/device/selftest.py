@@ -200,7 +200,7 @@ def as_json(bundle: Bundle, results: List[Result]) -> List[str]:
 
 
 def exit_code(results: List[Result]) -> int:
-    """1 where a check failed; one that was skipped did not."""
+    """1 if a check failed; one that was skipped did not."""
     return SELFTEST_FAILED if any(result.outcome == FAILED for result in results) else DONE
 
 

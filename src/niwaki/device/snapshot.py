@@ -20,7 +20,7 @@ class Snapshot(NamedTuple):
     picture: bytes
     """What the network sees, without the border: inner_width × inner_height; zeros where nothing was found."""
     logits: Optional[Tuple[float, ...]]
-    """Of this frame alone; None where nothing was found. The mean of the window is `decision.mean_logits`."""
+    """Of this frame alone; None if nothing was found. The mean of the window is `decision.mean_logits`."""
     decision: Decision
     fps: float
     """Frames per second of late; 0 as long as it is unknown."""

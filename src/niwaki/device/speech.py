@@ -65,7 +65,7 @@ class Speaker:
         return self._child is not None or self._next is not None
 
     def finish(self, pause: Callable[[float], None] = time.sleep) -> bool:
-        """Let the last word be heard to its end; False where it had none and was ended after `LONGEST_WORD_S`."""
+        """Let the last word be heard to its end; False if it had none and was ended after `LONGEST_WORD_S`."""
         ends = time.monotonic() + LONGEST_WORD_S
         while self.speaking and time.monotonic() < ends:
             pause(0.02)

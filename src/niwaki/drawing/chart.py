@@ -38,7 +38,7 @@ class Series:
     joined: bool = True
     stepped: bool = False
     end_label: str = ""
-    """Written at the end of its line, where there is room for no legend."""
+    """Written at the end of its line, if there is room for no legend."""
     thin: bool = False
     """One of many lines with many points: thin, with small marks."""
 
@@ -106,7 +106,7 @@ class Chart:
 
     @property
     def legend(self) -> tuple[Series, ...]:
-        """The series by name, each once, in order; none where the panels need no explanation."""
+        """The series by name, each once, in order; none if the panels need no explanation."""
         found: dict[tuple[str, int, bool], Series] = {}
         for panel in self.panels:
             for series in panel.series:

@@ -95,7 +95,7 @@ def _apart(panel: Panel) -> bool:
 
 
 def _spans(panel: Panel, x: Scaled, box: Box) -> Iterator[Markup]:
-    """A line between the dots of one category: how far it moved. None where there are whiskers."""
+    """A line between the dots of one category: how far it moved. None if there are whiskers."""
     if not _apart(panel):
         return
     for category in panel.y.categories:

@@ -1,4 +1,4 @@
-"""From a chart to the SVG of its panels: small ones where there are several, so that each is readable on a phone."""
+"""From a chart to the SVG of its panels: small ones if there are several, so that each is readable on a phone."""
 
 from __future__ import annotations
 

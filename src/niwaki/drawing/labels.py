@@ -86,7 +86,7 @@ def free_label(
     """A label inside `box` that meets none of the `texts`, where it covers the fewest of the `taken` places.
 
     Of equally good ones the first: above, below, right, left, then aslant, near the mark before farther from it. None
-    where there is no room at all.
+    if there is no room at all.
     """
     at, rim, width = around_it
     found = [Label(x, y, width, size) for x, y in _around(at, rim + NEAR, width, size)]

@@ -90,7 +90,7 @@ def round_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Powers of ten, with their 2 and 5 where there is room, and every digit where the range is small.
+    """Powers of ten, with their 2 and 5 if there is room, and every digit where the range is small.
 
     >>> log_ticks(400, 70_000, 6)
     [1000.0, 10000.0]

@@ -39,7 +39,7 @@ def text_width(text: str, size: float) -> float:
 
 
 def fitted(text: str, size: float, room: float) -> str:
-    """The text, cut with an ellipsis where it is wider than `room`."""
+    """The text, cut with an ellipsis if it is wider than `room`."""
     if text_width(text, size) <= room + 0.5:
         return text
     while text and text_width(text + "…", size) > room + 0.5:

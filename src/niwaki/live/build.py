@@ -78,7 +78,7 @@ def build(
     """The live part for the study in a folder: its chosen model as WebAssembly, test images, the user's own pictures.
 
     `data` is what the study was measured on; without it, it is looked for as `niwaki verify` does. Raises nothing
-    where a study has no model to show: `note` then says why, and what to do.
+    if a study has no model to show: `note` then says why, and what to do.
     """
     try:
         export = _open_chosen(study)
@@ -112,7 +112,7 @@ def embeddable(value: Any) -> str:
 
 
 def _open_chosen(study: Path) -> Export:
-    """The export of the chosen model. Raises ModelError where there is none that can run in a page."""
+    """The export of the chosen model. Raises ModelError if there is none that can run in a page."""
     folder = study / FORMS
     if not folder.is_dir():
         found = Store(study).load(Verification)
@@ -131,7 +131,7 @@ def _has_vision(export: Export) -> bool:
 
 
 def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[Images | None, str]:
-    """Test images to click on; None, and why, where they cannot be had."""
+    """Test images to click on; None, and why, if they cannot be had."""
     try:
         pictures = find_pictures(export.needs, data, notify)
     except DataError as error:

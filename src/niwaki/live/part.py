@@ -25,6 +25,6 @@ class LivePart:
     """JSON for `<script type="application/json" id="live-data">`: the module, images, names and texts. A browser does
     not run it, so that the policy for scripts does not ask for its hash."""
     note: str
-    """Why there is no live part, or less of it than there could be, and the way out; empty where all of it is there."""
+    """Why there is no live part, or less of it than there could be, and the way out; empty if all of it is there."""
     asked_for: bool = True
     """Whether the study is to have a live part, so that a reader or runner who sees none is told why."""

@@ -23,7 +23,7 @@ def compile_module(folder: Path, *, vision: bool = True) -> bytes:
     (from where on the memory is free), the `run_pixels` of the model and, with `vision`, all of niwaki_vision.h.
 
     Vector instructions (simd128: every browser since March 2023) make it several times as fast, with the same bits.
-    Raises NiwakiError where the model takes no raw pixels, where zig is missing, and with its first error.
+    Raises NiwakiError if the model takes no raw pixels, if zig is missing, and with its first error.
     """
     of_model = interface(folder)
     if not of_model.takes_pixels:

@@ -55,13 +55,13 @@ class Accuracy:
 
     @property
     def balanced(self) -> float | None:
-        """The mean of the classes' recalls in percent; None where a class has no images."""
+        """The mean of the classes' recalls in percent; None if a class has no images."""
         known = self._known
         return fmean(known) if known else None
 
     @property
     def worst(self) -> float | None:
-        """The lowest recall of any class in percent; None where a class has no images."""
+        """The lowest recall of any class in percent; None if a class has no images."""
         return min(self._known, default=None)
 
     @property

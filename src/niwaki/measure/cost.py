@@ -58,7 +58,7 @@ class Cost:
     params: int
     macs: int
     macs_tp: int | None
-    """torch-pruning's count (biases, pooling and activations included), None where it has none to give."""
+    """torch-pruning's count (biases, pooling and activations included), None if it has none to give."""
     bytes: dict[str, int]
     """Parameters and buffers by data type: `{"float32": 246824}`."""
     layers: tuple[LayerCost, ...]

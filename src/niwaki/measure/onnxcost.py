@@ -42,7 +42,7 @@ def count_onnx(model: ModelProto) -> Cost:
     a bias where the module had none. What quantization wraps around a layer is counted with that layer, and what it
     does to the input in a first row, `input`. `macs_tp` is None.
 
-    Raises ModelError where shapes do not follow from the file, and for operators whose MACs are not known here.
+    Raises ModelError if shapes do not follow from the file, and for operators whose MACs are not known here.
     """
     layers = _Layers(model)
     for node in model.graph.node:

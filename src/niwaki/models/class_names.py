@@ -16,6 +16,6 @@ def remember(model: nn.Module, labels: Sequence[str]) -> None:
 
 
 def remembered(model: nn.Module) -> tuple[str, ...] | None:
-    """The names of a module's classes in the order of its outputs; None where nobody noted them."""
+    """The names of a module's classes in the order of its outputs; None if nobody noted them."""
     found = getattr(model, ATTRIBUTE, None)
     return found if isinstance(found, tuple) else None

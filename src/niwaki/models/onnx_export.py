@@ -57,7 +57,7 @@ def check_against_torch(
 ) -> float:
     """The largest difference between the scores of an ONNX and of its module, on uint8 `images` (n, C, H, W).
 
-    Raises ModelError if it exceeds `tolerance` (times the largest score, where that is above 1) or if the two
+    Raises ModelError if it exceeds `tolerance` (times the largest score, if that is above 1) or if the two
     answer with another class on any image; DataError if there are no images or they are of another kind.
     """
     if len(images) == 0:

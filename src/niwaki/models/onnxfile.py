@@ -67,7 +67,7 @@ def load_onnx(source: Path | bytes, name: str | None = None, beside: Path | None
 
 
 def metadata(model: ModelProto) -> Metadata:
-    """Labels and preprocessing of a model. Raises ModelError where what is there cannot be read."""
+    """Labels and preprocessing of a model. Raises ModelError if what is there cannot be read."""
     entries = {entry.key: entry.value for entry in model.metadata_props}
     labels: tuple[str, ...] = ()
     if LABELS in entries:

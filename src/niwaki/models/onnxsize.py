@@ -50,7 +50,7 @@ class ActivationMemory:
 
 
 def check_sizes(model: ModelProto, name: str) -> None:
-    """Raise ModelError, beginning with `name`, where one image's activations need more memory than a file may take.
+    """Raise ModelError, beginning with `name`, if one image's activations need more memory than a file may take.
 
     Shapes that do not follow from the file count as nothing: nobody who goes by shapes computes with them.
     """
@@ -61,7 +61,7 @@ def check_sizes(model: ModelProto, name: str) -> None:
 def check_runnable(model: ModelProto, name: str) -> ActivationMemory | None:
     """`check_sizes` for those who run every node, constants that a runtime computes when it opens the file included.
 
-    Raises ModelError also where the size of something is known only as it runs. None: there is no limit.
+    Raises ModelError also if the size of something is known only as it runs. None: there is no limit.
     """
     if memory_limit() is None:
         return None
@@ -133,7 +133,7 @@ def _refuse_unknown(node: NodeProto, name: str, why: str) -> None:
 
 
 def _check_strictly(model: ModelProto, name: str) -> None:
-    """Raise ModelError where shapes contradict each other, which says more than that one is not known."""
+    """Raise ModelError if shapes contradict each other, which says more than that one is not known."""
     try:
         onnx.shape_inference.infer_shapes(_light(model), strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:

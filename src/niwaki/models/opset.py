@@ -32,7 +32,7 @@ def check_asked(opset: int) -> None:
 def check_opset(data: bytes, opset: int, ir_version: int) -> None:
     """Check an ONNX file's bytes: this operator set and no other, at most this file version, one self-contained file.
 
-    Raises ModelError that names what is otherwise, and where a node has no place in that operator set.
+    Raises ModelError that names what is otherwise, and if a node has no place in that operator set.
     """
     model = onnx.load_from_string(data)
     imported = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
@@ -88,7 +88,7 @@ _NEW_ATTRIBUTES: dict[str, tuple[tuple[str, int], ...]] = {
 
 
 def _adapt(node: NodeProto, constants: Constants, opset: int) -> bool:
-    """Write `node` as older operator sets know it; False where they cannot say the same."""
+    """Write `node` as older operator sets know it; False if they cannot say the same."""
     if node.op_type not in _NEW_ATTRIBUTES:
         return False
     if node.op_type == "Reshape":

@@ -29,12 +29,12 @@ class Provenance(Mapping[str, Any]):
 
     @property
     def data(self) -> str | None:
-        """The fingerprint of the dataset; None where it is not known."""
+        """The fingerprint of the dataset; None if it is not known."""
         return self._text("data")
 
     @property
     def data_name(self) -> str | None:
-        """The dataset's name; None where it is not known."""
+        """The dataset's name; None if it is not known."""
         return self._text("data_name")
 
     def _text(self, name: str) -> str | None:

@@ -23,7 +23,7 @@ def hash_of_code(file: Path, modules: tuple[str, ...]) -> str:
 
     These are the files of `modules` and whatever they import, directly or not, from outside the standard library and
     installed packages. Imports are read in the code, so those inside functions count too; what is imported by a name
-    that the code makes up, and data that it reads, are not seen. Empty files do not count. Raises OSError where a file
+    that the code makes up, and data that it reads, are not seen. Empty files do not count. Raises OSError if a file
     cannot be read.
     """
     found = {path.resolve(): name for name, path in sorted(_local_files(modules), reverse=True)}
@@ -73,7 +73,7 @@ def _is_local(file: Path) -> bool:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Where a module is from, without importing it; None where there is no such module, or it says nothing."""
+    """Where a module is from, without importing it; None if there is no such module, or it says nothing."""
     top, _, _ = name.partition(".")
     if top in sys.stdlib_module_names:
         return None

@@ -53,7 +53,7 @@ def resize(model: nn.Module, changed: Sizes, tensors: Mapping[str, torch.Tensor]
     """Give a fresh module the sizes and tensors of another one of its factory, in place.
 
     `tensors` holds exactly the entries of the state dict, in their (pruned) shapes. Parameters that two
-    modules share stay shared. Raises ModelError where names or sizes do not fit together, or where two tensors
+    modules share stay shared. Raises ModelError if names or sizes do not fit together, or if two tensors
     differ that the module takes for one.
     """
     expected, given = set(model.state_dict()), set(tensors)
@@ -89,7 +89,7 @@ def ties(model: nn.Module) -> list[tuple[str, ...]]:
 def tie_again(model: nn.Module, groups: Iterable[tuple[str, ...]]) -> None:
     """Make one tensor again of parameters that were one (`ties`) before each was cut.
 
-    Raises ModelError, naming them, where they were cut in different ways.
+    Raises ModelError, naming them, if they were cut in different ways.
     """
     for first, *others in groups:
         one = model.get_parameter(first)

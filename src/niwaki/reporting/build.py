@@ -94,7 +94,7 @@ def build_comparison(first: Path, second: Path, *, out: Path | None = None, lang
 
 @step("building the live part of the report")
 def live_part(view: View, language: Language, notify: Notify) -> LivePart:
-    """The part of the page in which the chosen model runs; a note in its place where it cannot be built."""
+    """The part of the page in which the chosen model runs; a note in its place if it cannot be built."""
     if view.verification is None:  # what lies in the folder may be of an earlier choice
         if reason := _none_is_asked_for(view):
             return without(words_in(language)(reason), language, asked_for=False)
@@ -104,7 +104,7 @@ def live_part(view: View, language: Language, notify: Notify) -> LivePart:
 
 
 def _none_is_asked_for(view: View) -> str:
-    """The words for why a study that is at its end has no model to show; empty where it is to have one."""
+    """The words for why a study that is at its end has no model to show; empty if it is to have one."""
     if view.spec.select is None:
         return "answer.no_select"
     if view.choice is None:

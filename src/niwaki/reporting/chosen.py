@@ -28,7 +28,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class CNeeds:
-    """Bytes that the generated C of a network needs; None where they are not known. Those of `board` are with code."""
+    """Bytes that the generated C of a network needs; None if they are not known. Those of `board` are with code."""
 
     flash: int | None = None
     ram: int | None = None

@@ -92,7 +92,7 @@ def key_name(key: str, words: Words) -> str:
 
 
 def figure_text(figure: Figure | None, digits: int) -> str:
-    """A number over the seeds, with its standard deviation where there is one."""
+    """A number over the seeds, with its standard deviation if there is one."""
     if figure is None:
         return "–"
     text = f"{figure.mean:,.{digits}f}"

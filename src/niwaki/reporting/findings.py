@@ -14,7 +14,7 @@ from niwaki.reporting.words import Words
 
 
 def findings(view: View, table: Table, words: Words) -> list[str]:
-    """Sentences on accuracy and on how the published figures are met; none where too little is measured."""
+    """Sentences on accuracy and on how the published figures are met; none if too little is measured."""
     said = []
     if "accuracy" in table.columns:
         said += _range(view, table, words)

@@ -52,7 +52,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class Answer:
-    """`lines` is empty where nothing was chosen; `reason` says then why."""
+    """`lines` is empty if nothing was chosen; `reason` says then why."""
 
     lines: tuple[Line, ...]
     reason: str

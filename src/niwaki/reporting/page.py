@@ -121,7 +121,7 @@ class _Contents:
         return draw_wide(figure.chart)
 
     def legend(self, figure: Figure) -> Iterator[dict[str, str]]:
-        """Symbols and names of its series, where there is more than one."""
+        """Symbols and names of its series, if there is more than one."""
         entries = figure.chart.legend
         if len(entries) > 1:
             for series in entries:

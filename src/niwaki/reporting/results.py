@@ -48,7 +48,7 @@ class ResultTable:
     def to_records(self) -> list[Record]:
         """A dictionary for each row.
 
-        Figures are the mean over the seeds, with the standard deviation beside them where there are several seeds
+        Figures are the mean over the seeds, with the standard deviation beside them if there are several seeds
         (`accuracy`, `accuracy_std`); `channels_conv1` are the channels of a layer, `bytes_int8` the bytes of weights
         of a type, `recall_3` the percent of class 3 that is recognized; `published_` is what a source says.
         """

@@ -22,7 +22,7 @@ DONE = "done"  # the status of a row that lacks nothing
 
 @dataclass(frozen=True)
 class Figure:
-    """A number over the seeds: its mean, and its standard deviation (n − 1) where there are several."""
+    """A number over the seeds: its mean, and its standard deviation (n − 1) if there are several."""
 
     mean: float
     std: float | None = None

@@ -17,7 +17,7 @@ COLUMNS = {"latency_1": ("models", 1), "latency_256": ("models", 256), "latency_
 def latency(
     view: View, results: Results, column: str, what: Literal["median_us", "p95_us"] = "median_us"
 ) -> float | None:
-    """Microseconds per image: a call's time over its images. None where it was not measured."""
+    """Microseconds per image: a call's time over its images. None if it was not measured."""
     runtime, batch = COLUMNS[column]
     if view.timings is None:
         return None

@@ -180,7 +180,7 @@ def _waiting(trials: Sequence[TrialView], records: Mapping[str, Record]) -> froz
 
 
 def _standing(choice: Choice | None, stages: Collection[str], records: Mapping[str, Record]) -> Choice | None:
-    """The choice, as long as what it was made among is there: the chosen model, or, where it is none, all `stages`."""
+    """The choice, as long as what it was made among is there: the chosen model, or, if it is none, all `stages`."""
     if choice is None:
         return None
     key = choice.key
@@ -192,7 +192,7 @@ def _standing(choice: Choice | None, stages: Collection[str], records: Mapping[s
 
 
 def _chosen_weights(choice: Choice | None, records: Mapping[str, Record]) -> str | None:
-    """The SHA-256 of the chosen model in float, None where nothing is chosen."""
+    """The SHA-256 of the chosen model in float, None if nothing is chosen."""
     key = choice.key if choice else None
     return None if key is None else float_record(records, key).weights_sha256
 

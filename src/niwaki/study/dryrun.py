@@ -22,7 +22,7 @@ class Work:
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """A trial with the structure it will have: None where that depends on training, or the network is `refused`."""
+    """A trial with the structure it will have: None if that depends on training, or the network is `refused`."""
 
     trial: Trial
     work: Work

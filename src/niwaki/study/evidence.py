@@ -49,7 +49,7 @@ ROUNDS, BUDGET_S = 100, 30.0
 
 @dataclass(frozen=True)
 class Pair:
-    """The base and the chosen model, both in float; `chosen` is None where nothing was chosen."""
+    """The base and the chosen model, both in float; `chosen` is None if nothing was chosen."""
 
     base: Record
     chosen: Record | None
@@ -130,7 +130,7 @@ def _known(store: Store, kind: type[Gathered], made_of: Compared, notify: Notify
 
 @dataclass(frozen=True)
 class Forms:
-    """The forms of both, opened; each is None where there are none. `needs` are those of the base's C, or why not."""
+    """The forms of both, opened; each is None if there are none. `needs` are those of the base's C, or why not."""
 
     base: Export | None
     chosen: Export | None

@@ -31,7 +31,7 @@ ARGUMENTS = {  # what factories usually call them
 def fit_data(spec: StudySpec, weights: bytes | None, data: Dataset, *, trust: bool, notify: Notify) -> Dataset:
     """The data with its classes in the order of the model file `weights`, if the study starts from one.
 
-    Raises DataError, ModelError or SpecError where images or classes are not those that a network of the study takes.
+    Raises DataError, ModelError or SpecError if images or classes are not those that a network of the study takes.
     """
     if weights is None:
         check_networks(spec, data, trust=trust)
@@ -55,8 +55,8 @@ def check_import(info: ModelInfo, data: Dataset) -> None:
 def check_networks(spec: StudySpec, data: Dataset, *, trust: bool) -> None:
     """Send made-up images through each network of the study, untrained.
 
-    Raises SpecError, with the key and the value that would fit, where it does not take images like the data's or
-    gives another number of scores than there are classes; ModelError where it answers at random.
+    Raises SpecError, with the key and the value that would fit, if it does not take images like the data's or
+    gives another number of scores than there are classes; ModelError if it answers at random.
     """
     models = {
         canonical_json(settings.model.model_dump(mode="json")): settings.model
@@ -69,7 +69,7 @@ def check_networks(spec: StudySpec, data: Dataset, *, trust: bool) -> None:
 
 
 def check_outputs(module: nn.Module, data: Dataset) -> None:
-    """Raise ModelError where a network takes the data's images but gives another number of scores than classes."""
+    """Raise ModelError if a network takes the data's images but gives another number of scores than classes."""
     with evaluating(module):
         given = _try(module, data.input_shape)
     if isinstance(given, tuple) and len(given) == 2 and given[1] != data.num_classes:
@@ -92,7 +92,7 @@ def _check_network(model: ModelSpec, data: Dataset, trust: bool) -> None:
 
 
 def _try(module: nn.Module, shape: Shape) -> tuple[int, ...] | str | None:
-    """The shape of what it gives for two images; None where that is no tensor; why it fails."""
+    """The shape of what it gives for two images; None if that is no tensor; why it fails."""
     with generators_kept(), torch.no_grad():
         try:
             device = next((parameter.device for parameter in module.parameters()), None)
@@ -132,7 +132,7 @@ def _refused(model: ModelSpec, module: nn.Module, data: Dataset, reason: str) ->
 
 
 def _of_the_model(model: ModelSpec, data: Dataset, taken: Shape) -> str:
-    """The arguments with which the network would take the images; empty where they are not known."""
+    """The arguments with which the network would take the images; empty if they are not known."""
     channels, height, width = data.input_shape
     changes = []
     if taken[0] != channels:
@@ -145,7 +145,7 @@ def _of_the_model(model: ModelSpec, data: Dataset, taken: Shape) -> str:
 
 
 def _of_the_data(data: Dataset, taken: Shape) -> str:
-    """The preprocessing that would make such images; empty where the padding alone is too wide."""
+    """The preprocessing that would make such images; empty if the padding alone is too wide."""
     pad, changes = data.preprocessing.pad, []
     if taken[0] != data.input_shape[0]:
         changes.append(f'data.preprocessing.color = "{"grey" if taken[0] == 1 else "rgb"}"')

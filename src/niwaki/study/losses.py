@@ -47,7 +47,7 @@ def unknown(base: Accuracy, final: Accuracy, labels: Sequence[str]) -> str:
 
 
 def named(classes: Iterable[int], labels: Sequence[str]) -> str:
-    """Classes by their labels, in quotes; by number where there is no label.
+    """Classes by their labels, in quotes; by number if there is no label.
 
     >>> named([1, 0], ["fine", "crack"])
     "'crack' and 'fine'"

@@ -38,7 +38,7 @@ def quantize_stage(stage: Stage, parent: bytes, data: Dataset, *, trust: bool) -
     """The int8 ONNX of the model file `parent`, and what was measured of it.
 
     Accuracy is ONNX Runtime's with one thread. Flash and RAM are those of the C that is written from the ONNX; a
-    note says why where none can be. Raises ModelError or StageFailed if the model cannot be exported, quantized or
+    note says why if none can be. Raises ModelError or StageFailed if the model cannot be exported, quantized or
     run.
     """
     model, info = modelfile.loads(parent, trust=trust)

@@ -28,7 +28,7 @@ def copy_preset(name: str, file: Path) -> Path:
 
 @dataclass(frozen=True)
 class Request:
-    """The options of `niwaki study run`; None where the user said nothing."""
+    """The options of `niwaki study run`; None if the user said nothing."""
 
     study: str = "source"
     data: str | None = None

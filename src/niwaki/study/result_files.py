@@ -93,7 +93,7 @@ class Study(ResultFile):
 
 
 class Choice(ResultFile):
-    """`choice.json`: the chosen stage and why, in words; `key` is None where no candidate is within the budget."""
+    """`choice.json`: the chosen stage and why, in words; `key` is None if no candidate is within the budget."""
 
     NAME: ClassVar[str] = "choice.json"
 
@@ -172,7 +172,7 @@ class FormAgreement(Part):
 
 
 class VerifiedForm(Part):
-    """What one form did with the images; `ok` is None where nothing is asked of it, or it was not run."""
+    """What one form did with the images; `ok` is None if nothing is asked of it, or it was not run."""
 
     form: str
     how: Letters

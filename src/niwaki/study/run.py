@@ -93,7 +93,7 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
 def _fitted(
     spec: StudySpec, weights: bytes | None, decoded: Dataset, options: RunOptions, listener: Listener
 ) -> Dataset:
-    """The data as the study's networks take it. Raises NiwakiError, before anything is done, where they do not."""
+    """The data as the study's networks take it. Raises NiwakiError, before anything is done, if they do not."""
     try:
         return fit_data(spec, weights, decoded, trust=options.trust, notify=listener.message)
     except SpecError as error:

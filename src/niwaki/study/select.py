@@ -211,7 +211,7 @@ def _candidate(value: Any, whole: Sequence[tuple[Results, Results, str]], timing
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """None where a value is not known: a time not measured, the flash of a network that has no C."""
+    """None if a value is not known: a time not measured, the flash of a network that has no C."""
     known = [value for value in values if value is not None]
     return fmean(known) if len(known) == len(values) else None
 

@@ -251,7 +251,7 @@ def _check_select(select: SelectSpec, trials: list[tuple[Any, TrialSettings]], n
 
 
 def resolve(spec: StudySpec, experiment: Experiment, name: str = "study") -> list[tuple[Any, TrialSettings]]:
-    """The varied value (None where nothing varies) and the settings of every trial of an experiment."""
+    """The varied value (None if nothing varies) and the settings of every trial of an experiment."""
     key = experiment.varied_key
     values: list[Any] = experiment.vary[key] if key else [None]
     where = f"{name}: experiment {experiment.name!r}"

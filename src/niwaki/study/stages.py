@@ -126,7 +126,7 @@ def measure(model: nn.Module, info: ModelInfo, data: Dataset, device: str, *, fi
 def reset_weights(model: nn.Module, seed: int) -> None:
     """Give every layer fresh weights, as its own `reset_parameters` draws them, at the sizes that it has now.
 
-    Raises ModelError, naming the module, where parameters belong to one that cannot draw them.
+    Raises ModelError, naming the module, if parameters belong to one that cannot draw them.
     """
     with seeded(seed):
         for name, module in model.named_modules():

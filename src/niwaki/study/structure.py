@@ -65,9 +65,9 @@ class Structures:
         self._known: dict[bytes, Rows | ModelError | None] = {}
 
     def of(self, trial: Trial) -> Rows | None:
-        """The rows of a trial; None where they depend on trained weights, or on data that must be read first.
+        """The rows of a trial; None if they depend on trained weights, or on data that must be read first.
 
-        Raises ModelError where the network cannot be pruned.
+        Raises ModelError if the network cannot be pruned.
         """
         rows = self._rows(trial.settings.model, None if trial.settings.longer else trial.settings.prune)
         if rows and trial.settings.from_scratch:

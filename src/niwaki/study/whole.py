@@ -18,7 +18,7 @@ def damaged_models(
 ) -> tuple[str, ...]:
     """What is wrong with the models of the stages, the chosen one and its exported forms: a line for each file.
 
-    `chosen` is the SHA-256 of the chosen model, `verification` what `verify.json` says of its forms; None where there
+    `chosen` is the SHA-256 of the chosen model, `verification` what `verify.json` says of its forms; None if there
     is none yet, as of a stage without a record.
     """
     return (*_stages(store, records), *_chosen(store.folder, chosen), *_forms(store.folder, verification))

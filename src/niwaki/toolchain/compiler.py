@@ -26,7 +26,7 @@ _ERROR = re.compile(r"error:|undefined reference|will not fit|leaves less than")
 
 
 def find_compiler() -> str | None:
-    """The command of this machine's C compiler: `$CC`, else cc, gcc or clang, else zig; None where there is none."""
+    """The command of this machine's C compiler: `$CC`, else cc, gcc or clang, else zig; None if there is none."""
     named = os.environ.get("CC")
     if named and shutil.which(shlex.split(named)[0]):
         return named
@@ -35,7 +35,7 @@ def find_compiler() -> str | None:
 
 
 def no_compiler() -> ToolMissing:
-    """The error where there is none, with both ways to get one."""
+    """The error if there is none, with both ways to get one."""
     return ToolMissing(f"no C compiler on this machine: {WAYS_OUT}")
 
 
@@ -70,7 +70,7 @@ def zig_caches(folder: Path) -> Mapping[str, str]:
 def compile_shared(source: Path, out: Path, *, cc: str | None = None, flags: Sequence[str] = SPEED) -> Path:
     """Compile a C file as a shared library for this machine and return `out`, which appears whole or not at all.
 
-    Raises ToolMissing where there is no compiler, NiwakiError with its first error.
+    Raises ToolMissing if there is no compiler, NiwakiError with its first error.
     """
     compiler = cc or find_compiler()
     if compiler is None:

@@ -92,7 +92,7 @@ def missing_tools(target: Target, *, compiler: bool = True, emulator: bool = Tru
 
 
 def check_tools(target: Target, *, compiler: bool = True, emulator: bool = True) -> None:
-    """Raise ToolMissing, with what installs them, where tools of `target` are missing."""
+    """Raise ToolMissing, with what installs them, if tools of `target` are missing."""
     missing = missing_tools(target, compiler=compiler, emulator=emulator)
     if missing:
         raise ToolMissing(f"{target.name}: no {' and no '.join(missing)} on this machine; {how_to_get(target)}")
@@ -108,7 +108,7 @@ def run_program(
 ) -> subprocess.CompletedProcess[str]:
     """Run `program` in `folder` to its end; its status is negative where a signal ended it.
 
-    Raises NiwakiError where the emulator is missing or `timeout` seconds have passed.
+    Raises NiwakiError if the emulator is missing or `timeout` seconds have passed.
     """
     check_tools(target, compiler=False)
     command = [*target.emulator, str(program.resolve())]

@@ -53,7 +53,7 @@ def _rule(*operations: Any) -> Callable[[Rule], Rule]:
 
 
 def _present(x: torch.Tensor) -> torch.Tensor:
-    """1 where there is something, else 0."""
+    """1 if there is something, else 0."""
     return (~x.isnan()).to(x.dtype)
 
 

@@ -31,7 +31,7 @@ class Fault:
 
 @dataclass
 class _Run:
-    """What passed through the weighted layers, call by call. `absent` is None where it is no set of whole channels."""
+    """What passed through the weighted layers, call by call. `absent` is None if it is no set of whole channels."""
 
     absent: list[tuple[nn.Module, set[int] | None]] = field(default_factory=list)
     outputs: list[tuple[nn.Module, torch.Tensor]] = field(default_factory=list)  # what is there of them, flat
@@ -61,7 +61,7 @@ class Comparison:
     def changed(self, cuts: Sequence[Cut]) -> list[Fault]:
         """Cuts in front of the first layer that computes something else than before on the channels that are left.
 
-        Raises ModelError where no cut is in front of it, if that can be told (`possible`).
+        Raises ModelError if no cut is in front of it, if that can be told (`possible`).
         """
         layer = self._first_changed(cuts)
         if layer is None:
@@ -204,7 +204,7 @@ def _channel_dim(layer: nn.Module, x: torch.Tensor) -> int:
 
 
 def _absent(x: torch.Tensor, dim: int) -> set[int] | None:
-    """The channels that are absent in every place; None where one is absent in some places only."""
+    """The channels that are absent in every place; None if one is absent in some places only."""
     if not x.is_floating_point():
         return set()
     gone = x.isnan().movedim(dim, 0).flatten(1)

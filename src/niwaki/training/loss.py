@@ -11,7 +11,7 @@ _LEAST = 1e-30  # a probability, so that it has a logarithm
 
 
 def output_step(model: ModelProto) -> tuple[float | None, str]:
-    """What one int8 step of the scores is, None where they are not int8; and the softmax behind them, if any."""
+    """What one int8 step of the scores is, None if they are not int8; and the softmax behind them, if any."""
     makers = {name: node for node in model.graph.node for name in node.output}
     node = makers.get(model.graph.output[0].name)
     softmax = ""

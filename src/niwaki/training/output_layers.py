@@ -22,7 +22,7 @@ def find_heads(model: nn.Module, input_shape: tuple[int, int, int]) -> list[str]
     Found by walking the autograd graph back from the output to the first convolutions or linear layers
     on every way: normalisation, activations and poolings after them are passed through.
 
-    Lazy modules get their sizes on the way. Raises ModelError where the output depends on no such layer.
+    Lazy modules get their sizes on the way. Raises ModelError if the output depends on no such layer.
     """
     if any(is_lazy(parameter) for parameter in model.parameters()):
         check_still_runs(model, input_shape, "the first time")

@@ -218,7 +218,7 @@ class _Step:
     def _in_the_way(self, before: Snapshot, made: list[tuple[Candidate, list[int]]], broken: str) -> dict[str, str]:
         """Layers without whose channels alone the network no longer runs; what is left is cut in part.
 
-        Raises ModelError where it runs without those of any one group.
+        Raises ModelError if it runs without those of any one group.
         """
         found: dict[str, str] = {}
         for candidate, indices in made:

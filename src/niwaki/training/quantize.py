@@ -62,7 +62,7 @@ def quantize_static(float_onnx: bytes, images: np.ndarray, settings: QuantizeSet
     checked in the file.
 
     Raises ModelError for a file that has no preprocessing, is quantized already, or has an opset below 13, and
-    where the int8 file would compute something else (a clamp lost, a scale that is no positive number, an accumulator
+    if the int8 file would compute something else (a clamp lost, a scale that is no positive number, an accumulator
     that could exceed 32 bits); DataError for no images or images of another kind.
     """
     model = _open(float_onnx)

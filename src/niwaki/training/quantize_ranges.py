@@ -27,7 +27,7 @@ def activation_ranges(model: ModelProto, inputs: np.ndarray, settings: QuantizeS
     `minmax` takes the extremes; `percentile` leaves (100 − percentile)/2 % of the values out on each side; `entropy`
     cuts where the quantized histogram loses least information (S. Migacz, "8-bit Inference with TensorRT", GTC
     2017). Both leave zeros aside: int8 has them exactly, and Relu makes many. The scores are never cut: two that
-    are cut to one value would be equal. Raises ModelError where an activation is NaN or infinite.
+    are cut to one value would be equal. Raises ModelError if an activation is NaN or infinite.
     """
     probe = _Probe(model, inputs)
     extremes = probe.extremes()

@@ -164,7 +164,7 @@ class Surveyor:
         return None
 
     def _judge(self, layer: nn.Module, group: Any, members: list[nn.Module]) -> tuple[Candidate | None, str]:
-        """The group as a candidate; or the reason why it is none, empty where there is nothing to tell."""
+        """The group as a candidate; or the reason why it is none, empty if there is nothing to tell."""
         for module in members:
             if module in self._kept:
                 return None, self._kept[module]

@@ -25,7 +25,7 @@ class Widths:
 
     @property
     def reached(self) -> float | None:
-        """The fraction of the channels that is gone; None where the original widths are not known."""
+        """The fraction of the channels that is gone; None if the original widths are not known."""
         if not self.after or any(name not in self.original for name in self.after):
             return None
         return 1 - sum(self.after.values()) / sum(self.original.values())

@@ -41,7 +41,7 @@ class TrainSettings(BaseModel):
         return any(getattr(self, name) for name in ("flip", "shift", "rotate", "zoom", "blur", "contrast", "noise"))
 
     def identity(self) -> dict[str, object]:
-        """All that can change the result, as JSON; an option that came later is left out where it is off.
+        """All that can change the result, as JSON; an option that came later is left out if it is off.
 
         So a stage that was stored before there was such an option keeps its key.
         """

@@ -39,12 +39,12 @@ class BoundedGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
         return super().get_pruning_group(module, pruning_fn, idxs)
 
     def get_out_channels(self, module_or_node: Any) -> Any:
-        """The output channels of a module or node; None where it has none of its own."""
+        """The output channels of a module or node; None if it has none of its own."""
         self._look_up()
         return super().get_out_channels(module_or_node)
 
     def get_in_channels(self, module_or_node: Any) -> Any:
-        """The input channels of a module or node; None where it has none of its own."""
+        """The input channels of a module or node; None if it has none of its own."""
         self._look_up()
         return super().get_in_channels(module_or_node)
 
@@ -92,7 +92,7 @@ class _Watched(list[Any]):
 def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> BoundedGraph:
     """The dependency graph of a network in eval mode, whose parameters must require gradients.
 
-    Raises ModelError where torch-pruning cannot make it.
+    Raises ModelError if torch-pruning cannot make it.
     """
     device = next(model.parameters()).device
     graph = BoundedGraph()

@@ -70,7 +70,7 @@ class Part:
 
 
 def find_garment(difference: Array, least: int) -> Garment | None:
-    """The garment among the cells; None where nothing that looks like one differs by more than `least`."""
+    """The garment among the cells; None if nothing that looks like one differs by more than `least`."""
     brighter, darker = (int((side * difference - least).clip(0).sum()) for side in (1, -1))
     polarity = 1 if brighter >= darker else -1
     away = polarity * difference
@@ -97,7 +97,7 @@ _SIDES = ("left", "top", "right", "bottom")
 def otsu(values: Array) -> int:
     """The threshold that splits values of 0 to 255 best: those above it are the upper class.
 
-    Otsu, A threshold selection method from gray-level histograms, 1979. 0 where all are alike.
+    Otsu, A threshold selection method from gray-level histograms, 1979. 0 if all are alike.
     """
     counts = np.bincount(values.ravel(), minlength=256)
     total, weighted = int(counts.sum()), int((counts * np.arange(256)).sum())

@@ -27,7 +27,7 @@ def source_files() -> Iterator[Path]:
 def compile_vision(out: Path, *, cc: str | None = None, flags: Sequence[str] = SPEED) -> Path:
     """Compile vision alone as a shared library for this machine and return `out`.
 
-    The file appears whole or not at all. Raises ToolMissing where there is no compiler, NiwakiError with
+    The file appears whole or not at all. Raises ToolMissing if there is no compiler, NiwakiError with
     its first error.
     """
     with source_files() as files:

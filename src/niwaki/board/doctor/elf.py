@@ -33,13 +33,13 @@ class Binary:
 
 
 def check_reader() -> None:
-    """Raise NiwakiError, with what installs it, where the reader of ELF files is missing."""
+    """Raise NiwakiError, with what installs it, if the reader of ELF files is missing."""
     if importlib.util.find_spec("elftools") is None:
         raise NiwakiError("checking binaries needs pyelftools: pip install pyelftools")
 
 
 def read_elf(path: Path) -> Binary:
-    """Read a library or a program. Raises ModelError where it cannot be read or is no ELF file, or a damaged one."""
+    """Read a library or a program. Raises ModelError if it cannot be read or is no ELF file, or a damaged one."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 

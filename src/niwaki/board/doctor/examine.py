@@ -66,7 +66,7 @@ def examine(
 ) -> DoctorReport:
     """Look at a bundle's folder as the board will; its program is run if it was built here, or is trusted.
 
-    Raises ModelError where its manifest cannot be read.
+    Raises ModelError if its manifest cannot be read.
     """
     manifest, about = read_manifest(folder), _description(folder)
     runs = trust or is_built_here(folder)

@@ -29,7 +29,7 @@ def rescale_of(factors: Sequence[Fraction], name: str) -> Rescale:
     """The integers nearest to exact, positive `factors`.
 
     A multiplier lies in [2**30, 2**31), below that only where the shift would exceed 62.
-    Raises ModelError naming `name` where a factor is too large (2**30 or more) or not positive.
+    Raises ModelError naming `name` if a factor is too large (2**30 or more) or not positive.
     """
     pairs = [_multiplier_and_shift(factor, name) for factor in factors]
     return Rescale(np.array([m for m, _ in pairs], np.int64), np.array([s for _, s in pairs], np.int64))
@@ -74,7 +74,7 @@ def requantize(
 ) -> np.ndarray:
     """`values` (int64, within 32 bits) scaled, rounded once (ties up), moved to `zero_point` and clamped, as int8.
 
-    `multiplier` and `shift` broadcast against `values`. Raises OverflowError where a product could leave 64 bits.
+    `multiplier` and `shift` broadcast against `values`. Raises OverflowError if a product could leave 64 bits.
     """
     if values.size and max(-int(values.min()), int(values.max())) > 1 << 31:
         raise OverflowError("an accumulator left 32 bits")

@@ -38,7 +38,7 @@ def run(graph: Graph, inputs: np.ndarray) -> np.ndarray:
 def quantize_pixels(graph: Graph, pixels: np.ndarray) -> np.ndarray:
     """Raw pixels, uint8 (n, C, H, W), as the graph's input, int8 of the same shape.
 
-    Raises ModelError for pixels of another type or shape, or where the graph has no table for them.
+    Raises ModelError for pixels of another type or shape, or if the graph has no table for them.
     """
     if graph.table is None:
         raise ModelError("the ONNX does not say how pixels become its input: give quantized inputs, int8")

@@ -35,7 +35,7 @@ def read_qdq(model: ModelProto, name: str) -> Graph:
     The output is the logits: a last Softmax is dropped. Pixels become the input by the preprocessing that the file
     names, as QuantizeLinear rounds; where it names none, x/255 is taken.
 
-    Raises ModelError naming the node or tensor where the model is not quantized, or not throughout, has operators,
+    Raises ModelError naming the node or tensor if the model is not quantized, or not throughout, has operators,
     types or shapes beyond those supported, or sums that could leave 32 bits.
     """
     if not any(node.op_type == QUANTIZE for node in model.graph.node):
@@ -105,22 +105,22 @@ class _Reader:
         return self._held(self._value(name, _OUTPUT), name, _OUTPUT)
 
     def value(self, name: str, reader: NodeProto) -> Value:
-        """A float value. Raises ModelError where `reader` reads something else."""
+        """A float value. Raises ModelError if `reader` reads something else."""
         return self._value(name, label(reader))
 
     def tensor(self, name: str, reader: NodeProto) -> str:
-        """The tensor that holds a float value exactly. Raises ModelError where there is none."""
+        """The tensor that holds a float value exactly. Raises ModelError if there is none."""
         value = self.value(name, reader)
         tensor = self._held(value, name, label(reader))
         self._values[name] = Value(tensor, value.shape)
         return tensor
 
     def held(self, value: Value, name: str, reader: NodeProto) -> str:
-        """The tensor that holds `value` exactly, called `name` if it is new. Raises ModelError where there is none."""
+        """The tensor that holds `value` exactly, called `name` if it is new. Raises ModelError if there is none."""
         return self._held(value, name, label(reader))
 
     def shape(self, name: str) -> Shape:
-        """The shape of a float value, without the batch. Raises ModelError where it is unknown or of another rank."""
+        """The shape of a float value, without the batch. Raises ModelError if it is unknown or of another rank."""
         shape = self._shapes.get(name, ())
         if min(shape, default=0) < 1:
             raise ModelError(f"{name!r}: its shape is not known: export the model for one size of image")
@@ -193,7 +193,7 @@ class _Reader:
 
 
 def _before_softmax(model: ModelProto, output: str) -> tuple[str, tuple[str, ...]]:
-    """What a last Softmax reads, and the names of the nodes from there on; the output itself where there is none."""
+    """What a last Softmax reads, and the names of the nodes from there on; the output itself if there is none."""
     makers = {name: node for node in model.graph.node for name in node.output}
     shapes, passed, name = shapes_of(model), [], output
     while (node := makers.get(name)) is not None and node.op_type in (*_SOFTMAX, QUANTIZE, DEQUANTIZE, "Identity"):

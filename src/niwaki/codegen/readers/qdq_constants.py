@@ -96,7 +96,7 @@ class Constants:
         return name in self._arrays or name in self._makers
 
     def array(self, name: str, reader: NodeProto) -> np.ndarray:
-        """A constant as it is stored, or clipped. Raises ModelError naming `reader` where there is none."""
+        """A constant as it is stored, or clipped. Raises ModelError naming `reader` if there is none."""
         if name in self._arrays:
             return _array(self._arrays[name])
         if name in self._makers and self._makers[name].op_type == "Clip":
@@ -115,7 +115,7 @@ class Constants:
         return self._types.get(name) == TensorProto.UINT8
 
     def bounds(self, clip: NodeProto) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The least and the greatest that a Clip lets pass; None where it has no such bound."""
+        """The least and the greatest that a Clip lets pass; None if it has no such bound."""
         found = [self.array(name, clip) if name else None for name in (*clip.input[1:3], "", "")[:2]]
         for bound in found:
             if bound is not None and bound.size != 1:
@@ -141,7 +141,7 @@ class Constants:
     def weights(self, name: str, reader: NodeProto) -> Weights:
         """A constant that is stored quantized, or as float and quantized in the graph.
 
-        Raises ModelError naming `reader` where it is neither.
+        Raises ModelError naming `reader` if it is neither.
         """
         maker = self._makers.get(name)
         if maker is not None and maker.op_type == "Identity":
@@ -162,7 +162,7 @@ class Constants:
     def numbers(self, name: str, reader: NodeProto) -> np.ndarray:
         """A constant as an array of Fractions, whether it is stored as float or quantized.
 
-        Raises ModelError naming `reader` where it is no constant or not finite.
+        Raises ModelError naming `reader` if it is no constant or not finite.
         """
         if name in self._makers:
             return self.weights(name, reader).numbers()
@@ -227,7 +227,7 @@ class Constants:
 
 
 def _axis(node: NodeProto, scale: np.ndarray, shape: tuple[int, ...]) -> int:
-    """The axis of a constant along which the scales lie; 0 where there is one for all."""
+    """The axis of a constant along which the scales lie; 0 if there is one for all."""
     if scale.size == 1:
         return 0
     axis = attributes(node).get("axis", 1)

@@ -14,7 +14,7 @@ _INPUT_TYPES = (TensorProto.FLOAT, TensorProto.INT8, TensorProto.UINT8)
 
 
 def ends(model: ModelProto, name: str) -> tuple[ValueInfoProto, ValueInfoProto]:
-    """The one input and the one output. Raises ModelError, with `name` for the model, where there are more."""
+    """The one input and the one output. Raises ModelError, with `name` for the model, if there are more."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     for kind, values in (("inputs", inputs), ("outputs", model.graph.output)):
@@ -27,7 +27,7 @@ def ends(model: ModelProto, name: str) -> tuple[ValueInfoProto, ValueInfoProto]:
 def for_one_image(model: ModelProto, name: str) -> ModelProto:
     """A copy with the batch 1 and all types and shapes that follow; shapes that nodes compute are constants.
 
-    Raises ModelError, with `name` for the model, where the input's sides are not fixed or shapes contradict each
+    Raises ModelError, with `name` for the model, if the input's sides are not fixed or shapes contradict each
     other.
     """
     fixed = ModelProto()

@@ -52,7 +52,7 @@ class Operation(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Product(Operation):
-    """Conv where there is a window, otherwise a matrix product."""
+    """Conv if there is a window, otherwise a matrix product."""
 
     weights: Weights  # outputs first
     bias: np.ndarray  # Fractions (O,)
@@ -226,7 +226,7 @@ class Layers:
         self._names: set[str] = set()  # of the layers
 
     def add_tensor(self, name: str, shape: Shape, quantization: Quantization) -> Tensor:
-        """A tensor with that name, or one like it where it is taken."""
+        """A tensor with that name, or one like it if it is taken."""
         tensor = Tensor(self._unique(name), shape, quantization.scale, quantization.zero_point)
         self.tensors[tensor.name] = tensor
         return tensor
@@ -242,7 +242,7 @@ class Layers:
         return tensor.name
 
     def settle_as_is(self, value: Value, name: str) -> str | None:
-        """The tensor that holds a value exactly, called `name` if it is new; None where only rounding gives one.
+        """The tensor that holds a value exactly, called `name` if it is new; None if only rounding gives one.
 
         A tensor is one, and its views, and a Relu of it: what remains has int8 already.
         """

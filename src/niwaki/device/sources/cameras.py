@@ -84,7 +84,7 @@ def ffmpeg(device: str, size: Tuple[int, int], rate: int) -> Recipe:
 
 
 def _index(spec: Spec) -> int:
-    """The camera's number, 0 where none is given."""
+    """The camera's number, 0 if none is given."""
     if not (spec.place or "0").isdecimal():
         raise DeviceError("source {}: {!r} is not a camera's number, such as 0".format(spec.text, spec.place))
     return int(spec.place or "0")

@@ -134,7 +134,7 @@ def _start(recipe: Recipe) -> Tuple["subprocess.Popen[bytes]", str, IO[bytes]]:
 
 
 def _fill(pipe: IO[bytes], view: memoryview) -> bool:
-    """Read until `view` is full; False where the pipe ends first."""
+    """Read until `view` is full; False if the pipe ends first."""
     done = 0
     while done < len(view):
         count = pipe.readinto(view[done:])  # type: ignore[attr-defined]

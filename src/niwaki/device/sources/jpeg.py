@@ -33,7 +33,7 @@ def find_decoder() -> Optional[Decoder]:
 
 
 def check_size(data: bytes) -> None:
-    """Raise ValueError where a JPEG says that it is larger than the runner takes, or does not say how large it is.
+    """Raise ValueError if a JPEG says that it is larger than the runner takes, or does not say how large it is.
 
     Decoders take memory for the size that the header states (ITU-T T.81, B.2.2), before they see any pixel.
     """

@@ -19,7 +19,7 @@ SOURCES_HELP = "v4l2:/dev/video0, csi:0 (Jetson), rpicam:0 (Raspberry Pi), file:
 def open_source(text: str) -> Source:
     """The source that `text` describes, open and ready to read.
 
-    Raises `SourceLost` where waiting may help (no such camera yet, in use) and `DeviceError` where it will not.
+    Raises `SourceLost` if waiting may help (no such camera yet, in use) and `DeviceError` if it will not.
     """
     spec = Spec(text)
     if spec.kind not in KINDS:

@@ -32,7 +32,7 @@ class Pipe(Source):
         return DeviceError("{}: {}".format(self.name, what))
 
     def read(self, timeout_s: float) -> Optional[Frame]:  # noqa: ARG002
-        """The next frame, or None where the pipe ended after a whole one."""
+        """The next frame, or None if the pipe ended after a whole one."""
         size = self.width * self.height
         grey = bytearray()
         while len(grey) < size:

@@ -116,7 +116,7 @@ class V4l2Camera(Source):
             rested = True
 
     def _newest(self, any_age: bool) -> Optional[bytes]:
-        """The luminance of the last good buffer that is ready; None where there is none.
+        """The luminance of the last good buffer that is ready; None if there is none.
 
         Where every buffer is full the camera had none left to fill, and even the last may be old: unless `any_age`, it
         is passed over too.
@@ -131,7 +131,7 @@ class V4l2Camera(Source):
         return grey
 
     def _take(self) -> Optional[Tuple[int, int]]:
-        """Index and bytes of a filled buffer (0 bytes where it is damaged); None where none is ready."""
+        """Index and bytes of a filled buffer (0 bytes if it is damaged); None if none is ready."""
         try:
             answer = self._buffer(layout.DQBUF)
         except BlockingIOError:

@@ -135,7 +135,7 @@ def _formats(device: Device) -> List[str]:
 
 
 def _set_format(device: Device, fourcc: str, size: Tuple[int, int]) -> Optional[Picture]:
-    """What the driver makes of the wish; None where it insists on another format or a size that cannot be used."""
+    """What the driver makes of the wish; None if it insists on another format or a size that cannot be used."""
     wish = (layout.VIDEO_CAPTURE, *size, fourcc.encode("latin-1"), layout.FIELD_NONE, 0, 0, b"")
     try:
         answer = device.call(layout.S_FMT, layout.FORMAT, *wish)

@@ -46,7 +46,7 @@ class Clients:
         self._leaving: Dict[socket.socket, Client] = {}
 
     def admit(self, sock: socket.socket, address: str) -> Optional[Client]:
-        """The client of a new connection, turned away or not; None where it must be hung up on."""
+        """The client of a new connection, turned away or not; None if it must be hung up on."""
         client = Client(sock, address)
         with self._lock:
             served = [other for other in self._open.values() if not other.turned_away]
@@ -77,7 +77,7 @@ class Clients:
                 client.thread.join(5.0)
 
     def _make_room(self, clients: List[Client]) -> bool:
-        """Hang up on the one of them that has been waited for longest; False where all deserve more patience."""
+        """Hang up on the one of them that has been waited for longest; False if all deserve more patience."""
         now = time.monotonic()
         waited = [(client.waits_since, client) for client in clients]
         slow = [

@@ -22,7 +22,7 @@ def make_token() -> str:
 
 
 def check_token(token: str) -> str:
-    """The token as it is. Raises DeviceError where it could be guessed, or would not survive in a link."""
+    """The token as it is. Raises DeviceError if it could be guessed, or would not survive in a link."""
     if not _TOKEN.match(token):
         raise DeviceError("--token: expected 16 to 128 of A-Z a-z 0-9 - _: leave it out, and one is made", 2)
     return token

@@ -59,7 +59,7 @@ class Latest:
         return self._entry
 
     def other_than(self, sequence: int, wait_s: float) -> Optional[Entry]:
-        """The newest entry if it is not that one, waited for; None where none came in time, or at the end."""
+        """The newest entry if it is not that one, waited for; None if none came in time, or at the end."""
         deadline = time.monotonic() + wait_s
         with self._changed:
             self._waiting += 1

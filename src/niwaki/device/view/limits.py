@@ -8,7 +8,7 @@ class Limits(NamedTuple):
 
     connections: int = 24
     """Served at once, each by a thread of its own. Where another one comes, the client that has kept the server waiting
-    longest has to go; where none has, a few more are told to come back later, the rest are hung up on."""
+    longest has to go; if none has, a few more are told to come back later, the rest are hung up on."""
     client_connections: int = 16
     """Of these, from one address: four pages of a browser, or of several behind one tunnel."""
     patience_s: float = 1.0

@@ -90,9 +90,9 @@ class RequestReader:
         self._local = str(sock.getsockname()[0])
 
     def read(self) -> Optional[Request]:
-        """The next request; None where the client left, or was silent for too long.
+        """The next request; None if the client left, or was silent for too long.
 
-        Raises Refused; OSError where the connection broke.
+        Raises Refused; OSError if the connection broke.
         """
         deadline = time.monotonic() + self._limits.request_s
         while _END not in self._held:
@@ -112,7 +112,7 @@ class RequestReader:
         return request._replace(body=body)
 
     def _receive(self, deadline: float, begun: bool) -> bool:
-        """Whether more came; False where the client left, or never began a request in time."""
+        """Whether more came; False if the client left, or never began a request in time."""
         try:
             self._sock.settimeout(max(deadline - time.monotonic(), 0.001))
             received = self._sock.recv(4096)

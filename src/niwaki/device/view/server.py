@@ -39,7 +39,7 @@ class Place(NamedTuple):
 class LiveView:
     """Shows what the runner sees at `url`, from `start` to `stop`.
 
-    Raises DeviceError where a token is missing or too weak, and where host or port cannot be had.
+    Raises DeviceError if a token is missing or too weak, and if host or port cannot be had.
     """
 
     def __init__(self, place: Place, controls: Controls, labels: Labels, limits: Limits = _LIMITS) -> None:
@@ -109,7 +109,7 @@ class _Server(socketserver.TCPServer):
         super().__init__(address, socketserver.BaseRequestHandler)
 
     def get_request(self) -> Tuple[socket.socket, Any]:
-        """The next connection. Where none can be had (out of descriptors), not at once again."""
+        """The next connection. If none can be had (out of descriptors), not at once again."""
         try:
             return super().get_request()
         except OSError:
@@ -117,7 +117,7 @@ class _Server(socketserver.TCPServer):
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection, or hang up where there are far too many."""
+        """Serve a connection, or hang up if there are far too many."""
         client = self._clients.admit(request, str(client_address[0]))
         if client is None:
             request.close()
@@ -146,7 +146,7 @@ class _Server(socketserver.TCPServer):
 
 
 def converse(client: Client, answer: _Answer, limits: Limits) -> None:
-    """Answer the requests of a connection until one side has enough. Raises OSError where the client is gone."""
+    """Answer the requests of a connection until one side has enough. Raises OSError if the client is gone."""
     sock = client.sock
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     reader = RequestReader(sock, limits)

@@ -16,7 +16,7 @@ class ClassChange:
     """One class: right answers in percent by network (`base`, `chosen`, `chosen_int8`), None without images.
 
     `last` is the network that is held against the base; `taken_for` is the class that it most often names instead,
-    with the count; None where it never errs.
+    with the count; None if it never errs.
     """
 
     index: int
@@ -27,7 +27,7 @@ class ClassChange:
 
     @property
     def change(self) -> float | None:
-        """Points gained from the base to the last network; None where that is the base itself."""
+        """Points gained from the base to the last network; None if that is the base itself."""
         base, chosen = self.recall.get("base"), None if self.last == "base" else self.recall.get(self.last)
         return None if base is None or chosen is None else chosen - base
 

@@ -34,7 +34,7 @@ def counterpart(experiment: Experiment, experiments: Sequence[Experiment], table
 
 
 def overlaid(control: Table, other: Table, words: Words) -> Chart | None:
-    """Accuracy of the control and of what it controls in one panel; None where either has no finished row."""
+    """Accuracy of the control and of what it controls in one panel; None if either has no finished row."""
     wanted = {row.value for row in control.rows if row.value is not None}
     last = max((row.step for row in other.rows), default=0)
     ended = replace(

@@ -63,7 +63,7 @@ def _caption(panels: Sequence[Panel], words: Words) -> str:
 
 
 def _panels(table: Table, measure: Measure, words: Words) -> list[Panel]:
-    """One measure: the panels of it, none where no row has it."""
+    """One measure: the panels of it, none if no row has it."""
     rows = [row for row in table.rows if measure.name in row.figures or measure.published(row)]
     if not any(measure.name in row.figures for row in rows) or _is_constant(rows, measure):
         return []

@@ -13,7 +13,7 @@ from niwaki.reporting.words import Words
 
 @dataclass(frozen=True)
 class Measure:
-    """A column that is a number. `published` are the figures of somebody else for a row, none where there are none."""
+    """A column that is a number. `published` are the figures of somebody else for a row, none if there are none."""
 
     name: str
     unit: Unit

@@ -40,7 +40,7 @@ def table_grid(table: Table, words: Words) -> Grid:
 
 
 def experiment_csv(table: Table) -> str:
-    """Every figure of every row: the mean over the seeds and, where there are several, its standard deviation."""
+    """Every figure of every row: the mean over the seeds and, if there are several, its standard deviation."""
     names = list(dict.fromkeys(name for row in table.rows for name in row.figures))
     spread = {name for row in table.rows for name, figure in row.figures.items() if figure.std is not None}
     widths = list(dict.fromkeys(name for row in table.rows for name in row.widths or {}))

@@ -37,7 +37,7 @@ class Words:
         return self.texts[key].format(**values)
 
     def get(self, key: str, default: str, /, **values: Any) -> str:
-        """The text of a key, or `default` where there is none: names of settings of the user's own."""
+        """The text of a key, or `default` if there is none: names of settings of the user's own."""
         return self(key, **values) if key in self.texts else default
 
     def count(self, key: str, number: int, /) -> str:

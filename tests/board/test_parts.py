@@ -65,8 +65,8 @@ def test_names_of_the_users_own(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"{", "no JSON in UTF-8"),
-        (b"\xff\xfe{}", "no JSON in UTF-8"),
+        (b"{", "not JSON in UTF-8"),
+        (b"\xff\xfe{}", "not JSON in UTF-8"),
         (b"[]", 'expected {"label": {"en": "word"}, …}'),
         (b'{"dog": {}}', "'dog' is not a class of the model, which has cat"),
         (b'{"cat": "Katze"}', "'cat': expected words by language"),

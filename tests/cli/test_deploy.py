@@ -220,7 +220,7 @@ def test_bench_times_the_rest_of_what_is_damaged(call, small_export: Path, tmp_p
     (tmp_path / "short.onnx").write_bytes(b"")
     code, said, _ = call("bench", tmp_path / "short.onnx", small_export / "model.onnx")
     assert code == 1
-    assert re.search(r"^.*short\.onnx: onnx not timed: .*short\.onnx: no ONNX", said, re.MULTILINE)
+    assert re.search(r"^.*short\.onnx: onnx not timed: .*short\.onnx: not an ONNX file", said, re.MULTILINE)
     assert re.search(r"^onnx +ONNX Runtime +[\d.]+", said, re.MULTILINE)
 
 

@@ -100,7 +100,7 @@ def test_the_listed_order_is_the_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("twin", ["Cat", unicodedata.normalize("NFD", "chât")])
 def test_twins_are_refused(tmp_path: Path, twin: str) -> None:
     put(*(tmp_path / name / "x.png" for name in ("cat", "chât", "dog", twin)))
-    with pytest.raises(DataError, match=r"differ only in how their letters are written: put them together"):
+    with pytest.raises(DataError, match=r"differ only in how their letters are written: merge them"):
         find_layout(tmp_path)
 
 

@@ -126,7 +126,7 @@ def test_one_mean_serves_all_channels(mean, std):
         (np.zeros((2, 3, 3), dtype=np.float32), r"float32 \(2, 3, 3\): expected uint8"),
         (np.zeros((3, 3), dtype=np.uint8), r"uint8 \(3, 3\): expected"),
         (np.zeros((1, 3, 3, 4), dtype=np.uint8), r"\(1, 3, 3, 4\): expected"),
-        (np.zeros((0, 3, 3), dtype=np.uint8), "nothing in them"),
+        (np.zeros((0, 3, 3), dtype=np.uint8), "they are empty"),
     ],
 )
 def test_other_stacks_are_refused(images, message):

@@ -160,7 +160,7 @@ class TestSave:
             assert torch.equal(load(path, trust=True)(images), model(images))
 
     def test_arguments_that_build_something_else(self, tmp_path: Path) -> None:
-        with pytest.raises(ModelError, match=r"its weight is|do not belong together|computes something else"):
+        with pytest.raises(ModelError, match=r"its weight is|do not match|computes something else"):
             save(networks.ResidualNet(4), tmp_path / "m.safetensors", LENET)
 
     def test_a_module_that_computes_something_else(self, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ class TestDamage:
             loads(with_header(dumps(LeNet5(), info()), lambda _: None))
 
     def test_a_description_that_is_not_one(self) -> None:
-        with pytest.raises(ModelError, match="description is no JSON"):
+        with pytest.raises(ModelError, match="description is not JSON"):
             loads(with_header(dumps(LeNet5(), info()), lambda _: {"niwaki": "{"}))
         with pytest.raises(ModelError, match="not a model file of this version"):
             loads(described(lambda entry: entry.update(format="other")))
@@ -286,7 +286,7 @@ class TestDamage:
         def other(entry: dict) -> None:
             entry.update(factory="networks:ResidualNet")
 
-        with pytest.raises(ModelError, match="do not belong together"):
+        with pytest.raises(ModelError, match="do not match"):
             loads(
                 with_header(
                     data, lambda m: {"niwaki": json.dumps({**json.loads(m["niwaki"]), "factory": "networks:MobileNet"})}

@@ -121,7 +121,7 @@ def test_a_narrow_terminal_shows_what_counts_and_says_what_is_left_out(
     assert run(["study", "show", str(finished_study), "--wide"]) == 0
     wide = capsys.readouterr().out
     assert "Columns left out" not in wide
-    assert wide.count("source %") > narrow.partition("No room")[0].count("source %")
+    assert wide.count("source %") > narrow.partition("Columns left out")[0].count("source %")
     file = tmp_path / "a b.csv"
     assert run(["study", "show", str(finished_study), "--csv", str(file)]) == 0
     assert capsys.readouterr().out == f"Wrote {file}\n"

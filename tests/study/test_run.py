@@ -297,7 +297,7 @@ def test_a_bug_in_a_users_network_is_told_and_not_recorded(
     [
         ({"jobs": 0}, "`jobs=0`: at least one worker"),
         ({"jobs": -2}, "`jobs=-2`"),
-        ({"jobs": 2, "ray": "auto"}, "`jobs=` and `ray=` exclude one another"),
+        ({"jobs": 2, "ray": "auto"}, "`jobs=` and `ray=` exclude each other"),
     ],
 )
 def test_options_that_cannot_work(changes: dict, message: str, tmp_path: Path) -> None:

@@ -157,8 +157,8 @@ class Making:
     def _quantize(self) -> bytes:
         if self.data is None:
             raise self.material.pictures.error or DataError(
-                f"{self.origin.name}: int8 needs training images to calibrate on, and no file names them "
-                f"here{_its_data(self.origin)}: name them with ", Setting("data"),
+                f"{self.origin.name}: int8 needs training images to calibrate on, and no file names them"
+                f"{_its_data(self.origin)}: name them with ", Setting("data"),
             )  # fmt: skip
         settings, float_onnx = self.options.settings, self._float_onnx()
         images = calibration_images(self.data.train, settings.images)

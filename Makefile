@@ -42,11 +42,12 @@ mutants: $(VENV)/.ready-dev ## change the core modules place by place, count wha
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(VENV)-mutants/lib/python*/site-packages)/project.pth
 	sh tests/in_memory.sh $(VENV)-mutants/bin/python -m tests.mutation $(ARGS)
 
-lint: $(VENV)/.ready-dev  ## format, lint, types, import contract
+lint: $(VENV)/.ready-dev  ## format, lint, types, import contract, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell src docs tests benchmarks *.md
 
 docs: $(VENV)/.ready-dev  ## the documentation's pages: build/docs/index.html
 	$(BIN)/python -m docs.generate

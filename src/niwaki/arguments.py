@@ -101,7 +101,7 @@ def check_split(split: object) -> None:
 
 
 def check_factory(factory: object) -> None:
-    """Raise SpecError unless `factory` is a name, from which a model file can be had back anywhere."""
+    """Raise SpecError unless `factory` is a name, from which a model file loads anywhere."""
     if not isinstance(factory, str):
         given = getattr(factory, "__qualname__", type(factory).__name__)
         home = getattr(factory, "__module__", "package.module")

@@ -93,7 +93,7 @@ class NiwakiError(Exception):
 
 
 class DataError(NiwakiError):
-    """A dataset that cannot be had, read or trusted."""
+    """A dataset that cannot be found, read or trusted."""
 
 
 class ModelError(NiwakiError):

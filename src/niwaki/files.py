@@ -94,7 +94,7 @@ def sweep_files(folder: Path, name: str | None = None) -> None:
 
 
 def _made(path: Path) -> tuple[int, Path]:
-    """A temporary file beside `path`, locked where locks can be had."""
+    """A temporary file beside `path`, locked if the system has locks."""
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{_stem(path.name)}.", suffix=".tmp", dir=path.parent)
         _lock(handle, wait=True)

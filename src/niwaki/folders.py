@@ -65,7 +65,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def read_inside(folder: Path, name: str) -> bytes:
-    """The bytes of a file in `folder`. Raises ModelError as `inside`, OSError if it is no file or cannot be read."""
+    """The bytes of a file in `folder`. Raises ModelError as `inside`, OSError if it is not a file or cannot be read."""
     place = inside(folder, name)
     if place.exists() and not place.is_file() and not place.is_dir():  # a pipe would be waited for
         raise OSError(0, "is not a file", str(place))
@@ -123,7 +123,7 @@ def temporary(kind: str) -> Iterator[str]:
 
 
 def _made(parent: Path, prefix: str = PREFIX) -> tuple[Path, int | None]:
-    """A fresh folder and the handle that locks it, where locks can be had."""
+    """A fresh folder and the handle that locks it, if the system has locks."""
     while True:
         place = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         handle = _locked(place, wait=True)
@@ -134,7 +134,7 @@ def _made(parent: Path, prefix: str = PREFIX) -> tuple[Path, int | None]:
 
 
 def _locked(place: Path, *, wait: bool = False) -> int | None:
-    """The handle of a folder that is now locked; None if another process has it, or no lock can be had."""
+    """The handle of a folder that is now locked; None if another process has it, or the system has no locks."""
     if fcntl is None:
         return None
     handle = -1

@@ -1,4 +1,4 @@
-"""What is told on the way, a line at a time, to whoever listens."""
+"""What niwaki tells on the way, a line at a time, to whoever listens."""
 
 from __future__ import annotations
 

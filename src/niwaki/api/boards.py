@@ -1,4 +1,4 @@
-"""A finished model on a board: the folder that runs there, whether it will, and the same here."""
+"""A finished model on a board: build its bundle, check it, and run it on this machine."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def bundle(
     trust: bool = False,
     notify: Notify | None = None,
 ) -> BundleReport:
-    """Make the folder `out` that is copied to a board and started there: `target` is jetson-nano, raspberry-pi, …
+    """Build the bundle `out`, a folder to copy to a board and start: `target` is jetson-nano, raspberry-pi, …
 
-    `names` is a JSON file with words of your own, `scenes` how many made-up scenes rejection is calibrated on,
-    `least_named` the percent of these with a garment that must get a name, `data` the images for it if the file
-    does not name them. Raises NiwakiError for what cannot be used.
+    `names` is a JSON file with your own words, `scenes` the number of made-up scenes to calibrate rejection on,
+    `least_named` the percentage of those with a garment that must get a name, `data` the calibration images if the
+    file names none. Raises NiwakiError if something cannot be used.
 
     >>> niwaki.bundle("exported", "nano", target="jetson-nano", sound=False, scenes=0).target.title
     'Jetson Nano'
@@ -56,9 +56,9 @@ def doctor(
     trust: bool = False,
     notify: Notify | None = None,
 ) -> DoctorReport:
-    """Whether a bundle suits a board, as far as a desk can tell: `ok`, and a check for each reason.
+    """Whether a bundle suits a board, as far as a desktop can tell: `ok`, and a check for each reason.
 
-    `path` is a bundle, or what `bundle` takes. Raises NiwakiError for what cannot be used.
+    `path` is a bundle, or what `bundle` takes. Raises NiwakiError if it cannot be used.
 
     >>> niwaki.doctor("nano", target="jetson-nano").ok
     True
@@ -82,10 +82,10 @@ def watch(
     notify: Notify | None = None,
     **settings: Any,
 ) -> int:
-    """Show garments to a camera of this machine, with the runner of a board, until Ctrl-C; returns its exit code.
+    """Name garments that this machine's camera sees, with a board's runner, until Ctrl-C; returns its exit code.
 
     `settings` are the options of `niwaki watch`: source, speak, quiet, learn, serve, port, record, frames, once, …
-    The first call makes a bundle for this machine and keeps it. Raises NiwakiError for what cannot be used.
+    The first call builds a bundle for this machine and keeps it. Raises NiwakiError if something cannot be used.
 
     >>> niwaki.watch("exported", source="file:pictures", scenes=0, quiet=True, frames=1, once=True)  # doctest: +SKIP
     0

@@ -1,4 +1,4 @@
-"""A finished model in its forms: what it holds, the files that are written, whether they agree, how long they take."""
+"""A finished model in its forms: what it holds, its exported files, whether they agree, how long they take."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def export(
     """Write forms of a model file or an ONNX into the folder `out`: onnx, onnx-int8, onnx-dynamic, c, or all.
 
     `data` names the dataset whose training images calibrate int8, if the file does not; `ram_limit` is in bytes;
-    `settings` are those of `[quantize]` (calibration, images, percentile). Raises NiwakiError for what cannot be used.
+    `settings` are those of `[quantize]` (calibration, images, percentile). Raises NiwakiError if nothing can be made.
 
     >>> niwaki.export("small.safetensors", "int8", to=["onnx-int8", "c"], images=100)
     <ExportReport int8: model, onnx-int8, c>
@@ -77,9 +77,9 @@ def verify(
     notify: Notify | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
-    """Send the same images through every form of an exported folder, a model file or an ONNX; `ok` if all agree.
+    """Run the same images through every form of an exported folder, a model file or an ONNX; `ok` if all agree.
 
-    `data` names the dataset whose test images they are, if the files do not; `images` how many.
+    `data` names the dataset whose test images to use, if the files name none; `images` is how many.
     A score of ONNX Runtime's int8 may differ from that of the integer reference by `steps` int8 steps.
 
     >>> niwaki.verify("small.safetensors", images=20).ok
@@ -102,8 +102,8 @@ def bench(
 ) -> BenchReport:
     """How long one image takes in every form and runtime on this machine, in microseconds, measured in one run.
 
-    `files` are model files, ONNX or exported folders: one, or several to compare. They are timed in turn, `rounds`
-    times or for a minute. Raises NiwakiError if there is nothing that can be timed.
+    `files` are model files, ONNX files or exported folders: one, or several to compare. niwaki times them in turn,
+    `rounds` times or for a minute. Raises NiwakiError if nothing can be timed.
 
     >>> report = niwaki.bench("exported", rounds=3)
     >>> sorted({row.runtime for row in report.rows})
@@ -121,8 +121,8 @@ def bench(
 def load_c(folder: str | Path, *, trust: bool = False) -> CModel:
     """The generated C of an exported folder, compiled for this processor: uint8 (n, C, H, W) to int8 (n, classes).
 
-    It is compiled if it is what niwaki generates from the int8 ONNX beside it; `trust` compiles and runs whatever lies
-    there. Raises NiwakiError if it is neither, and if there is no C compiler.
+    niwaki compiles only what it generates itself from the int8 ONNX beside it; `trust` compiles and runs any C in
+    the folder. Raises NiwakiError if the C differs and is not trusted, and if there is no C compiler.
 
     >>> scores = niwaki.load_c("exported/c")(data.test.images)
     >>> scores.shape, scores.dtype

@@ -43,7 +43,7 @@ def load_data(name_or_folder: str | Path = "fashion-mnist", **settings: Any) -> 
     `name_or_folder` is fashion-mnist, synthetic, a folder with a folder of images per class, or an .npz file;
     `settings` are those of a study's `[data]` section (`limit=1000`, `preprocessing={"size": [32, 32]}`).
 
-    Copies among the images are told in warnings. Raises NiwakiError if it cannot be had or is damaged.
+    Warns of copies among the images. Raises NiwakiError if the dataset is missing or damaged.
 
     >>> niwaki.load_data("synthetic", limit=200, validation=40, test_limit=60)
     <Dataset synthetic: 200 + 40 + 60 images 1×32×32, 10 classes>
@@ -69,15 +69,15 @@ def train(
     callbacks: Sequence[object] = (),
     **settings: Any,
 ) -> list[Epoch]:
-    """Train `model` in place, and return the loss of every epoch. `settings` are those of `[train]`: batch_size, lr, …
+    """Train `model` in place and return the loss of every epoch. `settings` are those of `[train]`: batch_size, lr, …
 
-    `epochs` are 40 if left out; 0 leaves the model as it is. `callbacks` hear of every epoch (see `niwaki.callbacks`).
+    `epochs` is 40 by default; 0 leaves the model unchanged. `callbacks` hear of every epoch (see `niwaki.callbacks`).
 
     A model that knows these classes in another order (it was loaded, or trained before) keeps its order, with a
-    warning. Norms that you froze and put in eval mode (in a model that is in training mode) stay as they are.
+    warning. Norms that you froze and put in eval mode (in a model in training mode) stay frozen.
 
-    Raises NiwakiError for a network that cannot be trained as it is: one that answers at random, all frozen, with NaN,
-    or with another number of scores than there are classes.
+    Raises NiwakiError if the network cannot be trained: it answers at random, is all frozen, contains NaN, or gives
+    another number of scores than there are classes.
 
     >>> model = niwaki.LeNet5()
     >>> [epoch.loss for epoch in niwaki.train(model, data, epochs=2, lr=1e-3)]  # doctest: +ELLIPSIS
@@ -114,11 +114,11 @@ def prune(
     """Prune `model` in place in steps, with fine-tuning after each if `finetune` says how.
 
     `settings` are those of `[prune]` (ratio, steps, scope, importance, distribution), `finetune` those of
-    `[finetune]` (epochs, lr, …), or the number of epochs alone. `after_step` is called with the report of each step,
-    once it is fine-tuned; `callbacks` hear of epochs, and of each step as a stage (see `niwaki.callbacks`).
+    `[finetune]` (epochs, lr, …), or the number of epochs alone. niwaki calls `after_step` with the report of each
+    fine-tuned step; `callbacks` hear of epochs, and of each step as a stage (see `niwaki.callbacks`).
 
-    Raises NiwakiError for a network that cannot be pruned: one that answers at random in eval mode, with NaN, or in
-    which no layer can lose channels.
+    Raises NiwakiError if the network cannot be pruned: it answers at random in eval mode, contains NaN, or no layer
+    of it can lose channels.
 
     >>> [report] = niwaki.prune(niwaki.LeNet5(), data, ratio=0.5, steps=1)
     >>> report.widths
@@ -168,11 +168,11 @@ def evaluate(
 ) -> Accuracy:
     """Accuracy in percent, per class, and the confusion matrix of a model on one split of the data, in its order.
 
-    `labels` are the names of the model's outputs, if they are not those that it was loaded or trained with. Classes
-    are compared by name: with a warning where the model has them in another order than the data.
+    `labels` are the names of the model's outputs, if they differ from those that it was loaded or trained with.
+    niwaki compares classes by name, and warns if the model has them in another order than the data.
 
-    Raises DataError if the names are not the same; ModelError for a network whose figure would mean nothing: one
-    that answers at random, or with NaN in it.
+    Raises DataError if the names differ; ModelError if the accuracy would mean nothing: the network answers at
+    random or contains NaN.
 
     >>> niwaki.evaluate(model, data, "test")  # doctest: +ELLIPSIS
     <Accuracy ... of 60 images>
@@ -204,13 +204,13 @@ def save(
     labels: tuple[str, ...] | list[str] | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Path:
-    """Write a trained model of your own as a model file; a study can start from it (`[model] weights = …`).
+    """Write your trained model as a model file; a study can start from it (`[model] weights = …`). Returns its path.
 
-    `factory` names what builds the module: `lenet5`, or `package.module:callable`, called with `args`. The
-    input shape, labels and preprocessing come from `data`, or are given one by one; with `data` the file also says
-    on which images it was trained, so that exports are calibrated and verified on them.
+    `factory` names what builds the module: `lenet5`, or `package.module:callable`, called with `args`. Pass `data`,
+    or the input shape, labels and preprocessing one by one. With `data` the file also records on which images the
+    model was trained, so exports are calibrated and verified on them.
 
-    Raises ModelError if the file would not give the same model back.
+    Raises ModelError if loading the file would not give the same model.
 
     >>> niwaki.save(model, "mine.safetensors", factory="lenet5", data=data).name
     'mine.safetensors'

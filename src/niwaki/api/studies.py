@@ -34,12 +34,12 @@ def run_study(
     listener: Listener | None = None,
     callbacks: Sequence[object] = (),
 ) -> StudyResult:
-    """Run a study, or what is missing of it, as `niwaki study run` does, silently but for `callbacks`.
+    """Run a study, or resume it, as `niwaki study run` does, and return its result; silent except for `callbacks`.
 
-    `name_or_file` is source, quick, camera or a .toml file, `out` the study's folder (studies/NAME if left out),
+    `name_or_file` is source, quick, camera or a .toml file, `out` the study's folder (default: studies/NAME),
     `callbacks` are objects with `on_epoch`, `on_stage` or `on_done` (see `niwaki.callbacks`).
 
-    Raises NiwakiError for bad input or a folder that cannot be used. Failed stages are in the result, not raised.
+    Raises NiwakiError for bad input or an unusable folder. Failed stages are in the result and raise nothing.
 
     >>> result = niwaki.run_study("tiny.toml", out="studies/tiny", jobs=1)
     >>> result
@@ -58,7 +58,7 @@ def run_study(
 
 @checked
 def open_study(folder: str | Path) -> OpenedStudy:
-    """A study's folder, read only, finished or running; its data need not be there.
+    """A study's folder, read only, finished or running; it does not need the study's data.
 
     Raises StoreError if `folder` is not a study's, or if `study.json` in it is damaged.
 
@@ -75,7 +75,7 @@ def open_study(folder: str | Path) -> OpenedStudy:
 
 @checked
 def copy_study(name: str, file: str | Path) -> Path:
-    """Write a built-in study to a new .toml file of your own, to change and run, and return its path.
+    """Copy a built-in study to a new .toml file, to edit and run, and return its path.
 
     Raises SpecError if there is no such study, if the file exists, or if its name does not end in .toml.
 
@@ -87,7 +87,7 @@ def copy_study(name: str, file: str | Path) -> Path:
 
 @checked
 def report(folder: str | Path, *, language: Literal["en", "ko"] = "en", notify: Notify | None = None) -> Built:
-    """Write `report.html` and `report.md` of a study, finished or not, into its folder; `.html` is the page.
+    """Write a study's `report.html` and `report.md` into its folder, finished or not; `.html` is the page's path.
 
     Raises StoreError if `folder` is not a study's or cannot be written, SpecError for an unknown language.
 

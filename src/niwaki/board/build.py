@@ -90,7 +90,7 @@ def bundle_file(
 ) -> BundleReport:
     """Write the bundle of a model file, an ONNX or an exported folder for a board into the folder `out`.
 
-    `data` names the images for calibration and self-test where the file does not. The folder appears whole or not at
+    `data` names the images for calibration and self-test if the file names none. The folder appears whole or not at
     all; an older bundle in it is replaced. Raises ModelError, DataError or SpecError for what cannot be used,
     NiwakiError if zig or espeak-ng are missing.
     """
@@ -113,7 +113,7 @@ def bundle_file(
 def bundle_files(
     network: Network, target: BundleTarget, options: BundleOptions, decision: Decision, notify: Notify
 ) -> dict[str, bytes]:
-    """Every file of a bundle but its manifest, by path; the same inputs give the same bytes on every desk."""
+    """Every file of a bundle but its manifest, by path; the same inputs give the same bytes on every desktop."""
     classes = name_classes(network.labels, options.languages, options.names)
     selftest = make_selftest(network.graph, network.data, network.pad)
     notify(f"compiling for {target.machine.spoken_of}")

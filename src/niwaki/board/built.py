@@ -15,7 +15,7 @@ from niwaki.folders import read_inside
 
 
 def remember(folder: Path) -> None:
-    """Take note of a bundle that has just been built."""
+    """Take note of a bundle that was built now."""
     place = _note(folder)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.touch()

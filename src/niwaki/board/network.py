@@ -24,7 +24,7 @@ LARGEST = 256  # pixels of a side of the picture that the vision makes
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """An int8 network, its C, and the images that it was trained on where they can be had."""
+    """An int8 network, its C, and the images that it was trained on, if they are available."""
 
     name: str
     int8: bytes
@@ -54,7 +54,7 @@ def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -
     """Make the int8 network of a model file, an ONNX, or an exported folder (a study's folder stands for its export).
 
     Raises ModelError if it cannot run behind a camera: colour, no preprocessing, no classifier; DataError if
-    images are needed, or named, and cannot be had.
+    images are needed, or named, and are not available.
     """
     origin, needs = _origin(file)
     if origin.kind == "dynamic":

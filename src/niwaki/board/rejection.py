@@ -75,7 +75,7 @@ def name_all(seen: Seen, logits: Logits, pad: int) -> np.ndarray:
 
 
 def rates(labels: np.ndarray, words: np.ndarray, best: np.ndarray) -> Rates:
-    """Of labels (n,), NONE if there is no garment; words (n,), REJECTED if nothing is said; the best class (n,)
+    """Of labels (n,), NONE if there is no garment; words (n,), REJECTED without a word; the best class (n,)
     whatever the rule says, REJECTED if nothing was found.
     """
     garment = labels != NONE
@@ -172,7 +172,7 @@ def rates_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> Rates:
 
 
 def words_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> tuple[np.ndarray, np.ndarray]:
-    """What is said of each scene, and what the best class is, int64 (n,); REJECTED if nothing is."""
+    """The word for each scene, and what the best class is, int64 (n,); REJECTED if nothing is."""
     return _words(seen.found[way], named[way], rule)
 
 

@@ -1,4 +1,4 @@
-"""The runner on the desk: the bundle of a model for this machine, and the very code that runs on a board."""
+"""The runner on the desktop: the bundle of a model for this machine, and the very code that runs on a board."""
 
 from __future__ import annotations
 

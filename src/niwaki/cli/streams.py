@@ -40,7 +40,7 @@ def abandon() -> None:
 
 
 class _Descriptor(io.FileIO):
-    """A descriptor that swallows what nobody takes. `name` is said of what is not written; None: nothing is said."""
+    """A descriptor that swallows what nobody takes. An error names `name`; None: there is no error."""
 
     def __init__(self, descriptor: int, called: str | None) -> None:
         super().__init__(descriptor, "wb", closefd=False)

@@ -105,7 +105,7 @@ def fingerprint_of(labels: tuple[str, ...], preprocessing: Preprocessing, splits
 
 @dataclass(frozen=True)
 class About:
-    """What is said of a dataset beside its images."""
+    """The facts of a dataset beside its images."""
 
     name: str
     labels: tuple[str, ...]

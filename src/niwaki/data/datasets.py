@@ -48,7 +48,7 @@ class DatasetKind:
     """Whether its files may lie in a folder of the user's: the module's `folder_within(folder)` is then not None."""
 
     def find(self, spec: Any, places: Places) -> Source:
-        """Its images as a study's `[data]` (`DataSpec`) asks for them. Raises DataError if they cannot be had."""
+        """Its images as a study's `[data]` (`DataSpec`) asks for them. Raises DataError if they are not available."""
         found: Source = import_module(f"niwaki.data.{self.module}").find(spec, places)
         return found
 

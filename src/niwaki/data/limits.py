@@ -20,7 +20,7 @@ class Limit:
 
     @property
     def value(self) -> int:
-        """The limit, as the environment has it. Raises DataError if that is no number above 0."""
+        """The limit, as the environment has it. Raises DataError if that is not a number above 0."""
         stated = os.environ.get(self.variable)
         if not stated:
             return self.usual

@@ -105,7 +105,7 @@ def _numbers(labels: np.ndarray, path: Path) -> tuple[str, ...]:
 
 
 def _beyond_the_gap(labels: np.ndarray, present: np.ndarray, below: int) -> str:
-    """The lowest label that has no label just below it, where it stands, and the `below` labels before the gap."""
+    """The lowest label that has no label directly below it, where it stands, and the `below` labels before the gap."""
     at = int(np.flatnonzero(labels == present[below])[0])
     which = "other" if len(present) == below + 1 else "lower"
     found = {0: "no label is 0", 1: f"the only {which} label is 0 (1 class)"}.get(

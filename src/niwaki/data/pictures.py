@@ -1,4 +1,4 @@
-"""Image files: opened by Pillow within limits, and whatever is wrong with one is said of that file."""
+"""Image files: opened by Pillow within limits, and an error names the file."""
 
 from __future__ import annotations
 

@@ -38,10 +38,10 @@ def prepare(
     `data` overrides where the images come from: a built-in dataset by its name, an .npz file, or a folder (with the
     four files of Fashion-MNIST, or with a folder of images per class). `mirrors` overrides where files are downloaded
     from. `cache` is where decoded and downloaded
-    data are kept, else $NIWAKI_CACHE_DIR, else the user's cache folder. `notify` is told, a line each, what
+    data are kept, else $NIWAKI_CACHE_DIR, else the user's cache folder. `notify` hears, a line each, what
     takes long or is not as asked for.
 
-    Raises DataError if the data cannot be had, is damaged, or is too little for the split.
+    Raises DataError if the data is missing, is damaged, or is too little for the split.
     """
     tell = _in_visible_characters(notify)
     cache = cache or cache_folder()
@@ -123,7 +123,7 @@ def _decoded(found: Source, spec: DataSpec, store: Path, tell: Notify) -> Path:
 
 
 def _in_visible_characters(notify: Notify | None) -> Notify:
-    """What tells lines with names from outside in them; nobody is told if there is none."""
+    """What tells lines with names from outside in them; nobody hears if there is none."""
     if notify is None:
         return silent
     return lambda line: notify(printable(line))

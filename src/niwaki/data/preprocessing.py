@@ -67,7 +67,7 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid"):
         return 1 if self.color == "grey" else 3
 
     def input_shape(self, size: tuple[int, int] | None = None) -> tuple[int, int, int]:
-        """(channels, height, width) of a network's input. `size` is that of the raw images, for want of `self.size`.
+        """(channels, height, width) of a network's input. `size` is that of the raw images, without `self.size`.
 
         Raises DataError if neither is known.
         """

@@ -24,7 +24,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Places:
-    """Where images are looked for besides the place that a study names, and who is told what takes long."""
+    """Where images are looked for besides the place that a study names, and who hears what takes long."""
 
     cache: Path
     """Its folder is where downloaded files are kept."""

@@ -1,4 +1,4 @@
-"""Garment silhouettes that niwaki draws itself, for where Fashion-MNIST cannot be had: bright on black, 28 × 28."""
+"""Garment silhouettes that niwaki draws itself, if Fashion-MNIST is not available: bright on black, 28 × 28."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def bench_files(
     """Time every form of `files` (see `forms_of`) on one image, in one thread, all in one interleaved run.
 
     Runtimes that take float get an image that lies ready, the C gets raw pixels and quantizes them itself. The C is
-    compiled for this processor. It stops after `rounds` or `budget_s` seconds. `notify` is told, a line each, what is
+    compiled for this processor. It stops after `rounds` or `budget_s` seconds. `notify` hears, a line each, what is
     going on. `trust` allows foreign factories.
 
     A file or a form that cannot be used is left out. Raises SpecError if there is nothing to time, ModelError if

@@ -89,7 +89,7 @@ class Forms:
 def forms_of(file: Path | Export, *, trust: bool = False, notify: Notify = silent) -> Forms:
     """All forms of a model file; those of a float ONNX and the int8 ones made of it; of an int8 ONNX, it and its C.
 
-    Of an exported folder, opened or not, what is in it. A form that cannot be made is left out. `notify` is told before
+    Of an exported folder, opened or not, what is in it. A form that cannot be made is left out. `notify` hears before
     the long work. Raises ModelError if the file is none of these, or damaged.
     """
     path = file.folder if isinstance(file, Export) else file

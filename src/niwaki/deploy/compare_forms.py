@@ -222,7 +222,7 @@ def kind_of(form: str) -> FormKind:
 
 
 def has_price(form: str) -> bool:
-    """Whether it is said what a form costs against float, instead of judged: of all in int8 together, the reference."""
+    """Whether a report gives its cost against float, unjudged: of all in int8 together, the reference."""
     kind = kind_of(form)
     return form == REFERENCE or not (kind.is_float or kind.calibrated)
 

@@ -120,7 +120,7 @@ def export_file(
     appear at once, or none.
 
     Raises ModelError if the file, or what is asked of it, cannot be used, and DataError if images are needed and
-    cannot be had: both only if nothing that was asked for can be made.
+    are not available: both only if nothing that was asked for can be made.
     """
     options = options or ExportOptions()
     origin = open_origin(file)

@@ -45,7 +45,7 @@ class Pictures:
 
     data: Dataset | None = None
     error: DataError | None = None
-    """Why they cannot be had, where it is known which they are."""
+    """Why they are not available, if it is known which they are."""
 
 
 def find_pictures(
@@ -55,9 +55,9 @@ def find_pictures(
 
     A dataset of the user's own (`npz`, `folder`) that nobody named is found only in the cache of decoded data; with
     `ready`, any is. With `any_classes`, a model that does not name its classes takes whatever they are: enough to
-    calibrate. A study may have held other images out of it than is usual: that is said.
+    calibrate. A study may have held other images out of it than is usual: a note says so.
 
-    Raises DataError if the user named data that cannot be had, and if the images or the classes are not those of
+    Raises DataError if the user named data that is not available, and if the images or the classes are not those of
     the model; ModelError if data were named for a model that no image can be made an input of.
     """
     if isinstance(named, Dataset):
@@ -80,7 +80,7 @@ def fit_to(
 ) -> Dataset:
     """`data` with its classes in a model's order (`labels`, compared by name).
 
-    Of a model without labels only the number of its `outputs`, if known, can be compared: that is said. Raises
+    Of a model without labels only the number of its `outputs`, if known, can be compared: a note says so. Raises
     DataError if the images or the classes are not those of the model.
     """
     if data.input_shape != input_shape:

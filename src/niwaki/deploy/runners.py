@@ -75,7 +75,7 @@ def subjects_of(export: Export, *, trust: bool = False) -> list[Subject]:
 
 
 def _tried(form: str, how: str, make: Callable[[], Subject]) -> Subject:
-    """A form, or why it cannot be had."""
+    """A form, or why there is none."""
     try:
         return make()
     except ModelError as error:

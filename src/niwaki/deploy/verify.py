@@ -171,7 +171,7 @@ def verify_folder(
     as many as asked for, else as many as take seconds. The C, compiled for this processor, in plain C and for emulated
     ones, must give the bits of the integer reference; ONNX Runtime's int8 the same class on 99.5 % of the images and
     no score more than so many int8 steps off, its float the class of torch on 99.9 % (exceptions rounded up) and the
-    same scores but for a thousandth of the largest. A form that cannot be run here fails nothing; why is said. ONNX
+    same scores but for a thousandth of the largest. A form that cannot be run here fails nothing, and says why. ONNX
     Runtime's int8 runs in a session that is exact on every processor; a note says where its default one is not.
 
     Raises ModelError or DataError if the files, or the images asked for, cannot be used.

@@ -1,4 +1,4 @@
-"""The folder that a bundle is: its description, and its files, each as it left the desk."""
+"""The folder that a bundle is: its description, and its files, each as it left the desktop."""
 
 import errno
 import hashlib

@@ -9,7 +9,7 @@ _MACHINES = {3: "x86 (32 bit)", 40: "arm (32 bit)", 62: "x86-64", 183: "aarch64"
 
 
 def processor_of(path: Path) -> Optional[str]:
-    """The processor that an ELF file is for; None if it is no ELF file (another system's) or cannot be read."""
+    """The processor that an ELF file is for; None if it is not an ELF file (another system's) or cannot be read."""
     try:
         with path.open("rb") as file:
             head = file.read(20)

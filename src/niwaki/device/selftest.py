@@ -205,7 +205,7 @@ def exit_code(results: List[Result]) -> int:
 
 
 def _frames(source: Source) -> Iterator[Frame]:
-    """The first ones; a camera that has just started is slow to give one."""
+    """The first ones; a camera that starts is slow to give one."""
     timeout, ends = _FIRST_FRAME_S, time.monotonic() + _FIRST_FRAME_S
     for _ in range(_CAMERA_FRAMES):
         frame = source.read(timeout)

@@ -19,7 +19,7 @@ class Point:
     x: float | str
     y: float | str
     tip: str
-    """What is said of it when it is pointed at; lines end with a newline."""
+    """The text of it when it is pointed at; lines end with a newline."""
     low: float | None = None
     high: float | None = None
     label: str = ""

@@ -124,6 +124,6 @@ def rule_labels(rules: Iterable[Rule], scale: Scaled, box: Box, *, at_left: bool
 
 
 def mark(point: Point, x: float, y: float, *parts: Markup) -> Markup:
-    """What is drawn for a point, with what is said of it when it is pointed at."""
+    """What is drawn for a point, with its text for when it is pointed at."""
     classes = "pt chosen" if point.chosen else "pt"
     return tag("g", *parts, class_=classes, data_x=x, data_y=y, data_tip=point.tip)

@@ -131,7 +131,7 @@ def _has_vision(export: Export) -> bool:
 
 
 def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[Images | None, str]:
-    """Test images to click on; None, and why, if they cannot be had."""
+    """Test images to click on; None, and why, if they are not available."""
     try:
         pictures = find_pictures(export.needs, data, notify)
     except DataError as error:

@@ -16,7 +16,7 @@ class LivePart:
     """
 
     html: str
-    """A fragment for the body; all ids in it begin with `live-`. Without the other pieces it is just `note`."""
+    """A fragment for the body; all ids in it begin with `live-`. Without the other pieces it is `note` alone."""
     script: str
     """One classic script, to stand after the fragment and the data; it needs `'wasm-unsafe-eval'` and no network."""
     style: str
@@ -27,4 +27,4 @@ class LivePart:
     note: str
     """Why there is no live part, or less of it than there could be, and the way out; empty if all of it is there."""
     asked_for: bool = True
-    """Whether the study is to have a live part, so that a reader or runner who sees none is told why."""
+    """Whether the study is to have a live part, so that a reader or runner who sees none learns why."""

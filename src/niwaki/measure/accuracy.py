@@ -66,7 +66,7 @@ class Accuracy:
 
     @property
     def _known(self) -> tuple[float, ...]:
-        """The recalls, none of them where one is not known."""
+        """The recalls, none of them if one is not known."""
         known = tuple(recall for recall in self.per_class if recall is not None)
         return known if len(known) == len(self.per_class) else ()
 

@@ -147,7 +147,7 @@ def save(model: nn.Module, path: str | Path, info: ModelInfo) -> Path:
     """Write a trained module of your own as a model file, whole or not at all, and return its path.
 
     What builds it by `info` (`lenet5` or `package.module:callable`, called with `args`) is called once to be sure that
-    the file can be had back, and must then give the same outputs; the widths in `info` are those that it builds.
+    the file can be loaded, and must then give the same outputs; the widths in `info` are those that it builds.
 
     Raises ModelError if the rebuilt module refuses the weights or computes something else, or if the module has
     what other tools put there (wrappers, masks, counters' buffers), is not whole or answers at random.

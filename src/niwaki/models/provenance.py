@@ -14,7 +14,7 @@ from niwaki.data.dataset import Dataset
 
 @dataclass(frozen=True, eq=False)
 class Provenance(Mapping[str, Any]):
-    """What is said, word for word, as JSON values by name; what niwaki acts on has a name of its own.
+    """What the file says, word for word, as JSON values by name; what niwaki acts on has a name of its own.
 
     >>> Provenance({"data_name": "npz", "by": "a friend"}).data_name
     'npz'

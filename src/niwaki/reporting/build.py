@@ -26,7 +26,7 @@ HTML, MARKDOWN, COMPARISON = "report.html", "report.md", "comparison.html"
 class Built:
     """What was written, and why there is no live part, if there is none.
 
-    `asked_for` is whether the study is to have one: it has not where it is to choose or export no model.
+    `asked_for` is whether the study is to have one: it has not if it is to choose or export no model.
     """
 
     html: Path

@@ -1,4 +1,4 @@
-"""A study as tables for a terminal (rich where it is one, plain lines elsewhere), and as JSON for programs."""
+"""A study as tables for a terminal (rich if it is one, plain lines elsewhere), and as JSON for programs."""
 
 from __future__ import annotations
 

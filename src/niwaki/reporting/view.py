@@ -81,7 +81,7 @@ class View:
 
     @property
     def damages(self) -> tuple[str, ...]:
-        """All that is wrong with the files of the study; the next run mends it."""
+        """All that is wrong with the files of the study; the next run repairs it."""
         return (*self.damaged, *self.damaged_files, *self.damaged_models)
 
     @property

@@ -69,10 +69,10 @@ class Job:
 
 @step("comparing the base with the chosen model")
 def gather_evidence(store: Store, result: StudyResult, data: Dataset, notify: Notify, *, trust: bool) -> None:
-    """Write `evidence.json` and `bench.json`; what is there is kept where it is of the same models and forms.
+    """Write `evidence.json` and `bench.json`; what is there is kept if it is of the same models and forms.
 
     Both are left away where the study has no finished base. The int8 forms of the base are made for the comparison
-    and not kept: what they lack is said in their place.
+    and not kept: what they lack stands in their place.
     """
     pair = _pair(result)
     if pair is None:

@@ -41,7 +41,7 @@ def finish(
 ) -> Verification | None:
     """Export the chosen model to `chosen/` and verify its forms; what `verify.json` then says, None without a choice.
 
-    `ok` is whether all forms agree; it is None, with a `reason`, where none could be made. A form that cannot be made
+    `ok` is whether all forms agree; it is None, with a `reason`, if none could be made. A form that cannot be made
     (of a network beyond what the integer C knows) is `missing`; the others are written. What is there already is kept
     if its files are whole, were made of the same model in the same way, and nothing more can be run here than then.
     """

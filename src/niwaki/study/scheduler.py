@@ -127,7 +127,7 @@ class _Epochs:
 
 
 def _ended(news: SimpleQueue[Future[Outcome] | EpochTold], epochs: _Epochs) -> list[Future[Outcome]]:
-    """The stages that have ended since, at least one: until then what is told of epochs is handed on."""
+    """The stages that have ended since, at least one: until then news of epochs is handed on."""
     ended: list[Future[Outcome]] = []
     while not ended or not news.empty():
         new = news.get()

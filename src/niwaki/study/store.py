@@ -41,7 +41,7 @@ def model_name(record: Record) -> str:
 
 
 class DamagedStage(StoreError):
-    """A stage whose files do not fit together. Running it again mends it."""
+    """A stage whose files do not fit together. Running it again repairs it."""
 
 
 class DamagedFile(StoreError):

@@ -73,7 +73,7 @@ class Listening:
         self._thread.start()
 
     def to(self, hear: Tell) -> None:
-        """Hand what is told on to `hear`, which is called in the thread."""
+        """Hand all news on to `hear`, which is called in the thread."""
         self._hear = hear
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""zig as the C compiler for every board: the same bytes on any desk, no cross-compiler to install."""
+"""zig as the C compiler for every board: the same bytes on any desktop, no cross-compiler to install."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def prepared(model: ModelProto) -> ModelProto:
     - Average pooling over the whole image becomes global: the quantizer gives ordinary pooling the scale of what
       goes in, which is far too coarse for the mean of a whole image.
 
-    Every node gets a name of its own, by which the quantizer is told of it.
+    Every node gets a name of its own, by which the quantizer knows it.
     """
     copied = ModelProto()
     copied.CopyFrom(model)

@@ -39,7 +39,7 @@ def check_reader() -> None:
 
 
 def read_elf(path: Path) -> Binary:
-    """Read a library or a program. Raises ModelError if it cannot be read or is no ELF file, or a damaged one."""
+    """Read a library or a program. Raises ModelError if it cannot be read or is not an ELF file, or damaged."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 

@@ -33,7 +33,7 @@ def lifetimes_bytes(lives: Sequence[Life]) -> int:
 def plan_arena(lives: Sequence[Life], *, last: str | None = None) -> tuple[dict[str, int], int]:
     """Offsets by name, and the bytes of the whole arena.
 
-    Buffers are placed one by one at the lowest free offset, in several orders of which the best is kept; where none
+    Buffers are placed one by one at the lowest free offset, in several orders of which the best is kept; if none
     reaches the bytes alive, orders drawn with a fixed seed are tried. The buffer named `last` is placed after all
     others, so that an arena without it is as small as can be.
     """

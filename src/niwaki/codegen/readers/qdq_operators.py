@@ -249,7 +249,7 @@ def _symmetric(weights: Weights, node: NodeProto) -> Weights:
     if len(weights.scale) > 1 and weights.axis != 0:
         raise ModelError(
             f"{label(node)}: a weight scale for each input channel: for each output channel is supported (axis 0 of "
-            "DequantizeLinear; where it is left out, ONNX means 1)"
+            "DequantizeLinear; without it, ONNX means 1)"
         )
     return weights
 

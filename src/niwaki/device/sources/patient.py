@@ -87,7 +87,7 @@ class Patient(Source):
         self._pause(self._waited_s)
 
     def close(self) -> None:
-        """Close the source, where one is open."""
+        """Close the source, if one is open."""
         source, self._source = self._source, None
         if source is not None:
             source.close()

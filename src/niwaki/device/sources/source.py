@@ -1,4 +1,4 @@
-"""What a source of frames is: the frame, the interface, and how a vanished camera is told."""
+"""What a source of frames is: the frame, the interface, and how it reports a vanished camera."""
 
 from typing import NamedTuple, Optional
 

@@ -15,7 +15,7 @@ from .spec import LARGEST_SIDE
 JPEGS = ("MJPG", "JPEG")
 SMALLEST_SIDE = 16  # pixels
 RGB = ("RGB3", "BGR3", "RGB4", "BGR4", "RGBP", "AR24", "XR24", "AB24", "XB24", "RA24", "RX24", "BA24", "BX24")
-CONVERT = "for a virtual camera choose YUYV (I420, NV12) where it is made, as with ffmpeg -pix_fmt yuyv422"
+CONVERT = "for a virtual camera choose YUYV (I420, NV12) when making it, as with ffmpeg -pix_fmt yuyv422"
 RIBBON = "for a camera on a ribbon cable use csi:0 (Jetson) or rpicam:0 (Raspberry Pi)"
 
 # What an errno means while a device is opened and set up: a line for the user, and whether waiting may help.

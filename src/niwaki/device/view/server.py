@@ -27,7 +27,7 @@ _Answer = Callable[[Request], Response]
 class Place(NamedTuple):
     """Where a live view is served, and to whom.
 
-    token: needed unless host is a loopback address. names: of this machine, where it is reached by others than its own.
+    token: needed unless host is a loopback address. names: of this machine, if it is reached by others than its own.
     """
 
     host: str
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 class LiveView:
     """Shows what the runner sees at `url`, from `start` to `stop`.
 
-    Raises DeviceError if a token is missing or too weak, and if host or port cannot be had.
+    Raises DeviceError if a token is missing or too weak, and if host or port is not available.
     """
 
     def __init__(self, place: Place, controls: Controls, labels: Labels, limits: Limits = _LIMITS) -> None:
@@ -109,7 +109,7 @@ class _Server(socketserver.TCPServer):
         super().__init__(address, socketserver.BaseRequestHandler)
 
     def get_request(self) -> Tuple[socket.socket, Any]:
-        """The next connection. If none can be had (out of descriptors), not at once again."""
+        """The next connection. If there is none (out of descriptors), not at once again."""
         try:
             return super().get_request()
         except OSError:

@@ -1,4 +1,4 @@
-"""Everything that a report says, in English and Korean; what comes from data, files and records is said as it is.
+"""Everything that a report says, in English and Korean; what comes from data, files and records stays as it is.
 
 May import: errors.
 """

@@ -71,7 +71,7 @@ class _Spawning(multiprocessing.context.SpawnContext):
     def script_has_no_guard(self) -> bool:
         """Whether a process ended because the script that it imported would have started workers.
 
-        To be asked when one has ended: it closes what is watched a moment before its exit code can be had.
+        To be asked when one has ended: it closes what is watched a moment before its exit code is known.
         """
         patience = time.monotonic() + PATIENCE_S
         while time.monotonic() < patience and all(process.exitcode is None for process in self.started):

@@ -37,7 +37,7 @@ def compare(first: Path, second: Path, *, out: Path | None, language: str, show:
     else:
         print(printable(f"Wrote {built.html} ({built.bytes:,} bytes) and {built.markdown}."))
     for problem in built.damages:
-        tell(f"{problem}; the next run mends it")
+        tell(f"{problem}; the next run repairs it")
     if show:
         open_page(built)
 

@@ -37,7 +37,7 @@ class Both:
     second: Row
 
     def gap(self, name: str) -> float | None:
-        """How much more the second has, None where one of them lacks it."""
+        """How much more the second has, None if one of them lacks it."""
         figures = [row.figures.get(name) for row in (self.first, self.second)]
         one, other = figures
         return None if one is None or other is None else other.mean - one.mean

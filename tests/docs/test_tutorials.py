@@ -75,9 +75,15 @@ def test_ones_own_network_in_short(tmp_path: Path) -> None:
     assert reader.commands == 4
 
 
-@pytest.mark.parametrize("guide", ["pruning", "distillation", "callbacks"])
+@pytest.mark.parametrize("guide", ["distillation", "callbacks"])
 def test_the_python_of_a_guide_in_short(guide: str, tmp_path: Path) -> None:
     Reader(tmp_path, short=True, instead=FEW).follow(DOCS / "guides" / f"{guide}.md")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("guide", ["pruning", "distillation", "callbacks"])
+def test_the_python_of_a_guide_as_it_stands(guide: str, tmp_path: Path) -> None:
+    Reader(tmp_path).follow(DOCS / "guides" / f"{guide}.md")
 
 
 @pytest.mark.soak

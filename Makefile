@@ -19,7 +19,7 @@ SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu
 FLOORS := tests/test_api.py tests/training tests/data tests/measure tests/models tests/study/test_run.py \
   tests/study/test_spec.py tests/cli/test_cli.py tests/cli/test_inspect.py tests/deploy/test_export.py tests/deploy/test_verify.py
 
-.PHONY: help study test coverage soak mutants lint docs picture bench system lock floors clean
+.PHONY: help study test coverage soak mutants integrations lint docs picture bench dist system lock floors clean
 
 help:                     ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -42,6 +42,12 @@ mutants: $(VENV)/.ready-dev ## change the core modules place by place, count wha
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(VENV)-mutants/lib/python*/site-packages)/project.pth
 	sh tests/in_memory.sh $(VENV)-mutants/bin/python -m tests.mutation $(ARGS)
 
+integrations: $(VENV)/.ready-dev ## callbacks and tables with pandas, tqdm, TensorBoard, MLflow, wandb; types in a user's program
+	$(PYTHON) -m venv $(VENV)-integrations
+	$(VENV)-integrations/bin/pip install --quiet --disable-pip-version-check -r tests/integrations/requirements.txt
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > $$(echo $(VENV)-integrations/lib/python*/site-packages)/project.pth
+	$(VENV)-integrations/bin/python -m pytest -m soak tests/integrations $(ARGS)
+
 lint: $(VENV)/.ready-dev  ## format, lint, types, import contract, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -58,6 +64,15 @@ picture: $(VENV)/.ready-dev ## draw docs/architecture.svg from the import contra
 
 bench: $(VENV)/.ready-dev ## benchmarks against the peers (see benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+dist: $(VENV)/.ready-dev  ## dist/: the sdist and the wheel, each installed in an environment of its own and tried
+	rm -rf dist $(VENV)-dist
+	$(BIN)/python -m hatchling build -d dist
+	for file in dist/*.whl dist/*.tar.gz; do \
+	  $(PYTHON) -m venv --clear $(VENV)-dist && \
+	  $(VENV)-dist/bin/pip install --quiet --disable-pip-version-check --constraint $(LOCK) "$$file" && \
+	  $(VENV)-dist/bin/python tests/tried.py "$$file" || exit 1; done
+	rm -r $(VENV)-dist
 
 system:                   ## system packages that some tests need (Debian 12, root): those that are missing
 	@missing=$$(for package in $(SYSTEM); do \
@@ -81,7 +96,7 @@ floors:                   ## install the lowest versions that pyproject.toml all
 	rm -r $(VENV)-floors
 
 clean:                    ## remove the environment and all caches; studies stay
-	rm -rf $(VENV) $(VENV)-mutants build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) $(VENV)-mutants $(VENV)-integrations $(VENV)-dist build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

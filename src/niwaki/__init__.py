@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    __version__: str
+
     from niwaki.api import (
         bench,
         bundle,

@@ -114,7 +114,7 @@ def test_every_command_has_help_with_an_example(command, capsys) -> None:
 
 
 def test_version(capsys) -> None:
-    assert call(capsys, "--version")[:2] == (0, "niwaki 0.1.0\n")
+    assert call(capsys, "--version")[:2] == (0, f"niwaki {niwaki.__version__}\n")
     code, out, _ = call(capsys, "--version", "--verbose")
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()][:2] == ["niwaki", "Python"]

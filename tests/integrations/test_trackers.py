@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,13 +52,36 @@ def test_mlflow(tmp_path: Path) -> None:
 
 
 def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    needed("wandb")
+    wandb = needed("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    tracker = WandB("niwaki", mode="offline", dir=str(tmp_path))
-    tell(tracker)
-    assert tracker._run.summary[LOSS] == 0.5
-    assert tracker._run.summary["final/test_accuracy"] == 81.0
-    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+    tell(WandB("niwaki", mode="offline", dir=str(tmp_path)))
+    wandb.teardown()  # ends its service, which writes behind
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    logged = list(history(file))
+    assert [line[LOSS] for line in logged if LOSS in line] == [1.0, 0.5]
+    assert [line[f"{LOSS}/number"] for line in logged if LOSS in line] == [1, 2]
+    assert logged[-1]["final/test_accuracy"] == 81.0
+
+
+def history(file: Path) -> Iterator[dict[str, float]]:
+    """What a run of Weights & Biases logged: its file is a log of blocks, as LevelDB's, of protocol buffers."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, at, parts = file.read_bytes(), 7, b""
+    while at < len(data):
+        left = 32_768 - at % 32_768
+        if left < 7:  # the rest of a block holds no header
+            at += left
+            continue
+        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        parts += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            record, parts = Record.FromString(parts), b""
+            if record.HasField("history"):
+                yield {
+                    item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item
+                }
 
 
 def test_pandas() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from niwaki.arguments import checked
 from niwaki.callbacks.events import Callbacks, Done
+from niwaki.errors import Setting, SpecError
 from niwaki.notify import Notify, silent
 from niwaki.study.listener import Announcer, Listener, Silent, metrics_of
 from niwaki.study.request import Request, copy_preset
@@ -16,7 +17,7 @@ from niwaki.study.run import run_study as run
 from niwaki.study.scheduler import StudyResult
 
 if TYPE_CHECKING:  # the report needs more than a study does
-    from niwaki.reporting.build import Built
+    from niwaki.reporting.build import Built, Compared
     from niwaki.reporting.opened import OpenedStudy
 
 
@@ -86,16 +87,28 @@ def copy_study(name: str, file: str | Path) -> Path:
 
 
 @checked
-def report(folder: str | Path, *, language: Literal["en", "ko"] = "en", notify: Notify | None = None) -> Built:
+def report(
+    folder: str | Path,
+    other: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    language: Literal["en", "ko"] = "en",
+    notify: Notify | None = None,
+) -> Built | Compared:
     """Write a study's `report.html` and `report.md` into its folder, finished or not; `.html` is the page's path.
 
-    Raises StoreError if `folder` is not a study's or cannot be written, SpecError for an unknown language.
+    With `other`, the folder of a second study, write the page that compares both: `comparison.html` in the first, or
+    `out`. Raises StoreError if `folder` is not a study's or cannot be written, SpecError for an unknown language.
 
     >>> niwaki.report("studies/tiny").html.name
     'report.html'
     """
-    from niwaki.reporting.build import build_report
+    from niwaki.reporting.build import build_comparison, build_report
 
+    if other is not None:
+        return build_comparison(Path(folder), Path(other), out=None if out is None else Path(out), language=language)
+    if out is not None:
+        raise SpecError(Setting("out"), " is for the page that compares two studies: give both folders")
     return build_report(Path(folder), language=language, notify=notify or silent)
 
 

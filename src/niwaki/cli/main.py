@@ -130,15 +130,9 @@ def report(
 
     Example: niwaki report studies/source --open
     """
-    from niwaki.cli.report import compare
     from niwaki.cli.report import report as command
 
-    if other is not None:
-        compare(folder, other, out=out, language=lang, show=show, as_json=json)
-    elif out is not None:
-        raise typer.BadParameter("it is for the page that compares two studies: give both folders", param_hint="--out")
-    else:
-        command(folder, language=lang, show=show, as_json=json)
+    command(folder, other, out=out, language=lang, show=show, as_json=json)
 
 
 @app.command("inspect")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import webbrowser
 from pathlib import Path
 
+import typer
+
 from niwaki.cli.outcome import complain
 from niwaki.cli.output import print_json
 from niwaki.device.text import printable
@@ -12,40 +14,39 @@ from niwaki.reporting.build import Built, Compared, build_comparison, build_repo
 from niwaki.reporting.words import words_in
 
 
-def report(folder: Path, *, language: str, show: bool, as_json: bool) -> None:
-    """Build the report of a study's folder and say where it is."""
-    built = build_report(folder, language=words_in(language).language, notify=tell)
+def report(folder: Path, other: Path | None, *, out: Path | None, language: str, show: bool, as_json: bool) -> None:
+    """Build the report of a study, or the page that compares two, and say where it is."""
+    code = words_in(language).language
+    built: Built | Compared
+    if other is not None:
+        built = build_comparison(folder, other, out=out, language=code)
+    elif out is not None:
+        raise typer.BadParameter("it is for the page that compares two studies: give both folders", param_hint="--out")
+    else:
+        built = build_report(folder, language=code, notify=tell)
+    note = built.note if isinstance(built, Built) and built.asked_for else ""
     if as_json:
         print_json({"html": str(built.html), "markdown": str(built.markdown), "language": built.language,
-                    "bytes": built.bytes, "live": not built.note, "note": built.note or None})  # fmt: skip
+                    "bytes": built.bytes, **_live(built)})  # fmt: skip
     else:
         print(printable(f"Wrote {built.html} ({built.bytes:,} bytes) and {built.markdown}."))
     for problem in built.damages:
         tell(f"{problem}; the next run repairs it")
-    if built.note and built.asked_for:
-        tell(built.note)
+    if note:
+        tell(note)
     if show:
         open_page(built)
 
 
-def compare(first: Path, second: Path, *, out: Path | None, language: str, show: bool, as_json: bool) -> None:
-    """Build the page that compares two studies and say where it is."""
-    built = build_comparison(first, second, out=out, language=words_in(language).language)
-    if as_json:
-        print_json({"html": str(built.html), "markdown": str(built.markdown), "language": built.language,
-                    "bytes": built.bytes})  # fmt: skip
-    else:
-        print(printable(f"Wrote {built.html} ({built.bytes:,} bytes) and {built.markdown}."))
-    for problem in built.damages:
-        tell(f"{problem}; the next run repairs it")
-    if show:
-        open_page(built)
+def _live(built: Built | Compared) -> dict[str, object]:
+    """Whether the chosen model runs in the page; a comparison has no such part."""
+    return {"live": not built.note, "note": built.note or None} if isinstance(built, Built) else {}
 
 
 def open_page(built: Built | Compared) -> None:
     """Show the page in the browser of the desktop, if there is one."""
     if not webbrowser.open(built.html.resolve().as_uri()):
-        tell(f"no browser found: open {built.html} yourself")
+        tell(f"no browser could be started: open {built.html} yourself")
 
 
 def tell(line: str) -> None:

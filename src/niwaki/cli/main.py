@@ -23,7 +23,7 @@ app = typer.Typer(
 study_app = typer.Typer(help="Run studies and show their tables.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Run code that niwaki did not write: factories, C, bundles.")]
 Names = Annotated[
     Path | None, typer.Option(metavar="FILE.json", help='Your own words: {"Bag": {"en": "bag", "ko": "가방"}}.')
@@ -89,7 +89,7 @@ def study_show(
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all tables as CSV instead.")] = None,
     json: Json = False,
 ) -> None:
-    """Print a study's tables; the study may still be running.
+    """Print a study's tables, even while it runs.
 
     Example: niwaki study show studies/source --wide
     """
@@ -123,7 +123,7 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a study's report.html and report.md into its folder; the study may still be running.
+    """Write a study's report.html and report.md into its folder, even while it runs.
 
     With a second folder, write comparison.html, with both studies side by side, into the first folder:
     niwaki report studies/quick studies/mine

@@ -27,7 +27,7 @@ else:
 
 
 class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
-    """Which dataset, and what of it is used.
+    """The dataset, and which part of it to use.
 
     >>> DataSpec(name="synthetic").known_input_shape()
     (1, 32, 32)
@@ -37,7 +37,7 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     path: Path | None = Field(
         None,
         validate_default=True,
-        description="the folder or file, relative to the study's file; of fashion-mnist, where its files are",
+        description="the folder or file, relative to the study's file; for fashion-mnist, the folder with its files",
     )
     fallback: StrictBool = Field(
         False, description="use synthetic, with a banner, if Fashion-MNIST cannot be found or downloaded"
@@ -45,7 +45,7 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     validation: StrictInt | None = Field(
         None,
         ge=1,
-        description="training images held out to choose on, stratified; none: 5,000, or a tenth of fewer than 20,000",
+        description="training images held out to choose on, stratified; none: 5,000, or a tenth if fewer than 20,000",
     )
     test: StrictFloat = Field(
         0.2, gt=0, lt=1, description="folder, npz: fraction held out as the test set if the data has none"
@@ -56,7 +56,7 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     train_samples: StrictInt = Field(
         20_000, ge=20, le=1_000_000, description="synthetic: images to draw for training and validation"
     )
-    test_samples: StrictInt = Field(4_000, ge=10, le=1_000_000, description="synthetic: images to draw for the test")
+    test_samples: StrictInt = Field(4_000, ge=10, le=1_000_000, description="synthetic: test images to draw")
     synthetic_seed: StrictInt = Field(0, ge=0, lt=2**32, description="synthetic: seed of the drawn images")
     preprocessing: Preprocessing = Field(
         Preprocessing(), description="grey or colour, size, resize rule, pad, mean, std; built-in datasets: pad = 2"

@@ -48,7 +48,7 @@ class ModelSpec(_Strict):
 
 
 class Published(_Strict):
-    """Figures that somebody published for one row of an experiment; several values where they disagree."""
+    """Published figures for one row of an experiment; several values if they disagree."""
 
     value: Any = Field(None, description="the varied value of the row; none: every value")
     step: StrictInt | None = Field(None, ge=0, description="the pruning step; none: the last")
@@ -71,17 +71,17 @@ class Experiment(_Strict):
     """One table. One key varies, everything else is fixed."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="short name: lower case, digits and hyphens")
-    title: str = Field("", description="heading of the table; the name if left out")
+    title: str = Field("", description="heading of the table; default: the name")
     vary: dict[str, list[Any]] = Field({}, description='one key and its values: { "prune.ratio" = [0.5, 0.6] }')
     set: dict[str, Any] = Field({}, description="keys that this experiment sets differently from the study")
-    from_scratch: StrictBool = Field(False, description="control: the final widths from scratch, as many epochs in all")
-    longer: StrictBool = Field(False, description="control: the unpruned network trained on, as many epochs in all")
+    from_scratch: StrictBool = Field(False, description="control: the final widths, trained from scratch as long")
+    longer: StrictBool = Field(False, description="control: the unpruned network, trained as long")
     rows: Literal["steps", "final"] = Field("final", description="one row per pruning step, or the last only")
     columns: tuple[Column, ...] = Field(
         ("validation", "accuracy", "params", "macs", "latency_1"), description="columns of the table, in this order"
     )
     published: tuple[Published, ...] = Field((), description="figures to compare with, in the keys below")
-    source: str = Field("", description="where the published figures are from")
+    source: str = Field("", description="source of the published figures")
 
     @model_validator(mode="after")
     def _one_thing_varied(self) -> Experiment:
@@ -105,12 +105,12 @@ class Experiment(_Strict):
 
 
 class SelectSpec(_Strict):
-    """Which model the study ends with."""
+    """Which model the study chooses."""
 
     experiment: str = Field(description="the experiment whose values are the candidates")
     budget: tuple[str, ...] = Field(("accuracy_drop<=1",), description="limits that the model must meet")
-    minimize: Literal["params", "macs", "bytes", "flash", "ram"] = Field("params", description="of models in budget")
-    export: StrictBool = Field(True, description="export the chosen model to every form, and verify them")
+    minimize: Literal["params", "macs", "bytes", "flash", "ram"] = Field("params", description="what to minimize")
+    export: StrictBool = Field(True, description="export the chosen model in every form and verify the forms")
 
     @field_validator("budget")
     @classmethod

@@ -21,7 +21,9 @@ class TrainSettings(BaseModel):
     lr: float = Field(1e-3, gt=0, le=100, description="learning rate; the peak of cosine and one-cycle")
     weight_decay: float = Field(0.0, ge=0, description="weight decay of the optimizer")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd only; adam and adamw use betas (0.9, 0.999)")
-    schedule: Literal["constant", "cosine", "one-cycle"] = Field("constant", description="of the learning rate")
+    schedule: Literal["constant", "cosine", "one-cycle"] = Field(
+        "constant", description="how the learning rate changes"
+    )
     flip: bool = Field(False, description="mirror half of the images left to right")
     shift: int = Field(0, ge=0, description="move images by up to this many pixels each way")
     rotate: float = Field(0.0, ge=0, le=180, description="turn images by up to this many degrees each way")
@@ -31,7 +33,7 @@ class TrainSettings(BaseModel):
     noise: float = Field(
         0.0, ge=0, le=128, description="add noise to pixels that are not black; the largest deviation, in grey levels"
     )
-    outliers: float = Field(0.0, ge=0, le=1, description="add this share of drawn images of no class to each batch")
+    outliers: float = Field(0.0, ge=0, le=1, description="add this share of drawn images without a class to each batch")
     clip_norm: float | None = Field(None, gt=0, description="clip the gradient to this norm")
     keep: Literal["last", "best"] = Field("last", description="which epoch to keep; best by validation accuracy")
 

@@ -74,11 +74,11 @@ def test_the_page_says_what_differs(finished_study: Path, other: Path, tmp_path:
     assert (built.html.name, built.markdown.name) == ("both.html", "both.md")
     said = built.markdown.read_text()
     assert re.search(r"\| train\.lr +\| 0\.01 +\| 0\.5 +\|", said)
-    assert "Accuracies that differ beyond the noise of the test images: 1 of 7." in said
+    assert "1 of 7 accuracies differ beyond the noise of the test images." in said
     assert "An experiment that niwaki does not know" in said  # of other names: in one of the two alone
     opened = open_page(built.html)
     page = opened.page
-    assert page.locator("h1").inner_text().startswith("small <b>study</b>, against another")
+    assert page.locator("h1").inner_text().startswith("small <b>study</b> compared with another")
     assert page.locator("#figure-ratio-both .plot:visible .pt").count() == 2 * 7
     heads = page.eval_on_selector_all("#table-settings thead th", "all => all.map(e => e.textContent)")
     assert heads == ["Setting", f"A ({finished_study.name})", f"B ({other.name})"]

@@ -176,5 +176,6 @@ def test_classes_that_a_part_lacks_are_told(tmp_path: Path) -> None:
     told: list[str] = []
     prepare(DataSpec(name="folder", path=tmp_path / "d"), cache=tmp_path, notify=told.append)
     assert told[1] == (
-        "folder d: no validation image of c, no test image of c, d: figures measured there say nothing of these classes"
+        "folder d: no validation image of c, no test image of c, d: figures measured there say nothing about these "
+        "classes"
     )

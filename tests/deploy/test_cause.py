@@ -203,8 +203,8 @@ AGREE = "The forms that were compared agree."
     [
         ((TORCH, ONNX, DYNAMIC, REFERENCE, INT8, C), "All forms agree."),
         ((TORCH, ONNX, REFERENCE, INT8, NO_C), f"{AGREE} Not run: c (how)."),
-        ((NO_TORCH, ALONE, REFERENCE, INT8, C), f"{AGREE} Not run: torch (how). Held against nothing: onnx (how)."),
-        ((TORCH, ONNX, FLOAT_ONLY), f"{AGREE} Held against nothing: onnx-int8 (how)."),
+        ((NO_TORCH, ALONE, REFERENCE, INT8, C), f"{AGREE} Not run: torch (how). Compared with nothing: onnx (how)."),
+        ((TORCH, ONNX, FLOAT_ONLY), f"{AGREE} Compared with nothing: onnx-int8 (how)."),
         ((TORCH, ONNX, NO_REFERENCE), f"{AGREE} Not run: reference (how)."),
         ((ALONE, DYNAMIC), "There are no two forms that must agree."),
         ((TORCH, ONNX, far("reference", 2), INT8, C), "All forms agree."),

@@ -106,7 +106,7 @@ def test_a_study_that_is_not_finished_and_other_data_are_told(finished_study: Pa
     shutil.rmtree(other / "stages" / study["trials"][0]["rows"][-1])
     said = build_comparison(finished_study, other, out=other / "c.html").markdown.read_text()
     assert "is not finished: 1 of" in said
-    assert "The two studies have different data" in said
+    assert "The two studies use different data" in said
     assert "The two studies have different classes." in said
 
 

@@ -37,7 +37,7 @@ def repeats(raw: Raw) -> Iterator[str]:
     for (part, other), found in again.items():
         if part != other:
             told = f"{len(found)} of {len(splits[part])} {PARTS[part]} images are {PARTS[other]} images too"
-            yield f"{told} ({_pair(raw, found)}): figures measured on them say nothing of new images"
+            yield f"{told} ({_pair(raw, found)}): figures measured on them say nothing about new images"
         elif part == "train" and len(splits) < len(PARTS):
             told = f"{len(found)} of {len(splits[part])} training images are copies of others"
             yield f"{told} ({_pair(raw, found)}): one may be held out while the other is trained on"
@@ -55,7 +55,7 @@ def absent(raw: Raw) -> Iterator[str]:
             missing = [label for index, label in enumerate(raw.labels) if index not in present]
             said += [f"no {PARTS[part]} image of {shown(missing)}"] if missing else []
     if said:
-        yield f"{', '.join(said)}: figures measured there say nothing of these classes"
+        yield f"{', '.join(said)}: figures measured there say nothing about these classes"
 
 
 def _digest(image: np.ndarray) -> bytes:

@@ -83,7 +83,7 @@ class VerifyReport:
         told += [f"Not compared: {'; '.join(self.not_compared)}"] if self.not_compared else []
         not_run = [named for named in self.not_run if named not in self.not_compared]
         told += [f"Not run: {'; '.join(not_run)}"] if compared and not_run else []
-        told += [f"Held against nothing: {'; '.join(self.not_held)}"] if compared and self.not_held else []
+        told += [f"Compared with nothing: {'; '.join(self.not_held)}"] if compared and self.not_held else []
         return " ".join(f"{sentence}." for sentence in told)
 
     def _repr_html_(self) -> str:

@@ -29,10 +29,11 @@ def test_ticks_of_a_logarithmic_axis() -> None:
     assert log_ticks(10, 100, 6) == [10, 100]  # both ends
     assert log_ticks(3, 30, 6) == [5, 10, 20]
     assert log_ticks(40, 90, 6) == [40, 50, 60, 70, 80, 90]
-    assert log_ticks(3, 3.5, 6) == [3]
+    assert log_ticks(3, 3.5, 6) == [3, 3.2, 3.4]
     assert log_ticks(9, 12, 6) == [9, 10]
     assert log_ticks(0.01, 1, 6) == pytest.approx([0.01, 0.1, 1])
-    assert log_ticks(3.2, 3.5, 6) == [3.2]  # not one digit lies between
+    assert log_ticks(3.2, 3.5, 6) == [3.2, 3.3, 3.4, 3.5]  # not one digit lies between
+    assert log_ticks(1300, 2400, 6) == [1500, 2000]  # of fewer than two digits, round numbers
     assert log_ticks(1, 1e11, 6) == [10.0**power for power in range(12)]
     assert log_ticks(1, 1e12, 6) == [1, 1e3, 1e6, 1e9, 1e12]  # more than twice as many as asked for
 

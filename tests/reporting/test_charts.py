@@ -261,6 +261,9 @@ def test_flash_has_a_panel_once_two_networks_have_it() -> None:
     assert [panel.x.title for panel in panels] == ["Parameters", "MACs", "Flash, constants (bytes)"]
     assert [len(panel.series[1].points) for panel in panels] == [1, 1, 2]  # int8 stands against flash alone
     assert len(front_chart([int8, *floats], WORDS).panels) == 2
+    needs = [replace(n, costs={**n.costs, "ram": ram}) for n, ram in ((int8, 50), (pruned, 20))]
+    ram = front_chart([*needs, *floats], WORDS).panels[3]
+    assert (ram.x.title, places(ram.series[1])) == ("RAM (bytes)", [(20, 80), (50, 90)])
 
 
 def test_classes_come_in_the_order_of_what_they_lost() -> None:

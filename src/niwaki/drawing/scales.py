@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from niwaki.drawing.chart import Axis, Unit
 
+NARROW = 4  # ticks of a logarithmic axis that has no two of its own
 ROOM = 0.06  # of the range, left free at both ends
 
 
@@ -90,7 +91,7 @@ def round_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Powers of ten, with their 2 and 5 if there is room, and every digit where the range is small.
+    """Powers of ten, with their 2 and 5 if there is room, every digit or round numbers if the range is small.
 
     >>> log_ticks(400, 70_000, 6)
     [1000.0, 10000.0]
@@ -104,7 +105,7 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
         ]
         if len(ticks) >= 2:
             return ticks if len(ticks) <= 2 * most else ticks[:: math.ceil(len(ticks) / most)]
-    return ticks or [low]
+    return [tick for tick in round_ticks(low, high, NARROW) if low <= tick <= high]
 
 
 def tick_text(value: float, unit: Unit, step: float = 1.0) -> str:

@@ -12,7 +12,8 @@ from niwaki.reporting.tables import Row, Table
 from niwaki.reporting.words import Words
 from niwaki.study.result_files import Choice
 
-COSTS = ("params", "macs", "flash")
+COSTS = ("params", "macs", "flash", "ram")
+OF_INT8 = ("flash", "ram")
 DEPTH = 20  # points below the best: what lies deeper would flatten the rest
 
 
@@ -67,9 +68,9 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def front_chart(found: Sequence[Network], words: Words) -> Chart:
-    """Accuracy against parameters, MACs and flash, a panel each where two networks are known of it.
+    """Accuracy against parameters, MACs, flash and RAM, a panel each where two networks are known of it.
 
-    Flash is of int8 networks; against parameters and MACs, which int8 does not change, stand those in float.
+    Flash and RAM are of int8 networks; against parameters and MACs, which int8 does not change, stand those in float.
     """
     panels = tuple(_panel(known, cost, words) for cost in COSTS if len(known := measured(found, cost)) > 1)
     title = words("chart.front")
@@ -79,7 +80,7 @@ def front_chart(found: Sequence[Network], words: Words) -> Chart:
 
 def measured(found: Sequence[Network], cost: str) -> list[Network]:
     """The networks that are compared by a cost."""
-    return [n for n in found if cost in n.costs and n.int8 == (cost == "flash")]
+    return [n for n in found if cost in n.costs and n.int8 == (cost in OF_INT8)]
 
 
 def _network(table: Table, row: Row, chosen: bool, words: Words) -> Network:
@@ -95,7 +96,7 @@ def _panel(found: Sequence[Network], cost: str, words: Words) -> Panel:
     drawn = {index for index, network in enumerate(known) if network.accuracy >= floor or network.chosen}
     on = [_point(known[index], cost, words) for index in kept if index in drawn]
     off = [_point(known[index], cost, words) for index in sorted(drawn - set(kept))]
-    unit = "bytes" if cost == "flash" else "count"
+    unit = "bytes" if cost in OF_INT8 else "count"
     x = Axis(words.column(cost), "log", unit="bytes" if unit == "bytes" else "count")
     y = Axis(words.column("accuracy"), unit="percent")
     return Panel(x, y, (  # titled by its x axis: all have one y axis
@@ -105,7 +106,7 @@ def _panel(found: Sequence[Network], cost: str, words: Words) -> Panel:
 
 
 def _point(network: Network, cost: str, words: Words) -> Point:
-    unit = "bytes" if cost == "flash" else "count"
+    unit = "bytes" if cost in OF_INT8 else "count"
     tip = "\n".join((
         network.name + (f" · {words('chosen')}" if network.chosen else ""),
         f"{number(network.accuracy, 'percent')}",

@@ -1,4 +1,4 @@
-"""What size buys: the front of accuracy against parameters, MACs and flash."""
+"""What size buys: the front of accuracy against parameters, MACs, flash and RAM."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ def with_forms(view: View, found: list[Network], words: Words) -> list[Network]:
     networks_in_float: dict[Which, ModelFacts | None] = {"base": evidence.base, "chosen": evidence.chosen}
     for name, about in networks_in_float.items():
         results = view.results(about.key) if about else None
-        accuracy, flash = tested_accuracy(view, f"{name}_int8"), c_needs(view, name).flash
-        if accuracy is None or results is None or flash is None:
+        accuracy, needs = tested_accuracy(view, f"{name}_int8"), c_needs(view, name)
+        if accuracy is None or results is None or needs.flash is None:
             continue
-        costs = {"params": float(results.params), "macs": float(results.macs), "flash": float(flash)}
+        costs = {"params": float(results.params), "macs": float(results.macs), "flash": float(needs.flash)}
+        costs |= {} if needs.ram is None else {"ram": float(needs.ram)}
         network = Network(words(f"{name}_int8"), accuracy, costs, True, name == "chosen")
         found = [n for n in found if not _alike(n, network)]
         more.append(network)

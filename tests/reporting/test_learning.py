@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from niwaki.reporting.charts.learning import learning_charts, passed
+from niwaki.reporting.charts.learning import MOST_POINTS, learning_charts, passed
 from niwaki.reporting.tables import make_tables
 from niwaki.reporting.view import View, load_view
 from niwaki.reporting.words import words_in
@@ -60,6 +60,19 @@ def test_a_value_has_a_panel_and_a_seed_a_line(view) -> None:
     assert [series.name for series in found["loss"].legend] == ["Training", "Fine-tuning"]
     first = found["loss"].panels[0].series[0]
     assert first.points[0].tip.startswith("Training, epoch 1, seed 0\nloss ")
+
+
+def test_of_many_epochs_every_nth_is_drawn_and_the_last(view) -> None:
+    epochs = tuple({"loss": 1.0 / index, "validation_accuracy": None} for index in range(1, 1001))
+    trained = [record for record in view.records.values() if record.kind == "train"]
+    longer = {
+        record.key: record.model_copy(update={"results": record.results.model_copy(update={"epochs": epochs})})
+        for record in trained
+    }
+    chart = charts(replace(view, records={**view.records, **longer}), "ratio")["loss"]
+    assert "Of every" in chart.caption
+    assert sum(len(series.points) for panel in chart.panels for series in panel.series) < MOST_POINTS / 10
+    assert all(panel.series[0].points[-1].x == 1000 for panel in chart.panels)
 
 
 def test_what_an_earlier_experiment_shows_is_not_shown_again(view) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from niwaki.drawing.chart import Axis, Chart, Panel, Point, Series, Unit
@@ -16,6 +17,7 @@ from niwaki.study.spec import Experiment
 
 What = Literal["loss", "validation"]
 TICKS = 4
+MOST_POINTS = 3000  # of all figures of a report: a page has 2 MB at most
 FEW = 4  # panels that are drawn large
 
 
@@ -98,18 +100,26 @@ def _name(table: Table, value: Any, words: Words) -> str:
 
 
 def _chart(view: View, table: Table, what: What, named: Sequence[tuple[str, list[TrialView]]], words: Words) -> Chart:
-    drawn = [(name, [(trial, passed(view, trial, what)) for trial in trials]) for name, trials in named]
-    every = [stage for _, ways in drawn for _, way in ways for stage in way]
-    last = max((epoch for stage in every for epoch, _ in stage.points), default=1)
-    heights = [value for stage in every for _, value in stage.points]
+    known = [(name, [(trial, passed(view, trial, what)) for trial in trials]) for name, trials in named]
+    every = sum(len(stage.points) for _, ways in known for _, way in ways for stage in way)
+    nth = math.ceil(2 * len(view.spec.experiment) * every / MOST_POINTS) or 1
+    drawn = [(name, [(trial, [_thinned(stage, nth) for stage in way]) for trial, way in ways]) for name, ways in known]
+    points = [point for _, ways in drawn for _, way in ways for stage in way for point in stage.points]
+    last = max((epoch for epoch, _ in points), default=1)
+    heights = [value for _, value in points]
     x = Axis("", unit="count", ticks=_ticks(last), reach=(0.0, float(last)))
     unit: Unit = "percent" if what == "validation" else "number"
     y = Axis("", unit=unit, from_zero=what == "loss", reach=(min(heights), max(heights)) if heights else ())
     panels = tuple(Panel(x, y, tuple(_series(ways, what, words)), name) for name, ways in drawn)
     title = words(f"chart.learning.{what}", title=words.name(table.title))
     described = words("chart.described.figure", title=title, panels="; ".join(panel.title for panel in panels))
-    return Chart(f"figure-{table.name}-{what}", "lines", title, words(f"learning.caption.{what}"), described, panels,
-                 small=len(panels) > FEW)  # fmt: skip
+    caption = " ".join([words(f"learning.caption.{what}"), *([words("learning.thinned", nth=nth)] if nth > 1 else [])])
+    return Chart(f"figure-{table.name}-{what}", "lines", title, caption, described, panels, small=len(panels) > FEW)
+
+
+def _thinned(stage: Passed, nth: int) -> Passed:
+    """Every n-th point, counted from the last one."""
+    return replace(stage, points=stage.points[::-1][::nth][::-1])
 
 
 def _ticks(last: int) -> tuple[float, ...]:

@@ -143,8 +143,8 @@ def test_nothing_of_others_is_replaced_or_removed(install, tmp_path, bundle_for)
     other = tmp_path / "root/opt/niwaki"
     other.mkdir(parents=True)
     (other / "letter").write_text("dear")
-    assert "exists and is no bundle of niwaki" in install().stderr
-    assert "is no bundle of niwaki: nothing was removed" in install("--uninstall").stderr
+    assert "exists and is not a niwaki bundle" in install().stderr
+    assert "is not a niwaki bundle: nothing was removed" in install("--uninstall").stderr
     assert (other / "letter").read_text() == "dear"
     broken = shutil.copytree(bundle_for("linux-x86_64"), tmp_path / "broken")
     (broken / "niwaki").write_text("#!/bin/sh\nexit 1\n")

@@ -92,7 +92,7 @@ if [ -z "$dry" ] && [ -z "$root" ] && [ "$(id -u)" != 0 ]; then
 fi
 
 if [ -n "$uninstall" ]; then
-  if [ -e "$place" ] && ! own "$place"; then fail "$place: is no bundle of niwaki: nothing was removed"; fi
+  if [ -e "$place" ] && ! own "$place"; then fail "$place: is not a niwaki bundle: nothing was removed"; fi
   [ ! -e "$unit" ] || system systemctl disable --now niwaki.service
   run rm -f "$unit"
   system systemctl daemon-reload
@@ -101,8 +101,8 @@ if [ -n "$uninstall" ]; then
   exit 0
 fi
 
-own "$here" || fail "$here: is no bundle of niwaki"
-if [ -e "$place" ] && ! own "$place"; then fail "$place: exists and is no bundle of niwaki: give another --prefix"; fi
+own "$here" || fail "$here: is not a niwaki bundle"
+if [ -e "$place" ] && ! own "$place"; then fail "$place: exists and is not a niwaki bundle: give another --prefix"; fi
 if [ "$here" = "$(readlink -f -- "$place")" ]; then fail "$place: is this very folder: start install.sh from a copy"; fi
 there=$place
 until [ -e "$there" ]; do there=$(dirname -- "$there"); done
@@ -127,4 +127,4 @@ run mv "$place.new" "$place"
 write_unit
 system systemctl daemon-reload
 system systemctl enable --now niwaki.service
-[ -n "$dry" ] || echo "Installed in $place. What it says: journalctl -u niwaki -f"
+[ -n "$dry" ] || echo "Installed in $place. Its output: journalctl -u niwaki -f"

@@ -148,12 +148,22 @@ def json_with_checksum(values: Mapping[str, object]) -> bytes:
     return text.encode() + b"\n"
 
 
-def load_checked(path: Path) -> Any:
+class OtherFormat(ValueError):
+    """A file of a format that this version does not read."""
+
+
+def load_checked(path: Path, *, format: int = 1) -> Any:
     """What a file of JSON says, without its checksum. Raises as `load_json` does, and ValueError if that does not fit.
 
-    Files of earlier versions have none.
+    Files of earlier versions have none. Raises OtherFormat if it states another format than the one that is read.
     """
-    return without_checksum(load_json(path))
+    value = without_checksum(load_json(path))
+    stated = value.get("format", format) if isinstance(value, dict) else format
+    if type(stated) is not int:
+        raise ValueError("its format is no number")
+    if stated != format:
+        raise OtherFormat(f"of format {stated}, and this niwaki reads {format}")
+    return value
 
 
 def parse_toml(data: bytes | str, limit: int = TOML_LIMIT) -> dict[str, Any]:

@@ -190,10 +190,12 @@ def test_differences_are_named(tmp_path):
     ("content", "message"),
     [
         (None, "cannot be read: No such file or directory: give a folder that niwaki bundle wrote"),
-        (b"{", "damaged or of another version"),
-        (b'{"format": 2, "files": {}}', "damaged or of another version"),
-        (b'{"format": 1, "files": {"../x": {"sha256": "", "bytes": 0}}}', "damaged or of another version"),
-        (b'{"format": 1, "files": {"/x": {"sha256": "", "bytes": 0}}}', "damaged or of another version"),
+        (b"{", "damaged: build"),
+        (b'{"format": 2, "files": {}}', "of format 2, and this niwaki reads 1: build"),
+        (b'{"format": true, "files": {}}', "damaged: build"),
+        (b'{"format": 1, "files": {"x": {"sha256": "", "bytes": "13"}}}', "damaged: build"),
+        (b'{"format": 1, "files": {"../x": {"sha256": "", "bytes": 0}}}', "damaged: build"),
+        (b'{"format": 1, "files": {"/x": {"sha256": "", "bytes": 0}}}', "damaged: build"),
     ],
 )
 def test_manifests_that_cannot_be_used(tmp_path, content, message):

@@ -380,12 +380,12 @@ def test_a_damaged_note_is_said(small_export: Path, tmp_path: Path) -> None:
     note = tmp_path / "out" / NOTE
     note.write_text(note.read_text()[:-20])
     with pytest.raises(
-        ModelError, match=r"export.json: damaged or of another version: move the folder away and export again"
+        ModelError, match=r"export.json: damaged: move the folder away and export again"
     ):
         export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
     text = (small_export / NOTE).read_text()
     note.write_text(text.replace('"images": ', '"images": 1'))
-    with pytest.raises(ModelError, match=r"export.json: damaged or of another version: move the folder away and"):
+    with pytest.raises(ModelError, match=r"export.json: damaged: move the folder away and"):
         read_note(tmp_path / "out")
     said = json.loads(text)
     del said["checksum"]

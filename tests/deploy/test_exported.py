@@ -27,7 +27,8 @@ def test_verify_reads_each_file_of_an_export_once(
     monkeypatch.setattr(runners, "missing_tools", lambda _target: ("a compiler",))
     seen = count_reads(small_export, monkeypatch)
     assert verify_folder(small_export, data=small_data, options=VerifyOptions(5)).ok
-    assert {name: count for name, count in seen.items() if not name.startswith("c/")} == dict.fromkeys(ONCE, 1)
+    assert set(seen) >= ONCE
+    assert set(seen.values()) == {1}
 
 
 def test_bundle_reads_each_file_of_an_export_once(
@@ -38,7 +39,8 @@ def test_bundle_reads_each_file_of_an_export_once(
     monkeypatch.setenv("NIWAKI_CACHE_DIR", str(tmp_path / "cache"))
     seen = count_reads(small_export, monkeypatch)
     bundle_file(small_export, "linux-x86_64", tmp_path / "bundle", options=BundleOptions(sound=False, scenes=0))
-    assert {name: count for name, count in seen.items() if not name.startswith("c/")} == dict.fromkeys(ONCE, 1)
+    assert set(seen) >= ONCE
+    assert set(seen.values()) == {1}
 
 
 def test_what_is_not_what_the_note_lists_is_broken_and_takes_no_other_with_it(
@@ -66,7 +68,7 @@ def test_the_note_of_an_earlier_export_has_no_checksum_and_is_read(tmp_path: Pat
     assert read_note(tmp_path) == note
     (tmp_path / "export.json").write_bytes(note.to_json().replace(b'"images": 100', b'"images": 101'))
     with pytest.raises(
-        ModelError, match=r"export\.json: damaged or of another version: move the folder away and export"
+        ModelError, match=r"export\.json: damaged: move the folder away and export"
     ):
         read_note(tmp_path)
 

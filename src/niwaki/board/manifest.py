@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from niwaki.errors import ModelError
-from niwaki.files import json_with_checksum, load_checked, sha256_of
+from niwaki.files import OtherFormat, json_with_checksum, load_checked, sha256_of
 from niwaki.folders import check_names, read_inside
 
 NAME = "manifest.json"
@@ -19,7 +19,7 @@ NAME = "manifest.json"
 class Entry(BaseModel):
     """One file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     sha256: str
     bytes: int
@@ -28,7 +28,7 @@ class Entry(BaseModel):
 class Manifest(BaseModel):
     """What `manifest.json` says: every file but itself, by its path with forward slashes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     format: Literal[1] = 1
     files: dict[str, Entry]
@@ -59,8 +59,10 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate(load_checked(file))
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror}: give a folder that niwaki bundle wrote") from error
+    except OtherFormat as error:
+        raise ModelError(f"{file}: {error}: build the bundle again") from error
     except ValueError as error:  # pydantic's is one
-        raise ModelError(f"{file}: damaged or of another version: build the bundle again") from error
+        raise ModelError(f"{file}: damaged: build the bundle again") from error
 
 
 def differences(folder: Path, manifest: Manifest) -> Iterator[str]:

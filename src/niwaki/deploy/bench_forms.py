@@ -139,7 +139,7 @@ def _add_folder(file: Path | Export, forms: Forms, trust: bool, notify: Notify) 
 def _own(export: Export, folder: Path) -> dict[str, bytes]:
     """The C in a folder of an export, if niwaki wrote it. Raises ModelError if it did not."""
     if folder.parent == export.folder and INT8 in export.onnx:
-        return own_files(folder, export.integer, FILES[INT8])
+        return own_files(folder, export.integer, FILES[INT8], read=export.code)
     return own_files_beside(folder)
 
 

@@ -42,6 +42,8 @@ class Export:
     """Of the int8 ONNX; None if there is none or it is no integer network."""
     no_graph: str = ""
     """Why it is no integer network."""
+    code: Mapping[str, bytes] = field(default_factory=dict)
+    """The files of the C that `export.json` lists, by their names in its folder."""
     broken: Mapping[Form, str] = field(default_factory=dict)
     """Forms that are there, or should be, and cannot be used, each with the reason."""
 
@@ -130,6 +132,7 @@ def look_into(folder: Path) -> Export:
     files: dict[Form, bytes] = {}
     models: dict[Form, onnx.ModelProto] = {}
     broken: dict[Form, str] = {}
+    code: dict[str, bytes] = {}
     info = None
     for form, name in FILES.items():
         noted = note is not None and form in note.forms
@@ -138,6 +141,7 @@ def look_into(folder: Path) -> Export:
         try:
             listed = read_form(folder, note, form) if note else {}
             if form == C:
+                code = {path.removeprefix(f"{name}/"): data for path, data in listed.items()}
                 continue
             data = listed[name] if name in listed else _read(folder, name)
             if form == MODEL:
@@ -148,7 +152,7 @@ def look_into(folder: Path) -> Export:
         except ModelError as error:
             broken[form] = str(error)
     graph, no_graph = _integer(folder, models, broken)
-    return Export(folder, note, files, info, models, graph, no_graph, broken)
+    return Export(folder, note, files, info, models, graph, no_graph, code, broken)
 
 
 def _integer(

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from niwaki.deploy.formats import FILES, INT8, C, Form
 from niwaki.errors import ModelError
-from niwaki.files import flush_folder, json_with_checksum, load_checked, sha256_of, write_whole
+from niwaki.files import OtherFormat, flush_folder, json_with_checksum, load_checked, sha256_of, write_whole
 from niwaki.folders import Change, check_names, inside, read_inside, staging
 from niwaki.models.provenance import Provenance
 
@@ -31,7 +31,7 @@ MadeWith = str | bool | int | float | None
 class FormNote(BaseModel):
     """One form: its files with their SHA-256, and that of what it was made of (the origin; for C, the int8 ONNX)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     files: dict[str, str]
     made_of: str
@@ -48,7 +48,7 @@ class FormNote(BaseModel):
 class FolderNote(BaseModel):
     """What `export.json` says."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     format: Literal[1] = 1
     origin: str
@@ -74,8 +74,10 @@ def read_note(folder: Path) -> FolderNote | None:
         return None
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror}: {_ANEW}") from error
+    except OtherFormat as error:
+        raise ModelError(f"{file}: {error}: use the niwaki that wrote it, or {_ANEW}") from error
     except ValueError as error:  # pydantic's is one
-        raise ModelError(f"{file}: damaged or of another version: {_ANEW}") from error
+        raise ModelError(f"{file}: damaged: {_ANEW}") from error
 
 
 def read_form(folder: Path, note: FolderNote, form: Form) -> dict[str, bytes]:

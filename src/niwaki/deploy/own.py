@@ -27,44 +27,48 @@ MODEL = ("model.c", "model.h")
 _TITLE = re.compile(r"/\* (.*)\n")
 
 
-def own_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:
+def own_files(folder: Path, graph: Graph, onnx: str, *, read: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
     """The C in a generated folder, `model.c` and all that it includes, if it is what niwaki generates from `graph`.
 
-    The kernels may be those of an earlier niwaki, known by their SHA-256: then they are what is returned.
-    Raises ModelError, with the first file that differs and the way out, if it is not; `onnx` is the graph's file.
+    The kernels may be those of an earlier niwaki, known by their SHA-256: then they are what is returned. `read` are
+    the files of the folder if somebody has read them. Raises ModelError, with the first file that differs and the way
+    out, if it is not niwaki's; `onnx` is the graph's file.
     """
-    fresh = fresh_files(folder, graph, onnx)
-    other = [
-        name
-        for name, content in sorted(fresh.items())
-        if _size(folder, name) != len(content) or read_inside(folder, name) != content
-    ]
+    fresh = fresh_files(folder, graph, onnx, read=read)
+    other = [name for name, content in sorted(fresh.items()) if _content(folder, name, read, len(content)) != content]
     model = {name: fresh[name] for name in MODEL}
-    if other and model.keys().isdisjoint(other) and (kernels := _earlier_kernels(folder, fresh)):
+    if other and model.keys().isdisjoint(other) and (kernels := _earlier_kernels(folder, fresh, read)):
         return model | kernels
     if other:
         raise ModelError(f"{folder / other[0]}: not what this niwaki generates from {onnx}; {_way_out(onnx)}")
     return fresh
 
 
-def _earlier_kernels(folder: Path, fresh: Mapping[str, bytes]) -> dict[str, bytes]:
+def _content(folder: Path, name: str, read: Mapping[str, bytes] | None, size: int) -> bytes | None:
+    """A file of the folder; None if it is not there, or of another size."""
+    if read and name in read:
+        return read[name]
+    return read_inside(folder, name) if _size(folder, name) == size else None
+
+
+def _earlier_kernels(folder: Path, fresh: Mapping[str, bytes], read: Mapping[str, bytes] | None) -> dict[str, bytes]:
     """The kernels in a folder that an earlier niwaki exported; none if one of them is no niwaki's."""
     lines = (resources.files("niwaki.codegen") / "earlier_kernels.txt").read_text(encoding="ascii").splitlines()
     names = sorted(path.name for path in folder.glob("niwaki_*.h"))
     if any(_size(folder, name) > HEADER_BYTES for name in names):
         return {}
-    found = {name: read_inside(folder, name) for name in names}
+    found = {name: read[name] if read and name in read else read_inside(folder, name) for name in names}
     known = {tuple(line.split()) for line in lines}
     ours = all(data == fresh.get(name) or (sha256_of(data), name) in known for name, data in found.items())
     return found if ours else {}
 
 
-def fresh_files(folder: Path, graph: Graph, onnx: str) -> dict[str, bytes]:
+def fresh_files(folder: Path, graph: Graph, onnx: str, *, read: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
     """What this niwaki generates from `graph` under the names in a generated folder, whose C may be of an older one.
 
     Raises ModelError if its `model.h` gives no names.
     """
-    header = _header(folder)
+    header = _header(folder, read)
     title = _TITLE.match(header)
     try:
         prefix = Interface(header, str(folder / "model.h")).prefix
@@ -106,11 +110,12 @@ def _size(folder: Path, name: str) -> int:
     return place.stat().st_size if place.is_file() else -1
 
 
-def _header(folder: Path) -> str:
-    size = _size(folder, "model.h")
+def _header(folder: Path, read: Mapping[str, bytes] | None = None) -> str:
+    known = read.get("model.h") if read else None
+    size = _size(folder, "model.h") if known is None else len(known)
     if not 0 <= size <= HEADER_BYTES:
         raise ModelError(f"{folder}: no model.h of niwaki in it: make the folder with niwaki export FILE --to c")
     try:
-        return read_inside(folder, "model.h").decode()
+        return (read_inside(folder, "model.h") if known is None else known).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{folder / 'model.h'}: not a model.h that niwaki wrote") from error

@@ -163,7 +163,7 @@ def _own(export: Export, graph: Graph) -> dict[str, bytes]:
     if why := export.broken.get(C):
         why = why.removesuffix(": export again")
         raise ModelError(f"{why}; export again, or say ", Setting("trust", "True"), " to compile and run it as it is")
-    return own_files(inside(export.folder, FILES[C]), graph, FILES[INT8])
+    return own_files(inside(export.folder, FILES[C]), graph, FILES[INT8], read=export.code)
 
 
 def _build(

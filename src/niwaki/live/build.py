@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from niwaki.compiled.library import interface
+from niwaki.compiled.library import Interface
 from niwaki.data.class_names import name_classes
 from niwaki.data.dataset import Dataset
 from niwaki.data.datasets import GARMENTS, built_in
@@ -82,7 +82,7 @@ def build(
     """
     try:
         export = _open_chosen(study)
-        files = fresh_files(export.folder / FILES[C], export.integer, FILES[INT8])
+        files = fresh_files(export.folder / FILES[C], export.integer, FILES[INT8], read=export.code)
         with temporary("report") as name:
             module = compile_module(write_files(files, Path(name)), vision=_has_vision(export))
         if len(module) > LARGEST:
@@ -94,7 +94,8 @@ def build(
     strip, note = _strip(export, data, notify)
     known = built_in(export.note.provenance.data_name) if export.note else None
     garments = known is not None and known.labels == GARMENTS
-    facts = _facts(export, module, lang, strip, garments)
+    c = Interface(files["model.h"].decode(), "model.h")
+    facts = _facts(export, module, c, lang, strip, garments)
     texts = _texts(lang, "garment" if garments else "object")
     html = _environment().get_template("live.html.j2").render(
         text=texts, lang=lang, vision=facts["vision"], strip=strip is not None, input=facts["input"], garments=garments,
@@ -148,8 +149,7 @@ def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[Images
     }, ""
 
 
-def _facts(export: Export, module: bytes, lang: Language, strip: Images | None, garments: bool) -> Facts:
-    c = interface(export.folder / FILES[C])
+def _facts(export: Export, module: bytes, c: Interface, lang: Language, strip: Images | None, garments: bool) -> Facts:
     channels, height, width = c.input_shape
     preprocessing = export.preprocessing or Preprocessing()
     pad = preprocessing.pad

@@ -9,7 +9,7 @@ import pytest
 
 import niwaki
 
-PLANNED = ["compress", "report"]
+PLANNED = ["compress"]
 
 
 @pytest.fixture(scope="module")

@@ -379,9 +379,7 @@ def test_a_damaged_note_is_said(small_export: Path, tmp_path: Path) -> None:
     export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
     note = tmp_path / "out" / NOTE
     note.write_text(note.read_text()[:-20])
-    with pytest.raises(
-        ModelError, match=r"export.json: damaged: move the folder away and export again"
-    ):
+    with pytest.raises(ModelError, match=r"export.json: damaged: move the folder away and export again"):
         export_file(small_export / "model-int8.onnx", ["c"], tmp_path / "out")
     text = (small_export / NOTE).read_text()
     note.write_text(text.replace('"images": ', '"images": 1'))

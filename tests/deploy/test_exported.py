@@ -67,9 +67,7 @@ def test_the_note_of_an_earlier_export_has_no_checksum_and_is_read(tmp_path: Pat
     (tmp_path / "export.json").write_bytes(note.to_json())  # as it is written today
     assert read_note(tmp_path) == note
     (tmp_path / "export.json").write_bytes(note.to_json().replace(b'"images": 100', b'"images": 101'))
-    with pytest.raises(
-        ModelError, match=r"export\.json: damaged: move the folder away and export"
-    ):
+    with pytest.raises(ModelError, match=r"export\.json: damaged: move the folder away and export"):
         read_note(tmp_path)
 
 

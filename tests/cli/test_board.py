@@ -109,7 +109,7 @@ def test_watch_without_espeak_prints_words(call, bundle_for, monkeypatch) -> Non
     monkeypatch.setattr(sounds, "COMMAND", "espeak-ng-that-is-not-there")
     source = f"file:{folder / 'selftest' / 'frames.y4m'}"
     code, _, err = call("watch", folder, "--source", source, "--no-learn")
-    assert err.startswith("no espeak-ng-that-is-not-there, so printing the words : apt-get install espeak-ng\n")
+    assert err.startswith("no espeak-ng-that-is-not-there, so niwaki prints the words: apt-get install espeak-ng\n")
     assert code in (0, 5)  # 5: this machine is no x86-64
 
 

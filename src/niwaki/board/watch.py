@@ -53,7 +53,7 @@ def bundle_to_watch(
     mute = bool(passed.get("quiet") or passed.get("replay"))
     options = replace(options, sound=not mute and sounds.has_voice())
     if not mute and not options.sound:
-        notify(f"no {sounds.COMMAND}, so words are printed: apt-get install {sounds.PACKAGE}")
+        notify(f"no {sounds.COMMAND}, so niwaki prints the words: apt-get install {sounds.PACKAGE}")
     return bundle_here(file, options, data=data, trust=options.trust, notify=notify)
 
 

@@ -62,7 +62,7 @@ def _printable(part: str | Setting) -> str | Setting:
 
 
 def first_line(error: BaseException | str) -> str:
-    """The first line of what a library's error says; its kind where it says nothing."""
+    """The first line of what a library's error says; its kind if it says nothing."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 

@@ -151,7 +151,7 @@ def _locked(place: Path, *, wait: bool = False) -> int | None:
 class Change:
     """Entries of a folder that are replaced or taken away, one rename each; until the end all can be undone.
 
-    Each entry, a file or a folder, is at every moment the old one or the new one (where the system can exchange two
+    Each entry, a file or a folder, is at every moment the old one or the new one (if the system can exchange two
     names: Linux; elsewhere a folder is missing between two renames). What was there is kept in `work`, a staging folder
     beside the entries.
     """

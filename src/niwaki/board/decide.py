@@ -73,7 +73,7 @@ def logits(network: Network, images: np.ndarray) -> np.ndarray:
 
 
 def _eye(width: int, height: int, inner: tuple[int, int], tidy: ExitStack) -> Eye:
-    """The vision: compiled where this machine has a compiler, else in NumPy, which is slower and gives the same."""
+    """The vision: compiled if this machine has a compiler, else in NumPy, which is slower and gives the same."""
     if find_compiler() is None:
         return Reference(width, height, inner=inner)
     folder = tidy.enter_context(temporary("vision"))

@@ -66,7 +66,7 @@ def judge_all(logits: np.ndarray, rule: Rule) -> np.ndarray:
 
 
 def name_all(seen: Seen, logits: Logits, pad: int) -> np.ndarray:
-    """Logits of every picture, float64 (2, n, classes); nan where vision found nothing."""
+    """Logits of every picture, float64 (2, n, classes); nan if vision found nothing."""
     padded = np.pad(seen.pictures[seen.found], ((0, 0), (pad, pad), (pad, pad)))[:, None]
     values = logits(padded)
     named = np.full((*seen.found.shape, values.shape[1]), np.nan)

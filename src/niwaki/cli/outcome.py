@@ -78,7 +78,7 @@ def _stopped(what: str, signals: Signals, arguments: Sequence[str]) -> int:
 
 
 def _program() -> list[str]:
-    """What starts this program in a shell: `niwaki` where that is this one, else its path or module."""
+    """What starts this program in a shell: `niwaki` if that is this one, else its path or module."""
     started = Path(sys.argv[0])
     if started.name == "__main__.py":
         return [Path(sys.executable).name, "-m", "niwaki"]

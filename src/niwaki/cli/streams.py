@@ -65,7 +65,7 @@ class _Descriptor(io.FileIO):
 
 
 def _lasting(stream: TextIO | None, descriptor: int, called: str | None) -> io.TextIOWrapper:
-    """The same stream by way of `_Descriptor`; where a shell closed it, into nothing."""
+    """The same stream by way of `_Descriptor`; if a shell closed it, into nothing."""
     if stream is None:
         return io.TextIOWrapper(io.BufferedWriter(_Descriptor(os.open(os.devnull, os.O_WRONLY), None)), "utf-8")
     stream.flush()

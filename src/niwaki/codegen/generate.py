@@ -35,7 +35,7 @@ class Footprint:
     arena_bytes: int
     """Working memory, in which the image has its place."""
     arena_without_input: int
-    """Enough where the image lies elsewhere."""
+    """Enough if the image lies elsewhere."""
     lifetimes_bytes: int
     """What a plan by lifetimes alone needs: no fusing, nothing in place."""
     input_bytes: int

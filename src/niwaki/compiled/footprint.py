@@ -37,7 +37,7 @@ class TargetFootprint:
     library_code: int
     """What it calls of the compiler's libraries (memcpy and the like), constants and all."""
     constants: Mapping[str, int]
-    """Constant data by name: weights, biases, multipliers, shifts, and structures where they were not inlined."""
+    """Constant data by name: weights, biases, multipliers, shifts, and structures if they were not inlined."""
     data: Mapping[str, int]
     """Variables with an initial value (none is expected)."""
     bss: Mapping[str, int]

@@ -17,7 +17,7 @@ SHOWN, LONGEST = 12, 24  # names of a list, characters of a name
 
 
 def in_order(data: Dataset, labels: Sequence[str], *, of: str = "the model", notify: Notify = silent) -> Dataset:
-    """`data` with its classes numbered as in `labels`, those of a model; `data` itself where they are so already.
+    """`data` with its classes numbered as in `labels`, those of a model; `data` itself if they are so already.
 
     Its fingerprint stays: it is that of the images as they are kept. `notify` hears if the order differs. Raises
     DataError, with both lists, if the names are not the same.

@@ -37,7 +37,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All that is trained and measured on. `fingerprint` is the same exactly where all of it is the same."""
+    """All that is trained and measured on. `fingerprint` is the same exactly if all of it is the same."""
 
     name: str
     labels: tuple[str, ...]

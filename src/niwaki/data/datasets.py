@@ -41,7 +41,7 @@ class DatasetKind:
     path_is: str = ""
     """What `path` must be; empty: it can do without."""
     given_as: str = ""
-    """What of the user's own is taken for it where a name is expected."""
+    """What of the user's own is taken for it if a name is expected."""
     suffix: str = ""
     """Of its file; empty: it is no single file."""
     in_folders: bool = False

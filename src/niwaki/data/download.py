@@ -100,7 +100,7 @@ def _complete(file: RemoteFile, part: Path, url: str, patience: float) -> str | 
 
 
 def _continue(file: RemoteFile, part: Path, url: str, patience: float) -> None:
-    """Append to `part` what is missing of the file, or begin again where the server or the part leaves no choice."""
+    """Append to `part` what is missing of the file, or begin again if the server or the part leaves no choice."""
     have = _size(part)
     if have > file.size:
         part.unlink()

@@ -93,7 +93,7 @@ def _redirected(spec: DataSpec, data: str) -> DataSpec:
 
 
 def _sized(spec: DataSpec, other: tuple[int, int] | None = None) -> Preprocessing:
-    """The preprocessing with the built-in size where the study relied on it and the `other` images have not that one.
+    """The preprocessing with the built-in size if the study relied on it and the `other` images have not that one.
 
     So the network still fits.
     """
@@ -130,7 +130,7 @@ def _in_visible_characters(notify: Notify | None) -> Notify:
 
 
 def _with_validation(spec: DataSpec, found: Source) -> DataSpec:
-    """The spec with the number of images that are held out for validation, where it leaves that to the data."""
+    """The spec with the number of images that are held out for validation, if it leaves that to the data."""
     if spec.validation is not None:
         return spec
     count = USUAL  # means nothing where there is a part for it, but is in the key

@@ -19,7 +19,7 @@ class Raw:
     validation: Split | None = None
     test: Split | None = None
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """What the images of each part are called, where they are the user's own."""
+    """What the images of each part are called, if they are the user's own."""
 
 
 @dataclass(frozen=True)

@@ -100,13 +100,13 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
         return value
 
     def known_input_shape(self) -> tuple[int, int, int] | None:
-        """(channels, height, width) of the network's input where no data need be read for it, else None."""
+        """(channels, height, width) of the network's input if no data need be read for it, else None."""
         known = built_in(self.name)
         if known is None and self.preprocessing.size is None:
             return None
         return self.preprocessing.input_shape(known.size if known else None)
 
     def known_classes(self) -> int | None:
-        """The number of classes where no data need be read for it, else None."""
+        """The number of classes if no data need be read for it, else None."""
         known = built_in(self.name)
         return len(known.labels) if known else None

@@ -27,7 +27,7 @@ USUAL, PLENTY = 5_000, 20_000
 
 
 def usual_validation(images: int) -> int:
-    """How many of so many training images are held out where the study does not say.
+    """How many of so many training images are held out if the study does not say.
 
     >>> usual_validation(60_000), usual_validation(604)
     (5000, 60)

@@ -56,7 +56,7 @@ def compare(scores: np.ndarray, other: np.ndarray, against: str, *, unit: str = 
 
 
 def allowed(images: int, percent: float) -> int:
-    """How many of `images` may fall into another class where `percent` of them must not: rounded up.
+    """How many of `images` may fall into another class if `percent` of them must not: rounded up.
 
     >>> allowed(10_000, 99.5), allowed(100, 99.5)
     (50, 1)

@@ -49,7 +49,7 @@ class Subject:
     images: int = 1
     """Images in a call: more than one for a loop in C."""
     wrong: str = ""
-    """What is wrong with its answers on this processor, and the way out; "" where nothing is."""
+    """What is wrong with its answers on this processor, and the way out; "" if nothing is."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Forms:
 
     @contextlib.contextmanager
     def attempt(self, *forms: str) -> Iterator[None]:
-        """Go on without these forms where niwaki cannot make them, and remember why."""
+        """Go on without these forms if niwaki cannot make them, and remember why."""
         try:
             yield
         except NiwakiError as error:

@@ -17,8 +17,8 @@ SHARE = 0.01  # of the largest score, where scores are not int8
 def default_is_wrong(data: bytes, shape: tuple[int, int, int]) -> str:
     """What is wrong with an int8 ONNX in the default session here, on made-up images (C, H, W), and the way out.
 
-    Wrong is another class for an image, or a score that is more than STEPS int8 steps off, or where scores are not
-    int8, SHARE of the largest. "" where nothing is.
+    Wrong is another class for an image, or a score that is more than STEPS int8 steps off, or if scores are not
+    int8, SHARE of the largest. "" if nothing is.
     """
     inputs = np.random.default_rng(0).random((IMAGES, *shape), np.float32)
     inputs[IMAGES // 2 :] = 0.8 + 0.2 * inputs[IMAGES // 2 :]

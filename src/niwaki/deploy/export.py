@@ -259,7 +259,7 @@ def _wanted(origin: Origin, forms: Sequence[str]) -> tuple[Form, ...]:
 
 
 def _provenance(origin: Origin, data: Dataset | None) -> Provenance:
-    """Of the model; where it says nothing of its data, the data that it was calibrated on."""
+    """Of the model; if it says nothing of its data, the data that it was calibrated on."""
     used = Provenance() if data is None else Provenance.of(data)
     return Provenance({**used, **origin.provenance})
 

@@ -61,7 +61,7 @@ class Export:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """The names of the classes, where a file says them."""
+        """The names of the classes, if a file says them."""
         stated = [self.info.labels] if self.info else []
         stated += [metadata(model).labels for model in self.onnx.values()]
         return next((names for names in stated if names), ())

@@ -99,7 +99,7 @@ def read_form(folder: Path, note: FolderNote, form: Form) -> dict[str, bytes]:
 
 
 def export_within(path: Path, name: str = NOTE) -> Path:
-    """The folder of an export: `path`, or that of the chosen model where `path` is a study's; `name` is in it."""
+    """The folder of an export: `path`, or that of the chosen model if `path` is a study's; `name` is in it."""
     chosen = path / CHOSEN
     return chosen if (chosen / name).is_file() and not (path / name).is_file() else path
 
@@ -115,7 +115,7 @@ def put(folder: Path, files: Mapping[str, bytes], note: FolderNote, notify: Call
 
     All is written beside, then `c/` and every other file comes into its place by a rename, the note last: whatever
     kills this leaves the old or the new at each place, and a note that fits or does not (`read_form`). Forms of an
-    earlier export stay where they still belong to the same model, else they are removed; nothing that no export wrote
+    earlier export stay if they still belong to the same model, else they are removed; nothing that no export wrote
     is touched. Raises ModelError if one of the files is there already but from no export, and if the folder
     cannot be written.
     """

@@ -54,7 +54,7 @@ class Material:
     named: str | None = None
     """The data that the user named."""
     int8: bytes | None = None
-    """The int8 ONNX, where it was made before."""
+    """The int8 ONNX, if it was made before."""
 
 
 @dataclass
@@ -145,7 +145,7 @@ class Making:
         return self.int8
 
     def _once(self, step: str, make: Callable[[], bytes]) -> bytes:
-        """What several forms are made of: where it failed, it is not tried again for the next."""
+        """What several forms are made of: if it failed, it is not tried again for the next."""
         if step in self._failed:
             raise self._failed[step]
         try:

@@ -126,14 +126,14 @@ def _reference(export: Export) -> Subject:
 
 
 def inputs_of(graph: Graph, pixels: np.ndarray) -> np.ndarray:
-    """Raw pixels, uint8 (n, C, H, W), as the graph's int8 inputs (n, …); pixel − 128 where no file says how."""
+    """Raw pixels, uint8 (n, C, H, W), as the graph's int8 inputs (n, …); pixel − 128 if no file says how."""
     if takes_pixels(graph):
         return reference.quantize_pixels(graph, pixels)
     return (pixels.astype(np.int16) - 128).astype(np.int8).reshape(-1, *graph.tensors[graph.input].shape)
 
 
 def takes_pixels(graph: Graph) -> bool:
-    """Whether its file says how pixels become its input; where it does not, the C's own guess is not relied on."""
+    """Whether its file says how pixels become its input; if it does not, the C's own guess is not relied on."""
     return graph.preprocessing is not None and graph.table is not None
 
 

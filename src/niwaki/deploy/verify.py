@@ -139,7 +139,7 @@ def verify_file(
 ) -> VerifyReport:
     """`verify_folder` of an export's folder, or of a study's `chosen`; else after exporting all that the file allows.
 
-    Where it is not known which images a model was trained on, no int8 can be made of it: a note says so.
+    If it is not known which images a model was trained on, no int8 can be made of it: a note says so.
     """
     if path.is_dir():
         return verify_folder(export_within(path), data=data, options=options, notify=notify, progress=progress)

@@ -70,7 +70,7 @@ class Decision(NamedTuple):
     state: str
     """empty, unclear (something is there, but it has no name), settling (named soon), named."""
     class_index: Optional[int]
-    """The class, where the state is settling or named."""
+    """The class, if the state is settling or named."""
     energy: Optional[float]
     """Of the mean logits; None if there are none."""
     mean_logits: Optional[Tuple[float, ...]]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """What the vision of the library says of a frame, in pixels of that frame; zeros where nothing was found."""
+    """What the vision of the library says of a frame, in pixels of that frame; zeros if nothing was found."""
 
     outcome: str
     """found, nothing, too_small, too_large: `decision.OUTCOMES`."""

@@ -23,7 +23,7 @@ class Learning:
     """Watches the frames that are learned.
 
     The camera's first frames are often dark until its exposure has settled, and somebody may still be arranging the
-    table: where a frame differs from the first one of this attempt, the next attempt begins with it.
+    table: if a frame differs from the first one of this attempt, the next attempt begins with it.
     """
 
     def __init__(self, frames: int) -> None:

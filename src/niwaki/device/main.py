@@ -119,7 +119,7 @@ class _Camera:
 def _serve(
     options: argparse.Namespace, bundle: Bundle, controls: Controls, report: Report, tidy: contextlib.ExitStack
 ) -> LiveView:  # fmt: skip
-    """Start the live view and print its link; where others can reach it, with a token."""
+    """Start the live view and print its link; if others can reach it, with a token."""
     loopback = options.host in ("localhost", "::1") or options.host.startswith("127.")
     token = options.token or (None if loopback else make_token())
     shape = bundle.input

@@ -83,7 +83,7 @@ def unsealed(text: bytes) -> Dict[str, Any]:
 class Recorder:
     """Writes a recording; into a folder that has one already, it adds parts. Its limit is in bytes.
 
-    Told of everything after the pipeline did it. Every method raises DeviceError (exit code 4) where it cannot write;
+    Told of everything after the pipeline did it. Every method raises DeviceError (exit code 4) if it cannot write;
     what was written before stays whole.
     """
 

@@ -18,7 +18,7 @@ class Snapshot(NamedTuple):
     """width × height, row by row."""
     finding: Finding
     picture: bytes
-    """What the network sees, without the border: inner_width × inner_height; zeros where nothing was found."""
+    """What the network sees, without the border: inner_width × inner_height; zeros if nothing was found."""
     logits: Optional[Tuple[float, ...]]
     """Of this frame alone; None if nothing was found. The mean of the window is `decision.mean_logits`."""
     decision: Decision

@@ -59,7 +59,7 @@ class Label:
 def apart(places: Sequence[float], top: float, bottom: float) -> list[float]:
     """Sorted places, at least `GAP` from one another and as near to the given ones as that allows, by least squares.
 
-    None is above `top` or below `bottom`, where they all fit between; where they do not, `bottom` holds. A group that
+    None is above `top` or below `bottom`, if they all fit between; if they do not, `bottom` holds. A group that
     is moved apart keeps its middle: neighbours are pooled, as in isotonic regression, until they no longer collide.
 
     >>> apart([10, 12, 90], 0, 100)

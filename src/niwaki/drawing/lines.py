@@ -136,7 +136,7 @@ def _corners(series: Series, x: Scaled, y: Scaled) -> list[Place]:
 
 
 def _end_labels(series: Sequence[Series], y: Scaled, right: float) -> Iterator[Markup]:
-    """Names at the ends of lines, moved apart where they would cover one another."""
+    """Names at the ends of lines, moved apart if they would cover one another."""
     ends = sorted((y.at(s.points[-1].y), index, s) for index, s in enumerate(series) if s.end_label and s.points)
     for place, (_, _, one) in zip(apart([at for at, _, _ in ends], y.end, y.start), ends, strict=True):
         yield tag("text", one.end_label, class_=f"end {look_class(one)}", x=right, y=place + 4)

@@ -122,7 +122,7 @@ def _chance(right: int, total: int) -> float:
 def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray, num_classes: int, batch: int = 500) -> Accuracy:
     """Compare the answers of `predict` on uint8 `images` (n, C, H, W) with integer `labels` (n,).
 
-    The answer is the class with the highest score, the first of them where several are equal. `predict` is
+    The answer is the class with the highest score, the first of them if several are equal. `predict` is
     called with `batch` images at a time, the last time with what is left.
 
     Raises DataError if images and labels are not as above, do not belong together, are none, or a label is

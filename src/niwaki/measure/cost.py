@@ -40,7 +40,7 @@ class LayerCost:
     macs: int
     """Of all its calls in one pass of one image."""
     dtype: str
-    """Of its weights; of its output where it has none; empty if it has neither."""
+    """Of its weights; of its output if it has none; empty if it has neither."""
     bytes: int
     """Of its parameters and buffers. What layers share is counted with the first of them."""
 

@@ -39,7 +39,7 @@ def count_onnx(model: ModelProto) -> Cost:
     many after quantization as before.
     Parameters are weights and biases, int8 and int32 ones too; scales, zero points, shapes and bounds are not, but
     they are bytes. Batch norm that was folded at export is gone: the file has fewer parameters than its module, and
-    a bias where the module had none. What quantization wraps around a layer is counted with that layer, and what it
+    a bias if the module had none. What quantization wraps around a layer is counted with that layer, and what it
     does to the input in a first row, `input`. `macs_tp` is None.
 
     Raises ModelError if shapes do not follow from the file, and for operators whose MACs are not known here.
@@ -98,7 +98,7 @@ class _Layers:
         self.batch = next(iter(self.found[0].shape), 1)
 
     def rows(self) -> tuple[LayerCost, ...]:
-        """A row for every operator, and for the input where it owns constants."""
+        """A row for every operator, and for the input if it owns constants."""
         unclaimed = [name for name in self.constants if name not in self.claimed]
         self.found[0].owned.update(dict.fromkeys(unclaimed, False))
         shown = [layer for layer in self.found if layer.kind != "Input" or layer.owned]
@@ -208,7 +208,7 @@ class _Layers:
 
 
 def _tensors(model: ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
-    """Shape and data type of every tensor, for a batch of one where the batch is free."""
+    """Shape and data type of every tensor, for a batch of one if the batch is free."""
     fixed = ModelProto()
     fixed.CopyFrom(model)
     for value in fixed.graph.input:

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU in one thread, so that sums are the same anywhere; where a result depends on it, exactly.
+"""ONNX Runtime on the CPU in one thread, so that sums are the same anywhere; if a result depends on it, exactly.
 
 Its default int8 kernels for x86 multiply u8 by s8 and add each two products in 16 bits, which saturates where the
 processor has no VNNI. What it fuses of QDQ groups to integer kernels is at times another network. What decides or is

@@ -83,9 +83,9 @@ def images_at_once(memory: ActivationMemory | None, most: int) -> int:
 
 
 def activation_memory(model: ModelProto, name: str = "the ONNX") -> ActivationMemory:
-    """Of a sorted model, for a batch of one where the batch is free. Raises ModelError for a shape that cannot be.
+    """Of a sorted model, for a batch of one if the batch is free. Raises ModelError for a shape that cannot be.
 
-    Where the file leaves height or width free, a shape may depend on the image, but on nothing else.
+    If the file leaves height or width free, a shape may depend on the image, but on nothing else.
     """
     values = _values(_inferred(model, name))
     shapes = {name: shape for name, value in values.items() if (shape := _shape(value, name)) is not None}

@@ -108,7 +108,7 @@ def _drop(node: NodeProto, name: str, value: int) -> None:
 
 
 def _drop_allowzero(node: NodeProto, constants: Constants) -> None:
-    """`allowzero` (14) matters only where the new shape has a zero."""
+    """`allowzero` (14) matters only if the new shape has a zero."""
     shape = constants.get(node.input[1])
     if shape is not None and 0 not in numpy_helper.to_array(shape):
         _drop(node, "allowzero", 1)

@@ -19,7 +19,7 @@ _CALLS = ("import_module", "__import__")
 
 
 def hash_of_code(file: Path, modules: tuple[str, ...]) -> str:
-    """The SHA-256 of `file`, or, where more files of the user's belong to it, one over all of them by module name.
+    """The SHA-256 of `file`, or, if more files of the user's belong to it, one over all of them by module name.
 
     These are the files of `modules` and whatever they import, directly or not, from outside the standard library and
     installed packages. Imports are read in the code, so those inside functions count too; what is imported by a name
@@ -109,7 +109,7 @@ def _imports(file: Path, module: str, package: str) -> Iterator[str]:
 
 
 def _called_for(call: ast.Call, known: Mapping[str, str]) -> Iterator[str]:
-    """The module that `import_module(name, package)` is called for, where the code says both; `known` are names."""
+    """The module that `import_module(name, package)` is called for, if the code says both; `known` are names."""
     named = [keyword.value for keyword in call.keywords if keyword.arg == "package"]
     name, package = (_text(node, known) for node in (call.args[0], [*call.args[1:2], *named, None][0]))
     with contextlib.suppress(ImportError):  # it leads out of its package

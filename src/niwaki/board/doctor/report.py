@@ -62,7 +62,7 @@ class DoctorReport:
         return "All checks that could run passed. Confirm on the board."
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `ok` of a check is null where it was not made."""
+        """Plain values for JSON; `ok` of a check is null if it was not made."""
         return {
             "ok": self.ok,
             "subject": self.subject,

@@ -59,7 +59,7 @@ def _check_sides(layer: Layer, graph: Graph) -> None:
 
 
 def _into_output(lowering: Lowering) -> list[Step]:
-    """The last step writes to the caller's output, channels first; a copy where it cannot."""
+    """The last step writes to the caller's output, channels first; a copy if it cannot."""
     graph, last = lowering.graph, lowering.home[lowering.graph.output]
     tensor = graph.tensors[graph.output]
     written = [step for step in lowering.steps if step.output == last]

@@ -28,7 +28,7 @@ class Rescale:
 def rescale_of(factors: Sequence[Fraction], name: str) -> Rescale:
     """The integers nearest to exact, positive `factors`.
 
-    A multiplier lies in [2**30, 2**31), below that only where the shift would exceed 62.
+    A multiplier lies in [2**30, 2**31), below that only if the shift would exceed 62.
     Raises ModelError naming `name` if a factor is too large (2**30 or more) or not positive.
     """
     pairs = [_multiplier_and_shift(factor, name) for factor in factors]

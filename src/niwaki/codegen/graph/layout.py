@@ -36,7 +36,7 @@ def stack_bytes(steps: Sequence[Step]) -> tuple[int, int]:
 
 
 def weights_layout(fields: dict[str, int]) -> str:
-    """How the weights of a convolution lie: in blocks or tiles for vector kernels where these can do it."""
+    """How the weights of a convolution lie: in blocks or tiles for vector kernels if these can do it."""
     around = (fields["kernel_w"] - 1) * fields["dilation_w"] + 1
     if strip_bytes(fields) > MOST_STRIP_BYTES:
         return "rows"

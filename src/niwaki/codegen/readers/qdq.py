@@ -33,7 +33,7 @@ def read_qdq(model: ModelProto, name: str) -> Graph:
     """The graph of a QDQ ONNX as `load_onnx` gives it; `name` stands for it in errors.
 
     The output is the logits: a last Softmax is dropped. Pixels become the input by the preprocessing that the file
-    names, as QuantizeLinear rounds; where it names none, x/255 is taken.
+    names, as QuantizeLinear rounds; if it names none, x/255 is taken.
 
     Raises ModelError naming the node or tensor if the model is not quantized, or not throughout, has operators,
     types or shapes beyond those supported, or sums that could leave 32 bits.
@@ -129,7 +129,7 @@ class _Reader:
         return shape[1:]
 
     def any_shape(self, name: str) -> Shape:
-        """`shape`, where (1, C, L) is taken for (1, C, L, 1): it may lie between two changes of shape."""
+        """`shape`, if (1, C, L) is taken for (1, C, L, 1): it may lie between two changes of shape."""
         shape = self._shapes.get(name, ())
         return (*shape[1:], 1) if len(shape) == 3 and min(shape) > 0 and shape[0] == 1 else self.shape(name)
 

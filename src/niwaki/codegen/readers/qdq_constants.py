@@ -69,7 +69,7 @@ class Weights:
 
 
 def name_of(node: NodeProto) -> str:
-    """A node's name; that of its first output where it has none."""
+    """A node's name; that of its first output if it has none."""
     return node.name or node.output[0]
 
 

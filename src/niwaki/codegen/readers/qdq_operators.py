@@ -255,7 +255,7 @@ def _symmetric(weights: Weights, node: NodeProto) -> Weights:
 
 
 def _bias(node: NodeProto, inputs: Inputs, outputs: int) -> np.ndarray:
-    """The bias as Fractions (O,); zeros where the node has none."""
+    """The bias as Fractions (O,); zeros if the node has none."""
     if len(node.input) > 2 and node.input[2]:
         return _for_each_channel(node.input[2], (outputs,), node, inputs)
     return np.full(outputs, Fraction(0), object)

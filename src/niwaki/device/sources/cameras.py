@@ -49,7 +49,7 @@ def _joined(elements: List[List[str]]) -> List[str]:
 def rpicam(spec: Spec) -> Recipe:
     """`rpicam:0?width=640&height=480&fps=30`: Raspberry Pi, through rpicam-vid (libcamera-vid on older systems).
 
-    It writes YUV 4:2:0; luminance is its first plane. Its rows are padded where the width is no multiple of 64, by an
+    It writes YUV 4:2:0; luminance is its first plane. Its rows are padded if the width is no multiple of 64, by an
     amount that differs from board to board: such widths are refused.
     """
     spec.allow(("width", "height", "fps"))

@@ -80,7 +80,7 @@ class ChildCamera(Source):
                     self._words.append(text)
 
     def read(self, timeout_s: float) -> Optional[Frame]:
-        """The newest frame; waits for the next one where that was given already."""
+        """The newest frame; waits for the next one if that was given already."""
         if self._newest is None:
             timeout_s = max(timeout_s, START_S)
         deadline = time.monotonic() + timeout_s

@@ -94,5 +94,5 @@ class Patient(Source):
 
 
 def patient(text: str, on_state: OnState = _say_nothing, once: bool = False) -> Source:
-    """A `Patient` source; `once`: the plain source, which raises `SourceLost` where the other waits."""
+    """A `Patient` source; `once`: the plain source, which raises `SourceLost` if the other waits."""
     return open_source(text) if once else Patient(text, on_state)

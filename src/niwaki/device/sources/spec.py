@@ -12,7 +12,7 @@ FASTEST = 1000  # frames per second
 class Spec:
     """`text` taken apart into `kind`, `place` and `options`; `number` reads an option.
 
-    A file may have a question mark in its name: where the whole text names one that exists, it has no options.
+    A file may have a question mark in its name: if the whole text names one that exists, it has no options.
     """
 
     def __init__(self, text: str) -> None:

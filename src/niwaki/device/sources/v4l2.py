@@ -74,7 +74,7 @@ class V4l2Camera(Source):
             raise
 
     def _set_rate(self, rate: int) -> None:
-        """Frames per second, where the camera lets itself be told: many do not."""
+        """Frames per second, if the camera lets itself be told: many do not."""
         try:
             self._device.call(layout.S_PARM, layout.STREAMPARM, layout.VIDEO_CAPTURE, 0, 0, 1, rate, b"")
         except OSError as error:
@@ -118,7 +118,7 @@ class V4l2Camera(Source):
     def _newest(self, any_age: bool) -> Optional[bytes]:
         """The luminance of the last good buffer that is ready; None if there is none.
 
-        Where every buffer is full the camera had none left to fill, and even the last may be old: unless `any_age`, it
+        If every buffer is full the camera had none left to fill, and even the last may be old: unless `any_age`, it
         is passed over too.
         """
         ready = list(iter(self._take, None))

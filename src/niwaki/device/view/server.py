@@ -63,7 +63,7 @@ class LiveView:
 
     @property
     def port(self) -> int:
-        """The port, also where 0 was asked for."""
+        """The port, also if 0 was asked for."""
         return self._port
 
     @property

@@ -78,7 +78,7 @@ def _lower_pad(layer: Pad, lowering: Lowering) -> None:
 
 
 def _lower_reshape(layer: Reshape, lowering: Lowering) -> None:
-    """Nothing to do where the bytes lie alike, or where only dense layers read them: these take their order."""
+    """Nothing to do if the bytes lie alike, or if only dense layers read them: these take their order."""
     source, target = lowering.graph.tensors[layer.inputs[0]], lowering.graph.tensors[layer.output]
     readers = list(lowering.graph.readers(layer.output))
     flat = len(target.shape) == 1 and layer.output != lowering.graph.output

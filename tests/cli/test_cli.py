@@ -144,7 +144,7 @@ def test_dry_run_reads_no_data(capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NIWAKI_DATA_DIR", str(tmp_path / "nowhere"))
     code, out, err = call(capsys, "study", "run", "source", "--dry-run")
     assert (code, err) == (0, "")
-    assert "130 stages and 445 epochs to run" in out
+    assert "to run: 130 stages, 445 epochs" in out
     assert "0.6: 30 epochs, 9,563 parameters, 78,314 MACs" in out
 
 

@@ -113,14 +113,10 @@ def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:
 def _print_plan(spec: StudySpec, plan: DryRun) -> None:
     console = output()
     console.print(f"{spec.title}: nothing was read or trained", highlight=False, markup=False)
-    console.print(
-        f"{_work(plan.unique)} to run, since trials share stages ({_work(plan.requested)} without sharing)"
-        if plan.unique != plan.requested
-        else f"{_work(plan.unique)} to run",
-        highlight=False,
-    )
+    shared = f" ({_work(plan.requested)} without sharing)" if plan.unique != plan.requested else ""
+    console.print(f"to run: {_work(plan.unique)}{shared}", highlight=False)
     if plan.longer.stages:
-        console.print(f"{_work(plan.longer)} more to train the unpruned network longer", highlight=False)
+        console.print(f"and {_work(plan.longer)} to train the unpruned network longer", highlight=False)
     for experiment in plan.experiments:
         console.print()
         console.print(experiment.title, style="bold", highlight=False, markup=False)
@@ -142,7 +138,7 @@ def _size(last: Sizes | None) -> str:
 
 
 def _work(work: Work) -> str:
-    return f"{counted(work.stages, 'stage')} and {counted(work.epochs, 'epoch')}"
+    return f"{counted(work.stages, 'stage')}, {counted(work.epochs, 'epoch')}"
 
 
 def _what_is_stored(progress: Progression, folder: Path) -> str:

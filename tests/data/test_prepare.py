@@ -217,10 +217,10 @@ def test_fashion_mnist_wherever_it_is_named(four_files, tmp_path, monkeypatch):
 def test_a_named_place_is_never_completed_by_a_download(four_files, tmp_path, monkeypatch):
     (four_files / "t10k-labels-idx1-ubyte.gz").unlink()
     for settings, data in (({"fallback": True}, str(four_files)), ({"path": four_files}, None)):
-        with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz: not there"):
+        with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz: missing"):
             prepare(fashion(**settings), data=data, cache=tmp_path, mirrors=("http://127.0.0.1:9",))
     monkeypatch.setenv("NIWAKI_DATA_DIR", str(four_files.parent))
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz: not there"):
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz: missing"):
         prepare(fashion(fallback=True), cache=tmp_path, mirrors=("http://127.0.0.1:9",))
 
 

@@ -118,6 +118,11 @@ def settings_of(kind: type[Settings], values: object, name: str = "settings") ->
         raise SpecError(explain(error, kind)) from error
 
 
+def text_of(path: str | Path | None) -> str | None:
+    """A path as text, None as it is."""
+    return None if path is None else str(path)
+
+
 def warn(line: str) -> None:
     """A warning that names the line of the caller's own code."""
     level, frame = 1, sys._getframe()

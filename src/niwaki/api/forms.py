@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from niwaki.arguments import checked, settings_of
+from niwaki.arguments import checked, settings_of, text_of
 from niwaki.errors import SpecError
 from niwaki.notify import Notify, silent
 from niwaki.training.settings import QuantizeSettings
@@ -63,7 +63,7 @@ def export(
     options = ExportOptions(opset, prefix, ram_limit, settings_of(QuantizeSettings, settings), trust)
     forms = (to,) if isinstance(to, str) else to
     tell = notify or silent
-    return export_file(Path(file), forms, Path(out), data=_text(data), options=options, notify=tell)
+    return export_file(Path(file), forms, Path(out), data=text_of(data), options=options, notify=tell)
 
 
 @checked
@@ -89,7 +89,7 @@ def verify(
 
     tell, show = notify or silent, progress or silent
     options = VerifyOptions(images, steps, trust)
-    return verify_file(Path(path), data=_text(data), options=options, notify=tell, progress=show)
+    return verify_file(Path(path), data=text_of(data), options=options, notify=tell, progress=show)
 
 
 @checked
@@ -132,7 +132,3 @@ def load_c(folder: str | Path, *, trust: bool = False) -> CModel:
     from niwaki.deploy.own import own_files_beside
 
     return CModel(folder, files=None if trust else own_files_beside(Path(folder)))
-
-
-def _text(path: str | Path | None) -> str | None:
-    return None if path is None else str(path)

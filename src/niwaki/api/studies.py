@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from niwaki.arguments import checked
+from niwaki.arguments import checked, text_of
 from niwaki.callbacks.events import Callbacks, Done
 from niwaki.errors import Setting, SpecError
 from niwaki.notify import Notify, silent
@@ -47,7 +47,7 @@ def run_study(
     <StudyResult studies/tiny: 3 of 3 stages>
     """
     request = Request(
-        str(name_or_file), _text(data), seeds, jobs, ray, device, None if out is None else Path(out), trust
+        str(name_or_file), text_of(data), seeds, jobs, ray, device, None if out is None else Path(out), trust
     )
     spec = request.spec()
     options = RunOptions(request.folder, request.data, jobs, ray, request.torch_device, trust, request.paths)
@@ -116,7 +116,3 @@ def _chosen_metrics(result: StudyResult) -> dict[str, float]:
     key = result.choice.key if result.choice else None
     record = None if key is None else result.records.get(key)
     return metrics_of(record.results) if record else {}
-
-
-def _text(path: str | Path | None) -> str | None:
-    return None if path is None else str(path)

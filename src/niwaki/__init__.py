@@ -19,11 +19,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 # ONNX Runtime (from 1.29 on) reports to its maker, from its import on, unless told not to before.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+logging.getLogger("niwaki").addHandler(logging.NullHandler())  # silent, unless a program asks for it
 
 if TYPE_CHECKING:
     __version__: str

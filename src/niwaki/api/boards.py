@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from niwaki.arguments import checked, text_of
-from niwaki.notify import Notify, silent
+from niwaki.notify import Notify, logged
 
 if TYPE_CHECKING:  # only loaded for what needs them
     from niwaki.board.build import BundleReport
@@ -43,7 +43,7 @@ def bundle(
 
     words = None if names is None else Path(names)
     options = BundleOptions(tuple(languages), sound, words, scenes, least_named, trust)
-    return bundle_file(Path(file), target, Path(out), options=options, data=text_of(data), notify=notify or silent)
+    return bundle_file(Path(file), target, Path(out), options=options, data=text_of(data), notify=notify or logged)
 
 
 @checked
@@ -66,7 +66,7 @@ def doctor(
     from niwaki.board.doctor.examine import examine_file
 
     return examine_file(
-        Path(path), target, data=text_of(data), trust=trust, least_named=least_named, notify=notify or silent
+        Path(path), target, data=text_of(data), trust=trust, least_named=least_named, notify=notify or logged
     )
 
 
@@ -97,4 +97,4 @@ def watch(
         names=None if names is None else Path(names), scenes=scenes, least_named=least_named, trust=trust
     )
     passed: Mapping[str, object] = {name.replace("_", "-"): value for name, value in settings.items()}
-    return run(bundle_to_watch(Path(file), passed, options, data=text_of(data), notify=notify or silent), passed)
+    return run(bundle_to_watch(Path(file), passed, options, data=text_of(data), notify=notify or logged), passed)

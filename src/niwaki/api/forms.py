@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from niwaki.arguments import checked, settings_of, text_of
 from niwaki.errors import SpecError
-from niwaki.notify import Notify, silent
+from niwaki.notify import Notify, logged, silent
 from niwaki.training.settings import QuantizeSettings
 
 if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
@@ -62,7 +62,7 @@ def export(
 
     options = ExportOptions(opset, prefix, ram_limit, settings_of(QuantizeSettings, settings), trust)
     forms = (to,) if isinstance(to, str) else to
-    tell = notify or silent
+    tell = notify or logged
     return export_file(Path(file), forms, Path(out), data=text_of(data), options=options, notify=tell)
 
 
@@ -87,7 +87,7 @@ def verify(
     """
     from niwaki.deploy.verify import VerifyOptions, verify_file
 
-    tell, show = notify or silent, progress or silent
+    tell, show = notify or logged, progress or silent
     options = VerifyOptions(images, steps, trust)
     return verify_file(Path(path), data=text_of(data), options=options, notify=tell, progress=show)
 
@@ -114,7 +114,7 @@ def bench(
     several = [files] if isinstance(files, str | Path) else list(files)
     if not all(isinstance(file, str | Path) for file in several):
         raise SpecError(f"files = {files!r}: expected a path, or a list of paths")
-    return bench_files([Path(file) for file in several], rounds=rounds, trust=trust, notify=notify or silent)
+    return bench_files([Path(file) for file in several], rounds=rounds, trust=trust, notify=notify or logged)
 
 
 @checked

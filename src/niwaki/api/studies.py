@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from niwaki.arguments import checked, text_of
 from niwaki.callbacks.events import Callbacks, Done
 from niwaki.errors import Setting, SpecError
-from niwaki.notify import Notify, silent
+from niwaki.notify import Notify, logged
 from niwaki.study.listener import Announcer, Listener, Silent, metrics_of
 from niwaki.study.request import Request, copy_preset
 from niwaki.study.run import RunOptions
@@ -109,7 +109,7 @@ def report(
         return build_comparison(Path(folder), Path(other), out=None if out is None else Path(out), language=language)
     if out is not None:
         raise SpecError(Setting("out"), " is for the page that compares two studies: give both folders")
-    return build_report(Path(folder), language=language, notify=notify or silent)
+    return build_report(Path(folder), language=language, notify=notify or logged)
 
 
 def _chosen_metrics(result: StudyResult) -> dict[str, float]:

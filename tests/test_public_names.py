@@ -28,6 +28,16 @@ def test_a_public_name_is_what_its_module_defines() -> None:
         assert value is getattr(importlib.import_module(value.__module__), name)
 
 
+@pytest.mark.usefixtures("_all_imported")
+@pytest.mark.parametrize("name", sorted(name for name in niwaki.__all__ if name.islower()))
+def test_a_public_function_can_be_called(name: str) -> None:
+    """With an argument that none has: a module in its place would say that it is not callable."""
+    with pytest.raises((niwaki.NiwakiError, TypeError)) as refused:
+        getattr(niwaki, name)(no_such_argument=1)
+    assert "not callable" not in str(refused.value)
+    assert "no_such_argument" in str(refused.value) or "missing" in str(refused.value)
+
+
 def test_no_package_bears_a_public_name() -> None:
     """Importing `niwaki.report`, a package, would replace `niwaki.report`, a function."""
     parts = {module.name for module in pkgutil.iter_modules(niwaki.__path__)}

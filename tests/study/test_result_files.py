@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from niwaki.study.checked_json import ResultFile
+from niwaki.study.checked_json import ResultFile, from_bytes, to_bytes, with_checksum
 from niwaki.study.result_files import Bench, Choice, Evidence, Study, Timings, Verification
 from niwaki.study.store import DamagedFile, Store
 from stored import write_json
@@ -138,10 +138,24 @@ def test_what_json_cannot_hold_is_written_all_the_same(tmp_path: Path) -> None:
 
 
 def test_a_file_is_written_again_as_it_is_stored(tmp_path: Path) -> None:
-    """Of a study that was run by an earlier version: keys that nobody reads stand in it, newer ones do not."""
+    """Of a study that was run by an earlier version: keys that nobody reads stand in it; it only gains its format."""
     for path in sorted(STORED.glob("*.json")):
         kind = KINDS[path.name]
         found = Store(STORED).load(kind)
         assert found is not None
         Store(tmp_path).save(found)
-        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+        again, before = (json.loads(file.read_bytes()) for file in (tmp_path / path.name, path))
+        added = {"format", "checksum"}
+        assert {k: v for k, v in again.items() if k not in added} == {k: v for k, v in before.items() if k not in added}
+        assert again["format"] == 1
+
+
+@pytest.mark.parametrize("kind", [Choice, Timings, Verification])
+def test_a_file_states_its_format_and_another_is_not_read(kind: type[ResultFile]) -> None:
+    values = FILES[kind.NAME]
+    file = from_bytes(with_checksum(values), kind)  # of before it stated a format
+    assert json.loads(to_bytes(file))["format"] == 1
+    assert from_bytes(to_bytes(file), kind) == file
+    for other in (2, True, "1"):
+        with pytest.raises(ValueError, match=f"of format {other!r}, and this niwaki reads 1"):
+            from_bytes(with_checksum({**values, "format": other}), kind)

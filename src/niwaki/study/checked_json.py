@@ -31,6 +31,9 @@ class Part(BaseModel):
         return found
 
 
+FORMAT = 1  # of every file that has none of its own
+
+
 class ResultFile(Part):
     """A whole file in a study's folder."""
 
@@ -41,8 +44,8 @@ File = TypeVar("File", bound=ResultFile)
 
 
 def to_bytes(file: ResultFile) -> bytes:
-    """The file as readable JSON, with the SHA-256 of its canonical form as `checksum`."""
-    return with_checksum(_stated(file))
+    """The file as readable JSON, with its format and the SHA-256 of its canonical form as `checksum`."""
+    return with_checksum({"format": FORMAT, **_stated(file)})
 
 
 def with_checksum(values: Mapping[str, object]) -> bytes:
@@ -57,6 +60,10 @@ def from_bytes(data: bytes, kind: type[File]) -> File:
     if not isinstance(value, dict):
         raise ValueError("not an object")
     value = without_checksum(value)
+    if "format" not in kind.model_fields:  # the others read it themselves
+        stated = value.pop("format", FORMAT)  # files of before have none
+        if type(stated) is not int or stated != FORMAT:
+            raise ValueError(f"of format {stated!r}, and this niwaki reads {FORMAT}")
     try:
         return kind.model_validate_json(canonical_json(value))
     except ValidationError as error:

@@ -160,7 +160,7 @@ def load_checked(path: Path, *, format: int = 1) -> Any:
     value = without_checksum(load_json(path))
     stated = value.get("format", format) if isinstance(value, dict) else format
     if type(stated) is not int:
-        raise ValueError("its format is no number")
+        raise ValueError("its format is not a number")
     if stated != format:
         raise OtherFormat(f"of format {stated}, and this niwaki reads {format}")
     return value

@@ -188,7 +188,7 @@ def test_streams_with_few_letters(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert b"\x1b" not in done.stdout
     text = done.stdout.decode("ascii")
-    assert text.endswith("Wrote x\\uac00.toml; run it with: niwaki study run x\\uac00.toml\n")
+    assert text.endswith("Wrote x\\uac00.toml; run it with: niwaki study run 'x\\uac00.toml'\n")
     assert max(map(len, text.splitlines()[:-1])) <= 60
     assert done.stderr == b""
 

@@ -197,7 +197,7 @@ def test_a_picture_of_the_networks_own_size_is_taken_as_it_is(show, part, study,
     page = show(part)
     picture = study.data.test.images[7, 0, 2:-2, 2:-2]
     choose(page, "own.png", png(np.pad(picture, pad)))
-    expect(page.locator("#live-picture-remark")).to_have_text(re.compile("as it is$"))
+    expect(page.locator("#live-picture-remark")).to_have_text(re.compile("used unchanged$"))
     assert scores_on(page) == study.scores(picture[None])[0].tolist()
 
 
@@ -275,7 +275,7 @@ def test_a_camera_that_is_granted_too_late_is_let_go(show, part):
 
 def test_a_camera_that_is_refused_or_missing(show, launch, part):
     for arguments, said in (
-        (("--deny-permission-prompts", "--use-fake-device-for-media-stream"), "The camera was refused"),
+        (("--deny-permission-prompts", "--use-fake-device-for-media-stream"), "The browser refused the camera"),
         (
             ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=0"),
             "No camera was found",

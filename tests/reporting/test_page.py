@@ -101,7 +101,8 @@ def test_the_answer_comes_first_and_everything_is_there(finished_study) -> None:
     assert order == sorted(order)
     shown = Parsed(text).text
     for said in (
-        "The chosen model against the base", "Constants (bytes)", "Time as C (µs)", "was chosen", "train.batch_size",
+        "The chosen model against the base", "Constants (bytes)", "Time as C (µs)", "The study chose",
+        "train.batch_size",
         "An experiment that niwaki does not know", "trained from scratch", "All forms agree", "Which classes lost",
         "The worst mistakes", "a paper <i>of</i> 2023", "small <b>study</b>", "0, 1; spreads", "±",
     ):  # fmt: skip

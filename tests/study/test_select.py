@@ -288,7 +288,7 @@ def test_a_run_names_the_class_in_its_choice(finished: Path, tmp_path: Path, niw
     file.write_text(file.read_text().replace('experiment = "ratio"', 'experiment = "importance"'))
     niwaki("study", "run", file, "--jobs", 1, "--out", tmp_path / "copy" / "out")
     choice = json.loads((tmp_path / "copy" / "out" / "choice.json").read_text())
-    assert set(choice) == {"key", "value", "reason", "checksum"}
+    assert set(choice) == {"format", "key", "value", "reason", "checksum"}
     assert choice["value"] != "random"
     assert re.search(
         r"Refused as dead \(worst_class>=0 would allow it\): .*random: 25.00 % .*, answers '0' for every image",

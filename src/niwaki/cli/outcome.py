@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import signal
@@ -33,7 +34,7 @@ def outcome(command: Command, arguments: Sequence[str]) -> int:
                 complain(f"{message.removesuffix('.')}. See niwaki --help.")
             return 2
         except (Exception, SystemExit, KeyboardInterrupt) as error:
-            if isinstance(error, SystemExit) and not error.code:  # completion ends so, for one
+            if isinstance(error, SystemExit) and not error.code and _completes(arguments):
                 return 0
             if debug:
                 traceback.print_exc()
@@ -47,6 +48,11 @@ def outcome(command: Command, arguments: Sequence[str]) -> int:
         if signals.received is None and code - 128 in ENDING:  # typer or the runner heard of it
             signals.received = signal.Signals(code - 128)
         return _stopped("", signals, arguments) if signals.received else code
+
+
+def _completes(arguments: Sequence[str]) -> bool:
+    """Whether it is the shell's completion that is asked for, which ends the process itself."""
+    return "_NIWAKI_COMPLETE" in os.environ or any(argument.endswith("-completion") for argument in arguments)
 
 
 def complain(text: str) -> None:

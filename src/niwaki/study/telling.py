@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from niwaki.files import parse_json
 from niwaki.study import lifeline
 
 PIPE_BUF = 512  # what POSIX grants everywhere
@@ -89,7 +90,7 @@ class Listening:
         with contextlib.suppress(EOFError, OSError), self._receiver:
             while (message := self._receiver.recv_bytes()) != _END:
                 with contextlib.suppress(ValueError, TypeError):
-                    self._hear(EpochTold(*json.loads(message)))
+                    self._hear(EpochTold(*parse_json(message)))
 
 
 def nobody(_epoch: EpochTold) -> None:

@@ -47,6 +47,7 @@ static struct {
   unsigned frame, delivered;
 } cam = {.descriptor = -1, .memory = -1};
 static int refusals;
+static char refused_for[512]; /* the settings that they belong to: the next camera is another one */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t sensor;
 
@@ -218,6 +219,7 @@ static void *run_sensor(void *unused) {
     if (unplug >= 0 && cam.delivered >= (unsigned)unplug) {
       cam.unplugged = 1;
       refusals = (int)number("gone", 1);
+      snprintf(refused_for, sizeof refused_for, "%s", getenv("V4L2_SHIM"));
       tell(1000000); /* as poll says POLLERR from now on */
       note("unplugged");
       break;
@@ -376,6 +378,7 @@ int ioctl(int descriptor, unsigned long request, ...) {
 static int open_camera(void) {
   int failure = fails("open");
   if (failure != 0) return refuse(failure);
+  if (refusals > 0 && getenv("V4L2_SHIM") != NULL && strcmp(refused_for, getenv("V4L2_SHIM")) != 0) refusals = 0;
   if (refusals > 0) return refusals--, note("open finds nothing"), refuse(ENOENT);
   if (cam.descriptor >= 0) return refuse(EBUSY);
   cam.descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);

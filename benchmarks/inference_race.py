@@ -81,7 +81,7 @@ def measure(
     """
     missing: dict[str, None] = {}  # in order, each once
     peak, races = None, []
-    with tempfile.TemporaryDirectory(prefix="niwaki-bench-") as work:
+    with tempfile.TemporaryDirectory(prefix="niwaki-race-of-engines-") as work:
         folder = Path(work)
         with _noting(missing):
             peak = measure_peak(folder)

@@ -40,7 +40,7 @@ def run(data: Dataset, *, quick: bool) -> Report:
     """All builds and sizes, with and without a learned scene."""
     frames, rounds = (3, 2) if quick else (16, 20)
     times: dict[tuple[str, str, tuple[int, int]], Spread] = {}
-    with TemporaryDirectory(prefix="niwaki-vision-") as work:
+    with TemporaryDirectory(prefix="niwaki-benchmark-vision-") as work:
         libraries = {
             name: compile_vision(Path(work) / f"{number}.so", flags=flags)
             for number, (name, flags) in enumerate(BUILDS.items())

@@ -158,12 +158,16 @@ def load_checked(path: Path, *, format: int = 1) -> Any:
     Files of earlier versions have none. Raises OtherFormat if it states another format than the one that is read.
     """
     value = without_checksum(load_json(path))
-    stated = value.get("format", format) if isinstance(value, dict) else format
-    if type(stated) is not int:
-        raise ValueError("its format is not a number")
-    if stated != format:
-        raise OtherFormat(f"of format {stated}, and this niwaki reads {format}")
+    if isinstance(value, dict):
+        check_format(value, format)
     return value
+
+
+def check_format(values: Mapping[str, object], format: int = 1) -> None:
+    """Raise OtherFormat if a file states another format than `format`; files of before may state none."""
+    stated = values.get("format", format)
+    if type(stated) is not int or stated != format:
+        raise OtherFormat(f"of format {stated!r}, and this niwaki reads {format}")
 
 
 def parse_toml(data: bytes | str, limit: int = TOML_LIMIT) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def test_differences_are_named(tmp_path):
         (None, "cannot be read: No such file or directory: give a folder that niwaki bundle wrote"),
         (b"{", "damaged: build"),
         (b'{"format": 2, "files": {}}', "of format 2, and this niwaki reads 1: build"),
-        (b'{"format": true, "files": {}}', "damaged: build"),
+        (b'{"format": true, "files": {}}', "of format True, and this niwaki reads 1: build"),
         (b'{"format": 1, "files": {"x": {"sha256": "", "bytes": "13"}}}', "damaged: build"),
         (b'{"format": 1, "files": {"../x": {"sha256": "", "bytes": 0}}}', "damaged: build"),
         (b'{"format": 1, "files": {"/x": {"sha256": "", "bytes": 0}}}', "damaged: build"),

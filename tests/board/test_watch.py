@@ -11,13 +11,14 @@ import time
 
 import pytest
 
+import niwaki
 from niwaki.board import cache
 from niwaki.board.compile import LIBRARY, PROGRAM, Binaries
 from niwaki.board.options import BundleOptions
 from niwaki.board.targets import target_of_this_machine
 from niwaki.board.watch import bundle_here
 from niwaki.cli.entry import run
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, SpecError
 
 pytestmark = pytest.mark.skipif(
     platform.system() != "Linux" or platform.machine() not in ("x86_64", "aarch64"),
@@ -113,16 +114,21 @@ def film(bundle):
     return f"file:{bundle / 'selftest' / 'frames.y4m'}"
 
 
-def test_watch_runs_the_runner_with_its_options(bundle_for, here, capsys):
-    """With a bundle, on its own film: as many events as frames, and a recording gives the same again."""
+def test_watch_runs_the_runner_with_its_options(bundle_for, here, capfd):
+    """With a bundle, on its own film, of which the first frame is the empty scene; from Python the same."""
     bundle = bundle_for("linux-x86_64")
-    code = run(
-        ["watch", str(bundle), "--source", film(bundle), "--quiet", "--json", "--no-learn", "--frames", "3", "--trust"]
-    )
-    out, err = capsys.readouterr()
+    options = ["--quiet", "--json", "--learn", "1", "--frames", "3", "--trust"]
+    code = run(["watch", str(bundle), "--source", film(bundle), *options])
+    out, err = capfd.readouterr()
     assert (code, err) == (0, "")
-    for line in out.splitlines():
-        json.loads(line)
+    assert [json.loads(line)["event"] for line in out.splitlines()] == ["learned"]
+    settings = {"source": film(bundle), "quiet": True, "json": True, "learn": 1, "frames": 3}
+    assert niwaki.watch(bundle, trust=True, **settings) == 0
+    assert capfd.readouterr() == (out, "")
+    with pytest.raises(
+        SpecError, match=r"no_lern is not an option of watch: did you mean 'no-learn'\? expected source"
+    ):
+        niwaki.watch(bundle, no_lern=True)
 
 
 def test_watch_of_a_model_records_and_replays(small_export, here, tmp_path, capfd, bundle_for):

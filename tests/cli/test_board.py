@@ -14,7 +14,7 @@ from niwaki.board import build, sounds
 from niwaki.board.compile import Binaries
 from niwaki.board.doctor import binaries
 from niwaki.board.manifest import differences, read_manifest
-from niwaki.board.watch import arguments_of
+from niwaki.board.watch import OPTIONS, arguments_of
 from niwaki.cli.main import app
 from niwaki.device import options as runner
 
@@ -124,6 +124,7 @@ def test_watch_knows_every_option_of_the_runner() -> None:
     ours = {name for parameter in typer.main.get_command(app).commands["watch"].params for name in parameter.opts}
     theirs = {name for action in runner._parser("x")._actions for name in action.option_strings if name[:2] == "--"}
     assert theirs - ours == {"--help", "--bundle"}
+    assert theirs - {f"--{name}" for name in OPTIONS} == {"--help", "--bundle"}
 
 
 def test_options_are_passed_on_as_they_were_given() -> None:

@@ -59,6 +59,14 @@ def test_what_is_not_what_the_note_lists_is_broken_and_takes_no_other_with_it(
         bundle_file(copy, "linux-x86_64", tmp_path / "bundle", options=BundleOptions(sound=False, scenes=0))
 
 
+def test_a_note_of_another_format_is_not_called_damaged(small_export: Path, tmp_path: Path) -> None:
+    said = json.loads((small_export / "export.json").read_bytes())
+    del said["checksum"]
+    (tmp_path / "export.json").write_text(json.dumps({**said, "format": 2}))
+    with pytest.raises(ModelError, match=r"export\.json: of format 2, and this niwaki reads 1: use the niwaki that"):
+        read_note(tmp_path)
+
+
 def test_the_note_of_an_earlier_export_has_no_checksum_and_is_read(tmp_path: Path) -> None:
     stored = Path(__file__).parent / "stored" / "export"
     note = read_note(stored)

@@ -36,6 +36,7 @@ def test_it_names_its_experiments_trials_and_models(study: OpenedStudy) -> None:
 def test_the_best_is_of_all_models_and_can_be_loaded(study: OpenedStudy) -> None:
     best = study.best
     assert best is not None
+    assert best.test_accuracy == best.results.accuracy("test")
     assert best.validation_accuracy == max(model.validation_accuracy for model in study.models)
     floats = [model for model in study.models if not model.quantized]
     loaded = niwaki.load(floats[-1].file)
@@ -104,6 +105,8 @@ def test_what_is_not_there_is_told(study: OpenedStudy, tmp_path: Path, monkeypat
         study.table("ration")
     with pytest.raises(StoreError, match=r"cannot be written: .*give another name"):
         study.to_csv(Path("/dev/null/a.csv"))
+    with pytest.raises(SpecError, match="`out=` is for the page that compares two studies: give both folders"):
+        niwaki.report(study.folder, out=tmp_path / "a.html")
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(SpecError, match="pip install pandas"):
         study.to_dataframe("ratio")

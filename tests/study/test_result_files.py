@@ -23,7 +23,7 @@ TIME = {"median_us": 1.5, "p95_us": 2}
 MADE_OF = {"base": "b", "chosen": None}
 FILES: dict[str, dict[str, Any]] = {
     "study.json": {
-        "format": 1, "spec": {"title": "t"},
+        "spec": {"title": "t"},
         "data": {"name": "d", "origin": "o", "fingerprint": "f", "synthetic": False, "labels": ["a", "가"],
                  "images": {"train": 3, "validation": 2, "test": 1}, "input_shape": [1, 4, 4]},
         "environment": {"machine": "m", "torch": "2"}, "stages": ["k", "l"],
@@ -41,13 +41,13 @@ FILES: dict[str, dict[str, Any]] = {
                    "agreement": {"against": "onnx", "same_class": 4, "equal": True}, "reason": None}],
     },
     "evidence.json": {
-        "format": 1, "made_of": MADE_OF, "base": {"key": "k", "int8": {"flash": None}}, "chosen": None,
+        "made_of": MADE_OF, "base": {"key": "k", "int8": {"flash": None}}, "chosen": None,
         "confusion": {"base": [[1, 0], [0, 1]]}, "shown": {"base": [7]}, "moved": {}, "classes": ["png", None],
         "images": {"7": {"true": 1, "png": "p"}}, "answers": {"base": {"7": {"named": 0, "sure": 0.5, "true": 0.5}}},
         "layers": {"base": [{"name": "c", "kind": "Conv2d", "channels": 1, "params": 2, "macs": 3, "bytes": 4}]},
     },
     "bench.json": {
-        "format": 1, "made_of": MADE_OF, "left_out": [{"file": "base", "form": "c", "reason": "r"}],
+        "made_of": MADE_OF, "left_out": [{"file": "base", "form": "c", "reason": "r"}],
         "rows": [{"file": "base", "form": "c", "runtime": "r", "runs": 3, **TIME}], "noise_floor": 0.1,
         "pinned": False, "notes": [],
     },
@@ -119,7 +119,7 @@ def test_files_of_earlier_versions_have_no_checksum(name: str, tmp_path: Path) -
     [
         ("study.json", ("trials", 0, "rows"), ["m"], "a trial of .e. has a stage that is none"),
         ("study.json", ("data", "labels"), [], "data.labels: List should have at least 1 item"),
-        ("study.json", ("format",), 2, "format: Input should be 1"),
+        ("study.json", ("format",), 2, "of format 2, and this niwaki reads 1"),
         ("timings.json", ("noise_floor",), {"1": 0.1}, "noise_floor lacks a batch"),
         ("choice.json", ("key",), 3, "key: Input should be a valid string"),
         ("verify.json", ("ok",), "true", "ok: Input should be a valid boolean"),
@@ -150,7 +150,7 @@ def test_a_file_is_written_again_as_it_is_stored(tmp_path: Path) -> None:
         assert again["format"] == 1
 
 
-@pytest.mark.parametrize("kind", [Choice, Timings, Verification])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 def test_a_file_states_its_format_and_another_is_not_read(kind: type[ResultFile]) -> None:
     values = FILES[kind.NAME]
     file = from_bytes(with_checksum(values), kind)  # of before it stated a format

@@ -11,8 +11,14 @@ from niwaki.board.built import check_trusted
 from niwaki.board.cache import cached_bundle, is_bundle, tidy
 from niwaki.board.options import BundleOptions
 from niwaki.board.targets import target_of_this_machine
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, SpecError, guess
 from niwaki.notify import Notify, silent
+
+OPTIONS = (
+    "source", "speak", "audio-device", "quiet", "learn", "no-learn", "serve", "host", "port", "token", "record",
+    "record-limit", "replay", "frames", "once", "json",
+)  # fmt: skip
+"""What the runner is told by name, besides its bundle."""
 
 
 def bundle_here(
@@ -50,6 +56,9 @@ def bundle_to_watch(
     file: Path, passed: Mapping[str, object], options: BundleOptions, *, data: str | None, notify: Notify = silent
 ) -> Path:
     """`bundle_here` with sound if the runner is to speak, which `passed`, its options by name, say, and can here."""
+    if unknown := [name for name in passed if name not in OPTIONS]:
+        name = unknown[0].replace("-", "_")
+        raise SpecError(f"{name} is not an option of watch: {guess(unknown[0], OPTIONS)}expected {', '.join(OPTIONS)}")
     mute = bool(passed.get("quiet") or passed.get("replay"))
     options = replace(options, sound=not mute and sounds.has_voice())
     if not mute and not options.sound:

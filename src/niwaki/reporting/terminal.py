@@ -90,7 +90,7 @@ def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequ
 def that_fit(
     console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]], importance: Sequence[int]
 ) -> list[int]:
-    """The columns of a table, in their order, that fit beside one another, the most important ones.
+    """The columns of a table, in their order, that fit beside one another: no one without all that are more important.
 
     `importance` has the index of every column, the most important first. What tells the rows apart is always among
     them, and at least one column more.
@@ -102,8 +102,9 @@ def that_fit(
     kept = set(range(max(_leading(rows, widths, console.width), 1)))
     others = [index for index in importance if index not in kept]
     for number, index in enumerate(others):
-        if not number or _width([widths[each] for each in {*kept, index}]) <= console.width:
-            kept.add(index)
+        if number and _width([widths[each] for each in {*kept, index}]) > console.width:
+            break
+        kept.add(index)
     return sorted(kept)
 
 

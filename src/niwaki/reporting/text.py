@@ -71,8 +71,6 @@ def print_table(console: Console, table: Table, *, wide: bool = False) -> list[s
     kept: Sequence[int] = every
     if not wide:
         kept = terminal.that_fit(console, shown.columns, shown.rows, _importance(table))
-    names = [column.name for column in columns_of(table, ENGLISH)]
-    kept = [index for index in kept if names[index] != "p95" or index - 1 in kept]  # it is of the latency before it
     console.print(f"[bold]{escape(shown.caption)}[/bold]", highlight=False)
     rows = [[row[index] for index in kept] for row in shown.rows]
     terminal.print_table(console, [shown.columns[index] for index in kept], rows)

@@ -13,7 +13,6 @@ from niwaki.errors import SpecError, StoreError, step
 from niwaki.study.checked_json import File
 from niwaki.study.records import Record, Results, float_record
 from niwaki.study.result_files import (
-    EVIDENCE_FORMAT,
     Bench,
     Choice,
     DataFacts,
@@ -210,7 +209,7 @@ Gathered = TypeVar("Gathered", Evidence, Bench)
 
 def _fitting(found: Gathered | None, records: Mapping[str, Record], chosen: str | None) -> Gathered | None:
     """What was gathered at the end of a study, if it is of the models that are there now: a study may run again."""
-    if found is None or found.format != EVIDENCE_FORMAT:
+    if found is None:
         return None
     bases = {record.weights_sha256 for record in records.values() if record.position == 0}
     return found if found.made_of.base in bases and found.made_of.chosen == chosen else None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from niwaki.files import CHECKSUM, canonical_json, checksum_of, parse_json, without_checksum
+from niwaki.files import CHECKSUM, canonical_json, check_format, checksum_of, parse_json, without_checksum
 
 
 def _readable(value: object) -> object:
@@ -31,7 +31,7 @@ class Part(BaseModel):
         return found
 
 
-FORMAT = 1  # of every file that has none of its own
+FORMAT = 1  # of every file
 
 
 class ResultFile(Part):
@@ -60,10 +60,8 @@ def from_bytes(data: bytes, kind: type[File]) -> File:
     if not isinstance(value, dict):
         raise ValueError("not an object")
     value = without_checksum(value)
-    if "format" not in kind.model_fields:  # the others read it themselves
-        stated = value.pop("format", FORMAT)  # files of before have none
-        if type(stated) is not int or stated != FORMAT:
-            raise ValueError(f"of format {stated!r}, and this niwaki reads {FORMAT}")
+    check_format(value, FORMAT)
+    value.pop("format", None)  # `to_bytes` states it
     try:
         return kind.model_validate_json(canonical_json(value))
     except ValidationError as error:

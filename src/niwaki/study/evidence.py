@@ -27,7 +27,6 @@ from niwaki.study.layer_facts import LayerCodes, LayerFacts
 from niwaki.study.layers import codes_of, layers_of
 from niwaki.study.records import Record, float_record
 from niwaki.study.result_files import (
-    EVIDENCE_FORMAT,
     BaseFacts,
     Bench,
     Compared,
@@ -124,7 +123,7 @@ def _known(store: Store, kind: type[Gathered], made_of: Compared, notify: Notify
     except StoreError as error:
         notify(str(error))
         return None
-    fits = known is not None and known.format == EVIDENCE_FORMAT and known.made_of.to_dict() == made_of.to_dict()
+    fits = known is not None and known.made_of.to_dict() == made_of.to_dict()
     return known if fits else None
 
 
@@ -170,7 +169,6 @@ def _evidence(job: Job, made_of: Compared, forms: Forms) -> Evidence:
     shown = telling(answers, labels)
     chosen = job.pair.chosen
     return Evidence(
-        format=EVIDENCE_FORMAT,
         made_of=made_of,
         base=BaseFacts(key=job.pair.base.key, int8=forms.needs),
         chosen=ModelFacts(key=chosen.key) if chosen else None,
@@ -252,7 +250,6 @@ def _bench(job: Job, made_of: Compared, forms: Forms) -> Bench:
     report = bench_files(list(opened.values()), rounds=ROUNDS, budget_s=BUDGET_S, trust=job.trust)
     short = {str(export.folder): name for name, export in opened.items()}
     return Bench(
-        format=EVIDENCE_FORMAT,
         made_of=made_of,
         rows=tuple(FormTime(**asdict(replace(row, file=short[row.file]))) for row in report.rows),
         left_out=tuple(LeftOut(**asdict(replace(left, file=short[left.file]))) for left in report.left_out),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from niwaki.callbacks.events import Callbacks, Done, EpochEnd, StageEnd
+from niwaki.callbacks.events import Callbacks, EpochEnd, StageEnd
 from niwaki.study.plan import Plan, Stage
 from niwaki.study.records import Record, Results
 from niwaki.study.telling import EpochTold
@@ -99,10 +99,6 @@ class Announcer:
         self._callbacks.on_stage(
             StageEnd(stage.label, stage.position, self._done, self._total, metrics_of(results), notes, record.reason)
         )
-
-    def done(self, event: Done) -> None:
-        """Tell the callbacks that all is done."""
-        self._callbacks.on_done(event)
 
 
 def metrics_of(results: Results | None) -> dict[str, float]:

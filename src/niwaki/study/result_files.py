@@ -18,7 +18,6 @@ from niwaki.training.settings import QuantizeSettings
 
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # it names a folder
 TIMED_FORMS = TIMED
-EVIDENCE_FORMAT = 1  # of `evidence.json` and `bench.json`
 
 
 class Images(Part):
@@ -74,7 +73,6 @@ class Study(ResultFile):
 
     NAME: ClassVar[str] = "study.json"
 
-    format: Literal[1] = 1
     spec: Any = None
     data: DataFacts
     environment: Machine
@@ -281,7 +279,6 @@ class Evidence(ResultFile):
 
     NAME: ClassVar[str] = "evidence.json"
 
-    format: int
     made_of: Compared
     base: BaseFacts
     chosen: ModelFacts | None
@@ -330,7 +327,6 @@ class Bench(ResultFile):
 
     NAME: ClassVar[str] = "bench.json"
 
-    format: int
     made_of: Compared
     rows: tuple[FormTime, ...]
     left_out: tuple[LeftOut, ...]

@@ -124,7 +124,6 @@ def check_options(spec: StudySpec, options: RunOptions) -> None:
 def describe_study(spec: StudySpec, plan: Plan, data: Dataset) -> Study:
     """What `study.json` holds: enough to show the study without its data, on any machine."""
     return Study(
-        format=1,
         spec=spec.model_dump(mode="json"),
         data=DataFacts(
             name=data.name,

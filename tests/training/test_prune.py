@@ -17,7 +17,16 @@ from niwaki.errors import ModelError, StageFailed
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import PruningState
 from niwaki.training.cuts import Scissors
-from niwaki.training.prune import _NOT_COMPARED, Given, _accumulate_gradients, _Step, _undivided, prune_step, widths
+from niwaki.training.prune import (
+    _NOT_COMPARED,
+    Given,
+    PruneReport,
+    _accumulate_gradients,
+    _Step,
+    _undivided,
+    prune_step,
+    widths,
+)
 from niwaki.training.ranking import Candidate, Survey
 from niwaki.training.settings import PruneSettings
 from unusual import SHAPE, between, conv
@@ -35,6 +44,16 @@ def test_a_report_in_one_line() -> None:
         net, settings, SHAPE, step=2, given=Given(state=first.state)
     )  # the widths before step 1 are not told
     assert repr(second) == "<PruneReport step 2: 4 channels removed>"
+
+
+def test_a_report_as_a_table() -> None:
+    widths_left, state = {"c1": 2, "c2": 8, "fc": 4}, PruningState(step=1, scopes={})
+    report = PruneReport(1, widths_left, {"c1": 2}, ("a <note>",), state, 0.5, None, {"c2": "it is the output"})
+    table = report.table()
+    assert [heading for heading, _ in table.columns] == ["layer", "channels", "removed", ""]
+    assert table.rows == (("c1", "2", "2", ""), ("c2", "8", "0", "it is the output"), ("fc", "4", "0", ""))
+    assert (table.caption, table.notes) == ("PruneReport step 1: 2 channels removed", ("a <note>",))
+    assert report._repr_html_() == table.to_html()
 
 
 def test_widths_are_those_of_all_layers_but_the_heads() -> None:

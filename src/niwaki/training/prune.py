@@ -30,6 +30,7 @@ from niwaki.training.tracing import BoundedGraph, trace
 COMPARED = 8  # images on which the pruned network and the unpruned one are compared, at most
 
 Shape = tuple[int, int, int]
+_COLUMNS: tuple[Column, ...] = (("layer", "left"), ("channels", "right"), ("removed", "right"), ("", "left"))
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,15 @@ class PruneReport:
         return f"<PruneReport step {self.step}: {sum(self.removed.values()):,} channels removed{reached}>"
 
     def _repr_html_(self) -> str:
-        columns: tuple[Column, ...] = (("layer", "left"), ("channels", "right"), ("removed", "right"), ("", "left"))
+        return self.table().to_html()
+
+    def table(self) -> Tabular:
+        """What remains of each layer, what was removed, and why a layer has all of its channels."""
         rows = tuple(
             (layer, str(width), str(self.removed.get(layer, 0)), self.whole.get(layer, ""))
             for layer, width in self.widths.items()
         )
-        return Tabular(columns, rows, f"{self!r}"[1:-1], self.notes).to_html()
+        return Tabular(_COLUMNS, rows, f"{self!r}"[1:-1], self.notes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ OPTIONS = (
     "source", "speak", "audio-device", "quiet", "learn", "no-learn", "serve", "host", "port", "token", "record",
     "record-limit", "replay", "frames", "once", "json",
 )  # fmt: skip
-"""What the runner is told by name, besides its bundle."""
+"""The options of the board's runner, apart from its bundle."""
 
 
 def bundle_here(

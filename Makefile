@@ -82,7 +82,7 @@ system:                   ## system packages that some tests need (Debian 12, ro
 
 lock:                     ## resolve the dependencies again into requirements.lock
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install -q pip-tools
-	echo 'torch==2.13.0' > $(VENV)-lock/pin.txt
+	printf '%s\n' 'torch==2.13.0' 'soupsieve<3' > $(VENV)-lock/pin.txt # soupsieve 3 needs Python 3.11.5; Debian 12 has 3.11.2
 	$(VENV)-lock/bin/pip-compile -q --allow-unsafe --all-extras --strip-extras --no-header --no-emit-options \
 	  --annotation-style line -c $(VENV)-lock/pin.txt -o $(LOCK) pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+( +#).*/\1\2 via niwaki (pyproject.toml), torch-pruning/' $(LOCK)

@@ -14,6 +14,7 @@ from niwaki.codegen.emit.source import c_string, comment
 from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.graph.operators.products import Conv, Dense
 from niwaki.compiled.library import CModel, compile_library
 from niwaki.errors import ModelError, NiwakiError
 from random_graphs import Builder
@@ -60,6 +61,20 @@ def test_lenet5_needs_2200_bytes_of_working_memory() -> None:
     weights = 6 * 25 + 16 * 150 + 400 * 120 + 120 * 84 + 84 * 10
     assert report.weight_bytes == weights
     assert report.constant_bytes == weights + (6 + 16 + 120 + 84 + 10) * (4 + 4 + 1)  # bias, multiplier, shift
+    assert list(report.layer_bytes.values()) == [
+        6 * 25 + 6 * 9, 16 * 150 + 16 * 9, 400 * 120 + 120 * 9, 120 * 84 + 84 * 9, 84 * 10 + 10 * 9
+    ]  # fmt: skip
+
+
+def test_every_constant_but_the_table_of_pixels_belongs_to_a_layer() -> None:
+    graph = residual()  # also a depthwise layer, whose weights are written in their own way
+    report = generate(graph).report
+    weighted = {
+        layer.name: layer.weights.size + 9 * len(layer.weights)
+        for layer in graph.layers if isinstance(layer, Conv | Dense)
+    }  # fmt: skip
+    assert report.layer_bytes == weighted
+    assert report.constant_bytes == sum(weighted.values()) + 3 * 256
 
 
 def test_pooling_is_taken_into_the_convolution() -> None:

@@ -30,7 +30,7 @@ def test_the_whole_bar_is_the_base_and_its_first_part_what_is_left() -> None:
     pairs = pairs_of({"base": [layer("a", 8, 100), layer("b", 4, 50)], "chosen": [layer("a", 3, 30)]})
     assert pairs[1] == Pair(layer("b", 4, 50), None)
     chart = layers_chart(pairs, WORDS)
-    assert [panel.title for panel in chart.panels] == ["Channels", "Parameters", "MACs", "Bytes"]
+    assert [panel.title for panel in chart.panels] == ["Channels", "Parameters", "MACs", "Bytes in float"]
     remains, removed = chart.panels[1].series
     assert [(p.x, p.y) for p in remains.points] == [(30.0, "a"), (50.0, "b")]
     assert [(p.x, p.y) for p in removed.points] == [(70.0, "a")]
@@ -70,6 +70,40 @@ def test_the_layers_add_up_to_the_networks_of_the_study(view) -> None:
         assert sum(layer.macs for layer in layers) == results.macs
         assert sum(layer.bytes for layer in layers) == sum(results.bytes.values())
         assert {layer.name: layer.channels for layer in layers}.items() >= results.widths.items()
+
+
+def test_the_c_of_the_layers_adds_up_to_the_constants_that_the_export_states(view, finished_study) -> None:
+    exports = {"base": view.evidence.base.int8, "chosen": view.verification.exported["c"]}
+    said = {name: found.flash for name, found in exports.items()}
+    _, _, grid, *_ = layers_section(view, WORDS).blocks
+    assert grid.heads[-2:] == ("Bytes in the int8 C, base", "Bytes in the int8 C, chosen")
+    for column, name in ((-2, "base"), (-1, "chosen")):
+        cells = {row[0]: int(row[column].replace(",", "")) for row in grid.rows}
+        assert sum(cells.values()) == said[name]
+        for layer in view.evidence.layers[name]:  # an int8 for a weight; int32, int32 and uint8 for a channel
+            assert cells[layer.name] == layer.params - layer.channels + layer.channels * (4 + 4 + 1)
+    assert f"Together: {said['base']:,} → {said['chosen']:,} bytes" in grid.notes[1]
+    listed = (finished_study / "chosen" / "c" / "README.md").read_text()
+    assert f"{said['chosen']:,} bytes" in listed
+
+
+def test_what_the_c_stores_outside_of_the_layers_has_a_row_of_its_own(view) -> None:
+    base = view.evidence.base.int8
+    known = {**base.layers, "/act/Sigmoid": 256}
+    with_tables = base.model_copy(update={"flash": sum(known.values()) + 768, "layers": known})
+    evidence = view.evidence.model_copy(update={"base": view.evidence.base.model_copy(update={"int8": with_tables})})
+    grid = layers_section(replace(view, evidence=evidence), WORDS).blocks[2]
+    assert grid.rows[-1] == ("outside of these layers", *["–"] * 9, "1,024", "–")
+    assert sum(int(row[-2].replace(",", "")) for row in grid.rows) == with_tables.flash
+    assert "outside of these layers,–" in grid.csv
+
+
+def test_of_an_earlier_version_the_bytes_in_the_c_are_not_known(view) -> None:
+    form = view.verification.exported["c"].model_copy(update={"layers": None})
+    assert not form.complete
+    earlier = replace(view, verification=view.verification.model_copy(update={"exported": {"c": form}}))
+    grid = layers_section(earlier, WORDS).blocks[2]
+    assert [head for head in grid.heads if "int8 C" in head] == ["Bytes in the int8 C, base"]
 
 
 def test_every_weight_has_its_place_on_the_grid(view) -> None:

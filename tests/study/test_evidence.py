@@ -18,15 +18,15 @@ from niwaki.deploy import export
 from niwaki.deploy.exported import open_export
 from niwaki.errors import ModelError
 from niwaki.study.answers import SHOWN, Answers, answers_of, moved, pictures, samples, telling
-from niwaki.study.evidence import gather_evidence, int8_answers
+from niwaki.study.evidence import gather_evidence, int8_answers, is_complete
 from niwaki.study.plan import make_plan
 from niwaki.study.records import Record
-from niwaki.study.result_files import ShownAnswer
+from niwaki.study.result_files import Evidence, ShownAnswer
 from niwaki.study.scheduler import StudyResult
 from niwaki.study.spec import parse_spec
 from niwaki.study.store import Store
 from niwaki.training.settings import QuantizeSettings
-from stored import write_json
+from stored import stored, write_json
 from tests.study.conftest import Niwaki
 
 LABELS = np.array([0, 0, 1, 1, 1])
@@ -121,11 +121,23 @@ def test_what_an_earlier_version_did_not_gather_is_gathered(
     study: Path, niwaki: Niwaki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("niwaki.study.evidence.ROUNDS", 2)
-    before = (study / "out" / "evidence.json").read_bytes()
-    earlier = {name: part for name, part in read(study, "evidence.json").items() if name not in ("layers", "codes")}
-    write_json(study / "out", "evidence.json", earlier)
+    names = ("evidence.json", "verify.json")
+    before = {name: (study / "out" / name).read_bytes() for name in names}
+    evidence, verify = (read(study, name) for name in names)
+    assert evidence["base"]["int8"]["layers"].keys() == verify["exported"]["c"]["layers"].keys()
+    del evidence["layers"], evidence["codes"], evidence["base"]["int8"]["layers"], verify["exported"]["c"]["layers"]
+    write_json(study / "out", "evidence.json", evidence)
+    write_json(study / "out", "verify.json", verify)
     run(niwaki, study)
-    assert (study / "out" / "evidence.json").read_bytes() == before
+    assert {name: (study / "out" / name).read_bytes() for name in names} == before
+
+
+@pytest.mark.parametrize("lost", ["layers", "layers of the C"])
+def test_what_is_there_is_not_enough_without_what_a_later_version_knows(study: Path, lost: str) -> None:
+    known = read(study, "evidence.json")
+    assert is_complete(stored(Evidence, known))
+    del (known if lost == "layers" else known["base"]["int8"])["layers"]
+    assert not is_complete(stored(Evidence, known))
 
 
 def test_a_base_that_has_no_int8_form_is_said(study: Path, niwaki: Niwaki, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,15 @@ class Footprint:
         return sum(constant.plain for constant in self.constants if constant.name.endswith("_weights"))
 
     @property
+    def layer_bytes(self) -> dict[str, int]:
+        """Of `constant_bytes`, those of every layer that has any, by its name in the graph, in the order of the C."""
+        found: dict[str, int] = {}
+        for constant in self.constants:
+            if constant.layer:
+                found[constant.layer] = found.get(constant.layer, 0) + constant.plain
+        return found
+
+    @property
     def ram_bytes(self) -> int:
         """Arena (with the image) and output."""
         return self.arena_bytes + self.output_bytes

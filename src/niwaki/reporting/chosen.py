@@ -66,15 +66,30 @@ def _flash(row: Row) -> float | None:
 
 def c_needs(view: View, which: Which) -> CNeeds:
     """What the generated C of the base or of the chosen model needs."""
-    found = FormFootprint()
-    if which == "base" and view.evidence is not None:
-        found = view.evidence.base.int8
-    if which == "chosen" and view.verification is not None:
-        found = view.verification.exported.get("c", found)
+    found = _footprint(view, which)
     board = found.board
     if board is None:
         return CNeeds(found.flash, found.ram)
     return CNeeds(found.flash, found.ram, board.flash, board.ram, board.stack)
+
+
+def c_layers(view: View, which: Which) -> dict[str, int] | None:
+    """Bytes that the generated C of a network stores of each layer, by the layer's name; None if they are not known.
+
+    The empty name stands for what belongs to no layer: a table of pixels. The bytes add up to `CNeeds.flash`.
+    """
+    found = _footprint(view, which)
+    if found.flash is None or found.layers is None:
+        return None
+    rest = found.flash - sum(found.layers.values())
+    return dict(found.layers) | ({"": rest} if rest else {})
+
+
+def _footprint(view: View, which: Which) -> FormFootprint:
+    if which == "base":
+        return view.evidence.base.int8 if view.evidence else FormFootprint()
+    exported = view.verification.exported if view.verification else {}
+    return exported.get("c", FormFootprint())
 
 
 def tested_accuracy(view: View, network: str) -> float | None:

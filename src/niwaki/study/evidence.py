@@ -84,7 +84,7 @@ def gather_evidence(store: Store, result: StudyResult, data: Dataset, notify: No
     job = Job(store, pair, data, bool(result.verification and result.verification.exists), notify, trust)
     if not job.exported:
         store.forget(Bench)
-    if evidence is not None and "layers" in evidence.model_fields_set and (bench is not None or not job.exported):
+    if evidence is not None and is_complete(evidence) and (bench is not None or not job.exported):
         return
     both = "comparing the base with the chosen model, answer by answer"
     notify(both if pair.chosen else "storing the base's answers for the report")
@@ -112,6 +112,11 @@ def _identity(pair: Pair, result: StudyResult, data: Dataset) -> Compared:
         forms=found.files if found else None,
         data=data.fingerprint,
     )
+
+
+def is_complete(evidence: Evidence) -> bool:
+    """Whether it says all that this version gathers."""
+    return "layers" in evidence.model_fields_set and evidence.base.int8.complete
 
 
 Gathered = TypeVar("Gathered", Evidence, Bench)
@@ -160,7 +165,7 @@ def _forms(job: Job, result: StudyResult) -> Iterator[Forms]:
         if c is None:
             yield Forms(None, chosen, FormFootprint(reason=report.missing["c"]))
             return
-        yield Forms(look_into(folder), chosen, FormFootprint(flash=c.flash, ram=c.ram, board=c.board))
+        yield Forms(look_into(folder), chosen, FormFootprint(flash=c.flash, ram=c.ram, board=c.board, layers=c.layers))
 
 
 def _evidence(job: Job, made_of: Compared, forms: Forms) -> Evidence:

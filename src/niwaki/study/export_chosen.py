@@ -140,6 +140,7 @@ def exported_forms(report: ExportReport) -> dict[str, FormFootprint]:
         needs = report.footprint
         found["c"] = FormFootprint(
             bytes=report.sizes["c"], flash=needs.constant_bytes, ram=needs.ram_bytes, arena=needs.arena_bytes,
+            layers=needs.layer_bytes,
             board=_on_board(report.board) if report.board else None,
         )  # fmt: skip
     return found
@@ -193,7 +194,9 @@ def _known(store: Store, notify: Notify) -> Verification | None:
     except StoreError as error:
         notify(str(error))
         return None
-    return known if known and {"made_of", "files"} <= known.model_fields_set else None
+    if known is None or not {"made_of", "files"} <= known.model_fields_set:
+        return None
+    return known if all(form.complete for form in known.exported.values()) else None
 
 
 def _forget(store: Store) -> None:

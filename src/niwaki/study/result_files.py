@@ -141,7 +141,7 @@ class Board(Part):
 
 
 class FormFootprint(Part):
-    """Bytes of the C without code; those of its `board` are with code. `reason` is why there is no C.
+    """Bytes of the C without code (`layers`: `flash` by layer), of its `board` with code; `reason`: why there is no C.
 
     Of an exported form, `bytes` are those of its files; the rest is of the C alone.
     """
@@ -151,7 +151,13 @@ class FormFootprint(Part):
     flash: PositiveInt | None = None
     ram: PositiveInt | None = None
     board: Board | None = None
+    layers: dict[Letters, int] | None = None
     reason: Letters | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether no figure is missing that an earlier version did not write."""
+        return self.flash is None or self.layers is not None
 
 
 class FormAccuracy(Part):

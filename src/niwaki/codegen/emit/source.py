@@ -19,11 +19,15 @@ _TYPES = {"bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t"}  # the
 
 @dataclass(frozen=True)
 class Constant:
-    """One array of the C, in bytes: as plain C has it, and in blocks for vector units."""
+    """One array of the C, in bytes: as plain C has it, and in blocks for vector units.
+
+    `layer` is the layer of the graph that it belongs to; the table of pixels belongs to none.
+    """
 
     name: str
     plain: int
     blocks: int
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,12 +127,12 @@ class _Writer:
         self.lines.append(f"/* {comment(step.name)}: {describe(step)} */")
         arrays = {key: values for key, values in step.arrays.items() if key != "sums"}
         if step.weights == "blocks":
-            self._two_layouts(name, arrays, step.arrays["sums"])
+            self._two_layouts(name, step, arrays)
         elif step.weights == "depthwise":
-            self._depthwise(name, arrays, step.arrays["sums"])
+            self._depthwise(name, step, arrays)
         else:
             for key, values in arrays.items():
-                self._array(f"{name}_{key}", _type(key), values)
+                self._array(f"{name}_{key}", _type(key), values, step.name)
         members = [f".{key} = {value}" for key, value in step.fields.items() if key != "at"]
         members += [f".{key} = {name}_{key}" for key in arrays]
         kind = step.kernel.removeprefix("large_")
@@ -139,9 +143,9 @@ class _Writer:
         self._array("pixel_table", "int8_t", table)
         self.lines.append("")
 
-    def _two_layouts(self, name: str, arrays: dict[str, np.ndarray], sums: np.ndarray) -> None:
+    def _two_layouts(self, name: str, step: Step, arrays: dict[str, np.ndarray]) -> None:
         """Row by row for plain C, in blocks for vector units; the bias for those that take activations unsigned."""
-        weights = arrays["weights"]
+        weights, sums = arrays["weights"], step.arrays["sums"]
         rows = weights.reshape(len(weights), weights.shape[1] if weights.ndim == 4 else 1, -1)
         blocks = {
             "weights": pack.in_blocks(rows), "bias": pack.fill(arrays["bias"]),
@@ -158,12 +162,11 @@ class _Writer:
         for key, values in arrays.items():
             self._values(f"{name}_{key}", _type(key), values)
         self.lines.append("#endif")
-        for key, values in arrays.items():
-            width = _width(_type(key))
-            self.constants.append(Constant(f"{name}_{key}", values.size * width, blocks[key].size * width))
+        self._count(name, step, arrays, blocks)
 
-    def _depthwise(self, name: str, arrays: dict[str, np.ndarray], sums: np.ndarray) -> None:
+    def _depthwise(self, name: str, step: Step, arrays: dict[str, np.ndarray]) -> None:
         """Tap by tap, and in tiles of 16 channels for AVX-512."""
+        sums = step.arrays["sums"]
         tiles = -(-len(sums) // pack.BLOCK) * pack.BLOCK
         tiled = {
             "weights": pack.in_tiles(arrays["weights"]),
@@ -178,14 +181,18 @@ class _Writer:
         for key, values in plain.items():
             self._values(f"{name}_{key}", _type(key), values)
         self.lines.append("#endif")
+        self._count(name, step, plain, tiled)
+
+    def _count(self, name: str, step: Step, plain: dict[str, np.ndarray], blocks: dict[str, np.ndarray]) -> None:
         for key, values in plain.items():
             width = _width(_type(key))
-            self.constants.append(Constant(f"{name}_{key}", values.size * width, tiled[key].size * width))
+            found = Constant(f"{name}_{key}", values.size * width, blocks[key].size * width, step.name)
+            self.constants.append(found)
 
-    def _array(self, name: str, kind: str, values: np.ndarray) -> None:
+    def _array(self, name: str, kind: str, values: np.ndarray, layer: str = "") -> None:
         self._values(name, kind, values)
         size = values.size * _width(kind)
-        self.constants.append(Constant(name, size, size))
+        self.constants.append(Constant(name, size, size, layer))
 
     def _values(self, name: str, kind: str, values: np.ndarray) -> None:
         flat = [str(value) for value in values.reshape(-1).tolist()]

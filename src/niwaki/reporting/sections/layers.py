@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from niwaki.reporting.charts.layers import MEASURES, Pair, codes_charts, layers_chart, pairs_of
-from niwaki.reporting.chosen import base_key
+from niwaki.reporting.charts.layers import MEASURES, Pair, codes_charts, layer_name, layers_chart, pairs_of
+from niwaki.reporting.chosen import Which, base_key, c_layers
 from niwaki.reporting.document import Block, Figure, Grid, Section, Text
 from niwaki.reporting.sections.tables import plain_csv
 from niwaki.reporting.view import View
@@ -25,20 +25,47 @@ def layers_section(view: View, words: Words) -> Section:
         return Section("layers", heading, (Text(words("layers.none"), "warning"), *grid))
     chosen = any(pair.chosen for pair in pairs)
     blocks: list[Block] = [Text(words("layers.lead" if chosen else "layers.lead.base"), "lead")]
-    blocks += [Figure(layers_chart(pairs, words)), _grid(pairs, chosen, words)]
+    stored = _stored(view, pairs, ("base", "chosen") if chosen else ("base",))
+    blocks += [Figure(layers_chart(pairs, words)), _grid(pairs, stored, chosen, words)]
     assert view.evidence is not None
     blocks += [Figure(chart) for chart in codes_charts(view.evidence.codes, words)]
     return Section("layers", heading, tuple(blocks))
 
 
-def _grid(pairs: Sequence[Pair], chosen: bool, words: Words) -> Grid:
+def _stored(view: View, pairs: Sequence[Pair], networks: Sequence[Which]) -> dict[str, dict[str, int]]:
+    """Bytes in the C by layer, of the networks of which they are known; under no name, what is of none of `pairs`."""
+    names = {pair.base.name for pair in pairs}
+    found: dict[str, dict[str, int]] = {}
+    for network in networks:
+        if (layers := c_layers(view, network)) is not None:
+            found[network] = {}
+            for node, size in layers.items():
+                name = layer_name(node) if layer_name(node) in names else ""
+                found[network][name] = found[network].get(name, 0) + size
+    return found
+
+
+def _grid(pairs: Sequence[Pair], stored: Mapping[str, Mapping[str, int]], chosen: bool, words: Words) -> Grid:
     heads = [words("layers.layer"), words("layers.kind")]
     for measure in MEASURES:
         name = words.column(f"layer.{measure}")
         heads += [f"{name}, {words('base')}", f"{name}, {words('chosen')}"] if chosen else [name]
-    rows = tuple(_row(pair, chosen) for pair in pairs)
-    return Grid("table-layers", words("layers.table"), tuple(heads), rows, plain_csv(heads, rows), frozenset({0, 1}),
-                (words("layers.note"),), folded=len(rows) > FOLDED)  # fmt: skip
+    in_c = words.column("layer.c")
+    heads += [f"{in_c}, {words(network)}" if chosen else in_c for network in stored]
+    rows = [(*_row(pair, chosen), *_of_c(stored, pair.base.name)) for pair in pairs]
+    if any("" in sizes for sizes in stored.values()):
+        blanks = ["–"] * (len(heads) - 2 - len(stored))
+        rows.append((words("layers.rest"), "–", *blanks, *_of_c(stored, "")))
+    notes = [words("layers.note")]
+    if stored:
+        sums = " → ".join(f"{sum(sizes.values()):,}" for sizes in stored.values())
+        notes.append(words("layers.note.c", sums=sums))
+    return Grid("table-layers", words("layers.table"), tuple(heads), tuple(rows), plain_csv(heads, rows),
+                frozenset({0, 1}), tuple(notes), folded=len(rows) > FOLDED)  # fmt: skip
+
+
+def _of_c(stored: Mapping[str, Mapping[str, int]], name: str) -> tuple[str, ...]:
+    return tuple(f"{sizes[name]:,}" if name in sizes else "–" for sizes in stored.values())
 
 
 def _row(pair: Pair, chosen: bool) -> tuple[str, ...]:

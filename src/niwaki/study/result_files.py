@@ -141,12 +141,9 @@ class Board(Part):
 
 
 class FormFootprint(Part):
-    """Bytes of the C without code (`layers`: `flash` by layer), of its `board` with code; `reason`: why there is no C.
+    """Bytes of the C without code (`layers`: `flash` by layer), of its `board` with code; `reason`: why there is no C."""
 
-    Of an exported form, `bytes` are those of its files; the rest is of the C alone.
-    """
-
-    bytes: int | None = None
+    bytes: int | None = None  # of an exported form's files; the rest is of the C alone
     arena: int | None = None
     flash: PositiveInt | None = None
     ram: PositiveInt | None = None

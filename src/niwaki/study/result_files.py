@@ -141,7 +141,7 @@ class Board(Part):
 
 
 class FormFootprint(Part):
-    """Bytes of the C without code (`layers`: `flash` by layer), of its `board` with code; `reason`: why there is no C."""
+    """Bytes of the C without code (`layers`: `flash` by layer), of `board` with code. `reason`: why there is no C."""
 
     bytes: int | None = None  # of an exported form's files; the rest is of the C alone
     arena: int | None = None

@@ -70,7 +70,7 @@ def test_every_step_of_pruning_draws_with_a_seed_of_its_own(data, monkeypatch: p
 def test_a_network_that_answers_at_random_is_not_pruned(data) -> None:
     model = niwaki.LeNet5(**ARGS)
     model.fc3.register_forward_hook(lambda _, __, scores: torch.nn.functional.dropout(scores, 0.5, True))
-    with pytest.raises(ModelError, match="LeNet5 answers differently when asked twice in eval mode"):
+    with pytest.raises(ModelError, match="LeNet5 gives different outputs for the same images in eval mode"):
         niwaki.prune(model, data, ratio=0.5, steps=1)
     assert model.fc1.out_features == 16
 

@@ -2,15 +2,7 @@
 
     import niwaki
 
-    data = niwaki.load_data("fashion-mnist")
-    model = niwaki.LeNet5()
-    niwaki.train(model, data, epochs=5)
-    niwaki.prune(model, data, ratio=0.6, steps=5, finetune={"epochs": 5, "lr": 1e-4})
-    print(niwaki.evaluate(model, data).accuracy, niwaki.count(model, data.input_shape).params)
-    niwaki.save(model, "small.safetensors", factory="lenet5", data=data)
-    niwaki.export("small.safetensors", "small")
-    print(niwaki.verify("small").ok)
-    niwaki.bundle("small", "nano", target="jetson-nano")
+Names are imported on first use, so `import niwaki` is fast.
 
 Names are imported when they are first used, so that `import niwaki` costs next to nothing.
 """
@@ -23,10 +15,10 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-# ONNX Runtime (from 1.29 on) reports to its maker, from its import on, unless told not to before.
+# ONNX Runtime (1.29 and later) sends telemetry as soon as it is imported, unless it is told not to before.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-logging.getLogger("niwaki").addHandler(logging.NullHandler())  # silent, unless a program asks for it
+logging.getLogger("niwaki").addHandler(logging.NullHandler())  # silent unless the program configures logging
 
 if TYPE_CHECKING:
     __version__: str

@@ -1,4 +1,4 @@
-"""What the functions for Python are called with, looked at before anything is done; and whom their warnings name."""
+"""Checks of the arguments of niwaki's Python functions, made before anything runs; and where their warnings point."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "str | Path": (str, Path),
     "str | Path | None": (str, Path, type(None)),
 }
-"""The annotations that are checked, and what may stand there."""
-_SAID_BETTER = {"factory"}  # by the function itself
+"""The annotations that are checked, and the types that each one accepts."""
+_SAID_BETTER = {"factory"}  # the function checks them itself
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """A public function that answers arguments of the wrong kind with one clear line, a SpecError.
+    """Wrap a public function so that an argument of the wrong type raises a SpecError of one clear line.
 
-    Those are looked at whose annotation is in `_KINDS`; what else an argument must be, the function itself says.
+    It checks the arguments whose annotation is in `_KINDS`. The function itself checks everything else.
     """
     known = inspect.signature(function)
 
@@ -66,7 +66,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _explained(known: inspect.Signature, given: Mapping[str, object], error: TypeError) -> str:
-    """What is wrong with a call, and how the function is called."""
+    """What is wrong with a call, and which arguments the function takes."""
     names = [name for name, one in known.parameters.items() if one.kind is not one.VAR_KEYWORD]
     unknown = next((name for name in given if name not in names), None)
     takes_more = len(names) < len(known.parameters)
@@ -80,7 +80,7 @@ def _short(value: object) -> str:
 
 
 def check_pair(model: object, data: object) -> None:
-    """Raise NiwakiError unless these are a network and a dataset, in this order."""
+    """Raise NiwakiError unless the arguments are a network and a dataset, in this order."""
     if isinstance(model, Dataset) and isinstance(data, nn.Module):
         raise SpecError("the model and the data are swapped: the model comes first")
     check_module(model)
@@ -88,20 +88,20 @@ def check_pair(model: object, data: object) -> None:
 
 
 def check_data(data: object) -> None:
-    """Raise SpecError unless `data` is a dataset of niwaki's."""
+    """Raise SpecError unless `data` is a niwaki dataset."""
     if not isinstance(data, Dataset):
         named = repr(data) if isinstance(data, str) else "…"
         raise SpecError(f"data is of type {type(data).__name__}, not a dataset: load it: niwaki.load_data({named})")
 
 
 def check_split(split: object) -> None:
-    """Raise SpecError unless `split` is one of a dataset."""
+    """Raise SpecError unless `split` is the name of a split."""
     if split not in SPLITS:
         raise SpecError(f"split = {split!r}: expected {listed(SPLITS)}")
 
 
 def check_factory(factory: object) -> None:
-    """Raise SpecError unless `factory` is a name, from which a model file loads anywhere."""
+    """Raise SpecError unless `factory` is a name, so that the model file can be loaded anywhere."""
     if not isinstance(factory, str):
         given = getattr(factory, "__qualname__", type(factory).__name__)
         home = getattr(factory, "__module__", "package.module")
@@ -109,7 +109,7 @@ def check_factory(factory: object) -> None:
 
 
 def settings_of(kind: type[Settings], values: object, name: str = "settings") -> Settings:
-    """The settings that `values` say. Raises SpecError, naming the key and what is allowed."""
+    """The settings given by `values`. Raises SpecError, naming the key and the allowed values."""
     if not isinstance(values, Mapping):
         raise SpecError(f"{name} = {values!r}: expected a dictionary, as {{'epochs': 5, 'lr': 1e-4}}")
     try:
@@ -119,12 +119,12 @@ def settings_of(kind: type[Settings], values: object, name: str = "settings") ->
 
 
 def text_of(path: str | Path | None) -> str | None:
-    """A path as text, None as it is."""
+    """A path as text; None stays None."""
     return None if path is None else str(path)
 
 
 def warn(line: str) -> None:
-    """A warning that names the line of the caller's own code."""
+    """Issue a warning that points to the line of the caller's own code."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "niwaki":
         level, frame = level + 1, frame.f_back

@@ -1,6 +1,6 @@
-"""Every error that niwaki raises on purpose: one line that names the thing, the value and the way out.
+"""The errors that niwaki raises on purpose: one line with the thing, the value and what to do.
 
-Of errors that others raise it says the first line.
+For errors that other libraries raise, it gives their first line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from niwaki.device.text import printable
 
 
 class Setting(NamedTuple):
-    """An argument that a text names, as in `data=` or `seeds=0`; `value` is as Python has it."""
+    """An argument named in a text, such as `data=` or `seeds=0`; `value` is written as in Python."""
 
     name: str
     value: str = ""
@@ -24,10 +24,10 @@ class Setting(NamedTuple):
 
 
 class Wording(str):
-    """A text that names settings: a string in the words of Python, whose `parts` say which of it is a setting.
+    """A text that names settings: a string as Python users read it, whose `parts` mark which pieces are settings.
 
-    So the command line can name its options, and leaves alone what only looks like a setting. `str` of an error is
-    one; an f-string around it is not, so that texts with one in them are put together here.
+    With it, the command line can show its own options and leave alone what only looks like a setting. `str` of an error
+    is a Wording, but an f-string of one is not; use this class to combine texts that name settings.
 
     >>> advice = Wording("name them with ", Setting("data"))
     >>> str(advice), Wording("no images: ", advice).parts
@@ -37,7 +37,7 @@ class Wording(str):
     parts: tuple[str | Setting, ...]
 
     def __new__(cls, *pieces: object) -> Wording:
-        """Of texts, settings, wordings, and errors, which say what `str` says."""
+        """Join texts, settings, wordings and errors; an error contributes its message."""
         parts = tuple(part for piece in pieces for part in _parts(piece))
         wording = super().__new__(cls, "".join(map(str, parts)))
         wording.parts = parts
@@ -47,7 +47,7 @@ class Wording(str):
         return self
 
     def join(self, texts: Iterable[str], /) -> Wording:
-        """The texts with this one between them."""
+        """The texts, joined with this one between them."""
         pieces = [piece for text in texts for piece in (self, text)]
         return Wording(*pieces[1:])
 
@@ -62,12 +62,12 @@ def _printable(part: str | Setting) -> str | Setting:
 
 
 def first_line(error: BaseException | str) -> str:
-    """The first line of what a library's error says; its kind if it says nothing."""
+    """The first line of a library's error message, or the type of the error if it has none."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def kind_and_line(error: BaseException) -> str:
-    r"""The kind of an error and the first line of what it says, if anything.
+    r"""The type of an error and the first line of its message, if it has one.
 
     >>> kind_and_line(ValueError("two\nlines")), kind_and_line(MemoryError())
     ('ValueError: two', 'MemoryError')
@@ -77,10 +77,10 @@ def kind_and_line(error: BaseException) -> str:
 
 
 class NiwakiError(Exception):
-    """A problem that the user can understand and mend. `exit_code` is what the command line returns.
+    """A problem that the user can understand and fix. `exit_code` is the exit code of the command line.
 
-    It is made of texts and of the settings that they name. As text it is one line of visible characters, whatever
-    names and foreign messages are in it.
+    It is built from texts and from the settings that they name. As text it is one line of printable characters, even if
+    names or messages from elsewhere contain others.
 
     >>> str(NiwakiError("small.onnx: say ", Setting("trust", "True"), " to run it"))
     'small.onnx: say `trust=True` to run it'
@@ -101,54 +101,54 @@ class ModelError(NiwakiError):
 
 
 class FactoryError(ModelError):
-    """A factory that cannot be imported, trusted or called: the fault of this machine or command, not of a stage."""
+    """A factory that cannot be imported, trusted or called: the cause is this machine or command, not the stage."""
 
 
 class SpecError(NiwakiError):
-    """A study, or a setting in it, that is not valid."""
+    """A study, or a setting in it, that is invalid."""
 
 
 class StoreError(NiwakiError):
-    """A study's folder that cannot be used as it is."""
+    """A study's folder that cannot be used in its present state."""
 
 
 class StageFailed(NiwakiError):
-    """A stage whose own computation failed (a loss that is not finite, a model that breaks when pruned).
+    """A stage whose own computation failed (a loss that is not finite, a model that pruning breaks).
 
-    The failure is a result: with the same settings it happens again, so it is recorded.
+    The failure is a result: the same settings fail again, so it is recorded.
     """
 
     exit_code = 1
 
 
 class Stopped(NiwakiError):
-    """The user pressed Ctrl-C, or a signal came; the message says what is stored."""
+    """The user pressed Ctrl-C, or a signal arrived; the message says what is stored."""
 
     exit_code = 130
 
 
 class ToolMissing(NiwakiError):
-    """A program that this machine has not (a compiler); the message says what installs it."""
+    """A program that this machine lacks, such as a compiler; the message says how to install it."""
 
 
 class OutputError(NiwakiError):
-    """Standard output that cannot be written, as on a full disk."""
+    """Standard output that cannot be written, for example because the disk is full."""
 
     exit_code = 1
 
 
 class WorkerLost(NiwakiError):
-    """Worker processes that ended without a result (killed, out of memory). Not a result: never recorded."""
+    """Worker processes that ended without a result (killed, out of memory). Not a result, so never recorded."""
 
     exit_code = 1
 
 
 class GuardMissing(NiwakiError):
-    """A script that starts workers without `if __name__ == "__main__":`, so that no worker can start."""
+    """A script that starts workers without `if __name__ == "__main__":`, so no worker can start."""
 
 
 def guess(given: str, known: Iterable[str]) -> str:
-    """A question for a message about a name that is not known; empty if none of the known ones is near it.
+    """A question about an unknown name, for a message; empty if no known name is similar.
 
     >>> guess("fashion_mnist", ["fashion-mnist", "synthetic"]), guess("cats", ["synthetic"])
     ("did you mean 'fashion-mnist'? ", '')
@@ -159,7 +159,7 @@ def guess(given: str, known: Iterable[str]) -> str:
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator[None]:
-    """Note on an error that nobody foresaw what was being done, as in `timing the networks`; errors of niwaki pass."""
+    """Add to an unexpected error what was being done, as in `timing the networks`; niwaki's own stay unchanged."""
     try:
         yield
     except NiwakiError:

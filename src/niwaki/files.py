@@ -1,6 +1,6 @@
-"""Files are written whole or not at all: to a temporary name, flushed, renamed, the folder flushed.
+"""Write files whole or not at all: write to a temporary name, flush, rename, flush the folder.
 
-What others wrote is read with limits: `load_json`, `parse_json`, `parse_toml`.
+Files from outside are read with limits: `load_json`, `parse_json`, `parse_toml`.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ __all__ = [
 CACHE_VARIABLE = "NIWAKI_CACHE_DIR"
 
 TOML_LIMIT = 1 << 20
-"""Bytes of a TOML file; the longest built-in study has 10,000."""
+"""Largest size of a TOML file, in bytes; the longest built-in study has 10,000."""
 
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` that takes its place when the block ends without an error.
+    """Open a temporary file beside `path` that replaces it when the block ends without an error.
 
-    A reader sees the old file or the new one, never a part; after an error nothing is left behind, and what a process
-    left that was killed here before is swept away.
+    A reader sees the old file or the new one, never a part of one. After an error nothing is left behind. It also
+    removes what an earlier, killed process left here.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep_files(path.parent, path.name)
@@ -79,9 +79,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def sweep_files(folder: Path, name: str | None = None) -> None:
-    """Remove the temporary files in `folder` (those of `name` alone, if given) that nobody writes any more.
+    """Remove the temporary files in `folder` (only those for `name`, if given) that no process is writing.
 
-    Whoever writes one holds its lock; the system lets go of it when the process ends, however it ends.
+    A process that writes one holds a lock on it; the system releases the lock when the process ends, however it ends.
     """
     for left in folder.glob(f".{glob.escape(_stem(name)) if name else '*'}.*.tmp"):
         with contextlib.suppress(OSError):
@@ -98,17 +98,17 @@ def _made(path: Path) -> tuple[int, Path]:
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{_stem(path.name)}.", suffix=".tmp", dir=path.parent)
         _lock(handle, wait=True)
-        if Path(name).exists():  # else it was swept before it was locked
+        if Path(name).exists():  # otherwise another process removed it before it was locked
             return handle, Path(name)
         os.close(handle)
 
 
 def _stem(name: str) -> str:
-    return name[:60]  # a name may have 255 bytes, with all that is added to it
+    return name[:60]  # a name may have 255 bytes, including what is added to it
 
 
 def _lock(handle: int, *, wait: bool) -> bool:
-    """Whether this process has the lock of a file now."""
+    """Whether this process now holds the lock of a file."""
     if _fcntl is None:
         return False
     try:
@@ -125,7 +125,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make the names in `folder` durable (POSIX; elsewhere the file system sees to it)."""
+    """Make the names in `folder` durable (POSIX; elsewhere the file system does it)."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -141,7 +141,7 @@ def sha256_of(data: bytes) -> str:
 
 
 def json_with_checksum(values: Mapping[str, object]) -> bytes:
-    """Values as readable JSON in UTF-8, with their checksum at the end: `load_checked` reads them."""
+    """Values as readable JSON in UTF-8, ending with their checksum; `load_checked` reads them."""
     body = {key: value for key, value in values.items() if key != CHECKSUM}
     body[CHECKSUM] = checksum_of(body)
     text = json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False)
@@ -149,13 +149,15 @@ def json_with_checksum(values: Mapping[str, object]) -> bytes:
 
 
 class OtherFormat(ValueError):
-    """A file of a format that this version does not read."""
+    """A file whose format this version cannot read."""
 
 
 def load_checked(path: Path, *, format: int = 1) -> Any:
-    """What a file of JSON says, without its checksum. Raises as `load_json` does, and ValueError if that does not fit.
+    """The content of a JSON file without its checksum. Raises as `load_json` does, and ValueError if the checksum is
+    wrong.
 
-    Files of earlier versions have none. Raises OtherFormat if it states another format than the one that is read.
+    Files of earlier versions have no checksum. Raises OtherFormat if the file states a format other than the expected
+    one.
     """
     value = without_checksum(load_json(path))
     if isinstance(value, dict):
@@ -164,16 +166,16 @@ def load_checked(path: Path, *, format: int = 1) -> Any:
 
 
 def check_format(values: Mapping[str, object], format: int = 1) -> None:
-    """Raise OtherFormat if a file states another format than `format`; files of before may state none."""
+    """Raise OtherFormat if a file states a format other than `format`; older files may state none."""
     stated = values.get("format", format)
     if type(stated) is not int or stated != format:
         raise OtherFormat(f"of format {stated!r}, and this niwaki reads {format}")
 
 
 def parse_toml(data: bytes | str, limit: int = TOML_LIMIT) -> dict[str, Any]:
-    """The table that TOML in UTF-8 stands for.
+    """The table in a TOML document in UTF-8.
 
-    Raises ValueError, in one line, for what is larger than `limit` bytes, nests too deep or is no TOML.
+    Raises ValueError, in one line, if it is larger than `limit` bytes, is nested too deeply or is not TOML.
     """
     check_size(data, limit)
     try:
@@ -189,7 +191,7 @@ def parse_toml(data: bytes | str, limit: int = TOML_LIMIT) -> dict[str, Any]:
 
 
 def _check_keys(text: str) -> None:
-    """Refuse keys of thousands of parts: the time that tomllib takes for one grows with their square."""
+    """Refuse keys with thousands of parts: tomllib needs time quadratic in the number of parts."""
     if _LONG_KEY.search(text):
         raise ValueError(f"a key of more than {DEPTH_LIMIT} parts")
 
@@ -205,6 +207,6 @@ def _umask() -> int:
 
 
 def cache_folder() -> Path:
-    """$NIWAKI_CACHE_DIR, else the user's cache folder as the operating system has it."""
+    """$NIWAKI_CACHE_DIR, or the operating system's cache folder for the user."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named) if named else Path(platformdirs.user_cache_dir("niwaki"))

@@ -1,7 +1,7 @@
-"""Folders of files that belong together: what is read lies inside, what is written appears whole.
+"""Folders of files that belong together: reads stay inside the folder, writes appear whole.
 
-A set of files is made in a staging folder beside its place, then brought there by renames alone. What a process that
-was killed left behind is swept away by the next one.
+A set of files is made in a staging folder beside its destination, then moved there by renames alone. If a process is
+killed, the next one removes what it left behind.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 PREFIX = ".niwaki-"
-_KEPT, _MOVED = "kept", "moved"  # in a staging folder: what was taken away; what was moved to make room, by its name
+_KEPT, _MOVED = "kept", "moved"  # in a staging folder: what was taken away; what was moved aside, under its own name
 _STRANGE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
-_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # no files, on Windows
+_DEVICES = re.compile(
+    r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE
+)  # for files, which Windows does not have
 _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE, AT_FDCWD
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise ValueError for a name that leads out of its folder, or is not a file of its own on every system."""
+    """Raise ValueError for a name that leads out of its folder, or that some systems would take for another file."""
     seen: dict[str, str] = {}
     for name in names:
         parts = name.split("/")
@@ -49,8 +51,8 @@ def _is_plain(part: str) -> bool:
 def inside(folder: Path, name: str) -> Path:
     """The path of `name` (with forward slashes) in `folder`, whether it exists or not.
 
-    Raises ModelError if it leads out of the folder: by `..`, as a path from the root, or through a link. The folder
-    itself may be reached through links.
+    Raises ModelError if it leads out of the folder: through `..`, an absolute path or a link. The folder itself may be
+    reached through links.
     """
     try:
         check_names((name,))
@@ -65,18 +67,18 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def read_inside(folder: Path, name: str) -> bytes:
-    """The bytes of a file in `folder`. Raises ModelError as `inside`, OSError if it is not a file or cannot be read."""
+    """The bytes of a file in `folder`. Raises ModelError as `inside` does, OSError if it is no readable file."""
     place = inside(folder, name)
-    if place.exists() and not place.is_file() and not place.is_dir():  # a pipe would be waited for
+    if place.exists() and not place.is_file() and not place.is_dir():  # reading a pipe would block
         raise OSError(0, "is not a file", str(place))
     return place.read_bytes()
 
 
 @contextlib.contextmanager
 def staging(parent: Path) -> Iterator[Path]:
-    """A fresh folder in `parent` to make something whole in; it is gone at the end, with all that is left in it.
+    """A fresh folder in `parent` to build something in; it is removed at the end, with everything left in it.
 
-    It is locked as long as this process lives: that is how `sweep` knows those of dead ones.
+    It stays locked while this process lives, so `sweep` can tell it from the folder of a dead process.
     """
     sweep(parent)
     place, handle = _made(parent)
@@ -89,9 +91,9 @@ def staging(parent: Path) -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> None:
-    """Remove the staging folders in `parent` whose processes ended without doing it.
+    """Remove the staging folders in `parent` whose processes ended without removing them.
 
-    What one of them had moved away, and put nothing in its place yet, comes back first.
+    If such a process had moved something away without replacing it, `sweep` first moves it back.
     """
     for place in parent.glob(f"{PREFIX}*"):
         if not place.is_dir() or place.is_symlink():
@@ -107,11 +109,11 @@ def sweep(parent: Path) -> None:
 
 @contextlib.contextmanager
 def temporary(kind: str) -> Iterator[str]:
-    """The path of a fresh folder in the system's place for them, gone at the end; those of dead processes go before."""
+    """The path of a fresh temporary folder, removed at the end; those of dead processes are removed first."""
     parent, prefix = Path(tempfile.gettempdir()), f"niwaki-{kind}-"
     for left in parent.glob(f"{prefix}*"):
         if left.is_dir() and not left.is_symlink() and (handle := _locked(left)) is not None:
-            shutil.rmtree(left, ignore_errors=True)  # another user's stays
+            shutil.rmtree(left, ignore_errors=True)  # another user's folder stays
             os.close(handle)
     place, handle = _made(parent, prefix)
     try:
@@ -127,14 +129,14 @@ def _made(parent: Path, prefix: str = PREFIX) -> tuple[Path, int | None]:
     while True:
         place = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         handle = _locked(place, wait=True)
-        if place.exists():  # else it was swept before it was locked
+        if place.exists():  # otherwise another process removed it before it was locked
             return place, handle
         if handle is not None:
             os.close(handle)
 
 
 def _locked(place: Path, *, wait: bool = False) -> int | None:
-    """The handle of a folder that is now locked; None if another process has it, or the system has no locks."""
+    """The handle of a folder that is now locked; None if another process holds it, or the system has no locks."""
     if fcntl is None:
         return None
     handle = -1
@@ -149,11 +151,11 @@ def _locked(place: Path, *, wait: bool = False) -> int | None:
 
 
 class Change:
-    """Entries of a folder that are replaced or taken away, one rename each; until the end all can be undone.
+    """Replace or remove entries of a folder, one rename each; until the end everything can be undone.
 
-    Each entry, a file or a folder, is at every moment the old one or the new one (if the system can exchange two
-    names: Linux; elsewhere a folder is missing between two renames). What was there is kept in `work`, a staging folder
-    beside the entries.
+    Each entry, a file or a folder, is at every moment either the old one or the new one, if the system can exchange two
+    names (Linux); elsewhere a folder is missing between two renames. The old entries are kept in `work`, a staging
+    folder beside them.
     """
 
     def __init__(self, work: Path) -> None:
@@ -163,7 +165,7 @@ class Change:
         self._done: list[tuple[Path, Path | None]] = []
 
     def put(self, fresh: Path, place: Path) -> None:
-        """Bring `fresh` to `place`, instead of what is there. Raises OSError."""
+        """Move `fresh` to `place`, replacing what is there. Raises OSError."""
         if not os.path.lexists(place):
             fresh.rename(place)
             self._done.append((place, None))
@@ -173,13 +175,13 @@ class Change:
             self._replace(fresh, place)
 
     def take(self, place: Path) -> None:
-        """Take away what is at `place`. Raises OSError."""
+        """Move away what is at `place`. Raises OSError."""
         kept = self._next()
         place.rename(kept)
         self._done.append((place, kept))
 
     def undo(self) -> None:
-        """Bring everything back, as far as the system lets it."""
+        """Move everything back, as far as the system allows."""
         while self._done:
             place, kept = self._done.pop()
             with contextlib.suppress(OSError):
@@ -194,7 +196,7 @@ class Change:
     def _replace(self, fresh: Path, place: Path) -> None:
         kept = self._moved / place.name
         if place.is_file():
-            with contextlib.suppress(OSError):  # not every file system knows two names of one file
+            with contextlib.suppress(OSError):  # not every file system supports hard links
                 os.link(place, kept)
         if not kept.exists():
             place.rename(kept)
@@ -206,7 +208,7 @@ class Change:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two names change places in one step; False if the system or the file system cannot."""
+    """Exchange two names in one step; False if the system or the file system cannot."""
     call = _renameat2()
     return call is not None and call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
 

@@ -1,4 +1,4 @@
-"""How much memory one file may ask for: a stated limit, checked before any of it is taken."""
+"""How much memory one file may use: a fixed limit, checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([KMGT]?B|)", re.IGNORECASE
 
 
 def memory_limit() -> int | None:
-    """Bytes that one file may ask for: 1 GB, or what the variable NIWAKI_MEMORY_LIMIT says; None for any number.
+    """Bytes that one file may use: 1 GB, or the value of the variable NIWAKI_MEMORY_LIMIT; None means no limit.
 
     >>> os.environ[VARIABLE] = "4GB"
     >>> memory_limit()
     4000000000
     >>> del os.environ[VARIABLE]
 
-    Raises NiwakiError for a value that is no size.
+    Raises NiwakiError if the value is not a size.
     """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
@@ -35,17 +35,17 @@ def memory_limit() -> int | None:
 
 
 def check_memory(needed: int, what: str, error: type[NiwakiError] = NiwakiError) -> None:
-    """Raise `error` if `what` (the beginning of a sentence) needs more bytes than one file may ask for."""
+    """Raise `error` if `what` (the beginning of a sentence) needs more bytes than one file may use."""
     limit = memory_limit()
     if limit is not None and needed > limit:
         raise error(
-            f"{what} needs {size(needed)} of memory, and one file may take {size(limit)}: "
+            f"{what} needs {size(needed)} of memory, but one file may use {size(limit)}: "
             f"if you trust it, set {VARIABLE}={size(needed).replace(' ', '')}"
         )
 
 
 def size(count: int) -> str:
-    """Bytes in a unit that people read, rounded up.
+    """A number of bytes in a readable unit, rounded up.
 
     >>> size(10_485_760_000), size(1_000_000_000), size(12)
     ('10.5 GB', '1 GB', '12 B')

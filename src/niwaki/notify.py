@@ -1,4 +1,4 @@
-"""What niwaki tells on the way, a line at a time, to whoever listens."""
+"""Progress messages, a line at a time, for a function that wants them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ Notify = Callable[[str], None]
 
 
 def silent(*_said: object) -> None:
-    """Tell nobody: what listens where no one was named."""
+    """Discard the message: the default if no listener is given."""
 
 
 def logged(said: str) -> None:
-    """Tell Python's log `niwaki`, at the level INFO: what the functions for Python do if no one else listens."""
+    """Log the message to Python's logger `niwaki` at level INFO: the default of the Python functions."""
     logging.getLogger("niwaki").info("%s", said)

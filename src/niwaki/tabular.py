@@ -1,4 +1,4 @@
-"""A small table of texts: columns, rows, a line above, for reports, notebooks and terminals."""
+"""A small table of texts (columns, rows, a caption) for reports, notebooks and terminals."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from html import escape
 from typing import Literal
 
 Column = tuple[str, Literal["left", "right"]]
-"""Heading and justification."""
+"""Heading and alignment."""
 _CELL = "text-align:{align};white-space:nowrap"
 
 
 @dataclass(frozen=True)
 class Tabular:
-    """What is shown as a table: cells are texts, `caption` stands above them and `notes` below."""
+    """The content of a table: cells are texts, `caption` is shown above and `notes` below."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -24,7 +24,7 @@ class Tabular:
     notes: tuple[str, ...] = ()
 
     def to_html(self) -> str:
-        """The table as HTML without scripts or style sheets, for a notebook; every text is escaped."""
+        """The table as HTML for a notebook, without scripts or style sheets; every text is escaped."""
         head = "".join(_cell("th", heading, align) for heading, align in self.columns)
         body = "".join(
             f"<tr>{''.join(_cell('td', cell, align) for cell, (_, align) in zip(row, self.columns, strict=True))}</tr>"
@@ -36,7 +36,7 @@ class Tabular:
 
 
 def to_csv(records: Sequence[Mapping[str, object]]) -> str:
-    r"""Records as CSV (RFC 4180, with headings): a column for each key, empty if a record lacks it or has None.
+    r"""Records as CSV (RFC 4180, with headings): a column for each key, empty if the record lacks it or has None.
 
     >>> to_csv([{"a": 1, "b": "x, y"}, {"a": None, "c": 2.5}])
     'a,b,c\r\n1,"x, y",\r\n,,2.5\r\n'

@@ -105,8 +105,8 @@ def test_qlinear_operators_are_named_as_such(tmp_path, capsys) -> None:
     [
         (b"", "not an ONNX file, or empty"),
         (b"\x08\x07\x12", "not an ONNX file, or truncated"),
-        (foreign("com.acme"), "node 'MatMul logits': the MACs of com.acme:MatMul are not known"),
-        (foreign().replace(b"MatMul", b"MotMul"), "not a valid ONNX: MotMul 'MotMul logits': No Op"),
+        (foreign("com.acme"), "node 'MatMul logits': the MACs of com.acme:MatMul are unknown"),
+        (foreign().replace(b"MatMul", b"MotMul"), "not a valid ONNX model: MotMul 'MotMul logits': No Op"),
     ],
 )
 def test_what_cannot_be_inspected_is_one_line(data, message, tmp_path, capsys) -> None:

@@ -84,7 +84,7 @@ def test_only_microcontrollers_are_measured(lenet5):
     folder = lenet5("pruned").folder
     with pytest.raises(NiwakiError, match="aarch64: flash and RAM are those of microcontrollers: try cortex-m4"):
         measure_footprint(folder, "aarch64")
-    with pytest.raises(NiwakiError, match="target 'z80': niwaki knows"):
+    with pytest.raises(NiwakiError, match="target 'z80': expected one of"):
         measure_footprint(folder, "z80")
 
 

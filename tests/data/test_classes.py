@@ -36,7 +36,7 @@ def test_the_same_order_is_the_same_data(small_data: Dataset) -> None:
 
 @pytest.mark.parametrize("labels", [("0", "1", "2"), ("0", "1", "2", "x"), ("0", "1", "2", "2"), tuple("01234")])
 def test_other_names_are_refused_with_both_lists(small_data: Dataset, labels: tuple[str, ...]) -> None:
-    expected = rf"4 classes \(0, 1, 2, 3\), but mine has {len(labels)} classes \({', '.join(labels)}\): name the data"
+    expected = rf"4 classes \(0, 1, 2, 3\), but mine has {len(labels)} classes \({', '.join(labels)}\): give the data"
     with pytest.raises(DataError, match=expected):
         in_order(small_data, labels, of="mine")
     assert places_of(labels, small_data.labels) is None

@@ -65,9 +65,9 @@ def test_any_bytes_are_read_exactly_or_refused(data, dimensions):
         (b"\x00\x00\x08\x01\x00\x00\x00\x00", "begins with 00000801, expected 00000803"),
         (b"\x00\x00\x0d\x03" + bytes(12), "begins with 00000d03"),
         (b"\x00\x00\x08\x03\x00\x00", "ends inside its header"),
-        (b"\x00\x00\x08\x03" + bytes(12), "it holds nothing"),
+        (b"\x00\x00\x08\x03" + bytes(12), "it is empty"),
         (idx_bytes(np.ones((2, 2, 2), dtype=np.uint8))[:-1], "it is cut off"),
-        (idx_bytes(np.ones((2, 2, 2), dtype=np.uint8)) + b"!", "something behind the last"),
+        (idx_bytes(np.ones((2, 2, 2), dtype=np.uint8)) + b"!", "extra data after the last"),
         (b"\x00\x00\x08\x03" + b"\xff" * 12, "it is cut off"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_header_that_asks_for_more_than_is_allowed(tmp_path, monkeypatch):
 def test_no_more_is_unpacked_than_the_header_says(tmp_path):
     (tmp_path / "images").write_bytes(gzip.compress(idx_bytes(np.zeros((1, 3, 4), np.uint8)) + bytes(50_000_000)))
     tracemalloc.start()
-    with pytest.raises(DataError, match="there is something behind the last image"):
+    with pytest.raises(DataError, match="there is extra data after the last image"):
         read_images(tmp_path / "images")
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()

@@ -48,7 +48,7 @@ def test_what_nothing_reads_beside_train_is_named(tmp_path: Path, stray: str) ->
     (tmp_path / stray).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / stray).write_bytes(b"")
     entry = Path(stray).parts[0]
-    with pytest.raises(DataError, match=rf"{entry}: nothing reads it beside train/ \(parts are train"):
+    with pytest.raises(DataError, match=rf"{entry}: unexpected beside train/ \(known folders: train"):
         find_layout(tmp_path)
 
 
@@ -100,7 +100,7 @@ def test_the_listed_order_is_the_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("twin", ["Cat", unicodedata.normalize("NFD", "chât")])
 def test_twins_are_refused(tmp_path: Path, twin: str) -> None:
     put(*(tmp_path / name / "x.png" for name in ("cat", "chât", "dog", twin)))
-    with pytest.raises(DataError, match=r"differ only in how their letters are written: merge them"):
+    with pytest.raises(DataError, match=r"differ only in case or in how their accents are encoded: merge them"):
         find_layout(tmp_path)
 
 
@@ -176,6 +176,5 @@ def test_classes_that_a_part_lacks_are_told(tmp_path: Path) -> None:
     told: list[str] = []
     prepare(DataSpec(name="folder", path=tmp_path / "d"), cache=tmp_path, notify=told.append)
     assert told[1] == (
-        "folder d: no validation image of c, no test image of c, d: figures measured there say nothing about these "
-        "classes"
+        "folder d: no validation image of c, no test image of c, d: accuracy there says nothing about these classes"
     )

@@ -162,7 +162,7 @@ def test_one_key_twice(tmp_path):
         file.writestr("x_train.npy", npy(X))
         with pytest.warns(UserWarning, match="Duplicate name"):
             file.writestr("x_train.npy", npy(X))
-    assert "x_train is in it twice" in refused(tmp_path / "d.npz")
+    assert "x_train occurs twice" in refused(tmp_path / "d.npz")
 
 
 def test_columns_first_is_the_same_array(tmp_path):

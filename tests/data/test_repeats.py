@@ -32,10 +32,10 @@ def test_a_test_image_that_is_trained_on(tmp_path: Path) -> None:
         told: list[str] = []
         kept = prepare(spec, cache=tmp_path, notify=told.append)
         assert told[-3:] == [
-            "folder d: 2 of 4 test images are training images too (test/a/5.png is train/a/2.png): figures measured on "
-            "them say nothing about new images",
-            "folder d: 1 of 4 test images are validation images too (test/b/5.png is valid/b/2.png): figures measured "
-            "on them say nothing about new images",
+            "folder d: 2 of 4 test images are also training images (test/a/5.png is train/a/2.png): accuracy "
+            "on them says nothing about new images",
+            "folder d: 1 of 4 test images are also validation images (test/b/5.png is valid/b/2.png): accuracy "
+            "on them says nothing about new images",
             "folder d: 1 image is in two classes, pixel for pixel (test/b/6.png is train/a/1.png)",
         ]
     assert len(open_dataset(kept).notes) == 3

@@ -244,12 +244,12 @@ def broken(case: str) -> onnx.ModelProto:
     [
         (
             "another domain",
-            r"^node 'Relu logits': the MACs of com\.microsoft:Relu are not known, so nothing is counted",
+            r"^node 'Relu logits': the MACs of com\.microsoft:Relu are unknown, so niwaki cannot count",
         ),
-        ("einsum", r"^node 'Einsum logits': the MACs of Einsum 'n\.\.\.,n\.\.\.->n\.\.\.' are not known"),
-        ("deformed", "^node 'DeformConv logits': the MACs of DeformConv are not known"),
+        ("einsum", r"^node 'Einsum logits': the MACs of Einsum 'n\.\.\.,n\.\.\.->n\.\.\.' are unknown"),
+        ("deformed", "^node 'DeformConv logits': the MACs of DeformConv are unknown"),
         ("free size", "^input 'input': its shape is not fixed; only the batch may be free"),
-        ("no input", "^the ONNX has no input: nothing can be counted"),
+        ("no input", "^the ONNX model has no input, so its cost cannot be counted"),
         ("no fit", "^the ONNX has shapes that do not fit together: "),
         ("found as it runs", r"^node 'NonZero where' \(NonZero\): the shape of 'where' is not in the file"),
     ],

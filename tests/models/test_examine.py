@@ -78,9 +78,9 @@ def evaluate(model: nn.Module, data: Dataset) -> None:
     ("make", "does", "message"),
     [
         (counted, save, r"4 buffers that its factory does not make: 'c1.total_ops'.*`del model\.c1\.total_ops`"),
-        (lambda: torch.compile(Small(), backend="eager"), save, r"torch\.compile made .* model\._orig_mod$"),
-        (lambda: torch.compile(Small(), backend="eager"), prune, r"torch\.compile made .* model\._orig_mod$"),
-        (compiled_inside, save, r"module 'c1' is what torch\.compile made .* model\.c1\._orig_mod$"),
+        (lambda: torch.compile(Small(), backend="eager"), save, r"made by torch\.compile: .* model\._orig_mod$"),
+        (lambda: torch.compile(Small(), backend="eager"), prune, r"made by torch\.compile: .* model\._orig_mod$"),
+        (compiled_inside, save, r"module 'c1' was made by torch\.compile: .* model\.c1\._orig_mod$"),
         (lambda: nn.DataParallel(Small()), save, r"a DataParallel around the network: .* model\.module$"),
         (masked, save, r"module 'c2' has a mask .*prune\.remove\(model\.c2, 'weight'\)"),
         (masked, prune, r"module 'c2' has a mask .*prune\.remove\(model\.c2, 'weight'\)"),
@@ -95,8 +95,8 @@ def evaluate(model: nn.Module, data: Dataset) -> None:
         (lambda: Small().double(), save, r"'c1.weight' is float64, .* model\.float\(\)"),
         (nn.Flatten, prune, "Flatten has no parameters"),
         (lambda: nn.Conv2d(1, 1, 3), train, r"must return a tensor \(images, classes\), not a tensor \(2, 1, 14, 14\)"),
-        (lambda: networks.RandomDepth(4, 16, always=True), train, r"answers differently .*training=self\.training"),
-        (lambda: networks.RandomDepth(4, 16, always=True), evaluate, r"answers differently .*training=self\.training"),
+        (lambda: networks.RandomDepth(4, 16, always=True), train, r"gives different outputs .*training=self\.training"),
+        (lambda: networks.RandomDepth(4, 16, always=True), evaluate, r"different outputs .*training=self\.training"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_says_the_way_out(make, does, message: str, small_data: Dataset) -> None:
@@ -179,7 +179,7 @@ def test_a_device_that_is_not_here_is_refused_before_anything(
 def test_a_gpu_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(SpecError, match="device 'cuda:2': there are 2 CUDA devices here, counted from 0"):
+    with pytest.raises(SpecError, match="device 'cuda:2': this machine has 2 CUDA devices, counted from 0"):
         check_device("cuda:2")
 
 

@@ -23,7 +23,7 @@ from niwaki.models.factory import build, build_seeded, check_trust, source_hash
         ("networks:", {}, "expected one of lenet5"),
         ("no_such_package.net:Net", {}, "importing no_such_package.net failed: ModuleNotFoundError"),
         ("networks:Nothing", {}, "networks has no 'Nothing'"),
-        ("networks:NOT_CALLABLE", {}, "NOT_CALLABLE is a int, not something to call"),
+        ("networks:NOT_CALLABLE", {}, "NOT_CALLABLE is a int, which cannot be called"),
         ("networks:ResidualNet", {"depth": 3}, "does not take {'depth': 3}: TypeError"),
         ("networks:explode", {}, "failed: RuntimeError: no network of width 8 today"),
         ("networks:not_a_module", {}, "returned a str, expected a torch.nn.Module"),

@@ -65,5 +65,5 @@ def test_image_of_which_nothing_would_be_left():
 
 @pytest.mark.parametrize("huge", [{"num_classes": 10**9}, {"in_channels": 10**9}, {"image_size": 10**6}])
 def test_more_weights_than_memory(huge):
-    with pytest.raises(ModelError, match=r"LeNet-5 of [\d,]+ weights needs \d.* of memory, and one file may take 1 GB"):
+    with pytest.raises(ModelError, match=r"LeNet-5 of [\d,]+ weights needs \d.* of memory, but one file may use 1 GB"):
         LeNet5(**huge)

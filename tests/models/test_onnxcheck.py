@@ -86,27 +86,27 @@ def setting(path: str, value: object) -> Callable[[ModelProto], None]:
 BAD: list[tuple[str, Callable[[ModelProto], None]]] = [
     (r"tensor 'w': 5 bytes, but a shape of \(3,\) needs 12", setting("graph.initializer.0.raw_data", b"short")),
     (r"tensor 'w': 13 bytes, but a shape of \(3,\) needs 12", setting("graph.initializer.0.raw_data", b"1" * 13)),
-    (r"tensor 'w': 2 elements do not fit its type and its shape \(3,\)", typed),
+    (r"tensor 'w': 2 elements do not match its type and its shape \(3,\)", typed),
     ("tensor 'w': data type 77 is unknown", setting("graph.initializer.0.data_type", 77)),
     ("tensor 'w': data type 0 is unknown", setting("graph.initializer.0.data_type", 0)),
     ("tensor 'w' is text: tensors of numbers", text),
-    (r"tensor 'w': shape \(-3,\): sides cannot be negative", setting("graph.initializer.0.dims.0", -3)),
+    (r"tensor 'w': shape \(-3,\): dimensions cannot be negative", setting("graph.initializer.0.dims.0", -3)),
     (r"tensor 'w': shape .*: more elements than 64 bits", lambda m: weights(m).dims.extend([2**40, 2**40])),
-    ("tensor 'w': comes in segments", setting("graph.initializer.0.segment.begin", 1)),
-    ("opset 0: there are 1 to ", setting("opset_import.0.version", 0)),
-    ("opset 99: there are 1 to ", setting("opset_import.0.version", 99)),
+    ("tensor 'w': stored in segments", setting("graph.initializer.0.segment.begin", 1)),
+    ("opset 0: expected 1 to ", setting("opset_import.0.version", 0)),
+    ("opset 99: expected 1 to ", setting("opset_import.0.version", 99)),
     ("'x': data type 99 is unknown", setting("graph.input.0.type.tensor_type.elem_type", 99)),
     ("'x' is sequence: tensors", setting("graph.input.0.type.sequence_type.elem_type.tensor_type.elem_type", 1)),
-    (r"'x': shape \(0, -5\): sides", setting("graph.input.0.type.tensor_type.shape.dim.1.dim_value", -5)),
+    (r"'x': shape \(0, -5\): dimensions", setting("graph.input.0.type.tensor_type.shape.dim.1.dim_value", -5)),
     ("it has no output", lambda m: m.graph.ClearField("output")),
     ("Relu 'none': it has no output", lambda m: m.graph.node.append(helper.make_node("Relu", ["x"], [], "none"))),
     ("Relu 'none': it has no output", no_name),
     (r"Relu, node \d of \d: it has no output", lambda m: m.graph.node.append(helper.make_node("Relu", ["x"], []))),
-    ("Add 'add' and Relu 'relu': 'sum' is made twice", setting("graph.node.1.output.0", "sum")),
+    ("Add 'add' and Relu 'relu': 'sum' is produced twice", setting("graph.node.1.output.0", "sum")),
     ("Add 'add': it depends on its own output: a cycle", cycle),
     ("Add 'add': it depends on its own output: a cycle", itself),
     ("function 'F': it calls itself", calls_itself),
-    (r"1,099,511,627,778 nodes, functions written out: up to 20,000", functions_of_functions),
+    (r"1,099,511,627,778 nodes after expanding functions: up to 20,000", functions_of_functions),
     ("MaxPool 'pool': Required attribute 'kernel_shape' is missing", lambda m: pool(m, "sum")),
     ("Mismatched attribute type in 'pool : kernel_shape'", lambda m: pool(m, "sum", kernel_shape=2)),
 ]
@@ -116,7 +116,7 @@ BAD: list[tuple[str, Callable[[ModelProto], None]]] = [
 def test_refused_in_one_line(message, damage):
     model = small()
     damage(model)
-    with pytest.raises(ModelError, match=f"^its file: not a valid ONNX: {message}") as caught:
+    with pytest.raises(ModelError, match=f"^its file: not a valid ONNX model: {message}") as caught:
         load_onnx(model.SerializeToString(), "its file")
     assert "\n" not in str(caught.value)
 
@@ -146,7 +146,7 @@ def test_nodes_that_are_in_order_stay():
 
 def test_too_many_nodes(monkeypatch):
     monkeypatch.setattr(onnxcheck, "MOST_NODES", 1)
-    with pytest.raises(ModelError, match="2 nodes, functions written out: up to 1 are supported"):
+    with pytest.raises(ModelError, match="2 nodes after expanding functions: up to 1 are supported"):
         load_onnx(small().SerializeToString())
     monkeypatch.setattr(onnxcheck, "_MOST_FUNCTIONS", 0)
     model = small()

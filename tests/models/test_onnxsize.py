@@ -54,7 +54,7 @@ GROWING = {
 def test_what_would_be_needed_and_what_is_allowed(kind, monkeypatch):
     data = GROWING[kind].SerializeToString()
     needed = "32.6 GB" if kind == "Conv" else "10.5 GB"
-    told = rf"^f: one image, most of it the output of {kind} 'grow', needs {needed} of memory, and one file may take"
+    told = rf"^f: one image, most of it the output of {kind} 'grow', needs {needed} of memory, but one file may use"
     with pytest.raises(ModelError, match=rf"{told} 1 GB: if you trust it, set NIWAKI_MEMORY_LIMIT="):
         load_onnx(data, "f")
     monkeypatch.setenv(VARIABLE, "2.5GB")
@@ -106,7 +106,11 @@ def hidden() -> ModelProto:
 def test_what_is_known_only_as_it_runs_is_not_run(monkeypatch):
     data = hidden().SerializeToString()
     load_onnx(data)  # to look at it costs nothing
-    with pytest.raises(ModelError, match=r"ConstantOfShape 'fill': the size of its output is known only as it runs:.*"):
+    with pytest.raises(
+        ModelError,
+        match=r"ConstantOfShape 'fill': the size of its output is known only at run "
+        "time:.*",
+    ):
         open_session(data)
     monkeypatch.setenv(VARIABLE, "none")
     assert open_session(data).run(None, {"x": np.ones((1, 1, 1, 1), np.float32)})[0].item() == 1
@@ -115,7 +119,7 @@ def test_what_is_known_only_as_it_runs_is_not_run(monkeypatch):
 def test_loops_are_not_run():
     body = helper.make_graph([], "body", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])])
     loop = helper.make_node("If", ["c"], ["y"], "maybe", then_branch=body, else_branch=body)
-    with pytest.raises(ModelError, match="f: If 'maybe': how often it runs is known only as it runs"):
+    with pytest.raises(ModelError, match="f: If 'maybe': how often it runs is known only at run time"):
         check_runnable(model_of([loop], ["n", 1, 1, 1], c=np.array(True)), "f")
 
 
@@ -130,7 +134,7 @@ def test_free_sides_are_the_image_s():
     assert check_runnable(model_of(pooled, ["n", 3, "h", "w"]), "").unknown is None
     grown = [helper.make_node("Tile", ["x", "s"], ["y"], "tile")]
     model = model_of(grown, ["n", 3, "h", "w"], s=np.array([1, 1, 1000, 1000]))
-    with pytest.raises(ModelError, match="Tile 'tile': the size of its output is known only as it runs"):
+    with pytest.raises(ModelError, match="Tile 'tile': the size of its output is known only at run time"):
         check_runnable(model, "")
 
 

@@ -84,7 +84,7 @@ def test_macs_that_are_not_whole_say_so_in_record_and_inspect(
     found = outcome.record.results
     assert found is not None
     assert (found.macs, found.uncounted) == (16 * 9 * 4, ("(model) (Spectral): _fft_r2c",))
-    assert found.notes == ("MACs are without (model) (Spectral): _fft_r2c: not counted",)
+    assert found.notes == ("the MACs leave out (model) (Spectral): _fft_r2c, which niwaki cannot count",)
     assert from_bytes(to_bytes(outcome.record)) == outcome.record
     whole = train(small_data, "RandomDepth").record
     assert b"uncounted" not in to_bytes(whole)  # a record of before is the same to the byte
@@ -98,7 +98,7 @@ def test_macs_that_are_not_whole_say_so_in_record_and_inspect(
     ("factory", "args", "reason"),
     [
         ("Forgetful", {}, "Forgetful read back from its file is another network: a score changes by"),
-        ("RandomDepth", {"always": True}, "RandomDepth answers differently when asked twice in eval mode"),
+        ("RandomDepth", {"always": True}, "RandomDepth gives different outputs for the same images in eval mode"),
     ],
 )
 def test_a_network_of_which_nothing_can_be_recorded(factory: str, args: dict, reason: str, small_data: Dataset) -> None:

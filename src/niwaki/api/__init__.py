@@ -1,4 +1,4 @@
-"""What niwaki does, as functions for Python: every command of the command line has one of the same words.
+"""niwaki's functions for Python: each command of the command line has a function of the same name.
 
 May import: callbacks, arguments, reporting, study, board, deploy, compiled, training, measure, models, data,
 randomness, notify, errors.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from niwaki.arguments import checked, text_of
 from niwaki.notify import Notify, logged
 
-if TYPE_CHECKING:  # only loaded for what needs them
+if TYPE_CHECKING:  # loaded only by the functions that need it
     from niwaki.board.build import BundleReport
     from niwaki.board.doctor.report import DoctorReport
 
@@ -31,9 +31,9 @@ def bundle(
 ) -> BundleReport:
     """Build the bundle `out`, a folder to copy to a board and start: `target` is jetson-nano, raspberry-pi, …
 
-    `names` is a JSON file with your own words, `scenes` the number of made-up scenes to calibrate rejection on,
-    `least_named` the percentage of those with a garment that must get a name, `data` the calibration images if the
-    file names none. Raises NiwakiError if something cannot be used.
+    `names` is a JSON file with your own words, `scenes` the number of generated scenes to calibrate rejection on,
+    `least_named` the percentage of scenes with a garment that must get a name, `data` the calibration images if the
+    file names none. Raises NiwakiError if an input cannot be used.
 
     >>> niwaki.bundle("exported", "nano", target="jetson-nano", sound=False, scenes=0).target.title
     'Jetson Nano'
@@ -56,7 +56,7 @@ def doctor(
     trust: bool = False,
     notify: Notify | None = None,
 ) -> DoctorReport:
-    """Whether a bundle suits a board, as far as a desktop can tell: `ok`, and a check for each reason.
+    """Whether a bundle suits a board, as far as a desktop can tell: `ok`, and a list of checks with reasons.
 
     `path` is a bundle, or what `bundle` takes. Raises NiwakiError if it cannot be used.
 
@@ -82,10 +82,11 @@ def watch(
     notify: Notify | None = None,
     **settings: Any,
 ) -> int:
-    """Name garments that this machine's camera sees, with a board's runner, until Ctrl-C; returns its exit code.
+    """Name the garments that this machine's camera sees, with the runner of a board, until Ctrl-C; returns its exit
+    code.
 
-    `settings` are the options of `niwaki watch`: source, speak, quiet, learn, serve, port, record, frames, once, …
-    The first call builds a bundle for this machine and keeps it. Raises NiwakiError if something cannot be used.
+    `settings` are the options of `niwaki watch`: source, speak, quiet, learn, serve, port, record, frames, once, … The
+    first call builds a bundle for this machine and keeps it. Raises NiwakiError if an input cannot be used.
 
     >>> niwaki.watch("exported", source="file:pictures", scenes=0, quiet=True, frames=1, once=True)  # doctest: +SKIP
     0

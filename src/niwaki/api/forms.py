@@ -1,4 +1,4 @@
-"""A finished model in its forms: what it holds, its exported files, whether they agree, how long they take."""
+"""The forms of a finished model: inspect it, export it, check that the forms agree, time them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from niwaki.errors import SpecError
 from niwaki.notify import Notify, logged, silent
 from niwaki.training.settings import QuantizeSettings
 
-if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
+if TYPE_CHECKING:  # ONNX and ONNX Runtime are loaded only by the functions that need them
     from niwaki.compiled.library import CModel
     from niwaki.deploy.bench import BenchReport
     from niwaki.deploy.compare_forms import Progress
@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # ONNX and its runtime are only loaded for what needs them
 
 @checked
 def inspect(file: str | Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
-    """What a model file or an ONNX holds: `cost` (parameters, MACs, bytes, layers), input shape, labels.
+    """The content of a model file or an ONNX file: `cost` (parameters, MACs, bytes, layers), input shape, labels.
 
-    Raises ModelError if it is neither or cannot be read.
+    Raises ModelError if the file is neither, or cannot be read.
 
     >>> facts = niwaki.inspect("small.safetensors")
     >>> facts.cost.params, facts.info.input_shape
@@ -49,10 +49,10 @@ def export(
     notify: Notify | None = None,
     **settings: Any,
 ) -> ExportReport:
-    """Write forms of a model file or an ONNX into the folder `out`: onnx, onnx-int8, onnx-dynamic, c, or all.
+    """Export a model file or an ONNX file to the folder `out`: as onnx, onnx-int8, onnx-dynamic, c, or all.
 
-    `data` names the dataset whose training images calibrate int8, if the file does not; `ram_limit` is in bytes;
-    `settings` are those of `[quantize]` (calibration, images, percentile). Raises NiwakiError if nothing can be made.
+    `data` names the dataset whose training images calibrate int8, if the file names none; `ram_limit` is in bytes;
+    `settings` are those of `[quantize]` (calibration, images, percentile). Raises NiwakiError if no form can be made.
 
     >>> niwaki.export("small.safetensors", "int8", to=["onnx-int8", "c"], images=100)
     <ExportReport int8: model, onnx-int8, c>
@@ -77,10 +77,10 @@ def verify(
     notify: Notify | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
-    """Run the same images through every form of an exported folder, a model file or an ONNX; `ok` if all agree.
+    """Run the same images through every form of an exported folder, a model file or an ONNX file; `ok` if all agree.
 
-    `data` names the dataset whose test images to use, if the files name none; `images` is how many.
-    A score of ONNX Runtime's int8 may differ from that of the integer reference by `steps` int8 steps.
+    `data` names the dataset with the test images, if the files name none; `images` is how many to use. A score from
+    ONNX Runtime's int8 may differ from the integer reference by `steps` int8 steps.
 
     >>> niwaki.verify("small.safetensors", images=20).ok
     True
@@ -100,10 +100,10 @@ def bench(
     trust: bool = False,
     notify: Notify | None = None,
 ) -> BenchReport:
-    """How long one image takes in every form and runtime on this machine, in microseconds, measured in one run.
+    """The time for one image in every form and runtime on this machine, in microseconds, all measured in one run.
 
-    `files` are model files, ONNX files or exported folders: one, or several to compare. niwaki times them in turn,
-    `rounds` times or for a minute. Raises NiwakiError if nothing can be timed.
+    `files` is a model file, an ONNX file or an exported folder, or a list of them to compare. niwaki times them in
+    turn, `rounds` times or for a minute. Raises NiwakiError if there is nothing to time.
 
     >>> report = niwaki.bench("exported", rounds=3)
     >>> sorted({row.runtime for row in report.rows})
@@ -119,10 +119,11 @@ def bench(
 
 @checked
 def load_c(folder: str | Path, *, trust: bool = False) -> CModel:
-    """The generated C of an exported folder, compiled for this processor: uint8 (n, C, H, W) to int8 (n, classes).
+    """The generated C of an exported folder, compiled for this machine: uint8 (n, C, H, W) to int8 (n, classes).
 
-    niwaki compiles only what it generates itself from the int8 ONNX beside it; `trust` compiles and runs any C in
-    the folder. Raises NiwakiError if the C differs and is not trusted, and if there is no C compiler.
+    niwaki compiles only C that matches what it generates itself from the int8 ONNX file beside it; with `trust` it
+    compiles and runs any C in the folder. Raises NiwakiError if the C differs and is not trusted, or if there is no C
+    compiler.
 
     >>> scores = niwaki.load_c("exported/c")(data.test.images)
     >>> scores.shape, scores.dtype

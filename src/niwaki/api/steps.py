@@ -1,4 +1,4 @@
-"""The steps of a study by themselves: load data, train, prune, evaluate, save."""
+"""The steps of a study as single functions: load data, train, prune, evaluate, save."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from niwaki.training.train import Epoch, Training, fit, resting_norms, sample, t
 def load_data(name_or_folder: str | Path = "fashion-mnist", **settings: Any) -> Dataset:
     """A dataset, decoded once and memory-mapped: training, validation and test images as uint8 (N, C, H, W).
 
-    `name_or_folder` is fashion-mnist, synthetic, a folder with a folder of images per class, or an .npz file;
+    `name_or_folder` is fashion-mnist, synthetic, a folder with one folder of images per class, or an .npz file;
     `settings` are those of a study's `[data]` section (`limit=1000`, `preprocessing={"size": [32, 32]}`).
 
-    Warns of copies among the images. Raises NiwakiError if the dataset is missing or damaged.
+    Warns if images are duplicated. Raises NiwakiError if the dataset is missing or damaged.
 
     >>> niwaki.load_data("synthetic", limit=200, validation=40, test_limit=60)
     <Dataset synthetic: 200 + 40 + 60 images 1×32×32, 10 classes>
@@ -71,13 +71,14 @@ def train(
 ) -> list[Epoch]:
     """Train `model` in place and return the loss of every epoch. `settings` are those of `[train]`: batch_size, lr, …
 
-    `epochs` is 40 by default; 0 leaves the model unchanged. `callbacks` hear of every epoch (see `niwaki.callbacks`).
+    `epochs` is 40 by default; 0 leaves the model unchanged. `callbacks` are called after every epoch (see
+    `niwaki.callbacks`).
 
-    A model that knows these classes in another order (it was loaded, or trained before) keeps its order, with a
-    warning. Norms that you froze and put in eval mode (in a model in training mode) stay frozen.
+    If the model already knows these classes in another order (from a file or earlier training), it keeps its order and
+    niwaki warns. Norms that you froze and put in eval mode (in a model in training mode) stay frozen.
 
-    Raises NiwakiError if the network cannot be trained: it answers at random, is all frozen, contains NaN, or gives
-    another number of scores than there are classes.
+    Raises NiwakiError if the network cannot be trained: its output is random, all of it is frozen, it contains NaN, or
+    the number of its scores differs from the number of classes.
 
     >>> model = niwaki.LeNet5()
     >>> [epoch.loss for epoch in niwaki.train(model, data, epochs=2, lr=1e-3)]  # doctest: +ELLIPSIS
@@ -111,14 +112,14 @@ def prune(
     callbacks: Sequence[object] = (),
     **settings: Any,
 ) -> list[PruneReport]:
-    """Prune `model` in place in steps, with fine-tuning after each if `finetune` says how.
+    """Prune `model` in place in steps, and fine-tune after each step if `finetune` is given.
 
-    `settings` are those of `[prune]` (ratio, steps, scope, importance, distribution), `finetune` those of
-    `[finetune]` (epochs, lr, …), or the number of epochs alone. niwaki calls `after_step` with the report of each
-    fine-tuned step; `callbacks` hear of epochs, and of each step as a stage (see `niwaki.callbacks`).
+    `settings` are those of `[prune]` (ratio, steps, scope, importance, distribution), `finetune` those of `[finetune]`
+    (epochs, lr, …), or just the number of epochs. niwaki calls `after_step` with the report of each fine-tuned step;
+    `callbacks` are called after each epoch, and after each step as a stage (see `niwaki.callbacks`).
 
-    Raises NiwakiError if the network cannot be pruned: it answers at random in eval mode, contains NaN, or no layer
-    of it can lose channels.
+    Raises NiwakiError if the network cannot be pruned: its output is random in eval mode, it contains NaN, or none of
+    its layers can lose channels.
 
     >>> [report] = niwaki.prune(niwaki.LeNet5(), data, ratio=0.5, steps=1)
     >>> report.widths
@@ -166,13 +167,13 @@ def evaluate(
     labels: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> Accuracy:
-    """Accuracy in percent, per class, and the confusion matrix of a model on one split of the data, in its order.
+    """Accuracy in percent, overall and per class, and the confusion matrix of a model on one split of the data.
 
-    `labels` are the names of the model's outputs, if they differ from those that it was loaded or trained with.
-    niwaki compares classes by name, and warns if the model has them in another order than the data.
+    `labels` names the model's outputs, if they differ from the classes that it was trained or saved with. niwaki
+    compares classes by name, and warns if the model has them in another order than the data.
 
-    Raises DataError if the names differ; ModelError if the accuracy would mean nothing: the network answers at
-    random or contains NaN.
+    Raises DataError if the names differ; ModelError if the accuracy would be meaningless because the network's output
+    is random or contains NaN.
 
     >>> niwaki.evaluate(model, data, "test")  # doctest: +ELLIPSIS
     <Accuracy ... of 60 images>
@@ -204,11 +205,11 @@ def save(
     labels: tuple[str, ...] | list[str] | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Path:
-    """Write your trained model as a model file; a study can start from it (`[model] weights = …`). Returns its path.
+    """Save your trained model as a model file; a study can start from it (`[model] weights = …`). Returns its path.
 
-    `factory` names what builds the module: `lenet5`, or `package.module:callable`, called with `args`. Pass `data`,
-    or the input shape, labels and preprocessing one by one. With `data` the file also records on which images the
-    model was trained, so exports are calibrated and verified on them.
+    `factory` names the function that builds the module: `lenet5`, or `package.module:callable`, called with `args`.
+    Pass `data`, or input shape, labels and preprocessing separately. With `data` the file also records which images the
+    model was trained on, so exports are calibrated and verified on them.
 
     Raises ModelError if loading the file would not give the same model.
 
@@ -231,7 +232,7 @@ def save(
 
 
 def _recovery(finetune: Mapping[str, Any] | int | None) -> FinetuneSettings:
-    """How to fine-tune: not at all, for so many epochs, or as a dictionary says."""
+    """How to fine-tune: not at all, for a number of epochs, or as a dictionary says."""
     if finetune is None or (isinstance(finetune, int) and not isinstance(finetune, bool)):
         finetune = {"epochs": finetune or 0}
     return settings_of(FinetuneSettings, finetune, "finetune")
@@ -242,19 +243,19 @@ def _tell_epoch(heard: Callbacks, name: str, step: int, epochs: int, number: int
 
 
 def _figures(report: PruneReport) -> dict[str, float]:
-    """What callbacks get of a step of pruning."""
+    """The metrics of a pruning step that callbacks receive."""
     return {"channels": sum(report.widths.values()), "removed": sum(report.removed.values())}
 
 
 def _as_the_model_counts(model: nn.Module, data: Dataset) -> Dataset:
-    """The data with its classes in the order of the model, if that knows the same ones."""
+    """The data with its classes in the model's order, if the model has the same classes."""
     labels = remembered(model)
     known = labels is not None and places_of(data.labels, labels) is not None
     return in_order(data, labels, notify=warn) if labels is not None and known else data
 
 
 def _reordered(predict: Predict, places: np.ndarray | None) -> Predict:
-    """A model's scores in the order of the data's classes."""
+    """A model's scores in the data's order of classes."""
 
     def by_name(pixels: np.ndarray) -> np.ndarray:
         scores = predict(pixels)

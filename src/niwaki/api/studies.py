@@ -16,7 +16,7 @@ from niwaki.study.run import RunOptions
 from niwaki.study.run import run_study as run
 from niwaki.study.scheduler import StudyResult
 
-if TYPE_CHECKING:  # the report needs more than a study does
+if TYPE_CHECKING:  # only the report needs these
     from niwaki.reporting.build import Built, Compared
     from niwaki.reporting.opened import OpenedStudy
 
@@ -35,7 +35,7 @@ def run_study(
     listener: Listener | None = None,
     callbacks: Sequence[object] = (),
 ) -> StudyResult:
-    """Run a study, or resume it, as `niwaki study run` does, and return its result; silent except for `callbacks`.
+    """Run a study, or resume it, as `niwaki study run` does, and return its result; prints nothing by itself.
 
     `name_or_file` is source, quick, camera or a .toml file, `out` the study's folder (default: studies/NAME),
     `callbacks` are objects with `on_epoch`, `on_stage` or `on_done` (see `niwaki.callbacks`).
@@ -59,9 +59,9 @@ def run_study(
 
 @checked
 def open_study(folder: str | Path) -> OpenedStudy:
-    """A study's folder, read only, finished or running; it does not need the study's data.
+    """Open a study's folder, finished or running, to read it; the study's data is not needed.
 
-    Raises StoreError if `folder` is not a study's, or if `study.json` in it is damaged.
+    Raises StoreError if `folder` does not hold a study, or if its `study.json` is damaged.
 
     >>> study = niwaki.open_study("studies/tiny")
     >>> study.experiments
@@ -95,10 +95,11 @@ def report(
     language: Literal["en", "ko"] = "en",
     notify: Notify | None = None,
 ) -> Built | Compared:
-    """Write a study's `report.html` and `report.md` into its folder, finished or not; `.html` is the page's path.
+    """Write `report.html` and `report.md` into a study's folder, finished or not; `.html` is the path of the page.
 
-    With `other`, the folder of a second study, write the page that compares both: `comparison.html` in the first, or
-    `out`. Raises StoreError if `folder` is not a study's or cannot be written, SpecError for an unknown language.
+    With `other`, the folder of a second study, write a page that compares both: `comparison.html` in the first folder,
+    or `out`. Raises StoreError if `folder` does not hold a study or cannot be written, SpecError for an unknown
+    language.
 
     >>> niwaki.report("studies/tiny").html.name
     'report.html'

@@ -1,4 +1,4 @@
-"""What hears of a run while it goes: epochs, stages, its end. A protocol, and callbacks that are ready to use.
+"""Callbacks that follow a run: epochs, stages, its end. A protocol, and ready-made callbacks.
 
 May import: errors.
 """

@@ -1,4 +1,4 @@
-"""A run as lines of a CSV file, which can be read while it grows."""
+"""A run as lines of a CSV file that you can read while it grows."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ COLUMNS = (
 
 
 class CSVLogger(Callback):
-    """Writes a line for every epoch (`event` is epoch) and stage (stage), and one at the end (done).
+    """Writes a line for every epoch (`event` is epoch) and every stage (stage), and one at the end (done).
 
-    A file that is there is not overwritten: SpecError, unless `append` says to go on in it. Raises StoreError if it
-    cannot be written.
+    Raises SpecError if the file exists, unless `append` is true; StoreError if it cannot be written.
     """
 
     def __init__(self, file: str | Path, *, append: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What a callback hears: an epoch ended, a stage is done, all of it is done."""
+"""The events that callbacks receive: an epoch ended, a stage is done, the run is done."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from niwaki.errors import SpecError
 class EpochEnd:
     """An epoch of training or fine-tuning that has ended.
 
-    `name` says what is trained, `step` is the pruning step that it belongs to (0 before the first), `epoch` counts
-    from 1 to `epochs`, `loss` is the mean over the training images. `validation_accuracy`, in percent, is None if
-    nothing was measured after this epoch.
+    `name` is what is being trained, `step` the pruning step that it belongs to (0 before the first), `epoch` counts
+    from 1 to `epochs`, `loss` is the mean over the training images. `validation_accuracy`, in percent, is None if it
+    was not measured after this epoch.
     """
 
     name: str
@@ -28,10 +28,10 @@ class EpochEnd:
 
 @dataclass(frozen=True)
 class StageEnd:
-    """A stage of a study, or a pruning step, that is done or has failed: then `reason` says why.
+    """A stage of a study, or a pruning step, that is done or has failed; `reason` says why it failed.
 
-    `metrics` are figures by name, as far as they are known: `validation_accuracy` and `test_accuracy` in percent,
-    `params`, `macs`, `bytes`, `removed` channels. It is the stage number `done` of `total`.
+    `metrics` maps names to the values that are known: `validation_accuracy` and `test_accuracy` in percent, `params`,
+    `macs`, `bytes`, `removed` channels. The stage is number `done` of `total`.
     """
 
     name: str
@@ -44,15 +44,15 @@ class StageEnd:
 
     @property
     def ok(self) -> bool:
-        """Whether it did what it should."""
+        """Whether it succeeded."""
         return self.reason is None
 
 
 @dataclass(frozen=True)
 class Done:
-    """All is done. `folder` is that of the study, None if only a model was trained or pruned.
+    """The run is done. `folder` is the study's, or None if only a model was trained or pruned.
 
-    `metrics` are figures of the model that was chosen or made, as far as they are known.
+    `metrics` describes the model that was chosen or made, as far as it is known.
     """
 
     ok: bool
@@ -61,10 +61,10 @@ class Done:
 
 
 class Callback:
-    """Hears of a run. Override what you need; the rest does nothing.
+    """Base class: override the methods that you need; the others do nothing.
 
-    Any object with one or more of these methods will do. They are called in the process that called niwaki, one
-    after another, in the order of what happened. An error that one raises ends the run; what is stored is kept.
+    Any object with one or more of these methods works. They are called in the process that called niwaki, one at a
+    time, in the order of events. An error raised by one ends the run; what is stored is kept.
 
     >>> class Print(Callback):
     ...     def on_epoch(self, event):
@@ -80,11 +80,11 @@ class Callback:
         """A stage of a study, or a pruning step, is done or has failed."""
 
     def on_done(self, event: Done) -> None:
-        """All is done; not called if the run was stopped or ended with an error."""
+        """The run is done; not called if it was stopped or ended with an error."""
 
 
 class Callbacks(Callback):
-    """Several callbacks as one. Raises SpecError for an object that has none of the methods."""
+    """Combine several callbacks. Raises SpecError for an object that has none of the methods."""
 
     def __init__(self, callbacks: Sequence[object] = ()) -> None:
         if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | Callback):
@@ -100,15 +100,15 @@ class Callbacks(Callback):
                 )
 
     def on_epoch(self, event: EpochEnd) -> None:
-        """Tell all of them."""
+        """Pass the event to each callback."""
         self._tell("on_epoch", event)
 
     def on_stage(self, event: StageEnd) -> None:
-        """Tell all of them."""
+        """Pass the event to each callback."""
         self._tell("on_stage", event)
 
     def on_done(self, event: Done) -> None:
-        """Tell all of them."""
+        """Pass the event to each callback."""
         self._tell("on_done", event)
 
     def _tell(self, method: str, event: object) -> None:

@@ -9,9 +9,9 @@ from niwaki.errors import SpecError
 
 
 class ProgressBar(Callback):
-    """A bar over the epochs of what is trained, with the loss beside it, and a line for every stage that is done.
+    """A bar over the epochs of each training, with the loss beside it, and a line for every finished stage.
 
-    `kind` is rich, which niwaki needs anyway, or tqdm. Raises SpecError for another kind, or if it is not installed.
+    `kind` is rich, which niwaki installs, or tqdm. Raises SpecError for any other kind, or if tqdm is not installed.
     """
 
     def __init__(self, kind: Literal["rich", "tqdm"] = "rich") -> None:
@@ -21,7 +21,7 @@ class ProgressBar(Callback):
         self._name = ""
 
     def on_epoch(self, event: EpochEnd) -> None:
-        """Move the bar; another name begins another bar."""
+        """Advance the bar; a new name starts a new bar."""
         if event.name != self._name:
             self._name = event.name
             self._bar.begin(event.name, event.epochs)
@@ -36,7 +36,7 @@ class ProgressBar(Callback):
         self._bar.print(f"[{event.done}/{event.total}] {event.name}: {said}")
 
     def on_done(self, _event: Done) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.close()
         self._name = ""
 

@@ -1,7 +1,7 @@
-"""Runs in experiment trackers, each if its package is installed: TensorBoard, MLflow, Weights & Biases.
+"""Log runs to experiment trackers, if their package is installed: TensorBoard, MLflow, Weights & Biases.
 
-Names are made of what is trained (`fine-tune 60 % step 3/5`): `loss/…` and `validation_accuracy/…` by epoch, every
-other figure by stage.
+Names come from what is trained (`fine-tune 60 % step 3/5`): `loss/…` and `validation_accuracy/…` by epoch, every other
+metric by stage.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from niwaki.errors import SpecError
 
 
 class _Tracker(Callback):
-    """Writes figures, each with a name and a number that counts up."""
+    """Logs metrics, each with a name and an increasing step number."""
 
     def on_epoch(self, event: EpochEnd) -> None:
-        """Write the loss, and the accuracy if it was measured."""
+        """Log the loss, and the accuracy if it was measured."""
         name = _plain(event.name)
         found = {f"loss/{name}": event.loss}
         if event.validation_accuracy is not None:
@@ -27,25 +27,25 @@ class _Tracker(Callback):
         self.write(found, event.epoch)
 
     def on_stage(self, event: StageEnd) -> None:
-        """Write what was measured after the stage, by the number of stages that are done."""
+        """Log the stage's metrics; the step number is the number of finished stages."""
         self.write({f"stage/{name}": value for name, value in event.metrics.items()}, event.done)
 
     def on_done(self, event: Done) -> None:
-        """Write the figures of what was made, and end the run."""
+        """Log the metrics of the resulting model, and end the run."""
         self.write({f"final/{name}": value for name, value in event.metrics.items()}, 0)
         self.close(ok=event.ok)
 
     @abstractmethod
     def write(self, figures: dict[str, float], number: int) -> None:
-        """Write figures under a number."""
+        """Log metrics at a step."""
 
     @abstractmethod
     def close(self, *, ok: bool = True) -> None:
-        """End the run; `on_done` does it."""
+        """End the run; `on_done` calls it."""
 
 
 class TensorBoard(_Tracker):
-    """Writes into a folder that `tensorboard --logdir FOLDER` shows. Raises SpecError if it is not installed."""
+    """Logs to a folder that `tensorboard --logdir FOLDER` shows. Raises SpecError if TensorBoard is not installed."""
 
     def __init__(self, folder: str | Path) -> None:
         try:
@@ -55,7 +55,7 @@ class TensorBoard(_Tracker):
         self._writer: Any = SummaryWriter(str(folder))
 
     def write(self, figures: dict[str, float], number: int) -> None:
-        """Write figures under a number."""
+        """Log metrics at a step."""
         for name, value in figures.items():
             self._writer.add_scalar(name, value, number)
         self._writer.flush()
@@ -66,7 +66,7 @@ class TensorBoard(_Tracker):
 
 
 class MLflow(_Tracker):
-    """Writes into an MLflow run, which begins here; `uri` is where it is kept, MLflow's own default if left out.
+    """Logs to a new MLflow run; `uri` is the tracking server or folder, by default MLflow's own.
 
     Raises SpecError if MLflow is not installed.
     """
@@ -84,16 +84,16 @@ class MLflow(_Tracker):
         self.run_id: str = mlflow.start_run(run_name=run_name).info.run_id
 
     def write(self, figures: dict[str, float], number: int) -> None:
-        """Write figures under a number."""
+        """Log metrics at a step."""
         self._mlflow.log_metrics(figures, step=number, run_id=self.run_id)
 
     def close(self, *, ok: bool = True) -> None:
-        """End the run as finished or failed."""
+        """Mark the run as finished or failed."""
         self._mlflow.end_run("FINISHED" if ok else "FAILED")
 
 
 class WandB(_Tracker):
-    """Writes into a run of Weights & Biases, which begins here; `settings` are those of `wandb.init`.
+    """Logs to a new run of Weights & Biases; `settings` are passed to `wandb.init`.
 
     `mode="offline"` keeps it on this machine. Raises SpecError if wandb is not installed.
     """
@@ -106,16 +106,16 @@ class WandB(_Tracker):
         self._run = wandb.init(project=project, **settings)
 
     def write(self, figures: dict[str, float], number: int) -> None:
-        """Write figures, and the number beside each as `…/number`, since a run's own steps only count up."""
+        """Log metrics, each with its step as `…/number`, since the run's own step can only grow."""
         self._run.log({**figures, **{f"{name}/number": number for name in figures}})
 
     def close(self, *, ok: bool = True) -> None:
-        """End the run; its exit code says whether all went well."""
+        """End the run; its exit code says whether everything succeeded."""
         self._run.finish(exit_code=0 if ok else 1)
 
 
 def _plain(name: str) -> str:
-    """A name of the letters that every tracker takes.
+    """A name with only the characters that every tracker accepts.
 
     >>> _plain("fine-tune 60 % lr=0.001 step 3/5")
     'fine-tune 60 pct lr 0.001 step 3 of 5'

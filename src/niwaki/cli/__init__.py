@@ -1,6 +1,6 @@
 """The command line: parse, call, print. Errors are one line; exit codes as documented.
 
-Each command imports what it needs when it runs, so that --help is quick.
+Each command imports what it needs when it runs, so --help is fast.
 May import: api, reporting, study, board, deploy, measure, data, tabular, errors, device.
 """
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def bundle(file: Path, target: str, out: Path, options: BundleOptions, *, data: str | None, as_json: bool) -> None:
-    """Make a bundle and print the next commands."""
+    """Build a bundle and print the next commands."""
     from niwaki.board.build import bundle_file
 
     check_file(file)
@@ -30,7 +30,7 @@ def bundle(file: Path, target: str, out: Path, options: BundleOptions, *, data: 
 
 
 def watch(file: Path, passed: Mapping[str, object], options: BundleOptions, *, data: str | None) -> int:
-    """Run a bundle for this machine, made first if there is none; the runner's exit code."""
+    """Run a bundle for this machine, building it if there is none; returns the runner's exit code."""
     from niwaki.board.watch import bundle_to_watch, run
 
     check_file(file)
@@ -41,12 +41,12 @@ def watch(file: Path, passed: Mapping[str, object], options: BundleOptions, *, d
 
 
 def codes(languages: str) -> tuple[str, ...]:
-    """`en,ko` as its languages."""
+    """The languages in a text like `en,ko`."""
     return tuple(code.strip() for code in languages.split(","))
 
 
 def doctor(path: Path, target: str, *, least_named: float, data: str | None, as_json: bool, trust: bool) -> int:
-    """Examine a bundle, made first if there is none; 1 if it does not suit the board."""
+    """Check a bundle, building it first if needed; 1 if it does not suit the board."""
     from niwaki.board.doctor.examine import examine_file
 
     check_file(path)

@@ -29,7 +29,7 @@ def export(
     trust: bool,
     **settings: Any,
 ) -> int:
-    """Write forms of a model, print their sizes; 1 if one of them cannot be made."""
+    """Export forms of a model and print their sizes; 1 if one of them cannot be made."""
     from niwaki import api
 
     check_file(file)
@@ -48,7 +48,7 @@ def export(
 
 
 def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_json: bool, trust: bool) -> int:
-    """Send the same images through every form; the exit code is 1 if one disagrees, or is nothing to compare."""
+    """Run the same images through every form; returns 1 if one disagrees, or there is nothing to compare."""
     from niwaki import api
 
     check_file(path)
@@ -69,7 +69,7 @@ def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_j
 
 
 def bench(files: Sequence[Path], *, as_json: bool, trust: bool) -> int:
-    """Time every form and runtime in one run; 1 if a file or a form of it cannot be used."""
+    """Time every form and runtime in one run; 1 if a file or one of its forms cannot be used."""
     from niwaki.deploy.bench import bench_files
 
     for file in files:
@@ -86,7 +86,7 @@ def bench(files: Sequence[Path], *, as_json: bool, trust: bool) -> int:
 
 
 class Lines:
-    """What is going on, on standard error: a line for each step, and in a terminal a bar while one runs."""
+    """Progress on standard error: a line for each step, and in a terminal a bar while one runs."""
 
     def __init__(self, console: Terminal | None = None) -> None:
         self.console = console or beside()
@@ -110,7 +110,7 @@ class Lines:
         self.console.print(text, markup=False)
 
     def progress(self, form: str, done: int, of: int) -> None:
-        """Move the bar of a form, and take it away when it is done."""
+        """Advance the bar of a form, and remove it when the form is done."""
         if done == 0 or self._task is None:
             self._task = self._bar.add_task(escape(self.console.shown(form)), total=of)
         self._bar.update(self._task, completed=done)
@@ -120,13 +120,13 @@ class Lines:
 
 
 def check_file(path: Path) -> None:
-    """Raise ModelError if there is no such file."""
+    """Raise ModelError if the file does not exist."""
     if not path.exists():
         raise ModelError(f"{path}: there is no such file")
 
 
 def allow(trust: bool) -> None:
-    """Find factories of the user's own in the working directory, once they are trusted."""
+    """Make factories in the working directory importable, once the user trusts them."""
     if trust:
         sys.path.insert(0, str(Path.cwd()))
 

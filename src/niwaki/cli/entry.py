@@ -1,4 +1,4 @@
-"""`niwaki` as a process: from its arguments to its exit code, on streams that outlive their readers."""
+"""`niwaki` as a process: from arguments to exit code, with streams that survive a reader that goes away."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from niwaki.errors import OutputError
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and end the process.
+    """Run the command line and exit.
 
-    0 done, 1 a trial failed or forms disagree, 2 bad input, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
+    Exit codes: 0 done, 1 a trial failed or forms disagree, 2 bad input, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
     """
     streams.prepare()
     try:
@@ -30,5 +30,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """The exit code of a command line; errors are one line on standard error."""
+    """The exit code of a command line; an error is one line on standard error."""
     return outcome(lambda given: app(given, standalone_mode=False), arguments)

@@ -1,4 +1,4 @@
-"""The one place where arguments of the library, `data=`, become options of the command line, --data."""
+"""The one place that turns arguments of the library (`data=`) into options of the command line (--data)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ OPTIONS = {
     "language": "--lang",
     "languages": "--lang",
 }  # fmt: skip
-"""The options that texts of the library speak of, by the names of the arguments that they become."""
+"""The options that the library's texts mention, by argument name."""
 
 
 def in_flags(text: str) -> str:
-    """A text of the library in words of the command line; only settings that it marks as such become options.
+    """A text of the library for the command line; only settings marked as such become options.
 
     >>> in_flags(Wording("a `data=`.npz: name it with ", Setting("data"), ", or say ", Setting("sound", "False")))
     'a `data=`.npz: name it with --data, or say --no-sound'
@@ -32,7 +32,7 @@ def in_flags(text: str) -> str:
 
 
 def all_in_flags(value: Any) -> Any:
-    """JSON values with every text in them in words of the command line; keys stay."""
+    """JSON values with every text in them converted for the command line; keys stay."""
     if isinstance(value, str):
         return in_flags(value)
     if isinstance(value, dict):

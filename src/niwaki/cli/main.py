@@ -1,4 +1,4 @@
-"""The commands: their options, their help, and the function that does each."""
+"""The commands: their options, their help, and the functions that run them."""
 
 from __future__ import annotations
 

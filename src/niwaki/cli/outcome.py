@@ -1,4 +1,4 @@
-"""What became of a command: its exit code, and the one line that says why it did not come to its end."""
+"""How a command ended: its exit code, and the line that says why it did not finish."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _HOME = Path(__file__).resolve().parent.parent
 def outcome(command: Command, arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; errors are one line on standard error."""
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]  # wherever it stands
+    arguments = [argument for argument in arguments if argument != "--debug"]  # wherever it appears
     with Signals() as signals:
         try:
             code = command(arguments) or 0
         except TyperException as error:
-            if message := error.format_message().strip():  # else the help was printed
+            if message := error.format_message().strip():  # otherwise typer printed the help
                 complain(f"{message.removesuffix('.')}. See niwaki --help.")
             return 2
         except (Exception, SystemExit, KeyboardInterrupt) as error:
@@ -45,23 +45,23 @@ def outcome(command: Command, arguments: Sequence[str]) -> int:
                 return error.exit_code
             complain(unexpected(error, arguments))
             return 1
-        if signals.received is None and code - 128 in ENDING:  # typer or the runner heard of it
+        if signals.received is None and code - 128 in ENDING:  # typer or the runner caught it
             signals.received = signal.Signals(code - 128)
         return _stopped("", signals, arguments) if signals.received else code
 
 
 def _completes(arguments: Sequence[str]) -> bool:
-    """Whether it is the shell's completion that is asked for, which ends the process itself."""
+    """Whether the shell asked for completion, which ends the process by itself."""
     return "_NIWAKI_COMPLETE" in os.environ or any(argument.endswith("-completion") for argument in arguments)
 
 
 def complain(text: str) -> None:
-    """A line on standard error, in words of the command line."""
+    """A line on standard error, with options of the command line."""
     print(f"niwaki: {printable(in_flags(text))}", file=sys.stderr)
 
 
 def unexpected(error: BaseException, arguments: Sequence[str]) -> str:
-    """A line for an error that nobody foresaw: the command with its files, the step, what broke, and where."""
+    """The line for an unexpected error: the command with its files, the step, the error, and where it was raised."""
     steps = [f" while {step}" for step in getattr(error, "__notes__", ())]
     place = next((f" ({found})" for frame in reversed(traceback.extract_tb(error.__traceback__))
                   if (found := _in_niwaki(frame))), "")  # fmt: skip
@@ -73,7 +73,7 @@ def unexpected(error: BaseException, arguments: Sequence[str]) -> str:
 
 
 def given(arguments: Sequence[str]) -> str:
-    """The command as it was given, for a shell."""
+    """The command as the user gave it, quoted for a shell."""
     return shlex.join([*_program(), *arguments])
 
 
@@ -84,7 +84,7 @@ def _stopped(what: str, signals: Signals, arguments: Sequence[str]) -> int:
 
 
 def _program() -> list[str]:
-    """What starts this program in a shell: `niwaki` if that is this one, else its path or module."""
+    """How to start this program in a shell: `niwaki` if that is this program, or its path or module."""
     started = Path(sys.argv[0])
     if started.name == "__main__.py":
         return [Path(sys.executable).name, "-m", "niwaki"]

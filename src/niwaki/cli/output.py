@@ -14,7 +14,7 @@ from niwaki.tabular import Tabular
 
 
 class CommandLine(Terminal):
-    """A terminal on which texts of the library speak of options."""
+    """A terminal that shows the library's texts with options of the command line."""
 
     def shown(self, text: str) -> str:
         """A text as this console shows it."""
@@ -27,12 +27,12 @@ def output() -> Terminal:
 
 
 def beside() -> Terminal:
-    """Standard error, where progress is shown."""
+    """Standard error, for progress."""
     return CommandLine(stderr=True)
 
 
 def print_command(sentence: str, *arguments: object) -> None:
-    """A sentence and the command that it speaks of, in one line, quoted as a shell needs it: it can be pasted.
+    """A sentence and its command in one line, quoted for the shell so that the user can paste it.
 
     >>> print_command("Compare the forms with", "niwaki", "verify", "my models/c")
     Compare the forms with: niwaki verify 'my models/c'
@@ -41,7 +41,7 @@ def print_command(sentence: str, *arguments: object) -> None:
 
 
 def print_tabular(console: Terminal, shown: Tabular) -> None:
-    """What it is, the table, and what is to be said below."""
+    """A heading, the table, and notes below it."""
     if shown.caption:
         console.print(shown.caption, highlight=False, markup=False)
     print_table(console, shown.columns, shown.rows)

@@ -1,4 +1,4 @@
-"""What a run shows as it goes: a line with the time left in a terminal, plain lines elsewhere."""
+"""Progress of a run: in a terminal a line with the time left, elsewhere plain lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 from niwaki.device.text import counted
 from niwaki.reporting.terminal import Terminal
 
-if TYPE_CHECKING:  # they load torch, which most commands do without
+if TYPE_CHECKING:  # these load torch, which most commands do not need
     from niwaki.study.plan import Plan, Stage
     from niwaki.study.records import Record
     from niwaki.study.telling import EpochTold
@@ -20,7 +20,7 @@ SHORT, NARROW, WIDE, BAR = 50, 72, 100, 20  # columns
 
 
 class Progression:
-    """Follows a run on a console (standard error, so that output stays clean)."""
+    """Follows a run on a console (standard error, so that the output stays clean)."""
 
     def __init__(self, console: Terminal) -> None:
         self.console = console
@@ -28,16 +28,16 @@ class Progression:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._running: dict[str, Stage] = {}
-        self._ended: dict[str, int] = {}  # epochs of the stages that run
+        self._ended: dict[str, int] = {}  # epochs of the running stages
         self._begun = 0.0
-        self._epochs = [0, 0]  # of stages that are done, in all
+        self._epochs = [0, 0]  # of finished stages, in total
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""
         self.console.print(text, markup=False)
 
     def planned(self, plan: Plan, missing: list[Stage]) -> None:
-        """Say what will be done and start the bar."""
+        """Print what will be done and start the bar."""
         self.total = len(plan.stages)
         self.stored = self.total - len(missing)
         asked, shared, longer = plan.requested, plan.unique, plan.longer
@@ -56,16 +56,16 @@ class Progression:
             self._bar.start()
 
     def started(self, stage: Stage) -> None:
-        """A stage is running."""
+        """A stage started."""
         self._running[stage.key] = stage
 
     def epoch(self, stage: Stage, told: EpochTold) -> None:
-        """An epoch of a stage has ended: move the bar."""
+        """An epoch of a stage ended: advance the bar."""
         self._ended[stage.key] = told.number
         self._move()
 
     def finished(self, stage: Stage, record: Record) -> None:
-        """A stage is stored: move the bar, or print a line."""
+        """A stage is stored: advance the bar, or print a line."""
         self._running.pop(stage.key, None)
         self._ended.pop(stage.key, None)
         self.stored += 1
@@ -83,13 +83,13 @@ class Progression:
             self.stop()
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     def line(self) -> str:
-        """What runs and how far it is, as wide as there is room: `fine-tune 60 % step 3/5 · epoch 2/5 · 41 s left`."""
+        """What runs and how far it is, cut to the width: `fine-tune 60 % step 3/5 · epoch 2/5 · 41 s left`."""
         room = self.console.width - (BAR + 1 if self.console.width >= WIDE else 0)
         stages = list(self._running.values())
         if not stages:
@@ -112,25 +112,25 @@ class Progression:
             self._bar.update(self._task, completed=self._done)
 
     def _left(self) -> str:
-        """The time until all epochs are trained, as far as it can be told; empty before the first."""
+        """The estimated time until all epochs are trained; empty before the first one."""
         done, all_ = self._done, self._epochs[1]
         return f"{_time((time.monotonic() - self._begun) / done * (all_ - done))} left" if 0 < done < all_ else ""
 
 
 class _Line(ProgressColumn):
-    """The line of a run, made anew each time that it is drawn."""
+    """The line of a run, built again whenever it is drawn."""
 
     def __init__(self, progression: Progression) -> None:
         super().__init__()
         self._progression = progression
 
     def render(self, _task: Task) -> Text:
-        """The line as it is now."""
+        """The line in its current state."""
         return Text(self._progression.line(), no_wrap=True, overflow="ellipsis")
 
 
 def _time(seconds: float) -> str:
-    """A time in words, of its two largest units.
+    """A duration in its two largest units.
 
     >>> _time(41.4), _time(95), _time(3_900), _time(90_000)
     ('41 s', '2 min', '1 h 5 min', '25 h')
@@ -145,7 +145,7 @@ def _time(seconds: float) -> str:
 
 
 def _shortened(label: str, room: int) -> str:
-    """A label with its beginning, which is what is done, and its end, which is for whom."""
+    """A label cut in the middle: its start says what is done, its end for which trial."""
     if len(label) <= room:
         return label
     end = (room - 1) // 2

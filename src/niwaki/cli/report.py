@@ -15,7 +15,7 @@ from niwaki.reporting.words import words_in
 
 
 def report(folder: Path, other: Path | None, *, out: Path | None, language: str, show: bool, as_json: bool) -> None:
-    """Build the report of a study, or the page that compares two, and say where it is."""
+    """Write the report of a study, or the page that compares two, and print where it is."""
     code = words_in(language).language
     built: Built | Compared
     if other is not None:
@@ -44,11 +44,11 @@ def _live(built: Built | Compared) -> dict[str, object]:
 
 
 def open_page(built: Built | Compared) -> None:
-    """Show the page in the browser of the desktop, if there is one."""
+    """Open the page in the desktop's browser, if there is one."""
     if not webbrowser.open(built.html.resolve().as_uri()):
         tell(f"no browser could be started: open {built.html} yourself")
 
 
 def tell(line: str) -> None:
-    """Say what is going on, beside the output."""
+    """Print progress on standard error."""
     complain(line)

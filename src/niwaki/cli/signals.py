@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and the SIGHUP of a closed terminal end a command in the same orderly way."""
+"""Ctrl-C, SIGTERM and the SIGHUP of a closed terminal all end a command in the same orderly way."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _TOGETHER_S = 1.0  # a closing terminal or a supervisor may send several at once
 
 
 class Signals:
-    """While it is entered, the first signal raises KeyboardInterrupt in the main thread; `received` says which it was.
+    """While active, the first signal raises KeyboardInterrupt in the main thread; `received` says which one it was.
 
-    A second one, a moment later, ends the process as it would have without handlers. Signals that were ignored when
-    the process started stay ignored: `nohup` means that of SIGHUP, a shell's `&` of Ctrl-C. SIGTERM always works.
+    A second one, a moment later, ends the process as if there were no handlers. Signals that were ignored when the
+    process started stay ignored: `nohup` does that to SIGHUP, a shell's `&` to Ctrl-C. SIGTERM always works.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Signals:
 
     @property
     def name(self) -> str:
-        """The signal as the user knows it."""
+        """The signal under the name that users know."""
         return NAMES[(self.received or signal.SIGINT).name]
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
@@ -58,7 +58,7 @@ class Signals:
 
 
 def release() -> None:
-    """At the very end: a signal ends the process without another word."""
+    """At the very end: a signal now ends the process without a message."""
     for number in ENDING:
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Standard output and error of the command line: every letter, a closed pipe, a full disk, no stream at all."""
+"""Standard output and error of the command line: any character, a closed pipe, a full disk, no stream at all."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from niwaki.reporting import letters
 
 
 def prepare() -> None:
-    """Make both streams take every letter, and outlive whoever reads them.
+    """Make both streams accept any character, and survive a reader that goes away.
 
-    A reader that went away (`niwaki … | head -1`) had enough: the rest is dropped, the work goes on to its end. What
-    a full disk does not take of standard output is an OutputError; of standard error, where progress is shown, it is
-    dropped.
+    If the reader of a pipe ends early (`niwaki … | head -1`), the rest is dropped and the work continues. If a full
+    disk rejects standard output, that is an OutputError; standard error, where progress is shown, is dropped instead.
     """
     open_closed()
     letters.register()
@@ -27,20 +26,20 @@ def prepare() -> None:
 
 
 def finish() -> None:
-    """Write out what is left. Raises OutputError if that fails."""
+    """Flush what is left. Raises OutputError if that fails."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
 
 
 def abandon() -> None:
-    """Drop what cannot be written: Python would try again when it ends, and complain."""
+    """Drop what cannot be written: otherwise Python would try again at exit, and complain."""
     with contextlib.suppress(OutputError, OSError, ValueError):
         finish()
 
 
 class _Descriptor(io.FileIO):
-    """A descriptor that swallows what nobody takes. An error names `name`; None: there is no error."""
+    """A descriptor that swallows what cannot be written. An error names `name`; with None there is no error."""
 
     def __init__(self, descriptor: int, called: str | None) -> None:
         super().__init__(descriptor, "wb", closefd=False)
@@ -65,7 +64,7 @@ class _Descriptor(io.FileIO):
 
 
 def _lasting(stream: TextIO | None, descriptor: int, called: str | None) -> io.TextIOWrapper:
-    """The same stream by way of `_Descriptor`; if a shell closed it, into nothing."""
+    """The same stream through `_Descriptor`; into nothing if the shell closed it."""
     if stream is None:
         return io.TextIOWrapper(io.BufferedWriter(_Descriptor(os.open(os.devnull, os.O_WRONLY), None)), "utf-8")
     stream.flush()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run(request: Request, *, dry_run: bool, as_json: bool, show: bool = False) -> int:
-    """Run a study, print its tables and write its report; the exit code is 1 if a trial failed."""
+    """Run a study, print its tables and write its report; returns 1 if a trial failed."""
     spec = request.spec()
     if dry_run:
         return _dry_run(request, spec, as_json=as_json)
@@ -82,7 +82,7 @@ def show(folder: Path, *, as_json: bool, wide: bool = False, csv: Path | None = 
 
 
 def _print(view: View, *, wide: bool = False) -> None:
-    """The tables, and how to see what had no room."""
+    """The tables, and how to see the columns that did not fit."""
     from niwaki.reporting.text import print_study
 
     if not print_study(output(), view, wide=wide):
@@ -91,7 +91,7 @@ def _print(view: View, *, wide: bool = False) -> None:
 
 
 def copy(name: str, file: Path) -> None:
-    """Write a built-in study to a new file."""
+    """Copy a built-in study to a new file."""
     copy_preset(name, file)
     print_command(f"Wrote {file}; run it with", "niwaki", "study", "run", file)
 

@@ -1,4 +1,4 @@
-"""`niwaki --version`, and with --verbose what a report of a fault should say."""
+"""`niwaki --version`, and with --verbose everything that a bug report should contain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PACKAGES = ("torch", "torch-pruning", "numpy", "onnx", "onnxruntime", "onnxscri
 
 
 def print_version(*, asked: bool, verbose: bool) -> None:
-    """If asked for, print the version and end; if `verbose`, what niwaki stands on and what this machine is too."""
+    """If asked, print the version and exit; `verbose` adds the libraries' versions and facts about this machine."""
     if not (asked or verbose):
         return
     print(f"niwaki {importlib.metadata.version('niwaki')}")

@@ -1,4 +1,4 @@
-"""What classes are called, in each language that a bundle speaks."""
+"""The names of classes in each language of a bundle."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Named:
-    """A class, by its label in the model, and its name in every language of the bundle."""
+    """A class: its label in the model, and its name in every language of the bundle."""
 
     label: str
     names: Mapping[str, str]
 
 
 def name_classes(labels: Sequence[str], languages: Sequence[str], file: Path | None = None) -> tuple[Named, ...]:
-    """The names of `labels`: those in `file`, else niwaki's for the garments of Fashion-MNIST, else the label itself.
+    """The names of `labels`: from `file`, or niwaki's own for the garments of Fashion-MNIST, or the labels themselves.
 
-    `file` is JSON: `{"Bag": {"en": "bag", "ko": "가방"}, …}`. Raises SpecError for languages that there are no voices
-    or no names for, and for a file that cannot be read or names classes that the model has not.
+    `file` is JSON: `{"Bag": {"en": "bag", "ko": "가방"}, …}`. Raises SpecError for languages without voices or without
+    names, and for a file that cannot be read or names classes that the model does not have.
     """
     _check(languages)
     given = {} if file is None else _read(file, labels)

@@ -1,4 +1,4 @@
-"""Classes are known by their names: data that counts them in another order than a model is renumbered."""
+"""Match classes by name: data whose classes are in another order than the model's is renumbered."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from niwaki.device.text import printable
 from niwaki.errors import DataError
 from niwaki.notify import Notify, silent
 
-SHOWN, LONGEST = 12, 24  # names of a list, characters of a name
+SHOWN, LONGEST = 12, 24  # names in a list, characters in a name
 
 
 def in_order(data: Dataset, labels: Sequence[str], *, of: str = "the model", notify: Notify = silent) -> Dataset:
-    """`data` with its classes numbered as in `labels`, those of a model; `data` itself if they are so already.
+    """`data` with its classes numbered as in `labels`, a model's; `data` itself if the order is the same.
 
-    Its fingerprint stays: it is that of the images as they are kept. `notify` hears if the order differs. Raises
+    Its fingerprint stays the same: it describes the images as stored. `notify` is called if the order differs. Raises
     DataError, with both lists, if the names are not the same.
     """
     if data.labels == tuple(labels):
@@ -27,8 +27,8 @@ def in_order(data: Dataset, labels: Sequence[str], *, of: str = "the model", not
     places = places_of(data.labels, labels)
     if places is None:
         raise DataError(
-            f"{data.origin}: {_counted(data.labels)}, but {of} has {_counted(labels)}: name the data that it was "
-            "trained on, or call the classes as it does (the folders' names; `labels` of an .npz file)"
+            f"{data.origin}: {_counted(data.labels)}, but {of} has {_counted(labels)}: give the data that it was "
+            "trained on, or rename the classes to match (the folders' names; `labels` of an .npz file)"
         )
     if places.tolist() != list(range(len(places))):
         line = (
@@ -43,9 +43,9 @@ def in_order(data: Dataset, labels: Sequence[str], *, of: str = "the model", not
 
 
 def places_of(names: Sequence[str], labels: Sequence[str]) -> np.ndarray | None:
-    """Where each of `names` stands in `labels`, int64 (classes,); None unless both hold the same names.
+    """The position of each of `names` in `labels`, int64 (classes,); None unless both hold the same names.
 
-    Names are the same whichever way Unicode composes them: macOS takes letters and their accents apart.
+    Names are compared whichever way Unicode composes them: macOS decomposes letters with accents.
 
     >>> places_of(("1", "10", "2"), ("1", "2", "10")).tolist()
     [0, 2, 1]
@@ -59,7 +59,7 @@ def places_of(names: Sequence[str], labels: Sequence[str]) -> np.ndarray | None:
 
 
 def shown(labels: Sequence[str]) -> str:
-    """A list of names, cut if it is long: `a, b, c, … (40)`."""
+    """A list of names, shortened if it is long: `a, b, c, … (40)`."""
     names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in labels[:SHOWN]]
     return ", ".join(names) + (f", … ({len(labels)})" if len(labels) > SHOWN else "")
 

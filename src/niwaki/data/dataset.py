@@ -1,4 +1,4 @@
-"""A decoded dataset: uint8 images and labels of three splits, and the folder that keeps them memory-mapped."""
+"""A decoded dataset: uint8 images and labels of three splits, and the folder that stores them for memory mapping."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All that is trained and measured on. `fingerprint` is the same exactly if all of it is the same."""
+    """Everything to train and measure on. `fingerprint` is the same exactly if all contents are the same."""
 
     name: str
     labels: tuple[str, ...]
@@ -49,7 +49,7 @@ class Dataset:
     validation: Split
     test: Split
     notes: tuple[str, ...] = ()
-    """What was noticed of the images when they were decoded, a line each."""
+    """Remarks on the images from when they were decoded, one line each."""
 
     def __repr__(self) -> str:
         images = " + ".join(f"{len(getattr(self, split)):,}" for split in SPLITS)
@@ -72,12 +72,12 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """How many classes the labels count."""
+        """The number of classes."""
         return len(self.labels)
 
 
 class _Manifest(BaseModel):
-    """What `dataset.json` says."""
+    """The content of `dataset.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -93,7 +93,7 @@ class _Manifest(BaseModel):
 
 
 def fingerprint_of(labels: tuple[str, ...], preprocessing: Preprocessing, splits: dict[str, Split]) -> str:
-    """SHA-256 over class names, preprocessing and every pixel and label: independent of where they are kept."""
+    """SHA-256 over class names, preprocessing and every pixel and label: independent of where they are stored."""
     shapes = {name: list(splits[name].images.shape) for name in SPLITS}
     head = {"labels": labels, "preprocessing": preprocessing.model_dump(mode="json"), "shapes": shapes}
     digest = hashlib.sha256(canonical_json(head))
@@ -105,7 +105,7 @@ def fingerprint_of(labels: tuple[str, ...], preprocessing: Preprocessing, splits
 
 @dataclass(frozen=True)
 class About:
-    """The facts of a dataset beside its images."""
+    """The facts about a dataset other than its images."""
 
     name: str
     labels: tuple[str, ...]
@@ -116,7 +116,7 @@ class About:
 
 
 def write_dataset(folder: Path, splits: dict[str, Split], about: About) -> None:
-    """Write what `open_dataset` reads into `folder`; `dataset.json` comes last and marks the rest as whole."""
+    """Write what `open_dataset` reads into `folder`; `dataset.json` comes last and marks the rest as complete."""
     for part in SPLITS:
         _write_array(folder / f"{part}_images.npy", splits[part].images)
         _write_array(folder / f"{part}_labels.npy", splits[part].labels.astype(LABEL_TYPE))
@@ -144,7 +144,7 @@ def open_dataset(folder: Path) -> Dataset:
         manifest = _Manifest.model_validate(load_json(folder / MANIFEST))
     except OSError as error:
         raise DataError(f"{folder / MANIFEST}: {error.strerror}: not a decoded dataset; {_again(folder)}") from error
-    except ValueError as error:  # pydantic's is one
+    except ValueError as error:  # pydantic's error is one
         raise DataError(f"{folder / MANIFEST}: damaged or of another version; {_again(folder)}") from error
     parts = {part: _open_split(folder, part, manifest) for part in SPLITS}
     return Dataset(
@@ -160,7 +160,7 @@ def open_dataset(folder: Path) -> Dataset:
 
 
 def check_contents(data: Dataset, folder: Path) -> None:
-    """Read every pixel and label once. Raises DataError if they are not those of the fingerprint."""
+    """Read every pixel and label once. Raises DataError if they do not match the fingerprint."""
     splits = {name: getattr(data, name) for name in SPLITS}
     if fingerprint_of(data.labels, data.preprocessing, splits) != data.fingerprint:
         raise DataError(f"{folder}: its arrays do not match its fingerprint; {_again(folder)}")
@@ -175,7 +175,7 @@ def _open_split(folder: Path, part: str, manifest: _Manifest) -> Split:
 def _open_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # NumPy reads the header as Python, which fails in a dozen ways on damaged bytes
+    except Exception as error:  # NumPy parses the header as Python, which fails in many ways on damaged bytes
         raise DataError(f"{path}: missing or damaged: {first_line(error)}; {_again(path.parent)}") from error
     if array.shape != shape or array.dtype != dtype:
         found = f"{array.dtype} {array.shape}"

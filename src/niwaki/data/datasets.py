@@ -1,4 +1,4 @@
-"""The datasets, one entry each: what is known of it before any file is read, and the module that finds its images."""
+"""The datasets, one entry each: what is known before any file is read, and the module that finds the images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the table alone loads no NumPy: help texts list it
+if TYPE_CHECKING:  # the table itself must not load NumPy: help texts list it
     from niwaki.data.source import Places, Source
 
 GARMENTS = (
@@ -18,34 +18,34 @@ GARMENT_SIZE = (28, 28)
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """What a dataset has that is known by its name alone."""
+    """What is known of a dataset from its name alone."""
 
     labels: tuple[str, ...]
     size: tuple[int, int]
     """Height and width of its images."""
     pad: int = 0
-    """The usual padding, unless a study gives a size or a pad of its own."""
+    """The default padding, unless a study sets a size or a pad."""
 
 
 @dataclass(frozen=True)
 class DatasetKind:
-    """A dataset, or a kind of the user's own."""
+    """A dataset, or a kind of dataset that the user brings."""
 
     name: str
     module: str
-    """Below niwaki.data. Its `find(spec, places)` gives the `Source`, or raises DataError."""
+    """A module below niwaki.data. Its `find(spec, places)` returns the `Source`, or raises DataError."""
     built_in: BuiltIn | None = None
-    """None: the user's own, which `path` names."""
+    """None: the user's own dataset, named by `path`."""
     keys: tuple[str, ...] = ()
-    """Keys of `[data]` that mean something to this one, and not to every dataset."""
+    """Keys of `[data]` that apply to this dataset and not to every one."""
     path_is: str = ""
-    """What `path` must be; empty: it can do without."""
+    """What `path` must be; empty: the dataset does not need it."""
     given_as: str = ""
-    """What of the user's own is taken for it if a name is expected."""
+    """What the user can give as this kind of dataset instead of a name."""
     suffix: str = ""
-    """Of its file; empty: it is no single file."""
+    """The ending of its file; empty: it is not a single file."""
     in_folders: bool = False
-    """Whether its files may lie in a folder of the user's: the module's `folder_within(folder)` is then not None."""
+    """Whether its files may be in a folder of the user's: if so, the module's `folder_within(folder)` is not None."""
 
     def find(self, spec: Any, places: Places) -> Source:
         """Its images as a study's `[data]` (`DataSpec`) asks for them. Raises DataError if they are not available."""
@@ -71,7 +71,7 @@ _KNOWN = (
 )  # fmt: skip
 DATASETS = {kind.name: kind for kind in _KNOWN}
 BUILT_IN = tuple(kind.name for kind in _KNOWN if kind.built_in is not None)
-MEANT_FOR = {  # keys of `[data]` that mean nothing for the other datasets
+MEANT_FOR = {  # keys of `[data]` that do not apply to the other datasets
     key: tuple(kind.name for kind in _KNOWN if key in kind.keys) for kind in _KNOWN for key in kind.keys
 }
 
@@ -82,5 +82,5 @@ def built_in(name: object) -> BuiltIn | None:
 
 
 def kind_of(place: str | Path) -> str:
-    """The name of the dataset that a file or folder of the user's own is, by its ending."""
+    """The name of the kind of dataset that a user's file or folder is, by its ending."""
     return next((kind.name for kind in _KNOWN if kind.suffix and str(place).endswith(kind.suffix)), "folder")

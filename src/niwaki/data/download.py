@@ -1,4 +1,4 @@
-"""Files of known size and MD5 from several mirrors: resumed where they broke off, in place only when whole."""
+"""Download files of known size and MD5 from several mirrors: resume if interrupted, put in place only when complete."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from niwaki.errors import DataError
 from niwaki.files import flush_folder
 
 CHUNK = 1 << 16
-ATTEMPTS = 5  # at one mirror, as long as each brings the file further
+ATTEMPTS = 5  # per mirror, as long as each attempt gets further
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that mirrors offer, and how to know it: its size in bytes and its MD5."""
+    """A file that mirrors offer, with its size in bytes and its MD5."""
 
     name: str
     size: int
@@ -36,11 +36,11 @@ def download(
     patience: float = 10.0,
     notify: Callable[[str], None] | None = None,
 ) -> None:
-    """Bring those `files` into `folder` that are not there, from the first of `mirrors` that has them.
+    """Download those `files` that are missing in `folder`, from the first of `mirrors` that has them.
 
-    `patience` is how long, in seconds, to wait for a connection and for each piece of the reply. What has
-    arrived stays in `NAME.part` and is gone on with at the next attempt, here or at another mirror. A mirror
-    that fails is not asked again. Raises DataError naming each mirror and what was wrong there.
+    `patience` is how long, in seconds, to wait for a connection and for each piece of the reply. Partial downloads stay
+    in `NAME.part`; the next attempt resumes them, from this mirror or another. A mirror that fails is not tried again.
+    Raises DataError naming each mirror and what went wrong there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
@@ -60,19 +60,19 @@ def download(
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 of a file as 32 hexadecimal digits: a check against damage, not against malice."""
+    """The MD5 of a file as 32 hexadecimal digits: a check against damage, not against tampering."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _from_mirror(file: RemoteFile, folder: Path, mirror: str, patience: float) -> str | None:
-    """One file from one mirror into place; None, or in words why not."""
+    """Download one file from one mirror; None, or the reason for the failure in words."""
     part = folder / f"{file.name}.part"
     resumed = _size(part) > 0
     reason = _complete(file, part, f"{mirror.rstrip('/')}/{file.name}", patience)
     if reason is None and (found := md5_of(part)) != file.md5:
         part.unlink()
-        if resumed:  # what lay there before may have been the wrong half
+        if resumed:  # the earlier part may have been the wrong data
             return _from_mirror(file, folder, mirror, patience)
         reason = f"MD5 is {found}, expected {file.md5}"
     if reason is None:
@@ -82,7 +82,7 @@ def _from_mirror(file: RemoteFile, folder: Path, mirror: str, patience: float) -
 
 
 def _complete(file: RemoteFile, part: Path, url: str, patience: float) -> str | None:
-    """Ask until the part has the file's size or gets no longer; None, or in words why not."""
+    """Ask until the part reaches the file's size or stops growing; None, or the reason in words."""
     reason = "nothing arrived"
     for _ in range(ATTEMPTS):
         before = _size(part)
@@ -100,7 +100,7 @@ def _complete(file: RemoteFile, part: Path, url: str, patience: float) -> str | 
 
 
 def _continue(file: RemoteFile, part: Path, url: str, patience: float) -> None:
-    """Append to `part` what is missing of the file, or begin again if the server or the part leaves no choice."""
+    """Append the missing bytes to `part`, or start again if the server or the part requires it."""
     have = _size(part)
     if have > file.size:
         part.unlink()

@@ -32,11 +32,11 @@ TRAINING_IMAGES = 60_000
 
 
 class NowhereToBeHad(DataError):
-    """Not found and not downloaded; the one failure after which a study may go on with other data."""
+    """Not found and not downloaded; the only failure after which a study may continue with other data."""
 
 
 def find(spec: DataSpec, places: Places) -> Source:
-    """The dataset where the study says, else where it is usually kept or downloaded to, or `synthetic` if allowed."""
+    """The dataset from the study's path, or its usual place, or downloaded; or `synthetic` if that is allowed."""
     try:
         return source(_folder(spec, places))
     except NowhereToBeHad as error:
@@ -53,7 +53,7 @@ def find(spec: DataSpec, places: Places) -> Source:
 
 
 def _folder(spec: DataSpec, places: Places) -> Path:
-    """The folder with the four files: as named, else of $NIWAKI_DATA_DIR, else of the cache, downloaded if need be."""
+    """The folder with the four files: the given one, or in $NIWAKI_DATA_DIR, or in the cache, downloaded if needed."""
     named = _named_place(spec)
     if named is not None:
         check(named)
@@ -101,7 +101,7 @@ def check(folder: Path) -> None:
 
 
 def check_present(folder: Path) -> None:
-    """Raise DataError, naming the file, if one of the four is in `folder` but has not the right MD5."""
+    """Raise DataError, naming the file, if one of the four is in `folder` with a wrong MD5."""
     for file in FILES:
         path = folder / file.name
         if not path.exists():
@@ -115,7 +115,7 @@ def check_present(folder: Path) -> None:
 
 
 def source(folder: Path) -> Source:
-    """The dataset in `folder`, whose four files `check` has found right."""
+    """The dataset in `folder`, whose four files `check` has verified."""
 
     def decode(preprocessing: Preprocessing) -> Raw:
         return Raw(GARMENTS, _split(folder, "train", preprocessing), test=_split(folder, "t10k", preprocessing))

@@ -1,4 +1,4 @@
-"""A folder of images per class, as `niwaki.data.layout` finds them, decoded by Pillow."""
+"""A folder of images per class, laid out as `niwaki.data.layout` describes, decoded by Pillow."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from niwaki.errors import DataError
 
 def find(spec: DataSpec, places: Places) -> Source:  # noqa: ARG001 (it is where the study says)
     """The dataset that a study names."""
-    assert spec.path is not None  # DataSpec sees to it
+    assert spec.path is not None  # DataSpec makes sure of it
     return source(spec.path)
 
 
 def source(root: Path) -> Source:
-    """The dataset below `root`. Reads every file once, for its identity. Raises DataError for what is wrong there."""
+    """The dataset below `root`. Reads every file once to identify it. Raises DataError if something is wrong there."""
     layout = find_layout(root)
 
     def decode(preprocessing: Preprocessing) -> Raw:
@@ -46,7 +46,7 @@ def source(root: Path) -> Source:
 def _identity(layout: Layout) -> str:
     digest, failures, paths = hashlib.sha256(), [], layout.paths
     for path in paths:
-        if not path.is_file():  # a pipe would be waited for
+        if not path.is_file():  # reading a pipe would block
             failures.append(f"{path}: not a regular file: remove it")
             continue
         try:
@@ -94,7 +94,7 @@ def _names(layout: Layout) -> dict[str, list[str]]:
 
 
 def _one_size(paths: Sequence[Path]) -> tuple[int, int]:
-    """Height and width of all images. Raises DataError naming the first that differs from the first of all."""
+    """Height and width of all images. Raises DataError naming the first image of another size."""
     sizes: dict[int, tuple[int, int]] = {}
     pictures.each(paths, lambda number, image: sizes.update({number: pictures.size_of(image)}))
     first = sizes[0]

@@ -1,8 +1,8 @@
 """Ten garments as implicit shapes: functions of the plane that are positive inside, drawn for many images at once.
 
-Coordinates are x to the right and y down, both from −1 to 1 over the image. Every array is float32 (N, 784) or,
-for what is drawn by lot once for an image, (N, 1). Only operations that IEEE 754 rounds exactly are used on
-pixels, so that every processor draws the same.
+Coordinates are x to the right and y down, both from −1 to 1 over the image. Every array is float32 (N, 784) or, for
+what is drawn at random once per image, (N, 1). Pixels use only operations that IEEE 754 rounds exactly, so every
+processor draws the same images.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 
 from niwaki.data.datasets import GARMENTS
 
-Detail = tuple[np.ndarray, np.ndarray]  # a shape, and how bright it is against the cloth (1: as the cloth)
+Detail = tuple[np.ndarray, np.ndarray]  # a shape, and its brightness relative to the cloth (1: the same)
 
 
 class Lots(Protocol):
-    """Where random numbers come from."""
+    """The source of random numbers."""
 
     def between(self, low: float, high: float) -> np.ndarray:
         """Uniform numbers, float32 (N, 1)."""
@@ -31,7 +31,7 @@ class Lots(Protocol):
 
 @dataclass(frozen=True)
 class Plane:
-    """Where each pixel lies in a garment's own coordinates, float32 (N, 784) each."""
+    """The coordinates of each pixel in a garment's own frame, float32 (N, 784) each."""
 
     x: np.ndarray
     y: np.ndarray
@@ -48,7 +48,7 @@ class Garment:
 def profile(
     along: np.ndarray, across: np.ndarray, knots: list[tuple[np.ndarray | float, np.ndarray | float]]
 ) -> np.ndarray:
-    """Inside where |across| is below a half width that is linear between knots (position, half width) along."""
+    """Inside if |across| is below a half width that is linear between knots (position, half width) along."""
     (first, width), last = knots[0], knots[-1][0]
     half = width + np.zeros_like(along)
     for (start, before), (end, after) in pairwise(knots):
@@ -76,7 +76,7 @@ def limb(
 def oval(
     plane: Plane, x: np.ndarray | float, y: np.ndarray | float, a: np.ndarray | float, b: np.ndarray | float
 ) -> np.ndarray:
-    """Inside an ellipse about (x, y) with the half axes a and b (a distance only near its edge)."""
+    """Inside an ellipse centred on (x, y) with the half axes a and b (a distance only near its edge)."""
     u, v = (plane.x - x) / a, (plane.y - y) / b
     inside: np.ndarray = (1 - np.sqrt(u * u + v * v)) * np.minimum(a, b)
     return inside
@@ -108,12 +108,12 @@ def _long_sleeves(p: Plane, lots: Lots, chest: np.ndarray) -> np.ndarray:
 
 
 def _seams(p: Plane, lots: Lots, chest: np.ndarray) -> Detail:
-    """The dark lines between body and sleeves."""
+    """The dark lines between the body and the sleeves."""
     return np.minimum(line(np.abs(p.x) - chest, 0.03), p.y + 0.45), lots.between(0.6, 0.95)
 
 
 def t_shirt(p: Plane, lots: Lots) -> Garment:
-    """Short sleeves, a round neck, at times a print on the chest."""
+    """Short sleeves, a round neck, sometimes a print on the chest."""
     torso, chest = _top(p, lots, hem=(0.7, 0.92), wide=(0.36, 0.5))
     printed = np.where(lots.chance(0.4), lots.between(0.5, 1.5), 1)
     chest_print = oval(p, 0, lots.between(-0.25, 0.1), lots.between(0.12, 0.26), lots.between(0.1, 0.28))
@@ -140,7 +140,7 @@ def pullover(p: Plane, lots: Lots) -> Garment:
 
 
 def dress(p: Plane, lots: Lots) -> Garment:
-    """Narrow above, a waist, a skirt that widens; sleeves are short or missing."""
+    """Narrow at the top, a waist, a skirt that widens; sleeves are short or missing."""
     shoulder, waist, skirt = lots.between(0.17, 0.32), lots.between(0.15, 0.28), lots.between(0.26, 0.6)
     height = lots.between(-0.3, 0.1)
     body = profile(p.y, p.x, [(-0.92, shoulder * 0.7), (-0.65, shoulder), (height, waist), (0.94, skirt)])
@@ -151,7 +151,7 @@ def dress(p: Plane, lots: Lots) -> Garment:
 
 
 def coat(p: Plane, lots: Lots) -> Garment:
-    """Long sleeves, long hem, open at the front below a V of lapels."""
+    """Long sleeves, long hem, open at the front below V-shaped lapels."""
     torso, chest = _top(p, lots, hem=(0.82, 0.97), wide=(0.36, 0.5))
     depth = lots.between(-0.3, 0.1)
     lapels = np.minimum(line(np.abs(p.x) - 0.3 * (depth - p.y), 0.05), depth - p.y), lots.between(0.4, 0.9)
@@ -212,7 +212,7 @@ def sneaker(p: Plane, lots: Lots) -> Garment:
 
 
 def bag(p: Plane, lots: Lots) -> Garment:
-    """A box, wider or narrower above, with a handle."""
+    """A box, wider or narrower at the top, with a handle."""
     top, bottom = lots.between(-0.4, 0.0), lots.between(0.55, 0.85)
     body = profile(p.y, p.x, [(top, lots.between(0.45, 0.85)), (bottom, lots.between(0.55, 0.88))])
     arc = oval(p, 0, top, lots.between(0.25, 0.5), lots.between(0.3, 0.55))
@@ -223,7 +223,7 @@ def bag(p: Plane, lots: Lots) -> Garment:
 
 
 def ankle_boot(p: Plane, lots: Lots) -> Garment:
-    """A shoe whose shaft rises over the ankle, often with a heel."""
+    """A shoe whose shaft rises above the ankle, often with a heel."""
     upper, ground = _shoe(p, lots, lots.between(0.6, 1.15))
     heel = lots.between(0.0, 0.25)
     post = np.minimum(np.minimum(p.x - 0.35, 0.75 - p.x), np.minimum(p.y - ground + 0.05, ground + heel - p.y))

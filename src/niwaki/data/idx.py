@@ -1,4 +1,4 @@
-"""The IDX format of MNIST and its kin: big-endian header, then bytes (Y. LeCun, the MNIST database)."""
+"""The IDX format of MNIST and similar datasets: big-endian header, then bytes (Y. LeCun, the MNIST database)."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def read_labels(path: Path, classes: int) -> np.ndarray:
 
 
 def parse_idx(data: bytes, *, dimensions: int, name: str) -> np.ndarray:
-    """The array in the bytes of an IDX file: uint8 with as many dimensions as asked for.
+    """The array in the bytes of an IDX file: uint8 with the requested number of dimensions.
 
-    Raises DataError, beginning with `name`, for another type or number of dimensions, too few or too many bytes.
+    Raises DataError, beginning with `name`, for another type or number of dimensions, and for too few or too many
+    bytes.
     """
     header = 4 + 4 * dimensions
     expected = _magic(dimensions)
@@ -47,10 +48,10 @@ def parse_idx(data: bytes, *, dimensions: int, name: str) -> np.ndarray:
         raise DataError(f"{name}: ends inside its header ({len(data)} of {header} bytes): it is cut off")
     shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, header, 4))
     if 0 in shape:
-        raise DataError(f"{name}: its header says {shape}: it holds nothing")
+        raise DataError(f"{name}: its header says {shape}: it is empty")
     size = header + math.prod(shape)
     if len(data) != size:
-        wrong = "it is cut off" if len(data) < size else "there is something behind the last image or label"
+        wrong = "it is cut off" if len(data) < size else "there is extra data after the last image or label"
         raise DataError(f"{name}: {len(data)} bytes, but its header says {shape}, which is {size} bytes: {wrong}")
     return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape)
 

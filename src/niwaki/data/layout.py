@@ -1,8 +1,8 @@
-"""Which file of a folder is of which part and class: FOLDER/CLASS/IMAGE, or FOLDER/train/CLASS/IMAGE and its kin.
+"""Which split and class each file of a folder belongs to: FOLDER/CLASS/IMAGE, or FOLDER/train/CLASS/IMAGE and the like.
 
-Parts go by the names of `PARTS` in upper or lower case. Classes are numbered as `labels.txt` lists them, a name a line,
-else by name. What no rule reads is an error: nothing is left out unsaid but what is hidden or a system's, a README and
-a licence.
+Splits are recognized by the names in `PARTS`, in upper or lower case. Classes are numbered in the order of
+`labels.txt`, one name a line, or by name. An entry that no rule covers is an error: only hidden files, files of the
+operating system, a README and a licence are skipped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from niwaki.files import read_at_most
 PARTS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
 LABELS, LABELS_LIMIT = "labels.txt", 1 << 20
 LEFT_BY_SYSTEMS = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx")  # like .DS_Store, but not hidden
-DOCUMENTS = ("readme", "license", "licence")  # how files begin that say something about the data
+DOCUMENTS = ("readme", "license", "licence")  # prefixes of files that describe the data
 _PART_OF = {name: part for part, names in PARTS.items() for name in names}
 
 Files = dict[str, list[Path]]  # class name → its images
@@ -28,7 +28,7 @@ Files = dict[str, list[Path]]  # class name → its images
 
 @dataclass(frozen=True)
 class Layout:
-    """The images of a folder by part and class; of validation and test none if they have no folder of their own."""
+    """The images of a folder by split and class; validation and test are empty without a folder of their own."""
 
     root: Path
     train: Files
@@ -37,7 +37,7 @@ class Layout:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The classes in their order."""
+        """The classes in order."""
         return tuple(self.train)
 
     @property
@@ -47,7 +47,7 @@ class Layout:
 
 
 def find_layout(root: Path) -> Layout:
-    """What is in a folder of images. Raises DataError, naming the entry, for what cannot be meant."""
+    """The contents of a folder of images. Raises DataError, naming the entry, for anything that it cannot interpret."""
     parts = _parts(root)
     if not parts:
         return Layout(root, _in_listed_order(root, _classes(root, listed=True)), {}, {})
@@ -67,9 +67,9 @@ def files_of(files: Files) -> Iterator[Path]:
 
 
 def _parts(root: Path) -> dict[str, Path]:
-    """The folders that are parts; none if the classes lie in `root` itself.
+    """The folders that are splits; none if the classes are in `root` itself.
 
-    A folder of images may well be the class of trains: a part is what holds folders.
+    A class may well be called train and hold images: only a folder of folders is a split.
     """
     entries = _entries(root)
     named = [entry for entry in entries if entry.is_dir() and entry.name.casefold() in _PART_OF]
@@ -88,14 +88,14 @@ def _parts(root: Path) -> dict[str, Path]:
         if entry not in named and not _is_about(entry):
             known = ", ".join(name for names in PARTS.values() for name in names)
             raise DataError(
-                f"{entry}: nothing reads it beside {parts['train'].name}/ (parts are {known}): "
-                "rename it, move it out of the folder, or begin its name with a dot"
+                f"{entry}: unexpected beside {parts['train'].name}/ (known folders: {known}): rename it, move it out "
+                "of the folder, or start its name with a dot"
             )
     return parts
 
 
 def _classes(root: Path, *, listed: bool = False) -> Files:
-    """The images of each class below `root`, both by name; `listed`: a list of the classes may lie there."""
+    """The images of each class below `root`, both sorted by name; with `listed`, a list of the classes may be there."""
     entries = [entry for entry in _entries(root) if not (listed and _is_about(entry))]
     loose = [entry for entry in entries if not entry.is_dir()]
     if loose:
@@ -114,7 +114,9 @@ def _images(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: no images in it: add some, or remove the folder")
     for entry in images:
         if entry.is_dir():
-            raise DataError(f"{entry}: a folder among the images of class {folder.name!r}: move its images up, or away")
+            raise DataError(
+                f"{entry}: a folder among the images of class {folder.name!r}: move its images up, or out of it"
+            )
     return images
 
 
@@ -128,14 +130,14 @@ def _check_names(root: Path, names: Sequence[str]) -> None:
         folded = unicodedata.normalize("NFC", name).casefold()
         if folded in seen:
             raise DataError(
-                f"{root}: the classes {seen[folded]!r} and {name!r} differ only in how their letters are written: "
-                "merge them, or rename one"
+                f"{root}: the classes {seen[folded]!r} and {name!r} differ only in case or in how their accents are "
+                "encoded: merge them, or rename one"
             )
         seen[folded] = name
 
 
 def _in_listed_order(root: Path, files: Files) -> Files:
-    """The classes as `labels.txt` lists them, if it is there."""
+    """The classes in the order of `labels.txt`, if the file exists."""
     path = root / LABELS
     if not path.is_file():
         return files
@@ -153,12 +155,12 @@ def _in_listed_order(root: Path, files: Files) -> Files:
 
 
 def _is_about(entry: Path) -> bool:
-    """Whether a file is about the data: the list of classes, a README, a licence."""
+    """Whether a file describes the data: the list of classes, a README, a licence."""
     return entry.is_file() and (entry.name == LABELS or entry.name.casefold().startswith(DOCUMENTS))
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What is in a folder, by name; what is hidden or left there by a system is not part of it."""
+    """The entries of a folder by name, without hidden ones and files of the operating system."""
     try:
         return sorted(entry for entry in folder.iterdir() if not _is_overlooked(entry.name))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a file may ask for: no size that it states decides memory before it was held against one of these limits."""
+"""Limits on what a file may ask for: each size that it states is checked before memory is allocated for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from niwaki.errors import DataError
 
 @dataclass(frozen=True)
 class Limit:
-    """A number that the environment may raise."""
+    """A number that an environment variable can raise."""
 
     variable: str
     usual: int
@@ -20,7 +20,7 @@ class Limit:
 
     @property
     def value(self) -> int:
-        """The limit, as the environment has it. Raises DataError if that is not a number above 0."""
+        """The limit, from the environment if set. Raises DataError if that is not a number above 0."""
         stated = os.environ.get(self.variable)
         if not stated:
             return self.usual
@@ -31,7 +31,7 @@ class Limit:
         return int(stated)
 
     def check(self, asked: int, what: str) -> None:
-        """Raise DataError if `what` asks for more than is allowed."""
+        """Raise DataError if `what` asks for more than the limit."""
         if asked > self.value:
             raise DataError(
                 f"{what}: {asked:,} {self.unit}, at most {self.value:,} are allowed: "
@@ -40,14 +40,14 @@ class Limit:
 
 
 BYTES = Limit("NIWAKI_DATA_BYTES", 4 << 30, "bytes")
-"""Of a dataset in memory."""
+"""Bytes of a dataset in memory."""
 PIXELS = Limit("NIWAKI_IMAGE_PIXELS", 50_000_000, "pixels")
-"""Of one image before it is resized."""
+"""Pixels of one image before it is resized."""
 CLASSES = Limit("NIWAKI_DATA_CLASSES", 4096, "classes")
-"""Of a dataset: its confusion matrix has their square."""
+"""Classes of a dataset: its confusion matrix has their square."""
 
 
 def check_images(count: int, shape: Sequence[int], what: str) -> None:
-    """Raise DataError if uint8 images (count, *shape) take more memory than a dataset may."""
+    """Raise DataError if uint8 images (count, *shape) take more memory than a dataset may use."""
     sides = "×".join(map(str, shape))
     BYTES.check(count * math.prod(shape), f"{what}: {count:,} images of {sides} (a smaller preprocessing.size helps)")

@@ -1,7 +1,7 @@
-"""Datasets of the user's own as one NumPy .npz file.
+"""A user's dataset as one NumPy .npz file.
 
 Keys: `x_train` uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3) and `y_train` integers (N,); optionally `x_test` and
-`y_test`, and `labels`, the class names as strings (else the classes are called by their numbers).
+`y_test`, and `labels`, the class names as strings (otherwise the classes are named by their numbers).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ LAST_CHARACTER, SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)  # of Unicode
 
 def find(spec: DataSpec, places: Places) -> Source:  # noqa: ARG001 (it is where the study says)
     """The dataset that a study names."""
-    assert spec.path is not None  # DataSpec sees to it
+    assert spec.path is not None  # DataSpec makes sure of it
     return source(spec.path)
 
 
 def source(path: Path) -> Source:
-    """The dataset in the file. Arrays are read when asked for. Raises DataError if it cannot be read."""
+    """The dataset in the file. Arrays are read when needed. Raises DataError if the file cannot be read."""
     try:
         with path.open("rb") as file:
             identity = hashlib.file_digest(file, "sha256").hexdigest()
@@ -95,7 +95,7 @@ def _strings(labels: np.ndarray, path: Path) -> tuple[str, ...]:
 
 
 def _numbers(labels: np.ndarray, path: Path) -> tuple[str, ...]:
-    """The classes of labels without names: 0, 1, …, each of which has an image."""
+    """The classes of labels without names: 0, 1, …, each with at least one image."""
     present = np.unique(labels[labels >= 0])
     missing = np.flatnonzero(present != np.arange(len(present)))
     if missing.size:
@@ -105,7 +105,7 @@ def _numbers(labels: np.ndarray, path: Path) -> tuple[str, ...]:
 
 
 def _beyond_the_gap(labels: np.ndarray, present: np.ndarray, below: int) -> str:
-    """The lowest label that has no label directly below it, where it stands, and the `below` labels before the gap."""
+    """The lowest label that has no label directly below it, its position, and how many labels are below the gap."""
     at = int(np.flatnonzero(labels == present[below])[0])
     which = "other" if len(present) == below + 1 else "lower"
     found = {0: "no label is 0", 1: f"the only {which} label is 0 (1 class)"}.get(

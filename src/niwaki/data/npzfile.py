@@ -1,4 +1,4 @@
-"""The arrays of an .npz file: every size that the file states is checked before memory is taken for it.
+"""The arrays of an .npz file: every size that the file states is checked before memory is allocated for it.
 
 The format is NumPy's (`numpy.lib.format`, NEP 1) in a ZIP archive, stored or deflated, as `savez` writes it.
 """
@@ -20,16 +20,16 @@ from niwaki.data.limits import BYTES
 from niwaki.errors import DataError, first_line
 
 Result = TypeVar("Result")
-KINDS = "biufU"  # of numbers and strings
+KINDS = "biufU"  # numbers and strings
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-PACKERS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA"}  # those that nothing bounds
-DEFLATE_MOST = 1032  # bytes that one byte of deflated data can stand for
+PACKERS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA"}  # types with no natural bound
+DEFLATE_MOST = 1032  # bytes that one byte of deflated data can expand to
 HEADER_LIMIT, CHUNK = 10_000, 1 << 20
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an array's header says, with its bytes' length in the file."""
+    """An array's header, and the number of its bytes in the file."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -40,7 +40,7 @@ class Header:
 def read_arrays(path: Path, known: Sequence[str]) -> dict[str, np.ndarray]:
     """The file's arrays by key.
 
-    Raises DataError for any damage, an unknown key, or what is no array of plain values.
+    Raises DataError for any damage, an unknown key, or anything that is not an array of plain values.
     """
     return dict(_of_file(path, known, _array))
 
@@ -60,19 +60,19 @@ def _of_file(
                     yield key, read(file, key, member.file_size)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    except Exception as error:  # zipfile, zlib and NumPy fail in a dozen ways on damaged bytes
+    except Exception as error:  # zipfile, zlib and NumPy fail in many ways on damaged bytes
         raise DataError(f"{path}: not an .npz file of plain arrays, or damaged: {first_line(error)}") from error
 
 
 def _members(archive: zipfile.ZipFile, known: Sequence[str]) -> dict[str, zipfile.ZipInfo]:
-    """The archive's members by key, none of which may need more memory than a dataset may."""
+    """The archive's members by key, none of which may need more memory than a dataset may use."""
     found: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         key = member.filename.removesuffix(".npy")
         if key not in known:
             raise DataError(f"unknown key {key!r}; known are {', '.join(known)}")
         if key in found:
-            raise DataError(f"{key} is in it twice")
+            raise DataError(f"{key} occurs twice")
         if member.flag_bits & 1:
             raise DataError(f"{key} is encrypted: write the file again without a password")
         if member.compress_type not in PACKED:
@@ -88,7 +88,7 @@ def _members(archive: zipfile.ZipFile, known: Sequence[str]) -> dict[str, zipfil
 
 
 def _header(file: IO[bytes], key: str, size: int) -> Header:
-    """The header of the array, of `size` bytes with it. Raises DataError unless the array has the rest of the bytes."""
+    """The header of an array in a member of `size` bytes. Raises DataError unless the other bytes match the array."""
     start = file.read(12)
     major = start[6] if start[:6] == npy.MAGIC_PREFIX and len(start) == 12 else 0
     if major not in (1, 2):
@@ -116,7 +116,7 @@ def _array(file: IO[bytes], key: str, size: int) -> np.ndarray:
     header = _header(file, key, size)
     flat = np.empty(math.prod(header.shape), dtype=header.dtype)
     view, at = flat.view(np.uint8), 0
-    while piece := file.read(CHUNK):  # to the end, where the checksum is compared
+    while piece := file.read(CHUNK):  # to the end, where zipfile compares the checksum
         view[at : at + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
         at += len(piece)
     if at != len(view):

@@ -1,4 +1,4 @@
-"""Image files: opened by Pillow within limits, and an error names the file."""
+"""Image files: opened by Pillow within limits; errors name the file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from niwaki.data.limits import PIXELS
 from niwaki.errors import DataError, first_line
 
 Result = TypeVar("Result")
-NAMED = 5  # of the files that cannot be read
-OTHER_PROGRAMS = ("EPS",)  # formats for which Pillow starts one
-ORIENTATION = 0x0112  # of EXIF
+NAMED = 5  # unreadable files named in an error
+OTHER_PROGRAMS = ("EPS",)  # formats for which Pillow starts an external program
+ORIENTATION = 0x0112  # EXIF's orientation tag
 QUARTER_TURNS = (5, 6, 7, 8)
 
 
 def each(paths: Sequence[Path], use: Callable[[int, Image.Image], object]) -> None:
     """Call `use` with the number and the image of each file.
 
-    Raises one DataError for all files that cannot be read: the first few by name, and how many there are.
+    Raises one DataError for all unreadable files: it names the first few and gives their number.
     """
     failures: list[str] = []
     with _bounded():
@@ -37,7 +37,7 @@ def each(paths: Sequence[Path], use: Callable[[int, Image.Image], object]) -> No
 
 
 def raise_together(failures: Sequence[str], total: int) -> None:
-    """Raise one DataError for all failures; none if there are none."""
+    """Raise one DataError for all failures, if there are any."""
     if not failures:
         return
     if len(failures) == 1:
@@ -47,7 +47,7 @@ def raise_together(failures: Sequence[str], total: int) -> None:
 
 
 def size_of(image: Image.Image) -> tuple[int, int]:
-    """Height and width of an image as it is seen: turned as its EXIF says."""
+    """Height and width of an image as displayed: turned as its EXIF says."""
     turned = image.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
     return (image.width, image.height) if turned else (image.height, image.width)
 
@@ -68,18 +68,18 @@ def _open(path: Path, formats: list[str], use: Callable[[Image.Image], Result]) 
         ) from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: not a readable image: repair or remove it") from error
-    except Exception as error:  # Pillow's readers fail in a dozen ways on damaged bytes
+    except Exception as error:  # Pillow's readers fail in many ways on damaged bytes
         raise DataError(f"{path}: not a readable image ({first_line(error)}): repair or remove it") from error
 
 
 @contextlib.contextmanager
 def _bounded() -> Iterator[None]:
-    """Pillow's own limit, which it also holds against sizes that a file states later, is ours meanwhile."""
+    """Replace Pillow's own limit by ours for a while; Pillow also applies it to sizes that a file states later."""
     Image.init()
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, PIXELS.value
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of tags that mean nothing for the pixels
+            warnings.simplefilter("ignore", UserWarning)  # warnings about tags that do not affect the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     finally:

@@ -1,4 +1,4 @@
-"""From a study's `[data]` to a folder that workers open: find it, check it, decode it once, hold out, keep it."""
+"""From a study's `[data]` to a folder that workers open: find, check, decode once, hold out, store."""
 
 from __future__ import annotations
 
@@ -33,15 +33,14 @@ def prepare(
     notify: Notify | None = None,
     mirrors: Sequence[str] | None = None,
 ) -> Path:
-    """The folder of the decoded dataset, for `open_dataset`; decoded now if nobody has done it before.
+    """The folder of the decoded dataset, for `open_dataset`; decodes it if no earlier run did.
 
     `data` overrides where the images come from: a built-in dataset by its name, an .npz file, or a folder (with the
     four files of Fashion-MNIST, or with a folder of images per class). `mirrors` overrides where files are downloaded
-    from. `cache` is where decoded and downloaded
-    data are kept, else $NIWAKI_CACHE_DIR, else the user's cache folder. `notify` hears, a line each, what
-    takes long or is not as asked for.
+    from. `cache` is where decoded and downloaded data are stored, by default $NIWAKI_CACHE_DIR or the user's cache
+    folder. `notify` receives a line for each step that takes long or differs from what was asked for.
 
-    Raises DataError if the data is missing, is damaged, or is too little for the split.
+    Raises DataError if the data is missing, damaged, or too small for the split.
     """
     tell = _in_visible_characters(notify)
     cache = cache or cache_folder()
@@ -62,7 +61,7 @@ def prepare(
 
 
 def find_decoded(fingerprint: str, *, cache: Path | None = None) -> Dataset | None:
-    """The decoded dataset of that fingerprint, if `prepare` has left it in the cache and it is whole; else None."""
+    """The decoded dataset with that fingerprint, if `prepare` left it intact in the cache; otherwise None."""
     for manifest in sorted(((cache or cache_folder()) / "decoded").glob(f"*/{MANIFEST}")):
         with contextlib.suppress(DataError):
             data = open_dataset(manifest.parent)
@@ -73,7 +72,7 @@ def find_decoded(fingerprint: str, *, cache: Path | None = None) -> Dataset | No
 
 
 def _redirected(spec: DataSpec, data: str) -> DataSpec:
-    """The study's data section with its images from elsewhere; split, limits and preprocessing stay."""
+    """The study's data section with images from elsewhere; split, limits and preprocessing stay."""
     keep = ("validation", "split_seed", "limit", "test_limit")
     settings = {key: getattr(spec, key) for key in keep}
     path, known = Path(data), built_in(data)
@@ -93,7 +92,7 @@ def _redirected(spec: DataSpec, data: str) -> DataSpec:
 
 
 def _sized(spec: DataSpec, other: tuple[int, int] | None = None) -> Preprocessing:
-    """The preprocessing with the built-in size if the study relied on it and the `other` images have not that one.
+    """The preprocessing with the built-in size, if the study relied on it and the `other` images have a different one.
 
     So the network still fits.
     """
@@ -104,7 +103,7 @@ def _sized(spec: DataSpec, other: tuple[int, int] | None = None) -> Preprocessin
 
 
 def _decoded(found: Source, spec: DataSpec, store: Path, tell: Notify) -> Path:
-    """The folder of the decoded dataset under its key; written by whoever holds the lock, used by all."""
+    """The folder of the decoded dataset under its key; written by the process that holds the lock, used by all."""
     key = _key(found, spec)
     target = store / key
     store.mkdir(parents=True, exist_ok=True)
@@ -116,24 +115,24 @@ def _decoded(found: Source, spec: DataSpec, store: Path, tell: Notify) -> Path:
             except DataError as error:
                 tell(f"{error} (done: it is decoded again)")
                 shutil.rmtree(target)
-        for left in store.glob(f".{key}.*"):  # of a process that was killed: who has the lock writes alone
+        for left in store.glob(f".{key}.*"):  # left by a killed process: only the process with the lock writes
             shutil.rmtree(left)
         _write(found, spec, target, tell)
     return target
 
 
 def _in_visible_characters(notify: Notify | None) -> Notify:
-    """What tells lines with names from outside in them; nobody hears if there is none."""
+    """Pass on lines, made safe if names from outside are in them; drop them if nobody listens."""
     if notify is None:
         return silent
     return lambda line: notify(printable(line))
 
 
 def _with_validation(spec: DataSpec, found: Source) -> DataSpec:
-    """The spec with the number of images that are held out for validation, if it leaves that to the data."""
+    """The spec with the number of images held out for validation, if it leaves that to the data."""
     if spec.validation is not None:
         return spec
-    count = USUAL  # means nothing where there is a part for it, but is in the key
+    count = USUAL  # has no effect if the data has its own part, but is in the key
     if not found.has_validation:
         for_test = 0 if found.has_test else _for_test(spec, found.train_images)
         count = usual_validation(found.train_images - for_test)
@@ -170,7 +169,7 @@ def _write(found: Source, spec: DataSpec, target: Path, tell: Notify) -> None:
 
 
 def _divide(raw: Raw, spec: DataSpec) -> dict[str, Split]:
-    """Hold out what the data does not bring itself: first the test, then validation; limits last."""
+    """Hold out what the data does not bring itself: first the test set, then validation; limits come last."""
     train, validation, test = raw.train, raw.validation, raw.test
     if test is None:
         train, test = _held_out(train, raw.labels, _for_test(spec, len(train)), spec.split_seed, "data.test")

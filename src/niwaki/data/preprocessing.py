@@ -17,10 +17,10 @@ EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YC
 
 
 class Preprocessing(BaseModel, frozen=True, extra="forbid"):
-    """From an image to a network's input, in the order of the fields. It travels in the model file as JSON.
+    """From an image to a network's input, in the order of the fields. The model file stores it as JSON.
 
-    Up to `pad` everything is uint8 geometry, done once when a dataset is decoded; `mean` and `std` are the
-    scale, applied to each batch through `table`.
+    Up to `pad` everything is uint8 geometry, done once when a dataset is decoded; `mean` and `std` are the scale,
+    applied to each batch through `table`.
 
     >>> Preprocessing(pad=2).input_shape((28, 28))
     (1, 32, 32)
@@ -67,7 +67,8 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid"):
         return 1 if self.color == "grey" else 3
 
     def input_shape(self, size: tuple[int, int] | None = None) -> tuple[int, int, int]:
-        """(channels, height, width) of a network's input. `size` is that of the raw images, without `self.size`.
+        """(channels, height, width) of a network's input. `size` is the raw images' size, used if `self.size` is not
+        set.
 
         Raises DataError if neither is known.
         """
@@ -89,7 +90,7 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid"):
     def arrange(self, images: np.ndarray) -> np.ndarray:
         """A stack of raw images, uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3), as uint8 (N, C, H, W).
 
-        Each image comes out as `decode` gives it. Raises DataError for another dtype or shape.
+        Each image equals what `decode` returns. Raises DataError for another dtype or shape.
         """
         if (
             images.dtype != np.uint8
@@ -107,7 +108,9 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid"):
             return np.stack([self.decode(Image.fromarray(image)) for image in images])
         if images.ndim == 4 and self.color == "grey":
             count, height, width = images.shape[:3]
-            tall = Image.fromarray(images.reshape(count * height, width, 3))  # pixel by pixel: one call for the stack
+            tall = Image.fromarray(
+                images.reshape(count * height, width, 3)
+            )  # pixel by pixel: one call for the whole stack
             images = np.asarray(tall.convert("L")).reshape(count, height, width)
         return self._padded(self._channels_first(images))
 

@@ -1,4 +1,4 @@
-"""Images that occur more than once: what is measured on a copy of a training image is no test."""
+"""Images that occur more than once: accuracy on a copy of a training image tests nothing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from niwaki.data.classes import shown
 from niwaki.data.source import Raw
 from niwaki.device.text import counted
 
-Place = tuple[str, int]  # part, number
+Place = tuple[str, int]  # split, number
 PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def repeats(raw: Raw) -> Iterator[str]:
-    """A line for each way in which images occur again, pixel for pixel, as the network would see them.
+    """A line for each way in which images are repeated, pixel for pixel, as the network would see them.
 
-    Counted are images of validation and test that are in an earlier part too, copies within training from which
-    images may be held out, and copies that are of another class. Each line names one of them.
+    It counts validation and test images that are also in an earlier split, copies within training data from which
+    images may be held out, and copies with another class. Each line names one example.
     """
     splits = {part: split for part in PARTS if (split := getattr(raw, part)) is not None}
     first: dict[bytes, Place] = {}
@@ -36,8 +36,8 @@ def repeats(raw: Raw) -> Iterator[str]:
                 classes.append((place, earlier))
     for (part, other), found in again.items():
         if part != other:
-            told = f"{len(found)} of {len(splits[part])} {PARTS[part]} images are {PARTS[other]} images too"
-            yield f"{told} ({_pair(raw, found)}): figures measured on them say nothing about new images"
+            told = f"{len(found)} of {len(splits[part])} {PARTS[part]} images are also {PARTS[other]} images"
+            yield f"{told} ({_pair(raw, found)}): accuracy on them says nothing about new images"
         elif part == "train" and len(splits) < len(PARTS):
             told = f"{len(found)} of {len(splits[part])} training images are copies of others"
             yield f"{told} ({_pair(raw, found)}): one may be held out while the other is trained on"
@@ -47,7 +47,7 @@ def repeats(raw: Raw) -> Iterator[str]:
 
 
 def absent(raw: Raw) -> Iterator[str]:
-    """A line on the classes of which a part that the data brings has no image; none if there is one of each."""
+    """A line on the classes without images in a split that the data brings; none if every class has one."""
     said = []
     for part, split in (("validation", raw.validation), ("test", raw.test)):
         if split is not None:
@@ -55,7 +55,7 @@ def absent(raw: Raw) -> Iterator[str]:
             missing = [label for index, label in enumerate(raw.labels) if index not in present]
             said += [f"no {PARTS[part]} image of {shown(missing)}"] if missing else []
     if said:
-        yield f"{', '.join(said)}: figures measured there say nothing about these classes"
+        yield f"{', '.join(said)}: accuracy there says nothing about these classes"
 
 
 def _digest(image: np.ndarray) -> bytes:

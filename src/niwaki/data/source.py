@@ -1,4 +1,4 @@
-"""What every kind of dataset offers: an identity without decoding, and its images once they are asked for."""
+"""What every kind of dataset offers: an identity without decoding, and its images on request."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from niwaki.data.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Raw:
-    """A decoded dataset before anything is held out: images as the preprocessing arranges them, uint8 (N, C, H, W)."""
+    """A decoded dataset before anything is held out: images after the preprocessing's geometry, uint8 (N, C, H, W)."""
 
     labels: tuple[str, ...]
     train: Split
     validation: Split | None = None
     test: Split | None = None
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """What the images of each part are called, if they are the user's own."""
+    """The names of the images in each split, if they are the user's own."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where images are looked for besides the place that a study names, and who hears what takes long."""
+    """Where to look for images besides the study's path, and who receives messages about slow steps."""
 
     cache: Path
-    """Its folder is where downloaded files are kept."""
+    """Downloaded files are stored in its folder."""
     notify: Callable[[str], None]
     mirrors: Sequence[str] | None = None
-    """Where files are downloaded from; None: the dataset's own."""
+    """Where to download files from; None: the dataset's own mirrors."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset that was found. `identity` changes with its contents, `origin` says in words where it is from.
+    """A dataset that was found. `identity` changes with its contents, `origin` says in words where it comes from.
 
-    How many images it has for training (and for what else is held out of them), and whether it brings parts of its
-    own for validation and test, is known without decoding them.
+    Without decoding it is known how many images it has for training (including those still to be held out), and whether
+    it brings its own validation and test sets.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The `[data]` section of a study: which images, how they are split, how they reach the network."""
+"""The `[data]` section of a study: which images, how they are split, how they become the network's input."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     @model_validator(mode="before")
     @classmethod
     def _pad_built_in(cls, values: Any) -> Any:
-        """Built-in datasets get their usual padding, unless the study gives a size or a pad of its own."""
+        """Give built-in datasets their default padding, unless the study sets a size or a pad."""
         if not isinstance(values, dict):
             return values
         known = built_in(values.get("name", cls.model_fields["name"].default))
@@ -100,13 +100,13 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
         return value
 
     def known_input_shape(self) -> tuple[int, int, int] | None:
-        """(channels, height, width) of the network's input if no data need be read for it, else None."""
+        """(channels, height, width) of the network's input if it is known without reading data, otherwise None."""
         known = built_in(self.name)
         if known is None and self.preprocessing.size is None:
             return None
         return self.preprocessing.input_shape(known.size if known else None)
 
     def known_classes(self) -> int | None:
-        """The number of classes if no data need be read for it, else None."""
+        """The number of classes if it is known without reading data, otherwise None."""
         known = built_in(self.name)
         return len(known.labels) if known else None

@@ -1,4 +1,4 @@
-"""Which images are held out: the same for the same seed, every class with its share."""
+"""Which images are held out: the same for the same seed, in proportion from every class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from niwaki.errors import DataError
 
 
 def shares(counts: np.ndarray, total: int) -> np.ndarray:
-    """Split `total` over classes in proportion to `counts`, by largest remainder; of equals the first class wins.
+    """Split `total` over classes in proportion to `counts`, by largest remainder; the first class wins a tie.
 
     >>> shares(np.array([50, 30, 20]), 7).tolist()  # quotas 3.5, 2.1, 1.4
     [4, 2, 1]
@@ -27,7 +27,7 @@ USUAL, PLENTY = 5_000, 20_000
 
 
 def usual_validation(images: int) -> int:
-    """How many of so many training images are held out if the study does not say.
+    """How many of the training images are held out if the study does not say.
 
     >>> usual_validation(60_000), usual_validation(604)
     (5000, 60)
@@ -36,7 +36,7 @@ def usual_validation(images: int) -> int:
 
 
 def images_needed(*fractions: float) -> int:
-    """How many images of a class are enough, whatever rounding does, if these fractions are held out one by one.
+    """How many images of a class are enough, whatever rounding does, if these fractions are held out one after another.
 
     >>> images_needed(0.2, 0.1), images_needed(0.9)
     (3, 10)
@@ -61,11 +61,11 @@ def hold_out(
     key: str = "data.validation",
     before: Sequence[float] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of what stays and of the `count` held out, both ascending.
+    """Indices of the images that stay and of the `count` held out, both ascending.
 
-    Which of a class are held out depends on (seed, class) alone. Raises DataError, naming the `key` that says how
-    many, if there are not enough images, or if a class would have none left to train on; `before` are the
-    fractions that were held out before.
+    Which images of a class are held out depends only on (seed, class). Raises DataError, naming the `key` that sets the
+    number, if there are not enough images, or if a class would have none left to train on; `before` lists the fractions
+    that were held out before.
     """
     if count >= len(labels):
         raise DataError(f"{count} images to hold out of {len(labels)}: set {key} lower, or give more images")
@@ -92,9 +92,9 @@ def _said(have: int, held_before: bool) -> str:
 
 
 def first_of_each(labels: np.ndarray, classes: tuple[str, ...], limit: int) -> np.ndarray:
-    """Indices, ascending, of the first `limit` images, every class with its share; all of them if there are fewer.
+    """Indices, ascending, of the first `limit` images, in proportion from every class; all of them if there are fewer.
 
-    Raises DataError if a class would have none.
+    Raises DataError if a class would be left with none.
     """
     if limit >= len(labels):
         return np.arange(len(labels))

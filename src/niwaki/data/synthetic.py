@@ -1,4 +1,4 @@
-"""Garment silhouettes that niwaki draws itself, if Fashion-MNIST is not available: bright on black, 28 × 28."""
+"""Garment silhouettes that niwaki draws itself if Fashion-MNIST is not available: bright on black, 28 × 28."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.source import Places, Raw, Source
 from niwaki.data.spec import DataSpec
 
-VERSION = 1  # of the drawings: a new one wherever a pixel changes
-AT_ONCE = 256  # images: their planes stay in the processor's cache
-NOISE = 0.08  # standard deviation at most, of a brightness of 1
+VERSION = 1  # of the drawings: raised whenever a pixel changes
+AT_ONCE = 256  # images at a time: their planes stay in the processor's cache
+NOISE = 0.08  # standard deviation at most; the full brightness is 1
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Dice:
-    """Random numbers of images, each of which depends on (seed, split, image, how many were drawn before) alone.
+    """Random numbers for images; each depends only on (seed, split, image, how many were drawn before).
 
     SplitMix64 over that path: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014).
     """
@@ -45,7 +45,7 @@ class Dice:
         return self.between(0, 1) < probability
 
     def grain(self, count: int) -> np.ndarray:
-        """Nearly normal numbers, float32 (N, count), standard deviation 1: four uniform ones of 16 bits, summed."""
+        """Nearly normal numbers, float32 (N, count), standard deviation 1: sums of four uniform 16-bit numbers."""
         bits = self.bits(count)
         total = np.zeros(bits.shape, dtype=np.float32)
         for shift in (0, 16, 32, 48):
@@ -61,7 +61,7 @@ def find(spec: DataSpec, places: Places) -> Source:  # noqa: ARG001 (it is looke
 
 
 def source(train: int, test: int, seed: int) -> Source:
-    """`train` and `test` images drawn from `seed`, the ten classes in turn."""
+    """`train` and `test` images drawn from `seed`, cycling through the ten classes."""
 
     def decode(preprocessing: Preprocessing) -> Raw:
         parts = [draw(np.arange(count), seed=seed, split=split) for split, count in enumerate((train, test))]
@@ -83,7 +83,7 @@ def source(train: int, test: int, seed: int) -> Source:
 def draw(images: np.ndarray, *, seed: int, split: int) -> tuple[np.ndarray, np.ndarray]:
     """Images by number, uint8 (N, 28, 28), and their labels, int64 (N,): number i shows class i mod 10.
 
-    The same number of the same seed and split (0: train, 1: test) is the same image, whatever is drawn with it.
+    The same number, seed and split (0: train, 1: test) give the same image, whatever else is drawn with it.
     """
     labels = (images % len(GARMENTS)).astype(np.int64)
     pixels = np.empty((len(images), *GARMENT_SIZE), dtype=np.uint8)
@@ -104,12 +104,12 @@ def _draw_class(name: str, dice: Dice) -> np.ndarray:
 
 
 def _posed(dice: Dice, *, mirrored: bool) -> Plane:
-    """The pixels' places seen from a garment that was moved, turned, sheared and scaled."""
+    """The coordinates of the pixels as seen from a garment that was moved, turned, sheared and scaled."""
     height, width = GARMENT_SIZE
     rows, columns = np.divmod(np.arange(height * width), width)
     x = ((columns - (width - 1) / 2) / (width / 2)).astype(np.float32)[None] - dice.between(-0.1, 0.1)
     y = ((rows - (height - 1) / 2) / (height / 2)).astype(np.float32)[None] - dice.between(-0.1, 0.1)
-    turn = dice.between(-0.16, 0.16).astype(np.float64)  # sine and cosine in float64, rounded: alike everywhere
+    turn = dice.between(-0.16, 0.16).astype(np.float64)  # sine and cosine in float64, rounded: the same everywhere
     cos, sin = np.cos(turn).astype(np.float32), np.sin(turn).astype(np.float32)
     x, y = cos * x + sin * y, cos * y - sin * x
     x = x + dice.between(-0.1, 0.1) * y
@@ -129,7 +129,7 @@ def _painted(garment: Garment, plane: Plane, dice: Dice) -> np.ndarray:
 
 
 def _pattern(plane: Plane, dice: Dice) -> np.ndarray:
-    """Plain cloth, or stripes across, along or at a slant: triangle waves about 1."""
+    """Plain cloth, or stripes across, along or at an angle: triangle waves around 1."""
     across, along = dice.between(-1, 1), dice.between(-1, 1)
     strength = np.where(dice.chance(0.4), dice.between(0.1, 0.4), 0).astype(np.float32)
     phase = (across * plane.x + along * plane.y) * dice.between(2, 5) + dice.between(0, 1)

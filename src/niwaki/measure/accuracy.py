@@ -1,4 +1,4 @@
-"""How often a classifier is right, by class, and how sure that number is. The classifier is any callable."""
+"""How often a classifier is right, by class, and how certain that number is. The classifier is any callable."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The answers of a classifier on labelled images."""
+    """The predictions of a classifier on labelled images."""
 
     total: int
     correct: int
     confusion: tuple[tuple[int, ...], ...]
-    """`confusion[t][p]`: how many images of class t were taken for class p."""
+    """`confusion[t][p]`: how many images of class t were predicted as class p."""
 
     def __repr__(self) -> str:
         percent = f"{self.accuracy:.2f} %" if self.total else "unknown"
@@ -40,7 +40,7 @@ class Accuracy:
 
     @property
     def accuracy(self) -> float:
-        """Right answers in percent of all images."""
+        """Correct predictions in percent of all images."""
         return 100 * self.correct / self.total
 
     @property
@@ -66,22 +66,22 @@ class Accuracy:
 
     @property
     def _known(self) -> tuple[float, ...]:
-        """The recalls, none of them if one is not known."""
+        """The recalls; none if one of them is unknown."""
         known = tuple(recall for recall in self.per_class if recall is not None)
         return known if len(known) == len(self.per_class) else ()
 
     @property
     def only_answer(self) -> int | None:
-        """The class that every image got, though they show several classes: such a network is dead. Else None."""
+        """The class assigned to every image although they show several classes: the network is dead. Else None."""
         answered = [index for index, column in enumerate(zip(*self.confusion, strict=True)) if any(column)]
         several = sum(any(row) for row in self.confusion) > 1
         return answered[0] if several and len(answered) == 1 else None
 
     def lost(self, base: Accuracy) -> tuple[int, ...]:
-        """Classes of which no image is recognized, though `base` clearly recognized them on the same images.
+        """Classes of which no image is recognized, although `base` clearly recognized them on the same images.
 
-        Clearly: if both recognized it equally often, at most one draw in twenty would fall so far apart (the exact
-        one-sided test of R. A. Fisher). All of three images are enough for that, 4 of 5, or 5 of many.
+        "Clearly" means: if both recognized the class equally often, at most one draw in twenty would differ this much
+        (the exact one-sided test of R. A. Fisher). Three of three images are enough for that, 4 of 5, or 5 of many.
         """
         both = zip(self.confusion, base.confusion, strict=True)
         return tuple(
@@ -91,44 +91,43 @@ class Accuracy:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values for JSON: the counts, from which the rest follows."""
+        """Plain values for JSON: the counts, from which everything else follows."""
         return {"total": self.total, "correct": self.correct, "confusion": self.rows}
 
     @staticmethod
     def fault(values: Mapping[str, object]) -> str | None:
-        """What keeps plain values from being those of `to_dict`, in a few words; None if nothing does."""
+        """What is wrong with plain values that `to_dict` should have written, in a few words; None if nothing is."""
         confusion = values.get("confusion")
         if not isinstance(confusion, list | tuple) or not all(isinstance(row, list | tuple) for row in confusion):
-            return "confusion is no matrix"
+            return "confusion is not a matrix"
         if not confusion or {len(row) for row in confusion} != {len(confusion)}:
             return "confusion is not square"
         if not all(type(count) is int and count >= 0 for row in confusion for count in row):
-            return "confusion holds what is no count"
+            return "confusion holds something other than counts"
         counted = {"total": sum(map(sum, confusion)), "correct": sum(row[i] for i, row in enumerate(confusion))}
         wrong = [name for name, count in counted.items() if type(values.get(name)) is not int or values[name] != count]
-        return f"{wrong[0]} is not what confusion counts" if wrong else None if counted["total"] else "no images"
+        return f"{wrong[0]} does not match confusion" if wrong else None if counted["total"] else "no images"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Accuracy:
-        """The Accuracy that `to_dict` wrote."""
+        """The Accuracy from the values that `to_dict` wrote."""
         return cls(values["total"], values["correct"], tuple(tuple(row) for row in values["confusion"]))
 
 
 def _chance(right: int, total: int) -> float:
-    """How probable it is that all `right` answers in two times `total` fall into one half: C(n, k) / C(2n, k)."""
+    """The probability that all `right` predictions in two times `total` fall into one half: C(n, k) / C(2n, k)."""
     return math.prod((total - i) / (2 * total - i) for i in range(min(right, total)))
 
 
 def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray, num_classes: int, batch: int = 500) -> Accuracy:
-    """Compare the answers of `predict` on uint8 `images` (n, C, H, W) with integer `labels` (n,).
+    """Compare the predictions of `predict` on uint8 `images` (n, C, H, W) with integer `labels` (n,).
 
-    The answer is the class with the highest score, the first of them if several are equal. `predict` is
-    called with `batch` images at a time, the last time with what is left.
+    The prediction is the class with the highest score, the first one in a tie. `predict` is called with `batch` images
+    at a time, and at the end with the rest.
 
-    Raises DataError if images and labels are not as above, do not belong together, are none, or a label is
-    not in 0…num_classes−1; SpecError if `batch` is below 1; ModelError if `predict` returns another shape than
-    (n, num_classes); StageFailed if scores are NaN or infinite, because there is no highest one then: a network
-    that diverged has no accuracy.
+    Raises DataError if images or labels are of another type or shape, differ in number, are empty, or if a label is not
+    in 0…num_classes−1; SpecError if `batch` is below 1; ModelError if `predict` returns another shape than (n,
+    num_classes); StageFailed if scores are NaN or infinite: a network that diverged has no accuracy.
     """
     _check_data(images, labels, num_classes)
     if batch < 1:
@@ -154,11 +153,11 @@ def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray, num_class
 
 
 def wilson_interval(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Where the true accuracy lies, in percent (low, high), after `correct` of `total`; z = 1.96 for 95 %.
+    """The interval of the true accuracy, in percent (low, high), given `correct` of `total`; z = 1.96 for 95 %.
 
-    The score interval of E. B. Wilson (Journal of the American Statistical Association 22, 1927): unlike
-    p ± z·s it holds near 0 and 100 %. Of no images at all nothing is known: (0, 100). It tells the spread
-    from the choice of images only, not from seeds. Raises DataError unless 0 ≤ correct ≤ total.
+    The score interval of E. B. Wilson (Journal of the American Statistical Association 22, 1927): unlike p ± z·s it is
+    valid near 0 and 100 %. Without images it is (0, 100). It covers only the spread from the choice of images, not from
+    seeds. Raises DataError unless 0 ≤ correct ≤ total.
     """
     if not 0 <= correct <= total:
         raise DataError(f"{correct} correct of {total}: expected 0 ≤ correct ≤ total")
@@ -167,7 +166,7 @@ def wilson_interval(correct: int, total: int, z: float = 1.96) -> tuple[float, f
     p, spread = correct / total, z * z / total
     middle = (p + spread / 2) / (1 + spread)
     reach = z * math.sqrt(p * (1 - p) / total + spread / (4 * total)) / (1 + spread)
-    # At the ends the bound is exactly p; rounding must not put p outside.
+    # At the ends the bound is exactly p; rounding must not push p outside.
     low = 0.0 if correct == 0 else 100 * (middle - reach)
     high = 100.0 if correct == total else 100 * (middle + reach)
     return low, high

@@ -17,7 +17,7 @@ from niwaki.measure.dry_forward import rehearsal
 from niwaki.measure.uncounted import formulas, watching
 from niwaki.tabular import Column, Tabular
 
-ROOT = "(model)"  # the name of the model itself, where it owns weights or does MACs outside its layers
+ROOT = "(model)"  # the name of the model itself, if it owns weights or does MACs outside its layers
 
 
 _COLUMNS: tuple[Column, ...] = (
@@ -28,25 +28,25 @@ _COLUMNS: tuple[Column, ...] = (
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer: what it alone owns and does, without the layers inside it."""
+    """One layer: only what it owns and does itself, without the layers inside it."""
 
     name: str
     """Dotted name in the model, `(model)` for the model itself."""
     kind: str
     """Class name: `Conv2d`, `Linear`, ..."""
     output_shape: tuple[int, ...]
-    """Of its first output in its first call, without the batch axis; empty if the layer never ran."""
+    """Shape of its first output in its first call, without the batch axis; empty if the layer never ran."""
     params: int
     macs: int
-    """Of all its calls in one pass of one image."""
+    """MACs of all its calls in one pass of one image."""
     dtype: str
-    """Of its weights; of its output if it has none; empty if it has neither."""
+    """Data type of its weights, or of its output if it has none; empty if it has neither."""
     bytes: int
-    """Of its parameters and buffers. What layers share is counted with the first of them."""
+    """Bytes of its parameters and buffers. The first of several layers that share a tensor counts it."""
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """What a table says of it."""
+        """Its row in a table."""
         shape, sizes = "×".join(map(str, self.output_shape)), (self.params, self.macs, self.bytes)
         return self.name, self.kind, shape, *(f"{size:,}" for size in sizes), self.dtype
 
@@ -58,27 +58,27 @@ class Cost:
     params: int
     macs: int
     macs_tp: int | None
-    """torch-pruning's count (biases, pooling and activations included), None if it has none to give."""
+    """torch-pruning's count (biases, pooling and activations included), None if it has none."""
     bytes: dict[str, int]
     """Parameters and buffers by data type: `{"float32": 246824}`."""
     layers: tuple[LayerCost, ...]
     """In order of their first call; those that never ran come last."""
     uncounted: tuple[str, ...] = ()
-    """What works on the image and is in no MACs here, as `layer (Kind): operator`; then `macs` is too low."""
+    """Operators that process the image but are not in the MACs, as `layer (Kind): operator`; then `macs` is too low."""
 
     def __repr__(self) -> str:
         return f"<Cost: {self.params:,} parameters, {self.macs:,} MACs, {sum(self.bytes.values()):,} bytes>"
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """A line that says what the MACs are without; none if they are whole."""
-        return (f"MACs are without {', '.join(self.uncounted)}: not counted",) if self.uncounted else ()
+        """A line that says what the MACs leave out; none if they are complete."""
+        return (f"the MACs leave out {', '.join(self.uncounted)}, which niwaki cannot count",) if self.uncounted else ()
 
     def _repr_html_(self) -> str:
         return self.table().to_html()
 
     def table(self, caption: str = "", *, beside: str = "") -> Tabular:
-        """The layers, with the sums below; `beside` is what else has bytes."""
+        """The layers, with the sums below; `beside` lists what else has bytes."""
         weights = ", ".join(f"{count:,} {name}" for name, count in self.bytes.items())
         macs_tp = f" (torch-pruning counts {self.macs_tp:,})" if self.macs_tp is not None else ""
         notes = (
@@ -98,9 +98,9 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
 
     MACs are the multiply-accumulates of convolutions and matrix products without bias, also those inside recurrent
     layers, attention, einsum and bilinear layers (`in1 · in2 · out`): half of what `torch.utils.flop_counter` counts,
-    with the formulas that it lacks. What else works with weights is named in `uncounted`. Shared weights count once,
+    with the formulas that it lacks. Other operators with weights are named in `uncounted`. Shared weights count once,
     in `params` and in `bytes`; buffers (the running statistics of batch norm, its int64 step counter) are bytes, not
-    params. The model is run on its own device and left exactly as it was.
+    params. The model runs on its own device and is left unchanged.
 
     Raises ModelError if the model cannot run on that input or has modules of torch's own quantization.
 
@@ -128,7 +128,7 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
 
 @dataclass
 class _Seen:
-    """What hooks saw of one module: the FLOPs of it alone, the first tensor it returned."""
+    """What hooks saw of one module: its own FLOPs, the first tensor that it returned."""
 
     flops: int = 0
     shape: tuple[int, ...] = ()
@@ -137,7 +137,7 @@ class _Seen:
 
 @dataclass
 class _Call:
-    """A module that is running: the counter when it began, and the FLOPs of the modules inside it so far."""
+    """A running module: the counter when it started, and the FLOPs of the modules inside it so far."""
 
     start: int
     inside: int = 0
@@ -171,7 +171,7 @@ def _observing(model: nn.Module, counter: FlopCounterMode) -> Iterator[dict[nn.M
 
 
 def _layers(model: nn.Module, observed: dict[nn.Module, _Seen]) -> tuple[LayerCost, ...]:
-    """A row for every module that has no modules inside it, owns weights, or does MACs of its own."""
+    """A row for every module that contains no modules, owns weights, or does MACs of its own."""
     names = {module: name or ROOT for name, module in model.named_modules()}
     owner: dict[Tensor, nn.Module] = {}
     for module in names:
@@ -199,10 +199,10 @@ def _layers(model: nn.Module, observed: dict[nn.Module, _Seen]) -> tuple[LayerCo
 
 
 def _macs_of_torch_pruning(model: nn.Module, image: Tensor, observed: dict[nn.Module, _Seen]) -> int | None:
-    """torch-pruning's own count; None if it fails, or if it sees less in a module than the MACs done there.
+    """torch-pruning's own count; None if it fails, or if it sees fewer MACs in a module than are done there.
 
-    It knows modules by their class and takes what it does not know (a convolution called as a function, a
-    user's own layer) for free; its count would then be too low without a word.
+    It knows modules by their class and counts everything else (a convolution called as a function, a user's own layer)
+    as zero, without a warning.
     """
     from torch_pruning.utils import count_ops_and_params
 

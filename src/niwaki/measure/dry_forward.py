@@ -1,4 +1,4 @@
-"""One forward pass of a copy of a model, on one blank image: what is counted from shapes is seen here."""
+"""One forward pass of a copy of a model, on one blank image: everything counted from shapes is observed here."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.
 def rehearsal(model: nn.Module, input_shape: tuple[int, int, int]) -> Iterator[tuple[nn.Module, Tensor]]:
     """Yield a copy of `model` in eval mode and a blank image (1, C, H, W) on the model's device, to be run inside.
 
-    The model is left as it is, whatever its forward does: weights, buffers, gradients, modes, attributes. So are
-    the random generators. Inside, attention runs as plain matrix products, because its fused kernels are single
+    The model is left unchanged, whatever its forward does: weights, buffers, gradients, modes, attributes. So are the
+    random generators. Inside the block, attention runs as plain matrix products, because its fused kernels are single
     operations whose MACs and memory cannot be seen.
 
-    Raises ModelError if these are no model and no shape, if the model cannot be copied or fails on that input, and if
-    it has modules of torch's own quantization, which hide their weights and MACs and would be counted as nothing.
+    Raises ModelError if the arguments are not a model and a shape, if the model cannot be copied or fails on that
+    input, or if it has modules of torch's own quantization, which hide their weights and MACs.
     """
     check_module(model)
     if not isinstance(input_shape, tuple | list):

@@ -1,4 +1,4 @@
-"""What a model file or an ONNX holds: its layers, parameters, MACs and bytes."""
+"""The contents of a model file or an ONNX file: its layers, parameters, MACs and bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is in a model file."""
+    """The contents of a model file."""
 
     file: Path
     info: ModelInfo
@@ -37,7 +37,7 @@ class ModelFacts:
 
     @property
     def heading(self) -> str:
-        """What it is, in a line."""
+        """A description in one line."""
         return _heading(self.file, self.info.factory, self.info.input_shape, self.info.labels)
 
     def table(self) -> Tabular:
@@ -66,7 +66,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class OnnxFacts:
-    """What is in an ONNX, float or int8, and what a runtime must know.
+    """The contents of an ONNX file, float or int8, and what a runtime must know.
 
     `quantization` is none, qdq (QuantizeLinear around float operators, as niwaki writes it), qoperator (QLinearConv
     and the like) or dynamic.
@@ -90,7 +90,7 @@ class OnnxFacts:
 
     @property
     def heading(self) -> str:
-        """What it is, in a line."""
+        """A description in one line."""
         form = "float" if self.quantization == "none" else f"int8 ({self.quantization})"
         kind = f"ONNX, {form}, opset {self.opset}, file version {self.model.ir_version}"
         return _heading(self.file, kind, self.input_shape, self.about.labels)
@@ -124,15 +124,16 @@ class OnnxFacts:
 
 
 def facts_of(file: Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
-    """What a model file (.safetensors) or an ONNX (.onnx) holds: parameters, MACs, bytes, layers.
+    """The contents of a model file (.safetensors) or an ONNX file (.onnx): parameters, MACs, bytes, layers.
 
-    Raises ModelError if it is neither or cannot be read.
+    Raises ModelError if the file is neither or cannot be read.
     """
     if not file.exists():
         raise ModelError(f"{file}: there is no such file")
     if file.suffix not in (".safetensors", ".onnx"):
         raise ModelError(
-            f"{file}: expected a model file (.safetensors), as niwaki.save and studies write them, or an ONNX (.onnx)"
+            f"{file}: expected a model file (.safetensors), as niwaki.save and studies write it, or an "
+            "ONNX file (.onnx)"
         )
     return describe_onnx(file) if file.suffix == ".onnx" else describe(file, trust=trust)
 
@@ -144,10 +145,10 @@ def describe(file: Path, *, trust: bool) -> ModelFacts:
     return ModelFacts(file, info, count(model, info.input_shape), peak_activation_bytes(model, info.input_shape))
 
 
-@step("counting an ONNX")
+@step("counting an ONNX file")
 def describe_onnx(file: Path) -> OnnxFacts:
-    """Parameters, MACs, bytes and layers of an ONNX."""
-    from niwaki.measure.onnxcost import count_onnx  # only here: a model file needs no ONNX
+    """Parameters, MACs, bytes and layers of an ONNX file."""
+    from niwaki.measure.onnxcost import count_onnx  # imported here: a model file does not need ONNX
     from niwaki.models.onnxfile import load_onnx, metadata
 
     model = load_onnx(file)

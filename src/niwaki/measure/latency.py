@@ -1,4 +1,4 @@
-"""How long calls take, with the noise of the machine measured beside them. The calls are any callables."""
+"""How long calls take, measured together with the noise of the machine. The calls are any callables."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import torch
 
 from niwaki.errors import SpecError, step
 
-SAMPLE_NS = 100_000  # a sample lasts at least this long: a clock that is off by 100 ns is then off by 0.1 %
-LARGEST_BLOCK = 100_000  # calls in a sample, should a call seem to take no time at all
+SAMPLE_NS = 100_000  # shortest duration of a sample: a clock that is off by 100 ns is then off by 0.1 %
+LARGEST_BLOCK = 100_000  # calls in a sample if a call seems to take no time at all
 
 Call = Callable[[], object]
 
@@ -28,7 +28,7 @@ class Latency:
 
     median_us: float
     p95_us: float
-    """95th percentile of the samples: of single calls if `block` is 1, else of means of `block` calls."""
+    """95th percentile of the samples: of single calls if `block` is 1, otherwise of means of `block` calls."""
     min_us: float
     runs: int
     """Calls timed: samples × block."""
@@ -40,14 +40,14 @@ class Latency:
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Latencies measured together, comparable with one another."""
+    """Latencies measured together, so they can be compared."""
 
     rows: dict[str, Latency]
     noise_floor: float
-    """Relative: the largest |a−b| / mean(a, b) of the two medians of one callable that was measured twice."""
+    """Relative: the largest |a−b| / mean(a, b) of the two medians of a callable that was measured twice."""
 
     def differ(self, a: str, b: str) -> bool:
-        """Whether the medians of rows `a` and `b` are further apart than the noise floor, relative to their mean."""
+        """Whether the medians of rows `a` and `b` differ by more than the noise floor, relative to their mean."""
         return _relative_gap(self.rows[a].median_us, self.rows[b].median_us) > self.noise_floor
 
     def to_dict(self) -> dict[str, object]:
@@ -65,20 +65,19 @@ def measure_latency(
     budget_s: float = 60.0,
     clock: Callable[[], int] = time.perf_counter_ns,
 ) -> LatencyTable:
-    """Time every callable against the others; `batch` is the number of images in a call, `clock` counts ns.
+    """Time the callables against each other; `batch` is the number of images in a call, `clock` counts ns.
 
-    Each callable is first called `warmup` times, which also tells how many calls fill a sample. Then come the
-    rounds. In each round every callable is visited twice, once for series A and once for series B, all visits
-    in a new order (shuffled, the same in every measurement), so that a drift of the machine falls on all alike.
-    A visit is one call that is not timed, to have the caches as that callable leaves them, then one sample.
-    Garbage collection is off meanwhile.
+    Each callable is first called `warmup` times, which also determines how many calls fill a sample. Then the rounds
+    follow. In each round every callable is visited twice, once for series A and once for series B, all visits in a new
+    order (shuffled, the same in every measurement), so that drift of the machine affects all of them alike. A visit is
+    one untimed call, which fills the caches, then one sample. Garbage collection is off during the rounds.
 
-    A row is of the samples of both series. That A and B are the same callable makes their difference pure
-    noise: its largest value is the noise floor of the table. It shows what changes within this measurement; it
-    cannot show what stays the same in it (another clock frequency, another day).
+    A row covers the samples of both series. Since A and B are the same callable, their difference is pure noise: the
+    largest one is the noise floor of the table. It shows what changes within this measurement, not what stays the same
+    in it (another clock frequency, another day).
 
-    After `rounds`, or after the first round that ends beyond `budget_s` seconds, it stops. Raises SpecError if
-    there is nothing to call, or `rounds`, `warmup` or `batch` is below 1; what a callable raises goes through.
+    It stops after `rounds`, or after the first round that ends beyond `budget_s` seconds. Raises SpecError if there is
+    nothing to call, or `rounds`, `warmup` or `batch` is below 1; errors of a callable are passed on.
     """
     _check(calls, rounds=rounds, warmup=warmup, batch=batch)
     with _no_garbage_collection():
@@ -99,10 +98,10 @@ def measure_latency(
 
 @contextlib.contextmanager
 def alone_on_one_cpu() -> Iterator[bool]:
-    """Keep this thread on one CPU and torch to one thread inside; yield whether the system allowed the first.
+    """Pin this thread to one CPU and limit torch to one thread inside; yield whether the system allowed the pinning.
 
-    Threads started inside stay on that CPU too; those that already run keep their own. Of the CPUs allowed, the
-    last is taken: interrupts tend to go to the first. Only Linux and some other systems let a process choose.
+    Threads started inside are pinned to that CPU too; running ones are not. Of the allowed CPUs it takes the last:
+    interrupts usually go to the first. Only Linux and a few other systems let a process choose.
     """
     threads, allowed = torch.get_num_threads(), _pin()
     torch.set_num_threads(1)
@@ -115,7 +114,7 @@ def alone_on_one_cpu() -> Iterator[bool]:
 
 
 def _pin() -> set[int] | None:
-    """Take one CPU; the CPUs that were allowed before, or None if the choice is not ours."""
+    """Pin to one CPU; returns the CPUs that were allowed before, or None if the system gives no choice."""
     if not hasattr(os, "sched_setaffinity"):
         return None
     try:
@@ -135,13 +134,13 @@ def _check(calls: Mapping[str, Call], **numbers: int) -> None:
 
 
 def _block_of(call: Call, warmup: int, clock: Callable[[], int]) -> int:
-    """Warm up, and tell from the fastest call how many of them last as long as a sample must."""
+    """Warm up, and derive from the fastest call how many of them fill a sample."""
     fastest = max(1, min(_time(call, 1, clock) for _ in range(warmup)))
     return min(math.ceil(SAMPLE_NS / fastest), LARGEST_BLOCK)
 
 
 def _sample(call: Call, block: int, clock: Callable[[], int]) -> float:
-    """Nanoseconds per call, mean of `block` calls, after one that is not timed."""
+    """Nanoseconds per call, mean of `block` calls, after one untimed call."""
     call()
     return _time(call, block, clock) / block
 

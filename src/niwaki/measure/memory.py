@@ -19,15 +19,15 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class PlannedTensor:
-    """One piece of memory and the steps during which it must be kept."""
+    """One block of memory and the steps during which it must be kept."""
 
     name: str
-    """The step that makes it: a module's name and the operation (`conv1.convolution`), or `input`."""
+    """The step that produces it: a module's name and the operation (`conv1.convolution`), or `input`."""
     bytes: int
     first: int
-    """Step that makes it; the input is there at step 0."""
+    """Number of the step that produces it; the input exists at step 0."""
     last: int
-    """Step that reads it last."""
+    """Number of the step that reads it last."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def plan(model: nn.Module, input_shape: tuple[int, int, int]) -> MemoryPlan:
 
 @dataclass
 class _Life:
-    """One storage. Holding it keeps its address from being used again, so the address can name it."""
+    """One storage. Holding it prevents its address from being reused, so the address identifies it."""
 
     storage: torch.UntypedStorage
     first: int
@@ -86,7 +86,7 @@ class _Life:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
-    """Writes down every operation below autograd: its name, the storages it reads and those it makes."""
+    """Records every operation below autograd: its name, the storages that it reads and those that it produces."""
 
     def __init__(self, weights: list[torch.UntypedStorage], image: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -122,7 +122,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch do
         life = self._lives.get(storage._cdata)
         if storage._cdata in self._constants:
             return
-        if life is None and read:  # no operation made it: a tensor that the model keeps, as good as a weight
+        if life is None and read:  # no operation produced it: a tensor that the model keeps, like a weight
             self._constants[storage._cdata] = storage
         elif life is None:
             self._lives[storage._cdata] = _Life(storage, step, step, wanted=False)
@@ -137,7 +137,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch do
 
 
 def _track_modules(model: nn.Module, recorder: _Recorder) -> None:
-    """Keep in `recorder.modules` the names of the modules that are running, so that steps can be named."""
+    """Keep the names of the running modules in `recorder.modules`, so that steps can be named."""
     names = {module: name for name, module in model.named_modules()}
 
     def enter(module: nn.Module, _args: Any) -> None:

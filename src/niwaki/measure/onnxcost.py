@@ -1,4 +1,4 @@
-"""What an ONNX costs, from its shapes: parameters, multiply-accumulates, bytes by data type; float and int8 alike."""
+"""What an ONNX model costs, from its shapes: parameters, multiply-accumulates, bytes by data type; float and int8."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 from niwaki.errors import ModelError, first_line
 from niwaki.measure.cost import Cost, LayerCost
 
-# Which inputs of an operator are parameters, where they are constants with at least one axis.
+# Which inputs of an operator are parameters, if they are constants with at least one axis.
 _PARAMETERS: dict[str, tuple[int, ...]] = {
     "Conv": (1, 2),
     "Gemm": (0, 1, 2),
@@ -33,16 +33,15 @@ _AROUND_A_LAYER = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"
 
 
 def count_onnx(model: ModelProto) -> Cost:
-    """Count parameters, MACs and bytes of an ONNX `model` for one image, as `measure.cost.count` does of a module.
+    """Count parameters, MACs and bytes of an ONNX `model` for one image, as `measure.cost.count` does for a module.
 
-    MACs are those of convolutions and matrix products without bias, also in recurrent layers and einsum; there are as
-    many after quantization as before.
-    Parameters are weights and biases, int8 and int32 ones too; scales, zero points, shapes and bounds are not, but
-    they are bytes. Batch norm that was folded at export is gone: the file has fewer parameters than its module, and
-    a bias if the module had none. What quantization wraps around a layer is counted with that layer, and what it
-    does to the input in a first row, `input`. `macs_tp` is None.
+    MACs are those of convolutions and matrix products without bias, also in recurrent layers and einsum; quantization
+    does not change their number. Parameters are weights and biases, including int8 and int32 ones; scales, zero points,
+    shapes and bounds are bytes, but not parameters. Batch norm is folded at export, so the file has fewer parameters
+    than its module, and a bias even if the module had none. What quantization adds around a layer counts with that
+    layer, and what it does to the input is in a first row, `input`. `macs_tp` is None.
 
-    Raises ModelError if shapes do not follow from the file, and for operators whose MACs are not known here.
+    Raises ModelError if shapes do not follow from the file, and for operators with unknown MACs.
     """
     layers = _Layers(model)
     for node in model.graph.node:
@@ -62,13 +61,13 @@ class _Constant:
 
     @property
     def is_value(self) -> bool:
-        """Whether it could be a parameter: not a lone number, not a shape or an index."""
+        """Whether it could be a parameter: not a single number, a shape or an index."""
         return bool(self.shape) and self.dtype not in ("int64", "bool")
 
 
 @dataclass(eq=False)
 class _Layer:
-    """An operator and what quantization wraps around it."""
+    """An operator and what quantization adds around it."""
 
     name: str
     kind: str
@@ -79,12 +78,12 @@ class _Layer:
 
 
 class _Layers:
-    """The layers of a graph as its nodes go by: to which of them each activation and each constant belongs."""
+    """The layers of a graph while its nodes are visited: which layer each activation and each constant belongs to."""
 
     def __init__(self, model: ModelProto) -> None:
         self.shapes, self.dtypes = _tensors(model)
         self.constants = {tensor.name: _constant(tensor) for tensor in model.graph.initializer}
-        # Of an activation, the layer that it comes from; of another tensor, the constants that it is made of, and
+        # For an activation, the layer that it comes from; for another tensor, the constants that it is made of, and
         # whether each is a value (a possible parameter) rather than a scale, a zero point or a shape.
         self.layer_of: dict[str, _Layer] = {}
         self.made_of = {name: {name: constant.is_value} for name, constant in self.constants.items()}
@@ -94,7 +93,7 @@ class _Layers:
             if value.name not in self.constants:
                 self._add(_Layer(value.name, "Input", self.shapes[value.name], self.dtypes[value.name]), value.name)
         if not self.found:
-            raise ModelError("the ONNX has no input: nothing can be counted")
+            raise ModelError("the ONNX model has no input, so its cost cannot be counted")
         self.batch = next(iter(self.found[0].shape), 1)
 
     def rows(self) -> tuple[LayerCost, ...]:
@@ -105,10 +104,12 @@ class _Layers:
         return tuple(self._cost(layer) for layer in shown)
 
     def take(self, node: NodeProto) -> None:
-        """Add a node to the layer that it belongs to, or begin one with it."""
+        """Add a node to its layer, or start a layer with it."""
         if node.domain not in ("", "ai.onnx") or node.op_type in _UNKNOWN_WORK:
             operator = f"{node.domain}:{node.op_type}" if node.domain else node.op_type
-            raise ModelError(f"node {node.name!r}: the MACs of {operator} are not known, so nothing is counted")
+            raise ModelError(
+                f"node {node.name!r}: the MACs of {operator} are unknown, so niwaki cannot count this model"
+            )
         if node.op_type == "Constant":
             self._constant(node)
             return
@@ -125,7 +126,7 @@ class _Layers:
             self._claim(layer, name, position in parameters)
         self.layer_of[node.output[0]] = layer
         if around:
-            self.made_of.update((name, {}) for name in node.output[1:])  # scale and zero point, found as it runs
+            self.made_of.update((name, {}) for name in node.output[1:])  # scale and zero point, computed at run time
         if node.op_type == "QuantizeLinear" and not any(layer.owned.values()):
             layer.dtype = self.dtypes.get(node.output[0], layer.dtype)
         for name in () if around else node.output[1:]:
@@ -139,7 +140,7 @@ class _Layers:
         return layer
 
     def _finishes(self, node: NodeProto, layer: _Layer, activations: list[str]) -> bool:
-        """Whether `node` only scales an integer product back, or adds the bias of a matrix product."""
+        """Whether `node` only rescales an integer product, or adds the bias of a matrix product."""
         if len(activations) != 1 or layer.kind not in ("MatMul", "MatMulInteger", "ConvInteger"):
             return False
         if node.op_type == "Mul":
@@ -150,7 +151,7 @@ class _Layers:
         return [is_value for name in node.input for is_value in self.made_of.get(name, {}).values()]
 
     def _combine(self, node: NodeProto) -> None:
-        """A node on constants (a weight that is dequantized, reshaped) or on scales that are found as it runs."""
+        """A node on constants (a weight that is dequantized, reshaped) or on scales computed at run time."""
         of_scales = node.op_type == "Mul" and any(not self.made_of.get(name, {"": True}) for name in node.input)
         made_of: dict[str, bool] = {}
         for position, name in enumerate(node.input):
@@ -250,7 +251,7 @@ def _dtype(elem_type: int) -> str:
 
 
 def _layer_name(node: NodeProto) -> str:
-    """The layer that a weight names (`fc1.weight_quantized`: fc1), else the node's own name."""
+    """The layer that a weight names (`fc1.weight_quantized`: fc1), or the node's own name."""
     for name in node.input[1:]:
         layer, weight, _ = name.partition(".weight")
         if layer and weight:
@@ -259,13 +260,15 @@ def _layer_name(node: NodeProto) -> str:
 
 
 def _einsum(node: NodeProto, shapes: list[tuple[int, ...]]) -> int:
-    """One for every combination of all its letters: what a product of two tensors takes; none of a single tensor."""
+    """One for every combination of all its letters: the cost of a product of two tensors; none for a single tensor."""
     equation = next(entry.s.decode(errors="replace") for entry in node.attribute if entry.name == "equation")
     terms = equation.replace(" ", "").partition("->")[0].split(",")
     if len(terms) < 2:
         return 0
     if len(terms) > 2 or "." in equation or [len(term) for term in terms] != [len(shape) for shape in shapes]:
-        raise ModelError(f"node {node.name!r}: the MACs of Einsum {equation!r} are not known, so nothing is counted")
+        raise ModelError(
+            f"node {node.name!r}: the MACs of Einsum {equation!r} are unknown, so niwaki cannot count this model"
+        )
     sizes = {letter: size for term, shape in zip(terms, shapes, strict=True) for letter, size in zip(term, shape)}  # noqa: B905
     return prod(sizes.values())
 

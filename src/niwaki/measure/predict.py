@@ -1,4 +1,4 @@
-"""From a PyTorch module to a plain callable on raw images, as accuracy and latency take it."""
+"""From a PyTorch module to a plain callable on raw images, for accuracy and latency."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def torch_predictor(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """The function from raw uint8 images (n, C, H, W) to the scores (n, classes) of `model`, float32.
 
-    `table` is the scale of the preprocessing, float32 (C, 256): the value of each raw pixel in each channel.
-    `model` must already be on `device`. It runs in eval mode without gradients, with seeded random
-    generators; after each call every module is in the mode it was in, and so are the generators.
+    `table` is the scale of the preprocessing, float32 (C, 256): the value of each raw pixel in each channel. `model`
+    must already be on `device`. It runs in eval mode without gradients, with seeded random generators; each call
+    restores the modes of all modules, and the generators.
 
     Raises DataError if `table` is not (C, 256) or, when called, the images are not uint8 with C channels;
     ModelError if the model is on another device.
@@ -37,7 +37,7 @@ def torch_predictor(
             raise DataError(
                 f"images are {images.dtype} {images.shape}: expected uint8 (n, {len(table)}, height, width)"
             )
-        pixels = torch.from_numpy(images.copy()).to(device)  # a copy: torch warns of memory it may not write
+        pixels = torch.from_numpy(images.copy()).to(device)  # a copy: torch warns about memory that it may not write
         with evaluating(model), seeded(0), torch.no_grad():
             scores: np.ndarray = model(scale(pixels)).float().cpu().numpy()
         return scores

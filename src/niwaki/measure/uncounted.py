@@ -1,4 +1,4 @@
-"""Operators that multiply and accumulate: formulas for those that torch does not count, and the rest by name."""
+"""Operators that multiply and accumulate: formulas for those that torch does not count; the rest are named."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from torch.utils.flop_counter import flop_registry
 
 Shape = tuple[int, ...]
 
-# Work without weights that is counted nowhere, by the beginning of the operator's name.
+# Uncounted work without weights, by the beginning of the operator's name.
 _WORK = ("_cdist", "cdist", "_fft_", "linalg_", "matrix_exp", "_linalg", "cross", "triangular_solve", "cholesky")
-# What takes weights and does no multiply-accumulates by the definition in `measure.cost`: norms, and moving about.
+# Operators with weights but without multiply-accumulates as `measure.cost` defines them: norms, and data movement.
 _NO_WORK = (
     "native_batch_norm", "_native_batch_norm", "_batch_norm", "batch_norm", "cudnn_batch_norm", "miopen_batch_norm",
     "native_layer_norm", "native_group_norm", "_fused_rms_norm", "rms_norm", "instance_norm", "_prelu_kernel", "cat",
@@ -43,7 +43,7 @@ def _cudnn_rnn(image: Shape, weights: list[Shape], *_: Any, **__: Any) -> int:
 
 
 def _trilinear(a: Shape, b: Shape, c: Shape, expand_a: Any, expand_b: Any, expand_c: Any, *_: Any, **__: Any) -> int:
-    """One for every element of the product of the three before it is summed: `in1 · in2 · out` for a Bilinear layer."""
+    """One for every element of the product of the three before summing: `in1 · in2 · out` for a Bilinear layer."""
 
     def spread(shape: Shape, places: list[int]) -> Shape:
         whole = list(shape)
@@ -72,7 +72,7 @@ def _addr(_start: Shape, one: Shape, other: Shape, *_: Any, **__: Any) -> int:
 
 
 def formulas() -> dict[Any, Callable[..., int]]:
-    """FLOPs (two for each multiply-accumulate) from shapes, of what `torch.utils.flop_counter` does not know."""
+    """FLOPs (two per multiply-accumulate) from shapes, for operators that `torch.utils.flop_counter` lacks."""
     aten = torch.ops.aten
     return {
         aten.mkldnn_rnn_layer: _mkldnn_rnn,
@@ -89,11 +89,11 @@ def formulas() -> dict[Any, Callable[..., int]]:
 
 @contextlib.contextmanager
 def watching(model: nn.Module) -> Iterator[list[str]]:
-    """Yield a list that fills, as `model` runs inside, with what works on the image and is counted nowhere.
+    """Yield a list that fills, as `model` runs inside, with operators that process the image but are not counted.
 
-    Each is `layer (Kind): operator`, once, in order of appearance: an operator that takes weights (or does known work
-    without) and has no formula, one that is not torch's own, and a sum of products with weights written element by
-    element.
+    Each entry is `layer (Kind): operator`, once, in order of appearance: an operator that takes weights (or does known
+    work without any) and has no formula, one that is not torch's own, and a sum of products with weights written
+    element by element.
     """
     watch = _Watch(model)
     hooks = [module.register_forward_pre_hook(watch.enter) for module in model.modules()]
@@ -113,20 +113,20 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does 
         self._names = {module: name or "(model)" for name, module in model.named_modules()}
         self._running: list[nn.Module] = []
         weights = [tensor.untyped_storage() for tensor in chain(model.parameters(), model.buffers())]
-        # By address; held, so that no address is used again.
+        # By address; held, so that no address is reused.
         self._weights = {storage._cdata: storage for storage in weights}
         self._images: dict[int, torch.UntypedStorage] = {}
-        self._products: dict[int, Tensor] = {}  # of a weight and the image, element by element: which weight is where
+        self._products: dict[int, Tensor] = {}  # a weight times the image, element by element: which weight is where
         self._known = {key.__name__ for key in chain(flop_registry, formulas()) if hasattr(key, "__name__")}
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
-        """A module begins to run; what the first is given is the image."""
+        """A module starts; the input of the first one is the image."""
         if not self._running:
             self._note(tree_leaves(inputs), self._images)
         self._running.append(module)
 
     def leave(self, *_: Any) -> None:
-        """It has run."""
+        """The module has run."""
         self._running.pop()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -140,7 +140,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does 
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         if images:
             self._note(outputs, self._images)
-            for tensor in outputs:  # written into, what was made of weights alone no longer is
+            for tensor in outputs:  # a tensor made of weights alone stops being one when it is written to
                 self._weights.pop(tensor.untyped_storage()._cdata, None)
             self._follow(name, inputs, weights, outputs)
         elif weights:
@@ -159,7 +159,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does 
         return bool(weights) and torch.Tag.pointwise not in func.tags and not name.startswith(_NO_WORK)
 
     def _follow(self, name: str, inputs: list[Tensor], weights: list[Tensor], outputs: list[Tensor]) -> None:
-        """Remember an element-wise product of a weight and the image, and copies of one."""
+        """Remember an element-wise product of a weight and the image, and copies of it."""
         if name in ("mul", "mul_") and len(inputs) == 2 and len(weights) == 1 and weights[0].numel() > 1:
             self._remember(outputs[0], _places(weights[0]))
         elif name in _COPIES and (known := self._read(inputs[0])) is not None:
@@ -175,7 +175,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does 
         return None if storage is None else _view(storage, tensor)
 
     def _judge_sum(self, summed: Tensor, dims: Any) -> None:
-        """A sum over places where different weights stand is a convolution or a matrix product in other words."""
+        """A sum over places with different weights is a convolution or a matrix product written differently."""
         places = self._read(summed)
         if places is None:
             return

@@ -1,4 +1,4 @@
-"""Networks and the file that keeps one: how a module is built, described, saved and had back.
+"""Networks and the model file: how a module is built, described, saved and loaded.
 
 May import: data, files, limits, errors.
 """

@@ -1,4 +1,4 @@
-"""Where torch is to compute: asked for by name, checked before anything runs there."""
+"""The device that torch computes on: given by name, checked before anything runs there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from niwaki.errors import SpecError, first_line
 
 
 def check_device(name: str) -> None:
-    """Raise SpecError unless torch can compute on the device `name` (cpu, cuda, cuda:1, mps) here and now."""
+    """Raise SpecError unless torch can compute on the device `name` (cpu, cuda, cuda:1, mps) on this machine."""
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
@@ -16,9 +16,9 @@ def check_device(name: str) -> None:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise SpecError(f"device {name!r}: torch finds no CUDA device here; use the device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise SpecError(f"device {name!r}: there are {torch.cuda.device_count()} CUDA devices here, counted from 0")
+        raise SpecError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices, counted from 0")
     try:
         torch.empty(1, device=device)
-    except Exception as error:  # every kind of device refuses in its own way
+    except Exception as error:  # each kind of device fails in its own way
         first = first_line(error).partition(". ")[0]
         raise SpecError(f"device {name!r}: torch cannot compute on it here: {first}; use the device cpu") from error

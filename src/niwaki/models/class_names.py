@@ -1,4 +1,4 @@
-"""The names of the classes that a module was trained on, kept on the module itself: its outputs stand for them."""
+"""The class names that a module was trained with, stored on the module itself: its outputs stand for them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from torch import nn
 
 ATTRIBUTE = "niwaki_labels"
-LONGEST_LABEL = 255  # characters: as long as the name of a folder may be
+LONGEST_LABEL = 255  # characters: as long as a folder's name may be
 
 
 def remember(model: nn.Module, labels: Sequence[str]) -> None:
-    """Note the names of a module's classes, in the order of its outputs."""
+    """Store the names of a module's classes, in the order of its outputs."""
     setattr(model, ATTRIBUTE, tuple(labels))
 
 
 def remembered(model: nn.Module) -> tuple[str, ...] | None:
-    """The names of a module's classes in the order of its outputs; None if nobody noted them."""
+    """The names of a module's classes in the order of its outputs; None if none are stored."""
     found = getattr(model, ATTRIBUTE, None)
     return found if isinstance(found, tuple) else None

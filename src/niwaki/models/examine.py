@@ -1,4 +1,4 @@
-"""One look at a network before anything is done with it: what would fail or mislead later is named now."""
+"""A check of a network before anything else: it names at once what would fail or mislead later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from niwaki.models.generators import generators_kept
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put `model` in eval mode, and every module of it back in its own mode after (some may have been frozen)."""
+    """Put `model` in eval mode, then restore the mode of every module (some may have been frozen)."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -29,7 +29,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def check_module(model: object) -> None:
-    """Raise ModelError unless `model` is a network: neither its class nor anything else."""
+    """Raise ModelError unless `model` is a network, not its class or something else."""
     if isinstance(model, type) and issubclass(model, nn.Module):
         raise ModelError(f"the model is the class {model.__name__}, not a network: call it: {model.__name__}()")
     if not isinstance(model, nn.Module):
@@ -37,18 +37,20 @@ def check_module(model: object) -> None:
 
 
 def check_bare(model: nn.Module) -> None:
-    """Refuse what other tools have put around or into a network: it can be neither pruned nor saved like that.
+    """Refuse wrappers and masks that other tools put around or into a network: it cannot be pruned or saved with them.
 
-    Raises ModelError that says how to take it off.
+    Raises ModelError that says how to remove them.
     """
     for name, module in model.named_modules():
         what = f"module {name!r}" if name else "the model"
         if isinstance(module, nn.DataParallel | DistributedDataParallel):
             inside = f"{_access(name)}.module"
-            raise ModelError(f"{what} is a {type(module).__name__} around the network: give what is inside, {inside}")
+            raise ModelError(
+                f"{what} is a {type(module).__name__} around the network: pass the network inside, {inside}"
+            )
         if "_orig_mod" in module._modules:
             inside = f"{_access(name)}._orig_mod"
-            raise ModelError(f"{what} is what torch.compile made of the network: give what is inside, {inside}")
+            raise ModelError(f"{what} was made by torch.compile: pass the network inside, {inside}")
         for hook in module._forward_pre_hooks.values():
             if isinstance(hook, BasePruningMethod):
                 call = f"torch.nn.utils.prune.remove({_access(name)}, {hook._tensor_name!r})"
@@ -63,7 +65,7 @@ def check_numbers(model: nn.Module) -> None:
     for name, tensor in chain(model.named_parameters(), model.named_buffers()):
         if is_lazy(tensor) or tensor.is_meta or not tensor.is_floating_point():
             continue
-        # A buffer may hold infinities on purpose, as masks of attention do.
+        # A buffer may hold infinities on purpose, as attention masks do.
         bad = ~tensor.isfinite() if id(tensor) in parameters else tensor.isnan()
         if count := int(bad.sum()):
             raise ModelError(
@@ -73,36 +75,37 @@ def check_numbers(model: nn.Module) -> None:
 
 
 def check_leftovers(model: nn.Module, fresh: nn.Module) -> None:
-    """Raise ModelError, naming them, if `model` has buffers that the factory's `fresh` module has not."""
+    """Raise ModelError, naming them, if `model` has buffers that the factory's `fresh` module does not have."""
     buffers = {name for name, _ in model.named_buffers()} & set(model.state_dict())
     left = sorted(buffers - set(fresh.state_dict()))
     if left and set(fresh.state_dict()) <= set(model.state_dict()):
         shown = ", ".join(repr(name) for name in left[:3]) + (", …" if len(left) > 3 else "")
         path, _, leaf = left[0].rpartition(".")
         raise ModelError(
-            f"the model has {len(left)} buffers that its factory does not make: {shown}; a tool has left them there "
-            f"(counters of MACs do): take them off, as with `del {_access(path)}.{leaf}`"
+            f"the model has {len(left)} buffers that its factory does not make: {shown}; another tool left them "
+            f"there, such as a MAC counter: remove them, for example with `del {_access(path)}.{leaf}`"
         )
 
 
 @generators_kept()
 def check_answers(model: nn.Module, images: torch.Tensor) -> None:
-    """Run `model` twice in eval mode on float32 `images` (n, C, H, W), on its device, and judge the answers.
+    """Run `model` twice in eval mode on float32 `images` (n, C, H, W), on its device, and check the outputs.
 
-    Raises ModelError if it fails, if it returns no tensor (n, classes), or if it answers differently the second time:
-    nothing that is measured of such a network holds, and no exported form can equal it.
+    Raises ModelError if it fails, if it does not return a tensor (n, classes), or if the second output differs: no
+    measurement of such a network is reliable, and no exported form can equal it.
     """
     with evaluating(model), torch.no_grad():
         try:
-            once, again = model(images.clone()), model(images.clone())  # it may write into them
+            once, again = model(images.clone()), model(images.clone())  # the forward may write into them
         except Exception as error:  # whatever a user's forward raises
             raise ModelError(_failed(model, images, error)) from error
     if not isinstance(once, torch.Tensor) or once.dim() != 2 or len(once) != len(images):
         raise ModelError(f"the network must return a tensor (images, classes), not {describe(once)}")
     if not torch.allclose(once, again, rtol=1e-5, atol=1e-6, equal_nan=True):
         raise ModelError(
-            f"{type(model).__name__} answers differently when asked twice in eval mode (by {_gap(once, again):.2g} in "
-            "a score): something random stays on; let the mode switch it off: F.dropout(x, training=self.training)"
+            f"{type(model).__name__} gives different outputs for the same images in eval mode (by "
+            f"{_gap(once, again):.2g} in a score): something random stays on; let eval mode switch it off: "
+            "F.dropout(x, training=self.training)"
         )
 
 
@@ -121,13 +124,13 @@ def check_same(model: nn.Module, stored: nn.Module, images: torch.Tensor) -> Non
     else:
         return
     raise ModelError(
-        f"{type(model).__name__} read back from its file is another network: {what}; what it computes must follow from "
-        "its factory, its arguments and its state_dict alone"
+        f"{type(model).__name__} read back from its file is another network: {what}; its outputs must depend only on "
+        "its factory, its arguments and its state_dict"
     )
 
 
 def describe(output: object) -> str:
-    """What a forward returned, in a few words."""
+    """A short description of what a forward returned."""
     if isinstance(output, torch.Tensor):
         return f"a tensor {tuple(output.shape)}"
     count = f" of {len(output)}" if isinstance(output, tuple | list | dict) else ""
@@ -138,7 +141,7 @@ def _failed(model: nn.Module, images: torch.Tensor, error: Exception) -> str:
     for name, tensor in chain(model.named_parameters(), model.named_buffers()):
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             kind = str(tensor.dtype).removeprefix("torch.")
-            return f"{name!r} is {kind}, but images come as float32: make the network so with model.float()"
+            return f"{name!r} is {kind}, but images come as float32: convert the network with model.float()"
     shape = "×".join(map(str, images.shape[1:]))
     return f"{type(model).__name__} does not take an input of {shape}: {kind_and_line(error)}"
 

@@ -1,4 +1,4 @@
-"""From a factory's name to a module: `lenet5`, or `package.module:callable` of the user's own."""
+"""From a factory's name to a module: `lenet5`, or the user's `package.module:callable`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ BUILT_IN = {"lenet5": "niwaki.models.lenet5:LeNet5"}
 
 
 def is_foreign(factory: str) -> bool:
-    """Whether building `factory` runs code that is not niwaki's."""
+    """Whether building `factory` runs code that is not part of niwaki."""
     return factory not in BUILT_IN
 
 
 def check_trust(factory: str, trust: bool) -> None:
-    """Refuse to import a foreign factory that the user has not vouched for."""
+    """Refuse to import a foreign factory that the user has not trusted."""
     if is_foreign(factory) and not trust:
         raise FactoryError(
             f"the factory {factory!r} is not niwaki's: building it runs its code; if you trust it, say ",
@@ -42,19 +42,19 @@ def find(factory: str) -> Callable[..., Any]:
         )
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:  # a user's module may fail in any way when imported
+    except Exception as error:  # a user's module may fail in any way on import
         raise FactoryError(f"factory {factory!r}: importing {module_name} failed: {kind_and_line(error)}") from error
     for name in attribute.split("."):
         if not hasattr(found, name):
             raise FactoryError(f"factory {factory!r}: {module_name} has no {attribute!r}; check the spelling")
         found = getattr(found, name)
     if not callable(found):
-        raise FactoryError(f"factory {factory!r}: {attribute} is a {type(found).__name__}, not something to call")
+        raise FactoryError(f"factory {factory!r}: {attribute} is a {type(found).__name__}, which cannot be called")
     return found  # type: ignore[no-any-return]
 
 
 def build(factory: str, args: Mapping[str, Any], *, trust: bool = False) -> nn.Module:
-    """A fresh module from a factory's name and keyword arguments; weights as the global generators give them.
+    """A fresh module from a factory's name and keyword arguments; weights come from the global generators.
 
     Raises FactoryError if the factory is foreign and not trusted, does not import, refuses `args` or
     returns something other than a module.
@@ -73,7 +73,7 @@ def build(factory: str, args: Mapping[str, Any], *, trust: bool = False) -> nn.M
 
 
 def build_seeded(factory: str, args: Mapping[str, Any], seed: int, *, trust: bool = False) -> nn.Module:
-    """`build` with its weights drawn from `seed`, and all global generators left as they were."""
+    """Call `build` with weights drawn from `seed`, and restore all global generators."""
     with seeded(seed):
         return build(factory, args, trust=trust)
 
@@ -87,9 +87,9 @@ def source_hash(factory: str) -> str:
     made_by = inspect.unwrap(find(factory))
     try:
         file = inspect.getsourcefile(made_by)
-    except TypeError:  # an object that can be called, but is neither function nor class
+    except TypeError:  # an object that can be called, but neither a function nor a class
         file = None
-    if file is None or not Path(file).is_file():  # code that was executed from a text may have a name that is no file's
+    if file is None or not Path(file).is_file():  # code executed from a text may have a name that is not a file's
         raise FactoryError(
             f"factory {factory!r}: its source file cannot be found, so results could not be told apart; "
             "make it a function or a class in a file"

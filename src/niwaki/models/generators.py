@@ -1,4 +1,4 @@
-"""The random generators that a user's code may draw from: Python's, NumPy's and torch's, always all three."""
+"""The random generators that a user's code may use: Python's, NumPy's and torch's, always all three."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def reseed(seed: int) -> None:
 
 @contextlib.contextmanager
 def generators_kept() -> Iterator[None]:
-    """Leave the three generators as they were found, also torch's on every GPU in use; a decorator too."""
+    """Restore the three generators afterwards, including torch's on every GPU in use; also a decorator."""
     python, numpy = random.getstate(), np.random.get_state()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     try:
@@ -32,10 +32,10 @@ def generators_kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Run the block with all three generators seeded, and leave them as they were found.
+    """Run the block with all three generators seeded, and restore them afterwards.
 
-    Whatever runs a user's code (a factory, a forward) stands in such a block, so that it draws the same numbers
-    every time. What draws from the system's own entropy (`numpy.random.default_rng()` without a seed) is beyond it.
+    Everything that runs a user's code (a factory, a forward) is in such a block, so that it draws the same numbers
+    every time. It does not control code that uses the system's entropy (`numpy.random.default_rng()` without a seed).
     """
     with generators_kept():
         reseed(seed)

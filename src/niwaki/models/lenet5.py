@@ -1,7 +1,7 @@
 """LeNet-5, the network of the source study: two convolutions, three linear layers, ReLU and max-pooling.
 
-The layers follow LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998), in the
-modern form: ReLU for tanh, max-pooling for trained subsampling, a full second convolution.
+The layers follow LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998), in the modern form:
+ReLU instead of tanh, max-pooling instead of trained subsampling, a full second convolution.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ SMALLEST_IMAGE = 16  # leaves one pixel: 16 → 12 → 6 → 2 → 1
 class LeNet5(nn.Module):
     """LeNet-5: (N, in_channels, image_size, image_size) float → (N, num_classes) logits.
 
-    `widths` are the outputs of conv1, conv2, fc1 and fc2. With the defaults: 61,706 parameters and
-    416,520 MACs. Raises ModelError for widths that are not four positive numbers, for no classes or
-    channels, and for an image under 16 pixels, of which nothing would be left.
+    `widths` are the outputs of conv1, conv2, fc1 and fc2. The defaults give 61,706 parameters and 416,520 MACs. Raises
+    ModelError unless `widths` are four positive numbers and there is at least one class and one channel, and for images
+    under 16 pixels, which the layers would shrink to nothing.
 
     >>> sum(parameter.numel() for parameter in niwaki.LeNet5(widths=[2, 6, 48, 33]).parameters())
     9563
@@ -40,7 +40,7 @@ class LeNet5(nn.Module):
         super().__init__()
         _check(widths, num_classes, in_channels, image_size)
         c1, c2, f1, f2 = widths
-        side = ((image_size - KERNEL + 1) // 2 - KERNEL + 1) // 2  # of a map after conv2 and its pooling
+        side = ((image_size - KERNEL + 1) // 2 - KERNEL + 1) // 2  # pixels of a map after conv2 and its pooling
         weights = KERNEL**2 * c1 * (in_channels + c2) + f1 * (c2 * side * side + f2) + f2 * num_classes
         check_memory(4 * weights, f"LeNet-5 of {weights:,} weights", ModelError)
         self.conv1 = nn.Conv2d(in_channels, c1, KERNEL)

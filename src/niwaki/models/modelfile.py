@@ -1,4 +1,4 @@
-"""The model file: one `.safetensors` file with the weights and, as JSON, all that rebuilds the module. No pickle."""
+"""The model file: a `.safetensors` file with the weights and, as JSON, all that rebuilds the module. No pickle."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ _Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL), AfterVali
 
 
 class PruningState(BaseModel):
-    """How far a model has been pruned, so that the next step can be taken elsewhere."""
+    """How far a model has been pruned, so that the next step can start from its file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     step: int = Field(ge=1)
     scopes: dict[str, int]  # channels before the first step, per ranking scope of torch-pruning
-    whole: dict[str, str] = {}  # layers that cannot be cut without changing the others, and why; not written if empty
+    whole: dict[str, str] = {}  # layers that cannot be cut without changing others, and why; not written if empty
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
@@ -64,7 +64,7 @@ class PruningState(BaseModel):
 
 
 class ModelInfo(BaseModel):
-    """All that a model file says beside its weights."""
+    """Everything in a model file except its weights."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -84,9 +84,9 @@ class ModelInfo(BaseModel):
 
 
 def dumps(model: nn.Module, info: ModelInfo, *, trust: bool = False) -> bytes:
-    """The bytes of a model file; the same module and info give the same bytes.
+    """The bytes of a model file; the same module and info always give the same bytes.
 
-    Raises ModelError if the factory cannot make a module that these weights fit.
+    Raises ModelError if the factory cannot build a module that fits these weights.
     """
     fresh = factories.build_seeded(info.factory, info.args, 0, trust=trust)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
@@ -117,7 +117,7 @@ def loads(data: bytes, *, trust: bool = False, name: str = "model file") -> tupl
 def read_info(path: str | Path) -> ModelInfo:
     """The description in a model file, without building the module.
 
-    Raises ModelError if it cannot be read, or is no model file.
+    Raises ModelError if the file cannot be read or is not a model file.
 
     >>> niwaki.read_info("small.safetensors")
     <ModelInfo lenet5: 1×32×32 to 10 classes>
@@ -139,18 +139,19 @@ def load(path: str | Path, *, trust: bool = False) -> nn.Module:
 
 
 def load_with_info(path: str | Path, *, trust: bool = False) -> tuple[nn.Module, ModelInfo]:
-    """`load`, and what the file says beside the weights."""
+    """`load`, and the file's description."""
     return loads(_read(Path(path)), trust=trust, name=str(path))
 
 
 def save(model: nn.Module, path: str | Path, info: ModelInfo) -> Path:
     """Write a trained module of your own as a model file, whole or not at all, and return its path.
 
-    What builds it by `info` (`lenet5` or `package.module:callable`, called with `args`) is called once to be sure that
-    the file can be loaded, and must then give the same outputs; the widths in `info` are those that it builds.
+    niwaki calls the factory in `info` (`lenet5` or `package.module:callable`, called with `args`) once to make sure
+    that the file can be loaded; the result must give the same outputs. The widths in `info` are those of the rebuilt
+    module.
 
-    Raises ModelError if the rebuilt module refuses the weights or computes something else, or if the module has
-    what other tools put there (wrappers, masks, counters' buffers), is not whole or answers at random.
+    Raises ModelError if the rebuilt module refuses the weights or gives other outputs, or if the module contains
+    leftovers of other tools (wrappers, masks, counters' buffers), NaN or anything random.
     """
     check_bare(model)
     check_numbers(model)
@@ -168,7 +169,7 @@ _SIZES: TypeAdapter[structure.Sizes] = TypeAdapter(dict[str, dict[str, _Size | l
 
 
 def _describe(header: dict[str, Any], name: str) -> tuple[ModelInfo, structure.Sizes]:
-    """The info and the sizes in a description, both checked."""
+    """The info and the sizes in a description, both validated."""
     try:
         sizes = _SIZES.validate_python(header.pop("sizes"))
         info = ModelInfo.model_validate(header)
@@ -193,8 +194,8 @@ def _check_same_outputs(model: nn.Module, again: nn.Module, info: ModelInfo) -> 
         )
     if not torch.allclose(before, after, rtol=1e-5, atol=1e-6):
         raise ModelError(
-            f"factory {info.factory!r} with {info.args!r} builds a module that computes something else with these "
-            "weights: give the arguments that made this one"
+            f"factory {info.factory!r} with {info.args!r} builds a module that gives other outputs with these "
+            "weights: pass the arguments that built this one"
         )
 
 

@@ -1,4 +1,4 @@
-"""From a module to float ONNX: one file, the batch free, batch norm folded, labels and preprocessing inside."""
+"""From a module to float ONNX: one file, free batch, batch norm folded, labels and preprocessing inside."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from niwaki.models.onnxsession import quiet, scores
 from niwaki.models.opset import DEFAULT_OPSET, EXPORTED, check_asked, check_opset, ir_version_of, lower
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
-_SCOPES = "pkg.torch.onnx.name_scopes"  # where torch's exporter notes the modules that a node came from
+_SCOPES = "pkg.torch.onnx.name_scopes"  # where torch's exporter records the modules that a node came from
 
 
 def to_onnx(model: nn.Module, info: ModelInfo, *, opset: int = DEFAULT_OPSET) -> bytes:
     """The bytes of a float ONNX of `model`: `input` float32 (batch, C, H, W) → `logits` float32 (batch, classes).
 
-    The input is what `info.preprocessing` gives, scale included. Batch norm is folded into the layer before it.
-    Nodes have the names of the modules that they come from. `opset` is 13 to 18, the file version the oldest that
-    has it; both are checked in the bytes. The same module gives the same bytes, in any process; the module stays as
-    it is, and the exporter's own output is kept off the screen.
+    The input is what `info.preprocessing` gives, scale included. Batch norm is folded into the preceding layer. Nodes
+    are named after the modules that they come from. `opset` is 13 to 18, the file version the oldest that supports it;
+    both are checked in the bytes. The same module gives the same bytes, in any process; the module is not changed, and
+    the exporter's own output is kept off the screen.
 
-    Raises ModelError for another opset, for a weight that is NaN, for an operator that the opset has not, and for a
-    module that cannot be exported or does not return one row of scores per image.
+    Raises ModelError for another opset, for NaN in the weights, for an operator that the opset lacks, and for a module
+    that cannot be exported or does not return one row of scores per image.
 
     >>> from niwaki.models.lenet5 import LeNet5
     >>> info = ModelInfo(factory="lenet5", input_shape=(1, 32, 32), labels=tuple("0123456789"))
@@ -55,10 +55,10 @@ def to_onnx(model: nn.Module, info: ModelInfo, *, opset: int = DEFAULT_OPSET) ->
 def check_against_torch(
     data: bytes, model: nn.Module, images: np.ndarray, preprocessing: Preprocessing, *, tolerance: float = 1e-4
 ) -> float:
-    """The largest difference between the scores of an ONNX and of its module, on uint8 `images` (n, C, H, W).
+    """The largest difference between the scores of an ONNX model and of its module, on uint8 `images` (n, C, H, W).
 
-    Raises ModelError if it exceeds `tolerance` (times the largest score, if that is above 1) or if the two
-    answer with another class on any image; DataError if there are no images or they are of another kind.
+    Raises ModelError if it exceeds `tolerance` (times the largest score, if that is above 1) or if the two predict
+    different classes for any image; DataError if there are no images or they have another type or shape.
     """
     if len(images) == 0:
         raise DataError("no images to compare an ONNX with its module on: give at least one")
@@ -74,7 +74,7 @@ def check_against_torch(
     allowed = tolerance * max(1.0, float(np.abs(expected).max()))
     if not difference <= allowed:  # NaN too
         raise ModelError(f"the ONNX differs from its module by {difference:.3g} in a score, allowed is {allowed:.3g}")
-    # Where two classes are as good as equal, the other one is no other answer.
+    # If two classes have practically equal scores, choosing the other one is no disagreement.
     chosen = np.take_along_axis(expected, found.argmax(1)[:, None], 1)[:, 0]
     wrong = int((expected.max(1) - chosen > allowed).sum())
     if wrong:
@@ -83,8 +83,8 @@ def check_against_torch(
 
 
 def _export(model: nn.Module, info: ModelInfo) -> ModelProto:
-    """What torch's exporter makes of a copy of `model`, at its own operator set."""
-    images = torch.zeros(2, *info.input_shape)  # two: torch takes a batch of one for a constant
+    """A copy of `model` exported by torch, at its own operator set."""
+    images = torch.zeros(2, *info.input_shape)  # two: torch treats a batch of one as a constant
     free = ({0: torch.export.Dim(BATCH, min=1)},)
     try:
         twin = copy.deepcopy(model).cpu().float().eval()
@@ -98,7 +98,7 @@ def _export(model: nn.Module, info: ModelInfo) -> ModelProto:
             f"{type(model).__name__}: cannot be exported to ONNX: {_cause(error)}; forward must take a batch of any "
             "size and use nothing but torch's operators"
         ) from error
-    assert program is not None  # it is only where the exporter writes the file itself
+    assert program is not None  # set only if the exporter writes the file itself
     return program.model_proto
 
 
@@ -112,9 +112,9 @@ def _check_interface(exported: ModelProto, name: str, info: ModelInfo) -> None:
 
 
 def _name_nodes(exported: ModelProto) -> None:
-    """Give each node the name of the module that it comes from, and its output the name of the node, in place.
+    """Name each node after the module that it comes from, and its output after the node, in place.
 
-    Weights tell the module first (`conv1.weight`: what is folded keeps the layer's name), then the exporter's notes.
+    Weights identify the module first (`conv1.weight`: a folded layer keeps its name), then the exporter's records.
     """
     graph = exported.graph
     weights = {tensor.name for tensor in graph.initializer}
@@ -140,7 +140,7 @@ def _module_of(node: NodeProto, weights: set[str]) -> str:
 
 
 def _unused(name: str, taken: set[str]) -> str:
-    """`name`, or `name_1`, `name_2`, …: the first that is not yet `taken`; it is then."""
+    """`name`, or `name_1`, `name_2`, …: the first that is not yet `taken`, which it is added to."""
     number, candidate = 0, name
     while candidate in taken:
         number += 1
@@ -150,7 +150,7 @@ def _unused(name: str, taken: set[str]) -> str:
 
 
 def _bare(exported: ModelProto) -> ModelProto:
-    """The model without what the exporter notes beside it: source lines and paths of this machine, its version."""
+    """The model without the exporter's records: source lines and paths of this machine, its version."""
     graph = onnx.GraphProto(name="niwaki")
     for node in exported.graph.node:
         plain = onnx.helper.make_node(node.op_type, node.input, node.output, node.name, domain=node.domain)
@@ -167,7 +167,7 @@ def _bare(exported: ModelProto) -> ModelProto:
 
 
 def _cause(error: BaseException) -> str:
-    """The first line of the first of a chain of errors: what the user's own code said."""
+    """The first line of the original error in a chain: what the user's own code said."""
     while error.__cause__ is not None:
         error = error.__cause__
     return kind_and_line(error)

@@ -1,4 +1,4 @@
-"""Whether an ONNX from outside is what it says: one pass over all of it, before anything reads its numbers."""
+"""Check an ONNX model from outside: one pass over all of it, before anything reads its numbers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from niwaki.errors import ModelError
 MOST_NODES = 20_000
 _MOST_FUNCTIONS = 500
 _KNOWN_TYPES = frozenset(helper.get_all_tensor_dtypes()) - {TensorProto.UNDEFINED, TensorProto.STRING}
-_PER_BYTE = {"INT4": 2, "UINT4": 2, "FLOAT4E2M1": 2, "INT2": 4, "UINT2": 4}  # elements, of types under a byte
+_PER_BYTE = {"INT4": 2, "UINT4": 2, "FLOAT4E2M1": 2, "INT2": 4, "UINT2": 4}  # elements per byte, for types under a byte
 
 
 def put_in_order(model: ModelProto) -> None:
     """Check a model's nodes, constants and names, and sort its nodes, in place.
 
-    Runtimes take nodes in any order, what comes after this need not. Raises ModelError naming the node, tensor or
-    value: for text that is not UTF-8, an operator set that does not exist, too many nodes, a cycle, an output that is
-    missing or made twice, and constants whose bytes, type and shape do not fit together.
+    Runtimes accept nodes in any order; the code after this check does not need to. Raises ModelError naming the node,
+    tensor or value: for text that is not UTF-8, an operator set that does not exist, too many nodes, a cycle, an output
+    that is missing or produced twice, and constants whose bytes, type and shape do not match.
     """
     _check_texts(model)
     _check_opset(model)
@@ -39,12 +39,12 @@ def put_in_order(model: ModelProto) -> None:
 
 
 def label(node: NodeProto) -> str:
-    """A node in an error: its operator and its name, or that of its first output."""
+    """A node in an error: its operator and its name, or its first output's."""
     return f"{node.op_type or 'node'} {node.name or next(iter(node.output), '')!r}"
 
 
 def graphs_of(model: ModelProto) -> Iterator[GraphProto]:
-    """The graph and those inside its nodes."""
+    """The graph and the graphs inside its nodes."""
     waiting = [model.graph]
     nodes = [node for function in model.functions for node in function.node]
     while waiting or nodes:
@@ -57,7 +57,7 @@ def graphs_of(model: ModelProto) -> Iterator[GraphProto]:
 
 
 def tensors_of(model: ModelProto) -> Iterator[TensorProto]:
-    """Every constant of a model, those of subgraphs and functions included."""
+    """Every constant of a model, including those of subgraphs and functions."""
     for graph in graphs_of(model):
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
@@ -78,7 +78,7 @@ def _tensors_in(node: NodeProto) -> Iterator[TensorProto]:
 
 
 def _check_texts(model: ModelProto) -> None:
-    """Names that are no UTF-8 come as bytes from the parser, whatever their type says."""
+    """Check names: the parser returns bytes for a name that is not UTF-8, whatever the type says."""
     for text in _texts(model):
         if isinstance(text, bytes):
             raise ModelError(f"the name {text[:60]!r} is not UTF-8")
@@ -117,19 +117,19 @@ def _check_opset(model: ModelProto) -> None:
     newest = onnx.defs.onnx_opset_version()
     for entry in model.opset_import:
         if entry.domain in ("", "ai.onnx") and not 1 <= entry.version <= newest:
-            raise ModelError(f"opset {entry.version}: there are 1 to {newest}: export it with one of those")
+            raise ModelError(f"opset {entry.version}: expected 1 to {newest}: export the model with one of these")
 
 
 def _count_nodes(model: ModelProto) -> None:
-    """The nodes there are once functions are written out, each time that they are called."""
+    """The number of nodes after expanding functions at every call."""
     sizes = _function_sizes(model)
     count = sum(sizes.get(_kind(node), 1) for graph in graphs_of(model) for node in graph.node)
     if count > MOST_NODES:
-        raise ModelError(f"{count:,} nodes, functions written out: up to {MOST_NODES:,} are supported")
+        raise ModelError(f"{count:,} nodes after expanding functions: up to {MOST_NODES:,} are supported")
 
 
 def _function_sizes(model: ModelProto) -> dict[tuple[str, str], int]:
-    """Of each function, its nodes with those of the functions that it calls."""
+    """The number of nodes of each function, including those of the functions that it calls."""
     waiting = {(function.domain, function.name): function.node for function in model.functions}
     if len(waiting) > _MOST_FUNCTIONS:
         raise ModelError(f"{len(waiting):,} functions: up to {_MOST_FUNCTIONS} are supported")
@@ -159,17 +159,17 @@ def _check_outputs(graph: GraphProto) -> None:
     for name, times in made.items():
         if times > 1:
             makers = " and ".join(label(node) for node in graph.node if name in node.output)
-            raise ModelError(f"{makers or 'constants'}: {name!r} is made twice")
+            raise ModelError(f"{makers or 'constants'}: {name!r} is produced twice")
 
 
 def _sort(graph: GraphProto) -> None:
-    """Put nodes into an order in which they can run; a file that has one keeps it. Raises ModelError at a cycle."""
+    """Put nodes into an order in which they can run; a valid order is kept. Raises ModelError for a cycle."""
     makers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
     needs = [{makers[name] for name in _read_by(node) if name in makers} for node in graph.node]
     if all(all(need < index for need in needed) for index, needed in enumerate(needs)):
         return
     order: list[int] = []
-    state = [0] * len(needs)  # 1: begun, 2: in order
+    state = [0] * len(needs)  # 1: started, 2: placed
     for first in range(len(needs)):
         stack = [first]
         while stack:
@@ -191,7 +191,7 @@ def _sort(graph: GraphProto) -> None:
 
 
 def _read_by(node: NodeProto) -> set[str]:
-    """What a node reads, in graphs inside it too."""
+    """What a node reads, including in graphs inside it."""
     names, waiting = set(node.input), [node]
     while waiting:
         for attribute in waiting.pop().attribute:
@@ -203,14 +203,14 @@ def _read_by(node: NodeProto) -> set[str]:
 
 
 def _check_value(value: ValueInfoProto) -> None:
-    """An input or output is a tensor of numbers."""
+    """Check that an input or output is a tensor of numbers."""
     if not value.type.HasField("tensor_type"):
         kind = (value.type.WhichOneof("value") or "nothing").removesuffix("_type")
         raise ModelError(f"{value.name!r} is {kind}: tensors are supported")
     _check_type(value.type.tensor_type.elem_type, f"{value.name!r}")
     sides = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
     if min(sides, default=0) < 0:
-        raise ModelError(f"{value.name!r}: shape {tuple(sides)}: sides cannot be negative")
+        raise ModelError(f"{value.name!r}: shape {tuple(sides)}: dimensions cannot be negative")
 
 
 def _check_type(kind: int, what: str) -> None:
@@ -221,11 +221,11 @@ def _check_type(kind: int, what: str) -> None:
 
 
 def _check_tensor(tensor: TensorProto) -> None:
-    """Its bytes are as many as its shape and type say."""
+    """Check that a tensor has as many bytes as its shape and type need."""
     what = f"tensor {tensor.name!r}"
     _check_type(tensor.data_type, what)
     if tensor.HasField("segment"):
-        raise ModelError(f"{what}: comes in segments: whole tensors are supported")
+        raise ModelError(f"{what}: stored in segments, which are not supported: store whole tensors")
     count = elements(tensor.dims, what)
     if not tensor.HasField("raw_data"):
         _check_numbers(tensor, count, what)
@@ -240,31 +240,31 @@ def _check_tensor(tensor: TensorProto) -> None:
 
 
 def _check_numbers(tensor: TensorProto, count: int, what: str) -> None:
-    """The same of a tensor whose elements lie in one of the typed fields."""
+    """The same check for a tensor whose elements are in one of the typed fields."""
     fields = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)
     given = max(map(len, fields))
-    if count > 2 * max(given, 1) * 4:  # complex numbers take two entries, small ones share one
+    if count > 2 * max(given, 1) * 4:  # complex numbers take two entries, small types share one
         raise ModelError(f"{what}: {given:,} elements, but its shape is {tuple(tensor.dims)}")
     try:
         fits = numpy_helper.to_array(tensor).size == count
     except (ValueError, OverflowError, TypeError):
         fits = False
     if not fits:
-        raise ModelError(f"{what}: {given:,} elements do not fit its type and its shape {tuple(tensor.dims)}")
+        raise ModelError(f"{what}: {given:,} elements do not match its type and its shape {tuple(tensor.dims)}")
 
 
 def elements(dims: Sequence[int], what: str) -> int:
-    """The product of a shape's sides. Raises ModelError, beginning with `what`, for a negative one or beyond int64."""
+    """The product of a shape. Raises ModelError, beginning with `what`, for a negative dimension or beyond int64."""
     count = 1
     for side in dims:
         if side < 0:
-            raise ModelError(f"{what}: shape {tuple(dims)}: sides cannot be negative")
+            raise ModelError(f"{what}: shape {tuple(dims)}: dimensions cannot be negative")
         count *= side
     if count >= 1 << 63:
-        raise ModelError(f"{what}: shape {tuple(dims)}: more elements than 64 bits count")
+        raise ModelError(f"{what}: shape {tuple(dims)}: more elements than 64 bits can count")
     return count
 
 
 def is_control_flow(node: NodeProto) -> bool:
-    """Whether a node has graphs inside it, to run some times or not at all."""
+    """Whether a node contains graphs, which may run several times or not at all."""
     return any(entry.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for entry in node.attribute)

@@ -1,4 +1,4 @@
-"""An ONNX file: opened with care, and what niwaki writes into its metadata."""
+"""An ONNX file: opened with checks, and what niwaki writes into its metadata."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _BAD_NODE = re.compile(r"Bad node spec for node\. Name: (.*) OpType: (.*)")  # w
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an ONNX says about itself: nothing, if niwaki did not write it."""
+    """What an ONNX file says about itself: nothing if niwaki did not write it."""
 
     labels: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
 
 
 def load_onnx(source: Path | bytes, name: str | None = None, beside: Path | None = None) -> ModelProto:
-    """The checked model in a file or in bytes, with external data loaded in; `name` stands for it in errors.
+    """The checked model in a file or in bytes, with external data loaded; `name` stands for it in errors.
 
-    External data are read from the file's own folder only; that of bytes is `beside`, if they come from a file. Nodes
-    come in an order in which they can run. Raises ModelError for a file that cannot be read, is truncated or no ONNX,
-    breaks the ONNX specification, needs more memory for one image than a file may take, or whose external data lie
-    elsewhere or are not all there.
+    External data is read from the file's own folder only; for bytes, `beside` is the file that they come from, if any.
+    Nodes are returned in an order in which they can run. Raises ModelError if the file cannot be read, is truncated or
+    not ONNX, breaks the ONNX specification, or needs more memory for one image than a file may use, or if its external
+    data is incomplete or outside the folder.
     """
     name = name or (str(source) if isinstance(source, Path) else "the ONNX")
     folder = source.parent if isinstance(source, Path) else beside
@@ -59,15 +59,15 @@ def load_onnx(source: Path | bytes, name: str | None = None, beside: Path | None
         put_in_order(model)
         onnx.checker.check_model(model)
     except ModelError as error:
-        raise ModelError(f"{name}: not a valid ONNX: {error}") from error
+        raise ModelError(f"{name}: not a valid ONNX model: {error}") from error
     except (onnx.checker.ValidationError, ValueError) as error:
-        raise ModelError(f"{name}: not a valid ONNX: {_reason(error)}") from error
+        raise ModelError(f"{name}: not a valid ONNX model: {_reason(error)}") from error
     check_sizes(model, name)
     return model
 
 
 def metadata(model: ModelProto) -> Metadata:
-    """Labels and preprocessing of a model. Raises ModelError if what is there cannot be read."""
+    """Labels and preprocessing of a model. Raises ModelError if they cannot be read."""
     entries = {entry.key: entry.value for entry in model.metadata_props}
     labels: tuple[str, ...] = ()
     if LABELS in entries:
@@ -91,7 +91,7 @@ def metadata(model: ModelProto) -> Metadata:
 
 
 def _check_label(label: str) -> None:
-    """A label is text that C and its readers take: short, and without NUL."""
+    """Check that a label is a text that C and its readers accept: short, and without NUL."""
     if not label or len(label) > LONGEST_LABEL:
         raise ModelError(f"metadata {LABELS}: a name of {len(label)} characters: 1 to {LONGEST_LABEL} are supported")
     if "\0" in label:
@@ -99,7 +99,7 @@ def _check_label(label: str) -> None:
 
 
 def write_metadata(model: onnx.ModelProto, labels: Sequence[str], preprocessing: Preprocessing | None) -> None:
-    """Put labels and preprocessing into the model's metadata, in place, instead of what is there."""
+    """Write labels and preprocessing into the model's metadata, in place, replacing what is there."""
     values = {LABELS: json.dumps(list(labels), ensure_ascii=False)}
     if preprocessing is not None:
         values[PREPROCESSING] = json.dumps(preprocessing.model_dump(mode="json"), sort_keys=True)
@@ -109,7 +109,7 @@ def write_metadata(model: onnx.ModelProto, labels: Sequence[str], preprocessing:
 
 
 def _load_all_external(model: ModelProto, folder: Path | None, name: str) -> None:
-    """Read all data that lie beside the model, once they are known not to be too large together."""
+    """Read all data stored beside the model, after checking that together it is not too large."""
     outside = [tensor for tensor in tensors_of(model) if uses_external_data(tensor)]
     parts = [_External(tensor, folder, name) for tensor in outside]
     check_memory(sum(part.length for part in parts), f"{name}: what lies in other files", ModelError)
@@ -118,7 +118,7 @@ def _load_all_external(model: ModelProto, folder: Path | None, name: str) -> Non
 
 
 class _External:
-    """A tensor's data in a file beside the model, and nowhere else."""
+    """A tensor's data in a file beside the model."""
 
     def __init__(self, tensor: TensorProto, folder: Path | None, name: str) -> None:
         self.tensor = tensor
@@ -132,7 +132,7 @@ class _External:
             raise ModelError(f"{self.what}: no such plain file beside the model")
         self.path = (home / location).resolve()
         if not location or not self.path.is_relative_to(home) or self.path == home:
-            raise ModelError(f"{self.what}, outside of the model's folder: refused")
+            raise ModelError(f"{self.what}, outside the model's folder: move it beside the model")
         if (home / location).is_symlink() or not self.path.is_file():
             raise ModelError(f"{self.what}: no such plain file beside the model")
         whole = self.path.stat().st_size

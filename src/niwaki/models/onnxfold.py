@@ -1,4 +1,4 @@
-"""What an ONNX computes of shapes and constants alone, computed once: `x.view(x.size(0), -1)` as exporters write it."""
+"""Fold what an ONNX model computes from shapes and constants alone: `x.view(x.size(0), -1)` as exporters write it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ _FOLDED = (
 
 
 def shapes_of(model: ModelProto) -> dict[str, Shape]:
-    """The shapes that are known, the batch included; 0 stands for a side that is not."""
+    """The known shapes, including the batch; 0 stands for an unknown dimension."""
     values = [*model.graph.input, *model.graph.value_info, *model.graph.output]
     return {value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in values}
 
 
 def fold(model: ModelProto, *, most: int | None = None) -> bool:
-    """Turn what does not depend on the input, shapes included, into constants; whether there was any.
+    """Turn everything that does not depend on the input, including shapes, into constants; returns whether there was
+    any.
 
-    Nothing is computed of constants of more than `most` elements. Raises ModelError for a node that cannot be computed.
+    It does not compute with constants of more than `most` elements. Raises ModelError for a node that cannot be
+    computed.
     """
     shapes = shapes_of(model)
     known = {tensor.name: tensor for tensor in model.graph.initializer if most is None or prod(tensor.dims) <= most}
@@ -56,8 +58,8 @@ def fold(model: ModelProto, *, most: int | None = None) -> bool:
 
 
 def _evaluated(node: NodeProto, inputs: dict[str, np.ndarray], model: ModelProto) -> np.ndarray:
-    """The first output of a node, as ONNX's own reference computes it."""
-    from onnx.reference import ReferenceEvaluator  # slow to import, and seldom needed
+    """The first output of a node, computed by ONNX's own reference implementation."""
+    from onnx.reference import ReferenceEvaluator  # slow to import and seldom needed
 
     output = helper.make_value_info(node.output[0], onnx.TypeProto())
     graph = helper.make_graph([node], "node", [], [output])

@@ -1,4 +1,4 @@
-"""What an ONNX needs of memory for one image, from shapes alone: known before anything is computed."""
+"""The memory that an ONNX model needs for one image, from shapes alone: known before anything is computed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from niwaki.limits import VARIABLE, check_memory, memory_limit
 from niwaki.models.onnxcheck import elements, is_control_flow, label
 from niwaki.models.onnxfold import Shape, fold
 
-_SMALL = 1024  # elements: constants up to here may be shapes, and keep their values
-# Operators whose output is as large as numbers say that they read.
+_SMALL = 1024  # elements: constants up to this size may be shapes, and keep their values
+# Operators whose output is as large as the numbers that they read say.
 _SIZED_BY_VALUES = (
     "ConstantOfShape", "Expand", "NonMaxSuppression", "OneHot", "Pad", "Range", "Resize", "Tile", "TopK", "Upsample",
 )  # fmt: skip
-_WINDOWED = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3, "ConvTranspose": 1, "FusedConv": 1}  # input of the weights
-# Operators of ONNX Runtime's own, as standard ones with the same output shape: which of their inputs those read.
+_WINDOWED = {
+    "Conv": 1,
+    "ConvInteger": 1,
+    "QLinearConv": 3,
+    "ConvTranspose": 1,
+    "FusedConv": 1,
+}  # the input with the weights
+# ONNX Runtime's own operators, as standard ones with the same output shape, and which inputs those read.
 _LIKE: dict[str, tuple[str, tuple[int, ...]]] = {
     **dict.fromkeys(("QLinearAdd", "QLinearMul"), ("Mul", (0, 3))),
     **dict.fromkeys(("QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax"), ("Relu", (0,))),
@@ -42,48 +48,48 @@ class ActivationMemory:
     """Bytes of one image's activations."""
 
     peak: int
-    """The most that is alive at once, with what a convolution lays out for itself."""
+    """The most that is alive at once, including the rows that a convolution lays out."""
     largest: str
     """The node with the largest output."""
     unknown: NodeProto | None
-    """The first node whose output has a shape that does not follow from the file."""
+    """The first node whose output shape does not follow from the file."""
 
 
 def check_sizes(model: ModelProto, name: str) -> None:
-    """Raise ModelError, beginning with `name`, if one image's activations need more memory than a file may take.
+    """Raise ModelError, beginning with `name`, if one image's activations need more memory than a file may use.
 
-    Shapes that do not follow from the file count as nothing: nobody who goes by shapes computes with them.
+    Unknown shapes count as zero: code that plans by shapes does not compute them.
     """
     if memory_limit() is not None:
         _check(activation_memory(model, name), name)
 
 
 def check_runnable(model: ModelProto, name: str) -> ActivationMemory | None:
-    """`check_sizes` for those who run every node, constants that a runtime computes when it opens the file included.
+    """`check_sizes` for code that runs every node, including constants that a runtime computes when it opens the file.
 
-    Raises ModelError also if the size of something is known only as it runs. None: there is no limit.
+    Also raises ModelError if a size is known only at run time. With None there is no limit.
     """
     if memory_limit() is None:
         return None
     for node in model.graph.node:
         if is_control_flow(node):
-            _refuse_unknown(node, name, "how often it runs is known only as it runs")
+            _refuse_unknown(node, name, "how often it runs is known only at run time")
     memory = activation_memory(model, name)
     _check(memory, name)
     if memory.unknown is not None:
         _check_strictly(model, name)
-        _refuse_unknown(memory.unknown, name, "the size of its output is known only as it runs")
+        _refuse_unknown(memory.unknown, name, "the size of its output is known only at run time")
     return memory
 
 
 def images_at_once(memory: ActivationMemory | None, most: int) -> int:
-    """How many images, up to `most`, fit into the memory that one file may take; at least 1."""
+    """How many images, up to `most`, fit into the memory that one file may use; at least 1."""
     limit = memory_limit()
     return most if limit is None or memory is None else max(1, min(most, limit // max(memory.peak, 1)))
 
 
 def activation_memory(model: ModelProto, name: str = "the ONNX") -> ActivationMemory:
-    """Of a sorted model, for a batch of one if the batch is free. Raises ModelError for a shape that cannot be.
+    """The memory of a sorted model, for a batch of one if the batch is free. Raises ModelError for an impossible shape.
 
     If the file leaves height or width free, a shape may depend on the image, but on nothing else.
     """
@@ -133,7 +139,7 @@ def _refuse_unknown(node: NodeProto, name: str, why: str) -> None:
 
 
 def _check_strictly(model: ModelProto, name: str) -> None:
-    """Raise ModelError if shapes contradict each other, which says more than that one is not known."""
+    """Raise ModelError if shapes contradict each other, which is more precise than that one is unknown."""
     try:
         onnx.shape_inference.infer_shapes(_light(model), strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
@@ -141,12 +147,12 @@ def _check_strictly(model: ModelProto, name: str) -> None:
 
 
 def _inferred(model: ModelProto, name: str) -> GraphProto:
-    """All types and shapes that follow, those that nodes compute of other shapes included."""
+    """All types and shapes that follow, including those that nodes compute from other shapes."""
     light = _light(model)
     while True:
         try:
             found = onnx.shape_inference.infer_shapes(light, data_prop=True)
-        except Exception as error:  # of several kinds: inference, decoding, memory
+        except Exception as error:  # errors of several kinds: inference, decoding, memory
             raise ModelError(f"{name}: its shapes do not fit: {first_line(error)}") from error
         if not _lacks_shapes(found.graph) or not fold(found, most=_SMALL):
             return found.graph
@@ -160,7 +166,7 @@ def _lacks_shapes(graph: GraphProto) -> bool:
 
 
 def _light(model: ModelProto) -> ModelProto:
-    """The model for one image without the values of its weights, and without what it says of shapes on the way."""
+    """The model for one image without the values of its weights and without its stated intermediate shapes."""
     large = {tensor.name: tensor for tensor in model.graph.initializer if prod(tensor.dims) > _SMALL}
     small = [tensor for tensor in model.graph.initializer if tensor.name not in large]
     constants = {tensor.name for tensor in model.graph.initializer}
@@ -176,7 +182,7 @@ def _light(model: ModelProto) -> ModelProto:
 
 
 def _standard(node: NodeProto) -> NodeProto:
-    """A node of ONNX Runtime's own as a standard one that makes the same shape."""
+    """One of ONNX Runtime's own nodes as a standard one with the same output shape."""
     if node.domain != "com.microsoft" or node.op_type not in _LIKE:
         return node
     kind, read = _LIKE[node.op_type]
@@ -225,7 +231,7 @@ def _last_readers(graph: GraphProto) -> dict[str, int]:
 
 
 def _workspace(node: NodeProto, shapes: Mapping[str, Shape]) -> int:
-    """A byte for each pixel that the windows of a convolution see: what kernels for integers lay out in rows."""
+    """A byte for each pixel that the windows of a convolution see: integer kernels lay these out in rows."""
     at = _WINDOWED.get(node.op_type)
     if at is None or len(node.input) <= at:
         return 0

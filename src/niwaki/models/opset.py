@@ -1,7 +1,7 @@
-"""Which ONNX a runtime can read: operator set, file version and domains, brought down to it and checked in the bytes.
+"""Which ONNX a runtime can read: convert to its operator set, file version and domains, and check the bytes.
 
-A runtime reads files up to some operator set (ONNX Runtime 1.11, as far as a Jetson Nano goes, reads 16). Torch's
-exporter writes 18 at the least, whatever it is asked for.
+A runtime reads files up to some operator set (ONNX Runtime 1.11, the last for a Jetson Nano, reads 16). Torch's
+exporter writes at least 18, whatever it is asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from niwaki.errors import ModelError, first_line
 
 EXPORTED = 18  # what torch's exporter writes
-OPSETS = range(13, EXPORTED + 1)  # below 13 there is no scale per channel, so no int8 of ours
+OPSETS = range(13, EXPORTED + 1)  # below 13 there is no scale per channel, so no int8 as niwaki writes it
 DEFAULT_OPSET = 17
 
 
@@ -24,15 +24,15 @@ def ir_version_of(opset: int) -> int:
 
 
 def check_asked(opset: int) -> None:
-    """Refuse an operator set that cannot be written."""
+    """Refuse an operator set that niwaki cannot write."""
     if opset not in OPSETS:
         raise ModelError(f"opset {opset}: expected {OPSETS.start} to {OPSETS.stop - 1}; old boards take {OPSETS.start}")
 
 
 def check_opset(data: bytes, opset: int, ir_version: int) -> None:
-    """Check an ONNX file's bytes: this operator set and no other, at most this file version, one self-contained file.
+    """Check an ONNX file's bytes: exactly this operator set, at most this file version, a single self-contained file.
 
-    Raises ModelError that names what is otherwise, and if a node has no place in that operator set.
+    Raises ModelError naming what differs, or the node that does not exist in that operator set.
     """
     model = onnx.load_from_string(data)
     imported = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
@@ -52,7 +52,7 @@ def check_opset(data: bytes, opset: int, ir_version: int) -> None:
 
 
 def lower(model: ModelProto, opset: int) -> None:
-    """Bring a model of operator set 18 down to `opset`, in place: the same operators, the same numbers.
+    """Convert a model of operator set 18 to `opset`, in place: the same operators, the same numbers.
 
     Raises ModelError naming the first node that does not exist there.
     """
@@ -75,8 +75,8 @@ def lower(model: ModelProto, opset: int) -> None:
 
 Constants = Mapping[str, onnx.TensorProto]
 
-# Operators whose newer versions only took more data types or attributes, and what those attributes are where
-# the node means what it always meant. Nodes of other operators that are younger than the opset are refused.
+# Operators whose newer versions only added data types or attributes, and the values of those attributes that keep
+# the old meaning. Other operators that are newer than the opset are refused.
 _NEW_ATTRIBUTES: dict[str, tuple[tuple[str, int], ...]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Relu", "LeakyRelu", "PRelu", "Where", "Identity"), ()),
     **dict.fromkeys(("Reshape", "Pad", "Split"), ()),
@@ -88,7 +88,7 @@ _NEW_ATTRIBUTES: dict[str, tuple[tuple[str, int], ...]] = {
 
 
 def _adapt(node: NodeProto, constants: Constants, opset: int) -> bool:
-    """Write `node` as older operator sets know it; False if they cannot say the same."""
+    """Rewrite `node` for older operator sets; False if they have no equivalent."""
     if node.op_type not in _NEW_ATTRIBUTES:
         return False
     if node.op_type == "Reshape":

@@ -1,4 +1,4 @@
-"""From raw pixels to what a network sees, on torch tensors: the scale of the preprocessing, nothing else."""
+"""From raw pixels to a network's input, on torch tensors: the scale of the preprocessing, nothing else."""
 
 from __future__ import annotations
 

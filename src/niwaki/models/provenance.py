@@ -1,4 +1,4 @@
-"""Where a model is from: what its file and the `export.json` beside its forms say of that."""
+"""Where a model comes from: what its file, and the `export.json` beside its forms, say about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from niwaki.data.dataset import Dataset
 
 @dataclass(frozen=True, eq=False)
 class Provenance(Mapping[str, Any]):
-    """What the file says, word for word, as JSON values by name; what niwaki acts on has a name of its own.
+    """What the file says, unchanged, as JSON values by name; what niwaki itself uses has a property.
 
     >>> Provenance({"data_name": "npz", "by": "a friend"}).data_name
     'npz'
@@ -24,17 +24,17 @@ class Provenance(Mapping[str, Any]):
 
     @classmethod
     def of(cls, data: Dataset) -> Provenance:
-        """That of a model that was trained on `data`, or else calibrated on it."""
+        """The provenance of a model that was trained on `data`, or else calibrated on it."""
         return cls({"data": data.fingerprint, "data_name": data.name, "synthetic": data.synthetic})
 
     @property
     def data(self) -> str | None:
-        """The fingerprint of the dataset; None if it is not known."""
+        """The fingerprint of the dataset; None if unknown."""
         return self._text("data")
 
     @property
     def data_name(self) -> str | None:
-        """The dataset's name; None if it is not known."""
+        """The dataset's name; None if unknown."""
         return self._text("data_name")
 
     def _text(self, name: str) -> str | None:
@@ -52,7 +52,7 @@ class Provenance(Mapping[str, Any]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """In a file it is an object with those names, in the order in which they were said."""
+        """In a file it is an object with those names, in their original order."""
         read = core_schema.no_info_after_validator_function(
             cls, core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema())
         )

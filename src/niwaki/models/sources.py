@@ -1,4 +1,4 @@
-"""Which files of the user's own a factory's code is made of: the one that defines it and all that these import."""
+"""The user's files that a factory's code consists of: the file that defines it and everything that it imports."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
-_OWN = Path(__file__).resolve().parents[1]  # niwaki itself: its changes raise the versions of stages
+_OWN = Path(__file__).resolve().parents[1]  # niwaki itself: when it changes, the versions of stages are raised
 _CALLS = ("import_module", "__import__")
 
 
 def hash_of_code(file: Path, modules: tuple[str, ...]) -> str:
-    """The SHA-256 of `file`, or, if more files of the user's belong to it, one over all of them by module name.
+    """The SHA-256 of `file`, or, if other files of the user belong to it, one over all of them by module name.
 
-    These are the files of `modules` and whatever they import, directly or not, from outside the standard library and
-    installed packages. Imports are read in the code, so those inside functions count too; what is imported by a name
-    that the code makes up, and data that it reads, are not seen. Empty files do not count. Raises OSError if a file
-    cannot be read.
+    These are the files of `modules` and everything that they import, directly or not, from outside the standard library
+    and installed packages. It reads imports from the code, so those inside functions count too; it does not see imports
+    of computed names, or data that the code reads. Empty files do not count. Raises OSError if a file cannot be read.
     """
     found = {path.resolve(): name for name, path in sorted(_local_files(modules), reverse=True)}
     found.setdefault(file.resolve(), "")
@@ -37,7 +36,7 @@ def hash_of_code(file: Path, modules: tuple[str, ...]) -> str:
 
 
 def _local_files(modules: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
-    """The name and file of each module that is the user's own, of those that `modules` lead to."""
+    """The name and file of each of the user's modules that `modules` lead to."""
     seen: set[str] = set()
     waiting = [name for module in modules for name in _with_parents(module)]
     while waiting:
@@ -54,14 +53,14 @@ def _local_files(modules: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
 
 
 def _with_parents(name: str) -> list[str]:
-    """`a.b.c` and the packages that importing it runs: a, a.b, a.b.c."""
+    """`a.b.c` and the packages whose code runs when it is imported: a, a.b, a.b.c."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 @cache
 def _foreign_folders() -> tuple[Path, ...]:
-    """Where Python's own and installed modules are, and niwaki's."""
+    """The folders of Python's own modules, of installed ones and of niwaki."""
     stated = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     stated += [*site.getsitepackages(), site.getusersitepackages()]
     return (_OWN, *(Path(folder).resolve() for folder in stated if folder))
@@ -73,7 +72,7 @@ def _is_local(file: Path) -> bool:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Where a module is from, without importing it; None if there is no such module, or it says nothing."""
+    """The file of a module, without importing it; None if there is no such module, or it has no file."""
     top, _, _ = name.partition(".")
     if top in sys.stdlib_module_names:
         return None
@@ -91,7 +90,7 @@ def _spec(name: str) -> ModuleSpec | None:
 
 
 def _imports(file: Path, module: str, package: str) -> Iterator[str]:
-    """The names of what a file may import; an attribute of a module looks like a module here, and leads nowhere."""
+    """The names that a file may import; an attribute of a module looks like a module here, but leads nowhere."""
     if file.suffix != ".py":
         return
     try:
@@ -109,7 +108,7 @@ def _imports(file: Path, module: str, package: str) -> Iterator[str]:
 
 
 def _called_for(call: ast.Call, known: Mapping[str, str]) -> Iterator[str]:
-    """The module that `import_module(name, package)` is called for, if the code says both; `known` are names."""
+    """The module that `import_module(name, package)` imports, if the code states both; `known` are names."""
     named = [keyword.value for keyword in call.keywords if keyword.arg == "package"]
     name, package = (_text(node, known) for node in (call.args[0], [*call.args[1:2], *named, None][0]))
     with contextlib.suppress(ImportError):  # it leads out of its package
@@ -124,7 +123,7 @@ def _text(node: ast.expr | None, known: Mapping[str, str]) -> str | None:
 
 
 def _base(node: ast.ImportFrom, package: str) -> str:
-    """The module that `from … import` names, a relative one made whole."""
+    """The module that `from … import` names, made absolute."""
     if not node.level:
         return node.module or ""
     parts = package.split(".")

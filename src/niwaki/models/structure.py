@@ -1,4 +1,4 @@
-"""What pruning changes in a module, as data: read it, put it onto a fresh module, measure widths by it."""
+"""What pruning changes in a module, as data: read it, apply it to a fresh module, measure widths with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from niwaki.errors import ModelError
 
-# The attributes that torch-pruning rewrites when it takes channels away. Only these are ever set from a file.
+# The attributes that torch-pruning rewrites when it removes channels. Only these are ever set from a file.
 SIZE_ATTRIBUTES = (
     "in_channels", "out_channels", "groups", "in_features", "out_features", "num_features",
     "num_channels", "num_groups", "num_parameters", "normalized_shape", "embed_dim",
@@ -21,7 +21,7 @@ Sizes = dict[str, dict[str, int | list[int]]]
 
 
 def sizes(model: nn.Module) -> Sizes:
-    """The size attributes of every module that has some: `{"conv1": {"in_channels": 1, "out_channels": 6}}`."""
+    """The size attributes of every module that has any: `{"conv1": {"in_channels": 1, "out_channels": 6}}`."""
     found: Sizes = {}
     for name, module in model.named_modules():
         attributes: dict[str, int | list[int]] = {}
@@ -50,19 +50,18 @@ def changed_sizes(model: nn.Module, fresh: nn.Module) -> Sizes:
 
 
 def resize(model: nn.Module, changed: Sizes, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Give a fresh module the sizes and tensors of another one of its factory, in place.
+    """Give a fresh module the sizes and tensors of another one from the same factory, in place.
 
-    `tensors` holds exactly the entries of the state dict, in their (pruned) shapes. Parameters that two
-    modules share stay shared. Raises ModelError if names or sizes do not fit together, or if two tensors
-    differ that the module takes for one.
+    `tensors` holds exactly the entries of the state dict, in their (pruned) shapes. Parameters that two modules share
+    stay shared. Raises ModelError if names or sizes do not match, or if two tensors differ that are one in the module.
     """
     expected, given = set(model.state_dict()), set(tensors)
     if expected != given:
         odd = sorted(expected ^ given)[0]
-        side = "lacks" if odd in expected else "has, but the factory's module has not,"
+        side = "lacks" if odd in expected else "has, but the factory's module lacks,"
         raise ModelError(f"weights and factory do not match: the file {side} {odd!r}")
     _set_sizes(model, changed)
-    # By id, with the old ones: alive, their ids stay theirs.
+    # By id; the old parameters stay alive, so their ids stay theirs.
     replaced: dict[int, tuple[nn.Parameter, nn.Parameter, str]] = {}
     for name, tensor in tensors.items():
         owner, leaf = _owner(model, name)
@@ -87,7 +86,7 @@ def ties(model: nn.Module) -> list[tuple[str, ...]]:
 
 
 def tie_again(model: nn.Module, groups: Iterable[tuple[str, ...]]) -> None:
-    """Make one tensor again of parameters that were one (`ties`) before each was cut.
+    """Make parameters one tensor again that were one (`ties`) before each was cut.
 
     Raises ModelError, naming them, if they were cut in different ways.
     """
@@ -101,7 +100,7 @@ def tie_again(model: nn.Module, groups: Iterable[tuple[str, ...]]) -> None:
 
 
 def weighted_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The layers that make channels with weights of their own, with their names, in the order of registration.
+    """The layers that produce channels with weights of their own, with their names, in the order of registration.
 
     Convolutions of one to three dimensions, transposed ones, linear, bilinear and recurrent layers, embeddings.
     """
@@ -111,7 +110,7 @@ def weighted_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def out_width(layer: nn.Module) -> int:
-    """Output channels of a convolution, output features of a linear layer, what each step of a recurrent layer gives.
+    """Output channels of a convolution, output features of a linear layer, features per step of a recurrent layer.
 
     Raises KeyError for a module that is none of `weighted_layers`.
     """
@@ -121,7 +120,7 @@ def out_width(layer: nn.Module) -> int:
     raise KeyError(type(layer).__name__)
 
 
-# What a layer's width is, by its kind; the only place that lists the kinds.
+# What the width of a layer is, by type; the only place that lists the types.
 _WIDTHS: dict[type[nn.Module], Callable[[Any], int]] = {
     _ConvNd: lambda layer: layer.out_channels,
     nn.Linear: lambda layer: layer.out_features,
@@ -151,7 +150,7 @@ def _check_sizes(model: nn.Module) -> None:
         elif isinstance(layer, nn.Linear):
             stated = (layer.out_features, layer.in_features)
         else:
-            continue  # no pruning changes these
+            continue  # pruning changes none of these
         real = tuple(layer.weight.shape[:2])
         if real != stated:
             raise ModelError(f"module {name!r}: its weight is {real}, its sizes say {stated}: the file is inconsistent")
@@ -163,18 +162,18 @@ def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
 
 
 def _follows(module: nn.Module, key: str) -> bool:
-    """Whether a size is a property that only reads what other modules say: it cannot be set and need not be."""
+    """Whether a size is a property that only reads other modules: it cannot and need not be set."""
     stated = getattr(type(module), key, None)
     return isinstance(stated, property) and stated.fset is None
 
 
 def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """NaN is equal to NaN: a network that diverged is whole as it is."""
+    """NaN equals NaN here: a diverged network is still complete."""
     return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def _torn(one: str, other: str) -> str:
     return (
-        f"{one!r} and {other!r} are one shared tensor, but were made two different ones (pruning cuts "
-        "every layer on its own): give each layer a weight of its own, or share the whole module"
+        f"{one!r} and {other!r} are one shared tensor, but were cut into two different ones (pruning cuts every layer "
+        "on its own): give each layer a weight of its own, or share the whole module"
     )

@@ -1,4 +1,4 @@
-"""Integer operators with unsigned weights: the same sums, of products that no x86 kernel adds in 16 bits."""
+"""Integer operators with unsigned weights: the same sums, from products that no x86 kernel adds in 16 bits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SIGN = 128
 
 
 def with_unsigned_weights(data: bytes) -> bytes:
-    """The ONNX with 128 added to the int8 weights of its integer operators, and to their zero points.
+    """The ONNX model with 128 added to the int8 weights of its integer operators, and to their zero points.
 
-    Each product is of (weight − zero point), which stays what it was. Weights, or zero points, that something else
-    reads stay as they are for it. An ONNX without such an operator comes back as it is.
+    Each product uses (weight − zero point), which does not change. Weights or zero points that another node reads keep
+    their values for that node. A model without such an operator is returned unchanged.
     """
     model = onnx.load_from_string(data)
     return model.SerializeToString(deterministic=True) if _move(model.graph) else data
@@ -29,7 +29,7 @@ def _move(graph: GraphProto) -> bool:
             continue
         names = [*node.input, "", ""][:4]
         if names[3] and names[3] not in known:
-            continue  # a zero point that is computed
+            continue  # a computed zero point
         values = weights, known.get(names[3], np.int8(0))
         changed = f"{names[1]}, unsigned", f"{names[1]}, {names[3]}, unsigned"
         for name, value in zip(changed, values, strict=True):

@@ -1,4 +1,4 @@
-"""Compilers, targets and emulators: what makes and runs C for a processor. It knows nothing of networks.
+"""Compilers, targets and emulators: they build and run C for a processor. This package knows nothing about networks.
 
 May import: folders, files, errors.
 """

@@ -1,4 +1,4 @@
-"""The C compiler of this machine: the system's, else zig, which pip brings."""
+"""The C compiler of this machine: the system's, or zig, which pip installs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ SPEED = ("-O3", "-march=native")
 STANDARD = ("-std=c99",)
 WAYS_OUT = "apt-get install gcc libc6-dev (Debian), or pip install ziglang; or set CC"
 
-_ERROR = re.compile(r"error:|undefined reference|will not fit|leaves less than")  # of GCC, Clang, GNU ld, cortex_m.ld
+_ERROR = re.compile(
+    r"error:|undefined reference|will not fit|leaves less than"
+)  # messages of GCC, Clang, GNU ld, cortex_m.ld
 
 
 def find_compiler() -> str | None:
-    """The command of this machine's C compiler: `$CC`, else cc, gcc or clang, else zig; None if there is none."""
+    """The command of this machine's C compiler: `$CC`, or cc, gcc or clang, or zig; None if there is none."""
     named = os.environ.get("CC")
     if named and shutil.which(shlex.split(named)[0]):
         return named
@@ -35,32 +37,32 @@ def find_compiler() -> str | None:
 
 
 def no_compiler() -> ToolMissing:
-    """The error if there is none, with both ways to get one."""
+    """The error for a machine without a compiler, with both ways to get one."""
     return ToolMissing(f"no C compiler on this machine: {WAYS_OUT}")
 
 
 def compiler_name(command: str) -> str:
-    """What people call a compiler that is run by `command`."""
+    """The usual name of the compiler that `command` runs."""
     return ZIG if is_zig(shlex.split(command)) else command
 
 
 def is_zig(command: Sequence[str]) -> bool:
-    """Whether a command runs the package's zig."""
+    """Whether a command runs zig from the Python package."""
     return tuple(command[:4]) == zig_command()
 
 
 def has_zig() -> bool:
-    """Whether the package that brings zig is installed."""
+    """Whether the Python package with zig is installed."""
     return importlib.util.find_spec("ziglang") is not None
 
 
 def zig_command() -> tuple[str, ...]:
-    """The command of zig as a C compiler."""
+    """The command that runs zig as a C compiler."""
     return (sys.executable, "-m", "ziglang", "cc")
 
 
 def zig_caches(folder: Path) -> Mapping[str, str]:
-    """Where zig keeps libraries and what it compiles in `folder`: as the environment says, else in niwaki's cache."""
+    """Where zig caches libraries and what it compiles in `folder`: as the environment says, or in niwaki's cache."""
     return {
         GLOBAL_CACHE: os.environ.get(GLOBAL_CACHE) or str(cache_folder() / "zig"),
         LOCAL_CACHE: os.environ.get(LOCAL_CACHE) or str(folder / ".zig"),
@@ -68,9 +70,9 @@ def zig_caches(folder: Path) -> Mapping[str, str]:
 
 
 def compile_shared(source: Path, out: Path, *, cc: str | None = None, flags: Sequence[str] = SPEED) -> Path:
-    """Compile a C file as a shared library for this machine and return `out`, which appears whole or not at all.
+    """Compile a C file into a shared library for this machine and return `out`, which appears whole or not at all.
 
-    Raises ToolMissing if there is no compiler, NiwakiError with its first error.
+    Raises ToolMissing if there is no compiler, NiwakiError with the compiler's first error.
     """
     compiler = cc or find_compiler()
     if compiler is None:
@@ -78,7 +80,7 @@ def compile_shared(source: Path, out: Path, *, cc: str | None = None, flags: Seq
     begin = shlex.split(compiler)
     with staging(out.parent) as work:
         fresh = (work / out.name).absolute()
-        # paths from the root: none can be taken for an option, or for a file of options
+        # absolute paths: none can be taken for an option or a file of options
         run_compiler(
             [*begin, *STANDARD, *flags, "-fPIC", "-shared", "-o", str(fresh), str(source.absolute())],
             str(source), name=compiler_name(compiler),
@@ -91,13 +93,13 @@ def run_compiler(
     command: Sequence[str], what: str, *, name: str = "", folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> str:  # fmt: skip
-    """Run a compiler to its end, in `folder`, and return what it wrote; `environment` is added to this process's.
+    """Run a compiler to its end in `folder` and return its output; `environment` is added to this process's.
 
-    Raises NiwakiError naming `what` and the compiler (`name`, else its command), with its first error.
+    Raises NiwakiError naming `what` and the compiler (`name`, or its command), with its first error.
     """
     with temporary("zig") as work:
         more = zig_caches(Path(work)) if environment is None and is_zig(command) else environment or {}
-        english = {**os.environ, **more, "LC_ALL": "C"}  # its messages and the linker's map are read
+        english = {**os.environ, **more, "LC_ALL": "C"}  # its messages and the linker's map are parsed
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, env=english, cwd=folder)
         except OSError as error:

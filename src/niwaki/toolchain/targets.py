@@ -1,4 +1,4 @@
-"""The processors that C is compiled for, the compilers for them, and what runs their programs on this machine."""
+"""The processors to compile C for, their compilers, and what runs their programs on this machine."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ TIMEOUT_S = 1800.0
 
 @dataclass(frozen=True)
 class Board:
-    """A board without an operating system, as qemu-system-arm knows it: code at 0, RAM at 0x20000000."""
+    """A board without an operating system, as qemu-system-arm emulates it: code at 0, RAM at 0x20000000."""
 
     machine: str
     flash_bytes: int
     ram_bytes: int
     instructions_per_tick: float
-    """Of the timer (SysTick) when each instruction takes a nanosecond (`-icount shift=0`): its period."""
+    """Period of the timer (SysTick) when each instruction takes a nanosecond (`-icount shift=0`)."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A kind of processor, the compiler for it, and what runs its programs on this machine."""
+    """A kind of processor, its compiler, and what runs its programs on this machine."""
 
     name: str
     compiler: str
     """A command; empty: this machine's own C compiler."""
     flags: tuple[str, ...]
-    """Processor and calling convention."""
+    """Compiler flags for the processor and the calling convention."""
     emulator: tuple[str, ...]
-    """What stands before the program; empty: it runs by itself."""
+    """The command that runs the program; empty: it runs by itself."""
     packages: str
-    """Debian's, that bring both."""
+    """The Debian packages that install both."""
     board: Board | None = None
     tried_as: str = ""
-    """What it is called where every export's C is run on it; empty: it is not."""
+    """The target's name where every export's C is run on it; empty: it is not."""
     macs: int | None = None
-    """Multiply-accumulates that its emulator does in some seconds."""
+    """Multiply-accumulates that its emulator does in a few seconds."""
 
 
 _M = "arm-none-eabi-gcc"
@@ -78,35 +78,35 @@ TARGETS = {target.name: target for target in _KNOWN}
 
 
 def find_target(name: str) -> Target:
-    """The target of that name. Raises NiwakiError with the names there are."""
+    """The target of that name. Raises NiwakiError with the known names."""
     if name not in TARGETS:
-        raise NiwakiError(f"target {name!r}: niwaki knows {', '.join(TARGETS)}")
+        raise NiwakiError(f"target {name!r}: expected one of {', '.join(TARGETS)}")
     return TARGETS[name]
 
 
 def missing_tools(target: Target, *, compiler: bool = True, emulator: bool = True) -> tuple[str, ...]:
-    """Of the commands that `target` needs, those that this machine has not: its compiler, its emulator, or either."""
+    """The commands that `target` needs and this machine lacks: its compiler, its emulator, or either."""
     command = target.compiler or find_compiler() or "cc"
     needed = [*([shlex.split(command)[0]] if compiler else ()), *(target.emulator[:1] if emulator else ())]
     return tuple(name for name in needed if not shutil.which(name))
 
 
 def check_tools(target: Target, *, compiler: bool = True, emulator: bool = True) -> None:
-    """Raise ToolMissing, with what installs them, if tools of `target` are missing."""
+    """Raise ToolMissing, with how to install them, if tools of `target` are missing."""
     missing = missing_tools(target, compiler=compiler, emulator=emulator)
     if missing:
         raise ToolMissing(f"{target.name}: no {' and no '.join(missing)} on this machine; {how_to_get(target)}")
 
 
 def how_to_get(target: Target) -> str:
-    """What installs the tools of a target."""
+    """How to install the tools of a target."""
     return f"Debian: apt-get install {target.packages}" if target.compiler else WAYS_OUT
 
 
 def run_program(
     program: Path, target: Target, *, folder: Path, timeout: float = TIMEOUT_S
 ) -> subprocess.CompletedProcess[str]:
-    """Run `program` in `folder` to its end; its status is negative where a signal ended it.
+    """Run `program` in `folder` to its end; its status is negative if a signal ended it.
 
     Raises NiwakiError if the emulator is missing or `timeout` seconds have passed.
     """

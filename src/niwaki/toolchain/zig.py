@@ -1,4 +1,4 @@
-"""zig as the C compiler for every board: the same bytes on any desktop, no cross-compiler to install."""
+"""zig as the C compiler for every board: the same bytes on any desktop, without a cross-compiler to install."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from niwaki.toolchain.compiler import has_zig, run_compiler, zig_caches, zig_com
 
 
 def check_zig() -> None:
-    """Raise ToolMissing, with what installs it, if zig is missing."""
+    """Raise ToolMissing, with how to install it, if zig is missing."""
     if not has_zig():
         raise ToolMissing("no zig, which compiles for the board: pip install ziglang")
 
 
 def compile_c(arguments: Sequence[str], what: str, folder: Path) -> None:
-    """Run `zig cc` in `folder`: with paths relative to it, so that the same sources give the same bytes anywhere.
+    """Run `zig cc` in `folder`, with relative paths, so that the same sources give the same bytes anywhere.
 
-    What it compiles on the way stays there; the C library of the board is kept for the next time. Raises NiwakiError
-    naming `what`, with the compiler's first error, or if zig is missing.
+    Its intermediate files stay there; the board's C library is cached for the next time. Raises NiwakiError naming
+    `what`, with the compiler's first error, or if zig is missing.
     """
     check_zig()
     run_compiler((*zig_command(), *arguments), what, name="zig", folder=folder, environment=zig_caches(folder))

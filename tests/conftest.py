@@ -69,10 +69,16 @@ def small_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_data(small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """The same as a dataset, decoded into the cache that tests use."""
+def small_folder(small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, decoded into the cache that tests use."""
     spec = DataSpec(name="npz", path=small_npz, validation=60, preprocessing=Preprocessing(size=(16, 16)))
-    return open_dataset(prepare(spec, cache=tmp_path_factory.getbasetemp() / "cache"))
+    return prepare(spec, cache=tmp_path_factory.getbasetemp() / "cache")
+
+
+@pytest.fixture(scope="session")
+def small_data(small_folder: Path) -> Dataset:
+    """The same as a dataset."""
+    return open_dataset(small_folder)
 
 
 @pytest.fixture(scope="session")

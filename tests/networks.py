@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -43,6 +45,24 @@ class MobileNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classify(nn.functional.adaptive_avg_pool2d(self.features(x), 1)).flatten(1)
+
+
+class Patient(nn.Module):
+    """For 16×16 pixels. Its second batch of training begins only once there is a file `until`; it waits a minute."""
+
+    def __init__(self, until: str, num_classes: int = 4) -> None:
+        super().__init__()
+        self.head = nn.Linear(16 * 16, num_classes)
+        self.until, self.batches = Path(until), 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.batches += self.training
+        patience = time.monotonic() + 60
+        while self.batches > 1 and not self.until.exists():
+            if time.monotonic() > patience:
+                raise TimeoutError(f"no {self.until}")
+            time.sleep(0.01)
+        return self.head(x.flatten(1))
 
 
 class HardCodedView(nn.Module):

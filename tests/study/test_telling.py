@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from niwaki.callbacks.events import Callbacks, Done, EpochEnd, StageEnd
+from niwaki.study.letterbox import Letterbox
 from niwaki.study.listener import Announcer, Silent
 from niwaki.study.plan import Stage
 from niwaki.study.run import RunOptions, run_study
@@ -46,6 +48,22 @@ def test_a_worker_goes_on_where_nobody_reads_or_the_message_is_too_long() -> Non
     speaker(EpochTold("k" * 600, 1, 0.25, None))
     receiver.close()
     speaker(EpochTold("k" * 32, 1, 0.25, None))
+
+
+def test_a_letterbox_gives_all_in_order_and_drops_what_it_has_no_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("niwaki.study.letterbox.ROOM", 3)
+
+    async def used() -> list[list[int]]:
+        box = Letterbox()
+        waiting = asyncio.ensure_future(box.take())
+        for number in (1, 2):
+            await box.put(EpochTold("k", number, 0.5, None))
+        first = await waiting
+        for number in (3, 4, 5, 6):
+            await box.put(EpochTold("k", number, 0.5, None))
+        return [[told.number for told in letters] for letters in (first, await box.take())]
+
+    assert asyncio.run(used()) == [[1, 2], [3, 4, 5]]
 
 
 class Noted:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -15,10 +17,13 @@ import numpy as np
 
 from niwaki.data.dataset import Dataset, Split, open_dataset
 from niwaki.errors import Setting, SpecError, WorkerLost, first_line
+from niwaki.study.letterbox import Letterbox
 from niwaki.study.stages import Outcome, Task, run_stage
-from niwaki.study.telling import EpochTold
+from niwaki.study.telling import EpochTold, Tell, nobody
 
 PATIENCE_S = 5
+LOOK_S = 0.2  # how often the driver looks whether it still has to listen
+MOST_ON_THE_WAY = 1000  # epochs of a worker that the letterbox has not taken; later ones are dropped
 
 
 class RayWorkers:
@@ -42,15 +47,17 @@ class RayWorkers:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.slots = max(1, int(resources.get("CPU", 1)))
         self._data = ray.put(_in_memory(open_dataset(data)))
-        self._work = ray.remote(num_cpus=1, num_gpus=int(device == "cuda"), max_retries=5)(run_stage)
+        self._work = ray.remote(num_cpus=1, num_gpus=int(device == "cuda"), max_retries=5)(_run)
         self._running: dict[Any, Any] = {}
+        self._post = _Post(ray)
 
     def listen(self, hear: Callable[[EpochTold], None]) -> None:
-        """A cluster tells of no epoch before its stage ends."""
+        """Call `hear`, in a thread, for epochs that end."""
+        self._post.to(hear)
 
     def submit(self, task: Task) -> Future[Outcome]:
         """Start a stage anywhere in the cluster."""
-        reference = self._work.remote(task, self._data)
+        reference = self._work.remote(task, self._data, self._post.box)
         outer: Future[Outcome] = Future()
         self._running[id(outer)] = reference
         reference.future().add_done_callback(lambda done: self._hand_on(done, outer))
@@ -58,10 +65,12 @@ class RayWorkers:
 
     def close(self) -> None:
         """Leave the cluster as it was found."""
+        self._post.close()
         self._ray.shutdown()
 
     def drop(self) -> None:
         """Cancel what runs, then leave."""
+        self._post.close()
         for reference in list(self._running.values()):  # callbacks take theirs out meanwhile
             self._ray.cancel(reference, force=True)
         self._ray.shutdown()
@@ -75,6 +84,58 @@ class RayWorkers:
             outer.set_exception(error.cause if isinstance(error.cause, Exception) else error)
         else:
             outer.set_exception(WorkerLost(f"Ray lost the stage: {type(error).__name__}"))
+
+
+class _Post:
+    """The letterbox, on the driver's machine, and the thread that empties it. If it is lost, only news are."""
+
+    def __init__(self, ray: Any) -> None:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        self._ray = ray
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        actor = ray.remote(
+            num_cpus=0, max_restarts=-1, max_pending_calls=MOST_ON_THE_WAY, scheduling_strategy=here
+        )(Letterbox)  # fmt: skip
+        self.box = actor.remote()
+        self._hear: Tell = nobody
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True, name="niwaki-listening")
+        self._thread.start()
+
+    def to(self, hear: Tell) -> None:
+        """Hand all news on to `hear`, which is called in the thread."""
+        self._hear = hear
+
+    def close(self) -> None:
+        """End the thread, before Ray is left: whoever calls Ray later would start it anew."""
+        self._hear = nobody
+        self._closed.set()
+        self._thread.join(timeout=PATIENCE_S)
+
+    def _listen(self) -> None:
+        awaited = None
+        while not self._closed.is_set():
+            try:
+                awaited = awaited or self.box.take.remote()
+                for told in self._ray.get(awaited, timeout=LOOK_S):
+                    self._hear(told)
+                awaited = None
+            except self._ray.exceptions.GetTimeoutError:
+                continue
+            except Exception:  # the letterbox is gone: Ray may start it again
+                awaited = None
+                self._closed.wait(LOOK_S)
+
+
+def _run(task: Task, data: Dataset, box: Any) -> Outcome:
+    return run_stage(task, data, lambda epoch: leave_word(box, epoch))
+
+
+def leave_word(box: Any, epoch: EpochTold) -> None:
+    """Put an epoch into the letterbox, whatever state that is in, and wait for nothing."""
+    with contextlib.suppress(Exception):  # too many are on their way, or Ray is in trouble
+        box.put.remote(epoch)
 
 
 def _check_reachable(address: str) -> None:

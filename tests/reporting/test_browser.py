@@ -36,7 +36,7 @@ def test_it_loads_without_errors_and_asks_nobody(page_file, open_page) -> None:
 
 
 def test_firefox_shows_the_page_as_chromium_does(page_file, open_page, tmp_path) -> None:
-    firefox = shutil.which("firefox-esr") or pytest.skip("needs firefox-esr")
+    firefox = shutil.which("firefox-esr") or pytest.skip("needs Firefox: apt-get install firefox-esr")
     picture, size = tmp_path / "page.png", (1280, 3000)
     subprocess.run(
         [firefox, "--headless", "--no-remote", "--profile", tmp_path, "--screenshot", picture,

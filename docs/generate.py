@@ -27,7 +27,7 @@ COMMANDS = {
     "study show": ("open_study", "guides/studies.md"),
     "study copy": ("copy_study", "guides/studies.md"),
     "report": ("report", "tutorials/reading-the-report.md"),
-    "inspect": ("inspect", "guides/int8.md"),
+    "inspect": ("inspect", "tutorials/microcontroller.md"),
     "export": ("export", "guides/exporting.md"),
     "verify": ("verify", "guides/exporting.md"),
     "bench": ("bench", "guides/exporting.md"),

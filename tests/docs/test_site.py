@@ -45,8 +45,8 @@ def test_a_reference_page_is_that_of_the_code(name: str) -> None:
 def test_every_command_has_a_page_and_a_function_of_its_own_words() -> None:
     found = {name for name, _ in commands(typer.main.get_command(app))}
     assert found == set(COMMANDS)
-    for function, page in COMMANDS.values():
-        assert (ROOT / "docs" / page).is_file()
+    for name, (function, page) in COMMANDS.items():
+        assert f"niwaki {name}" in (ROOT / "docs" / page).read_text(encoding="utf-8")
         assert function in niwaki.__all__
 
 

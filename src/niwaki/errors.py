@@ -76,6 +76,17 @@ def kind_and_line(error: BaseException) -> str:
     return kind if said == kind else f"{kind}: {said}"
 
 
+def expectation(text: str) -> str:
+    """What pydantic says of a value, in the words of other errors.
+
+    >>> expectation("Input should be less than 1")
+    'expected less than 1'
+    >>> expectation("Input should be a valid integer, unable to parse string as an integer")
+    'expected a valid integer'
+    """
+    return text.removeprefix("Value error, ").replace("Input should be", "expected").partition(", unable to parse")[0]
+
+
 class NiwakiError(Exception):
     """A problem that the user can understand and fix. `exit_code` is the exit code of the command line.
 

@@ -63,8 +63,8 @@ def test_bad_input_is_one_line_and_exit_2(arguments, message, capsys, tmp_path, 
     [
         (["study", "run", "quick", "--out", "plain.txt"], "plain.txt is a file: give a folder with --out"),
         (["study", "run", "quick", "--out", "plain.txt/x"], "plain.txt is a file: give a folder with --out"),
-        (["study", "show", "plain.txt"], "plain.txt: is a file, not a study's folder"),
-        (["report", "plain.txt"], "plain.txt: is a file, not a study's folder"),
+        (["study", "show", "plain.txt"], "plain.txt is a file, not a study's folder"),
+        (["report", "plain.txt"], "plain.txt is a file, not a study's folder"),
         (["study", "run", "plain.txt"], "plain.txt is a file, not a study: a study's file ends in .toml"),
         (["study", "run", "empty"], "empty is a folder, not a study: a study's file ends in .toml"),
     ],
@@ -86,8 +86,22 @@ def test_no_command_is_the_help_alone(arguments, capsys) -> None:
 
 def test_what_typer_refuses_is_a_sentence(capsys) -> None:
     err = call(capsys, "study", "run", "quick", "--jobs", "y")[2]
-    assert err.endswith("unable to parse string as an integer. See niwaki --help.\n")
+    assert err == "niwaki: Invalid value for '--jobs': expected a valid integer. See niwaki study run --help.\n"
     assert call(capsys, "paint")[2] == "niwaki: No such command 'paint'. See niwaki --help.\n"
+    err = call(capsys, "study", "rnu")[2]
+    assert err == "niwaki: No such command 'rnu'. Did you mean 'run'? See niwaki study --help.\n"
+    err = call(capsys, "study", "run", "--jbos", "2")[2]
+    assert err == "niwaki: No such option: --jbos. Did you mean --jobs? See niwaki study run --help.\n"
+    assert call(capsys, "report")[2] == "niwaki: Missing argument 'DIR'. See niwaki report --help.\n"
+
+
+def test_the_help_starts_with_studies_and_a_flag_has_no_type(capsys) -> None:
+    out = call(capsys, "--help")[1]
+    assert out.index("│ study ") < out.index("│ report ")
+    assert "bool" not in out
+    out = call(capsys, "study", "run", "--help")[1]
+    assert "<int>" in out
+    assert "bool" not in out
 
 
 def test_debug_shows_the_traceback(capsys) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bundled import need_tool
 from niwaki.codegen.emit.lower import lower
 from niwaki.codegen.emit.source import c_string, comment
 from niwaki.codegen.generate import generate, write
@@ -155,6 +156,7 @@ def test_a_model_without_preprocessing_takes_no_pixels(tmp_path: Path) -> None:
 
 
 def test_its_own_program_names_the_classes(tmp_path: Path) -> None:
+    need_tool("cc", "gcc libc6-dev")
     labels = ("plain", 'a "quote"', "100 %d", "back\\slash", "??/", "한복", "a\nline", "*/ int", "i", "j")
     graph = lenet5(labels=labels)
     folder = write(generate(graph), tmp_path)
@@ -175,6 +177,7 @@ def test_its_own_program_names_the_classes(tmp_path: Path) -> None:
 
 def test_the_folder_can_be_copied_to_where_every_file_is_compiled(tmp_path: Path) -> None:
     """As Arduino, PlatformIO, STM32CubeIDE and a GLOB do: with a `main` of the project's own."""
+    need_tool("cc", "gcc libc6-dev")
     folder = write(generate(lenet5()), tmp_path / "c")
     (tmp_path / "own.c").write_text('#include "c/model.h"\nint main(void) { return niwaki_model_input(0) == 0; }\n')
     flat = ["own.c", *map(str, folder.glob("*.c"))]
@@ -186,6 +189,7 @@ def test_the_folder_can_be_copied_to_where_every_file_is_compiled(tmp_path: Path
 
 
 def test_one_library_picks_its_kernels_at_run_time(tmp_path: Path) -> None:
+    need_tool("cc", "gcc libc6-dev")
     graph = lenet5()
     folder = write(generate(graph), tmp_path)
     subprocess.run(["make", "-s", "-j2", "portable-library"], cwd=folder, check=True, capture_output=True)

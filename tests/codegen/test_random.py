@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bundled import need_tool
 from niwaki.codegen.emit.lower import lower
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph, Layer
@@ -39,6 +40,11 @@ def check(batch: list[Graph], builds: tuple[tuple[str, ...], ...]) -> None:
                 layers = [type(layer).__name__ for layer in graph.layers]
                 got = run_c(library, index, graph, inputs[index])
                 np.testing.assert_array_equal(got, expected[index], err_msg=f"{' '.join(flags)}: {layers}")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiler() -> None:
+    need_tool("cc", "gcc libc6-dev")
 
 
 def test_random_networks_with_every_kind_of_layer() -> None:

@@ -38,7 +38,7 @@ def test_what_is_built_in_and_what_a_path_is() -> None:
 
 
 def test_a_dataset_that_nobody_knows() -> None:
-    with pytest.raises(NiwakiError, match=re.escape(f"Input should be {listed(map(repr, DATASETS))}")):
+    with pytest.raises(NiwakiError, match=re.escape(f"expected {listed(map(repr, DATASETS))}")):
         niwaki.load_data("x", name="letters")
 
 

@@ -112,7 +112,7 @@ def test_a_folder_that_is_no_dataset(leaves, spoil, message):
 
 
 def test_a_missing_folder(tmp_path):
-    with pytest.raises(DataError, match="absent: cannot be read: No such file"):
+    with pytest.raises(DataError, match="absent: there is no such folder"):
         folder.source(tmp_path / "absent")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bundled import need_tool
 from device.small_bundle import Garments, build, train
 from niwaki.device.bundle import Bundle
 from niwaki.device.network import Network
@@ -26,8 +27,7 @@ exec sleep "${NIWAKI_APLAY_SECONDS:-0}"
 @pytest.fixture(scope="session")
 def garments(tmp_path_factory: pytest.TempPathFactory) -> Garments:
     """A network trained on Fashion-MNIST where it is, else on what niwaki draws."""
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc: apt-get install gcc libc6-dev")
+    need_tool("gcc", "gcc libc6-dev")
     folder = Path(os.environ.get("NIWAKI_DATA_DIR", "")) / "fashion-mnist"
     there = bool(os.environ.get("NIWAKI_DATA_DIR")) and folder.is_dir()
     return train(folder if there else None, tmp_path_factory.mktemp("garments"))

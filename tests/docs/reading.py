@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 
+from bundled import need_tool
 from niwaki.cli.entry import run
 
 NUMBER = r"[\d,]*\.?\d+"
@@ -172,3 +173,5 @@ def need_tools(found: list[Block]) -> None:
     for program in sorted(called - {"niwaki", "python", "source", "small/c/classify"}):
         if shutil.which(program) is None:
             pytest.skip(f"needs {program}")
+    if "small/c/classify" in called:
+        need_tool("cc", "gcc libc6-dev")

@@ -65,7 +65,7 @@ def test_the_quick_study_and_the_way_to_a_microcontroller_in_short(tmp_path: Pat
     reader = Reader(tmp_path, short=True, instead=LITTLE, left_out=SLOW)
     for name in ("ten-minutes", "microcontroller", "reading-the-report"):
         reader.follow(tutorial(name))
-    assert reader.commands == 9
+    assert reader.commands == 11
 
 
 def test_ones_own_network_in_short(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def test_other_data_are_refused(copy: Path, niwaki: Niwaki, small_npz: Path) -> 
     np.savez(copy / "other.npz", **arrays)
     (copy / "other.toml").write_text(SMALL.format(data=copy / "other.npz"))
     done = niwaki("study", "run", copy / "other.toml", "--jobs", 1, "--out", copy / "out", check=2)
-    assert "this study began with other data" in done.stderr
+    assert "this study began with other data: small.npz (fingerprint " in done.stderr
+    assert "now other.npz (" in done.stderr
     assert "another --out" in done.stderr
     assert contents(copy / "out") == before
 

@@ -121,8 +121,8 @@ def test_files_of_earlier_versions_have_no_checksum(name: str, tmp_path: Path) -
         ("study.json", ("data", "labels"), [], "data.labels: List should have at least 1 item"),
         ("study.json", ("format",), 2, "of format 2, and this niwaki reads 1"),
         ("timings.json", ("noise_floor",), {"1": 0.1}, "noise_floor lacks a batch"),
-        ("choice.json", ("key",), 3, "key: Input should be a valid string"),
-        ("verify.json", ("ok",), "true", "ok: Input should be a valid boolean"),
+        ("choice.json", ("key",), 3, "key: expected a valid string"),
+        ("verify.json", ("ok",), "true", "ok: expected a valid boolean"),
     ],
 )
 def test_a_shape_says_what_is_wrong(name: str, way: tuple[Any, ...], new: Any, why: str, tmp_path: Path) -> None:

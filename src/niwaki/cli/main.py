@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from niwaki.board.targets import TARGETS
+from niwaki.cli.usage import Commands
 from niwaki.cli.version import print_version
 from niwaki.data.datasets import BUILT_IN
 from niwaki.deploy.formats import CHOICES
@@ -15,12 +16,13 @@ from niwaki.device.text import listed
 
 app = typer.Typer(
     name="niwaki",
+    cls=Commands,
     help="Shrink a PyTorch image classifier to fit a device, and measure what that costs.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-study_app = typer.Typer(help="Run studies and show their tables.", no_args_is_help=True)
+study_app = typer.Typer(cls=Commands, help="Run studies and show their tables.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]

@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 
 from niwaki.cli.flags import in_flags
 from niwaki.cli.signals import ENDING, Signals
+from niwaki.cli.usage import refusal
 from niwaki.device.text import printable
 from niwaki.errors import NiwakiError, Stopped, Wording
 
@@ -30,8 +31,8 @@ def outcome(command: Command, arguments: Sequence[str]) -> int:
         try:
             code = command(arguments) or 0
         except TyperException as error:
-            if message := error.format_message().strip():  # otherwise typer printed the help
-                complain(f"{message.removesuffix('.')}. See niwaki --help.")
+            if message := refusal(error):
+                complain(message)
             return 2
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             if isinstance(error, SystemExit) and not error.code and _completes(arguments):

@@ -6,7 +6,7 @@ import hashlib
 import http.client
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +55,15 @@ def download(
                     reason = _from_mirror(file, folder, mirror, patience)
                     failed |= {mirror: reason} if reason else {}
             if not (folder / file.name).exists():
-                told = "; ".join(f"{mirror}: {reason}" for mirror, reason in failed.items())
-                raise DataError(f"{file.name} cannot be downloaded ({told or 'no mirror is known'})")
+                raise DataError(f"{file.name} cannot be downloaded ({_told(failed)})")
+
+
+def _told(failed: Mapping[str, str]) -> str:
+    """What was wrong at each mirror; what was wrong at all of them once."""
+    reasons = set(failed.values())
+    if len(failed) > 1 and len(reasons) == 1:
+        return f"{', '.join(failed)}: {reasons.pop()}"
+    return "; ".join(f"{mirror}: {reason}" for mirror, reason in failed.items()) or "no mirror is known"
 
 
 def md5_of(path: Path) -> str:

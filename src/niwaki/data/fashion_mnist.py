@@ -31,7 +31,7 @@ FOLDER = "fashion-mnist"
 TRAINING_IMAGES = 60_000
 
 
-class NowhereToBeHad(DataError):
+class NotAvailable(DataError):
     """Not found and not downloaded; the only failure after which a study may continue with other data."""
 
 
@@ -39,7 +39,7 @@ def find(spec: DataSpec, places: Places) -> Source:
     """The dataset from the study's path, or its usual place, or downloaded; or `synthetic` if that is allowed."""
     try:
         return source(_folder(spec, places))
-    except NowhereToBeHad as error:
+    except NotAvailable as error:
         if not spec.fallback:
             raise
         places.notify(
@@ -65,19 +65,27 @@ def _folder(spec: DataSpec, places: Places) -> Path:
         if absent:
             download(absent, place, MIRRORS if places.mirrors is None else places.mirrors, notify=places.notify)
     except (DataError, OSError) as error:
-        raise NowhereToBeHad(
-            f"Fashion-MNIST is not in ${DATA_VARIABLE}/{FOLDER} nor in {place}, and {error}; "
-            f"put its four files into {place}, or set {DATA_VARIABLE} or ", Setting("data"), " to where they are",
+        raise NotAvailable(
+            f"Fashion-MNIST is {_not_in(place)}, and {error}: put its four files into {place}, or set {DATA_VARIABLE} "
+            "or ", Setting("data"), " to their folder",
         ) from error  # fmt: skip
     return place
+
+
+def _not_in(place: Path) -> str:
+    """Where it is not; the variable is named only if it is set."""
+    named = os.environ.get(DATA_VARIABLE)
+    return f"neither in {DATA_VARIABLE}={named} nor in {place}" if named else f"not in {place}"
 
 
 def _named_place(spec: DataSpec) -> Path | None:
     if spec.path is not None:
         return folder_within(spec.path) or spec.path
     named = os.environ.get(DATA_VARIABLE)
-    place = Path(named) / FOLDER if named else None
-    return place if place is not None and place.is_dir() else None
+    if not named:
+        return None
+    place = Path(named) / FOLDER
+    return folder_within(Path(named)) or (place if place.is_dir() else None)
 
 
 def folder_within(place: Path) -> Path | None:

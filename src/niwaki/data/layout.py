@@ -164,7 +164,8 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(entry for entry in folder.iterdir() if not _is_overlooked(entry.name))
     except OSError as error:
-        raise DataError(f"{folder}: cannot be read: {error.strerror}") from error
+        why = "there is no such folder" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise DataError(f"{folder}: {why}") from error
 
 
 def _is_overlooked(name: str) -> bool:

@@ -152,7 +152,8 @@ def _key(found: Source, spec: DataSpec) -> str:
 
 
 def _write(found: Source, spec: DataSpec, target: Path, tell: Notify) -> None:
-    tell(f"{'drawing synthetic images' if found.synthetic else f'decoding {found.origin}'} into {target}")
+    decoding = f"decoding {found.name if built_in(found.name) else found.origin}"
+    tell(f"{'drawing synthetic images' if found.synthetic else decoding} into {target}")
     raw = found.decode(spec.preprocessing)
     splits = _divide(raw, spec)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))

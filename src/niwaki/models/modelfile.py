@@ -24,7 +24,7 @@ from safetensors import torch as safetensors
 from torch import nn
 
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, expectation
 from niwaki.files import parse_json, write_whole
 from niwaki.limits import check_memory
 from niwaki.models import factory as factories
@@ -179,7 +179,7 @@ def _describe(header: dict[str, Any], name: str) -> tuple[ModelInfo, structure.S
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{name}: its description is damaged at {where!r}: {first['msg']}") from error
+        raise ModelError(f"{name}: its description is damaged at {where!r}: {expectation(first['msg'])}") from error
 
 
 def _check_same_outputs(model: nn.Module, again: nn.Module, info: ModelInfo) -> None:

@@ -14,7 +14,7 @@ from onnx.external_data_helper import uses_external_data
 from pydantic import ValidationError
 
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.errors import ModelError, first_line
+from niwaki.errors import ModelError, expectation, first_line
 from niwaki.files import parse_json
 from niwaki.limits import check_memory
 from niwaki.models.class_names import LONGEST_LABEL
@@ -85,7 +85,7 @@ def metadata(model: ModelProto) -> Metadata:
     try:
         return Metadata(labels, Preprocessing.model_validate(parse_json(entries[PREPROCESSING])))
     except ValidationError as error:
-        raise ModelError(f"metadata {PREPROCESSING}: {first_line(error.errors()[0]['msg'])}") from error
+        raise ModelError(f"metadata {PREPROCESSING}: {expectation(first_line(error.errors()[0]['msg']))}") from error
     except ValueError as error:
         raise ModelError(f"metadata {PREPROCESSING}: not JSON: {error}") from error
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from niwaki.errors import expectation
 from niwaki.files import CHECKSUM, canonical_json, check_format, checksum_of, parse_json, without_checksum
 
 
@@ -67,7 +68,7 @@ def from_bytes(data: bytes, kind: type[File]) -> File:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        what = first["msg"].removeprefix("Value error, ")
+        what = expectation(first["msg"])
         raise ValueError(f"{where}: {what}" if where else what) from None
 
 

@@ -206,8 +206,8 @@ def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Li
     known = before.data.fingerprint
     if known != data.fingerprint:
         raise StoreError(
-            f"{store.folder}: this study began with other data (fingerprint {known[:12]}…, now "
-            f"{data.fingerprint[:12]}… from {data.origin}): restore that data, or start a new study with another ",
+            f"{store.folder}: this study began with other data: {before.data.origin} (fingerprint {known[:12]}…), now "
+            f"{data.origin} ({data.fingerprint[:12]}…): give it the earlier data, or start a new study with another ",
             Setting("out"),
         )  # fmt: skip
 

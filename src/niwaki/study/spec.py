@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from niwaki.data.spec import DataSpec
-from niwaki.errors import SpecError, guess
+from niwaki.errors import SpecError, expectation, guess
 from niwaki.files import TOML_LIMIT, parse_toml, read_at_most
 from niwaki.study.budget import Budget, parse_budget
 from niwaki.study.metrics import COLUMNS
@@ -323,7 +323,7 @@ def explain(error: ValidationError, kind: type[BaseModel]) -> str:
     elif first["type"] == "missing":
         text = f"{where} is missing"
     else:
-        message = first["msg"].removeprefix("Value error, ")
+        message = expectation(first["msg"])
         text = f"{where} = {first['input']!r}: {message}"
         if first["type"] == "value_error" and isinstance(first["input"], dict):  # a table: its message names the key
             text = f"{where}: {message}" if first["loc"] else message

@@ -154,7 +154,7 @@ class Store:
     def study(self) -> Study:
         """What `study.json` says. Raises StoreError if the folder is not a study's."""
         if self.folder.exists() and not self.folder.is_dir():
-            raise StoreError(f"{self.folder}: is a file, not a study's folder")
+            raise StoreError(f"{self.folder} is a file, not a study's folder")
         if not self.folder.is_dir():
             raise StoreError(f"{self.folder}: there is no such folder")
         found = self.load(Study)

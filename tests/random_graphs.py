@@ -28,6 +28,7 @@ class Builder:
 
     def __init__(self, shape: tuple[int, ...], seed: int) -> None:
         self.rng = np.random.default_rng(seed)
+        self.bits = 8  # of the weights of layers to come
         self.tensors: dict[str, Tensor] = {}
         self.layers: list[Layer] = []
         self.last = self.tensor(shape)
@@ -58,10 +59,10 @@ class Builder:
 
     def weights(self, *shape: int) -> tuple[np.ndarray, np.ndarray, Rescale]:
         """Weights, biases and factors; some channels dead, with scale 1.0 as quantizers give them; −128 occurs."""
-        weights = self.rng.integers(-128, 128, shape).astype(np.int8)
+        weights = self.rng.integers(-(1 << self.bits - 1), 1 << self.bits - 1, shape).astype(np.int8)
         count = int(np.prod(shape[1:]))
-        bias = self.rng.integers(-3000, 3000, shape[0]).astype(np.int32)
-        factors = self.rng.uniform(0.2, 3, shape[0]) / (60 * np.sqrt(count))
+        bias = (self.rng.integers(-3000, 3000, shape[0]) >> 8 - self.bits).astype(np.int32)
+        factors = self.rng.uniform(0.2, 3, shape[0]) / (60 * np.sqrt(count)) * 2.0 ** (8 - self.bits)
         dead = self.rng.random(shape[0]) < 0.15
         weights[dead], factors[dead] = 0, 1.0
         bias[dead] = self.rng.integers(-200, 200, int(dead.sum()))
@@ -173,6 +174,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     shape = (draw(st.sampled_from([1, 1, 2, 3, 4, 5, 8, 16, 17, 20])), draw(side), draw(st.integers(1, 20)))
     builder = Builder(shape, draw(st.integers(0, 2**32 - 1)))
     for _ in range(draw(st.integers(1, 5))):
+        builder.bits = draw(st.sampled_from([8, 4, 2]))
         _add_layer(draw, builder)
     return builder.graph()
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from bundled import need_tool
+from few_bits import of_few_bits
 from niwaki.codegen.emit.lower import lower
 from niwaki.codegen.emit.source import c_string, comment
-from niwaki.codegen.generate import generate, write
+from niwaki.codegen.generate import Generated, generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.operators.products import Conv, Dense
@@ -79,6 +80,22 @@ def test_every_constant_but_the_table_of_pixels_belongs_to_a_layer() -> None:
     assert report.constant_bytes == sum(stored.values()) + 3 * 256
 
 
+def test_weights_of_few_bits_are_counted_packed() -> None:
+    """The last layer keeps its 8 bits; what vector units have stays as it was."""
+    whole = generate(lenet5()).report
+    for bits, packed in ((4, 75 + 1200 + 24_000 + 5_040), (2, 25 + 13 + 600 + 12_000 + 2_520)):
+        generated = generate(of_few_bits(lenet5(), bits))
+        report = generated.report
+        assert report.weight_bytes == packed + 840
+        assert report.constant_bytes == packed + 840 + 236 * 9
+        assert (report.block_bytes, report.ram_bytes) == (whole.block_bytes, whole.ram_bytes)
+        assert [(layer.bits, layer.bytes) for layer in report.weights][-2:] == [(bits, 84 * 120 * bits // 8), (8, 840)]
+        assert f"weights {packed + 840:,}, the rest" in generated.files["README.md"].decode()
+        assert f"weights of {bits} bits */" in generated.files["model.c"].decode()
+    assert [layer.bits for layer in whole.weights] == [8] * 5
+    assert "bit(" not in generate(lenet5()).files["model.c"].decode()
+
+
 def test_pooling_is_taken_into_the_convolution() -> None:
     steps = lower(lenet5()).steps
     assert [step.kernel for step in steps] == ["conv", "conv", "dense", "dense", "dense"]
@@ -117,7 +134,11 @@ def test_the_same_graph_gives_the_same_files() -> None:
 
 
 def test_constants_in_the_source_are_those_reported() -> None:
-    generated = generate(residual())
+    for graph in (residual(), of_few_bits(residual(), 4), of_few_bits(residual(), 2)):
+        check_constants(generate(graph))
+
+
+def check_constants(generated: Generated) -> None:
     declared = re.findall(r"static const (u?int\d+)_t (\w+)\[(\d+)\]", generated.files["model.c"].decode())
     widths = {"int8": 1, "uint8": 1, "int32": 4}
     sizes = {name: {int(count) * widths[kind]} for kind, name, count in declared}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bundled import need_tool
 from niwaki.codegen.emit.lower import lower
+from niwaki.codegen.emit.pack import stored
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph, Layer
 from niwaki.codegen.graph.operators.table import OPERATORS
@@ -49,6 +50,7 @@ def compiler() -> None:
 
 def test_random_networks_with_every_kind_of_layer() -> None:
     kernels: dict[type[Layer], set[str]] = {}
+    lain: set[tuple[str, int]] = set()  # weights: how, and in how many bits
 
     @FEW
     @given(BATCHES)
@@ -59,11 +61,14 @@ def test_random_networks_with_every_kind_of_layer() -> None:
             for step in lower(graph).steps:
                 if step.name in kinds:  # the copy into the output is of no layer
                     kernels.setdefault(kinds[step.name], set()).add(step.kernel)
+                if weights := stored(step):
+                    lain.add((step.weights, weights.bits))
 
     each()
     assert set(kernels) == set(OPERATORS)
     for kind, called in kernels.items():
         assert called <= set(OPERATORS[kind].kernels), kind.__name__
+    assert lain == {(how, bits) for how in ("rows", "blocks", "depthwise") for bits in (8, 4, 2)}
 
 
 @pytest.mark.soak

@@ -27,6 +27,7 @@ from niwaki.models.onnx_export import to_onnx
 from niwaki.models.onnxfile import load_onnx
 from niwaki.training.quantize import quantize_static
 from niwaki.training.settings import QuantizeSettings
+from random_graphs import Builder
 
 IMAGES = 24
 WIDTHS = {"base": (6, 16, 120, 84), "pruned": (2, 6, 48, 33)}  # pruned: 60 % of the channels removed
@@ -73,6 +74,34 @@ def lenet5(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Example]
         return made[name]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def few_bits(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    """A network whose layers take 4, 2 and 8 bits a weight, by every kernel that reads packed weights."""
+    builder = Builder((1, 32, 32), 333)
+    builder.clamp = lambda: (-100, 127)  # type: ignore[method-assign]
+    builder.bits = 4
+    builder.conv(7, (5, 5))  # four channels, two, one
+    builder.max_pool((2, 2), (2, 2))
+    builder.bits = 2
+    builder.conv(7, (3, 3), pads=(1, 1, 1, 1))
+    builder.conv(7, (3, 3), pads=(1, 1, 1, 1), groups=7)
+    builder.bits = 4
+    builder.conv(6, (3, 3), strides=(2, 2), dilations=(1, 2))
+    builder.conv(6, (3, 3), pads=(1, 1, 1, 1), groups=2)
+    builder.dense(15)
+    builder.bits = 2
+    builder.dense(11)
+    builder.bits = 8
+    builder.dense(10)
+    table = (np.arange(256) - 128).astype(np.int8)[None]
+    graph = Graph(builder.tensors, tuple(builder.layers), builder.input, builder.last, GARMENTS, Preprocessing(), table)
+    generated = generate(graph)
+    folder = write(generated, tmp_path_factory.mktemp("few_bits") / "c")
+    images = np.random.default_rng(0).integers(0, 256, (8, 1, 32, 32), dtype=np.uint8)
+    inputs = reference.quantize_pixels(graph, images)
+    return Example(b"", graph, generated, folder, images, inputs, reference.run(graph, inputs))
 
 
 @pytest.fixture(scope="session")

@@ -3,22 +3,28 @@
 import functools
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bundled import need_tool
+from few_bits import of_few_bits
 from niwaki.codegen.generate import generate, write
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.arithmetic import Rescale
 from niwaki.compiled import on_target
 from niwaki.compiled.on_target import compile_program, compile_sources, measure_on_board, run_on_target
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.toolchain import compiler
 from niwaki.toolchain.targets import TARGETS, Target, find_target, missing_tools, run_program
+from random_graphs import Builder
 
 PROGRAMS = Path(__file__).parent / "programs"
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
@@ -149,6 +155,61 @@ def test_boards(lenet5, name):
     check_bits(example, target, ("-Os",), example.inputs)  # as numbers; elsewhere they are pixels
 
 
+def test_every_kernel_for_few_bits_is_tried(few_bits):
+    calls = few_bits.generated.files["model.c"].decode().partition("static void layers")[2]
+    called = {call.removeprefix("niwaki_") for call in re.findall(r"niwaki_\w+bit", calls)}
+    assert called == {
+        "run_conv_4bit", "run_conv_2bit", "run_depthwise_2bit", "conv_rows_4bit", "run_dense_4bit", "run_dense_2bit",
+    }  # fmt: skip
+    assert len(np.unique(few_bits.scores)) > 20  # no layer answers the same whatever it sees
+
+
+def quickly(names, *quick):
+    """Parameters of which the others are left to the long forms."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.soak) for name in names]
+
+
+@pytest.mark.parametrize("name", quickly(EMULATED, "s390x"))
+def test_few_bits_on_emulated_processors(few_bits, name):
+    need(EMULATED[name])
+    check_bits(few_bits, EMULATED[name], ("-Os",))
+
+
+@pytest.mark.parametrize("level", quickly(("-O2", "-Os"), "-O2"))
+@pytest.mark.parametrize("name", quickly(BOARDS, "cortex-m4"))
+def test_few_bits_on_boards(few_bits, name, level):
+    need(TARGETS[name])
+    check_bits(few_bits, TARGETS[name], (level,))
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+def test_long_rows_of_the_largest_products(bits, tmp_path):
+    """The DSP kernels shift weights up, so that they sum a part of a row at a time."""
+    need(M4)
+    builder = Builder((1, 26, 50), 0)
+    builder.bits = bits
+    builder.dense(7)  # four channels, two and one
+    graph = builder.graph()
+    layer = graph.layers[-1]
+    layer.weights[:] = -(1 << bits - 1)
+    rescale = Rescale(np.full(7, 1 << 30), np.full(7, 40 + bits))
+    layers = (*graph.layers[:-1], replace(layer, bias=np.arange(7) << 16, rescale=rescale, clamp=(-128, 127)))
+    tensors = graph.tensors | {graph.output: replace(graph.tensors[graph.output], zero_point=-60)}
+    graph = replace(graph, tensors=tensors, layers=layers)
+    graph.tensors[graph.input] = replace(graph.tensors[graph.input], zero_point=0)
+    inputs = np.stack([np.full((1, 26, 50), value, np.int8) for value in (-128, 127)])
+    expected = reference.run(graph, inputs)
+    assert len(np.unique(expected)) > 7  # not saturated
+    np.testing.assert_array_equal(run_on_target(write(generate(graph), tmp_path), inputs, M4, ("-Os",)), expected)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", BUILDS)
+def test_few_bits_on_this_machine(few_bits, name):
+    target, flags = build(name)
+    check_bits(few_bits, target, flags)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("model", ["base", "pruned"])
 @pytest.mark.parametrize("name", BUILDS)
@@ -211,6 +272,14 @@ def test_sanitizers_find_nothing(lenet5, name, tmp_path):
     example = lenet5("pruned")
     scores, _ = run_every_call(example, target, ("-O0", *flags, *SANITIZE), tmp_path)
     np.testing.assert_array_equal(scores, example.scores)
+
+
+@pytest.mark.parametrize("name", quickly(("gcc portable", "clang avx2"), "gcc portable"))
+def test_sanitizers_find_nothing_in_few_bits(few_bits, name, tmp_path):
+    target, flags = SANITIZED[name]
+    need(target, sanitizers=True)
+    scores, _ = run_every_call(few_bits, target, ("-O0", *flags, *SANITIZE), tmp_path)
+    np.testing.assert_array_equal(scores, few_bits.scores)
 
 
 @pytest.mark.soak
@@ -390,6 +459,21 @@ def test_instructions_and_stack_of_a_board(lenet5):
         NiwakiError, match="native: only boards count instructions: cortex-m0, cortex-m3, cortex-m4, cortex-m7"
     ):
         measure_on_board(example.folder, example.images[:1], NATIVE)
+
+
+@pytest.mark.parametrize("level", quickly(("-O2", "-Os"), "-Os"))
+@pytest.mark.parametrize("model", quickly(("base", "pruned"), "pruned"))
+def test_packed_weights_cost_no_more_instructions(lenet5, model, level, tmp_path):
+    """On a Cortex-M4, LeNet-5 of 4 and 2 bits, its last layer of 8: a tenth more is more than they take."""
+    need(M4)
+    whole = lenet5(model)
+    int8 = measure_on_board(whole.folder, whole.images[:1], M4, (level,)).instructions[0]
+    for bits in (4, 2):
+        graph = of_few_bits(whole.graph, bits)
+        folder = write(generate(graph), tmp_path / str(bits))
+        run = measure_on_board(folder, whole.images[:1], M4, (level,))
+        np.testing.assert_array_equal(run.scores, reference.run(graph, whole.inputs[:1]))
+        assert run.instructions[0] < 1.1 * int8
 
 
 def test_no_images_give_no_scores(lenet5):

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from niwaki.codegen.emit.lower import lower
-from niwaki.codegen.emit.source import Constant, fill, input_shape, write_source
+from niwaki.codegen.emit.source import Constant, StoredWeights, fill, input_shape, write_source
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.program import Program
 from niwaki.errors import ModelError, NiwakiError
@@ -40,6 +40,8 @@ class Footprint:
     """What a plan by lifetimes alone needs: no fusing, nothing in place."""
     input_bytes: int
     output_bytes: int
+    weights: tuple[StoredWeights, ...]
+    """Of each layer that has some, in plain C."""
 
     @property
     def constant_bytes(self) -> int:
@@ -53,7 +55,7 @@ class Footprint:
 
     @property
     def weight_bytes(self) -> int:
-        """Of `constant_bytes`, the int8 weights."""
+        """Of `constant_bytes`, the weights."""
         return sum(constant.plain for constant in self.constants if constant.name.endswith("_weights"))
 
     @property
@@ -98,7 +100,7 @@ def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None
     source = write_source(graph, program, prefix, title or prefix)
     report = Footprint(
         source.constants, program.arena_bytes, program.arena_without_input, program.lifetimes_bytes,
-        graph.tensors[graph.input].size, graph.tensors[graph.output].size,
+        graph.tensors[graph.input].size, graph.tensors[graph.output].size, source.weights,
     )  # fmt: skip
     if ram_limit is not None and report.ram_bytes > ram_limit:
         raise ModelError(

@@ -13,7 +13,7 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.layout import stack_bytes
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
 
-_CALLS = {"depthwise": "niwaki_run_depthwise", "rows": "niwaki_{kernel}_rows"}  # by how the weights lie
+_CALLS = {"depthwise": "niwaki_run_depthwise{bits}", "rows": "niwaki_{kernel}_rows{bits}"}  # by how the weights lie
 _TYPES = {"bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t"}  # the others are int8
 
 
@@ -31,19 +31,29 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class StoredWeights:
+    """The weights of a layer, an ONNX node's, in plain C."""
+
+    layer: str
+    bits: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Source:
     """The text of `model.c` and `model.h`, and the constants in it."""
 
     model_c: str
     model_h: str
     constants: tuple[Constant, ...]
+    weights: tuple[StoredWeights, ...]
 
 
 def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Source:
     """The two files of a program. `prefix` begins every public name; `title` is a line for people."""
     writer = _Writer()
     for index, step in enumerate(program.steps):
-        writer.layer(index, step)
+        writer.layer(index, step, pack.stored(step))
     shifted = graph.table is None or pixels_are_shifted(graph)
     if graph.table is not None and not shifted:
         writer.table(graph.table)
@@ -56,7 +66,7 @@ def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Sou
         patch=patch,
         scratch=scratch,
         constants="\n".join(writer.lines),
-        calls="\n".join(_call(program, index, step) for index, step in enumerate(program.steps)),
+        calls="\n".join(_call(program, index, writer.suffixes[index]) for index in range(len(program.steps))),
         arrange=_arrange(graph, program),
         input_at=program.offsets.get(INPUT, 0),
         labels=_labels(graph, prefix),
@@ -64,7 +74,7 @@ def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Sou
         static_pixels=fill("static_pixels.c", **names) if has_pixels else "",
         dispatch_pixels=_DISPATCH_PIXELS.format(prefix=prefix) if has_pixels else "",
     )
-    return Source(model_c, _header(graph, program, names), tuple(writer.constants))
+    return Source(model_c, _header(graph, program, names), tuple(writer.constants), tuple(writer.weights))
 
 
 _DISPATCH_PIXELS = """
@@ -120,19 +130,26 @@ class _Writer:
 
     def __init__(self) -> None:
         self.constants: list[Constant] = []
+        self.weights: list[StoredWeights] = []
+        self.suffixes: list[str] = []  # of the kernels' names, step by step
         self.lines: list[str] = []
 
-    def layer(self, index: int, step: Step) -> None:
+    def layer(self, index: int, step: Step, stored: pack.Stored | None) -> None:
         name = f"layer{index}_{step.kernel}"
-        self.lines.append(f"/* {comment(step.name)}: {describe(step)} */")
+        packed = f", weights of {stored.bits} bits" if stored and stored.bits < 8 else ""
+        self.lines.append(f"/* {comment(step.name)}: {describe(step)}{packed} */")
         arrays = {key: values for key, values in step.arrays.items() if key != "sums"}
+        plain = arrays | ({"weights": stored.values} if stored else {})
         if step.weights == "blocks":
-            self._two_layouts(name, step, arrays)
+            self._two_layouts(name, step, arrays, plain)
         elif step.weights == "depthwise":
-            self._depthwise(name, step, arrays)
+            self._depthwise(name, step, arrays, plain)
         else:
-            for key, values in arrays.items():
+            for key, values in plain.items():
                 self._array(f"{name}_{key}", _type(key), values, step.name)
+        if stored:
+            self.weights.append(StoredWeights(step.name, stored.bits, stored.values.size))
+        self.suffixes.append(stored.suffix if stored else "")
         members = [f".{key} = {value}" for key, value in step.fields.items() if key != "at"]
         members += [f".{key} = {name}_{key}" for key in arrays]
         kind = step.kernel.removeprefix("large_")
@@ -143,7 +160,7 @@ class _Writer:
         self._array("pixel_table", "int8_t", table)
         self.lines.append("")
 
-    def _two_layouts(self, name: str, step: Step, arrays: dict[str, np.ndarray]) -> None:
+    def _two_layouts(self, name: str, step: Step, arrays: dict[str, np.ndarray], plain: dict[str, np.ndarray]) -> None:
         """Row by row for plain C, in blocks for vector units; the bias for those that take activations unsigned."""
         weights, sums = arrays["weights"], step.arrays["sums"]
         rows = weights.reshape(len(weights), weights.shape[1] if weights.ndim == 4 else 1, -1)
@@ -159,12 +176,9 @@ class _Writer:
         self.lines.append("#else")
         self._values(f"{name}_bias", "int32_t", blocks["bias"])
         self.lines.append("#endif\n#else")
-        for key, values in arrays.items():
-            self._values(f"{name}_{key}", _type(key), values)
-        self.lines.append("#endif")
-        self._count(name, step, arrays, blocks)
+        self._plain(name, step, plain, blocks)
 
-    def _depthwise(self, name: str, step: Step, arrays: dict[str, np.ndarray]) -> None:
+    def _depthwise(self, name: str, step: Step, arrays: dict[str, np.ndarray], plain: dict[str, np.ndarray]) -> None:
         """Tap by tap, and in tiles of 16 channels for AVX-512."""
         sums = step.arrays["sums"]
         tiles = -(-len(sums) // pack.BLOCK) * pack.BLOCK
@@ -173,21 +187,20 @@ class _Writer:
             "bias": pack.fill(arrays["bias"] - 128 * sums, to=tiles),
             "multiplier": pack.fill(arrays["multiplier"], to=tiles), "shift": pack.fill(arrays["shift"], 1, to=tiles),
         }  # fmt: skip
-        plain = arrays | {"weights": arrays["weights"].transpose(1, 2, 0)}
         self.lines.append("#if defined(NIWAKI_AVX512)")
         for key, values in tiled.items():
             self._values(f"{name}_{key}", _type(key), values)
         self.lines.append("#else")
+        self._plain(name, step, plain, tiled)
+
+    def _plain(self, name: str, step: Step, plain: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+        """Arrays as plain C has them, which end what vector units have in another way."""
         for key, values in plain.items():
             self._values(f"{name}_{key}", _type(key), values)
-        self.lines.append("#endif")
-        self._count(name, step, plain, tiled)
-
-    def _count(self, name: str, step: Step, plain: dict[str, np.ndarray], blocks: dict[str, np.ndarray]) -> None:
-        for key, values in plain.items():
             width = _width(_type(key))
-            found = Constant(f"{name}_{key}", values.size * width, blocks[key].size * width, step.name)
+            found = Constant(f"{name}_{key}", values.size * width, other[key].size * width, step.name)
             self.constants.append(found)
+        self.lines.append("#endif")
 
     def _array(self, name: str, kind: str, values: np.ndarray, layer: str = "") -> None:
         self._values(name, kind, values)
@@ -207,12 +220,14 @@ def _width(kind: str) -> int:
     return np.dtype(kind.removesuffix("_t")).itemsize
 
 
-def _call(program: Program, index: int, step: Step) -> str:
+def _call(program: Program, index: int, bits: str) -> str:
+    step = program.steps[index]
+
     def place(name: str) -> str:
         return name if name in (INPUT, OUTPUT) else f"arena + {program.offsets[name]}"
 
     target = place(step.output) + (f" + {step.fields['at']}" if step.fields.get("at") else "")
-    kernel = _CALLS.get(step.weights, "niwaki_run_{kernel}").format(kernel=step.kernel)
+    kernel = _CALLS.get(step.weights, "niwaki_run_{kernel}{bits}").format(kernel=step.kernel, bits=bits)
     return f"  {kernel}(&layer{index}_{step.kernel}, {', '.join(map(place, step.inputs))}, {target});"
 
 

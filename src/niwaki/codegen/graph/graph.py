@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from niwaki.codegen.graph.bits import bits_of, packed_bytes
 from niwaki.data.preprocessing import Preprocessing
 
 Pair = tuple[int, int]
@@ -57,9 +58,9 @@ class Graph:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of the weights of all layers: their int8 arrays."""
+        """Bytes of the weights of all layers, each in the fewest bits that hold its int8 arrays."""
         arrays = [value for layer in self.layers for value in vars(layer).values() if isinstance(value, np.ndarray)]
-        return sum(array.nbytes for array in arrays if array.dtype == np.int8)
+        return sum(packed_bytes(array.size, bits_of(array)) for array in arrays if array.dtype == np.int8)
 
     def readers(self, tensor: str) -> Iterator[Layer]:
         """The layers that read a tensor."""

@@ -123,8 +123,39 @@ NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, 
 
 #include "niwaki_portable.h"
 
+#define NIWAKI_BITS 4
+#include "niwaki_packed.h"
+#undef NIWAKI_BITS
+#define NIWAKI_BITS 2
+#include "niwaki_packed.h"
+#undef NIWAKI_BITS
+
 #if NIWAKI_BLOCKS
 #include "niwaki_blocks.h"
+#endif
+
+/* Layers whose weights are packed in plain C: in blocks and tiles these are bytes. */
+#if NIWAKI_BLOCKS
+#define niwaki_run_conv_4bit niwaki_run_conv
+#define niwaki_run_conv_2bit niwaki_run_conv
+#define niwaki_run_large_conv_4bit niwaki_run_large_conv
+#define niwaki_run_large_conv_2bit niwaki_run_large_conv
+#define niwaki_run_dense_4bit niwaki_run_dense
+#define niwaki_run_dense_2bit niwaki_run_dense
+#else
+#define niwaki_run_conv_4bit niwaki_conv_patches_4bit
+#define niwaki_run_conv_2bit niwaki_conv_patches_2bit
+#define niwaki_run_large_conv_4bit niwaki_conv_rows_4bit
+#define niwaki_run_large_conv_2bit niwaki_conv_rows_2bit
+#define niwaki_run_dense_4bit niwaki_dense_rows_4bit
+#define niwaki_run_dense_2bit niwaki_dense_rows_2bit
+#endif
+#if defined(NIWAKI_AVX512)
+#define niwaki_run_depthwise_4bit niwaki_run_depthwise
+#define niwaki_run_depthwise_2bit niwaki_run_depthwise
+#else
+#define niwaki_run_depthwise_4bit niwaki_depthwise_4bit
+#define niwaki_run_depthwise_2bit niwaki_depthwise_2bit
 #endif
 
 #endif

@@ -135,6 +135,11 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def file_in_the_way(folder: Path) -> Path | None:
+    """The file that is where `folder` or one of its parents has to be; None if the folder exists or can be made."""
+    return next((place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()), None)
+
+
 def sha256_of(data: bytes) -> str:
     """The SHA-256 of `data` as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()

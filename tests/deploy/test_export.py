@@ -165,6 +165,16 @@ def test_calibration_sees_training_images_only(
     assert not rows & {image.tobytes() for image in small_data.test.images}
 
 
+def test_a_file_where_the_folder_has_to_be(small_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "plain.txt").write_text("mine")
+    for out in (tmp_path / "plain.txt", tmp_path / "plain.txt" / "deeper"):
+        lines: list[str] = []
+        with pytest.raises(ModelError, match=r"plain\.txt is a file: give a folder with `out=`"):
+            export_file(small_model, ["onnx"], out, notify=lines.append)
+        assert lines == []
+    assert (tmp_path / "plain.txt").read_text() == "mine"
+
+
 def test_one_form_and_then_another(small_export: Path, small_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     export_file(small_model, ["onnx"], out, options=ExportOptions(opset=13))

@@ -47,7 +47,7 @@ LITTLE_OF_ONES_OWN = {
     "[quantize]\n": "",
     "from_scratch = true\n": "",
     'minimize = "flash"': 'minimize = "params"',
-    "fewest flash": "fewest params",
+    "least flash": "fewest params",
     '["accuracy_drop<=2", "flash<=8KB"]': '["accuracy_drop<=100", "worst_class>=0"]\nexport = false',
     "run mine.toml --trust": "run mine.toml --trust --jobs 1",
     "accuracy_drop<=…": "…",

@@ -21,7 +21,7 @@ from niwaki.models.factory import build, build_seeded, check_trust, source_hash
     [
         ("resnet", {}, "expected one of lenet5, or package.module:callable"),
         ("networks:", {}, "expected one of lenet5"),
-        ("no_such_package.net:Net", {}, "importing no_such_package.net failed: ModuleNotFoundError"),
+        ("no_such_package.net:Net", {}, "there is no module 'no_such_package': check the spelling"),
         ("networks:Nothing", {}, "networks has no 'Nothing'"),
         ("networks:NOT_CALLABLE", {}, "NOT_CALLABLE is a int, which cannot be called"),
         ("networks:ResidualNet", {"depth": 3}, "does not take {'depth': 3}: TypeError"),
@@ -33,6 +33,22 @@ from niwaki.models.factory import build, build_seeded, check_trust, source_hash
 def test_what_cannot_be_built_is_named(factory: str, args: dict, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         build(factory, args, trust=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import not_installed.part", "there is no module 'not_installed', which needy imports: install it"),
+        ("raise ModuleNotFoundError('bring your own')", "importing needy failed: ModuleNotFoundError: bring your own"),
+    ],
+)
+def test_a_module_that_a_factory_needs(
+    code: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needy.py").write_text(f"{code}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(FactoryError, match=f"^factory 'needy:Net': {message}$"):
+        build("needy:Net", {}, trust=True)
 
 
 def test_a_foreign_factory_is_imported_only_when_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,9 @@ def test_flash_and_ram_of_int8() -> None:
     assert chosen.value == 0.7
     assert "Chosen: 0.7: 88.90 % (drop 1.10), 30 params, 9,000 flash, 1,500 ram." in chosen.reason
     assert "0.8: 88.80 % (drop 1.20), 20 params, unknown flash, unknown ram" in chosen.reason
-    assert choose(rule.model_copy(update={"minimize": "flash", "budget": ()}), plan, records).value == 0.7
+    least = choose(rule.model_copy(update={"minimize": "flash", "budget": ("ram<=8KB",)}), plan, records)
+    assert least.value == 0.7
+    assert least.reason.startswith("Rule: least flash within ram<=8KB on validation. Chosen: 0.7: ")
     unknown = study((0.8, 0, results(888, 20)))
     assert choose(SelectSpec(experiment="ratio", minimize="flash"), *unknown).key is None
 

@@ -17,7 +17,7 @@ from niwaki.deploy.forms import ExportOptions, Making, Material
 from niwaki.deploy.origin import Origin, model_origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
 from niwaki.errors import ModelError, NiwakiError, Setting, Wording
-from niwaki.files import sha256_of
+from niwaki.files import file_in_the_way, sha256_of
 from niwaki.models.opset import check_asked
 from niwaki.models.provenance import Provenance
 from niwaki.notify import Notify, silent
@@ -123,6 +123,8 @@ def export_file(
     are not available: both only if nothing that was asked for can be made.
     """
     options = options or ExportOptions()
+    if place := file_in_the_way(out):
+        raise ModelError(f"{place} is a file: give a folder with ", Setting("out"))
     origin = open_origin(file)
     wanted = _wanted(origin, forms)
     check_possible(origin, options)

@@ -42,6 +42,8 @@ def find(factory: str) -> Callable[..., Any]:
         )
     try:
         found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise FactoryError(f"factory {factory!r}: {_absent(error, module_name)}") from error
     except Exception as error:  # a user's module may fail in any way on import
         raise FactoryError(f"factory {factory!r}: importing {module_name} failed: {kind_and_line(error)}") from error
     for name in attribute.split("."):
@@ -51,6 +53,15 @@ def find(factory: str) -> Callable[..., Any]:
     if not callable(found):
         raise FactoryError(f"factory {factory!r}: {attribute} is a {type(found).__name__}, which cannot be called")
     return found  # type: ignore[no-any-return]
+
+
+def _absent(error: ModuleNotFoundError, module_name: str) -> str:
+    """Which module is not there: the factory's own, or one that it imports."""
+    if error.name is None:
+        return f"importing {module_name} failed: {kind_and_line(error)}"
+    if f"{module_name}.".startswith(f"{error.name}."):
+        return f"there is no module {error.name!r}: check the spelling, run this in its folder, or install it"
+    return f"there is no module {error.name!r}, which {module_name} imports: install it"
 
 
 def build(factory: str, args: Mapping[str, Any], *, trust: bool = False) -> nn.Module:

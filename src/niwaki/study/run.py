@@ -14,7 +14,7 @@ from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.split import USUAL
 from niwaki.errors import Setting, SpecError, StoreError, step
-from niwaki.files import sha256_of
+from niwaki.files import file_in_the_way, sha256_of
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
 from niwaki.study import environment
@@ -110,9 +110,8 @@ def check_options(spec: StudySpec, options: RunOptions) -> None:
     if options.jobs is not None and options.jobs < 1:
         asked = Setting("jobs", str(options.jobs))
         raise SpecError(asked, ": at least one worker is needed; leave it out for one per processor")
-    for place in (options.out, *options.out.parents):
-        if place.exists() and not place.is_dir():
-            raise StoreError(f"{place} is a file: give a folder with ", Setting("out"))
+    if place := file_in_the_way(options.out):
+        raise StoreError(f"{place} is a file: give a folder with ", Setting("out"))
     for path in reversed(options.paths):
         if path not in sys.path:
             sys.path.insert(0, path)

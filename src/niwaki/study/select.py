@@ -13,6 +13,7 @@ from niwaki.study.records import Record, Results
 from niwaki.study.result_files import Choice, Timings
 from niwaki.study.spec import SelectSpec
 
+MEMORY = ("flash", "ram")  # of which there is less, not fewer
 OWN_RULE = "worst_class"  # a budget of it takes the place of the rule that a network which lost a class is refused
 WAY_OUT = "change the recipe (a lower ratio, more steps or epochs), or allow it by worst_class>=0 in the budget"
 
@@ -111,8 +112,9 @@ def choose(
         return Choice(key=None, value=None, reason=_nothing(select, judged, labels))
     best = min(judged.fitting, key=lambda c: (_figure(c, select.minimize), -_figure(c, "validation")))
     seed = max(best.seeds, key=lambda s: (s.loss is None, s.validation))
+    aim = f"{'least' if select.minimize in MEMORY else 'fewest'} {select.minimize}"
     said = [
-        f"Rule: fewest {select.minimize} within {' and '.join(select.budget)} on validation.",
+        f"Rule: {aim} within {' and '.join(select.budget)} on validation.",
         f"Chosen: {_describe(best, select, labels)}.",
         *_unknown(seed, plan.trials, records, labels),
         *(

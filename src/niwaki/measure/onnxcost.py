@@ -10,6 +10,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 
 from niwaki.errors import ModelError, first_line
 from niwaki.measure.cost import Cost, LayerCost
+from niwaki.models.onnxcheck import stored_bytes
 
 # Which inputs of an operator are parameters, if they are constants with at least one axis.
 _PARAMETERS: dict[str, tuple[int, ...]] = {
@@ -243,7 +244,7 @@ def _dims(value: ValueInfoProto) -> tuple[int, ...] | None:
 
 def _constant(tensor: TensorProto) -> _Constant:
     shape, dtype = tuple(tensor.dims), helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    return _Constant(shape, dtype.name, prod(shape) * dtype.itemsize)
+    return _Constant(shape, dtype.name, stored_bytes(tensor.data_type, prod(shape)))
 
 
 def _dtype(elem_type: int) -> str:

@@ -230,13 +230,17 @@ def _check_tensor(tensor: TensorProto) -> None:
     if not tensor.HasField("raw_data"):
         _check_numbers(tensor, count, what)
         return
-    packed = _PER_BYTE.get(TensorProto.DataType.Name(tensor.data_type))
-    itemsize = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
-    expected = -(-count // packed) if packed else count * itemsize
+    expected = stored_bytes(tensor.data_type, count)
     if len(tensor.raw_data) != expected:
         raise ModelError(
             f"{what}: {len(tensor.raw_data):,} bytes, but a shape of {tuple(tensor.dims)} needs {expected:,}"
         )
+
+
+def stored_bytes(data_type: int, count: int) -> int:
+    """Bytes of `count` elements in a file: of types under a byte, several share one."""
+    packed = _PER_BYTE.get(TensorProto.DataType.Name(data_type))
+    return -(-count // packed) if packed else count * np.dtype(helper.tensor_dtype_to_np_dtype(data_type)).itemsize
 
 
 def _check_numbers(tensor: TensorProto, count: int, what: str) -> None:

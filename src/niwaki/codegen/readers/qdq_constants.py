@@ -18,6 +18,7 @@ QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 # Operators that give a constant where their inputs are; others were folded with the shapes.
 _FOLDED = (QUANTIZE, DEQUANTIZE, "Clip", "Identity", "Transpose")
 _INTEGERS = tuple(map(np.dtype, (np.int8, np.uint8, np.int16, np.uint16, np.int32)))
+_FEW_BITS = ("int4", "uint4", "int2", "uint2")  # types that NumPy itself does not have
 _TYPES = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}  # and what uint8 is ahead of int8
 
 
@@ -50,7 +51,7 @@ class Weights:
     values: np.ndarray  # int64, the zero point subtracted
     scale: tuple[Fraction, ...]
     axis: int
-    dtype: np.dtype[Any]  # of the file
+    dtype: np.dtype[Any]  # of the file; int8 of types with fewer bits
     symmetric: bool  # the zero point is the middle of the type
 
     def transposed(self, order: Sequence[int]) -> Weights:
@@ -181,13 +182,17 @@ class Constants:
     def _dequantized(self, node: NodeProto, reader: NodeProto) -> Weights:
         scale, zero_point, dtype = self._parameters(node)
         values = self.integers(node.input[0], reader)
-        if values.dtype not in _INTEGERS:
-            known = ", ".join(map(str, _INTEGERS))
+        few = values.dtype.name in _FEW_BITS
+        if not few and values.dtype not in _INTEGERS:
+            known = ", ".join([*map(str, _INTEGERS), *_FEW_BITS])
             raise ModelError(f"{label(node)}: a constant of {values.dtype}: {known} are supported")
         axis = _axis(node, scale, values.shape)
         centred = values.astype(np.int64) - _along(zero_point, axis, values.ndim)
+        scales = tuple(Fraction(s) for s in scale.ravel().tolist())
+        if few:  # whatever the zero point, within -15 and 15: int8 holds them exactly
+            return Weights(centred, scales, axis, np.dtype(np.int8), symmetric=True)
         symmetric = bool((zero_point == _TYPES.get(dtype, 0)).all())
-        return Weights(centred, tuple(Fraction(s) for s in scale.ravel().tolist()), axis, values.dtype, symmetric)
+        return Weights(centred, scales, axis, values.dtype, symmetric)
 
     def _quantized(self, node: NodeProto) -> np.ndarray:
         """What a QuantizeLinear of a float constant gives."""

@@ -153,3 +153,15 @@ def test_bars_are_stacked() -> None:
     first, second = (bar for bar in root.iter(f"{SVG}rect") if bar.get("class") == "bar")
     assert float(second.get("x")) == pytest.approx(float(first.get("x")) + float(first.get("width")), abs=0.02)
     assert float(second.get("width")) == pytest.approx(3 * float(first.get("width")), abs=0.05)
+
+
+def test_a_point_that_no_line_shows_keeps_the_size_of_its_mark() -> None:
+    points = tuple(Point(x, x, "") for x in (1.0, 2.0))
+    panel = Panel(
+        Axis("x"), Axis("y"), (Series("line", points, 0, thin=True), Series("alone", points[:1], 1, thin=True))
+    )
+    (picture,) = draw(Chart("f", "lines", "t", "c", "d", (panel,)))
+    places = [
+        mark.get("transform") for mark in ElementTree.fromstring(picture).iter(f"{SVG}path") if mark.get("class") == "m"
+    ]
+    assert [" scale(0.5)" in place for place in places] == [True, True, False]

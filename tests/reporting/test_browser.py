@@ -163,6 +163,25 @@ def test_the_longest_names_leave_a_phone_its_width(study_copy, open_page) -> Non
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_phone_breaks_no_word_at_the_head_of_a_row(page_file, korean_page, open_page, language) -> None:
+    page = open_page({"en": page_file, "ko": korean_page}[language], width=390, height=844).page
+    whole, broken = page.evaluate("""() => {
+        const words = [[], []];
+        for (const cell of document.querySelectorAll("tbody th:first-child")) {
+            const text = cell.firstChild, range = document.createRange();
+            for (const word of text?.data?.matchAll(/[^\\s-]+/g) ?? []) {
+                range.setStart(text, word.index);
+                range.setEnd(text, word.index + word[0].length);
+                words[Number(range.getClientRects().length > 1)].push(word[0]);
+            }
+        }
+        return words;
+    }""")
+    assert len(whole) > 40
+    assert broken == []
+
+
 def test_light_and_dark(page_file, open_page) -> None:
     light, dark = open_page(page_file).page, open_page(page_file, dark=True).page
     ground = "getComputedStyle(document.body).backgroundColor"
@@ -180,7 +199,9 @@ def test_dark_prints_as_light_does(page_file, open_page, chosen) -> None:
         dark.locator("#theme").click()
     assert light.evaluate(seen) != dark.evaluate(seen)
     for page in (light, dark):
+        assert page.locator("#live").is_visible()
         page.emulate_media(media="print")
+        assert page.locator("#live").is_hidden()  # on paper there is nothing to try
     assert light.evaluate(seen) == dark.evaluate(seen)
     body = "getComputedStyle(document.body)"
     assert dark.evaluate(f"[{body}.backgroundColor, {body}.color]") == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]

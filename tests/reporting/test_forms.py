@@ -57,7 +57,7 @@ def test_every_form_has_its_line_and_every_reason_is_said() -> None:
     lines = [" ".join(line.split()) for line in printed(FOUND).splitlines()]
     assert lines == [
         "Exported to out/chosen, verified on all 1,000 test images of [d]: FORMS DISAGREE.",
-        "form run by images test % compared with same class",
+        "form run by images test % compared with same class verdict",
         "torch torch 2 1,000 90.10",
         "reference NumPy 1,000 89.90 torch 990",
         "onnx-int8 ONNX Runtime 1,000 reference 1,000 agrees",

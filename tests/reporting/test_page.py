@@ -402,7 +402,12 @@ def test_json_in_the_page_ends_no_element() -> None:
     text = harmless_json(json.dumps({"a": "</script><!--\u2028&"}, ensure_ascii=False))
     assert not set("<>&\u2028") & set(text)
     assert json.loads(text) == {"a": "</script><!--\u2028&"}
+
+
+def test_no_line_ends_within_a_number_with_its_unit_or_an_option() -> None:
     assert bound("5 % and 5 %off and 7 points.") == "5\u00a0% and 5 %off and 7\u00a0points."
+    assert bound("<b> (--seeds 3)") == '&lt;b&gt; (<span class="nb">--seeds 3</span>)'
+    assert bound("--dry-run: a--b, -- c") == '<span class="nb">--dry-run</span>: a--b, -- c'
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

@@ -271,6 +271,11 @@ def test_a_class_that_was_lost_is_named() -> None:
     lost = {"split": {"correct": 490, "confusion": [[490, 10], [500, 0]]}}
     shown = view([record("b0", 0, 61706, **base), record("0.5-0", 0, 40, **lost)])
     assert "50 %, step 1: no longer recognizes any test image of 'b'" in printed(shown)
+    gone = {"split": {"correct": 0, "confusion": [[0, 500], [500, 0]]}}
+    both = view([record("b0", 0, 61706, **base), record("0.5-0", 0, 40, **gone)])
+    korean = [note for row in make_tables(both, words_in("ko"))[0].rows for note in row.notes]
+    assert any("'a', 'b'" in note for note in korean), korean
+    assert not any(" and " in note for note in korean)
     assert "no longer" not in printed(view([record("b0", 0, 61706, **base)]))
 
 

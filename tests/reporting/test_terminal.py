@@ -126,7 +126,7 @@ def test_a_long_path_can_be_copied_out_of_a_narrow_terminal() -> None:
     console.print(f"  Its report, which is a page: {path} and more, which [bold]is[/bold] broken between words, at 40")
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
         "  Its report, which is a page:",
-        path,
-        "and more, which \x1b[1mis\x1b[0m broken between words,",
-        "at 40",
+        f"  {path}",
+        "  and more, which \x1b[1mis\x1b[0m broken between",
+        "  words, at 40",
     ]

@@ -70,6 +70,14 @@ def test_the_built_in_studies_have_korean_titles() -> None:
             assert korean.name(title) != title, title
 
 
+def test_a_list_reads_as_a_part_of_a_sentence_in_its_language() -> None:
+    english, korean = (words_in(language).listed for language in ("en", "ko"))
+    assert [english(texts) for texts in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+    assert korean(["a", "b", "c"]) == "a, b, c"
+    assert (english(["a", "b", "c"], most=3), english(["a", "b", "c"], most=1)) == ("a, b and c", "a and 2 more")
+    assert korean(["a", "b", "c"], most=1) == "a 외 2개"
+
+
 def test_counts() -> None:
     assert words_in("en").count("epochs", 1) == "1 epoch"
     assert words_in("en").count("epochs", 5000) == "5,000 epochs"

@@ -23,7 +23,7 @@ from niwaki.notify import Notify, silent
 from niwaki.tabular import Column, Tabular
 
 _COLUMNS: tuple[Column, ...] = (
-    ("form", "left"), ("how", "left"), ("images", "right"), ("", "left"), ("compared with", "left"),
+    ("form", "left"), ("how", "left"), ("images", "right"), ("verdict", "left"), ("compared with", "left"),
     ("same class", "right"), ("largest difference", "right"), ("accuracy % (95 % interval)", "right"),
 )  # fmt: skip
 

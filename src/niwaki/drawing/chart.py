@@ -40,7 +40,7 @@ class Series:
     end_label: str = ""
     """Written at the end of its line, if there is room for no legend."""
     thin: bool = False
-    """One of many lines with many points: thin, with small marks."""
+    """One of many lines with many points: thin, with small marks; a point without a line keeps its mark."""
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,9 @@ def _parts(series: Series, point: Point, px: float, py: float, y: Scaled) -> Ite
                   f"M{px - 4:.1f},{high:.1f}h8")  # fmt: skip
     if point.chosen:
         yield tag("circle", class_="ring", cx=px, cy=py, r=RING)
-    yield marker(series.look, px, py, source=series.source, scale=THIN if series.thin else 1.0)
+    yield marker(
+        series.look, px, py, source=series.source, scale=THIN if series.thin and len(series.points) > 1 else 1.0
+    )
 
 
 def _labels(panel: Panel, axes: tuple[Scaled, Scaled], box: Box, ruled: Sequence[Label]) -> Iterator[Markup]:

@@ -14,7 +14,7 @@ from niwaki.tabular import Column
 
 _COLUMNS: tuple[Column, ...] = (
     ("form", "left"), ("run by", "left"), ("images", "right"), ("test %", "right"), ("compared with", "left"),
-    ("same class", "right"), ("", "left"),
+    ("same class", "right"), ("verdict", "left"),
 )  # fmt: skip
 _VERDICTS = {True: "agrees", False: "DISAGREES", None: ""}
 

@@ -13,7 +13,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from niwaki.device.text import printable
 from niwaki.drawing.chart import chart_csv
@@ -64,12 +64,13 @@ def seen(page: str) -> str:
     return page.translate({ord(letter): json.dumps(letter)[1:-1] for letter in unseen})
 
 
-def bound(text: str) -> str:
-    """The text with no line ending between a number and its unit."""
-    return _BEFORE_UNIT.sub("\u00a0", text)
+def bound(text: str) -> Markup:
+    """The text as HTML, with no line ending between a number and its unit, nor within an option, `--seeds 3`."""
+    return Markup(_OPTION.sub(r'<span class="nb">\g<0></span>', str(escape(_BEFORE_UNIT.sub("\u00a0", text)))))
 
 
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|µs|points|B)(?:\W|$))")
+_OPTION = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*(?: \d+\w?)?")
 
 
 def policy(scripts: list[str]) -> str:

@@ -12,7 +12,7 @@ from niwaki.measure.accuracy import wilson_interval
 from niwaki.reporting import times
 from niwaki.reporting.view import TrialView, View
 from niwaki.reporting.words import Words, words_in
-from niwaki.study.losses import loss_of, named
+from niwaki.study.losses import NAMED, loss_of, quoted
 from niwaki.study.metrics import METRICS, value_of
 from niwaki.study.records import Results
 from niwaki.study.spec import Experiment, Published
@@ -186,7 +186,8 @@ def _warnings(view: View, results: Results, base: Results | None, words: Words) 
         return ()
     if loss.only is not None:
         return (words("note.dead"),)
-    return (words("note.lost", labels=named(loss.classes, [words.name(label) for label in view.data.labels])),)
+    lost = quoted(loss.classes, [words.name(label) for label in view.data.labels])
+    return (words("note.lost", labels=words.listed(lost, most=NAMED)),)
 
 
 def _ratios(view: View, index: int, seeds: list[TrialView]) -> dict[str, Figure]:

@@ -47,14 +47,19 @@ class Terminal(Console):
         return super().render_str(self.shown(text), **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich does; a word that is longer than the line, such as a path, is not broken: it can be copied."""
+        """As rich does; a word that is longer than the line, such as a path, is not broken: it can be copied.
+
+        Further lines of an indented text are indented as its first one.
+        """
         if len(objects) != 1 or not isinstance(objects[0], str):
             super().print(*objects, **options)
             return
         text = self.render_str(objects[0], markup=options.get("markup"))
-        for line in text.divide(_breaks(text.plain, self.width)):
+        indent = " " * (len(text.plain) - len(text.plain.lstrip(" ")))
+        for number, line in enumerate(text.divide(_breaks(text.plain, self.width, len(indent)))):
             line.rstrip()
-            super().print(line, **{"overflow": "ignore", "crop": False, **options})
+            shown = Text(indent) + line if number else line
+            super().print(shown, **{"overflow": "ignore", "crop": False, **options})
 
     def shown(self, text: str) -> str:
         """A text as this console shows it."""
@@ -128,11 +133,13 @@ def _leading(rows: Sequence[Sequence[str]], widths: Sequence[int], room: int) ->
     return 0
 
 
-def _breaks(text: str, width: int) -> list[int]:
-    """Where new lines begin, so that none is wider than `width`, but for single words."""
-    breaks, begin = [], 0
+def _breaks(text: str, width: int, indent: int) -> list[int]:
+    """Where new lines begin, so that none with its indent is wider than `width`, but for single words."""
+    breaks: list[int] = []
+    begin = 0
     for word in re.finditer(r"\S+", text):
-        if word.start() > begin and cell_len(text[begin : word.end()]) > width and text[begin : word.start()].strip():
+        room = width - indent if breaks else width
+        if word.start() > begin and cell_len(text[begin : word.end()]) > room and text[begin : word.start()].strip():
             begin = word.start()
             breaks.append(begin)
     return breaks

@@ -46,13 +46,18 @@ def unknown(base: Accuracy, final: Accuracy, labels: Sequence[str]) -> str:
     return "; ".join(said[:NAMED] + ([f"and {len(said) - NAMED} more such classes"] if len(said) > NAMED else []))
 
 
+def quoted(classes: Iterable[int], labels: Sequence[str]) -> list[str]:
+    """Each class by its label, in quotes; by number if there is no label."""
+    return [repr(labels[index]) if index < len(labels) else f"class {index}" for index in classes]
+
+
 def named(classes: Iterable[int], labels: Sequence[str]) -> str:
-    """Classes by their labels, in quotes; by number if there is no label.
+    """Classes as `quoted` has them, the first few of many.
 
     >>> named([1, 0], ["fine", "crack"])
     "'crack' and 'fine'"
     """
-    found = [repr(labels[index]) if index < len(labels) else f"class {index}" for index in classes]
+    found = quoted(classes, labels)
     if len(found) > NAMED:
         return f"{', '.join(found[:NAMED])} and {len(found) - NAMED} more"
     return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)

@@ -51,7 +51,7 @@ def _chart(table: Table, measures: Sequence[Measure], name: str, words: Words) -
 def _listed(measures: Sequence[Measure], words: Words) -> str:
     """What kinds of measures a figure shows, as the beginning of a sentence."""
     kinds = [words(f"chart.of.{kind}") for kind in dict.fromkeys(measure.kind for measure in measures)]
-    said = words("and").join([", ".join(kinds[:-1]), *kinds[-1:]] if len(kinds) > 1 else kinds)
+    said = words.listed(kinds)
     return said[:1].upper() + said[1:]
 
 

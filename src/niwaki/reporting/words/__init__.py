@@ -6,7 +6,7 @@ May import: errors.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -43,6 +43,16 @@ class Words:
     def count(self, key: str, number: int, /) -> str:
         """A number of things: `key.one` or `key.many`."""
         return self(f"{key}.one" if number == 1 else f"{key}.many", count=f"{number:,}")
+
+    def listed(self, texts: Sequence[str], most: int | None = None) -> str:
+        """Texts as part of a sentence; if they are more than `most`, these and how many are left.
+
+        >>> words_in("en").listed(["a", "b", "c", "d"], most=2), words_in("en").listed(["a", "b", "c"])
+        ('a, b and 2 more', 'a, b and c')
+        """
+        if most is not None and len(texts) > most:
+            return self("and.more", texts=", ".join(texts[:most]), count=len(texts) - most)
+        return self("and").join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
     def name(self, text: str) -> str:
         """The name of a class or the title of a built-in experiment in this language; others stay as they are."""

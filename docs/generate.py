@@ -19,7 +19,7 @@ import niwaki
 import niwaki.callbacks
 from niwaki.cli.main import app
 from niwaki.study.spec import Experiment, SelectSpec, StudySpec
-from niwaki.training.settings import FinetuneSettings
+from niwaki.training.settings import FinetuneSettings, QatSettings
 
 HERE = Path(__file__).parent / "reference"
 COMMANDS = {
@@ -38,6 +38,7 @@ COMMANDS = {
 """The function of the same job in Python, and the page that tells how to use the command."""
 MEANINGS = {
     FinetuneSettings: "\nAll other keys are those of `[train]`.",
+    QatSettings: '\nAll other keys are those of `[train]`. Only `kind = "qat"` uses them.',
     Experiment: "\nWhat each column holds: [columns](../guides/studies.md#columns).",
     SelectSpec: "\nWhat a budget can limit: [choosing](../guides/studies.md#choosing).",
 }

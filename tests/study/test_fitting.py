@@ -14,6 +14,7 @@ from niwaki.errors import DataError, ModelError, SpecError
 from niwaki.models.modelfile import info_of
 from niwaki.study.environment import fingerprint
 from niwaki.study.fitting import check_networks
+from niwaki.study.imports import Imports
 from niwaki.study.plan import make_plan
 from niwaki.study.run import adopt_weights
 from niwaki.study.spec import Experiment, ModelSpec, StudySpec
@@ -44,7 +45,8 @@ def test_stages_match_classes_by_name(small_model: Path, small_data: Dataset, ot
     spec, weights = adopt_weights(StudySpec(model=ModelSpec(weights=small_model), experiment=(Experiment(name="one"),)))
     facts = fingerprint("cpu")
     plain, named = (
-        make_plan(spec, data="d", environment=facts, weights_sha256="w", classes=classes) for classes in (None, "0123")
+        make_plan(spec, data="d", environment=facts, imports=Imports("w"), classes=classes)
+        for classes in (None, "0123")
     )
     assert plain.stages.keys() != named.stages.keys()  # the same file and images, but another result
     (stage,) = named.stages.values()

@@ -10,6 +10,7 @@ import unusual
 from niwaki.errors import FactoryError, ModelError, SpecError
 from niwaki.study import dryrun
 from niwaki.study.dryrun import dry_run
+from niwaki.study.imports import Imports
 from niwaki.study.plan import VERSIONS, Plan, make_plan
 from niwaki.study.spec import load_spec, parse_spec
 from niwaki.study.structure import Structures, check_structures
@@ -97,7 +98,7 @@ def test_keys_change_with_an_algorithms_version(monkeypatch: pytest.MonkeyPatch)
 
 def test_seeds_matter_only_where_something_is_drawn() -> None:
     text = "seeds = 2\n[model]\nweights = 'w'\n" + TEXT.replace("steps = 3", "steps = 1")
-    plan = make_plan(parse_spec(text, "x"), data="d", environment={}, weights_sha256="s")
+    plan = make_plan(parse_spec(text, "x"), data="d", environment={}, imports=Imports("s"))
     kinds = [stage.kind for stage in plan.stages.values()]
     assert (kinds.count("import"), kinds.count("prune"), kinds.count("finetune")) == (1, 2, 4)
     drawn = make_plan(
@@ -146,7 +147,7 @@ def test_dynamic_quantization_draws_and_calibrates_nothing() -> None:
     for text, seeds in ((dynamic, 1), (INT8, 2)):
         bare = start + text.replace("[prune]\nratio = 0.5\nsteps = 3\n", "").replace("prune.ratio", "train.lr")
         plan = make_plan(
-            parse_spec(bare.replace("[0.4, 0.5]", "[1e-3]"), "x"), data="d", environment={}, weights_sha256="s"
+            parse_spec(bare.replace("[0.4, 0.5]", "[1e-3]"), "x"), data="d", environment={}, imports=Imports("s")
         )
         assert len(int8_of(plan)) == seeds
 

@@ -75,7 +75,7 @@ name = "one"
         (ONE + "vary = { 'model.weights' = ['a', 'b'] }", "'model.weights' cannot be varied; make a study for each"),
         (ONE + "[select]\nexperiment = 'two'", "select.experiment is 'two'; experiments: one"),
         (ONE + "[select]\nexperiment = 'one'\nbudget = ['small']", "budget 'small': expected a quantity"),
-        (ONE + "[quantize]\nkind = 'int4'", "quantize.kind = 'int4': .*'static' or 'dynamic'"),
+        (ONE + "[quantize]\nkind = 'int4'", "quantize.kind = 'int4': .*'static', 'dynamic' or 'qat'"),
         (ONE + "[quantize]\nimages = 0", "quantize.images = 0: .*greater than or equal to 1"),
         (ONE + "vary = { 'quantize.kin' = ['static'] }", "quantize.kin is not a known key; did you mean 'kind'"),
         (

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import nn
 
+from niwaki.api.teaching import Named_or_several, teachers_of
 from niwaki.arguments import check_data, check_factory, check_pair, check_split, checked, settings_of, warn
 from niwaki.callbacks.events import Callbacks, Done, EpochEnd, StageEnd
 from niwaki.data.classes import in_order, places_of
@@ -66,13 +67,15 @@ def train(
     *,
     seed: int = 0,
     device: str = "cpu",
+    teacher: Named_or_several = None,
     callbacks: Sequence[object] = (),
     **settings: Any,
 ) -> list[Epoch]:
     """Train `model` in place and return the loss of every epoch. `settings` are those of `[train]`: batch_size, lr, …
 
-    `epochs` is 40 by default; 0 leaves the model unchanged. `callbacks` are called after every epoch (see
-    `niwaki.callbacks`).
+    `epochs` is 5 by default; 0 leaves the model unchanged. `teacher` is a trained module or a model file, or a list
+    whose answers are averaged: the model then learns from their scores too (`temperature`, `teacher_weight`).
+    `callbacks` are called after every epoch (see `niwaki.callbacks`).
 
     If the model already knows these classes in another order (from a file or earlier training), it keeps its order and
     niwaki warns. Norms that you froze and put in eval mode (in a model in training mode) stay frozen.
@@ -92,7 +95,7 @@ def train(
     check_outputs(model, data)
     remember(model, data.labels)
     training = Training(
-        data.validation, seed, device=device, resting=resting_norms(model),
+        data.validation, seed, device=device, resting=resting_norms(model), teachers=teachers_of(teacher, data),
         after_epoch=partial(_tell_epoch, heard, "train", 0, recipe.epochs),
     )  # fmt: skip
     history = fit(model, data.train, data.preprocessing, recipe, training)
@@ -115,8 +118,9 @@ def prune(
     """Prune `model` in place in steps, and fine-tune after each step if `finetune` is given.
 
     `settings` are those of `[prune]` (ratio, steps, scope, importance, distribution), `finetune` those of `[finetune]`
-    (epochs, lr, …), or just the number of epochs. niwaki calls `after_step` with the report of each fine-tuned step;
-    `callbacks` are called after each epoch, and after each step as a stage (see `niwaki.callbacks`).
+    (epochs, lr, …), or just the number of epochs; its `teacher` may be "base" (the model as it is now), a module or a
+    model file. niwaki calls `after_step` with the report of each fine-tuned step; `callbacks` are called after each
+    epoch, and after each step as a stage (see `niwaki.callbacks`).
 
     Raises NiwakiError if the network cannot be pruned: its output is random in eval mode, it contains NaN, or none of
     its layers can lose channels.
@@ -129,12 +133,12 @@ def prune(
     heard = Callbacks(callbacks)
     how = settings_of(PruneSettings, settings)
     check_device(device)
-    recover = _recovery(finetune)
+    recover, teacher = _recovery(finetune)
     data = _as_the_model_counts(model, data)
     check_bare(model)
     check_numbers(model)
     check_answers(model.cpu(), sample(data, 2, seed)[0])
-    resting = resting_norms(model)
+    resting, taught = resting_norms(model), teachers_of(teacher, data, model)
     reports: list[PruneReport] = []
     original: dict[str, int] | None = None
     for step in range(1, how.steps + 1):
@@ -146,7 +150,7 @@ def prune(
         original = original or {name: report.widths[name] + gone for name, gone in report.removed.items()}
         if recover.epochs:
             tell = partial(_tell_epoch, heard, f"fine-tune step {step}/{how.steps}", step, recover.epochs)
-            training = Training(data.validation, seed, "finetune", step, device, resting, tell)
+            training = Training(data.validation, seed, "finetune", step, device, resting, taught, tell)
             fit(model, data.train, data.preprocessing, recover, training)
         reports.append(report)
         if after_step:
@@ -231,11 +235,13 @@ def save(
     return modelfile.save(model, path, info)
 
 
-def _recovery(finetune: Mapping[str, Any] | int | None) -> FinetuneSettings:
-    """How to fine-tune: not at all, for a number of epochs, or as a dictionary says."""
+def _recovery(finetune: Mapping[str, Any] | int | None) -> tuple[FinetuneSettings, Any]:
+    """How to fine-tune: not at all, for a number of epochs, or as a dictionary says; and the teacher in it."""
     if finetune is None or (isinstance(finetune, int) and not isinstance(finetune, bool)):
         finetune = {"epochs": finetune or 0}
-    return settings_of(FinetuneSettings, finetune, "finetune")
+    named = finetune if isinstance(finetune, Mapping) else {}
+    settings = {key: value for key, value in named.items() if key != "teacher"} if named else finetune
+    return settings_of(FinetuneSettings, settings, "finetune"), named.get("teacher")
 
 
 def _tell_epoch(heard: Callbacks, name: str, step: int, epochs: int, number: int, epoch: Epoch) -> None:

@@ -14,7 +14,7 @@ from niwaki.deploy.formats import DYNAMIC, FILES, INT8, KINDS, ONNX, C, Form
 from niwaki.deploy.images import calibration_images, random_images
 from niwaki.deploy.origin import Origin
 from niwaki.deploy.pictures import Pictures
-from niwaki.errors import DataError, ModelError, NiwakiError, Setting, Wording
+from niwaki.errors import DataError, ModelError, NiwakiError, Setting, SpecError, Wording
 from niwaki.files import sha256_of
 from niwaki.models import modelfile
 from niwaki.models.onnx_export import check_against_torch, to_onnx
@@ -161,6 +161,8 @@ class Making:
                 f"{_its_data(self.origin)}: name them with ", Setting("data"),
             )  # fmt: skip
         settings, float_onnx = self.options.settings, self._float_onnx()
+        if settings.kind == "qat":
+            raise SpecError("kind = qat trains, which export does not: use niwaki quantize, or a study")
         images = calibration_images(self.data.train, settings.images)
         self.calibration = f"{settings.calibration} on {len(images):,} training images of {self.data.name}"
         self.notify(f"quantizing, calibrated by {self.calibration}")
@@ -171,7 +173,13 @@ class Making:
         return done.onnx
 
     def _calibrated(self) -> dict[str, MadeWith]:
-        return {} if self.origin.kind == "int8" else {"opset": self.options.opset, **self.options.settings.model_dump()}
+        if self.origin.kind == "int8":
+            return {}
+        made_with: dict[str, MadeWith] = {"opset": self.options.opset}
+        for name, value in self.options.settings.stated().items():
+            several = isinstance(value, dict)
+            made_with[name] = ", ".join(f"{key} = {one}" for key, one in value.items()) if several else value
+        return made_with
 
     def _generate(self, int8_onnx: bytes) -> None:
         self.notify("generating C")

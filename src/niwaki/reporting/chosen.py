@@ -56,7 +56,7 @@ def chosen_rows(view: View, tables: Sequence[Table]) -> Chosen | None:
 
 def _over_seeds(view: View, tables: Sequence[Table]) -> Row | None:
     flash = c_needs(view, "chosen").flash
-    of_c = (row for t in tables for row in t.rows if row.quantized == "static" and "accuracy" in row.figures)
+    of_c = (row for t in tables for row in t.rows if row.quantized in ("static", "qat") and "accuracy" in row.figures)
     return next((r for r in of_c if r.figures["accuracy"].n > 1 and _flash(r) == flash), None)
 
 

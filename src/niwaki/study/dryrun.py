@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from niwaki.errors import ModelError
-from niwaki.files import sha256_of
+from niwaki.models.factory import check_trust
+from niwaki.study.imports import adopt_files, factories_of
 from niwaki.study.plan import Plan, Trial, make_plan
-from niwaki.study.run import adopt_weights
 from niwaki.study.spec import Experiment, StudySpec
 from niwaki.study.structure import Rows, Structures, in_words
 
@@ -96,8 +96,10 @@ class DryRun:
 
 def dry_run(spec: StudySpec, *, trust: bool) -> DryRun:
     """Stages and epochs, unique and as requested; every trial with the structure it will have."""
-    spec, weights = adopt_weights(spec)
-    plan = make_plan(spec, data="", environment={}, weights_sha256=sha256_of(weights) if weights else None)
+    spec, files = adopt_files(spec)
+    for factory in sorted(factories_of(spec, files.imports)):
+        check_trust(factory, trust)
+    plan = make_plan(spec, data="", environment={}, imports=files.imports)
     structures = Structures(spec.data.known_input_shape(), trust=trust)
     refused = structures.refusals(plan)
     experiments = tuple(

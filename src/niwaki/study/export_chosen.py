@@ -162,7 +162,7 @@ def _quantization(
     """
     itself = [trial for trial in result.plan.trials if key == trial.rows[-1]]
     of_it = [trial for trial in result.plan.trials if key in trial.rows[-2:-1]]
-    for trial in filter(_is_static, (*itself, *of_it)):
+    for trial in filter(_is_integer, (*itself, *of_it)):
         record = result.records.get(trial.rows[-1])
         if record is not None and record.status == "done" and trial.settings.quantize:
             return trial.settings.quantize, store.weights(record.key, record)
@@ -170,8 +170,8 @@ def _quantization(
     return stated or QuantizeSettings(), None
 
 
-def _is_static(trial: Trial) -> bool:
-    return trial.quantized == "static"
+def _is_integer(trial: Trial) -> bool:
+    return trial.quantized in ("static", "qat")
 
 
 def _identity(model_sha256: str | None, settings: QuantizeSettings, int8: bytes | None) -> ExportIdentity:
@@ -182,7 +182,7 @@ def _identity(model_sha256: str | None, settings: QuantizeSettings, int8: bytes 
     return ExportIdentity(
         model=model_sha256,
         int8=sha256_of(int8) if int8 else None,
-        quantize=settings.model_dump(),
+        quantize=settings.stated(),
         versions={name: importlib.metadata.version(name) for name in tools},
         missing={name: tuple(missing_tools(target)) for name, target in sorted(TARGETS.items())},
     )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from niwaki.errors import ModelError, SpecError, step
 from niwaki.files import canonical_json, sha256_of
 from niwaki.models import factory as factories
+from niwaki.study.beside import BASE
 from niwaki.study.environment import Facts
+from niwaki.study.imports import Imports
 from niwaki.study.spec import Experiment, ModelSpec, StudySpec, TrialSettings, resolve
-from niwaki.training.settings import PruneSettings, QuantizeSettings, TrainSettings
+from niwaki.training.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
 
+Recipe = TypeVar("Recipe", bound=TrainSettings)
 Settings = dict[str, object]
 """What decides a stage, as JSON has it: it is hashed, stored, and read again by what runs the stage."""
 
@@ -35,6 +38,13 @@ class Stage:
     position: int
     epochs: int
     label: str
+    teachers: tuple[str, ...] = ()
+    """The keys of the stages whose networks it learns from; they are in its settings."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The keys of all stages that must be done before it."""
+        return (*((self.parent,) if self.parent is not None else ()), *self.teachers)
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ class Trial:
     rows: tuple[str, ...]
 
     @property
-    def quantized(self) -> Literal["static", "dynamic"] | None:
+    def quantized(self) -> Literal["static", "dynamic", "qat"] | None:
         """The kind of quantization that the last row is of, if any."""
         return self.settings.quantize.kind if self.settings.quantize else None
 
@@ -90,13 +100,16 @@ class Plan:
         return len(found), sum(stage.epochs for stage in found)
 
 
+_NOTHING = Imports()
+
+
 @step("planning the stages")
 def make_plan(
     spec: StudySpec,
     *,
     data: str,
     environment: Facts,
-    weights_sha256: str | None = None,
+    imports: Imports = _NOTHING,
     sources: Mapping[str, str] | None = None,
     classes: Sequence[str] | None = None,
 ) -> Plan:
@@ -106,8 +119,8 @@ def make_plan(
     code by name (taken here where not given, which imports them: check trust before). `classes` are those of the
     imported model where the data counts them in another order: what it is measured on is then not the data as it is.
     """
-    imported: Settings = {"sha256": weights_sha256, **({"classes": list(classes)} if classes else {})}
-    planner = _Planner(data, dict(environment), imported, dict(sources or {}), several=spec.seeds > 1)
+    known = _Known(data, dict(environment), imports, list(classes or ()), dict(sources or {}))
+    planner = _Planner(known, several=spec.seeds > 1)
     for experiment in spec.experiment:
         paths: dict[tuple[str, ...], Any] = {}
         for value, settings in resolve(spec, experiment):
@@ -123,14 +136,23 @@ def make_plan(
     return planner.plan
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What decides results besides the settings of a study."""
+
+    data: str
+    environment: Facts
+    imports: Imports
+    classes: list[str]
+    sources: dict[str, str]
+
+
 class _Planner:
     """Builds a plan trial by trial; a stage that is there already is not added again."""
 
-    def __init__(
-        self, data: str, environment: Facts, imported: Settings, sources: dict[str, str], *, several: bool
-    ) -> None:
+    def __init__(self, known: _Known, *, several: bool) -> None:
         self.plan = Plan()
-        self.data, self.environment, self.imported, self.sources = data, environment, imported, sources
+        self.known = known
         self._several = several  # seeds, which labels then name
         self._name = _Name("", None, None, longer=False)
 
@@ -144,28 +166,48 @@ class _Planner:
                 if not settings.longer:
                     path.append(self._prune(prune, step, path[-1], seed))
                 if finetune.epochs:
-                    path.append(self._stage("finetune", finetune.identity(), path[-1], seed, step, finetune.epochs))
+                    path.append(self._finetune(finetune, path[-1], seed, step, base))
                 rows.append(path[-1])
         if settings.from_scratch and prune is not None:
             epochs = settings.train.epochs + prune.steps * finetune.epochs
             recipe = settings.train.model_copy(update={"epochs": epochs})
             pruned = path[-1] if not finetune.epochs else path[-2]  # its structure is all that counts
             path = path[: path.index(pruned) + 1]
-            path.append(self._train(settings.model, recipe, pruned, seed, prune.steps))
+            path.append(self._train(settings.model, recipe, pruned, seed, prune.steps, base))
             rows = [base, path[-1]]
         if settings.quantize is not None:
-            path.append(self._quantize(settings.quantize, path[-1], seed))
+            path.append(self._quantize(settings.quantize, path[-1], seed, base))
             rows.append(path[-1])
         self.plan.trials.append(Trial(experiment.name, value, seed, settings, tuple(path), tuple(rows)))
 
     def _base(self, settings: TrialSettings, seed: int) -> str:
         if settings.model.weights is not None:
-            return self._stage("import", {**self._model(settings.model), **self.imported}, None, 0, 0, 0)
-        return self._train(settings.model, settings.train, None, seed, 0)
+            classes: Settings = {"classes": self.known.classes} if self.known.classes else {}
+            imported = {"sha256": self.known.imports.weights_sha256, **classes}
+            return self._stage("import", {**self._model(settings.model), **imported}, None, 0, 0)
+        others = tuple(name for name in settings.train.teacher if name != BASE)  # it cannot teach itself
+        return self._train(settings.model, settings.train.model_copy(update={"teacher": others}), None, seed, 0, "")
 
-    def _train(self, model: ModelSpec, recipe: TrainSettings, parent: str | None, seed: int, position: int) -> str:
-        settings = {**self._model(model), **recipe.identity()}
-        return self._stage("train", settings, parent, seed, position, recipe.epochs)
+    def _train(
+        self, model: ModelSpec, recipe: TrainSettings, parent: str | None, seed: int, position: int, base: str
+    ) -> str:
+        taught = self._taught(recipe, base)
+        settings = {**self._model(model), **taught.identity()}
+        return self._stage("train", settings, parent, seed, position, taught)
+
+    def _finetune(self, recipe: FinetuneSettings, parent: str, seed: int, position: int, base: str) -> str:
+        taught = self._taught(recipe, base)
+        return self._stage("finetune", taught.identity(), parent, seed, position, taught)
+
+    def _taught(self, recipe: Recipe, base: str) -> Recipe:
+        """The recipe with its teachers named by the keys of their stages."""
+        keys = tuple(base if name == BASE else self._teacher(name) for name in recipe.teacher)
+        return recipe.model_copy(update={"teacher": keys})
+
+    def _teacher(self, name: str) -> str:
+        """The stage that imports a teacher's file."""
+        file = self.known.imports.teachers[name]
+        return self._stage("import", {**self._model(file.model), "sha256": file.sha256}, None, 0, 0)
 
     def _prune(self, prune: PruneSettings, step: int, parent: str, seed: int) -> str:
         settings = prune.model_dump()
@@ -173,24 +215,29 @@ class _Planner:
         if prune.importance != "taylor":
             del settings["taylor_images"]
         drawn = seed if prune.importance in ("random", "taylor") else 0
-        return self._stage("prune", settings, parent, drawn, step, 0)
+        return self._stage("prune", settings, parent, drawn, step)
 
-    def _quantize(self, quantize: QuantizeSettings, parent: str, seed: int) -> str:
+    def _quantize(self, quantize: QuantizeSettings, parent: str, seed: int, base: str) -> str:
         """Calibration images are drawn; what the kind does not use is no part of the identity."""
-        used = {"static": {"kind", "calibration", "images"}, "dynamic": {"kind"}}[quantize.kind]
-        if quantize.kind == "static" and quantize.calibration == "percentile":
-            used.add("percentile")
-        settings = quantize.model_dump(include=used)
+        recipe = self._taught(quantize.train, base) if quantize.kind == "qat" else None
+        settings = quantize.identity()
+        if recipe is not None:
+            settings["train"] = recipe.identity()
         settings["tools"] = {name: importlib.metadata.version(name) for name in ("onnx", "onnxscript", "onnxruntime")}
-        drawn = seed if quantize.kind == "static" else 0
-        return self._stage("quantize", settings, parent, drawn, self.plan.stages[parent].position, 0)
+        drawn = 0 if quantize.kind == "dynamic" else seed
+        return self._stage("quantize", settings, parent, drawn, self.plan.stages[parent].position, recipe)
 
     def _model(self, model: ModelSpec) -> Settings:
-        if model.factory not in self.sources:
-            self.sources[model.factory] = factories.source_hash(model.factory)
-        return {"factory": model.factory, "args": model.args, "source": self.sources[model.factory]}
+        sources = self.known.sources
+        if model.factory not in sources:
+            sources[model.factory] = factories.source_hash(model.factory)
+        return {"factory": model.factory, "args": model.args, "source": sources[model.factory]}
 
-    def _stage(self, kind: Kind, settings: Settings, parent: str | None, seed: int, position: int, epochs: int) -> str:
+    def _stage(
+        self, kind: Kind, settings: Settings, parent: str | None, seed: int, position: int,
+        recipe: TrainSettings | None = None,
+    ) -> str:  # fmt: skip
+        """The key of a stage, which is added if it is new; `recipe` is that of its training, if it trains."""
         identity = {
             "kind": kind,
             "version": VERSIONS[kind],
@@ -198,8 +245,8 @@ class _Planner:
             "parent": parent,
             "seed": seed,
             "position": position,
-            "data": self.data,
-            "environment": self.environment,
+            "data": self.known.data,
+            "environment": self.known.environment,
         }
         try:
             key = sha256_of(canonical_json(identity))[:32]
@@ -207,7 +254,8 @@ class _Planner:
             raise ModelError(f"{kind}: the settings {settings!r} cannot be written as JSON: {error}") from error
         if key not in self.plan.stages:
             label = self._name.of(kind, settings, position) + (f", seed {seed}" if self._several else "")
-            self.plan.stages[key] = Stage(key, kind, settings, parent, seed, position, epochs, label)
+            epochs, teachers = (recipe.epochs, recipe.teacher) if recipe is not None else (0, ())
+            self.plan.stages[key] = Stage(key, kind, settings, parent, seed, position, epochs, label, teachers)
         return key
 
 

@@ -27,15 +27,19 @@ from niwaki.study.records import Results
 from niwaki.study.structure import structure_id
 from niwaki.training.output_layers import find_heads
 from niwaki.training.prune import widths
+from niwaki.training.qat import quantize_aware
 from niwaki.training.quantize import quantize
 from niwaki.training.settings import QuantizeSettings
+from niwaki.training.train import Epoch, Training
 
 BATCH = 500
 COMPARED = 200  # calibration images whose scores are compared
 
 
-def quantize_stage(stage: Stage, parent: bytes, data: Dataset, *, trust: bool) -> tuple[bytes, Results]:
-    """The int8 ONNX of the model file `parent`, and what was measured of it.
+def quantize_stage(
+    stage: Stage, parent: bytes, data: Dataset, training: Training, *, trust: bool
+) -> tuple[bytes, Results]:
+    """The int8 ONNX of the model file `parent`, and what was measured of it; `qat` trains as `training` says.
 
     Accuracy is ONNX Runtime's with one thread. Flash and RAM are those of the C that is written from the ONNX; a
     note says why if none can be. Raises ModelError or StageFailed if the model cannot be exported, quantized or
@@ -43,13 +47,17 @@ def quantize_stage(stage: Stage, parent: bytes, data: Dataset, *, trust: bool) -
     """
     model, info = modelfile.loads(parent, trust=trust)
     settings = QuantizeSettings.model_validate({k: value for k, value in stage.settings.items() if k != "tools"})
+    history: list[Epoch] = []
     images = calibration_images(data.train, settings.images, derive_seed(stage.seed, "quantize", stage.position))
-    done = quantize(to_onnx(model, info), images, settings)
+    if settings.kind == "qat":
+        done, history = quantize_aware(to_onnx(model, info), images, data.train, settings, training)
+    else:
+        done = quantize(to_onnx(model, info), images, settings)
     table = data.preprocessing.table()
     predict, before = onnxruntime_predictor(done.onnx, table), torch_predictor(model, table)
     cost = count_onnx(onnx.load_from_string(done.onnx))
     activations: int | None
-    if settings.kind == "static":
+    if settings.kind != "dynamic":
         graph, footprint, notes = _integer_network(done.onnx)
         if graph is not None:
             notes = _step_notes(Int8File(done.onnx, graph, table), images)
@@ -68,6 +76,7 @@ def quantize_stage(stage: Stage, parent: bytes, data: Dataset, *, trust: bool) -
         activation_bytes=activations,
         widths=widths(model, find_heads(model, data.input_shape)),
         structure=_structure(structure_id(model, info), settings),
+        epochs=tuple(epoch.to_dict() for epoch in history),
         notes=(*done.notes, *notes),
         agreement=count_agreement(before, predict, data.test.images),
         flash=footprint.constant_bytes if footprint else None,
@@ -111,5 +120,6 @@ def _step_notes(file: Int8File, images: np.ndarray) -> tuple[str, ...]:
 
 
 def _structure(of_float: str, settings: QuantizeSettings) -> str:
-    """Of the float network and the kind: calibration changes numbers, not what is computed."""
-    return sha256_of(canonical_json([of_float, settings.kind]))[:16]
+    """Of the float network and what is int8 of it: calibration and training change numbers, not what is computed."""
+    kind = "static" if settings.kind == "qat" else settings.kind
+    return sha256_of(canonical_json([of_float, kind]))[:16]

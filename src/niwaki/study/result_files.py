@@ -65,7 +65,7 @@ class StoredTrial(Part):
     seed: int
     stages: Annotated[tuple[Key, ...], Field(min_length=1)]
     rows: Annotated[tuple[Key, ...], Field(min_length=1)]
-    quantize: Literal["static", "dynamic"] | None = None
+    quantize: Literal["static", "dynamic", "qat"] | None = None
 
 
 class Study(ResultFile):

@@ -14,26 +14,31 @@ from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.split import USUAL
 from niwaki.errors import Setting, SpecError, StoreError, step
+<<<<<<< HEAD
 from niwaki.files import file_in_the_way, sha256_of
+=======
+>>>>>>> 9ea7c55 (Recipes for small networks: teachers, averages, smoothing, warm-up; quantization-aware training of 8, 4 and 2 bits as a stage)
 from niwaki.models import factory as factories
-from niwaki.models import modelfile
 from niwaki.study import environment
 from niwaki.study.evidence import gather_evidence
 from niwaki.study.export_chosen import finish
 from niwaki.study.fitting import fit_data
+from niwaki.study.imports import Imports, adopt_files, factories_of
 from niwaki.study.listener import Listener
 from niwaki.study.plan import Plan, Trial, make_plan
 from niwaki.study.records import Record, float_record
 from niwaki.study.result_files import Choice, DataFacts, Images, Machine, StoredTrial, Study, Timings
 from niwaki.study.scheduler import Job, StudyResult, drive
 from niwaki.study.select import choose, latencies
-from niwaki.study.spec import StudySpec, resolve
+from niwaki.study.spec import StudySpec
 from niwaki.study.store import CHOSEN, DamagedStage, Store
 from niwaki.study.structure import check_structures
 from niwaki.study.timing import Networks, measure_timings
 from niwaki.study.workers import Workers
 from niwaki.study.workers.cluster import RayWorkers
 from niwaki.study.workers.processes import ProcessWorkers, check_guard
+
+_NO_FILES = Imports()
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,16 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
     drops the running stages and passes on. Failed stages are in the result, not raised.
     """
     check_guard()
-    spec, weights = adopt_weights(spec)
-    check_options(spec, options)
+    spec, files = adopt_files(spec)
+    check_options(spec, options, files.imports)
     folder = prepare(spec.data, data=options.data, notify=listener.message)
     decoded = open_dataset(folder)
-    data = _fitted(spec, weights, decoded, options, listener)
+    data = _fitted(spec, files.weights, decoded, options, listener)
     store = Store(options.out)
     with store.driver():
         facts = environment.fingerprint(options.device)
         plan = make_plan(
-            spec, data=data.fingerprint, environment=facts, weights_sha256=sha256_of(weights) if weights else None,
+            spec, data=data.fingerprint, environment=facts, imports=files.imports,
             classes=data.labels if data.labels != decoded.labels else None,
         )  # fmt: skip
         _check_same_study(store, spec, data, listener)
@@ -79,7 +84,7 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
         result = StudyResult(options.out, plan, records)
         if missing:
             job = Job(
-                plan, store, options.device, options.trust, options.paths, listener, result, weights,
+                plan, store, options.device, options.trust, options.paths, listener, result, files.contents,
                 data.fingerprint, facts,
             )  # fmt: skip
             _run_missing(job, options, folder)
@@ -102,7 +107,7 @@ def _fitted(
         raise SpecError(error, ", in the study's file (niwaki study copy writes one from a built-in study)") from error
 
 
-def check_options(spec: StudySpec, options: RunOptions) -> None:
+def check_options(spec: StudySpec, options: RunOptions, imports: Imports = _NO_FILES) -> None:
     """Refuse, before anything is done, what cannot work."""
     if options.jobs is not None and options.ray is not None:
         why = " exclude each other: a cluster has as many workers as processors"
@@ -115,9 +120,8 @@ def check_options(spec: StudySpec, options: RunOptions) -> None:
     for path in reversed(options.paths):
         if path not in sys.path:
             sys.path.insert(0, path)
-    for experiment in spec.experiment:
-        for _, settings in resolve(spec, experiment):
-            factories.check_trust(settings.model.factory, options.trust)
+    for factory in sorted(factories_of(spec, imports)):
+        factories.check_trust(factory, options.trust)
 
 
 def describe_study(spec: StudySpec, plan: Plan, data: Dataset) -> Study:
@@ -180,20 +184,6 @@ def default_jobs(device: str) -> int:
     if device == "cuda":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def adopt_weights(spec: StudySpec) -> tuple[StudySpec, bytes | None]:
-    """Where a study starts from a model file: the study with that file's factory and arguments, and its bytes."""
-    path = spec.model.weights
-    if path is None:
-        return spec, None
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SpecError(f"model.weights = {str(path)!r}: cannot be read: {error.strerror}") from error
-    info = modelfile.info_of(data, name=str(path))
-    model = spec.model.model_copy(update={"factory": info.factory, "args": info.args})
-    return spec.model_copy(update={"model": model}), data
 
 
 def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Listener) -> None:

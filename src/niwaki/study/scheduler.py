@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,17 +55,22 @@ class Job:
     paths: tuple[str, ...]
     listener: Listener
     result: StudyResult
-    weights: bytes | None
+    files: Mapping[str, bytes]
+    """Model files that the study imports, by their SHA-256."""
     data: str
     facts: Facts
     retried: set[str] = field(default_factory=set)
 
     def task(self, stage: Stage) -> Task:
         """A stage with all that a worker needs for it."""
-        parent = self.weights if stage.kind == "import" else None
+        parent = self.files[str(stage.settings["sha256"])] if stage.kind == "import" else None
         if stage.parent is not None:
-            parent = self.store.weights(stage.parent, self.result.records[stage.parent])
-        return Task(stage, parent, self.data, self.facts, self.device, self.trust, self.paths)
+            parent = self._weights(stage.parent)
+        teachers = tuple(map(self._weights, stage.teachers))
+        return Task(stage, parent, self.data, self.facts, self.device, self.trust, self.paths, teachers)
+
+    def _weights(self, key: str) -> bytes:
+        return self.store.weights(key, self.result.records[key])
 
 
 def drive(job: Job, workers: Workers) -> None:
@@ -73,18 +78,23 @@ def drive(job: Job, workers: Workers) -> None:
     urgency = _urgency(job.plan)
     children: dict[str | None, list[Stage]] = {}
     for stage in job.plan.stages.values():
-        children.setdefault(stage.parent, []).append(stage)
+        for key in stage.needs or (None,):
+            children.setdefault(key, []).append(stage)
     ready: list[tuple[float, int, Stage]] = []
+    seen: set[str] = set()
     order = {key: index for index, key in enumerate(job.plan.stages)}
 
     def offer(stages: Iterable[Stage]) -> None:
         waiting = list(stages)
         while waiting:
             stage = waiting.pop()
+            if stage.key in seen or not all(_is_done(job, key) for key in stage.needs):
+                continue
+            seen.add(stage.key)
             if stage.key in job.result.records:
                 _skip_if_failed(job, stage)
                 waiting.extend(children.get(stage.key, []))
-            elif _parent_is_done(job, stage):
+            else:
                 heapq.heappush(ready, (-urgency[stage.key], order[stage.key], stage))
 
     offer(children[None])
@@ -104,6 +114,7 @@ def drive(job: Job, workers: Workers) -> None:
             if _take(job, stage, future, epochs):
                 offer(children.get(stage.key, []))
             elif stage.key not in job.result.lost:
+                seen.discard(stage.key)
                 offer([stage])
 
 
@@ -167,10 +178,8 @@ def _take(job: Job, stage: Stage, future: Future[Outcome], epochs: _Epochs) -> b
     return True
 
 
-def _parent_is_done(job: Job, stage: Stage) -> bool:
-    if stage.parent is None:
-        return True
-    record = job.result.records.get(stage.parent)
+def _is_done(job: Job, key: str) -> bool:
+    record = job.result.records.get(key)
     return record is not None and record.status == "done"
 
 
@@ -186,6 +195,6 @@ def _urgency(plan: Plan) -> dict[str, float]:
     for stage in reversed(plan.stages.values()):  # children come after their parents
         own = stage.epochs + 0.1
         longest[stage.key] = own + longest.get(stage.key, 0.0)
-        if stage.parent is not None:
-            longest[stage.parent] = max(longest.get(stage.parent, 0.0), longest[stage.key])
+        for key in stage.needs:
+            longest[key] = max(longest.get(key, 0.0), longest[stage.key])
     return longest

@@ -22,6 +22,7 @@ from pydantic import (
 from niwaki.data.spec import DataSpec
 from niwaki.errors import SpecError, expectation, guess
 from niwaki.files import TOML_LIMIT, parse_toml, read_at_most
+from niwaki.study.beside import beside
 from niwaki.study.budget import Budget, parse_budget
 from niwaki.study.metrics import COLUMNS
 from niwaki.training.settings import FinetuneSettings, PruneSettings, QuantizeSettings, TrainSettings
@@ -43,7 +44,7 @@ class ModelSpec(_Strict):
     """What builds the network, and weights to start from instead of training it."""
 
     factory: str = Field("lenet5", description="lenet5, or package.module:callable (niwaki study run --trust)")
-    args: dict[str, Any] = Field({}, description="lenet5 takes widths, num_classes, in_channels, image_size")
+    args: dict[str, Any] = Field({}, description="lenet5 takes widths, num_classes, in_channels, image_size, norm")
     weights: Path | None = Field(None, description="a model file (niwaki.save) to start from instead of training")
 
 
@@ -211,28 +212,19 @@ def load_spec(name_or_file: str) -> tuple[StudySpec, str]:
         data = read_at_most(path, TOML_LIMIT)
     except (OSError, ValueError) as error:
         raise SpecError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    spec = parse_spec(data, str(path))
-    return _beside(spec, path.parent), path.stem
+    return parse_spec(data, str(path), path.parent), path.stem
 
 
-def _beside(spec: StudySpec, folder: Path) -> StudySpec:
-    """The study with the relative paths in it taken as its author meant them: beside its file."""
-    changes: dict[str, BaseModel] = {}
-    for section, key in (("model", "weights"), ("data", "path")):
-        part = getattr(spec, section)
-        path = getattr(part, key)
-        if path is not None:
-            changes[section] = part.model_copy(update={key: folder / path.expanduser()})
-    return spec.model_copy(update=changes)
+def parse_spec(text: str | bytes, name: str, folder: Path | None = None) -> StudySpec:
+    """A study from the text of a TOML file; every trial's settings are resolved once, so that all are valid.
 
-
-def parse_spec(text: str | bytes, name: str) -> StudySpec:
-    """A study from the text of a TOML file; every trial's settings are resolved once, so that all are valid."""
+    Relative paths in it are taken from `folder`.
+    """
     try:
         values = parse_toml(text)
     except ValueError as error:
         raise SpecError(f"{name}: not valid TOML: {error}") from error
-    spec: StudySpec = _validated(StudySpec, values, name)
+    spec: StudySpec = _validated(StudySpec, values if folder is None else beside(values, folder), name)
     for experiment in spec.experiment:
         trials = resolve(spec, experiment, name)
         if spec.select and spec.select.experiment == experiment.name:
@@ -242,7 +234,7 @@ def parse_spec(text: str | bytes, name: str) -> StudySpec:
 
 def _check_select(select: SelectSpec, trials: list[tuple[Any, TrialSettings]], name: str) -> None:
     """Flash and RAM are those of the generated C, which only static int8 has."""
-    without = [trial for _, trial in trials if trial.quantize is None or trial.quantize.kind != "static"]
+    without = [trial for _, trial in trials if trial.quantize is None or trial.quantize.kind == "dynamic"]
     if select.of_generated_c and without:
         raise SpecError(
             f"{name}: select: {select.of_generated_c}: flash and RAM are known for static int8 only, but experiment "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +35,7 @@ from niwaki.study.telling import EpochTold, Tell, nobody
 from niwaki.training.output_layers import find_heads
 from niwaki.training.prune import COMPARED, Given, prune_step, widths
 from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
+from niwaki.training.teachers import Teacher, make_teacher
 from niwaki.training.train import Training, fit, sample
 
 
@@ -50,6 +50,7 @@ class Task:
     device: str = "cpu"
     trust: bool = False
     paths: tuple[str, ...] = ()  # where the user's own modules are found
+    teachers: tuple[bytes, ...] = ()  # model files, in the order of the stage's
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def run_stage(task: Task, data: Dataset, tell: Tell = nobody) -> Outcome:
         if task.stage.kind == "quantize":
             from niwaki.study.quantize import quantize_stage  # only here: workers that train need no ONNX
 
-            weights, results = quantize_stage(task.stage, _parent(task), data, trust=task.trust)
+            with seeded(derive_seed(task.stage.seed, task.stage.kind, task.stage.position)):
+                training = _training(task, data, tell)
+                weights, results = quantize_stage(task.stage, _parent(task), data, training, trust=task.trust)
         else:
             with seeded(derive_seed(task.stage.seed, task.stage.kind, task.stage.position)):
                 weights, results = _float_stage(task, data, tell)
@@ -235,16 +238,23 @@ _STEPS = {"import": _import, "train": _train, "prune": _prune, "finetune": _fine
 def _fit(
     model: nn.Module, task: Task, data: Dataset, recipe: TrainSettings, tell: Tell
 ) -> tuple[dict[str, float | None], ...]:
-    stage = task.stage
-    with warnings.catch_warnings():
-        # OneCycleLR and CosineAnnealingLR are stepped after the optimizer, as torch asks.
-        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-        training = Training(
-            data.validation, stage.seed, stage.kind, stage.position, task.device,
-            after_epoch=lambda number, epoch: tell(EpochTold(stage.key, number, epoch.loss, epoch.validation_accuracy)),
-        )  # fmt: skip
-        history = fit(model, data.train, data.preprocessing, recipe, training)
+    history = fit(model, data.train, data.preprocessing, recipe, _training(task, data, tell))
     return tuple(epoch.to_dict() for epoch in history)
+
+
+def _training(task: Task, data: Dataset, tell: Tell) -> Training:
+    """Which training of which stage it is."""
+    stage = task.stage
+    return Training(
+        data.validation, stage.seed, stage.kind, stage.position, task.device, teachers=teachers_of(task, data),
+        after_epoch=lambda number, epoch: tell(EpochTold(stage.key, number, epoch.loss, epoch.validation_accuracy)),
+    )  # fmt: skip
+
+
+def teachers_of(task: Task, data: Dataset) -> list[Teacher]:
+    """The networks that the stage's learns from. Raises ModelError if one does not fit the data."""
+    loaded = [modelfile.loads(content, trust=task.trust, name="a teacher") for content in task.teachers]
+    return [make_teacher(model, info, data) for model, info in loaded]
 
 
 def _builds(task: Task) -> ModelSpec:

@@ -18,7 +18,7 @@ POOL, AT_ONCE = 1 << 23, 512  # bytes of shapes; shapes drawn at once
 Draws = torch.Generator
 
 
-def against_none(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def against_none(logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
     """Cross-entropy with one more class, `none`, whose logit is 0 whatever the image: the images after the first
     len(labels) belong to it. Logits (N + m, classes), labels (N,).
 
@@ -28,7 +28,7 @@ def against_none(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """
     count, classes = logits.shape
     targets = torch.cat([labels, labels.new_full((count - len(labels),), classes)])
-    return F.cross_entropy(F.pad(logits, (0, 1)), targets)
+    return F.cross_entropy(F.pad(logits, (0, 1)), targets, label_smoothing=smoothing)
 
 
 def shape_pool(height: int, width: int, generator: Draws) -> torch.Tensor:

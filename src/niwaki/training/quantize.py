@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from onnx import ModelProto, helper
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization import quantize_dynamic as quantize_linear_layers
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from niwaki.errors import DataError, ModelError
+from niwaki.data.preprocessing import Preprocessing
+from niwaki.errors import DataError, ModelError, SpecError
 from niwaki.folders import temporary
 from niwaki.models.onnxfile import load_onnx, metadata
 from niwaki.models.onnxsession import quiet, scores
 from niwaki.models.opset import check_opset, ir_version_of
 from niwaki.training.loss import cause_of_loss, logits_of, output_step
+from niwaki.training.qdq_network import MULTIPLIES, QdqNetwork, with_initializers
 from niwaki.training.quantize_checks import (
     INT8_OPERATORS,
     bounds,
@@ -32,6 +36,7 @@ from niwaki.training.quantize_graph import in_order, last_softmax, prepared
 from niwaki.training.quantize_ranges import Range, activation_ranges
 from niwaki.training.settings import QuantizeSettings
 
+AT_ONCE = 100  # images through the network together
 POOR_AGREEMENT = 98.0  # percent of the calibration images; below it, a note says so
 
 
@@ -44,12 +49,20 @@ class Quantized:
 
 
 def quantize(float_onnx: bytes, images: np.ndarray, settings: QuantizeSettings) -> Quantized:
-    """`quantize_static` or `quantize_dynamic`, as `settings.kind` says; the second needs no images."""
+    """`quantize_static` or `quantize_dynamic`, as `settings.kind` says; the second needs no images.
+
+    Raises SpecError for `qat`, which needs more than images: `quantize_aware` does it.
+    """
+    if settings.kind == "qat":
+        raise SpecError("kind = qat trains: use niwaki quantize (niwaki.quantize), or a study")
     return quantize_static(float_onnx, images, settings) if settings.kind == "static" else quantize_dynamic(float_onnx)
 
 
 def quantize_static(float_onnx: bytes, images: np.ndarray, settings: QuantizeSettings) -> Quantized:
     """Int8 throughout, as QDQ: ONNX Runtime's static quantization with ranges from `activation_ranges`.
+
+    Weights of 4 or 2 bits (`settings.bits`, `settings.layer_bits`) are values of the int8 tensors that fit into so
+    few: each channel's scale is the one with the least squared error.
 
     `float_onnx` is what `to_onnx` writes; `images` are uint8 (n, C, H, W), from the training split. Activations are
     int8 with any zero point, weights int8 without one and with a scale per output channel, biases int32. The
@@ -65,6 +78,29 @@ def quantize_static(float_onnx: bytes, images: np.ndarray, settings: QuantizeSet
     if the int8 file would compute something else (a clamp lost, a scale that is no positive number, an accumulator
     that could exceed 32 bits); DataError for no images or images of another kind.
     """
+    calibrated = calibrate(float_onnx, images, settings)
+    bits = bits_of_layers(calibrated.quantized, settings)
+    fewest = min(bits.values(), default=8)
+    changed = trainable(calibrated, bits).initializers() if fewest < 8 else {}
+    data = write(calibrated, changed)
+    notes = _agreement_notes(float_onnx, data, calibrated.inputs, fewest)
+    return Quantized(data, (*_float_notes(onnx.load_from_string(data)), *notes))
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A float ONNX as it came, as the quantizer wants it, and with quantizers in it; the images that it saw."""
+
+    data: bytes
+    model: ModelProto
+    ready: ModelProto
+    quantized: ModelProto
+    inputs: np.ndarray
+    preprocessing: Preprocessing
+
+
+def calibrate(float_onnx: bytes, images: np.ndarray, settings: QuantizeSettings) -> Calibrated:
+    """What static quantization and quantization-aware training begin with. Raises as `quantize_static` does."""
     model = _open(float_onnx)
     preprocessing = metadata(model).preprocessing
     if preprocessing is None:
@@ -76,11 +112,41 @@ def quantize_static(float_onnx: bytes, images: np.ndarray, settings: QuantizeSet
     ready = prepared(model)
     ranges = _usable(ready, activation_ranges(ready, inputs, settings))
     quantized = _insert(ready, ranges, input_quantization(preprocessing.table()))
+    return Calibrated(float_onnx, model, ready, quantized, inputs, preprocessing)
+
+
+def trainable(calibrated: Calibrated, bits: dict[str, int]) -> QdqNetwork:
+    """The quantized network as a module. The input's step does not learn, nor one that a Clip ends with."""
+    clips = [f"{node.output[0]}_scale" for node in calibrated.ready.graph.node if node.op_type == "Clip"]
+    fixed = frozenset([f"{calibrated.model.graph.input[0].name}_scale", *clips])
+    return QdqNetwork(calibrated.quantized, constants(calibrated.ready), bits, fixed)
+
+
+def bits_of_layers(quantized: ModelProto, settings: QuantizeSettings) -> dict[str, int]:
+    """The bits of each layer's weights, by the name of its node.
+
+    Raises SpecError for a pattern of `layer_bits` that no layer fits.
+    """
+    known = {tensor.name for tensor in quantized.graph.initializer}
+    makers = {node.output[0]: node for node in quantized.graph.node if node.op_type == "DequantizeLinear"}
+    layers = [
+        node.name
+        for node in quantized.graph.node
+        if node.op_type in MULTIPLIES and node.input[1] in makers and makers[node.input[1]].input[0] in known
+    ]
+    for pattern in settings.layer_bits:
+        if not any(fnmatchcase(layer, pattern) for layer in layers):
+            raise SpecError(f"layer_bits: no layer is called {pattern!r}; the layers are {', '.join(layers)}")
+    return {layer: settings.bits_of(layer) for layer in layers}
+
+
+def write(calibrated: Calibrated, changed: dict[str, np.ndarray]) -> bytes:
+    """The int8 file, with other values for some constants, checked. Raises ModelError as `quantize_static` does."""
+    quantized = with_initializers(calibrated.quantized, changed) if changed else calibrated.quantized
     check_scales(quantized)
-    check_clamps(ready, quantized)
+    check_clamps(calibrated.ready, quantized)
     check_accumulators(quantized)
-    data = _finished(quantized, model)
-    return Quantized(data, (*_float_notes(quantized), *_agreement_notes(float_onnx, data, inputs)))
+    return _finished(quantized, calibrated.model)
 
 
 def quantize_dynamic(float_onnx: bytes) -> Quantized:
@@ -199,7 +265,22 @@ def _float_notes(quantized: ModelProto) -> tuple[str, ...]:
     return (f"computed in float: {named}{more}; it runs in ONNX Runtime, but is no integer network",)
 
 
-def _agreement_notes(float_onnx: bytes, int8_onnx: bytes, inputs: np.ndarray) -> tuple[str, ...]:
+def trained_notes(calibrated: Calibrated, data: bytes, network: QdqNetwork) -> tuple[str, ...]:
+    """Float operators that remain in a trained file, and whether ONNX Runtime computes something else of it."""
+    quantized = onnx.load_from_string(data)
+    _, softmax = output_step(quantized)
+    with torch.no_grad():
+        parts = np.array_split(calibrated.inputs, -(-len(calibrated.inputs) // AT_ONCE))
+        expected = np.concatenate([network(torch.from_numpy(part)).numpy() for part in parts])
+    agreement = _same(expected, logits_of(scores(data, calibrated.inputs), softmax))
+    if agreement >= POOR_AGREEMENT:
+        return _float_notes(quantized)
+    count = len(calibrated.inputs)
+    told = f"the file and what was trained give the same class on {agreement:.1f} % of the {count} calibration images"
+    return (*_float_notes(quantized), f"{told}; likely cause: the runtime: niwaki verify says which form differs")
+
+
+def _agreement_notes(float_onnx: bytes, int8_onnx: bytes, inputs: np.ndarray, bits: int) -> tuple[str, ...]:
     step, softmax = output_step(onnx.load_from_string(int8_onnx))
     expected, found = (logits_of(scores(data, inputs), softmax) for data in (float_onnx, int8_onnx))
     agreement = _same(expected, found)
@@ -209,6 +290,8 @@ def _agreement_notes(float_onnx: bytes, int8_onnx: bytes, inputs: np.ndarray) ->
     unoptimized = _same(expected, logits_of(scores(int8_onnx, inputs, mode="plain"), softmax))
     if unoptimized > (agreement + 100) / 2:
         return (f"{told}; likely cause: the runtime: with its optimizations off it is {unoptimized:.1f} %",)
+    if bits < 8:
+        return (f"{told}; likely cause: weights of {bits} bits, for which the network was not trained: use kind = qat",)
     return (f"{told}; likely cause: {cause_of_loss(expected, found, step)}",)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from fnmatch import fnmatchcase
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-# Of training; off where a stage does not name them.
-LATER_OPTIONS = ("rotate", "zoom", "blur", "contrast", "noise", "outliers")
+# Of training, younger than the first stored stages: in a stage's key only if they are used.
+LATER_OPTIONS = (
+    "rotate", "zoom", "blur", "contrast", "noise", "outliers", "label_smoothing", "decay", "warmup", "average",
+    "ema_decay", "swa_epochs", "teacher", "temperature", "teacher_weight",
+)  # fmt: skip
 
 
 class TrainSettings(BaseModel):
@@ -36,6 +40,34 @@ class TrainSettings(BaseModel):
     outliers: float = Field(0.0, ge=0, le=1, description="add this share of drawn images without a class to each batch")
     clip_norm: float | None = Field(None, gt=0, description="clip the gradient to this norm")
     keep: Literal["last", "best"] = Field("last", description="which epoch to keep; best by validation accuracy")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label that all classes divide")
+    decay: Literal["all", "weights"] = Field(
+        "all", description="what weight decay shrinks; weights: no biases, no norms"
+    )
+    warmup: float = Field(0.0, ge=0, description="epochs in which the learning rate rises to lr; one-cycle has its own")
+    average: Literal["none", "ema", "swa"] = Field(
+        "none", description="keep the mean of the weights: of all steps (ema), or of the last epochs (swa)"
+    )
+    ema_decay: float = Field(0.999, gt=0, lt=1, description="ema only: what stays of the mean at each step")
+    swa_epochs: int = Field(5, ge=1, description="swa only: how many of the last epochs are averaged")
+    teacher: tuple[str, ...] = Field(
+        (), description="distillation: a model file, or base, the unpruned network of the trial; a list is averaged"
+    )
+    temperature: float = Field(2.0, gt=0, le=100, description="teacher only: softens the scores that are compared")
+    teacher_weight: float = Field(0.9, gt=0, le=1, description="teacher only: its share of the loss")
+
+    @field_validator("teacher", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrainSettings:
+        if self.warmup and self.schedule == "one-cycle":
+            raise ValueError("warmup: the one-cycle schedule has a warm-up of its own; use constant or cosine")
+        if self.warmup > self.epochs > 0:
+            raise ValueError(f"warmup = {self.warmup:g} is longer than the {self.epochs} epochs of training")
+        return self
 
     @property
     def augments(self) -> bool:
@@ -48,7 +80,19 @@ class TrainSettings(BaseModel):
         So a stage that was stored before there was such an option keeps its key.
         """
         settings = self.model_dump()
-        return {name: value for name, value in settings.items() if value or name not in LATER_OPTIONS}
+        return {name: value for name, value in settings.items() if name not in LATER_OPTIONS or self._uses(name)}
+
+    def _uses(self, name: str) -> bool:
+        """Whether a later option changes anything."""
+        needed = {
+            "temperature": bool(self.teacher),
+            "teacher_weight": bool(self.teacher),
+            "ema_decay": self.average == "ema",
+            "swa_epochs": self.average == "swa",
+            "decay": self.decay != "all" and self.weight_decay > 0,
+            "average": self.average != "none",
+        }
+        return needed.get(name, bool(getattr(self, name)))
 
 
 class FinetuneSettings(TrainSettings):
@@ -85,13 +129,30 @@ class PruneSettings(BaseModel):
         return self.distribution == "global"
 
 
+class QatSettings(FinetuneSettings):
+    """How a network is trained with its weights and activations rounded (quantization-aware training)."""
+
+    epochs: int = Field(10, ge=0, le=100_000, description="passes over the training images")
+    batch_size: int = Field(128, ge=1, description="images per step of the optimizer")
+    lr: float = Field(1e-3, gt=0, le=100, description="learning rate; the peak of cosine and one-cycle")
+    schedule: Literal["constant", "cosine", "one-cycle"] = Field("cosine", description="how the learning rate changes")
+    decay: Literal["all", "weights"] = Field(
+        "weights", description="what weight decay shrinks; weights: no biases, no step sizes"
+    )
+
+
+Bits = Literal[8, 4, 2]
+
+
 class QuantizeSettings(BaseModel):
     """How a network becomes int8. What a kind does not use changes nothing: `dynamic` needs no calibration."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    kind: Literal["static", "dynamic"] = Field(
-        "static", description="static: everything int8, calibrated; dynamic: the weights of linear layers only"
+    kind: Literal["static", "dynamic", "qat"] = Field(
+        "static",
+        description="static: everything int8, calibrated; qat: the same, then trained with rounding; dynamic: the "
+        "weights of linear layers only",
     )
     calibration: Literal["minmax", "entropy", "percentile"] = Field(
         "minmax", description="how calibration images set the range of an activation"
@@ -103,3 +164,33 @@ class QuantizeSettings(BaseModel):
         le=100,
         description="calibration = percentile only: the percentage of an activation's values inside its range",
     )
+    bits: Bits = Field(8, description="bits of each weight, 8, 4 or 2; activations have 8")
+    layer_bits: dict[str, Bits] = Field(
+        {}, description='bits of some layers, by name or pattern: { "fc3" = 8, "block1.*" = 4 }; the first that fits'
+    )
+    train: QatSettings = Field(QatSettings(), description="kind = qat only: the training, with the keys of [train]")
+
+    @model_validator(mode="after")
+    def _bits_fit_the_kind(self) -> QuantizeSettings:
+        if self.kind == "dynamic" and (self.bits != 8 or self.layer_bits):
+            raise ValueError("bits: dynamic quantization has 8 bits; use kind = static or qat")
+        return self
+
+    def bits_of(self, layer: str) -> Bits:
+        """The bits of a layer's weights, by its name."""
+        fitting = (bits for pattern, bits in self.layer_bits.items() if fnmatchcase(layer, pattern))
+        return next(fitting, self.bits)
+
+    def stated(self) -> dict[str, Any]:
+        """What an export says of them: what came later, only if it is used; of a training, nothing."""
+        return {**self.model_dump(include={"kind", "calibration", "images", "percentile"}), **self.identity()}
+
+    def identity(self) -> dict[str, object]:
+        """All that can change the result, as JSON, but the training: what the kind does not use is left out."""
+        if self.kind == "dynamic":
+            return {"kind": self.kind}
+        used = {"kind", "calibration", "images"}
+        used |= {"percentile"} if self.calibration == "percentile" else set()
+        used |= {"bits"} if self.bits != 8 else set()
+        used |= {"layer_bits"} if self.layer_bits else set()
+        return self.model_dump(include=used)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -23,9 +24,12 @@ from niwaki.models.generators import generators_kept, reseed
 from niwaki.models.pixels import pixel_scale
 from niwaki.randomness import derive_seed
 from niwaki.training.augment import augment
+from niwaki.training.average import Average, estimate_norms
 from niwaki.training.fast_convolutions import fast_narrow_convolutions
+from niwaki.training.optimizer import make_optimizer, make_scheduler
 from niwaki.training.outliers import against_none, draw_outliers, shape_pool
 from niwaki.training.settings import TrainSettings
+from niwaki.training.teachers import Lesson, Teacher
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,51 @@ class Training:
     device: str = "cpu"
     resting: Sequence[nn.Module] = ()
     """Modules that stay in eval mode."""
+    teachers: Sequence[Teacher] = ()
+    """Networks whose scores it learns from as well."""
     after_epoch: Callable[[int, Epoch], None] | None = None
     """Called with the number of each epoch, from 1, and what it left."""
 
 
 _ALONE = Training()
+MEASURED_AT_ONCE = 500  # images of which batch norm takes mean and variance
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A network in training, with what moves its weights."""
+
+    model: nn.Module
+    data: Batches
+    settings: TrainSettings
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None
+    lesson: Lesson | None
+    average: Average | None
+
+    @staticmethod
+    def on(model: nn.Module, data: Batches, settings: TrainSettings, teachers: Sequence[Teacher]) -> _Work:
+        batches = _batches(len(data.labels), settings.batch_size)
+        optimizer = make_optimizer(model, settings)
+        return _Work(
+            model, data, settings, optimizer, make_scheduler(optimizer, settings, batches),
+            Lesson(teachers, data.images, settings) if teachers else None,
+            Average(model, settings, batches) if settings.average != "none" else None,
+        )  # fmt: skip
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that training has led to so far: the average of several steps once there is one."""
+        return self.average.model if self.average is not None and self.average.begun else self.model
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor, taught: torch.Tensor | None) -> torch.Tensor:
+        """Of a batch; after the images with labels, there may be outliers."""
+        smoothing = self.settings.label_smoothing
+        if self.data.shapes is not None:
+            loss = against_none(logits, labels, smoothing)
+        else:
+            loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        return loss if self.lesson is None or taught is None else self.lesson.loss(loss, logits[: len(labels)], taught)
 
 
 def fit(
@@ -84,10 +128,11 @@ def fit(
 ) -> list[Epoch]:
     """Train `model` in place (it ends on the device, in eval mode) and return what each epoch left.
 
-    Cross-entropy, with `outliers` against a class `none` as well. The order of the images, augmentation and what
-    the network draws itself (dropout) depend on (seed, kind, position, epoch) alone. A last batch of a single image
-    is left out, since batch norm cannot train on it. With `keep="best"` the weights of the epoch with the best
-    validation accuracy are kept, the first of equals.
+    Cross-entropy, with `outliers` against a class `none` as well, with teachers towards their scores too. The order
+    of the images, augmentation and what the network draws itself (dropout) depend on (seed, kind, position, epoch)
+    alone. A last batch of a single image is left out, since batch norm cannot train on it. With `keep="best"` the
+    weights of the epoch with the best validation accuracy are kept, the first of equals. With `average` the model
+    ends with the mean of its weights, and its batch norms measured anew.
 
     Raises StageFailed when the loss of an epoch is not finite; ModelError, before anything is trained, for a network
     that cannot be trained as it is (`check_answers`, all frozen, a weight that is NaN).
@@ -102,30 +147,30 @@ def fit(
     model.to(device)
     check_numbers(model)
     check_answers(model, data.scale(data.images[:2]))
-    steps = settings.epochs * _batches(len(data.labels), settings.batch_size)
-    optimizer = _optimizer(model, settings)
-    scheduler = _scheduler(optimizer, settings, steps)
+    work = _Work.on(model, data, settings, training.teachers)
     history: list[Epoch] = []
     best: tuple[float, dict[str, torch.Tensor]] | None = None
-    with generators_kept(), fast_narrow_convolutions(model):
+    with generators_kept(), fast_narrow_convolutions(model), _quiet_schedulers():
         for epoch in range(settings.epochs):
             epoch_seed = derive_seed(seed, kind, position, epoch)
             model.train()
             for module in training.resting:
                 module.eval()
-            loss = _one_epoch(model, data, settings, optimizer, scheduler, epoch_seed)
+            loss = _one_epoch(work, epoch_seed)
             if not math.isfinite(loss):
                 raise StageFailed(_not_finite(loss, epoch, settings, kind))
             accuracy = None
             if settings.keep == "best" and training.validation is not None:
-                accuracy = _accuracy(model, training.validation, preprocessing, device)
+                accuracy = _accuracy(work.result, training.validation, preprocessing, device)
                 if best is None or accuracy > best[0]:
-                    best = (accuracy, copy.deepcopy(model.state_dict()))
+                    best = (accuracy, copy.deepcopy(work.result.state_dict()))
             history.append(Epoch(loss, accuracy))
             if training.after_epoch:
                 training.after_epoch(len(history), history[-1])
-    if best is not None:
-        model.load_state_dict(best[1])
+    if best is not None or work.result is not model:
+        model.load_state_dict(best[1] if best is not None else work.result.state_dict())
+    if work.result is not model:
+        estimate_norms(model, map(data.scale, torch.split(data.images, MEASURED_AT_ONCE)), training.resting)
     model.eval()
     return history
 
@@ -152,20 +197,22 @@ def sample(data: Dataset, images: int, seed: int) -> tuple[torch.Tensor, torch.T
     return scale(tensor_of(data.train.images)[chosen]), tensor_of(data.train.labels)[chosen]
 
 
-def _one_epoch(
-    model: nn.Module,
-    data: Batches,
-    settings: TrainSettings,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler | None,
-    seed: int,
-) -> float:
+@contextlib.contextmanager
+def _quiet_schedulers() -> Iterator[None]:
+    """Schedulers are stepped after the optimizer, as torch asks; those that take their first step alone warn."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+        yield
+
+
+def _one_epoch(work: _Work, seed: int) -> float:
+    data, settings = work.data, work.settings
     generator = torch.Generator().manual_seed(seed)
     reseed(seed)  # for what the model draws itself: dropout, layers left out at random
     count = len(data.labels)
     order = torch.randperm(count, generator=generator).to(data.labels.device)
     total = torch.zeros((), device=data.labels.device, dtype=torch.float64)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters = [parameter for parameter in work.model.parameters() if parameter.requires_grad]
     augmented = settings.augments
     seen = 0
     for chosen in torch.split(order, settings.batch_size):
@@ -176,46 +223,23 @@ def _one_epoch(
             pixels = torch.cat([pixels, draw_outliers(pixels, settings.outliers, data.shapes, generator)])
         if augmented:
             pixels = augment(pixels, settings, generator)
-        logits = model(data.scale(pixels))
+        taught = None if work.lesson is None else work.lesson.of(pixels[: len(labels)], chosen)
+        logits = work.model(data.scale(pixels))
         if not isinstance(logits, torch.Tensor):
             raise ModelError(_not_scores(logits))
-        loss = against_none(logits, labels) if data.shapes is not None else F.cross_entropy(logits, labels)
-        optimizer.zero_grad()
+        loss = work.loss(logits, labels, taught)
+        work.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
-        optimizer.step()
-        if scheduler is not None:
-            scheduler.step()
+        work.optimizer.step()
+        if work.scheduler is not None:
+            work.scheduler.step()
+        if work.average is not None:
+            work.average.after_step(work.model)
         total += loss.detach() * len(chosen)
         seen += len(chosen)
     return float(total) / max(seen, 1)  # the one wait for the device in an epoch
-
-
-def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not parameters:
-        raise ModelError(
-            f"every parameter of {type(model).__name__} is frozen: there is nothing to train; unfreeze what should "
-            "learn, as with model.requires_grad_(True)"
-        )
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
-        )
-    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
-
-
-def _scheduler(
-    optimizer: torch.optim.Optimizer, settings: TrainSettings, steps: int
-) -> torch.optim.lr_scheduler.LRScheduler | None:
-    if settings.schedule == "constant" or steps == 0:
-        return None
-    if settings.schedule == "cosine":
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-    # One step more than are taken: the scheduler takes its first on being made.
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=settings.lr, total_steps=steps + 1)
 
 
 def _batches(images: int, size: int) -> int:

@@ -187,7 +187,7 @@ def _by_number(table: Table, rows: Sequence[Row], measure: Measure, words: Words
     series = []
     for look, kind in enumerate(kinds):
         points = [_point(table, row, place, measure, words) for row, place in known if _kind(row) == kind]
-        alone = kind == "float" and not {"static", "dynamic"} & set(kinds)
+        alone = kind == "float" and not {"static", "dynamic", "qat"} & set(kinds)
         name = words("series.ours" if alone else _KINDS[kind])
         series.append(Series(name, tuple(sorted(points, key=_place)), look))
     theirs = sorted((p for row, place in at for p in _published(table, row, place, measure, words)), key=_place)
@@ -197,7 +197,9 @@ def _by_number(table: Table, rows: Sequence[Row], measure: Measure, words: Words
     )
 
 
-_KINDS = {"float": "series.float", "base": "base", "static": "int8.static", "dynamic": "int8.dynamic"}
+_KINDS = {
+    "float": "series.float", "base": "base", "static": "int8.static", "dynamic": "int8.dynamic", "qat": "int8.qat",
+}  # fmt: skip
 
 
 def _kind(row: Row) -> str:

@@ -1,0 +1,48 @@
+"""Teachers from Python: modules, model files, or the model itself before it was pruned."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from niwaki.data.dataset import Dataset
+from niwaki.errors import SpecError
+from niwaki.models import modelfile
+from niwaki.models.class_names import remembered
+from niwaki.models.modelfile import ModelInfo
+from niwaki.training.teachers import Teacher, make_teacher
+
+Named = nn.Module | str | Path
+Named_or_several = Named | Sequence[Named] | None
+
+
+def teachers_of(given: Named_or_several, data: Dataset, base: nn.Module | None = None) -> list[Teacher]:
+    """The teachers that a user names; "base" is `base`, if there is one.
+
+    A module is copied, and sees images as `data` prepares them. Raises SpecError for anything else, ModelError for a
+    teacher that takes other images, knows other classes or needs trust.
+    """
+    if given is None:
+        return []
+    several = [given] if isinstance(given, nn.Module | str | Path) else given
+    if not isinstance(several, Sequence):
+        raise SpecError(f"teacher = {given!r}: expected a module, a model file, or a list of them")
+    return [_teacher(one, data, base) for one in several]
+
+
+def _teacher(given: object, data: Dataset, base: nn.Module | None) -> Teacher:
+    if given == "base" and base is not None:
+        given = base
+    if isinstance(given, nn.Module):
+        info = ModelInfo(
+            factory="module", input_shape=data.input_shape, labels=remembered(given) or data.labels,
+            preprocessing=data.preprocessing,
+        )  # fmt: skip
+        return make_teacher(copy.deepcopy(given).cpu().eval(), info, data)
+    if isinstance(given, str | Path):
+        model, info = modelfile.load_with_info(Path(given))
+        return make_teacher(model, info, data, name=str(given))
+    raise SpecError(f"teacher = {given!r}: expected a module, a model file, or a list of them")

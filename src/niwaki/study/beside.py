@@ -1,0 +1,34 @@
+"""Relative paths in a study's file are meant as its author wrote them: beside that file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+BASE = "base"
+"""The teacher that is no file: the unpruned network of the trial."""
+PATHS = {("model", "weights"), ("data", "path")}
+TEACHER = "teacher"
+
+
+def beside(values: Mapping[str, Any], folder: Path, section: str = "") -> dict[str, Any]:
+    """The values of a study's TOML, not yet checked, with every path in them taken from `folder`."""
+    return {key: _value(key, value, folder, section) for key, value in values.items()}
+
+
+def _value(key: str, value: Any, folder: Path, section: str) -> Any:
+    if isinstance(value, Mapping):
+        return beside(value, folder, key)
+    if (section, key) in PATHS or key == TEACHER or key.endswith(f".{TEACHER}"):
+        return _paths(value, folder)
+    if isinstance(value, list):
+        return [beside(entry, folder, key) if isinstance(entry, Mapping) else entry for entry in value]
+    return value
+
+
+def _paths(value: Any, folder: Path) -> Any:
+    """A path, or a list of them; what is neither is left for the check of the study."""
+    if isinstance(value, list):
+        return [_paths(entry, folder) for entry in value]
+    return str(folder / Path(value).expanduser()) if isinstance(value, str) and value != BASE else value

@@ -29,6 +29,7 @@ COMMANDS = {
     "report": ("report", "tutorials/reading-the-report.md"),
     "inspect": ("inspect", "tutorials/microcontroller.md"),
     "export": ("export", "guides/exporting.md"),
+    "quantize": ("quantize", "guides/int8.md"),
     "verify": ("verify", "guides/exporting.md"),
     "bench": ("bench", "guides/exporting.md"),
     "bundle": ("bundle", "guides/board.md"),

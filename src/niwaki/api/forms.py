@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from niwaki.api.teaching import Named_or_several, several
 from niwaki.arguments import checked, settings_of, text_of
+from niwaki.callbacks.events import Callbacks, Done, EpochEnd
+from niwaki.data.dataset import Dataset
 from niwaki.errors import SpecError
+from niwaki.models.accelerator import check_device
 from niwaki.notify import Notify, logged, silent
-from niwaki.training.settings import QuantizeSettings
+from niwaki.training.settings import QatSettings, QuantizeSettings
 
 if TYPE_CHECKING:  # ONNX and ONNX Runtime are loaded only by the functions that need them
     from niwaki.compiled.library import CModel
     from niwaki.deploy.bench import BenchReport
     from niwaki.deploy.compare_forms import Progress
     from niwaki.deploy.export import ExportReport
+    from niwaki.deploy.quantizing import QuantizeReport
     from niwaki.deploy.verify import VerifyReport
     from niwaki.measure.facts import ModelFacts, OnnxFacts
 
@@ -64,6 +69,53 @@ def export(
     forms = (to,) if isinstance(to, str) else to
     tell = notify or logged
     return export_file(Path(file), forms, Path(out), data=text_of(data), options=options, notify=tell)
+
+
+@checked
+def quantize(
+    file: str | Path,
+    out: str | Path,
+    *,
+    data: str | Path | Dataset | None = None,
+    teacher: Named_or_several = None,
+    train: Mapping[str, Any] | int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    trust: bool = False,
+    callbacks: Sequence[object] = (),
+    notify: Notify | None = None,
+    **settings: Any,
+) -> QuantizeReport:
+    """Write the int8 ONNX of a model file or a float ONNX to `out`, and measure both on validation and test images.
+
+    `settings` are those of `[quantize]` (kind, bits, layer_bits, calibration, images). With `kind="qat"` the network is
+    trained with its weights and activations rounded: `train` are the settings of `[quantize.train]` (epochs, lr, …), or
+    the number of epochs; `teacher` is a trained module or a model file, or a list. `data` is a dataset or the name of
+    one; without it, niwaki takes the one that the file names. `callbacks` are called after every epoch.
+
+    Raises NiwakiError if the file cannot be used, or if there are no images.
+
+    >>> niwaki.quantize("small.safetensors", "small4.onnx", kind="qat", bits=4, train=1)  # doctest: +ELLIPSIS
+    <QuantizeReport small4.onnx: ... %, float ... %>
+    """
+    from niwaki.deploy.quantizing import QuantizeOptions, quantize_file
+
+    heard = Callbacks(callbacks)
+    recipe = {"epochs": train} if isinstance(train, int) and not isinstance(train, bool) else train
+    if recipe is not None:
+        settings["train"] = settings_of(QatSettings, recipe, "train")
+    check_device(device)
+    how = settings_of(QuantizeSettings, settings)
+    images = data if isinstance(data, Dataset) else text_of(data)
+    options = QuantizeOptions(
+        how, images, several(teacher), seed, device, trust, notify or logged,
+        lambda number, epoch: heard.on_epoch(
+            EpochEnd("quantize", 0, number, how.train.epochs, epoch.loss, epoch.validation_accuracy)
+        ),
+    )  # fmt: skip
+    report = quantize_file(Path(file), Path(out), options)
+    heard.on_done(Done(True, metrics={"validation": report.after.validation, "test": report.after.test}))
+    return report
 
 
 @checked

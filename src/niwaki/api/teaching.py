@@ -25,15 +25,19 @@ def teachers_of(given: Named_or_several, data: Dataset, base: nn.Module | None =
     A module is copied, and sees images as `data` prepares them. Raises SpecError for anything else, ModelError for a
     teacher that takes other images, knows other classes or needs trust.
     """
-    if given is None:
-        return []
-    several = [given] if isinstance(given, nn.Module | str | Path) else given
-    if not isinstance(several, Sequence):
+    return [_teacher(one, data, base) for one in several(given)]
+
+
+def several(given: Named_or_several) -> Sequence[Named]:
+    """The teachers one by one. Raises SpecError as `teachers_of` does."""
+    named: object = [] if given is None else given
+    named = [named] if isinstance(named, nn.Module | str | Path) else named
+    if not isinstance(named, Sequence) or not all(isinstance(one, nn.Module | str | Path) for one in named):
         raise SpecError(f"teacher = {given!r}: expected a module, a model file, or a list of them")
-    return [_teacher(one, data, base) for one in several]
+    return named
 
 
-def _teacher(given: object, data: Dataset, base: nn.Module | None) -> Teacher:
+def _teacher(given: Named, data: Dataset, base: nn.Module | None) -> Teacher:
     if given == "base" and base is not None:
         given = base
     if isinstance(given, nn.Module):
@@ -42,7 +46,5 @@ def _teacher(given: object, data: Dataset, base: nn.Module | None) -> Teacher:
             preprocessing=data.preprocessing,
         )  # fmt: skip
         return make_teacher(copy.deepcopy(given).cpu().eval(), info, data)
-    if isinstance(given, str | Path):
-        model, info = modelfile.load_with_info(Path(given))
-        return make_teacher(model, info, data, name=str(given))
-    raise SpecError(f"teacher = {given!r}: expected a module, a model file, or a list of them")
+    model, info = modelfile.load_with_info(Path(given))
+    return make_teacher(model, info, data, name=str(given))

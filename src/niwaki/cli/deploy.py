@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 
 from niwaki.cli.outcome import complain
 from niwaki.cli.output import beside, output, print_command, print_json, print_tabular
-from niwaki.errors import ModelError, SpecError, Wording
+from niwaki.errors import ModelError, Setting, SpecError, Wording
 from niwaki.reporting.terminal import Terminal
 from niwaki.study.budget import parse_budget
 
@@ -45,6 +45,67 @@ def export(
     for form, reason in report.missing.items():
         complain(Wording(f"no {form}: ", reason))
     return 0 if report.ok else 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the command line says of bits and training."""
+
+    kind: str
+    layer_bits: tuple[str, ...]
+    epochs: int | None
+    lr: float | None
+    teachers: tuple[Path, ...]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As `niwaki.quantize` takes them. Raises SpecError for a training that would not take place."""
+        train = {name: value for name, value in (("epochs", self.epochs), ("lr", self.lr)) if value is not None}
+        if self.kind != "qat" and (train or self.teachers):
+            named = Setting("epochs"), ", ", Setting("lr"), " and ", Setting("teacher")
+            raise SpecError(*named, f": {self.kind} quantization does not train: use ", Setting("kind", '"qat"'))
+        return {
+            "kind": self.kind, "layer_bits": _layer_bits(self.layer_bits), "train": train or None,
+            "teacher": list(self.teachers) or None,
+        }  # fmt: skip
+
+
+def quantize(file: Path, out: Path, recipe: Recipe, *, as_json: bool, trust: bool, **settings: Any) -> None:
+    """Write an int8 ONNX, print accuracy before and after."""
+    from niwaki import api
+
+    check_file(file)
+    allow(trust)
+    with Lines() as lines:
+        report = api.quantize(
+            file, out, trust=trust, notify=lines.message, callbacks=[_Epochs(lines)], **recipe.settings, **settings
+        )
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        print_tabular(output(), report.table())
+        print_command("Generate C with", "niwaki", "export", report.file, "--to", "c", "--out", report.file.stem)
+
+
+class _Epochs:
+    """A line for every epoch."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def on_epoch(self, epoch: Any) -> None:
+        """Print it."""
+        self._lines.message(f"epoch {epoch.epoch}/{epoch.epochs}: loss {epoch.loss:.4f}")
+
+
+def _layer_bits(given: Sequence[str]) -> dict[str, int]:
+    found = {}
+    for text in given:
+        layer, _, bits = text.rpartition("=")
+        if not layer or not bits.isdigit():
+            raise SpecError(Setting("layer_bits", text), ": expected LAYER=BITS, as in fc3=8")
+        found[layer] = int(bits)
+    return found
 
 
 def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_json: bool, trust: bool) -> int:

@@ -181,6 +181,41 @@ def export(
     raise typer.Exit(code)
 
 
+@app.command("quantize")
+def quantize(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors) or a float ONNX file.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The int8 ONNX to write.")],
+    kind: Annotated[str, typer.Option(help="static: calibrate only; qat: also train with rounding.")] = "static",
+    bits: Annotated[int, typer.Option(help="Bits of each weight: 8, 4 or 2.")] = 8,
+    layer_bits: Annotated[
+        list[str] | None, typer.Option(metavar="LAYER=BITS", help="Bits of some layers, as in fc3=8; repeat for more.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="qat only: passes over the training images; default: 10.")] = None,
+    lr: Annotated[float | None, typer.Option(help="qat only: learning rate; default: 0.001.")] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="qat only: a model to learn from; repeat for more.")
+    ] = None,
+    data: Data = None,
+    calibration: Annotated[str, typer.Option(help="Method: minmax, entropy or percentile.")] = "minmax",
+    images: Annotated[int, typer.Option(help="Number of calibration images.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the order of images.")] = 0,
+    device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
+    json: Json = False,
+    trust: Trust = False,
+) -> None:
+    """Make an int8 ONNX, with weights of 8, 4 or 2 bits, and measure what that costs.
+
+    Example: niwaki quantize studies/source/chosen.safetensors --kind qat --bits 4 --out small4.onnx
+    """
+    from niwaki.cli import deploy as commands
+
+    recipe = commands.Recipe(kind, tuple(layer_bits or ()), epochs, lr, tuple(teacher or ()))
+    commands.quantize(
+        file, out, recipe, bits=bits, data=data, calibration=calibration, images=images, seed=seed, device=device,
+        as_json=json, trust=trust,
+    )  # fmt: skip
+
+
 @app.command("verify")
 def verify(
     path: Annotated[Path, typer.Argument(metavar="DIR|FILE", help="An exported folder, a model file or an ONNX file.")],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 BASE = "base"
-"""The teacher that is no file: the unpruned network of the trial."""
+"""The teacher besides files: the unpruned network of the trial."""
 PATHS = {("model", "weights"), ("data", "path")}
 TEACHER = "teacher"
 

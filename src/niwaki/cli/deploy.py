@@ -14,7 +14,7 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 
 from niwaki.cli.outcome import complain
 from niwaki.cli.output import beside, output, print_command, print_json, print_tabular
-from niwaki.errors import ModelError, Setting, SpecError, Wording
+from niwaki.errors import ModelError, SpecError, Wording
 from niwaki.reporting.terminal import Terminal
 from niwaki.study.budget import parse_budget
 
@@ -62,8 +62,7 @@ class Recipe:
         """As `niwaki.quantize` takes them. Raises SpecError for a training that would not take place."""
         train = {name: value for name, value in (("epochs", self.epochs), ("lr", self.lr)) if value is not None}
         if self.kind != "qat" and (train or self.teachers):
-            named = Setting("epochs"), ", ", Setting("lr"), " and ", Setting("teacher")
-            raise SpecError(*named, f": {self.kind} quantization does not train: use ", Setting("kind", '"qat"'))
+            raise SpecError(f"--epochs, --lr, --teacher: {self.kind} quantization does not train: use --kind qat")
         return {
             "kind": self.kind, "layer_bits": _layer_bits(self.layer_bits), "train": train or None,
             "teacher": list(self.teachers) or None,
@@ -103,7 +102,7 @@ def _layer_bits(given: Sequence[str]) -> dict[str, int]:
     for text in given:
         layer, _, bits = text.rpartition("=")
         if not layer or not bits.isdigit():
-            raise SpecError(Setting("layer_bits", text), ": expected LAYER=BITS, as in fc3=8")
+            raise SpecError(f"--layer-bits {text}: expected LAYER=BITS, as in fc3=8")
         found[layer] = int(bits)
     return found
 

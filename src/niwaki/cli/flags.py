@@ -10,8 +10,8 @@ OPTIONS = {
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
-            "data", "device", "epochs", "jobs", "kind", "layer_bits", "least_named", "lr", "names", "opset", "out", "ray",
-            "scenes", "seeds", "sound", "target", "teacher", "to", "trust",
+            "data", "device", "jobs", "least_named", "names", "opset", "out", "ray", "scenes", "seeds",
+            "sound", "target", "to", "trust",
         )
     },
     "language": "--lang",

@@ -192,9 +192,7 @@ def quantize(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="qat only: passes over the training images; default: 10.")] = None,
     lr: Annotated[float | None, typer.Option(help="qat only: learning rate; default: 0.001.")] = None,
-    teacher: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="qat only: a model to learn from; repeat for more.")
-    ] = None,
+    teacher: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="qat only: a model to learn from.")] = None,
     data: Data = None,
     calibration: Annotated[str, typer.Option(help="Method: minmax, entropy or percentile.")] = "minmax",
     images: Annotated[int, typer.Option(help="Number of calibration images.")] = 1000,

@@ -14,10 +14,7 @@ from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare
 from niwaki.data.split import USUAL
 from niwaki.errors import Setting, SpecError, StoreError, step
-<<<<<<< HEAD
-from niwaki.files import file_in_the_way, sha256_of
-=======
->>>>>>> 9ea7c55 (Recipes for small networks: teachers, averages, smoothing, warm-up; quantization-aware training of 8, 4 and 2 bits as a stage)
+from niwaki.files import file_in_the_way
 from niwaki.models import factory as factories
 from niwaki.study import environment
 from niwaki.study.evidence import gather_evidence

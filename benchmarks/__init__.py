@@ -1,4 +1,4 @@
 """Benchmarks: what niwaki costs and saves, against peers measured in the same run (`python -m benchmarks`).
 
-They may import anything of niwaki; nothing imports them. See README.md beside this file.
+They may import anything from niwaki; nothing imports them. See README.md beside this file.
 """

@@ -20,7 +20,7 @@ README = Path(__file__).with_name("README.md")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for; 0 when done, 2 with one line of explanation when it cannot be."""
+    """Run the requested benchmarks; returns 0 when done, 2 with one line of explanation if that is impossible."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.write and (options.bench not in ("all", *ALONE) or options.quick):

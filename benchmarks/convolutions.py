@@ -1,4 +1,4 @@
-"""The detours for convolutions over few channels, on and off: time of a training step, difference of gradients.
+"""The faster kernels for convolutions over few channels, on and off: time of a training step, gradient difference.
 
 Blocks of training steps (batch, forward, backward, fused Adam) on random batches of 32 true images, with one
 thread; on and off in turn, the ratio taken within each round.
@@ -72,7 +72,7 @@ def run(data: Dataset, *, quick: bool) -> Report:
 
 
 def gradient_difference(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
-    """The largest |difference| / largest |value| over the gradients of all parameters, detours on against off."""
+    """The largest |difference| / largest |value| over the gradients of all parameters, with the kernels on and off."""
     fast, plain = _gradients(model, x, y, fast=True), _gradients(model, x, y, fast=False)
     return max(
         float((a - b).abs().max() / b.abs().max()) for a, b in zip(fast, plain, strict=True) if b.abs().max() > 0
@@ -87,7 +87,7 @@ def _gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, fast: bool
 
 
 def _steps(widths: tuple[int, ...], images: torch.Tensor, labels: torch.Tensor, steps: int, *, fast: bool) -> float:
-    """Seconds of `steps` training steps on random batches, after a few that are not timed; the same on both sides."""
+    """Seconds of `steps` training steps on random batches, after a few untimed ones; the same on both sides."""
     torch.manual_seed(0)
     model = LeNet5(widths)
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=True)

@@ -58,7 +58,7 @@ class Crew:
         return self._workers[0].do("fit", widths, images) / images
 
     def together(self, widths: Widths, images: int) -> float:
-        """All of niwaki's workers at once, begun together: until the last has ended, by the images of all."""
+        """All of niwaki's workers at once, started together: the time until the last has ended, per image of all."""
         for worker in self._workers:
             worker.send("fit", widths, images, True)
         return max(worker.receive() for worker in self._workers) / (JOBS * images)
@@ -97,7 +97,7 @@ class _Member:
 
 
 def _serve(pipe: Connection, threads: int | None, barrier: Barrier) -> None:
-    """The life of a process: open the data, then measure what is asked until the pipe is closed."""
+    """The life of a process: open the data, then measure on request until the pipe is closed."""
     if threads is not None:
         torch.set_num_threads(threads)
     data = niwaki.load_data("fashion-mnist")
@@ -153,6 +153,6 @@ def _first(data: Dataset, images: int) -> Split:
 
 
 def _garments(data: Dataset, images: int) -> plain_script.Garments:
-    """The same images as `_first`, without the padding that niwaki has already put around them."""
+    """The same images as `_first`, without the padding that niwaki has added."""
     part, pad = _first(data, images), data.preprocessing.pad
     return plain_script.Garments(part.images[:, 0, pad:-pad, pad:-pad].copy(), part.labels)

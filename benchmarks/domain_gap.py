@@ -1,7 +1,7 @@
-"""From clean pictures to the camera: what garments in made-up photographs are taken for, and things that are none.
+"""From clean pictures to the camera: how networks classify garments in made-up photographs, and other things.
 
-Thresholds are calibrated on scenes of the `tuning` family with training images, as a bundle does it. What is shown is
-measured on the `figure` family, whose backgrounds and things are others, with test images.
+Thresholds are calibrated on scenes of the `tuning` family with training images, as for a bundle. The results are
+measured on the `figure` family, with other backgrounds and things, and with test images.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ Networks = Callable[[Dataset, Path, bool], AbstractContextManager[list[Network]]
 
 @dataclass(frozen=True)
 class Row:
-    """One network in one way of looking."""
+    """One network with one way of looking."""
 
     network: str
     way: str
     rates: Rates
     rule: Rule
     clean: float
-    words: np.ndarray  # int64 (n,): the class said, REJECTED where nothing is
+    words: np.ndarray  # int64 (n,): the predicted class, REJECTED if there is none
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ def figure_scenes(data: Dataset, size: Size, pad: int) -> Iterable[Scene]:
 
 
 class Whole:
-    """No vision at all: the middle square of the frame scaled down, its difference to the grey of its border stretched.
+    """Without vision: the middle square of the frame scaled down, its difference from the grey of its border stretched.
 
-    Of fifteen plain ways (this square, the whole frame, the frame with borders; as it is, inverted, inverted where the
-    border is bright, that and stretched, this) it did best for two of three networks on scenes of the tuning family.
+    Of fifteen plain ways (this square, the whole frame, the frame with borders; unchanged, inverted, inverted if the
+    border is bright, these stretched, this one) it did best for two of three networks on scenes of the tuning family.
     """
 
     def __init__(self, inner: tuple[int, int]) -> None:
@@ -117,7 +117,7 @@ class Whole:
 
 
 def judge(network: Network, tuning: dict[str, Seen], figure: dict[str, Seen], pad: int) -> list[Row]:
-    """A network without vision, with it, and with the scene learned too; each eye has thresholds of its own."""
+    """A network without vision, with it, and with the learned scene too; each way has its own thresholds."""
     rows = []
     for eye, ways in (("none", (NO_VISION,)), ("vision", WAYS)):
         known = tuning[eye]
@@ -131,7 +131,7 @@ def judge(network: Network, tuning: dict[str, Seen], figure: dict[str, Seen], pa
 
 
 def report(rows: Sequence[Row], figure: Seen, size: Size) -> Report:
-    """All that was found, as tables."""
+    """All results, as tables."""
     shown = [row for row in rows if row.network == SHIPPED and row.way in WAYS] or list(rows[-2:])
     tables = (overview(rows, size), *breakdowns(shown, figure))
     return Report(
@@ -167,7 +167,7 @@ def overview(rows: Sequence[Row], size: Size) -> Table:
 
 
 def breakdowns(rows: Sequence[Row], figure: Seen) -> Iterable[Table]:
-    """The shipped network by what varies from scene to scene."""
+    """The shipped network by what varies between scenes."""
     garment, bare = figure.garment, ~figure.garment
     placed = [scene.placed for scene in figure.scenes]
     degrees = np.array([abs(place.degrees) if place else np.nan for place in placed])

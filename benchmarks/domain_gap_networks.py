@@ -26,7 +26,7 @@ AUGMENTATION = ("flip", "rotate", "zoom", "shift", "blur", "contrast", "noise", 
 
 @dataclass(frozen=True)
 class Network:
-    """A network in its integer form: what gives its logits, and its accuracy on the clean test images."""
+    """A network in its integer form: the function to its logits, and its accuracy on the clean test images."""
 
     name: str
     logits: Logits
@@ -34,7 +34,7 @@ class Network:
 
 
 def specs(*, quick: bool) -> dict[str, StudySpec]:
-    """The preset, and the same without anything that changes training images; `quick`: far too short to learn much."""
+    """The preset, and the same without augmentation; `quick`: far too short to learn much."""
     camera, _ = load_spec("camera")
     if quick:
         short = {"epochs": 1}
@@ -61,7 +61,7 @@ def specs(*, quick: bool) -> dict[str, StudySpec]:
 def trained_networks(
     data: Dataset, studies: Path, quick: bool, say: Callable[[str], None] = print
 ) -> Iterator[list[Network]]:
-    """The whole and the 60 % network of both recipes; studies that are not finished in `studies` are run first."""
+    """The unpruned and the 60 % network of both recipes; studies that are not finished in `studies` run first."""
     with ExitStack() as stack:
         found: list[Network] = []
         for name, spec in specs(quick=quick).items():
@@ -80,7 +80,7 @@ def as_network(name: str, model: CModel, data: Dataset) -> Network:
 
 
 def _models(spec: StudySpec, folder: Path) -> Iterator[tuple[str, bytes, bytes | None]]:
-    """Model files of a study: the base, and the pruned one with the int8 ONNX that the study made of it."""
+    """Model files of a study: the base, and the pruned one with the int8 ONNX that the study made from it."""
     result = run_study(spec, RunOptions(folder), Silent())
     if result.failed:
         raise NiwakiError(f"{folder}: the study failed: see niwaki study show {folder}")

@@ -1,4 +1,4 @@
-"""niwaki's C against the other ways to run a small network: one image at a time, one thread, all in turn."""
+"""niwaki's C compared with other ways to run a small network: one image at a time, one thread, all in turn."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ METHOD = (
 
 
 def run(data: Dataset, *, quick: bool, names: Sequence[str] | None = None, makers: Sequence[Maker] = MAKERS) -> Report:
-    """All contenders that can be had here on each network; quick: a small one, too short to mean anything."""
+    """All contenders that are available here on each network; quick: a small one, too short to mean anything."""
     rounds, sample_s = (3, 2e-4) if quick else (60, 2e-3)
     outcome = measure(data, names=names or (QUICK if quick else NAMES), makers=makers, rounds=rounds, sample_s=sample_s)
     tables = [times_table(race) for race in outcome.races]
@@ -65,7 +65,7 @@ def _version(package: str) -> str | None:
 
 
 def times_table(race: Race) -> Table:
-    """Microseconds of each contender, and how many times niwaki's that is."""
+    """Microseconds of each contender, and its time relative to niwaki's."""
     rows = []
     for label in sorted(race.seconds, key=lambda label: (label.endswith(LOOPED), race.median_us(label))):
         ratio = race.ratio(label)
@@ -105,7 +105,7 @@ def instructions_table(races: Sequence[Race]) -> Table:
 
 
 def findings(outcome: Outcome) -> Iterator[str]:
-    """What the figures say of the goals, and what is missing."""
+    """What the results say about the goals, and what is missing."""
     for race in outcome.races:
         peer = race.fastest_peer()
         ratio = race.ratio(peer)

@@ -1,4 +1,4 @@
-"""What does not depend on how busy a machine is: what its vector unit could do at most, and instructions counted."""
+"""Limits that do not depend on the load of the machine: the peak of its vector unit, and counted instructions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from niwaki.errors import NiwakiError
 from niwaki.toolchain.compiler import SPEED
 
 SOURCE = Path(__file__).with_name("inference_peak.c")
-# valgrind knows no AVX-512, so the instructions are counted of code for older processors.
+# valgrind does not support AVX-512, so instructions are counted for code for older processors.
 BUILDS: Mapping[str, tuple[str, ...]] = {
     "AVX2": ("-O3", "-march=x86-64-v3"),
     "portable": ("-O3", "-DNIWAKI_PORTABLE"),
@@ -64,7 +64,7 @@ def measure_peak(folder: Path) -> Peak:
 def count_instructions(generated: Path, build: str) -> int:
     """Instructions of one inference of a folder of niwaki's C, by callgrind; `build` is one of BUILDS.
 
-    Raises MissingPeer where valgrind or the compiler is missing, or the processor is another than the build's.
+    Raises MissingPeer if valgrind or the compiler is missing, or the processor does not match the build.
     """
     name = "the count of instructions"
     compiler = compiler_for(name)
@@ -91,7 +91,7 @@ def _collected(program: Path, runs: int) -> int:
 
 
 def _run(*command: str) -> str:
-    """What a command wrote, both streams; NiwakiError with its last line where it failed."""
+    """The output of a command, both streams; NiwakiError with its last line if it failed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
     if done.returncode:

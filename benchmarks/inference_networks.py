@@ -1,4 +1,4 @@
-"""The networks of the inference benchmark, each in every form that somebody takes."""
+"""The networks of the inference benchmark, each in every form that a contender takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from niwaki.models.onnx_export import to_onnx
 from niwaki.training.quantize import quantize_static
 from niwaki.training.settings import QuantizeSettings
 
-IMAGES = 100  # on which int8 is calibrated, and the contenders are compared
+IMAGES = 100  # to calibrate int8 and compare the contenders
 LENET_WIDTHS = {"LeNet-5": (6, 16, 120, 84), "LeNet-5, 60 %": (2, 6, 48, 33)}
 LARGER = ("ResNet-8", "DS-CNN", "MobileNetV1-0.25")
 NAMES = (*LENET_WIDTHS, *LARGER)
@@ -27,7 +27,7 @@ NAMES = (*LENET_WIDTHS, *LARGER)
 
 @dataclass(frozen=True)
 class Network:
-    """A network as torch module, float ONNX and QDQ ONNX, and images of its kind."""
+    """A network as torch module, float ONNX and QDQ ONNX, with matching images."""
 
     name: str
     model: nn.Module
@@ -45,7 +45,7 @@ class Network:
 def networks(data: Dataset, names: tuple[str, ...] = NAMES) -> dict[str, Callable[[], Network]]:
     """What makes each network: LeNet-5 on images of `data`, the others on drawn ones, all with seeded random weights.
 
-    How long a network takes does not depend on its weights. The LeNet-5 at 60 % has the widths that the source study's
+    The time of a network does not depend on its weights. The LeNet-5 at 60 % has the widths that the source study's
     pruning leaves.
     """
 

@@ -1,7 +1,7 @@
 """Contenders built, compared with torch and timed in turn, one network after the other.
 
-Each contender is first compared with torch on images, so that nobody is fast at something else. Times are of a call
-from Python with the image lying ready; where a contender is C, also of a loop in C.
+Each contender is first compared with torch on images, to make sure that it computes the same network. Times are those
+of a call from Python with a prepared image; for C, also those of a loop in C.
 """
 
 from __future__ import annotations
@@ -34,31 +34,31 @@ MAKERS: tuple[Maker, ...] = (
 )  # fmt: skip
 OURS_INT8, AGAIN = f"{OURS} int8", f"{OURS} int8, again"
 FLOAT_ERROR = 1e-3  # of the largest score
-INT8_LIKENESS = 0.9  # correlation with torch's scores, each class about its mean; of another network it is near 0
+INT8_LIKENESS = 0.9  # correlation with torch's scores, each class about its mean; near 0 for another network
 
 
 @dataclass(frozen=True)
 class Race:
-    """What was measured of one network: seconds per image of each contender in each round."""
+    """The measurements of one network: seconds per image of each contender in each round."""
 
     name: str
     macs: int
     seconds: Mapping[str, Sequence[float]]
     likeness: Mapping[str, float]
     instructions: Mapping[str, int]
-    """Of one inference of niwaki's C, by build."""
+    """For one inference of niwaki's C, by build."""
 
     def median_us(self, label: str) -> float:
         """Microseconds per image."""
         return 1e6 * spread(self.seconds[label]).median
 
     def ratio(self, label: str) -> Spread | None:
-        """How many times as long as niwaki's C, called alike (from Python, or in a loop in C); None without it."""
+        """Time relative to niwaki's C, called the same way (from Python, or in a loop in C); None without it."""
         ours = OURS_INT8 + (LOOPED if label.endswith(LOOPED) else "")
         return ratios(self.seconds[label], self.seconds[ours]) if ours in self.seconds else None
 
     def fastest_peer(self) -> str:
-        """The peer with the shortest median of a call from Python."""
+        """The peer with the shortest median for a call from Python."""
         peers = [label for label in self.seconds if not label.startswith(OURS) and not label.endswith(LOOPED)]
         return min(peers, key=self.median_us)
 
@@ -75,9 +75,9 @@ class Outcome:
 def measure(
     data: Dataset, *, names: Sequence[str] = NAMES, makers: Sequence[Maker] = MAKERS, rounds: int, sample_s: float
 ) -> Outcome:
-    """Build every contender that can be had here, compare each with torch, and time them in turn.
+    """Build every contender that is available here, compare each with torch, and time them in turn.
 
-    Raises NiwakiError where a contender computes something else than the network.
+    Raises NiwakiError if a contender computes something other than the network.
     """
     missing: dict[str, None] = {}  # in order, each once
     peak, races = None, []
@@ -107,10 +107,10 @@ def _race(
 
 
 def check(contender: Contender, network: Network) -> float:
-    """How alike the scores of a contender and of torch are over the network's images: their correlation.
+    """How similar the scores of a contender and of torch are over the network's images: their correlation.
 
-    Raises NiwakiError if a float contender is off by more than 0.1 % of the largest score, or the scores of an int8
-    one are not alike.
+    Raises NiwakiError if a float contender is off by more than 0.1 % of the largest score, or the scores of an int8 one
+    are not similar.
     """
     with torch.no_grad():
         expected = network.model(torch.from_numpy(network.inputs)).numpy().astype(np.float64)
@@ -129,7 +129,7 @@ def check(contender: Contender, network: Network) -> float:
 
 
 def time_in_turn(contenders: Sequence[Contender], rounds: int, sample_s: float) -> dict[str, list[float]]:
-    """Seconds per image, by label and round; niwaki's C comes a second time, which shows the noise."""
+    """Seconds per image, by label and round; niwaki's C appears twice, which shows the noise."""
     with alone_on_one_cpu(), torch.inference_mode():
         sides = {contender.label: _side(contender, sample_s) for contender in contenders}
         if OURS_INT8 in sides:
@@ -138,7 +138,7 @@ def time_in_turn(contenders: Sequence[Contender], rounds: int, sample_s: float) 
 
 
 def _side(contender: Contender, sample_s: float) -> Side:
-    """One sample: calls for about `sample_s` after one that brings the caches to what that contender leaves."""
+    """One sample: calls for about `sample_s` after an untimed one that fills the caches."""
     fastest = min(_time(contender.call, 1) for _ in range(5))
     calls = max(1, math.ceil(sample_s / max(fastest, 1e-7)))
 
@@ -158,7 +158,7 @@ def _time(call: Callable[[], object], times: int) -> float:
 
 @contextlib.contextmanager
 def _noting(missing: dict[str, None]) -> Iterator[None]:
-    """Go on without what is missing here, and remember what it was."""
+    """Continue without what is missing here, and record it."""
     try:
         yield
     except MissingPeer as reason:

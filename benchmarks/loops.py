@@ -1,4 +1,4 @@
-"""The two bare training loops that niwaki's `fit` is held against: with its kernels, and as people write them."""
+"""The two bare training loops that niwaki's `fit` is compared with: with its kernels, and as people write them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LR = 1e-3
 
 
 def same_kernels(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, seed: int) -> None:
-    """One epoch over uint8 images with the optimizer and the convolutions of `fit`, and nothing else of it."""
+    """One epoch over uint8 images with the optimizer and the convolutions of `fit`, and nothing else from it."""
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     model.train()
@@ -27,7 +27,7 @@ def same_kernels(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, s
 
 
 def as_usual(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, seed: int) -> None:
-    """One epoch over float images that lie ready, with torch's defaults."""
+    """One epoch over prepared float images, with torch's defaults."""
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     model.train()

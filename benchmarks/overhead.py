@@ -1,8 +1,8 @@
 """niwaki's own cost over a bare training loop of the same batches (goal: at most 3 %).
 
-Slices of one epoch over the same images, in one process with one thread, the sides in turn and every second
-round backwards; the ratio is taken within each round. What `fit` does once per call (the optimizer, the random
-state, the detours) is counted against a short slice here, and spread over whole epochs in a study.
+Slices of one epoch over the same images, in one process with one thread, the sides in turn and every second round
+backwards; the ratio is taken within each round. What `fit` does once per call (the optimizer, the random state, the
+kernels) counts against a short slice here, and is spread over whole epochs in a study.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ METHOD = (
 
 
 def run(data: Dataset, *, quick: bool) -> Report:
-    """`fit` against both bare loops, for the base network and the one pruned by 60 %."""
+    """`fit` compared with both bare loops, for the base network and the one pruned by 60 %."""
     images, rounds = (640, 3) if quick else (6400, 30)
     part = Split(data.train.images[:images].copy(), data.train.labels[:images].copy())
     rows, figures = [], {}

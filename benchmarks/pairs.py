@@ -1,4 +1,4 @@
-"""Sides measured in turn, so that whatever disturbs the machine disturbs them alike, and the ratios of each turn."""
+"""Sides measured in turn, so that disturbances of the machine affect them equally, and the ratios of each turn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Side = Callable[[], float]  # does its work once and returns the seconds that co
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of some figures, and the quartiles around it."""
+    """The median of some numbers, and the quartiles around it."""
 
     median: float
     low: float
@@ -40,7 +40,7 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> Spread:
 
 
 def take_turns(sides: Mapping[str, Side], rounds: int, *, warm_up: bool = True) -> dict[str, list[float]]:
-    """Seconds of each side in each round; every second one runs backwards. A warm-up is a round that does not count."""
+    """Seconds of each side in each round; every second one runs backwards. A warm-up round does not count."""
     for side in sides.values() if warm_up else ():
         side()
     seconds: dict[str, list[float]] = {name: [] for name in sides}

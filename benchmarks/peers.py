@@ -1,4 +1,4 @@
-"""The contenders of the inference benchmark that need nothing beyond niwaki's own dependencies, and what all share.
+"""The contenders of the inference benchmark that need only niwaki's own dependencies, and what all contenders share.
 
 Every peer gets its image in the form that it takes without conversion (float32, scaled, in its own kind of array);
 the generated C gets raw uint8 pixels and quantizes them itself. One thread each.
@@ -25,7 +25,7 @@ from niwaki.measure.predict import torch_predictor
 from niwaki.models.onnxfile import load_onnx
 from niwaki.toolchain.compiler import find_compiler
 
-LOOP_S = 2e-3  # a loop in C lasts about this long: of the cost of its call from Python less than a thousandth is left
+LOOP_S = 2e-3  # a loop in C lasts about this long: the cost of its call from Python is less than a thousandth of it
 COMPILER = "a C compiler: apt-get install gcc libc6-dev, or set CC"
 OURS, LOOPED = "niwaki C", ", loop in C"
 
@@ -36,7 +36,7 @@ class Contender:
 
     name: str
     form: str
-    """float, or which int8."""
+    """float, or the kind of int8."""
     call: Call
     """Runs one image; a loop in C runs `images` of them."""
     scores: Callable[[np.ndarray], np.ndarray]
@@ -46,22 +46,22 @@ class Contender:
 
     @property
     def label(self) -> str:
-        """What the report calls it."""
+        """Its name in the report."""
         return f"{self.name} {self.form}" + (LOOPED if self.looped else "")
 
 
-class MissingPeer(Exception):  # no error: the report says so and goes on
-    """A contender that is not installed here; the message names it and says how to have it."""
+class MissingPeer(Exception):  # not an error: the report says so and continues
+    """A contender that is not installed here; the message names it and says how to install it."""
 
 
 def need(module: str, name: str) -> None:
-    """Raise MissingPeer if a package of the extra `bench` is not there."""
+    """Raise MissingPeer if a package of the extra `bench` is missing."""
     if importlib.util.find_spec(module) is None:
         raise MissingPeer(f"{name} is missing: pip install executorch emx-onnx-cgen")
 
 
 def compiler_for(name: str) -> str:
-    """The C compiler. Raises MissingPeer where there is none."""
+    """The C compiler. Raises MissingPeer if there is none."""
     found = find_compiler()
     if found is None:
         raise MissingPeer(f"{name} is missing: it needs {COMPILER}")
@@ -69,7 +69,7 @@ def compiler_for(name: str) -> str:
 
 
 def images_in_a_loop(one: Call) -> int:
-    """How many images take about LOOP_S, going by a call that takes one."""
+    """How many images take about LOOP_S, estimated from a call that takes one."""
     seconds = []
     for _ in range(5):
         begun = time.perf_counter()
@@ -89,7 +89,7 @@ def niwaki_c(network: Network, folder: Path) -> Sequence[Contender]:
 
 
 def generated_folder(network: Network, folder: Path) -> Path:
-    """niwaki's C of the network's QDQ ONNX, in a folder of its own in `folder`."""
+    """niwaki's C of the network's QDQ ONNX, in its own folder in `folder`."""
     graph = read_qdq(load_onnx(network.int8_onnx, network.name), network.name)
     return write(generate(graph), folder / plain(network.name))
 

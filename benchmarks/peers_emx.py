@@ -21,7 +21,7 @@ from niwaki.models.onnxsession import open_session, quiet
 from niwaki.toolchain.compiler import SPEED
 
 NAME = "emx-onnx-cgen C"
-# The pointer is read anew each time, or a compiler might do the work once for all.
+# The pointer is read again each time, or a compiler might do the work only once.
 LOOP = """#include "{source}"
 void repeat(const void *input, void *output, int count)
 {{
@@ -72,7 +72,7 @@ def _contenders(form: str, data: bytes, network: Network, folder: Path) -> Seque
 
 
 def build(form: str, data: bytes, network: Network, folder: Path) -> Callable[..., None]:
-    """The C of an ONNX, all weights inside and without a heap, as a function (input, output, count)."""
+    """The C of an ONNX, with all weights inside and without a heap, as a function (input, output, count)."""
     compiler = compiler_for(NAME)
     stem = folder / plain(f"{network.name} {form}")
     stem.with_suffix(".onnx").write_bytes(data)
@@ -103,7 +103,7 @@ def in_linear_operators(network: Network, folder: Path) -> bytes:
 
 
 class _Images(quantization.CalibrationDataReader):
-    """Images one by one, as ONNX Runtime's quantizer asks for them."""
+    """Images one by one, as ONNX Runtime's quantizer requests them."""
 
     def __init__(self, inputs: np.ndarray) -> None:
         self.left = iter(np.split(inputs, len(inputs)))
@@ -114,9 +114,9 @@ class _Images(quantization.CalibrationDataReader):
 
 
 def with_types(data: bytes, inputs: np.ndarray) -> bytes:
-    """The ONNX for the batch of `inputs`, with the type and shape of every value, which emx-onnx-cgen asks for.
+    """The ONNX for the batch of `inputs`, with the type and shape of every value, which emx-onnx-cgen needs.
 
-    ONNX's own inference knows nothing of the operators that ONNX Runtime adds, so the values are computed.
+    ONNX's own inference does not know the operators that ONNX Runtime adds, so the values are computed.
     """
     model = onnx.load_from_string(data)
     for value in (*model.graph.input, *model.graph.output):

@@ -17,7 +17,7 @@ NAME = "ExecuTorch/XNNPACK"
 
 
 def executorch_float(network: Network, _folder: Path) -> Sequence[Contender]:
-    """The module, everything that XNNPACK takes delegated to it."""
+    """The module, with everything that XNNPACK supports delegated to it."""
     need("executorch", NAME)
     with quiet():
         return (_contender("float", torch.export.export(network.model, as_tensors(network.pixels[:1])), network),)
@@ -40,7 +40,7 @@ def executorch_int8(network: Network, _folder: Path) -> Sequence[Contender]:
 
 
 class Program:
-    """A loaded program on one thread. It reads from its bytes as long as it lives, so it keeps them."""
+    """A loaded program on one thread. It reads from its bytes while it lives, so it keeps them."""
 
     def __init__(self, data: bytes) -> None:
         from executorch.extension.pybindings import portable_lib
@@ -50,7 +50,7 @@ class Program:
         portable_lib._unsafe_reset_threadpool(1)
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
-        """Float32 scores (n, classes) of uint8 images, which it takes one by one."""
+        """Float32 scores (n, classes) for uint8 images, which it takes one by one."""
         return torch.cat([self.module.forward((image,))[0] for image in as_tensors(pixels)]).numpy()
 
 

@@ -1,4 +1,4 @@
-"""The plain script that niwaki is measured against: what the source study's authors would have written.
+"""The plain script that niwaki is compared with: what the source study's authors would have written.
 
 One trial after the other, each from the start: images through PIL transforms, a DataLoader, torch's
 defaults (its own number of threads, its own Adam), torch-pruning with one pruner per trial.
@@ -58,7 +58,7 @@ def run_trial(model: nn.Module, data: Dataset, ratio: float, steps: int) -> Iter
         pruning_ratio=ratio,
         iterative_steps=steps,
         ignored_layers=[model.fc3],
-        # Given because torch-pruning's defaults are shared between all pruners of a process.
+        # Set because torch-pruning's defaults are shared between all pruners of a process.
         in_channel_groups={},
         out_channel_groups={},
         num_heads={},

@@ -16,13 +16,13 @@ from niwaki.errors import NiwakiError
 from niwaki.files import write_whole
 from niwaki.study.environment import processor_name
 
-RESULTS = "results"  # the part that is not named for one benchmark
-BUSY = 0.5  # a load average above it means that somebody else is computing here
+RESULTS = "results"  # the part that does not belong to one benchmark
+BUSY = 0.5  # a load average above this means that other programs are computing here
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells that are text already, under a title."""
+    """Rows of text cells, under a title."""
 
     title: str
     columns: tuple[str, ...]
@@ -31,7 +31,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """What one benchmark found, how it was found and the command that finds it again; `figures` are plain numbers."""
+    """The result of one benchmark, how it was measured, and the command to repeat it; `figures` are plain numbers."""
 
     title: str
     method: str
@@ -42,7 +42,7 @@ class Report:
 
 
 def machine() -> dict[str, Any]:
-    """Where the figures are from. Taken before anything runs: `load` is what others were doing."""
+    """Where the results were measured. Taken before anything runs: `load` shows the work of others."""
     return {
         "processor": processor_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -54,7 +54,7 @@ def machine() -> dict[str, Any]:
 
 
 def describe(where: Mapping[str, Any]) -> str:
-    """The machine in one line, and a warning below it if it was not quiet."""
+    """The machine in one line, with a warning below it if it was not quiet."""
     line = (
         f"{where['processor']}, {where['cores']} cores; torch {where['torch']} (default threads: {where['threads']}), "
         f"Python {where['python']}; true Fashion-MNIST"
@@ -74,7 +74,7 @@ def render(report: Report) -> str:
 
 
 def render_table(table: Table) -> str:
-    """A table as plain text: the first column to the left, all others to the right."""
+    """A table as plain text: the first column left-aligned, all others right-aligned."""
     lines = [table.columns, *table.rows]
     widths = [max(len(line[index]) for line in lines) for index in range(len(table.columns))]
 
@@ -97,12 +97,12 @@ def write_json(path: Path, where: Mapping[str, Any], reports: Mapping[str, Repor
 
 
 def markers(part: str = RESULTS) -> tuple[str, str]:
-    """The two comments between which a part of the results stands in a Markdown file."""
+    """The two comments around a part of the results in a Markdown file."""
     return f"<!-- {part} -->", f"<!-- /{part} -->"
 
 
 def write_results(path: Path, where: Mapping[str, Any], reports: Mapping[str, Report], part: str = RESULTS) -> None:
-    """Replace what is between the two markers of a part of a Markdown file by the results."""
+    """Replace the text between the two markers of a part of a Markdown file by the results."""
     first, last = markers(part)
     texts = [describe(where), *(render(report) for report in reports.values())]
     block = "\n\n".join(f"```text\n{text}\n```" for text in texts)

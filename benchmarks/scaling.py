@@ -1,8 +1,8 @@
 """How time grows: with workers and trials in real small studies, and the driver's own work with very many trials.
 
 Real studies over true images, in fresh folders: an epoch of training, then two pruning steps with two epochs of
-fine-tuning each, at several learning rates. Time runs from the plan to the last stage in the store, the workers'
-start included, the timing phase after it not. The driver's work is measured without training.
+fine-tuning each, at several learning rates. The time runs from the plan to the last stage in the store, including the
+start of the workers, without the timing phase. The driver's work is measured without training.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ vary = {{ "finetune.lr" = {values} }}
 
 
 class Stopwatch(Silent):
-    """A study's listener that takes the time from the plan to the last stage."""
+    """A study's listener that measures the time from the plan to the last stage."""
 
     def __init__(self) -> None:
         self.stages = self.epochs = 0
@@ -87,7 +87,7 @@ def run(data: Dataset, *, quick: bool) -> Report:
 
 
 def study_of(values: int, images: int, epochs: int) -> StudySpec:
-    """A study over so many values of finetune.lr: 2 + 3 · values stages."""
+    """A study over a number of values of finetune.lr: 2 + 3 · values stages."""
     rates = [1e-4 * (1 + index / values) for index in range(values)]
     return parse_spec(STUDY.format(images=images, epochs=epochs, values=rates), "scaling")
 
@@ -133,7 +133,7 @@ def _driver(data: Dataset, sizes: tuple[int, ...], repeats: int) -> tuple[Table,
 
 
 def driver_seconds(data: Dataset, stages: int) -> dict[str, float]:
-    """Seconds of each thing that the driver does for a study of about so many stages, its store being empty."""
+    """Seconds of each thing that the driver does for a study of about this many stages, with an empty store."""
     clock = [time.perf_counter()]
     spec = study_of(max(1, round((stages - 2) / 3)), len(data.train), 1)
     clock.append(time.perf_counter())

@@ -1,11 +1,10 @@
 """The source study with its controls: niwaki with two workers against a plain script, one trial after the other.
 
-The plain script decodes images with PIL as they are needed, has a DataLoader, torch's default threads and
-torch's own Adam. Neither side is run whole. For every structure that the study trains, both train slices, in
-turn: the plain script alone, with torch's default threads and with one; one worker of niwaki's alone; two at
-once. Seconds per image times the epochs of the study's plan give the sums. Evaluation, pruning and storing are
-left out on both sides; `--wall` holds the script's sum against the real time of `niwaki study run source
---jobs 2`, which has all of them.
+The plain script decodes images with PIL as they are needed, has a DataLoader, torch's default threads and torch's own
+Adam. Neither side is run completely. For every structure that the study trains, both train slices, in turn: the plain
+script alone, with torch's default threads and with one; one worker of niwaki's alone; two at once. Seconds per image
+times the epochs of the study's plan give the sums. Evaluation, pruning and storing are left out on both sides; `--wall`
+compares the script's sum with the real time of `niwaki study run source --jobs 2`, which includes them.
 """
 
 from __future__ import annotations
@@ -52,20 +51,20 @@ class Work:
     epochs: Counter[Widths]
 
     def seconds(self, per_image: Mapping[Widths, float], images: int) -> float:
-        """What it takes with so many seconds per image of each structure, one epoch being `images`."""
+        """Its time, given the seconds per image of each structure, with `images` per epoch."""
         return sum(epochs * images * per_image[widths] for widths, epochs in self.epochs.items())
 
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Where the speed-up over a script comes from; the total is the product of the factors."""
+    """The sources of the speed-up over a script; the total is the product of the factors."""
 
     threads: Spread
     loop: Spread
     sharing: Spread
     workers: Spread
     total: Spread
-    single: Spread  # the total against the script with one thread
+    single: Spread  # the total, compared with the script with one thread
 
 
 def run(data: Dataset, *, quick: bool, wall: float | None) -> Report:
@@ -102,7 +101,7 @@ def run(data: Dataset, *, quick: bool, wall: float | None) -> Report:
 
 
 def ways_through(plan: Plan, widths: dict[str, Widths]) -> tuple[tuple[Work, ...], Work]:
-    """What a script trains, from the least thoughtful to the most, and what niwaki trains."""
+    """What a script trains, from the simplest to the most careful one, and what niwaki trains."""
 
     def work(title: str, stages: Counter[str]) -> Work:
         return Work(title, trials.epochs_by_widths(plan, stages, widths))
@@ -163,7 +162,7 @@ def _where_from(scripts: Sequence[Work], found: Sequence[Breakdown]) -> Table:
 
 
 def _check(measured: Sequence[Round], whole: Mapping[str, float], stages: Sequence[Widths], images: int) -> Table:
-    """A whole trial, pruning included, against what the slices say of it."""
+    """A whole trial, including pruning, compared with the prediction from the slices."""
     work = Work("", Counter(stages))
     foretold = {
         "plain": spread([work.seconds(turn.plain, images) for turn in measured]).median,
@@ -180,7 +179,7 @@ def _check(measured: Sequence[Round], whole: Mapping[str, float], stages: Sequen
 
 
 def _structures_of_trial(plan: Plan, widths: dict[str, Widths]) -> list[Widths]:
-    """What the trial that is run whole trains, one after the other."""
+    """What the trial that is run completely trains, in order."""
     trial = next(trial for trial in plan.trials if trial.experiment == "ratio" and trial.value == TRIAL["ratio"])
     return [widths[key] for key in trial.stages if plan.stages[key].epochs]
 

@@ -1,6 +1,6 @@
-"""What the source study asks a script to train, taken from niwaki's own plan: epochs by structure.
+"""What the source study makes a script train, taken from niwaki's own plan: epochs by structure.
 
-Without the control that trains the unpruned network on, whose epochs niwaki states apart too.
+Without the control that trains the unpruned network longer, whose epochs niwaki states separately too.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from niwaki.study.structure import Structures
 
 Widths = tuple[int, ...]  # outputs of conv1, conv2, fc1, fc2
 
-# Tables over the same networks as (f): a script prints them from those runs, and takes what it quantizes from them.
+# Tables over the same networks as (f): a script prints them from those runs, and quantizes networks from them.
 PRINTED_FROM_RATIO = ("memory", "channels")
 
 
 def every_trial(plan: Plan) -> Counter[str]:
-    """How often each stage is run if every trial is run by itself, but those of tables made of others' networks."""
+    """How often each stage runs if every trial runs by itself, without tables made from others' networks."""
     alone = (t for t in plan.own if t.experiment not in PRINTED_FROM_RATIO and t.quantized is None)
     return _stages(_own(trial, plan) for trial in alone)
 
 
 def distinct_trials(plan: Plan) -> Counter[str]:
-    """How often each stage is run if trials that two tables ask for are run once."""
+    """How often each stage runs if trials that two tables share run once."""
     return _stages({_own(trial, plan) for trial in plan.own})
 
 
@@ -35,7 +35,7 @@ def distinct_stages(plan: Plan) -> Counter[str]:
 
 
 def epochs(plan: Plan, stages: Counter[str]) -> int:
-    """Epochs of these stages in all."""
+    """The total epochs of these stages."""
     return sum(times * plan.stages[key].epochs for key, times in stages.items())
 
 
@@ -53,7 +53,7 @@ def widths_of_stages(plan: Plan, input_shape: tuple[int, int, int]) -> dict[str,
     structures = Structures(input_shape, trust=False)
     found: dict[str, Widths] = {}
     for trial in plan.own:
-        # A control trains the widths that pruning left; on the way there are all the others.
+        # A control trains the widths that pruning left; the others are on the way there.
         pruning = replace(trial, settings=trial.settings.model_copy(update={"from_scratch": False}))
         rows = structures.of(pruning)
         if rows is None:
@@ -64,7 +64,7 @@ def widths_of_stages(plan: Plan, input_shape: tuple[int, int, int]) -> dict[str,
 
 
 def _own(trial: Trial, plan: Plan) -> tuple[str, ...]:
-    """The stages that a script would train for this trial: a control starts at the widths that are known by then."""
+    """The stages that a script would train for this trial: a control starts at the widths that are already known."""
     trained = tuple(key for key in trial.stages if plan.stages[key].kind != "quantize")
     return trained[-1:] if trial.settings.from_scratch else trained
 

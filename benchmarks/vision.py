@@ -1,8 +1,8 @@
-"""How long vision takes for a frame: found, cut out, drawn; in C, and in the NumPy that the C must equal.
+"""The time that vision takes for a frame: find, cut out, draw; in C, and in the NumPy that the C must equal.
 
-Frames are photographs that niwaki makes of training images. One thread; the builds in turn, every second round
-backwards; a side's figure in a round is its mean over all frames. Time is the processor's, so that others who compute
-on the machine count for little. Each build is compared with the reference before it is timed.
+Frames are photographs that niwaki makes from training images. One thread; the builds in turn, every second round
+backwards; a side's value in a round is its mean over all frames. Time is processor time, so that other programs on the
+machine count for little. Each build is compared with the reference before it is timed.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def draw_scenes(data: Dataset, count: int, size: tuple[int, int]) -> list[Scene]
 
 
 def make_sides(libraries: dict[str, Path], scenes: Sequence[Scene], *, learned: bool) -> dict[str, Side]:
-    """For each form, what looks at all frames once. Raises NiwakiError where one differs from the reference."""
+    """For each form, a function that processes all frames once. Raises NiwakiError if one differs from others."""
     height, width = scenes[0].frame.shape
     empty = [scene.learned(1)[0] for scene in scenes]
     eyes: dict[str, list[Vision] | list[Reference]] = {
@@ -86,7 +86,7 @@ def make_sides(libraries: dict[str, Path], scenes: Sequence[Scene], *, learned: 
 
 
 def check(found: Sequence[Finding], expected: Sequence[Finding], name: str) -> None:
-    """Raise NiwakiError where findings differ."""
+    """Raise NiwakiError if findings differ."""
     for one, other in zip(found, expected, strict=True):
         if (one.outcome, one.box) != (other.outcome, other.box) or not np.array_equal(one.picture, other.picture):
             raise NiwakiError(f"{name} finds {one.outcome} {one.box}: the reference finds {other.outcome} {other.box}")

@@ -232,7 +232,7 @@ def kind_of(annotation: Any) -> str:
 
 
 def key_default(field: FieldInfo) -> str:
-    """The default as TOML has it; none where the key may be left out without one."""
+    """The default in TOML; none if the key is optional without one."""
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)

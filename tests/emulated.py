@@ -14,7 +14,7 @@ EMULATOR, CPU = "qemu-x86_64-static", "Haswell"  # AVX2; no AVX-512, no VNNI
 
 
 def python_without_vnni() -> Callable[..., str]:
-    """Runs a script with arguments and returns what it printed. Skips, by name, where there is no such emulator."""
+    """Runs a script with arguments and returns what it printed. Skips, by name, if there is no such emulator."""
     if platform.machine() != "x86_64":
         pytest.skip("needs an x86-64 Python, to run it as on an older processor")
     if shutil.which(EMULATOR) is None:

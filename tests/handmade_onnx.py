@@ -47,6 +47,6 @@ def constants(model: ModelProto | bytes) -> dict[str, np.ndarray]:
 
 
 def operators(model: ModelProto | bytes) -> list[str]:
-    """The operators of a model in their order, but for QuantizeLinear and DequantizeLinear."""
+    """The operators of a model in their order, without QuantizeLinear and DequantizeLinear."""
     model = onnx.load_from_string(model) if isinstance(model, bytes) else model
     return [node.op_type for node in model.graph.node if node.op_type not in ("QuantizeLinear", "DequantizeLinear")]

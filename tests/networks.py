@@ -1,4 +1,4 @@
-"""Small networks of a user's own, as tests need them: by import (`networks:ResidualNet`) and by hand."""
+"""Small networks such as a user's, for tests: by import (`networks:ResidualNet`) and by hand."""
 
 from __future__ import annotations
 

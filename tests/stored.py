@@ -1,4 +1,4 @@
-"""Files and parts of files of a study from plain values, as JSON has them."""
+"""Files and parts of files of a study from plain JSON values."""
 
 from __future__ import annotations
 

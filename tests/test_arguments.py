@@ -1,4 +1,4 @@
-"""Arguments of the wrong kind get one clear line, and short forms that can mean but one thing work."""
+"""Arguments of the wrong type give one clear line, and unambiguous short forms work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract on imports finds what it is for, and the packages say the same as it does."""
+"""The contract on imports finds what it should, and the packages state the same rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of errors that libraries raise."""
+"""The messages for errors that libraries raise."""
 
 from niwaki.errors import first_line, kind_and_line
 

@@ -1,4 +1,4 @@
-"""Folders that are whole: names stay inside, and whatever kills a change leaves the old or the new."""
+"""Folders that are whole: names stay inside, and a killed change leaves the old or the new."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody who listens is one function, wherever something is told."""
+""" "Nobody listens" is one function, wherever messages are sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of the parts shows the contract on imports, and is drawn anew when that changes."""
+"""The picture of the parts shows the contract on imports, and is redrawn when that changes."""
 
 from __future__ import annotations
 

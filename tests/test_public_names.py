@@ -1,4 +1,4 @@
-"""A public function stays what `niwaki.NAME` gives, whatever was imported before."""
+"""A public function stays what `niwaki.NAME` returns, whatever was imported before."""
 
 from __future__ import annotations
 

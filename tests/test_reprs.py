@@ -1,4 +1,4 @@
-"""What a notebook or an interpreter shows of niwaki's objects: one short line, however much is in them."""
+"""How a notebook or an interpreter shows niwaki's objects: one short line, however much is in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tests rely on signals as a terminal has them, however they were started."""
+"""The tests rely on a terminal's signals, however they were started."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Packages and modules stay of a size that one can read."""
+"""Packages and modules stay readable in size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a killed process was writing is swept away by the next one, and what a living one writes is left alone."""
+"""The next process removes what a killed process was writing, but not what a running one writes."""
 
 from __future__ import annotations
 

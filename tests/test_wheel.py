@@ -1,4 +1,4 @@
-"""The wheel holds every file of the package, so that whoever installs it has what the code opens beside itself."""
+"""The wheel contains every file of the package, so an installed niwaki has every file that the code opens."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-# ONNX Runtime (1.29 and later) sends telemetry as soon as it is imported, unless it is told not to before.
+# ONNX Runtime (1.29 and later) sends telemetry as soon as it is imported, unless this variable is set before.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 logging.getLogger("niwaki").addHandler(logging.NullHandler())  # silent unless the program configures logging

@@ -77,7 +77,7 @@ def kind_and_line(error: BaseException) -> str:
 
 
 def expectation(text: str) -> str:
-    """What pydantic says of a value, in the words of other errors.
+    """What pydantic says about a value, in the words of other errors.
 
     >>> expectation("Input should be less than 1")
     'expected less than 1'

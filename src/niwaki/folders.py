@@ -26,9 +26,7 @@ except ImportError:  # Windows
 PREFIX = ".niwaki-"
 _KEPT, _MOVED = "kept", "moved"  # in a staging folder: what was taken away; what was moved aside, under its own name
 _STRANGE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
-_DEVICES = re.compile(
-    r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE
-)  # for files, which Windows does not have
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # no files, on Windows
 _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE, AT_FDCWD
 
 

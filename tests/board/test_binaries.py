@@ -1,4 +1,4 @@
-"""The library and the program of a bundle, on emulated boards: the right bits, and nothing that a board has not."""
+"""The library and the program of a bundle, on emulated boards: the right bits, and nothing that a board lacks."""
 
 import subprocess
 from pathlib import Path

@@ -238,7 +238,7 @@ def test_images_that_cannot_be_had(small_export, small_model, small_npz, tmp_pat
     images = np.zeros((30, 16, 16), np.uint8)
     np.savez(other, x_train=images, y_train=labels, x_test=images, y_test=labels)
     with pytest.raises(
-        DataError, match=r"3 classes \(0, 1, 2\), but the model has 4 classes \(0, 1, 2, 3\): name the data"
+        DataError, match=r"3 classes \(0, 1, 2\), but the model has 4 classes \(0, 1, 2, 3\): give the data"
     ):
         opened(alone, str(other))
 

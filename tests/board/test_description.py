@@ -1,4 +1,4 @@
-"""`bundle.json` and `manifest.json`: their bytes are what boards have been given, and are read back as they were."""
+"""`bundle.json` and `manifest.json`: their bytes do not change between versions, and are read back unchanged."""
 
 import hashlib
 import importlib.metadata

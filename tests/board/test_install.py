@@ -1,4 +1,4 @@
-"""install.sh: where it puts what, under another root; what it refuses."""
+"""install.sh: what it puts where, under another root; what it refuses."""
 
 import os
 import re

@@ -61,7 +61,7 @@ def logits(graph, scores):
 
 
 def said_of(graph, scores, rule):
-    """What the runner's rule says of them."""
+    """The verdict of the runner's rule on them."""
     values = logits(graph, scores)
     best = int(np.argmax(scores))
     sure = judge(values, rule).class_index is not None

@@ -1,4 +1,4 @@
-"""Thresholds: the same rule as the board's, false words within the target, rates that are what they say."""
+"""Thresholds: the same rule as on the board, false words within the target, rates that are correct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runner on the desk: a bundle for this machine, made once and kept."""
+"""The runner on the desktop: a bundle for this machine, made once and kept."""
 
 import json
 import os

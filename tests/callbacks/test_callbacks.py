@@ -1,4 +1,4 @@
-"""Callbacks: who may be one, and those that are ready to use."""
+"""Callbacks: which objects are accepted, and the ready-made ones."""
 
 from __future__ import annotations
 

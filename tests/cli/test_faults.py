@@ -1,4 +1,4 @@
-"""Bad files and bad places at the command line: one line that names the file, and the exit code."""
+"""Bad files and unusable places on the command line: one line that names the file, and the exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only the command line knows options: the library names arguments, as Python has them."""
+"""Only the command line knows options: the library names arguments as in Python."""
 
 from __future__ import annotations
 

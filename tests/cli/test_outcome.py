@@ -1,4 +1,4 @@
-"""How commands end: signals, errors that nobody foresaw, streams that are closed, full or have few letters."""
+"""How commands end: signals, unexpected errors, streams that are closed, full or limited to a few characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generated folder: what is in it, what it needs, and what it refuses."""
+"""The generated folder: its contents, its needs, and what it refuses."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_a_limit_of_ram_is_kept() -> None:
 def test_sides_beyond_16_bits_are_refused() -> None:
     builder = Builder((1, 1, 40000), 0)
     builder.conv(2, (1, 1))
-    with pytest.raises(ModelError, match="node0: shape .*40000.*: sides go up to 32767"):
+    with pytest.raises(ModelError, match="node0: shape .*40000.*: dimensions go up to 32767"):
         generate(builder.graph())
 
 

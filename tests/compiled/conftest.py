@@ -1,4 +1,4 @@
-"""LeNet-5, whole and 60 %-pruned, taken the whole way: module, ONNX, int8, generated C, and what the reference says."""
+"""LeNet-5, whole and 60 %-pruned, in every form: module, ONNX, int8, generated C, and the reference's results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data that counts its classes in another order than a model."""
+"""Data whose classes are in another order than a model's."""
 
 from __future__ import annotations
 

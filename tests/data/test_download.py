@@ -1,4 +1,4 @@
-"""Against a real HTTP server on this machine, well or badly behaved."""
+"""Downloads from a real HTTP server on this machine, well or badly behaved."""
 
 import contextlib
 import hashlib

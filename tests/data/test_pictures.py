@@ -1,4 +1,4 @@
-"""Image files that ask for too much, or that no library should open."""
+"""Image files that ask for too much memory, or that no library should open."""
 
 from __future__ import annotations
 

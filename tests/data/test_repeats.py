@@ -1,4 +1,4 @@
-"""Copies among images: found when they are decoded, and told each time."""
+"""Copies among images: found when they are decoded, and reported each time."""
 
 from __future__ import annotations
 

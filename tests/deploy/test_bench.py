@@ -67,7 +67,10 @@ def test_every_form_of_a_model_file_is_timed_in_one_run(files: Path) -> None:
     assert all(0 < row.median_us <= row.p95_us and row.runs >= 4 and row.batch == 1 for row in report.rows)
     assert loop.runs == 4 * 256  # two samples in each of two rounds
     assert report.left_out == ()
-    assert f"{files / 'small.safetensors'}: int8 is calibrated on made-up images, which changes no time" in report.notes
+    assert (
+        f"{files / 'small.safetensors'}: int8 is calibrated on made-up images, which does not affect times"
+        in report.notes
+    )
     assert told == [f"preparing {files / 'small.safetensors'}", "timing 6 calls in turn on one processor"]
     plain = json.loads(json.dumps(report.to_dict()))
     assert {"form", "runtime", "batch", "median_us", "p95_us", "runs"} <= plain["rows"][0].keys()
@@ -167,7 +170,7 @@ def changed(files: Path, name: str, batch: int | str, height: int | str) -> Path
 
 @pytest.mark.parametrize(
     ("batch", "height", "reason"),
-    [(8, 32, "takes 8 images at once, and bench times one"), ("batch", "height", "takes images of any size")],
+    [(8, 32, "takes 8 images at once, but bench times one"), ("batch", "height", "takes images of any size")],
 )
 def test_an_onnx_that_takes_no_single_image_is_left_out(
     files: Path, batch: int | str, height: int | str, reason: str
@@ -229,6 +232,6 @@ def test_int8_that_does_not_pay_is_told() -> None:
         row("onnx", 90.0, "b"), row("onnx-int8", 30.0, "b"), row("onnx-int8", 50.0, "alone"),
     ]  # fmt: skip
     assert list(int8_notes(rows, noise_floor=0.01)) == [
-        "a: onnx-int8 does not pay in ONNX Runtime: 51.0 µs against 21.0 in float",
+        "a: onnx-int8 is slower than float in ONNX Runtime: 51.0 µs against 21.0 in float",
         "a: onnx-dynamic is as fast as float in ONNX Runtime, within the noise (21.1 µs against 21.0 in float)",
     ]

@@ -1,4 +1,4 @@
-"""Where ONNX Runtime's int8 is further from the integers than it should be, the likely cause is found and named."""
+"""If ONNX Runtime's int8 deviates from the integers more than it should, the likely cause is found and named."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def test_a_network_may_be_three_steps_off_by_rounding_and_no_more(times: int, tm
     assert (form.agreement.same_class, form.agreement.difference) == (200, times)
     assert (form.ok, report.ok) == (times == 3, times == 3)
     if times == 4:
-        assert "a score differs from that of reference by 4 int8 steps, at most 3 may be rounding; first" in form.reason
+        assert "a score differs from reference by 4 int8 steps, but rounding explains at most 3; first" in form.reason
         assert form.reason.endswith(
-            "; likely cause: rounding: no layer by itself is more than 1 int8 step off, and those steps add up"
+            "; likely cause: rounding: no layer by itself is more than 1 int8 step off, but these steps add up"
         )
         assert niwaki.verify(path, images=200, steps=4).ok
     with pytest.raises(DataError, match="-1 int8 steps: give 0 or more"):
@@ -98,7 +98,7 @@ def runtime(monkeypatch: pytest.MonkeyPatch, wrong: Mode) -> None:
 def test_the_runtime_is_the_cause_where_each_node_by_itself_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime(monkeypatch, "exact")
     found = likely_cause(file_of(overflowing()), WHITE, EXPECTED)
-    assert found == "the runtime: with optimization off it is at most 0 int8 steps off, with it 50"
+    assert found == "the runtime: with optimization off, scores are at most 0 int8 steps off, with it 50"
 
 
 def test_a_layer_that_is_off_by_itself_is_named() -> None:
@@ -123,7 +123,7 @@ def test_a_default_session_that_saturates_is_told_with_the_way_out(monkeypatch: 
 
 
 def test_the_way_out_is_an_option_that_the_file_takes() -> None:
-    said = "in ONNX Runtime, x86 processors without VNNI saturate sums of this file and may answer wrongly"
+    said = "in ONNX Runtime, x86 processors without VNNI saturate sums of this file and may predict wrong classes"
     assert way_out(overflowing()) == f"{said}: set the session option session.x64quantprecision = 1 there"
     assert way_out(overflowing(shared=True)) == f"{said}: set the session option session.disable_quant_qdq = 1 there"
     assert way_out(overflowing_dynamic(shared=True)).startswith(f"{said}; no session option helps")
@@ -133,10 +133,10 @@ def test_what_the_runtime_fuses_wrongly_is_told_with_the_option_that_leaves_it_b
     data, inputs = bias_beyond_32_bits(), np.ones((1, 1, 1, 1), np.float32)
     assert onnxsession.scores(data, inputs).tolist() == [[50, 50]]
     assert onnxsession.scores(data, inputs, mode="default").tolist() == [[50, 0]]
-    said = "ONNX Runtime fuses nodes of this file to what is not the same network"
+    said = "ONNX Runtime fuses nodes of this file into a different network"
     assert way_out(data) == f"{said}: set the session option session.disable_quant_qdq = 1"
     found = saturation(file_of(data), np.full((3, 1, 1, 1), 255, np.uint8), np.full((3, 2), 50, np.int8))
-    assert found.endswith("likely cause: the runtime, which fuses nodes of this file to what is not the same network")
+    assert found.endswith("likely cause: the runtime, which fuses nodes of this file into a different network")
 
 
 def test_a_dynamic_form_that_saturates_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,8 +203,8 @@ AGREE = "The forms that were compared agree."
     [
         ((TORCH, ONNX, DYNAMIC, REFERENCE, INT8, C), "All forms agree."),
         ((TORCH, ONNX, REFERENCE, INT8, NO_C), f"{AGREE} Not run: c (how)."),
-        ((NO_TORCH, ALONE, REFERENCE, INT8, C), f"{AGREE} Not run: torch (how). Compared with nothing: onnx (how)."),
-        ((TORCH, ONNX, FLOAT_ONLY), f"{AGREE} Compared with nothing: onnx-int8 (how)."),
+        ((NO_TORCH, ALONE, REFERENCE, INT8, C), f"{AGREE} Not run: torch (how). No counterpart: onnx (how)."),
+        ((TORCH, ONNX, FLOAT_ONLY), f"{AGREE} No counterpart: onnx-int8 (how)."),
         ((TORCH, ONNX, NO_REFERENCE), f"{AGREE} Not run: reference (how)."),
         ((ALONE, DYNAMIC), "There are no two forms that must agree."),
         ((TORCH, ONNX, far("reference", 2), INT8, C), "All forms agree."),

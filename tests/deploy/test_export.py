@@ -1,4 +1,4 @@
-"""From a model file or an ONNX to a folder: what is in it, what it refuses, and that it is whole or not there."""
+"""From a model file or an ONNX file to a folder: its contents, what is refused, and that it appears whole or not."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_what_is_no_longer_true_is_removed(small_export: Path, small_npz: Path, 
     assert (out / "c" / "model.c").exists()  # the same int8 ONNX: its C is still true
     rough = options(images=40, calibration="percentile", percentile=60.0)
     export_file(source, ["onnx-int8"], out, data=str(small_npz), options=rough, notify=lines.append)
-    assert f"{out}: removed c, made of another model or with other settings" in lines
+    assert f"{out}: removed c, made from another model or with other settings" in lines
     assert [path.name for path in (out / "c").iterdir()] == ["mine.txt"]
     assert (out / "model-dynamic.onnx").exists()
     (out / "c" / "mine.txt").unlink()
@@ -249,7 +249,7 @@ def test_weights_beside_a_foreign_onnx_come_into_the_export(small_export: Path, 
     ("name", "form", "settings", "message"),
     [
         ("model.onnx", "onnx", {"opset": 13}, "an ONNX keeps its operator set: leave out `opset=`"),
-        ("model-int8.onnx", "onnx", {}, "is int8, and no float form can be made of it"),
+        ("model-int8.onnx", "onnx", {}, "is int8, and no float form can be made from it"),
         ("model-dynamic.onnx", "c", {}, "is quantized dynamically, which runs in ONNX Runtime only"),
         ("model-int8.onnx", "c", {"ram_limit": 100}, "more than the limit of 100: prune further or raise the limit"),
         ("model-int8.onnx", "c", {"prefix": "9lives"}, "prefix '9lives': expected a C identifier"),
@@ -286,14 +286,14 @@ def test_data_must_be_those_of_the_model(small_model: Path, small_data: Dataset,
     images = np.random.default_rng(0).integers(0, 256, (60, 16, 16), np.uint8)
     np.savez(tmp_path / "many.npz", x_train=images, y_train=np.arange(60) % 6)
     with pytest.raises(
-        DataError, match=r"6 classes \(0, .*\), but the model has 4 classes \(0, 1, 2, 3\): name the data"
+        DataError, match=r"6 classes \(0, .*\), but the model has 4 classes \(0, 1, 2, 3\): give the data"
     ):
         export_file(small_model, ["c"], tmp_path / "out", data=str(tmp_path / "many.npz"))
     with pytest.raises(DataError, match=r'`data="nowhere"`: not fashion-mnist'):
         export_file(small_model, ["c"], tmp_path / "out", data="nowhere")
     with pytest.raises(DataError, match=r"small.npz: its images are 1×16×16, but the model takes 3×32×32"):
         fit_to(small_data, (3, 32, 32), small_data.labels, print)
-    with pytest.raises(DataError, match=r"4 classes \(0, 1, 2, 3\), but the model has 5 outputs: name the data"):
+    with pytest.raises(DataError, match=r"4 classes \(0, 1, 2, 3\), but the model has 5 outputs: give the data"):
         fit_to(small_data, (1, 16, 16), (), print, outputs=5)
     told: list[str] = []
     assert fit_to(small_data, (1, 16, 16), (), told.append, outputs=4) is small_data
@@ -310,7 +310,7 @@ def test_other_data_than_it_was_trained_on_is_said(small_npz: Path, small_data: 
     assert not any("other images" in line for line in lines)
     np.savez(tmp_path / "new.npz", x_train=small_data.train.images[:100, 0], y_train=small_data.train.labels[:100])
     find_pictures(needs, str(tmp_path / "new.npz"), lines.append)
-    assert "new.npz: other images than the model was trained on, or split differently" in lines
+    assert "new.npz: not the images that the model was trained on, or split differently" in lines
     assert find_pictures(replace(needs, provenance=Provenance()), None, lines.append) == Pictures()
 
 
@@ -337,7 +337,7 @@ def test_a_model_trained_on_synthetic_data_says_so(tmp_path: Path) -> None:
     lines: list[str] = []
     report = export_file(path, ["onnx-int8"], tmp_path / "out", options=options(images=20), notify=lines.append)
     assert "calibrated on synthetic data: garments that niwaki draws, not photographs" in report.notes
-    assert "synthetic: garments that niwaki draws; these figures say nothing about Fashion-MNIST" in lines
+    assert "synthetic: garments that niwaki draws; these results say nothing about Fashion-MNIST" in lines
 
 
 def test_without_its_data_nothing_can_be_calibrated(small_model: Path, tmp_path: Path, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""The images of a model are looked for once in a command, whether they can be had or not."""
+"""A command looks for the images of a model once, whether they are available or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every form against every other, on real files: that they agree, and that the smallest change is found and named."""
+"""Every form compared with every other, on real files: they agree, and the smallest change is found and named."""
 
 from __future__ import annotations
 
@@ -174,7 +174,10 @@ def test_a_changed_int8_onnx_is_found_by_its_c(copy: Path, small_data: Dataset, 
     relist(copy)
     report = verify_folder(copy, data=small_data)
     assert wrong(report) == {"c"}
-    assert "model.c: not what this niwaki generates from model-int8.onnx; changed" in report.disagreements[0]
+    assert (
+        "model.c: differs from what this niwaki generates from model-int8.onnx; it was changed"
+        in report.disagreements[0]
+    )
     report = verify_folder(copy, data=small_data, options=VerifyOptions(trust=True))
     assert wrong(report) == {"c"}
     assert "plain C" in report.disagreements[0]
@@ -190,12 +193,15 @@ def test_foreign_c_is_neither_compiled_nor_run_unasked(
     whole = source.read_text()
     source.write_text(whole + steal)
     report = verify_folder(copy, data=small_data, options=VerifyOptions(5))
-    assert "model.c: not the file that export.json lists: cut off while" in report.disagreements[0]
+    assert "model.c: not the file that export.json lists: the export was interrupted" in report.disagreements[0]
     (copy / "c" / "Makefile").write_text(f"$(shell touch {ran})")
     relist(copy)
     report = verify_folder(copy, data=small_data, options=VerifyOptions(5))
-    assert "model.c: not what this niwaki generates from model-int8.onnx; changed" in report.disagreements[0]
-    with pytest.raises(ModelError, match=r"model\.c: not what this niwaki generates"):
+    assert (
+        "model.c: differs from what this niwaki generates from model-int8.onnx; it was changed"
+        in report.disagreements[0]
+    )
+    with pytest.raises(ModelError, match=r"model\.c: differs from what this niwaki generates"):
         niwaki.load_c(copy / "c")
     source.write_text(whole)
     (copy / "c" / "stdint.h").write_text("#include_next <stdint.h>" + steal)  # found before the system's, by -I
@@ -221,7 +227,7 @@ def test_what_an_earlier_niwaki_exported_is_verified_with_the_kernels_that_lie_t
     blocks.write_text(blocks.read_text() + "\n#error")
     relist(folder)
     report = verify_folder(folder, options=VerifyOptions(5))
-    assert "niwaki_blocks.h: not what this niwaki generates" in report.disagreements[0]
+    assert "niwaki_blocks.h: differs from what this niwaki generates" in report.disagreements[0]
 
 
 def test_c_that_is_not_there_is_no_disagreement(copy: Path, here_only: None) -> None:
@@ -267,13 +273,13 @@ def test_a_changed_float_onnx_is_found(copy: Path, small_data: Dataset, here_onl
     relist(copy)
     report = verify_folder(copy, data=small_data)
     assert wrong(report) == {"onnx"}
-    assert "a score differs from that of torch by " in report.disagreements[0]
+    assert "a score differs from torch by " in report.disagreements[0]
     scale_last_bias(copy / "model.onnx", 10_000)
     relist(copy)
     report = verify_folder(copy, data=small_data)
     assert wrong(report) == {"onnx"}
     assert re.search(
-        r"another class than torch for \d+ of 100 images, at most 1 may have; first image", report.disagreements[0]
+        r"another class than torch for \d+ of 100 images, at most 1 allowed; first image", report.disagreements[0]
     )
 
 
@@ -363,7 +369,7 @@ def test_a_float_onnx_alone_has_no_int8(small_export: Path, small_npz: Path, tmp
     assert report.ok
     assert [form.form for form in report.forms] == ["onnx", "onnx-dynamic"]
     assert report.of == "40 random images"
-    assert any(note.startswith("no int8 and no C: which images the model was trained on") for note in report.notes)
+    assert any(note.startswith("no int8 and no C: niwaki does not know which images") for note in report.notes)
     assert "random images, since no file says which data the model was trained on: name it with `data=`" in report.notes
     report = verify_file(small_export / "model.onnx", data=str(small_npz), options=VerifyOptions(40))
     assert [form.form for form in report.forms] == ["onnx", "onnx-dynamic", *INTEGER_FORMS, "c", "c"]
@@ -486,7 +492,7 @@ def test_an_onnx_without_an_input_is_no_network(tmp_path: Path) -> None:
 
 @pytest.fixture
 def judge(small_export: Path) -> Judge:
-    """With scores of 1,000 images that the reference is said to give."""
+    """With made-up scores of the reference for 1,000 images."""
     rng = np.random.default_rng(0)
     sample = Sample(rng.integers(0, 256, (1000, 1, 16, 16), dtype=np.uint8), "1,000 images", np.zeros(1000, np.int64))
     return Judge(open_export(small_export), sample, {"reference": rng.integers(-50, 50, (1000, 4)).astype(np.int8)})
@@ -527,7 +533,7 @@ def test_a_score_may_be_three_int8_steps_off(judge: Judge, off: int, limit: int,
     assert (report.ok, report.agreement and report.agreement.same_class) == (ok, 1000)
     if not ok:
         assert report.reason == (
-            f"a score differs from that of reference by {off} int8 steps, at most {limit} may be rounding; "
+            f"a score differs from reference by {off} int8 steps, but rounding explains at most {limit}; "
             f"first image 777: [0 {9 + off} 0 0], reference [0 9 0 0]"
         )
 

@@ -1,4 +1,4 @@
-"""A bundle that knows garments, and a sound device that writes down what it was asked to play."""
+"""A bundle that knows garments, and a sound device that records what it was asked to play."""
 
 from __future__ import annotations
 

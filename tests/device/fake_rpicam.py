@@ -1,4 +1,4 @@
-"""Stands in for `rpicam-vid`: shows one scene after another, each until the runner has spoken or for a time.
+"""Stands in for `rpicam-vid`: shows one scene after another, each until the runner has spoken or for a fixed time.
 
 NIWAKI_SCENES is a folder: `script.json` is a list of [scene, words, seconds]; a scene is shown until aplay was called
 so many times in all, and then for so many seconds more; the scene `unplugged` ends the program, and the next one goes

@@ -1,6 +1,6 @@
 """A bundle for this machine's tests: a small network that knows garments, compiled by the host's or a cross compiler.
 
-Everything in it is what `niwaki bundle` writes, but for the compiler, the program (left out) and the sounds (silence).
+Everything in it is what `niwaki bundle` writes, except the compiler, the program (left out) and the sounds (silence).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the self-test tells of the machine."""
+"""What the self-test reports about the machine."""
 
 import platform
 

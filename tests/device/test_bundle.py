@@ -1,4 +1,4 @@
-"""A bundle is read whole or not at all; whatever is wrong with it is one line."""
+"""A bundle is read completely or not at all; whatever is wrong with it gives one line."""
 
 import json
 import os
@@ -112,7 +112,9 @@ def test_a_change_that_fits_the_shape_is_told_by_the_checksum(changed_bundle):
     manifest = changed_bundle / "manifest.json"
     whole = manifest.read_text()
     manifest.write_text(whole.replace('"bytes": ', '"bytes": 1', 1))
-    damaged = "is damaged: its checksum does not fit: copy the bundle here again, or build it again with niwaki bundle"
+    damaged = (
+        "is damaged: its checksum does not match: copy the bundle here again, or build it again with niwaki bundle"
+    )
     assert refusal(changed_bundle) == f"{manifest}: {damaged}"
     manifest.write_text(whole)
     description = json.loads((changed_bundle / "bundle.json").read_text())
@@ -132,9 +134,7 @@ def test_a_manifest_that_leads_out_of_the_bundle(changed_bundle, name):
     manifest = json.loads((changed_bundle / "manifest.json").read_text())
     manifest["files"][name] = manifest["files"]["start"]
     (changed_bundle / "manifest.json").write_text(json.dumps(manifest))
-    assert f"manifest.json: names {name!r}, outside of the bundle: copy the bundle here again" in refusal(
-        changed_bundle
-    )
+    assert f"manifest.json: names {name!r}, outside the bundle: copy the bundle here again" in refusal(changed_bundle)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "bundle.json", "libniwaki.so", "sounds", "sounds/en"])

@@ -1,4 +1,4 @@
-"""Names that are no text, streams that are closed or full: no traceback, and a defined exit code."""
+"""Names that are not text, streams that are closed or full: no traceback, and a defined exit code."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is said and when: worked by hand for the cases that people will meet, and as properties for all others."""
+"""What is spoken and when: worked out by hand for common cases, and as properties for all others."""
 
 import json
 import math

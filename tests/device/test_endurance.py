@@ -1,4 +1,4 @@
-"""An hour of work in a minute: the memory stays what it was, and the words come at the same moments in every round."""
+"""An hour of work in a minute: memory stays constant, and the words come at the same moments in every round."""
 
 import json
 import subprocess

@@ -162,7 +162,7 @@ def test_a_changing_picture_is_learned_again_and_said_once(runner, table, garmen
     )
     assert words == ["coat"]
     assert runner.notices.splitlines() == [
-        "niwaki: the picture changes while the empty scene is learned: begun again",
+        "niwaki: the picture changed while learning the empty scene: starting again",
         "niwaki: the empty scene is learned",
     ]
 
@@ -170,7 +170,7 @@ def test_a_changing_picture_is_learned_again_and_said_once(runner, table, garmen
 def test_a_picture_that_never_rests(runner, table, garments):
     noise = [np.random.default_rng(n).integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8) for n in range(21)]
     assert runner.run(noise, table.shows(garments.image("Coat"), 40)) == ["coat"]
-    assert "the picture never came to rest: garments are compared with the frame's border instead" in runner.notices
+    assert "the picture never became still: garments are compared with the frame's border instead" in runner.notices
     assert not runner.snapshots[-1].finding.used_scene
 
 

@@ -1,4 +1,4 @@
-"""The library through ctypes gives what the integer references give; a wrong one is refused in one line."""
+"""The library through ctypes gives the integer references' results; a wrong one is refused in one line."""
 
 import subprocess
 

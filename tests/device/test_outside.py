@@ -1,4 +1,4 @@
-"""JSON and TOML from outside: whatever it is, one line and soon."""
+"""JSON and TOML from outside: whatever is wrong, one line, and soon."""
 
 import ast
 import re
@@ -22,13 +22,13 @@ MANY = "more than 64 levels of brackets within brackets"
         ("[" * DEEP + "]" * DEEP, MANY),
         ('{"a":' * DEEP + "1" + "}" * DEEP, MANY),
         ("[" * (DEPTH_LIMIT + 1) + "]" * (DEPTH_LIMIT + 1), MANY),
-        ('{"a": 1, "b": {}, "a": 2}', "the key 'a' stands twice in one object"),
+        ('{"a": 1, "b": {}, "a": 2}', "the key 'a' occurs twice in one object"),
         ('{"a": NaN}', "NaN is not a JSON number"),
         ("[-Infinity]", "-Infinity is not a JSON number"),
-        ("1e999", "1e999 is beyond what a number may be"),
-        ("9" * 5000, "99999999999999999999… is beyond what a number may be"),
-        ('"\\ud800"', "half a surrogate pair, which stands for no letter"),
-        ('{"\\udfff": 1}', "half a surrogate pair, which stands for no letter"),
+        ("1e999", "1e999 is out of range for a number"),
+        ("9" * 5000, "99999999999999999999… is out of range for a number"),
+        ('"\\ud800"', "half a surrogate pair, which is not a character"),
+        ('{"\\udfff": 1}', "half a surrogate pair, which is not a character"),
         (b'"\xff"', "not UTF-8 at byte 1"),
         ("[1,]", "Expecting value: line 1 column 4 (char 3)"),
         ("", "Expecting value: line 1 column 1 (char 0)"),

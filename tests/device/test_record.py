@@ -1,4 +1,4 @@
-"""Recordings: what is kept, what of it is left when something goes wrong, and that a replay decides the same."""
+"""Recordings: what is kept, what remains if something goes wrong, and that a replay makes the same decisions."""
 
 import json
 import os
@@ -280,12 +280,12 @@ def test_a_frame_takes_no_more_memory_than_its_size(network, film, tmp_path):
     [
         (7, "more than 1 frames"),
         ([[0, 1, 0]] * 2, "more than 1 frames"),
-        ([[0, 1]], "a frame that lies nowhere"),
-        ([["0", 1, 0]], "a frame that lies nowhere"),
+        ([[0, 1]], "a frame without a position"),
+        ([["0", 1, 0]], "a frame without a position"),
         ([[-1, 1, 0]], "a frame of 1 bytes at -1"),
         ([[1 << 70, 1, 0]], "a frame of 1 bytes at 1180591620717411303424"),
         ([[0, 10**15, 0]], "a frame of 1000000000000000 bytes at 0"),
-        ([[0, 10**7, 0]], "its frame is not whole"),
+        ([[0, 10**7, 0]], "its frame is incomplete"),
         ([], "0 frames"),
     ],
 )
@@ -333,7 +333,7 @@ def test_a_full_disk(run_runner, network, film, tmp_path, bytes_left):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
     )  # fmt: skip
     assert done.returncode == 4
-    why = "File too large: make room or choose another folder; what is there is whole"
+    why = "File too large: make room or choose another folder; what was recorded is complete"
     assert done.stderr.splitlines()[-1] == f"niwaki: --record {tmp_path}/kept: cannot be written: {why}"
     if bytes_left < 50_000:  # not one frame had room
         assert list((tmp_path / "kept").iterdir()) == []

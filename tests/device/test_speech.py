@@ -168,7 +168,7 @@ def test_a_word_is_never_an_option(speaker, changed_bundle, tmp_path, monkeypatc
 
 
 def test_a_voice_that_nobody_can_hear_is_told(speaker, calls, changed_bundle):
-    """espeak-ng ends with 0 also where there is no sound device."""
+    """espeak-ng exits with 0 even without a sound device."""
     for wav in changed_bundle.glob("sounds/*/*.wav"):
         wav.unlink()
     voice = calls.programs / "espeak-ng"

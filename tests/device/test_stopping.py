@@ -1,4 +1,4 @@
-"""Signals end the runner where it waits, never in the middle of a frame."""
+"""Signals end the runner while it waits, never in the middle of a frame."""
 
 import os
 import signal

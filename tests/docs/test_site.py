@@ -1,4 +1,4 @@
-"""The site: reference pages follow from the code, every link leads somewhere, nothing is loaded from outside."""
+"""The site: reference pages match the code, every link works, nothing is loaded from outside."""
 
 from __future__ import annotations
 

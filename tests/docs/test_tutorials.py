@@ -1,4 +1,4 @@
-"""What the tutorials and guides say is done: with little data in short, as it stands in the long form."""
+"""Tutorials and guides work as written: with little data in short, unchanged in the long form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where values and ticks are on an axis, by hand."""
+"""The positions of values and ticks on an axis, worked out by hand."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class TooSlow(BaseException):
 
 
 def main() -> None:
-    """Run the readers one after the other; inputs are numbered, so that each can be had again alone."""
+    """Run the readers one after the other; inputs are numbered, so that each can be repeated alone."""
     options = _options()
     samples = Samples(options.npz, options.model, options.export, options.study)
     readers = {**READERS, **(OF_A_STUDY if options.study else {})}

@@ -1,4 +1,4 @@
-"""Damage that knows the format a little: bytes, JSON, zip archives, ONNX; the same generator gives the same damage."""
+"""Damage that knows a little about the format: bytes, JSON, zip archives, ONNX; the same generator, the same damage."""
 
 from __future__ import annotations
 

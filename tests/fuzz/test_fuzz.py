@@ -1,4 +1,4 @@
-"""Whatever damaged input does, it is one line of an error: in bounded time and memory, never a traceback."""
+"""Any damaged input gives one line of an error: in bounded time and memory, never a traceback."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _raise(error: BaseException) -> object:
     ("read", "fault"),
     [
         (lambda: None, None),
-        (lambda: _raise(DataError("one line: mend it")), None),
+        (lambda: _raise(DataError("one line: repair it")), None),
         (lambda: _raise(KeyError("shape")), "KeyError: 'shape'"),
         (lambda: _raise(MemoryError()), "MemoryError"),
         (lambda: time.sleep(5), "longer than"),

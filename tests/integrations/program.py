@@ -1,4 +1,4 @@
-"""A user's program: it is never run, but must be well typed for whoever checks types."""
+"""A user's program: it is never run, but type checkers must accept it."""
 
 from __future__ import annotations
 

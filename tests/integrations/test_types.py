@@ -1,4 +1,4 @@
-"""The types that niwaki states hold in a user's program, under the strictest settings of two checkers."""
+"""The types that niwaki states are correct in a user's program, under the strictest settings of two checkers."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def test_korean(study):
     told = json.loads(part.data)
     assert "시험 이미지" in part.html
     assert told["text"]["speak"] == "소리 내어 말하기"
-    assert "옷가지" in told["text"]["drop_hint"]
+    assert "옷 하나" in told["text"]["drop_hint"]
 
 
 def test_a_study_that_has_chosen_nothing(tmp_path):

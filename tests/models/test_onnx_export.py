@@ -152,7 +152,7 @@ def test_what_cannot_be_exported_is_named(model, opset, message, capfd) -> None:
 
 
 def moved(by: tuple[float, float]) -> nn.Module:
-    """A module whose two scores are equal, but for what is added; the ONNX is of the module with nothing added."""
+    """A module whose two scores differ only by what is added; the ONNX comes from the module with nothing added."""
     linear = nn.Linear(3, 2)
     nn.init.zeros_(linear.weight)
     linear.bias = nn.Parameter(torch.tensor(by))

@@ -1,4 +1,4 @@
-"""What is wrong in an ONNX from outside is told in one line that names the node or tensor."""
+"""An error in an ONNX file from outside gives one line that names the node or tensor."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_too_many_nodes(monkeypatch):
     ("labels", "message"),
     [
         (["a\0b"], r"the name 'a\\x00b' has a NUL in it"),
-        (["\ud800"], "not JSON: half a surrogate pair, which stands for no letter"),
+        (["\ud800"], "not JSON: half a surrogate pair, which is not a character"),
         (["x" * 300], "a name of 300 characters: 1 to 255 are supported"),
         ([""], "a name of 0 characters"),
     ],

@@ -47,7 +47,7 @@ def test_bytes_that_are_no_onnx_are_refused_in_one_line() -> None:
 
 
 def first_step(data: bytes, mode: onnxsession.Mode = "exact") -> float:
-    """What the network of `overflowing` says of a white image, in int8 steps of its output."""
+    """The output of the network in `overflowing` for a white image, in int8 steps of its output."""
     graph = read_qdq(load_onnx(data, "overflowing"), "overflowing")
     step = graph.tensors[graph.output].scale
     return float(scores(data, white(), mode=mode)[0, 0]) / step

@@ -1,4 +1,4 @@
-"""What an ONNX would need is known from shapes, and refused before any of it is taken."""
+"""The memory that an ONNX file would need follows from shapes, and is refused before it is allocated."""
 
 from __future__ import annotations
 

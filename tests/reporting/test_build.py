@@ -7,7 +7,7 @@ from niwaki.reporting.build import build_report
 
 
 def test_a_report_opens_the_chosen_export_once(finished_study, tmp_path, monkeypatch):
-    """Each file is read twice: held against the SHA-256 in verify.json, and opened."""
+    """Each file is read twice: compared with the SHA-256 in verify.json, and opened."""
     copy = shutil.copytree(finished_study, tmp_path / "study")
     monkeypatch.setattr(live, "compile_module", lambda *_, **__: b"WebAssembly")
     opened = []

@@ -1,4 +1,4 @@
-"""Two studies compared: what differs is said, what is the same is not, and bad input is one line."""
+"""Two studies compared: the page shows what differs, not what is the same, and bad input gives one line."""
 
 from __future__ import annotations
 

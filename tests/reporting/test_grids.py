@@ -1,4 +1,4 @@
-"""How an experiment's table stands on the page: upright, on its side, or reaching into the margin."""
+"""The layout of an experiment's table on the page: upright, transposed, or reaching into the margin."""
 
 from __future__ import annotations
 

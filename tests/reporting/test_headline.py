@@ -334,7 +334,7 @@ def test_what_training_on_does_not_change_is_said_too(view) -> None:
 
 
 def test_only_networks_of_their_own_are_said_to_lie_close_together(view) -> None:
-    """Forms of one model answer the same images: of them it is said how many get another answer."""
+    """Forms of one model predict the same images: the report says how many get another class."""
     ratio, scratch = make_tables(view)
     close = replace(ratio, rows=tuple(r for r in ratio.rows if r.value != 0.9))  # 88 % in float, 87.5 % in int8
     assert not any("lie within" in said for said in findings(view, close, WORDS))

@@ -1,4 +1,4 @@
-"""No text in a figure covers another one, on a desktop, on a phone and on paper, however much stands in it."""
+"""No text in a figure covers another one, on a desktop, on a phone and on paper, however much there is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layer by layer: figures worked out by hand, and a study of an earlier version that knows only channels."""
+"""Layer by layer: numbers worked out by hand, and a study of an earlier version that has only channels."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ def test_what_the_c_stores_outside_of_the_layers_has_a_row_of_its_own(view) -> N
     with_tables = base.model_copy(update={"flash": sum(known.values()) + 768, "layers": known})
     evidence = view.evidence.model_copy(update={"base": view.evidence.base.model_copy(update={"int8": with_tables})})
     grid = layers_section(replace(view, evidence=evidence), WORDS).blocks[2]
-    assert grid.rows[-1] == ("outside of these layers", *["–"] * 9, "1,024", "–")
+    assert grid.rows[-1] == ("outside these layers", *["–"] * 9, "1,024", "–")
     assert sum(int(row[-2].replace(",", "")) for row in grid.rows) == with_tables.flash
-    assert "outside of these layers,–" in grid.csv
+    assert "outside these layers,–" in grid.csv
 
 
 def test_of_an_earlier_version_the_bytes_in_the_c_are_not_known(view) -> None:

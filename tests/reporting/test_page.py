@@ -327,7 +327,7 @@ def test_a_damaged_side_file_takes_only_its_part_away(study_copy, name, content,
     assert ("The chosen model against the base" in page.text) == (name != "choice.json")
     assert "By ratio & step" in page.text
     assert "was not exported" not in page.text
-    assert ("no forms of the chosen model that have been verified" in page.text) == (name == "verify.json")
+    assert ("the chosen model has no verified forms" in page.text) == (name == "verify.json")
     assert "stages are still to run" not in page.text
     assert run_command(["study", "show", str(study_copy)]) == 0
     assert f"{name} is damaged: " in " ".join(capsys.readouterr().out.split())
@@ -362,7 +362,7 @@ def test_a_page_without_a_live_model_says_so_under_its_heading_and_at_the_end(st
     assert Parsed(text).text.count("The model does not run in this page: ") == 2  # there, and in the last section
     assert Parsed(text[text.index('id="gaps"') :]).text.count("The model does not run in this page: ") == 1
     (study_copy / "verify.json").unlink()
-    assert "no forms of the chosen model that have been verified" in built(study_copy).text
+    assert "the chosen model has no verified forms" in built(study_copy).text
     (study_copy / "choice.json").unlink()
     assert "the study has not chosen and exported a model yet" in built(study_copy).text
 

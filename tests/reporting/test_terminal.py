@@ -1,4 +1,4 @@
-"""What leaves for a terminal, a file or a pipe can be read there."""
+"""Text for a terminal, a file or a pipe is readable there."""
 
 from __future__ import annotations
 

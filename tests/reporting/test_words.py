@@ -1,4 +1,4 @@
-"""The catalogues: both languages say everything, and nothing that is said is in neither."""
+"""The catalogues: both languages have every text, and every text of the report is in them."""
 
 from __future__ import annotations
 

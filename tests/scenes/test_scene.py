@@ -1,4 +1,4 @@
-"""Scenes: the same from a seed, true to what they say of themselves, and no easier than they should be."""
+"""Scenes: the same for a seed, true to their description, and no easier than they should be."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_seed_number_family_and_content_each_change_the_scene() -> None:
 
 
 def test_families_share_no_background_and_no_clutter() -> None:
-    """What is tuned on one family is told nothing of the other."""
+    """Whatever is tuned on one family sees nothing of the other."""
     for kinds in (backgrounds.KINDS, clutter.KINDS):
         assert not set(kinds["tuning"]) & set(kinds["figure"])
         assert not set(kinds["tuning"].values()) & set(kinds["figure"].values())

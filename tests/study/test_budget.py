@@ -44,8 +44,8 @@ def test_budgets_that_are_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("worst_class<=80", r"limit the other way: worst_class>=…"),
-        ("params>=20k", r"limit the other way: params<=…"),
+        ("worst_class<=80", r"opposite limit: worst_class>=…"),
+        ("params>=20k", r"opposite limit: params<=…"),
         ("balanced_accuracy>=101", "is in percent: give 0 to 100"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Damage, full disks, second drivers, other data: a clear line, nothing lost, and the way on."""
+"""Damage, full disks, second drivers, other data: a clear line, nothing lost, and how to continue."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_records_that_are_none(copy: Path) -> None:
     path = stage / "record.json"
     body = json.loads(path.read_bytes())
     path.write_text(json.dumps({**body, "seed": 7}))
-    with pytest.raises(DamagedStage, match="record.json is damaged: its checksum does not fit"):
+    with pytest.raises(DamagedStage, match="record.json is damaged: its checksum does not match"):
         store.record(stage.name)
     other = {key: value for key, value in {**body, "format": 2}.items() if key != "checksum"}
     path.write_text(json.dumps({**other, "checksum": sha256_of(canonical_json(other))}))

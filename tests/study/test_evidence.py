@@ -1,4 +1,4 @@
-"""What a report shows beside the records: which images are telling, what is kept, and what is measured anew."""
+"""What a report shows beside the records: which images it shows, what is kept, and what is measured again."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_without_a_base_there_is_nothing(small_data: Dataset, tmp_path: Path) ->
 
 def test_a_folder_without_an_integer_network(small_export: Path, small_data: Dataset, tmp_path: Path) -> None:
     shutil.copytree(small_export, tmp_path / "export", ignore=shutil.ignore_patterns("model-int8.onnx", "c"))
-    with pytest.raises(ModelError, match="export: holds no integer network"):
+    with pytest.raises(ModelError, match="export: contains no integer network"):
         int8_answers(open_export(tmp_path / "export"), small_data)
 
 

@@ -1,4 +1,4 @@
-"""The end of a study: the chosen model exported and verified, kept while it is whole, and what is said if it is not."""
+"""The end of a study: the chosen model is exported and verified, and kept while it is intact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data and networks that do not belong together are told before anything is trained."""
+"""Data and networks that do not match are an error before anything is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every change of a side file is told: by its checksum, and by its shape where a file has none."""
+"""Every change of a side file is noticed: by its checksum, or by its shape if a file has none."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_every_change_of_a_value_is_told(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_files_of_earlier_versions_have_no_checksum(name: str, tmp_path: Path) -> None:
-    """They load as they are, and a value of another type is told by its place."""
+    """They load unchanged, and an error names the place of a value of another type."""
     store = Store(tmp_path)
     (tmp_path / name).write_text(json.dumps(FILES[name]))
     assert store.load(KINDS[name]).to_dict() == FILES[name]

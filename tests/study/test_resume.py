@@ -1,4 +1,4 @@
-"""Killed at any moment and given the same command again, a study ends with the same bits."""
+"""A study that was killed at any moment and started again ends with the same bits."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def test_a_study_from_weights_of_ones_own(
     other = api.load_data(str(small_npz), validation=60, preprocessing={"size": [16, 16], "std": [0.5]})
     api.save(model, tmp_path / "mine.safetensors", factory="lenet5", args=args, data=other)
     done = niwaki("study", "run", small_study, "--jobs", 1, "--out", tmp_path / "other", check=2)
-    assert "made for other preprocessing" in done.stderr
+    assert "made for a preprocessing that differs" in done.stderr
     (tmp_path / "mine.safetensors").unlink()
     done = niwaki("study", "run", small_study, "--out", tmp_path / "none", check=2)
     assert "model.weights" in done.stderr

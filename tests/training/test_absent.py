@@ -1,4 +1,4 @@
-"""An operation with absent channels gives what the same gives on the channels that are there."""
+"""An operation with absent channels gives the same result as on the present channels alone."""
 
 from __future__ import annotations
 

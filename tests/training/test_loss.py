@@ -1,4 +1,4 @@
-"""Why int8 answers otherwise than float, by hand."""
+"""Why int8 predicts other classes than float, worked out by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FLOAT = np.array([[1.0, 0.9], [1.0, 0.7], [1.0, 0.1], [1.0, 0.0]])
 def test_scores_that_float_has_near_each_other_change_places_by_rounding() -> None:
     found = FLOAT[:, ::-1].copy()
     found[2:] = FLOAT[2:]  # the first two rows have another class
-    told = "rounding: for 2 of these 2 images, float has the two classes within 3 int8 steps"
+    told = "rounding: for 2 of these 2 images, float has the classes within 3 int8 steps"
     assert cause_of_loss(FLOAT, found, 0.11) == told
     assert cause_of_loss(FLOAT, found, 0.05).startswith(
         "calibration: for 1 of these 2 images, int8 moves a score by mo"

@@ -1,4 +1,4 @@
-"""One pruning step from outside: what it reports, and what it leaves as it was."""
+"""One pruning step from outside: what it reports, and what it leaves unchanged."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_normalizations_are_named_together() -> None:
     norms = {"one": nn.GroupNorm(2, 8), "two": nn.GroupNorm(2, 8)}
     net = between(lambda x: norms["two"](norms["one"](x)), **norms)
     assert prune_step(net, HALF, SHAPE, step=1).notes == (
-        "the normalization over channels (one, two) is computed over the channels that are left",
+        "the normalization over channels (one, two) would be computed over the remaining channels only",
     )
 
 
@@ -237,7 +237,7 @@ def test_a_layer_that_torch_pruning_fails_to_cut_stays_whole_and_the_others_are_
 
     monkeypatch.setattr(Scissors, "cut", failing)
     report = prune_step(net, HALF, SHAPE, step=1)
-    reason = "torch-pruning cannot work out what goes with its channels (RuntimeError: not this one)"
+    reason = "torch-pruning cannot determine what depends on its channels (RuntimeError: not this one)"
     assert report.whole == {tried[2]: reason}
     assert report.widths == {name: 8 if name == tried[2] else 4 for name in ("c1", "c2", "c3")}
 
@@ -270,7 +270,7 @@ def test_the_network_is_compared_on_the_images_that_are_given() -> None:
 
 @pytest.mark.parametrize(("width", "whole"), [(2, ["c1"]), (1, [])])
 def test_a_layer_of_one_channel_is_not_said_to_stay_whole(width: int, whole: list[str]) -> None:
-    """It has none to lose; one of two channels might have gone, but for their order."""
+    """It has none to lose; without their order, one of two channels might have been removed."""
     net = between(lambda x: x.flip(1), first=width, second=width)
     report = prune_step(net, HALF, SHAPE, step=1)
     assert (report.widths, list(report.whole)) == ({"c1": width, "c2": 4}, whole)

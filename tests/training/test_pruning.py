@@ -197,14 +197,14 @@ def test_taylor_without_data_or_with_a_broken_network() -> None:
 
 
 def test_sizes_written_into_forward_name_the_module() -> None:
-    with pytest.raises(ModelError, match=r"module head \(Head\) .*sizes written into it"):
+    with pytest.raises(ModelError, match=r"module head \(Head\) .*contains fixed sizes"):
         prune_step(networks.HardCodedView(), PruneSettings(ratio=0.5, steps=1), SHAPE, step=1)
 
 
 def test_what_is_split_by_number_stays_whole() -> None:
     report = prune_step(networks.HardCodedSplit(), PruneSettings(ratio=0.5, steps=1), SHAPE, step=1)
     assert report.widths == {"conv": 16, "left": 4}
-    assert "picked by number" in report.whole["conv"]
+    assert "select them by number" in report.whole["conv"]
 
 
 def test_steps_must_follow_one_another() -> None:

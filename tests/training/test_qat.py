@@ -36,7 +36,7 @@ def weights_of(data: bytes) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("bits", [8, 4, 2])
 def test_training_computes_what_the_integer_network_computes(name: str, bits: int) -> None:
-    """One step of the scores at most, but for a rare image where a rounding before it went the other way."""
+    """One step of the scores at most, except for a rare image if a rounding before it went the other way."""
     data, images = exported(name).onnx, exported(name).images(60)
     settings = QuantizeSettings(kind="qat", bits=bits)
     calibrated = calibrate(data, images[:30], settings)

@@ -59,12 +59,12 @@ def test_int8_that_clamps_is_accepted(before, scale, zero_point) -> None:
             clamp("Relu"),
             1,
             0,
-            "Relu 'clamp': int8 stands for -128 to 127 there, outside of 0 to inf: the clamp is lost",
+            "Relu 'clamp': int8 stands for -128 to 127 there, outside 0 to inf: the clamp is lost",
         ),
-        (clamp("Relu"), 0.1, -127, "Relu 'clamp': int8 stands for -0.1 to 25.4 there, outside of 0 to inf"),
-        (clamp("Clip", 0, 6), 6.03 / 255, -128, "Clip 'clamp': int8 stands for 0 to 6.03 there, outside of 0 to 6"),
-        (clamp("Clip", 0, 6), 6 / 255, -127, "Clip 'clamp': int8 stands for -0.0235294 to 5.97647 there, outside of 0"),
-        (clamp("Clip", 1, 6), 6 / 255, -128, "Clip 'clamp': int8 stands for 0 to 6 there, outside of 1 to 6"),
+        (clamp("Relu"), 0.1, -127, "Relu 'clamp': int8 stands for -0.1 to 25.4 there, outside 0 to inf"),
+        (clamp("Clip", 0, 6), 6.03 / 255, -128, "Clip 'clamp': int8 stands for 0 to 6.03 there, outside 0 to 6"),
+        (clamp("Clip", 0, 6), 6 / 255, -127, "Clip 'clamp': int8 stands for -0.0235294 to 5.97647 there, outside 0"),
+        (clamp("Clip", 1, 6), 6 / 255, -128, "Clip 'clamp': int8 stands for 0 to 6 there, outside 1 to 6"),
     ],
 )
 def test_int8_that_does_not_clamp_is_refused(before, scale, zero_point, message) -> None:
@@ -77,14 +77,14 @@ def test_an_activation_that_is_still_there_clamps_itself() -> None:
 
 
 def test_an_activation_that_left_nothing_behind_is_an_error() -> None:
-    with pytest.raises(ModelError, match=r"^Relu 'clamp': the quantizer took it away and put nothing in its place"):
+    with pytest.raises(ModelError, match=r"^Relu 'clamp': the quantizer removed it without a replacement"):
         check_clamps(clamp("Relu"), clamp("Relu", named="another"))
 
 
 def test_of_two_activations_in_a_row_the_last_is_quantized_and_both_are_checked() -> None:
     nodes = [node("Clip", "input low", "a"), node("Relu", "a", "logits")]
     check_clamps(onnx.load_from_string(by_hand(nodes, low=np.float32(-1))), int8(0.1, -128))
-    with pytest.raises(ModelError, match=r"^Clip 'Clip a': int8 stands for 0 to 25\.5 there, outside of 2 to inf"):
+    with pytest.raises(ModelError, match=r"^Clip 'Clip a': int8 stands for 0 to 25\.5 there, outside 2 to inf"):
         check_clamps(onnx.load_from_string(by_hand(nodes, low=np.float32(2))), int8(0.1, -128))
 
 
@@ -119,7 +119,7 @@ LAYERS = [
 def test_the_largest_sum_is_proved_for_each_output(op_type, weights, attributes, sign) -> None:
     room = 2**31 - 120 * 255
     check_accumulators(integer_layer(op_type, weights, sign * (room - 1), **attributes))
-    message = rf"^{op_type} '{op_type} logits': output 0 could sum up to 2,147,483,648, more than 32 bits hold"
+    message = rf"^{op_type} '{op_type} logits': output 0 could reach 2,147,483,648, more than 32 bits can hold"
     with pytest.raises(ModelError, match=message):
         check_accumulators(integer_layer(op_type, weights, sign * room, **attributes))
 
@@ -129,7 +129,7 @@ def test_sums_without_bias_and_float_weights() -> None:
     nodes = [node("Gemm", "input w", "logits")]
     check_accumulators(onnx.load_from_string(by_hand(nodes, (2,), w=np.full((2, 2), 1e30))))
     many = np.full((70_000, 2), 127)
-    with pytest.raises(ModelError, match=r"^MatMul 'MatMul logits': output 0 could sum up to 2,266,950,000"):
+    with pytest.raises(ModelError, match=r"^MatMul 'MatMul logits': output 0 could reach 2,266,950,000"):
         check_accumulators(integer_layer("MatMul", many, 0))
 
 

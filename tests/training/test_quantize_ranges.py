@@ -121,5 +121,5 @@ def test_an_activation_that_is_always_zero_keeps_its_range_of_nothing() -> None:
 @pytest.mark.parametrize("weight", [np.inf, np.nan])
 def test_an_activation_that_is_not_finite_is_named(weight) -> None:
     model = onnx.load_from_string(by_hand([node("Mul", "input w", "a"), node("Relu", "a", "logits")], w=[weight] * 4))
-    with pytest.raises(ModelError, match="^activation 'a': it is not finite on a calibration image: train it again"):
+    with pytest.raises(ModelError, match="^activation 'a': not finite on a calibration image: train the model again"):
         activation_ranges(model, Preprocessing().scale(pixels(9)), QuantizeSettings())

@@ -39,7 +39,7 @@ def test_ordinary_networks_are_far_from_the_bounds() -> None:
 
 def test_lookups_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "_MOST_LOOKUPS", 3)
-    with pytest.raises(ModelError, match="cannot trace this model: working out how many channels .* never ends"):
+    with pytest.raises(ModelError, match="cannot trace this model: determining how many channels .* never ends"):
         trace(LeNet5().eval(), (1, 32, 32))
 
 

@@ -1,4 +1,4 @@
-"""Pruning takes what it says it takes; what it cannot take stays whole, and is named with the reason."""
+"""Pruning removes what it reports; what it cannot remove stays whole, and is named with the reason."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from unusual import SHAPE, between, conv
 
 HALF = PruneSettings(ratio=0.5, steps=1)
 ORDER_OF_C2 = (
-    "its channels do not reach just those inputs of c2 that would go with them: are they put into another order, "
-    "viewed as something else or picked by number on the way?"
+    "its channels do not reach exactly the inputs of c2 that pruning would remove with them: does the forward reorder "
+    "them, view them in another shape or select them by number?"
 )
 ENDLESS = r"following its channels through the network never ends"
-LOST = r"torch-pruning cannot work out what goes with its channels \(IndexError: .*\)"
+LOST = r"torch-pruning cannot determine what depends on its channels \(IndexError: .*\)"
 
 
 def silenced(before: nn.Module, after: nn.Module) -> nn.Module:
@@ -92,14 +92,14 @@ def test_the_pruned_network_is_the_unpruned_one_without_some_channels(net: nn.Mo
         (unusual.pad_shortcut(), [8, 8, 16], ["c1", "c3"], LOST),
         (unusual.layer_norm_over_a_map(), [8, 4], ["c1"], r"torch-pruning cannot .* \(RuntimeError: .*\)"),
         (between(lambda x: torch.max(*x.chunk(2, 1)), first=16), [16, 4], ["c1"], "it feeds would lose all"),
-        (unusual.lstm(), [24, 8], ["r"], "layers of the kind LSTM are not pruned"),
+        (unusual.lstm(), [24, 8], ["r"], "niwaki does not prune LSTM layers"),
         (between(lambda x: x, c1=unusual.normed(conv(1, 8, 2))), [8, 4], ["c1"], r"of c1 is parametrized .*remove_par"),
-        (unusual.linear_then_conv(), [128, 4], ["f1"], "its channels do not reach just those inputs of fc"),
+        (unusual.linear_then_conv(), [128, 4], ["f1"], "its channels do not reach exactly the inputs of fc"),
         (unusual.flat_and_pooled(), [4, 8], ["c2"], ENDLESS),
         (unusual.bilinear_pooling(), [4, 8], ["c2"], ENDLESS),
-        (unusual.transformer(), [8, 8, 8, 8], ["c1", "b"], "tied to mixed, and layers of the kind MultiheadAttention"),
+        (unusual.transformer(), [8, 8, 8, 8], ["c1", "b"], "to mixed, and niwaki does not prune MultiheadAttention"),
         (between(lambda x: F.local_response_norm(x, 3)), [8, 4], ["c1"], re.escape(ORDER_OF_C2)),
-        (between(lambda x: x, spare=nn.Linear(8, 4)), [4, 4, 4], ["spare"], "output does not depend on a call of it"),
+        (between(lambda x: x, spare=nn.Linear(8, 4)), [4, 4, 4], ["spare"], "output does not depend on it"),
         (unusual.attention_by_hand(), [8, 24, 8, 4], ["p", "o"], r"without some of these .*: shape '\["),
         (unusual.Positions(), [8, 4], ["c1"], "without some of these channels: RuntimeError: The size of tensor a"),
     ],
@@ -135,7 +135,9 @@ def test_nothing_left_to_prune_says_why() -> None:
 def test_a_step_that_is_refused_leaves_the_network_as_it_was() -> None:
     net = unusual.divided_by_its_width()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    with pytest.raises(ModelError, match="pruning changes what the network's output computes from the channels"):
+    with pytest.raises(
+        ModelError, match="pruning changes what the network's output computes from the remaining channels"
+    ):
         prune_step(net, HALF, SHAPE, step=1)
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
     assert (net.c1.out_channels, net.fc.in_features) == (8, 8)
@@ -239,7 +241,7 @@ class ChannelsFirstNorm(nn.Module):
 def test_a_normalization_over_channels_is_over_those_that_are_left(net: Callable[[], nn.Module], name: str) -> None:
     notes = prune_step(net(), HALF, SHAPE, step=1).notes
     assert notes == (
-        (f"the normalization over channels ({name}) is computed over the channels that are left",) * (name != "")
+        (f"the normalization over channels ({name}) would be computed over the remaining channels only",) * (name != "")
     )
 
 
@@ -255,18 +257,19 @@ def test_one_channel_left_is_why_less_is_reached() -> None:
     assert left.notes({}) == ()  # a channel of rounding each
     left = Widths(0.95, {"a": 30, "b": 2}, {"a": 9, "b": 1}, ranked_together=False)
     assert left.notes({}) == (
-        "95 % of the channels asked for; 68.8 % of the channels in scope are gone: b has one channel left, the least "
-        "there is",
+        "95 % of the channels asked for; 68.8 % of the channels in scope are gone: b has one channel left, the minimum",
     )  # fmt: skip
     together = Widths(0.5, {"a": 30, "b": 30}, {"a": 5, "b": 20}, ranked_together=True)
-    assert together.notes({})[0].endswith("in the one ranking, channels that several layers lose together count once")
+    assert together.notes({})[0].endswith(
+        "in the global ranking, channels that several layers lose together count once"
+    )
 
 
 def test_a_layer_that_computes_something_else_is_found_by_its_values() -> None:
     """It multiplies by the number of channels: all of them arrive where they should, and yet."""
     net = between(lambda x: x * x.shape[1])
     report = prune_step(net, HALF, SHAPE, step=1)
-    assert report.whole == {"c1": "without some of its channels, c2 would compute something else from the others"}
+    assert report.whole == {"c1": "without some of its channels, c2 would compute different outputs from the others"}
 
 
 def test_a_network_that_answers_differently_each_time_is_pruned_and_said_not_to_be_compared() -> None:

@@ -25,7 +25,7 @@ class Series:
     inner: tuple[int, int] = (28, 28)
 
     def run(self, vision) -> list[Finding]:
-        """What a vision that was made for this size says of the frames."""
+        """The findings of a vision for this size on the frames."""
         for frame in self.learn:
             vision.learn(frame)
         if self.forget:

@@ -1,4 +1,4 @@
-"""The steps of the search for the garment, against plain forms of them."""
+"""The steps of the search for the garment, compared with plain implementations."""
 
 import numpy as np
 import pytest

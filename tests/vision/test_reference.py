@@ -1,4 +1,4 @@
-"""What vision finds, on frames drawn by hand."""
+"""The findings of vision, on frames drawn by hand."""
 
 import numpy as np
 import pytest

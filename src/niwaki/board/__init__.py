@@ -1,4 +1,4 @@
-"""The folder that is copied to a board and started: cross-compiled from any desk with zig, the files of device with it.
+"""The folder to copy to a board and start: cross-compiled by zig on any desktop, together with the files of device.
 
 May import: scenes, deploy, codegen, compiled, vision, toolchain, models, data, folders, files, randomness, tabular,
 notify, errors, device.

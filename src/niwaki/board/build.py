@@ -1,4 +1,4 @@
-"""From a model to the folder that is copied to a board."""
+"""From a model to the folder to copy to a board."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class BundleReport:
     sizes: Mapping[str, int]
     """Bytes of every file."""
     decided: Decision
-    """When the runner names what it sees."""
+    """The rule by which the runner names what it sees."""
     notes: tuple[str, ...] = ()
 
     @property
     def decision(self) -> dict[str, Any]:
-        """The same as JSON values, as `bundle.json` has it."""
+        """The same as JSON values, as in `bundle.json`."""
         return self.decided.model_dump()
 
     def __repr__(self) -> str:
@@ -57,12 +57,12 @@ class BundleReport:
 
     @property
     def sound_bytes(self) -> int:
-        """Of the WAVs."""
+        """Bytes of the WAV files."""
         return sum(size for path, size in self.sizes.items() if path.startswith("sounds/"))
 
     @property
     def bytes(self) -> int:
-        """Of all files."""
+        """Bytes of all files."""
         return sum(self.sizes.values())
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,14 +88,14 @@ def bundle_file(
     data: str | None = None,
     notify: Notify = silent,
 ) -> BundleReport:
-    """Write the bundle of a model file, an ONNX or an exported folder for a board into the folder `out`.
+    """Write the bundle of a model file, an ONNX file or an exported folder for a board into the folder `out`.
 
     `data` names the images for calibration and self-test if the file names none. The folder appears whole or not at
-    all; an older bundle in it is replaced. Raises ModelError, DataError or SpecError for what cannot be used,
+    all; an older bundle in it is replaced. Raises ModelError, DataError or SpecError if an input cannot be used,
     NiwakiError if zig or espeak-ng are missing.
     """
     options, board = options or BundleOptions(), find_target(target)
-    name_classes((), options.languages)  # a wrong language is said before anything takes time
+    name_classes((), options.languages)  # report a wrong language before anything takes time
     check_zig()
     check_free(out)
     if options.sound:
@@ -113,7 +113,7 @@ def bundle_file(
 def bundle_files(
     network: Network, target: BundleTarget, options: BundleOptions, decision: Decision, notify: Notify
 ) -> dict[str, bytes]:
-    """Every file of a bundle but its manifest, by path; the same inputs give the same bytes on every desktop."""
+    """Every file of a bundle except its manifest, by path; the same inputs give the same bytes on every desktop."""
     classes = name_classes(network.labels, options.languages, options.names)
     selftest = make_selftest(network.graph, network.data, network.pad)
     notify(f"compiling for {target.machine.spoken_of}")

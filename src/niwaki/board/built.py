@@ -1,7 +1,8 @@
-"""Which bundles were built here: their programs are run unasked, those of others are not.
+"""Remember which bundles were built here: niwaki runs their programs without asking, and those of others only if
+trusted.
 
-A bundle's manifest tells whether it is whole, not whose it is: anybody can write one. So what is built here is
-remembered here, by the hash of its manifest, which has those of all files.
+A bundle's manifest proves that it is intact, not who made it: anybody can write one. So what is built here is
+remembered here, by the hash of its manifest, which contains the hashes of all files.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from niwaki.folders import read_inside
 
 
 def remember(folder: Path) -> None:
-    """Take note of a bundle that was built now."""
+    """Remember a bundle that was just built."""
     place = _note(folder)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.touch()
 
 
 def is_built_here(folder: Path) -> bool:
-    """Whether a bundle is one that was built here, by this user, and nothing of it was changed since.
+    """Whether this user built the bundle here, and nothing in it has changed since.
 
     Raises ModelError if its manifest cannot be read.
     """
@@ -30,13 +31,13 @@ def is_built_here(folder: Path) -> bool:
 
 
 def check_trusted(folder: Path, trust: bool) -> None:
-    """Raise ModelError, with the way out, for a bundle whose programs are not to be run."""
+    """Raise ModelError, with what to do, for a bundle whose programs must not run."""
     if not trust and not is_built_here(folder):
         raise ModelError(f"{folder}: ", why_not())
 
 
 def why_not() -> str:
-    """Why the programs of a bundle are not run."""
+    """Why the programs of a bundle do not run."""
     why = "was not built here, or was changed since: say "
     return Wording(why, Setting("trust", "True"), " to run the programs in it")
 

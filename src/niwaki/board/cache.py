@@ -16,21 +16,22 @@ from niwaki.deploy.formats import FILES, INT8
 from niwaki.errors import ModelError
 from niwaki.files import cache_folder, canonical_json
 
-KEPT = 8  # bundles of a megabyte or two each
-_PARTS = (  # what it is made with
+KEPT = 8  # bundles of one or two megabytes each
+_PARTS = (  # the code that makes it
     "board", "codegen", "compiled", "data", "deploy", "device", "scenes", "toolchain", "vision",
 )  # fmt: skip
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a folder says that it is a bundle."""
+    """Whether a folder claims to be a bundle."""
     return (path / "bundle.json").is_file() and (path / "manifest.json").is_file()
 
 
 def cached_bundle(file: Path, settings: dict[str, object]) -> tuple[Path, FileLock]:
-    """Where the bundle of a file with these settings is kept, and the lock to hold while it is looked for and made.
+    """The folder of the cached bundle for a file with these settings, and the lock to hold while looking for it or
+    making it.
 
-    The place depends on the contents of the file, the settings, and niwaki itself. Raises ModelError if the file
+    The folder depends on the contents of the file, the settings, and niwaki itself. Raises ModelError if the file
     cannot be read.
     """
     digest = hashlib.sha256(canonical_json({**settings, "zig": _version("ziglang")}))
@@ -49,7 +50,7 @@ def tidy(keep: Path) -> None:
 
 
 def _contents(file: Path) -> Iterator[bytes]:
-    """The bytes that a model is: of the file, or of what a folder was exported as."""
+    """The bytes of a model: the file, or the file that a folder was exported from."""
     folder = export_within(file, FILES[INT8])
     paths = [folder / name for name in (FILES[INT8], NOTE) if (folder / name).is_file()]
     if not file.is_dir():
@@ -62,7 +63,7 @@ def _contents(file: Path) -> Iterator[bytes]:
 
 
 def _own() -> Iterator[bytes]:
-    """The files that a bundle is made with: another niwaki makes another bundle."""
+    """The files that make a bundle: another niwaki makes another bundle."""
     for part in _PARTS:
         root = Path(str(resources.files(f"niwaki.{part}")))
         for path in sorted(root.rglob("*")):

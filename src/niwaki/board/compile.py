@@ -1,6 +1,6 @@
-"""The two binaries of a bundle: the library that the runner loads, and a program that needs nothing at all.
+"""The two binaries of a bundle: the library that the runner loads, and a program without dependencies.
 
-Both hold the same objects: the model once for each variant of the processor, the choice between them, the vision.
+Both contain the same objects: the model once for each variant of the processor, the choice between them, the vision.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Binaries:
 
 
 def compile_binaries(model: Mapping[str, bytes], known: bytes, machine: Machine) -> Binaries:
-    """Compile a generated model (`model.c` and what lies beside it) for a machine; always to the same bytes.
+    """Compile a generated model (`model.c` and the files beside it) for a machine; the bytes are always the same.
 
-    `known` is `known.c`: what the program knows besides the model, as `known.py` writes it. Raises NiwakiError if
-    zig is missing or a file does not compile.
+    `known` is `known.c`: the program's data besides the model, as `known.py` writes it. Raises NiwakiError if zig is
+    missing or a file does not compile.
     """
     with temporary("bundle") as name:
         folder = Path(name)
@@ -50,7 +50,7 @@ def compile_binaries(model: Mapping[str, bytes], known: bytes, machine: Machine)
 
 
 def sources(model: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Every file that is compiled, but for `known.c`: the model's, the vision's, the program's."""
+    """Every file that is compiled, except `known.c`: the model's, the vision's, the program's."""
     files = {name: data for name, data in model.items() if name.endswith((".c", ".h")) and "/" not in name}
     with source_files() as vision:
         files |= {file.name: file.read_bytes() for file in vision.glob("*.[ch]")}
@@ -87,7 +87,7 @@ def _object(folder: Path, machine: Machine, source: str, out: str, flags: tuple[
 
 
 def _exports(folder: Path) -> str:
-    """A linker's version script: what the two headers declare is seen from outside, nothing else."""
+    """A linker's version script: only what the two headers declare is exported."""
     names: list[str] = []
     for header in ("model.h", "niwaki_vision.h"):
         text = (folder / header).read_text(encoding="utf-8")

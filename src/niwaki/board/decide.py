@@ -1,4 +1,4 @@
-"""When the runner names a garment: thresholds calibrated for this very network."""
+"""When the runner names a garment: thresholds calibrated for this network."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from niwaki.vision.reference import Reference
 def decide(
     network: Network, scenes: int, notify: Notify, least_named: float = LEAST_NAMED
 ) -> tuple[Decision, tuple[str, ...]]:
-    """The `decision` of `bundle.json`, and what must be said of it.
+    """The `decision` of `bundle.json`, and notes on it.
 
-    Calibrated on as many made-up scenes with training images, and as many without; with no images, or 0 scenes, every
-    garment found is named. Raises ModelError if fewer than `least_named` percent of its own images would get a name:
-    thresholds that keep the network silent on scenes without a garment then keep it silent on all.
+    Calibrated on made-up scenes with training images, and on as many without; with no images, or 0 scenes, every
+    garment found is named. Raises ModelError if fewer than `least_named` percent of the network's own images would get
+    a name: thresholds that silence the network on scenes without a garment may silence it on all.
     """
     if network.data is None or scenes == 0:
         unknown = Wording("no training images are known (name them with ", Setting("data"), ")")
@@ -46,15 +46,15 @@ def decide(
         )
     if why := too_silent(found, least_named):
         raise ModelError(
-            f"{network.name}: ", why, ": it answers garments and empty scenes alike; train it for the "
-            "camera (niwaki study run camera), name whatever is found (", Setting("scenes", "0"), "), or lower ",
+            f"{network.name}: ", why, ": it gives garments and empty scenes similar scores; train it for the camera "
+                "(niwaki study run camera), name whatever is found (", Setting("scenes", "0"), "), or lower ",
             Setting("least_named"),
         )  # fmt: skip
     return found, ()
 
 
 def too_silent(decision: Decision, least_named: float) -> str:
-    """What a calibrated decision names of the scenes with a garment, if that is less than asked for; else empty."""
+    """How often a calibrated decision names the scenes with a garment, if less than required; otherwise empty."""
     if decision.calibration is None:
         return ""
     named = 100 * (decision.calibration.accepted_true_rate or 0.0)
@@ -65,7 +65,7 @@ def too_silent(decision: Decision, least_named: float) -> str:
 
 
 def logits(network: Network, images: np.ndarray) -> np.ndarray:
-    """The network's logits, float64 (n, classes), of raw pixels, uint8 (n, 1, H, W): as the board computes them."""
+    """The network's logits, float64 (n, classes), for raw pixels, uint8 (n, 1, H, W): as the board computes them."""
     graph = network.graph
     output = graph.tensors[graph.output]
     scores = reference.run(graph, reference.quantize_pixels(graph, images)).reshape(len(images), -1)
@@ -73,7 +73,7 @@ def logits(network: Network, images: np.ndarray) -> np.ndarray:
 
 
 def _eye(width: int, height: int, inner: tuple[int, int], tidy: ExitStack) -> Eye:
-    """The vision: compiled if this machine has a compiler, else in NumPy, which is slower and gives the same."""
+    """The vision: compiled if this machine has a compiler, otherwise in NumPy, which is slower but gives the same."""
     if find_compiler() is None:
         return Reference(width, height, inner=inner)
     folder = tidy.enter_context(temporary("vision"))

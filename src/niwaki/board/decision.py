@@ -1,4 +1,4 @@
-"""When the runner names what it sees, and on what that was calibrated: the `decision` of `bundle.json`."""
+"""When the runner names what it sees, and how that was calibrated: the `decision` of `bundle.json`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from niwaki.device.decision import Rule
 
 
 class Measured(BaseModel):
-    """How a rule does on scenes, as fractions; None if there was nothing to measure."""
+    """The rates of a rule on scenes, as fractions; None if there was nothing to measure."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -19,18 +19,18 @@ class Measured(BaseModel):
     accuracy_accepted: float | None = None
     """Of these, those that get the right one."""
     false_word_rate: float | None = None
-    """Of the scenes without a garment, those that get a name all the same."""
+    """Of the scenes without a garment, those that get a name anyway."""
 
 
 class Calibration(BaseModel):
-    """The scenes that a rule was chosen on, and how it does on them; the empty place not learned, or `learned`."""
+    """The scenes that a rule was chosen on, and its rates on them; the empty background not learned, or `learned`."""
 
     model_config = ConfigDict(frozen=True)
 
     scenes: int | None = None
-    """With a garment."""
+    """Scenes with a garment."""
     empty: int | None = None
-    """Without one."""
+    """Scenes without one."""
     seed: int | None = None
     target: float | None = None
     found_rate: float | None = None
@@ -56,7 +56,7 @@ class Decision(BaseModel):
 
     @classmethod
     def of(cls, rule: Rule, calibration: Calibration | None = None) -> Decision:
-        """That of a rule."""
+        """The decision from a rule."""
         return cls(**rule._asdict(), calibration=calibration)
 
     @property

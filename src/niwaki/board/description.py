@@ -1,4 +1,4 @@
-"""`bundle.json`: what the runner must know of the network, the words, and when to speak them."""
+"""`bundle.json`: what the runner must know about the network, the words, and when to speak them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Input(BaseModel):
 
 
 class Word(BaseModel):
-    """A class by its label in the model, and what it is called in each language."""
+    """A class: its label in the model, and its name in each language."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,7 +42,7 @@ class Word(BaseModel):
 
 
 class Description(BaseModel):
-    """What `bundle.json` says."""
+    """The content of `bundle.json`."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -53,7 +53,7 @@ class Description(BaseModel):
     machine: str
     name: str
     model_sha256: str
-    """Of the int8 ONNX."""
+    """SHA-256 of the int8 ONNX."""
     input: Input
     scale: float
     zero_point: int
@@ -63,25 +63,25 @@ class Description(BaseModel):
     decision: Decision
 
     def to_json(self) -> bytes:
-        """The file's content, with a checksum of itself."""
+        """The file's content, with its own checksum."""
         return json_with_checksum(self.model_dump(mode="json"))
 
 
 def read_description(folder: Path) -> Description:
-    """What the `bundle.json` in a bundle's folder says. Raises ModelError if it cannot be read, or is damaged."""
+    """The content of `bundle.json` in a bundle's folder. Raises ModelError if it cannot be read, or is damaged."""
     file = folder / DESCRIPTION
     try:
         return Description.model_validate(load_checked(file))
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror}") from error
-    except ValueError as error:  # pydantic's is one
+    except ValueError as error:  # pydantic's error is one
         raise ModelError(f"{file}: damaged or of another version: build the bundle again") from error
 
 
 def describe(
     network: Network, target: BundleTarget, classes: Sequence[Named], decision: Decision, options: BundleOptions
 ) -> Description:
-    """That of a bundle."""
+    """The description of a bundle."""
     output = network.graph.tensors[network.graph.output]
     (height, width), (inner_height, inner_width) = network.input_size, network.inner_size
     return Description(

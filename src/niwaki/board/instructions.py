@@ -12,7 +12,7 @@ _AS_THEY_ARE = ("start", "install.sh", "niwaki.service", "LICENSE")
 
 
 def instructions(target: BundleTarget, name: str, languages: Sequence[str]) -> dict[str, bytes]:
-    """The files by name. `name` is the model's."""
+    """The files by name. `name` is the model's name."""
     folder = resources.files("niwaki.board") / "templates"
     values = {
         "title": target.title,

@@ -1,4 +1,4 @@
-"""`known.c`: what the static program knows besides the model (c/known.h)."""
+"""`known.c`: the static program's data besides the model (c/known.h)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from niwaki.codegen.emit.source import c_string
 
 
 def write_known(selftest: SelfTest, names: Sequence[str], decision: Decision, pad: int) -> bytes:
-    """The source; `decision` is that of `bundle.json`."""
+    """The source; `decision` comes from `bundle.json`."""
     height, width = selftest.pictures.shape[1:]
     lines = [
         '#include "known.h"\n',

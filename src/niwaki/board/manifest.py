@@ -26,7 +26,7 @@ class Entry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What `manifest.json` says: every file but itself, by its path with forward slashes."""
+    """The content of `manifest.json`: every file except itself, by its path with forward slashes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -34,7 +34,7 @@ class Manifest(BaseModel):
     files: dict[str, Entry]
 
     def to_json(self) -> bytes:
-        """The file's content, with a checksum of itself."""
+        """The file's content, with its own checksum."""
         return json_with_checksum(self.model_dump(mode="json"))
 
     @field_validator("files")
@@ -61,12 +61,12 @@ def read_manifest(folder: Path) -> Manifest:
         raise ModelError(f"{file}: cannot be read: {error.strerror}: give a folder that niwaki bundle wrote") from error
     except OtherFormat as error:
         raise ModelError(f"{file}: {error}: build the bundle again") from error
-    except ValueError as error:  # pydantic's is one
+    except ValueError as error:  # pydantic's error is one
         raise ModelError(f"{file}: damaged: build the bundle again") from error
 
 
 def differences(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """A line for each file that is missing, changed, or not in the manifest (what Python compiled does not count)."""
+    """A line for each file that is missing, changed, or not in the manifest (files compiled by Python do not count)."""
     for path, entry in manifest.files.items():
         try:
             data = read_inside(folder, path)
@@ -85,7 +85,7 @@ def differences(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def foreign(folder: Path, manifest: Manifest) -> set[str]:
-    """Files in a bundle's folder that are not the bundle's, without what Python has compiled."""
+    """Files in a bundle's folder that do not belong to the bundle, without files compiled by Python."""
     there = {
         file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir() or file.is_symlink()
     }

@@ -1,4 +1,4 @@
-"""What a bundle is made of: an int8 network that takes grey pixels, out of whichever file it came in."""
+"""The network of a bundle: an int8 network that takes grey pixels, from any kind of file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from niwaki.errors import ModelError, Wording
 from niwaki.models.onnxfile import load_onnx
 from niwaki.notify import Notify
 
-LARGEST = 256  # pixels of a side of the picture that the vision makes
+LARGEST = 256  # pixels of a side of the picture that vision makes
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Network:
 
     name: str
     int8: bytes
-    """The int8 ONNX: the same as `niwaki export` gives."""
+    """The int8 ONNX, as `niwaki export` writes it."""
     graph: Graph
     source: Mapping[str, bytes]
     """`model.c`, `model.h` and the kernels."""
@@ -39,7 +39,7 @@ class Network:
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Height and width of the network's input, the border included."""
+        """Height and width of the network's input, including the border."""
         _, height, width = self.graph.tensors[self.graph.input].shape
         return height, width
 
@@ -51,10 +51,11 @@ class Network:
 
 
 def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -> Network:
-    """Make the int8 network of a model file, an ONNX, or an exported folder (a study's folder stands for its export).
+    """Make the int8 network of a model file, an ONNX file, or an exported folder (a study's folder stands for its
+    export).
 
-    Raises ModelError if it cannot run behind a camera: colour, no preprocessing, no classifier; DataError if
-    images are needed, or named, and are not available.
+    Raises ModelError if it cannot run behind a camera: colour, no preprocessing, not a classifier; DataError if images
+    are needed, or named, and are not available.
     """
     origin, needs = _origin(file)
     if origin.kind == "dynamic":
@@ -82,7 +83,7 @@ def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -
 
 
 def _origin(file: Path) -> tuple[Origin, ImageNeeds]:
-    """The model, and what its images must be: of an export's, as its note says it."""
+    """The model, and what its images must be: for an export, according to its note."""
     if not file.is_dir():
         origin = open_origin(file)
         return origin, origin.needs
@@ -103,7 +104,7 @@ def _check_preprocessing(origin: Origin) -> None:
     if origin.preprocessing is None:
         raise ModelError(
             f"{origin.name}: does not say how pixels become its input, so no camera can feed it: give a model file "
-            "(niwaki.save) or what niwaki export made of one"
+            "(niwaki.save) or a folder that niwaki export wrote"
         )
     if origin.preprocessing.channels != 1:
         raise ModelError(
@@ -113,7 +114,7 @@ def _check_preprocessing(origin: Origin) -> None:
 
 
 def _check_graph(graph: Graph, name: str) -> int:
-    """The number of classes. Raises ModelError for what is no classifier of images."""
+    """The number of classes. Raises ModelError if the network is not an image classifier."""
     shape, output = graph.tensors[graph.input].shape, graph.tensors[graph.output]
     if graph.table is None or len(shape) != 3 or shape[0] != 1 or output.size < 2 or max(output.shape) != output.size:
         raise ModelError(

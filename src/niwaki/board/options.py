@@ -1,4 +1,4 @@
-"""What can be chosen of a bundle."""
+"""The options of a bundle."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ LEAST_NAMED = 5.0  # percent
 
 @dataclass(frozen=True)
 class BundleOptions:
-    """Languages, words, sound, calibration; what may be run for it."""
+    """Languages, words, sound, calibration; and whether to run foreign code for it."""
 
     languages: tuple[str, ...] = ("en", "ko")
     sound: bool = True
     names: Path | None = None
-    """A JSON file with words of the user's own."""
+    """A JSON file with the user's own words."""
     scenes: int = 1000
-    """With a garment, and as many without, to calibrate on; 0: every garment found is named."""
+    """Number with a garment, and as many without, to calibrate on; 0: every garment found is named."""
     least_named: float = LEAST_NAMED
-    """Percent of the scenes with a garment that must get a name: a bundle that hardly ever speaks is none."""
+    """Percent of the scenes with a garment that must get a name: a bundle that hardly ever speaks is useless."""
     trust: bool = False
     """Whether to call a factory that is not niwaki's."""

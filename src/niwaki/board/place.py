@@ -1,4 +1,4 @@
-"""How a bundle's folder comes to be: whole or not at all, and never over something else."""
+"""How a bundle's folder is written: whole or not at all, and never over something else."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ EXECUTABLE = ("start", "niwaki", "install.sh")
 
 
 def put_bundle(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Bring a bundle's files and their manifest into `folder`, in place of an older bundle if there is one.
+    """Move a bundle's files and their manifest into `folder`, replacing an older bundle if there is one.
 
-    All appear at once; after an error before that, the folder is as it was. Raises ModelError if the folder holds
-    anything that no bundle brought, and if it cannot be written.
+    All appear at once; after an error before that, the folder is unchanged. Raises ModelError if the folder contains
+    anything that no bundle wrote, and if it cannot be written.
     """
     check_free(folder)
     try:
@@ -36,7 +36,7 @@ def put_bundle(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Raise ModelError if `folder` is more than empty and not a bundle, or a bundle with other files in it."""
+    """Raise ModelError if `folder` has contents and is not a bundle, or is a bundle with other files in it."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder / NAME).is_file() or not (folder / "bundle.json").is_file():

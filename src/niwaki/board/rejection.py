@@ -1,8 +1,8 @@
-"""When a network should rather say nothing: the thresholds of a bundle, calibrated on made-up scenes.
+"""When a network should say nothing: the thresholds of a bundle, calibrated on made-up scenes.
 
-Garments of the training images and scenes without any, all of the `tuning` family, go the way of the camera: vision,
-network, decision. The highest energy is taken that keeps false words on scenes without a garment under a target
-(Liu et al., "Energy-based Out-of-distribution Detection", 2020), and the margin with which most is gained.
+Garments of the training images and scenes without any, all of the `tuning` family, pass through vision, network and
+decision, as on the board. It takes the highest energy that keeps false words on scenes without a garment under a target
+(Liu et al., "Energy-based Out-of-distribution Detection", 2020), and the margin that gains most.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from niwaki.errors import DataError
 from niwaki.randomness import derive_seed
 from niwaki.scenes.seen import NONE, Eye, Seen, bare_scenes, garment_scenes, see
 
-TARGET = 0.025  # false words on scenes without a garment; figures of other families come out at about twice that
+TARGET = 0.025  # false words on scenes without a garment; on other families the rate is about twice as high
 SCENES, BARE = 1000, 1000  # with a garment, without one
-MARGINS = (None, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # in logits: tried
+MARGINS = (None, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # margins to try, in logits
 REJECTED = -1
 
 Logits = Callable[[np.ndarray], np.ndarray]  # raw pixels, uint8 (n, C, H, W) → float64 (n, classes)
@@ -31,11 +31,11 @@ Logits = Callable[[np.ndarray], np.ndarray]  # raw pixels, uint8 (n, C, H, W) �
 
 @dataclass(frozen=True)
 class Rates:
-    """How a rule does on scenes. All are fractions; of nothing at all they are nan."""
+    """The rates of a rule on scenes. All are fractions; without scenes they are nan."""
 
     found: float  # of the garments
     accepted: float  # of the garments
-    right: float  # of the garments: accepted and named rightly
+    right: float  # of the garments: accepted and named correctly
     accuracy_accepted: float  # of the accepted garments
     accuracy_found: float  # of those found, whatever the rule says
     false_words: float  # of the scenes without a garment
@@ -48,7 +48,7 @@ def logits_of(model: CModel) -> Logits:
 
 
 def energies(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """`device.decision.energy` of many logits at once: float64 (n, classes) → (n,)."""
+    """`device.decision.energy` for many logits at once: float64 (n, classes) → (n,)."""
     top = logits.max(1)
     total = np.exp((logits - top[:, None]) / temperature).sum(1)
     values: np.ndarray = -(top + temperature * np.log(total))
@@ -56,7 +56,7 @@ def energies(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
 
 def judge_all(logits: np.ndarray, rule: Rule) -> np.ndarray:
-    """`device.decision.judge` of many logits at once: the class, or REJECTED; int64 (n,)."""
+    """`device.decision.judge` for many logits at once: the class, or REJECTED; int64 (n,)."""
     accepted = np.ones(len(logits), dtype=bool)
     if rule.energy is not None:
         accepted &= energies(logits, rule.temperature) <= rule.energy
@@ -75,7 +75,7 @@ def name_all(seen: Seen, logits: Logits, pad: int) -> np.ndarray:
 
 
 def rates(labels: np.ndarray, words: np.ndarray, best: np.ndarray) -> Rates:
-    """Of labels (n,), NONE if there is no garment; words (n,), REJECTED without a word; the best class (n,)
+    """Rates from labels (n,), NONE if there is no garment; words (n,), REJECTED without a word; the best class (n,)
     whatever the rule says, REJECTED if nothing was found.
     """
     garment = labels != NONE
@@ -92,11 +92,11 @@ def rates(labels: np.ndarray, words: np.ndarray, best: np.ndarray) -> Rates:
 
 
 def choose(labels: np.ndarray, found: np.ndarray, logits: np.ndarray, target: float = TARGET) -> Rule:
-    """The rule that says the most right words less the wrong ones while false words stay within `target`.
+    """The rule with the most right words minus wrong ones, while false words stay within `target`.
 
-    Labels (n,), found bool (2, n) and logits (2, n, classes), without and with the empty place learned: the target
-    holds for each of the two ways. Where all garments found can be named within it, the energy is the highest of
-    theirs. Raises DataError if no garment was found at all.
+    Labels (n,), found bool (2, n) and logits (2, n, classes), without and with the empty background learned: the target
+    applies to both. If all garments found can be named within it, the energy is the highest of theirs. Raises DataError
+    if no garment was found at all.
     """
     if not found[:, labels != NONE].any():
         raise DataError("no garment was found in any scene: there is nothing to calibrate rejection on")
@@ -116,19 +116,19 @@ class Scenes:
     """The made-up scenes that thresholds are calibrated on."""
 
     shown: int | None = None
-    """With a garment; None: SCENES, or one for each training image if there are fewer."""
+    """Number with a garment; None: SCENES, or one for each training image if there are fewer."""
     bare: int = BARE
-    """Without one."""
+    """Number without one."""
     target: float = TARGET
-    """The share of these in which a false word may be said."""
+    """The allowed share of false words among these."""
     seed: int = 0
 
 
 def calibrate(logits: Logits, vision: Eye, train: Split, scenes: Scenes, *, pad: int) -> Decision:
-    """The `decision` of a bundle: thresholds, and their measured rates over the scenes they were chosen on.
+    """The `decision` of a bundle: thresholds, and their measured rates over the scenes that they were chosen on.
 
-    `logits` are those of the integer network, `vision` looks at frames of 320 × 240, `train` are grey training images
-    that have `pad` raw zeros around. Raises DataError if they are not grey, or fewer than are to be shown.
+    `logits` are those of the integer network, `vision` processes frames of 320 × 240, `train` are grey training images
+    surrounded by `pad` raw zeros. Raises DataError if they are not grey, or fewer than the scenes need.
     """
     shown = min(SCENES, len(train)) if scenes.shown is None else scenes.shown
     seen = see_training_scenes(vision, train, pad=pad, scenes=shown, bare=scenes.bare, seed=scenes.seed)
@@ -161,18 +161,18 @@ def see_training_scenes(vision: Eye, train: Split, *, pad: int, scenes: int, bar
 
 
 def without_padding(images: np.ndarray, pad: int) -> np.ndarray:
-    """Grey images, uint8 (n, 1, H, W), without the zeros around: (n, H - 2 pad, W - 2 pad)."""
+    """Grey images, uint8 (n, 1, H, W), without the surrounding zeros: (n, H - 2 pad, W - 2 pad)."""
     return images[:, 0, pad : images.shape[2] - pad, pad : images.shape[3] - pad]
 
 
 def rates_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> Rates:
-    """Rates without (`way` 0) or with (1) the empty place learned."""
+    """Rates without (`way` 0) or with (1) the empty background learned."""
     words, best = words_of(seen, named, rule, way)
     return rates(seen.labels, words, best)
 
 
 def words_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> tuple[np.ndarray, np.ndarray]:
-    """The word for each scene, and what the best class is, int64 (n,); REJECTED if nothing is."""
+    """The word for each scene, and the best class, int64 (n,); REJECTED if there is none."""
     return _words(seen.found[way], named[way], rule)
 
 
@@ -187,9 +187,9 @@ def _words(found: np.ndarray, logits: np.ndarray, rule: Rule) -> tuple[np.ndarra
 def _highest_energy(
     labels: np.ndarray, found: np.ndarray, logits: np.ndarray, margin: float | None, target: float
 ) -> float:
-    """The highest threshold at which at most `target` of the scenes without a garment get a word, in either way.
+    """The highest threshold at which at most `target` of the scenes without a garment get a word, either way.
 
-    Midway between the last energy that gets one and the first that gets none.
+    Midway between the last energy that gets a word and the first that does not.
     """
     limits = []
     for way in (0, 1):
@@ -207,7 +207,7 @@ def _highest_energy(
 
 
 def _gain(labels: np.ndarray, found: np.ndarray, logits: np.ndarray, rule: Rule) -> float:
-    """Right words less wrong ones on garments, both ways together."""
+    """Right words minus wrong ones on garments, both ways together."""
     total = 0
     for way in (0, 1):
         words, _ = _words(found[way], logits[way], rule)
@@ -217,7 +217,7 @@ def _gain(labels: np.ndarray, found: np.ndarray, logits: np.ndarray, rule: Rule)
 
 
 def _leads(logits: np.ndarray) -> np.ndarray:
-    """By how much the best logit leads."""
+    """The lead of the best logit."""
     ordered = np.sort(logits, axis=1)
     leads: np.ndarray = ordered[:, -1] - ordered[:, -2]
     return leads

@@ -1,4 +1,4 @@
-"""What a board must give, to the bit: images with their scores, a short film with what the vision finds in it."""
+"""What a board must compute, to the bit: images with their scores, and a short film with the findings of vision."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENLARGED = 80  # pixels of a garment in it
 
 @dataclass(frozen=True, eq=False)
 class SelfTest:
-    """Inputs and exact results: of the network by the integer reference, of the vision by its own."""
+    """Inputs and exact results: from the network's integer reference, and from the vision's."""
 
     images: np.ndarray
     """uint8 (n, height, width): raw pixels, padded."""
@@ -31,11 +31,11 @@ class SelfTest:
     film: np.ndarray
     """uint8 (frames, HEIGHT, WIDTH)."""
     findings: tuple[Finding, ...]
-    """Of every frame after those that are learned."""
+    """Findings of every frame after those that are learned."""
 
     @property
     def numbers(self) -> list[dict[str, int]]:
-        """The findings as the C has them, in the order of its structure."""
+        """The findings in the order of the C structure."""
         return [
             {
                 "outcome": OUTCOMES.index(found.outcome),
@@ -65,7 +65,7 @@ class SelfTest:
 
 
 def make_selftest(graph: Graph, data: Dataset | None, pad: int) -> SelfTest:
-    """Images of the test split, drawn by a fixed seed (made-up ones if there are no data), and a film of them."""
+    """Images of the test split, drawn with a fixed seed (made-up ones if there are no data), and a film of them."""
     shape = graph.tensors[graph.input].shape
     images = random_images(shape, IMAGES) if data is None else _drawn(data)
     scores = reference.run(graph, reference.quantize_pixels(graph, images)).reshape(len(images), -1)
@@ -84,7 +84,7 @@ def _drawn(data: Dataset) -> np.ndarray:
 
 
 def draw_film(garments: np.ndarray) -> np.ndarray:
-    """An empty table, lit from one side; then garments on it: bright, dark, none, far too near. uint8 (6, 120, 160)."""
+    """An empty table, lit from one side; then garments on it: bright, dark, none, too close. uint8 (6, 120, 160)."""
     rng = np.random.default_rng(0)
     table = 100 + np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)) // 8
     frames = [table, table, *(_laid(table, garments[index], sign) for index, sign in ((0, 1), (1, -1))), table]

@@ -1,4 +1,4 @@
-"""Words as sounds, spoken by espeak-ng when a bundle is built: a board needs no voice of its own."""
+"""Words as sounds, spoken by espeak-ng when a bundle is built: the board needs no speech synthesis."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def has_voice() -> bool:
 
 
 def check_voice() -> None:
-    """Raise NiwakiError, with what installs it, if espeak-ng is missing."""
+    """Raise NiwakiError, with how to install it, if espeak-ng is missing."""
     if not has_voice():
         raise NiwakiError(
             f"no {COMMAND}, which speaks the words: install it (Debian: apt-get install {PACKAGE}), or make a bundle "
@@ -46,7 +46,7 @@ def speak_names(classes: Sequence[Named], languages: Sequence[str]) -> dict[str,
 
 
 def render(word: str, language: str) -> bytes:
-    """A WAV file (PCM) of a word. Raises NiwakiError if espeak-ng fails or nothing is to be heard."""
+    """A WAV file (PCM) of a word. Raises NiwakiError if espeak-ng fails or the sound is silent."""
     with temporary("voice") as name:
         file = Path(name) / "word.wav"
         command = [COMMAND, "-b", "1", "-v", _VOICES[language], "-s", _SPEED[language], "-w", str(file), "--stdin"]

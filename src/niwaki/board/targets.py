@@ -1,4 +1,4 @@
-"""The boards that a bundle can be made for: what runs on them, and how zig compiles for it."""
+"""The boards that a bundle can be made for: what runs on them, and how zig compiles for them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from niwaki.errors import ModelError, Setting, guess
 
-GLIBC = "2.27"  # of the oldest board, the original Jetson Nano (Ubuntu 18.04)
+GLIBC = "2.27"  # glibc of the oldest board, the original Jetson Nano (Ubuntu 18.04)
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Machine:
-    """A kind of processor. Code runs on its least member, except for variants, which the processor is asked for."""
+    """A kind of processor. Code runs on its least capable member, except for variants, which are chosen at run time."""
 
     name: str
     library_target: str
@@ -30,13 +30,13 @@ class Machine:
     program_target: str
     """The same with musl, for a program that needs no library."""
     cpu: str
-    """zig's -mcpu of the least member."""
+    """zig's -mcpu for the least capable member."""
     variants: tuple[Variant, ...]
     elf: str
     """e_machine."""
     bits: int
     emulator: str
-    """qemu's command."""
+    """The qemu command."""
     spoken_of: str
 
 
@@ -48,13 +48,13 @@ class BundleTarget:
     title: str
     machine: Machine
     glibc: str
-    """Of the oldest system that it is met with."""
+    """glibc of its oldest system."""
     python: tuple[int, int]
-    """Likewise."""
+    """Python of its oldest system."""
     processors: tuple[str, ...]
-    """qemu's names of the processors that it must run on."""
+    """The qemu names of the processors that it must run on."""
     cameras: tuple[str, ...]
-    """Sources to try, the likeliest first."""
+    """Camera sources to try, the most likely first."""
 
 
 AARCH64 = Machine(
@@ -103,7 +103,7 @@ _HERE = {"x86_64": "linux-x86_64", "aarch64": "raspberry-pi", "armv7l": "raspber
 
 
 def find_target(name: str) -> BundleTarget:
-    """The target of that name. Raises ModelError with the names there are."""
+    """The target of that name. Raises ModelError with the known names."""
     if name not in TARGETS:
         raise ModelError(Setting("target", f'"{name}"'), f": {guess(name, TARGETS)}expected {', '.join(TARGETS)}")
     return TARGETS[name]

@@ -1,4 +1,4 @@
-"""The runner on the desktop: the bundle of a model for this machine, and the very code that runs on a board."""
+"""The runner on the desktop: the bundle of a model for this machine, with the same code that runs on a board."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPTIONS = (
     "source", "speak", "audio-device", "quiet", "learn", "no-learn", "serve", "host", "port", "token", "record",
     "record-limit", "replay", "frames", "once", "json",
 )  # fmt: skip
-"""The options of the board's runner, apart from its bundle."""
+"""The options of the board's runner, except its bundle."""
 
 
 def bundle_here(
@@ -29,10 +29,10 @@ def bundle_here(
     trust: bool = False,
     notify: Notify = silent,
 ) -> Path:
-    """The bundle in `file`, or that of a model for this machine: made now, or taken from niwaki's cache folder.
+    """The bundle in `file`, or the bundle of a model for this machine: built now, or from niwaki's cache folder.
 
-    A bundle from elsewhere is run with `trust` only. Raises NiwakiError as `bundle_file` does, and if this machine
-    runs no bundles.
+    A bundle from elsewhere runs only with `trust`. Raises NiwakiError as `bundle_file` does, and if this machine cannot
+    run bundles.
     """
     if is_bundle(file):
         check_trusted(file, trust)
@@ -55,7 +55,7 @@ def bundle_here(
 def bundle_to_watch(
     file: Path, passed: Mapping[str, object], options: BundleOptions, *, data: str | None, notify: Notify = silent
 ) -> Path:
-    """`bundle_here` with sound if the runner is to speak, which `passed`, its options by name, say, and can here."""
+    """`bundle_here`, with sound if the options by name in `passed` ask the runner to speak and this machine can."""
     if unknown := [name for name in passed if name not in OPTIONS]:
         name = unknown[0].replace("-", "_")
         raise SpecError(f"{name} is not an option of watch: {guess(unknown[0], OPTIONS)}expected {', '.join(OPTIONS)}")
@@ -74,7 +74,7 @@ def run(bundle: Path, passed: Mapping[str, object]) -> int:
 
 
 def arguments_of(passed: Mapping[str, object]) -> list[str]:
-    """Options by name as the runner's command line: flags that are on, the rest with their values."""
+    """Options by name as the runner's command line: flags that are on, the others with their values."""
     arguments = []
     for name, value in passed.items():
         if value is True:

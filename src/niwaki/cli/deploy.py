@@ -49,7 +49,7 @@ def export(
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the command line says of bits and training."""
+    """The settings of bits and training from the command line."""
 
     kind: str
     layer_bits: tuple[str, ...]

@@ -1,5 +1,5 @@
-"""A quantized (QDQ) ONNX becomes integer C: read (`readers`), understood (`graph`), planned and written (`emit`).
+"""Turn a quantized (QDQ) ONNX into integer C: read it (`readers`), represent it (`graph`), plan and write it (`emit`).
 
-`graph.reference` is what the C must equal, bit for bit.
+The C must equal `graph.reference`, bit for bit.
 May import: models, data, files, errors.
 """

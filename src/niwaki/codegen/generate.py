@@ -1,4 +1,4 @@
-"""A quantized graph becomes a folder of C: the files and what they need of flash and RAM."""
+"""From a quantized graph to a folder of C: the files, and the flash and RAM that they need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from niwaki.files import write_whole
 
 PREFIX = "niwaki_model"
 EXAMPLE = "example"
-"""The folder of `main.c`, apart from the rest: tools that compile every file of a folder have a `main` already."""
+"""The folder of `main.c`, separate from the rest: tools that compile every file of a folder have their own `main`."""
 _KEYWORDS = frozenset(
     {
         "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
@@ -33,15 +33,15 @@ class Footprint:
 
     constants: tuple[Constant, ...]
     arena_bytes: int
-    """Working memory, in which the image has its place."""
+    """Working memory, including the image."""
     arena_without_input: int
-    """Enough if the image lies elsewhere."""
+    """Enough if the image is elsewhere."""
     lifetimes_bytes: int
-    """What a plan by lifetimes alone needs: no fusing, nothing in place."""
+    """What a plan from lifetimes alone would need: no fusing, nothing in place."""
     input_bytes: int
     output_bytes: int
     weights: tuple[StoredWeights, ...]
-    """Of each layer that has some, in plain C."""
+    """Those of each layer that has any, in plain C."""
 
     @property
     def constant_bytes(self) -> int:
@@ -55,7 +55,7 @@ class Footprint:
 
     @property
     def weight_bytes(self) -> int:
-        """Of `constant_bytes`, the weights."""
+        """The weights in `constant_bytes`."""
         return sum(constant.plain for constant in self.constants if constant.name.endswith("_weights"))
 
     @property
@@ -84,14 +84,14 @@ class Generated:
 
     @property
     def compiled(self) -> dict[str, bytes]:
-        """Of the files, those that the library is compiled of."""
+        """The files that are compiled into the library."""
         return {name: content for name, content in self.files.items() if re.fullmatch(r"[^/]+\.[ch]", name)}
 
 
 def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None, title: str = "") -> Generated:
     """The C of a graph: `model.h`, `model.c`, kernels, `README.md`, `Makefile` and an example; always the same bytes.
 
-    `ram_limit` is in bytes, for arena and output. Raises ModelError if `prefix` is no C identifier or the model
+    `ram_limit` is in bytes, for arena and output. Raises ModelError if `prefix` is not a C identifier or the model
     needs more RAM than the limit.
     """
     if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]{0,40}", prefix) or prefix in _KEYWORDS:
@@ -117,7 +117,7 @@ def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None
 
 
 def write(generated: Generated, folder: Path) -> Path:
-    """Write the files into `folder`, each whole or not at all. Raises NiwakiError if it cannot be written."""
+    """Write the files into `folder`, each whole or not at all. Raises NiwakiError if the folder cannot be written."""
     try:
         for name, content in generated.files.items():
             write_whole(folder / name, content)

@@ -1,4 +1,4 @@
-"""What a generated folder needs of a microcontroller: flash and RAM by the linker, stack by the compiler."""
+"""What a generated folder needs on a microcontroller: flash and RAM from the linker, stack from the compiler."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from niwaki.toolchain.compiler import STANDARD, run_compiler
 from niwaki.toolchain.targets import check_tools, find_target
 
 UNNAMED = "unnamed"  # constants that the compiler made itself
-_WHOLE = 1 << 29  # bytes of each memory: no board's size is in the way of measuring
+_WHOLE = 1 << 29  # bytes of each memory: large enough that no board limits the measurement
 _MODEL = "model.o"
 # GNU ld: ` .rodata.name  0xaddress  0xsize file`, broken after a long name; `*fill*` has no file.
 _PLACED = re.compile(r"^ (\.\S+|\*fill\*)\s+0x[0-9a-f]+\s+0x([0-9a-f]+)(?: (.*))?$", re.MULTILINE)
-# GCC's .ci: what stands after the name in a label is where the function is and its frame.
+# GCC's .ci: after the name, a label states where the function is and the size of its frame.
 _NODE = re.compile(r'^node: \{ title: "([^"]+)" label: "[^"]*?(?:\\n(\d+) bytes \(([a-z,]+)\)[^"]*)?"', re.MULTILINE)
 _EDGE = re.compile(r'^edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class TargetFootprint:
-    """Bytes that a model needs of a microcontroller, without start-up code and the caller's own buffers."""
+    """Bytes that a model needs on a microcontroller, without start-up code and the caller's own buffers."""
 
     cpu: str
     optimization: str
@@ -35,13 +35,13 @@ class TargetFootprint:
     """The function that the program calls; what it does not need is not linked."""
     code: int
     library_code: int
-    """What it calls of the compiler's libraries (memcpy and the like), constants and all."""
+    """Functions of the compiler's libraries that it calls (memcpy and similar), constants included."""
     constants: Mapping[str, int]
     """Constant data by name: weights, biases, multipliers, shifts, and structures if they were not inlined."""
     data: Mapping[str, int]
     """Variables with an initial value (none is expected)."""
     bss: Mapping[str, int]
-    """Variables that begin as zero: the static arena."""
+    """Variables that start as zero: the static arena."""
     padding: int
     """Flash between constants and functions, for alignment."""
     output_bytes: int
@@ -53,7 +53,7 @@ class TargetFootprint:
 
     @property
     def all_code(self) -> int:
-        """The code, with what it calls of the compiler's libraries."""
+        """The code, including what it calls in the compiler's libraries."""
         return self.code + self.library_code
 
     @property
@@ -74,18 +74,18 @@ class TargetFootprint:
 
     @property
     def stack(self) -> int:
-        """Bytes of the deepest chain of calls, of the model's own functions: an upper bound for those."""
+        """Bytes of the deepest chain of calls among the model's own functions: an upper bound for these."""
         return sum(size for _, size in self.frames)
 
 
 def measure_footprint(
     folder: Path, cpu: str = "cortex-m4", optimization: str = "-Os", *, pixels: bool = False
 ) -> TargetFootprint:
-    """Compile a generated folder for `cpu` (a Cortex-M of toolchain.TARGETS) and read what it takes.
+    """Compile a generated folder for `cpu` (a Cortex-M of toolchain.TARGETS) and read what it needs.
 
     The program calls `<prefix>_run`, or with `pixels` `<prefix>_run_pixels`. GCC's `-fcallgraph-info=su` gives the
-    frames. Raises NiwakiError if the compiler is missing or refuses, or `cpu` is no microcontroller; ModelError
-    if no bound for the stack can be given.
+    frames. Raises NiwakiError if the compiler is missing or fails, or `cpu` is not a microcontroller; ModelError if the
+    stack has no bound.
     """
     target = find_target(cpu)
     if target.board is None:
@@ -126,7 +126,7 @@ def measure_footprint(
 
 @dataclass
 class Sizes:
-    """Bytes in a linked program, of the model and of what it calls."""
+    """Bytes in a linked program, of the model and what it calls."""
 
     code: int
     library: int
@@ -137,9 +137,10 @@ class Sizes:
 
 
 def read_map(text: str, model: Path) -> Sizes:
-    """What the object file `model` and the libraries have in the map of GNU ld, compiled with a section for each name.
+    """The sizes of the object file `model` and the libraries in GNU ld's map; each name was compiled to its own
+    section.
 
-    Padding counts for what stands after it.
+    Padding counts for what follows it.
     """
     sizes = Sizes(0, 0, {}, {}, {}, 0)
     fill = 0
@@ -158,7 +159,7 @@ def read_map(text: str, model: Path) -> Sizes:
 
 
 def _placed(text: str) -> Iterator[tuple[str, int, str]]:
-    """Sections with their sizes and files, in the order in which they lie, but for those that were discarded."""
+    """Sections with their sizes and files, in order of address, without discarded ones."""
     kept = text.partition("\nLinker script and memory map\n")[2]
     return ((section, int(size, 16), file or "") for section, size, file in _PLACED.findall(kept) if int(size, 16))
 
@@ -191,7 +192,7 @@ def read_call_graph(text: str) -> CallGraph:
     frames: dict[str, int] = {}
     for name, size, kind in _NODE.findall(text):
         if not size:
-            continue  # of another file
+            continue  # from another file
         if kind == "dynamic":
             raise ModelError(f"{_plain(name)}: its stack has no bound that the compiler knows")
         frames[name] = int(size)
@@ -204,7 +205,7 @@ def read_call_graph(text: str) -> CallGraph:
 def deepest_chain(graph: CallGraph, entry: str) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
     """The chain of calls from `entry` with the largest sum of frames, and the functions of other files called anywhere.
 
-    Raises ModelError if functions call each other in a circle, or `entry` is not there.
+    Raises ModelError if functions call each other in a cycle, or `entry` does not exist.
     """
     if entry not in graph.frames:
         raise ModelError(f"{entry}: no such function in the compiler's output")
@@ -225,5 +226,5 @@ def deepest_chain(graph: CallGraph, entry: str) -> tuple[tuple[tuple[str, int], 
 
 
 def _plain(name: str) -> str:
-    """A function without the file that stands before a static one."""
+    """A function without the file name before a static one."""
     return name.rpartition(":")[2]

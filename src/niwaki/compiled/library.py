@@ -22,7 +22,8 @@ def compile_library(
 ) -> Path:
     """Compile `model.c` of a generated folder as a shared library and return its path (`folder/libNAME.so`).
 
-    The file appears whole or not at all. Raises ToolMissing if there is no compiler, NiwakiError with what it said.
+    The file appears whole or not at all. Raises ToolMissing if there is no compiler, NiwakiError with the compiler's
+    error.
     """
     source = folder / "model.c"
     if not source.is_file():
@@ -31,7 +32,7 @@ def compile_library(
 
 
 class Interface:
-    """What `model.h` says of a generated model: its prefix, shapes and quantization."""
+    """The contents of a generated `model.h`: prefix, shapes and quantization."""
 
     def __init__(self, header: str, name: str) -> None:
         found = re.search(r"^int (\w+)_run\(", header, re.MULTILINE)
@@ -60,8 +61,8 @@ def interface(folder: Path) -> Interface:
 class CModel:
     """A generated model as a callable: uint8 pixels (n, C, H, W) to int8 scores (n, classes), channels first.
 
-    Takes a generated folder, or `files` in its place, which are compiled if `library` is not given. Not for two threads
-    at once: the library has one static arena.
+    Takes a generated folder, or `files` in its place, which are compiled if `library` is not given. Do not call it from
+    two threads at once: the library has one static arena.
 
     >>> CModel("exported/c")(data.test.images).argmax(1)              # doctest: +SKIP
     """
@@ -70,7 +71,7 @@ class CModel:
         self, folder: str | Path, *, library: Path | None = None, files: Mapping[str, bytes] | None = None
     ) -> None:
         self.folder = Path(folder)
-        with contextlib.ExitStack() as tidy:  # once it is loaded, the library needs its file no more
+        with contextlib.ExitStack() as tidy:  # once it is loaded, the library no longer needs its file
             source = self.folder
             if library is None:
                 work = Path(tidy.enter_context(temporary("c")))

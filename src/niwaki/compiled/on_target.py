@@ -1,4 +1,4 @@
-"""Generated C in programs for every target, run here: on this processor, or in an emulator (qemu)."""
+"""Run generated C in programs for every target: on this processor, or in an emulator (qemu)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EXITS = {
     4: "a file cannot be written",
     5: "a part of an image",
 }
-_FAULT = 128  # and the number of the exception: cortex_m.c
+_FAULT = 128  # plus the number of the exception: cortex_m.c
 
 
 def compile_program(
@@ -42,8 +42,8 @@ def compile_program(
 def compile_sources(sources: Sequence[Path], target: Target, flags: Sequence[str] = SPEED, *, out: Path) -> Path:
     """Compile C files into the program `out` and return it; `host.h` can be included.
 
-    For a board, start-up code and linker script come with it. Raises NiwakiError if the compiler is missing, or
-    with its first error.
+    For a board, start-up code and linker script are added. Raises NiwakiError if the compiler is missing, or with its
+    first error.
     """
     check_tools(target, emulator=False)
     compiler = target.compiler or find_compiler() or ""
@@ -77,7 +77,7 @@ def link_flags(files: Path, flash_bytes: int, ram_bytes: int) -> tuple[str, ...]
 def run_on_target(
     folder: Path, images: np.ndarray, target: Target, flags: Sequence[str] = SPEED, *, timeout: float = TIMEOUT_S
 ) -> np.ndarray:
-    """The scores int8 (n, classes) that a generated folder gives on `target`, compiled with `flags`.
+    """The scores, int8 (n, classes), that a generated folder gives on `target`, compiled with `flags`.
 
     `images` are raw pixels, uint8 (n, C, H, W), or quantized inputs, int8 (n, C, H, W). One program runs them all.
     Raises NiwakiError if tools are missing, the model does not compile or fit, or the program fails; ModelError for
@@ -90,22 +90,22 @@ def run_on_target(
 
 @dataclass(frozen=True, eq=False)
 class BoardRun:
-    """What a board computed, and what that took."""
+    """What a board computed, and its cost."""
 
     scores: np.ndarray
     """int8 (n, classes)."""
     instructions: np.ndarray
     """int64 (n,): instructions of each inference, to a tick of the timer (40; on cortex-m0 62.5)."""
     stack_bytes: int
-    """The most stack that a call of the model used, everything that it calls included."""
+    """The most stack used by a call of the model, including everything that it calls."""
 
 
 def measure_on_board(
     folder: Path, images: np.ndarray, target: Target, flags: Sequence[str] = SPEED, *, timeout: float = TIMEOUT_S
 ) -> BoardRun:
-    """Like `run_on_target`, for a target with a board: also counts instructions and watches the stack.
+    """Like `run_on_target`, for a target with a board: also counts instructions and measures the stack.
 
-    The emulator counts instructions, not cycles: it knows nothing of wait states, caches or dual issue.
+    The emulator counts instructions, not cycles: it does not model wait states, caches or dual issue.
     """
     if target.board is None:
         raise NiwakiError(f"{target.name}: only boards count instructions: {', '.join(_boards())}")
@@ -136,7 +136,7 @@ def _program(folder: Path, images: np.ndarray, target: Target, flags: Sequence[s
 
 
 def _run(program: Path, folder: Path, images: np.ndarray, target: Target, timeout: float) -> np.ndarray:
-    """The scores that a program made of `folder` leaves beside itself."""
+    """The scores that a program made from `folder` writes."""
     model, work = interface(folder), program.parent
     images.tofile(work / "inputs.bin")
     done = run_program(program, target, folder=work, timeout=timeout)

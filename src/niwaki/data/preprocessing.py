@@ -108,9 +108,7 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid"):
             return np.stack([self.decode(Image.fromarray(image)) for image in images])
         if images.ndim == 4 and self.color == "grey":
             count, height, width = images.shape[:3]
-            tall = Image.fromarray(
-                images.reshape(count * height, width, 3)
-            )  # pixel by pixel: one call for the whole stack
+            tall = Image.fromarray(images.reshape(count * height, width, 3))  # pixel by pixel: one call for the stack
             images = np.asarray(tall.convert("L")).reshape(count, height, width)
         return self._padded(self._channels_first(images))
 

@@ -1,4 +1,4 @@
-"""Whether two forms of a model agree on the same images, and on which they first do not."""
+"""Whether two forms of a model agree on the same images, and which image is the first on which they do not."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Rule = Literal["equal bits", "same class"]
 
 @dataclass(frozen=True)
 class Agreement:
-    """One form's scores beside another's."""
+    """The scores of one form compared with another's."""
 
     against: str
     same_class: int
-    """Images for which the highest score is of the same class (the first of equals)."""
+    """Images for which the same class has the highest score (the first in a tie)."""
     equal: bool | None
-    """Whether all int8 scores are the same; None if one of the two is float."""
+    """Whether all int8 scores are equal; None if one of the two is float."""
     difference: float | None
-    """The largest, between two scores; None if they have different units."""
+    """The largest difference between two scores; None if their units differ."""
     unit: str
-    """Of the difference: score, or int8 step."""
+    """Unit of the difference: score, or int8 step."""
     first: int | None
-    """Where the first image stands that breaks the rule, or would; None if there is none."""
+    """The number of the first image that breaks the rule, or would; None if there is none."""
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -35,7 +35,7 @@ class Agreement:
 
 
 def compare(scores: np.ndarray, other: np.ndarray, against: str, *, unit: str = "score") -> Agreement:
-    """Put scores (n, classes) beside those of another form; an empty `unit` says that they cannot be subtracted.
+    """Compare scores (n, classes) with another form's; an empty `unit` says that they cannot be subtracted.
 
     >>> compare(np.int8([[1, 2], [3, 4]]), np.int8([[1, 2], [3, 2]]), "reference", unit="int8 step").first
     1
@@ -56,7 +56,7 @@ def compare(scores: np.ndarray, other: np.ndarray, against: str, *, unit: str = 
 
 
 def allowed(images: int, percent: float) -> int:
-    """How many of `images` may fall into another class if `percent` of them must not: rounded up.
+    """How many of `images` may get another class if `percent` of them must not: rounded up.
 
     >>> allowed(10_000, 99.5), allowed(100, 99.5)
     (50, 1)
@@ -66,14 +66,14 @@ def allowed(images: int, percent: float) -> int:
 
 @dataclass(frozen=True)
 class Right:
-    """How many labelled images a form gets right."""
+    """How many labelled images a form classifies correctly."""
 
     correct: int
     total: int
 
     @property
     def percent(self) -> float:
-        """Of all images."""
+        """In percent of all images."""
         return 100 * self.correct / self.total
 
     @property
@@ -88,5 +88,5 @@ class Right:
 
 
 def count_right(scores: np.ndarray, labels: np.ndarray) -> Right:
-    """Compare the classes with the highest scores (the first of equals) with integer labels (n,)."""
+    """Compare the classes with the highest scores (the first in a tie) with integer labels (n,)."""
     return Right(int((scores.reshape(len(scores), -1).argmax(axis=1) == labels).sum()), len(labels))

@@ -1,4 +1,4 @@
-"""How long one image takes in every form and runtime: measured in one interleaved run, through the same boundary."""
+"""The time for one image in every form and runtime: measured in one interleaved run, all called from Python."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class BenchRow:
     runs: int
     block: int
     ratio: float | None
-    """Median, by that of the fastest other row of the file that is called from Python; None if there is no other."""
+    """Median, relative to the fastest other row of the file that is called from Python; None if there is no other."""
     noise: bool
-    """Whether the difference to that other row is within the noise of this measurement."""
+    """Whether the difference from that row is within the noise of this measurement."""
     wrong: str = ""
-    """What is wrong with the answers on this processor of ONNX Runtime's default session, which is timed."""
+    """What is wrong on this processor with the scores of ONNX Runtime's default session, which is the one timed."""
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """What a table says of it."""
+        """Its row in a table."""
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}{' ≈' if self.noise else '  '}"
         wrong = "wrong here" if self.wrong else ""
         return self.form, self.runtime, f"{self.median_us:.2f}", f"{self.p95_us:.2f}", ratio, wrong
@@ -60,28 +60,28 @@ class BenchReport:
     rows: tuple[BenchRow, ...]
     noise_floor: float
     pinned: bool
-    """Whether the process was alone on one processor."""
+    """Whether the process was pinned to one processor."""
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
-    """What to know of these figures: which int8 does not pay, what was calibrated on what."""
+    """Notes on these times: which int8 is no faster, what was calibrated on what."""
 
     def __repr__(self) -> str:
         return f"<BenchReport: {len(self.rows)} rows, {len(self.left_out)} left out>"
 
     @property
     def ok(self) -> bool:
-        """Whether all that is in the files was timed; what this machine cannot do fails nothing."""
+        """Whether everything in the files was timed; what this machine cannot run is no failure."""
         return not any(left.failed for left in self.left_out)
 
     def _repr_html_(self) -> str:
         return "".join(table.to_html() for table in self.tables())
 
     def tables(self) -> tuple[Tabular, ...]:
-        """A table for each file, the fastest first; below the last what holds for all of them."""
+        """A table for each file, the fastest first; notes on all of them are below the last."""
         files = tuple(dict.fromkeys(row.file for row in self.rows))
         wrong = (f"{row.file}: {row.form} in {row.runtime}: {row.wrong}" for row in self.rows if row.wrong)
         left_out = (Wording(f"{left.file}: {left.form} not timed: ", left.reason) for left in self.left_out)
-        pinned = "" if self.pinned else "; not pinned to one processor, since the system does not allow it"
+        pinned = "" if self.pinned else "; not pinned to one processor, because the system does not allow it"
         noise = f"≈ within the noise of this run, {100 * self.noise_floor:.1f} %{pinned}"
         notes = (*wrong, *left_out, *self.notes, noise)
         return tuple(self._table(file, notes if file == files[-1] else ()) for file in files)
@@ -106,15 +106,15 @@ def bench_files(
 ) -> BenchReport:
     """Time every form of `files` (see `forms_of`) on one image, in one thread, all in one interleaved run.
 
-    Runtimes that take float get an image that lies ready, the C gets raw pixels and quantizes them itself. The C is
-    compiled for this processor. It stops after `rounds` or `budget_s` seconds. `notify` hears, a line each, what is
-    going on. `trust` allows foreign factories.
+    Runtimes that take float get a prepared image, the C gets raw pixels and quantizes them itself. The C is compiled
+    for this machine. The run stops after `rounds` or `budget_s` seconds. `notify` receives lines about the progress.
+    `trust` allows foreign factories.
 
-    A file or a form that cannot be used is left out. Raises SpecError if there is nothing to time, ModelError if
-    the only file is damaged or of no known kind.
+    A file or a form that cannot be used is left out. Raises SpecError if there is nothing to time, ModelError if the
+    only file is damaged or of an unknown kind.
     """
     if not files:
-        raise SpecError("nothing to time: give a model file, an ONNX or an exported folder")
+        raise SpecError("nothing to time: give a model file, an ONNX file or an exported folder")
     found: list[Forms] = []
     for file in files:
         found.append(_prepared(file, trust, notify, alone=len(files) == 1))
@@ -132,7 +132,7 @@ def bench_files(
 
 
 def _prepared(file: Path | Export, trust: bool, notify: Notify, *, alone: bool) -> Forms:
-    """The forms of a file; one that cannot be used takes no other with it."""
+    """The forms of a file; one that cannot be used does not affect the others."""
     path = file.folder if isinstance(file, Export) else file
     try:
         return forms_of(file, trust=trust, notify=notify)
@@ -167,7 +167,7 @@ def _rows(subjects: Sequence[Subject], table: LatencyTable) -> Iterator[BenchRow
 
 
 def _per_image(latency: Latency, images: int) -> Latency:
-    """The latency of a loop over images as that of one of them."""
+    """The latency of one image in a loop over images."""
     return Latency(
         latency.median_us / images, latency.p95_us / images, latency.min_us / images,
         runs=latency.runs * images, batch=BATCH, block=latency.block * images,
@@ -180,7 +180,7 @@ def apart(a: float, b: float, noise_floor: float) -> bool:
 
 
 def int8_notes(rows: Sequence[BenchRow], noise_floor: float) -> Iterator[str]:
-    """Where int8 is no faster than float in the same runtime."""
+    """Notes on int8 that is no faster than float in the same runtime."""
     floats = {(row.file, row.runtime): row for row in rows if row.form == ONNX}
     for row in rows:
         other = floats.get((row.file, row.runtime))
@@ -190,4 +190,4 @@ def int8_notes(rows: Sequence[BenchRow], noise_floor: float) -> Iterator[str]:
         if not apart(row.median_us, other.median_us, noise_floor):
             yield f"{row.file}: {row.form} is as fast as float in {ORT}, within the noise ({figures})"
         elif row.median_us > other.median_us:
-            yield f"{row.file}: {row.form} does not pay in {ORT}: {figures}"
+            yield f"{row.file}: {row.form} is slower than float in {ORT}: {figures}"

@@ -1,4 +1,4 @@
-"""What `bench` times: every form that a file has or can be brought into, as a call on one image."""
+"""What `bench` times: every form that a file has or can be converted to, as a call on one image."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from niwaki.training.settings import QuantizeSettings
 
 ORT, CALLED, LOOPED = "ONNX Runtime", "C", "C, in a loop"
 CALIBRATION = 100  # images: times do not depend on how well int8 fits
-LOOP = 256  # images in one call of the loop in C: of the cost of that call, little is left for each
+LOOP = 256  # images in one call of the loop in C: so each carries little of the cost of the call
 
 
 @dataclass(frozen=True)
@@ -47,25 +47,25 @@ class Subject:
     runtime: str
     call: Call
     images: int = 1
-    """Images in a call: more than one for a loop in C."""
+    """Images per call: more than one for a loop in C."""
     wrong: str = ""
-    """What is wrong with its answers on this processor, and the way out; "" if nothing is."""
+    """What is wrong with its scores on this processor, and what to do; "" if nothing is."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A form that cannot be timed here, and why."""
+    """A form that cannot be timed here, with the reason."""
 
     file: str
     form: str
     reason: str
     failed: bool = False
-    """Whether that is a fault of the file, and not of this machine."""
+    """Whether the file is the cause, and not this machine."""
 
 
 @dataclass
 class Forms:
-    """The forms of one file, collected."""
+    """Collects the forms of one file."""
 
     file: str
     subjects: list[Subject] = field(default_factory=list)
@@ -73,12 +73,12 @@ class Forms:
     notes: list[str] = field(default_factory=list)
 
     def add(self, form: str, runtime: str, call: Call, images: int = 1, wrong: str = "") -> None:
-        """Take a form in."""
+        """Add a form."""
         self.subjects.append(Subject(self.file, form, runtime, call, images, wrong))
 
     @contextlib.contextmanager
     def attempt(self, *forms: str) -> Iterator[None]:
-        """Go on without these forms if niwaki cannot make them, and remember why."""
+        """Continue without these forms if niwaki cannot make them, and record why."""
         try:
             yield
         except NiwakiError as error:
@@ -87,10 +87,10 @@ class Forms:
 
 
 def forms_of(file: Path | Export, *, trust: bool = False, notify: Notify = silent) -> Forms:
-    """All forms of a model file; those of a float ONNX and the int8 ones made of it; of an int8 ONNX, it and its C.
+    """All forms of a model file; a float ONNX file and the int8 forms made from it; an int8 ONNX file and its C.
 
-    Of an exported folder, opened or not, what is in it. A form that cannot be made is left out. `notify` hears before
-    the long work. Raises ModelError if the file is none of these, or damaged.
+    For an exported folder, opened or not, whatever it contains. A form that cannot be made is left out. `notify`
+    receives a line before long work. Raises ModelError if the file is none of these, or is damaged.
     """
     path = file.folder if isinstance(file, Export) else file
     forms = Forms(str(path))
@@ -117,7 +117,7 @@ def _add_model(origin: Origin, forms: Forms, trust: bool) -> None:
 
 
 def _add_folder(file: Path | Export, forms: Forms, trust: bool, notify: Notify) -> None:
-    """Each model in the folder as it is, and the C in it or in a folder of it, if it is niwaki's or trusted."""
+    """Each model in the folder, unchanged, and the C in it or in a sub-folder, if it is niwaki's or trusted."""
     path = file.folder if isinstance(file, Export) else file
     files = [*sorted(path.glob("*.safetensors")), *sorted(path.glob("*.onnx"))]
     headers = sorted([*path.glob("model.h"), *path.glob("*/model.h")])
@@ -137,14 +137,14 @@ def _add_folder(file: Path | Export, forms: Forms, trust: bool, notify: Notify) 
 
 
 def _own(export: Export, folder: Path) -> dict[str, bytes]:
-    """The C in a folder of an export, if niwaki wrote it. Raises ModelError if it did not."""
+    """The C in a folder of an export, if niwaki wrote it; raises ModelError otherwise."""
     if folder.parent == export.folder and INT8 in export.onnx:
         return own_files(folder, export.integer, FILES[INT8], read=export.code)
     return own_files_beside(folder)
 
 
 def form_of(file: Path) -> str:
-    """The form that a file is by its name, for one that cannot be opened."""
+    """The form of a file that cannot be opened, guessed from its name."""
     known = {form.file: form.name for form in FORMS if form.runs_as_onnx}
     return TORCH if file.suffix == ".safetensors" else known.get(file.name, ONNX)
 
@@ -163,14 +163,14 @@ def _add_torch(origin: Origin, forms: Forms, trust: bool) -> nn.Module:
 
 
 def _add_onnx(origin: Origin, forms: Forms) -> None:
-    """As the form that its file's name says, if it is of that kind, else as the first form that is."""
+    """As the form that the file's name says, if it is of that kind, or else as the first form of that kind."""
     kinds = [form for form in FORMS if form.kind == origin.kind]
     named = (form for form in kinds if form.file == Path(origin.name).name)
     _add_session(next(named, kinds[0]).name, origin.data, forms)
 
 
 def _add_float(data: bytes, origin: Origin, forms: Forms) -> None:
-    """A float ONNX, and the forms that are made of it."""
+    """A float ONNX model, and the forms made from it."""
     _add_session(ONNX, data, forms)
     with forms.attempt(INT8, C):
         static = quantize_static(data, _calibration(data, origin, forms), QuantizeSettings()).onnx
@@ -189,14 +189,14 @@ def _add_session(form: str, data: bytes, forms: Forms) -> None:
 
 
 def _add_c_of(data: bytes, forms: Forms) -> None:
-    """The C of a QDQ ONNX."""
+    """The C of a QDQ ONNX model."""
     with temporary("bench") as folder, forms.attempt(C):
         graph = read_qdq(load_onnx(data, forms.file), forms.file)
         _add_c(write(generate(graph), Path(folder)), None, forms)
 
 
 def _add_c(folder: Path, files: Mapping[str, bytes] | None, forms: Forms) -> None:
-    """Generated C, from `files` if given, compiled for this processor: called for one image, and for many in a loop."""
+    """Generated C, from `files` if given, compiled for this machine: called for one image, and for many in a loop."""
     with forms.attempt(C):
         model = CModel(folder, files=files)
         run = model if model.interface.takes_pixels else model.run
@@ -208,10 +208,10 @@ def _add_c(folder: Path, files: Mapping[str, bytes] | None, forms: Forms) -> Non
 
 
 def _input_shape(data: bytes, name: str) -> tuple[int, int, int]:
-    """(channels, height, width) of a classifier. Raises ModelError if it takes no single image, or any size."""
+    """(channels, height, width) of a classifier. Raises ModelError if it does not take single images of one size."""
     batch, *shape = classifier_session(data, name).get_inputs()[0].shape
     if batch not in (1, None) and not isinstance(batch, str):
-        raise ModelError(f"{name}: takes {batch} images at once, and bench times one: export it with a free batch size")
+        raise ModelError(f"{name}: takes {batch} images at once, but bench times one: export it with a free batch size")
     if not all(isinstance(side, int) for side in shape):
         raise ModelError(f"{name}: takes images of any size: export it for one size")
     channels, height, width = shape
@@ -219,14 +219,14 @@ def _input_shape(data: bytes, name: str) -> tuple[int, int, int]:
 
 
 def _calibration(data: bytes, origin: Origin, forms: Forms) -> np.ndarray:
-    """Training images of the model if they lie decoded on this machine, else made-up ones."""
+    """Training images of the model if they are decoded on this machine, otherwise made-up ones."""
     shape = _input_shape(data, forms.file)
     with contextlib.suppress(DataError):  # of another shape: times do not depend on it
-        needs = replace(origin.needs, labels=())  # nor on how the classes are called
+        needs = replace(origin.needs, labels=())  # nor on the names of the classes
         found = find_pictures(needs, None, silent, any_classes=True, ready=True).data
         if found is not None:
             return calibration_images(found.train, CALIBRATION)
-    forms.notes.append(f"{forms.file}: int8 is calibrated on made-up images, which changes no time")
+    forms.notes.append(f"{forms.file}: int8 is calibrated on made-up images, which does not affect times")
     return random_images(shape, CALIBRATION)
 
 

@@ -1,4 +1,4 @@
-"""Why ONNX Runtime's int8 is not the integer reference's: found by running it in other ways on the same images."""
+"""Why ONNX Runtime's int8 differs from the integer reference: determined by running it in other ways."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from niwaki.deploy.runtimes import onnxruntime_predictor
 from niwaki.models.onnxsession import Mode, Way, exact_way, open_session
 from niwaki.training.loss import logits_of, output_step
 
-_TRIED = 20  # images, when a cause is looked for
-_MADE_UP = 10  # inputs of each kind that sessions are compared on: of 0 to 1, and around 0
-_SHARE = 0.05  # of the largest score: what rounding may add up to, where scores are not int8
-_TOLD = -10.0  # of a logit below the highest: behind a softmax, smaller ones are lost
-STEPS = 3  # int8 steps of a score that rounding in float, not in integers, may add up to
+_TRIED = 20  # images used to look for a cause
+_MADE_UP = 10  # inputs of each kind to compare sessions on: from 0 to 1, and around 0
+_SHARE = 0.05  # of the largest score: what rounding may add up to, if scores are not int8
+_TOLD = -10.0  # of a logit below the highest: after a softmax, smaller ones are lost
+STEPS = 3  # int8 steps of a score that rounding in float instead of integers may add up to
 
 
 @dataclass(frozen=True, eq=False)
 class Int8File:
-    """An int8 ONNX that is an integer network, and what its input makes of pixels: float32 (C, 256)."""
+    """An int8 ONNX model that is an integer network, and the input that it gets for each pixel: float32 (C, 256)."""
 
     data: bytes
     graph: Graph
@@ -32,7 +32,7 @@ class Int8File:
 
     @property
     def has_steps(self) -> bool:
-        """Whether its scores can be told in int8 steps: not where probabilities themselves are int8."""
+        """Whether its scores can be expressed in int8 steps: not if the probabilities themselves are int8."""
         return not self.graph.dropped or bool(self._softmax)
 
     @property
@@ -40,10 +40,10 @@ class Int8File:
         return output_step(onnx.load_from_string(self.data))[1]
 
     def in_steps(self, scores: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """ONNX Runtime's scores (n, classes) in int8 steps, float64, to be compared with int8 `expected`.
+        """ONNX Runtime's scores (n, classes) in int8 steps, float64, to compare with int8 `expected`.
 
-        Behind a softmax they are known but for a constant in each row, which is taken from `expected`; where a
-        probability is too small to tell, its score is too.
+        After a softmax they are known up to a constant in each row, which is taken from `expected`; if a probability is
+        too small to measure, its score is too.
         """
         end = self.graph.tensors[self.graph.output]
         expected = expected.reshape(len(expected), -1).astype(np.float64)
@@ -56,17 +56,17 @@ class Int8File:
         return np.where(logits < np.log(1e-25), expected, np.rint(steps))
 
     def run(self, mode: Mode, images: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """What ONNX Runtime makes of uint8 images in a session, in int8 steps as `in_steps`."""
+        """ONNX Runtime's scores for uint8 images in a session, in int8 steps as in `in_steps`."""
         return self.in_steps(onnxruntime_predictor(self.data, self.table, mode=mode)(images), expected)
 
     def off(self, mode: Mode, images: np.ndarray, expected: np.ndarray) -> tuple[int, int]:
-        """By how many steps a score is off `expected` at most in a session, and for how many images the class is."""
+        """The largest deviation of a session's scores from `expected` in steps, and how many images change class."""
         found = self.run(mode, images, expected)
         return furthest(found, expected), int((found.argmax(1) != expected.reshape(len(expected), -1).argmax(1)).sum())
 
 
 def worst_images(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """The numbers of the images whose scores, both (n, classes) in int8 steps, are furthest apart, at most 20."""
+    """The numbers of the images whose scores, both (n, classes) in int8 steps, differ most, at most 20."""
     apart = np.abs(found - expected.reshape(found.shape).astype(np.float64)).max(axis=1)
     return np.argsort(-apart, kind="stable")[:_TRIED]
 
@@ -77,48 +77,50 @@ def furthest(found: np.ndarray, expected: np.ndarray) -> int:
 
 
 def likely_cause(file: Int8File, images: np.ndarray, expected: np.ndarray, limit: int = STEPS) -> str:
-    """Why the exact session's scores of `images`, uint8 (n, C, H, W), are further than `limit` from int8 `expected`.
+    """Why the exact session's scores of `images`, uint8 (n, C, H, W), differ from int8 `expected` by more than `limit`.
 
-    The runtime, if it is within the limit with each node by itself; else the layers one by one, each on what ONNX
-    Runtime has for its inputs: rounding, if none by itself is more than a step off, else that layer.
+    It is the runtime, if the scores are within the limit when each node runs by itself; otherwise it tests the layers
+    one by one, each on ONNX Runtime's own inputs: rounding, if none is off by more than a step, or that layer.
     """
     exact, _ = file.off("exact", images, expected)
     plain, others = file.off("plain", images, expected)
     if plain <= limit and not others:
-        return f"the runtime: with optimization off it is at most {plain} int8 {_steps(plain)} off, with it {exact}"
+        return (
+            f"the runtime: with optimization off, scores are at most {plain} int8 {_steps(plain)} off, with it {exact}"
+        )
     layer, by_itself = _worst_layer(file, images)
     if by_itself <= 1:
-        return "rounding: no layer by itself is more than 1 int8 step off, and those steps add up"
+        return "rounding: no layer by itself is more than 1 int8 step off, but these steps add up"
     return f"layer {layer!r}: by itself {by_itself} int8 steps off, with optimization off"
 
 
 def saturation(file: Int8File, images: np.ndarray, expected: np.ndarray, limit: int = STEPS) -> str:
-    """What the default session does to images on this processor where the exact one is right; "" if it is right too."""
+    """What the default session does wrong on this processor if the exact one is right; "" if it is right too."""
     exact, _ = file.off("exact", images, expected)
     default, others = file.off("default", images, expected)
     if exact > limit or (default <= limit and not others):
         return ""
     told = f"another class for {others} of {len(images)} images, up to {default} int8 {_steps(default)} off"
     if _advice(file.data)[1]:
-        return f"{told}; likely cause: the runtime, which fuses nodes of this file to what is not the same network"
-    return f"{told}; likely cause: saturation: without VNNI, x86 processors add each two products in 16 bits"
+        return f"{told}; likely cause: the runtime, which fuses nodes of this file into a different network"
+    return f"{told}; likely cause: saturation: without VNNI, x86 processors add pairs of products in 16 bits"
 
 
 def way_out(data: bytes) -> str:
-    """What whoever runs an int8 ONNX in ONNX Runtime has to do, in a sentence."""
+    """What you have to do when you run this int8 ONNX in ONNX Runtime, in a sentence."""
     way, fused_wrongly = _advice(data)
-    told = "in ONNX Runtime, x86 processors without VNNI saturate sums of this file and may answer wrongly"
+    told = "in ONNX Runtime, x86 processors without VNNI saturate sums of this file and may predict wrong classes"
     if fused_wrongly:
-        told = "ONNX Runtime fuses nodes of this file to what is not the same network"
+        told = "ONNX Runtime fuses nodes of this file into a different network"
     if way is None:
-        return f"{told}; no session option helps, as a weight has two readers: deploy another form there"
+        return f"{told}; no session option helps, because two nodes read the same weight: deploy another form there"
     return f"{told}: set the session option {way.named}{'' if fused_wrongly else ' there'}"
 
 
 def _advice(data: bytes) -> tuple[Way | None, bool]:
-    """The first way that gives what the nodes give, each as it stands; and whether a faster one gives something else.
+    """The first option set whose results equal those of the nodes run one by one; and whether a faster one differs.
 
-    Which is tried on made-up inputs: to tell a network from another one, some are enough.
+    They are tried on made-up inputs: a few are enough to tell two networks apart.
     """
     exact = open_session(data)
     judged: list[bool] = []
@@ -131,7 +133,7 @@ def _advice(data: bytes) -> tuple[Way | None, bool]:
 
 
 def _alike(data: bytes, session: InferenceSession, exact: InferenceSession) -> bool:
-    """Whether two sessions of an ONNX answer alike but for rounding; so it is assumed of one that takes no images."""
+    """Whether two sessions of an ONNX model agree up to rounding; assumed if it does not take images."""
     entry = exact.get_inputs()[0]
     batch, *sides = entry.shape
     if entry.type != "tensor(float)" or len(exact.get_inputs()) > 1 or not all(isinstance(side, int) for side in sides):
@@ -145,7 +147,7 @@ def _alike(data: bytes, session: InferenceSession, exact: InferenceSession) -> b
 
 
 def _answers(session: InferenceSession, inputs: Sequence[np.ndarray], softmax: str) -> np.ndarray:
-    """The scores of all inputs, behind a softmax those before it, as far below the highest as one can tell."""
+    """The scores of all inputs; after a softmax those before it, as far below the highest as can be measured."""
     scores = np.concatenate([session.run(None, {session.get_inputs()[0].name: image})[0] for image in inputs])
     logits = logits_of(scores, softmax)
     return np.maximum(logits - logits.max(1, keepdims=True), _TOLD) if softmax else logits
@@ -156,7 +158,7 @@ def _steps(count: int) -> str:
 
 
 def _worst_layer(file: Int8File, images: np.ndarray) -> tuple[str, int]:
-    """The layer that is furthest off on what ONNX Runtime gives it, and by how many int8 steps."""
+    """The layer that deviates most on ONNX Runtime's own inputs, and by how many int8 steps."""
     values = _activations(file, images)
     worst, name = 0, ""
     for layer in file.graph.layers:
@@ -169,7 +171,7 @@ def _worst_layer(file: Int8File, images: np.ndarray) -> tuple[str, int]:
 
 
 def _activations(file: Int8File, images: np.ndarray) -> Mapping[str, np.ndarray]:
-    """The int8 activations that ONNX Runtime has, each node by itself, by the graph's names: int8 (n, *shape)."""
+    """The int8 activations in ONNX Runtime, each node by itself, by the graph's names: int8 (n, *shape)."""
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(file.data))
     source, tensors = model.graph.input[0].name, file.graph.tensors
     named = {

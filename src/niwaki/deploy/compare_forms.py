@@ -1,4 +1,4 @@
-"""Runs one form of a model after the other on the same images, and holds each against one that was run before."""
+"""Run the forms of a model one after the other on the same images, and compare each with one that ran before."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from niwaki.training.quantize import POOR_AGREEMENT
 
 BATCH = 200
 FLOAT = (TORCH, *(form.name for form in FORMS if form.is_float and form.name != MODEL))
-FAR = 0.2  # of the images: an int8 that differs from float for more of them is said not to be that network
-_WRONG = "ONNX Runtime's default session answers wrongly on this processor"
+FAR = 0.2  # of the images: a note says so if int8 differs from float for more of them
+_WRONG = "ONNX Runtime's default session gives wrong scores on this processor"
 SHOWN = 12  # scores of an image in a message
 
 Progress = Callable[[str, int, int], None]
-"""Told while a form runs: which, how many images are done, of how many."""
+"""Called while a form runs: its name, how many images are done, and how many there are."""
 
 
 @dataclass(frozen=True)
 class FormReport:
-    """What one form did."""
+    """The result of one form."""
 
     form: str
     """torch, reference, or a form that can be exported."""
     how: str
-    """The runtime, or how it was compiled and for what."""
+    """The runtime, or the compiler and what it compiled for."""
     ok: bool | None
-    """Whether it agrees as it must; None: nothing is asked of it, or it was not run."""
+    """Whether it agrees as it must; None: there is no requirement, or it was not run."""
     images: int = 0
     agreement: Agreement | None = None
     right: Right | None = None
@@ -49,11 +49,11 @@ class FormReport:
         verdict = {True: "agrees", False: "DISAGREES", None: "not judged"}[self.ok]
         return f"<FormReport {self.form} ({self.how}): {verdict if self.images else 'not run'}, {self.images:,} images>"
 
-    """Why it was not run, or where it disagrees."""
+    """Why it was not run, or how it disagrees."""
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """What a table says of it: form, how, images, verdict, compared with, same class, difference, accuracy."""
+        """Its row in a table: form, how, images, verdict, compared with, same class, difference, accuracy."""
         if not self.images:
             return self.form, self.how, "", "not run", "", "", "", ""
         verdict = {True: "agrees", False: "DISAGREES", None: ""}[self.ok]
@@ -92,9 +92,9 @@ class Judge:
     sample: Sample
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     steps: int = STEPS
-    """By how many int8 steps a score of ONNX Runtime may differ from the reference's."""
+    """The number of int8 steps by which a score of ONNX Runtime may differ from the reference."""
     causes: dict[str, str] = field(default_factory=dict)
-    """Why a form loses more against float than int8 usually does."""
+    """Why a form deviates more from float than int8 usually does."""
 
     def take(self, subject: Subject, progress: Progress) -> FormReport:
         """Run a form and judge it."""
@@ -111,7 +111,7 @@ class Judge:
         broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if broken.size:
             first = self.sample.name(int(broken[0]))
-            return replace(report, ok=False, reason=f"{broken.size} images have scores that are not finite: {first}")
+            return replace(report, ok=False, reason=f"{broken.size} images have scores that are not finite; {first}")
         self.scores.setdefault(subject.form, scores)
         if self.sample.labels is not None:
             report = replace(report, right=count_right(scores, self.sample.labels[: len(images)]))
@@ -128,13 +128,13 @@ class Judge:
         if report.form == C:
             return replace(report, ok=found.equal, reason=self._first(found, ours, theirs))
         judge, percent = kind_of(report.form).same_class or ("", 0.0)
-        if judge != against:  # what int8 costs is reported, not judged
+        if judge != against:  # the cost of int8 is reported, not judged
             if report.form == REFERENCE and unit and 100 * found.same_class < POOR_AGREEMENT * len(ours):
                 self.causes[REFERENCE] = cause_of_loss(theirs, ours, self._step())
             return report
         limit, apart = allowed(len(ours), percent), len(ours) - found.same_class
         if apart > limit:
-            count = f"another class than {against} for {apart} of {len(ours)} images, at most {limit} may have"
+            count = f"another class than {against} for {apart} of {len(ours)} images, at most {limit} allowed"
             reason = f"{count}; {self._first(found, ours, theirs)}"
         else:
             reason = self._too_far(report.form, found, ours, theirs)
@@ -148,17 +148,18 @@ class Judge:
             if found.unit != "int8 step" or found.difference is None or found.difference <= self.steps:
                 return ""
             first = int(np.flatnonzero(np.abs(ours - theirs).max(axis=1) > self.steps)[0])
-            gap = f"a score differs from that of {found.against} by {found.difference:.0f} int8 steps"
-            return f"{gap}, at most {self.steps} may be rounding; {self._at(first, found.against, ours, theirs)}"
+            gap = f"a score differs from {found.against} by {found.difference:.0f} int8 steps"
+            return f"{gap}, but rounding explains at most {self.steps}; {self._at(first, found.against, ours, theirs)}"
         largest = kind_of(form).tolerance * max(1.0, float(np.abs(theirs).max(initial=0.0)))
         if found.difference is None or found.difference <= largest:
             return ""
         return (
-            f"a score differs from that of {found.against} by {found.difference:.3g}, at most {largest:.3g} is rounding"
+            f"a score differs from {found.against} by {found.difference:.3g}, but rounding explains at most "
+            f"{largest:.3g}"
         )
 
     def warnings(self, subject: Subject) -> Iterator[str]:
-        """What whoever deploys a form has to know, once it was taken: where ONNX Runtime's default session is wrong."""
+        """What you have to know to deploy a form that agrees: whether ONNX Runtime's default session is wrong."""
         images = self.sample.images[:BATCH]
         found = self.scores.get(subject.form)
         if subject.dynamic is not None and found is not None:
@@ -178,7 +179,7 @@ class Judge:
         return graph.tensors[graph.output].scale if graph else None
 
     def _cause(self, subject: Subject, ours: np.ndarray, theirs: np.ndarray) -> str:
-        """The likely cause, from the images that are furthest off."""
+        """The likely cause, from the images that deviate most."""
         if subject.int8 is None or not subject.int8.has_steps:
             return ""
         worst = worst_images(ours, theirs)
@@ -188,7 +189,7 @@ class Judge:
     def _alike(
         self, subject: Subject, against: str, scores: np.ndarray, other: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, str]:
-        """Both in one unit, if there is one: that of the scores, or the steps of int8."""
+        """Both in one unit, if there is one: the scores' own, or int8 steps."""
         graph, form = self.export.graph, subject.form
         if graph is None or REFERENCE not in (form, against):
             return scores, other, "score"
@@ -197,7 +198,7 @@ class Judge:
         if form == INT8 and subject.int8 is not None and subject.int8.has_steps:
             theirs = other.reshape(len(other), -1).astype(np.float64)
             return subject.int8.in_steps(scores, other), theirs, "int8 step"
-        if graph.dropped:  # a last Softmax: the float form gives probabilities, the reference what goes into it
+        if graph.dropped:  # a last Softmax: the float form gives probabilities, the reference the input of the softmax
             return scores, other, ""
         end = graph.tensors[graph.output]
         if form == REFERENCE:
@@ -205,7 +206,7 @@ class Judge:
         return np.rint(scores / np.float64(end.scale)) + end.zero_point, other, "int8 step"
 
     def _first(self, found: Agreement, scores: np.ndarray, other: np.ndarray) -> str:
-        """The first image that is wrong, with both forms' scores; nothing if none is."""
+        """The first wrong image, with both forms' scores; nothing if all are right."""
         if found.first is None:
             return ""
         return self._at(found.first, found.against, scores, other)
@@ -217,18 +218,18 @@ class Judge:
 
 
 def kind_of(form: str) -> FormKind:
-    """The entry of what runs under that name."""
+    """The registered form of that name."""
     return KINDS[{TORCH: MODEL, REFERENCE: C}.get(form, form)]
 
 
 def has_price(form: str) -> bool:
-    """Whether a report gives its cost against float, unjudged: of all in int8 together, the reference."""
+    """Whether the report states its cost against float, unjudged: the reference stands for all int8 forms."""
     kind = kind_of(form)
     return form == REFERENCE or not (kind.is_float or kind.calibrated)
 
 
 def losses(forms: Sequence[FormReport], causes: Mapping[str, str]) -> Iterator[str]:
-    """What int8 costs against float, in a sentence for each kind, with the causes that were found."""
+    """The cost of int8 against float, in a sentence for each kind, with the causes that were found."""
     rights = {form.form: form.right for form in reversed(forms) if form.right}
     for form in forms:
         if not has_price(form.form) or form.agreement is None:
@@ -246,7 +247,7 @@ def losses(forms: Sequence[FormReport], causes: Mapping[str, str]) -> Iterator[s
 
 
 def far_from_float(forms: Sequence[FormReport]) -> Iterator[str]:
-    """Each int8 that gives another class than float for more than FAR of the images."""
+    """Each int8 form that gives another class than float for more than FAR of the images."""
     for form in forms:
         found = form.agreement
         if found is None or form.form == C or found.against not in FLOAT or form.form in FLOAT:

@@ -1,4 +1,4 @@
-"""From a model file or an ONNX to a folder of the forms that run: float ONNX, int8 ONNX, generated C."""
+"""From a model file or an ONNX file to a folder of forms that run: float ONNX, int8 ONNX, generated C."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class ExportReport:
     """Bytes of each form's files."""
     calibration: str = ""
     footprint: Footprint | None = None
-    """Of the C: constants and RAM, known without a compiler."""
+    """Needs of the C: constants and RAM, known without a compiler."""
     board: TargetFootprint | None = None
-    """The same and the code, as a compiler for Cortex-M4 and its linker have it; None if there is none."""
+    """The same with code, as measured by a compiler for Cortex-M4 and its linker; None if there is none."""
     notes: tuple[str, ...] = ()
     missing: Mapping[Form, str] = field(default_factory=dict)
-    """Forms that were asked for and cannot be made, each with the reason; the others are written."""
+    """Forms that were requested and cannot be made, each with the reason; the others are written."""
 
     def __repr__(self) -> str:
         missing = f"; missing: {', '.join(self.missing)}" if self.missing else ""
@@ -53,19 +53,19 @@ class ExportReport:
 
     @property
     def ok(self) -> bool:
-        """Whether all that was asked for is there."""
+        """Whether everything requested is there."""
         return not self.missing
 
     @property
     def paths(self) -> dict[Form, Path]:
-        """Where each form lies."""
+        """The path of each form."""
         return {form: self.folder / FILES[form] for form in self.sizes}
 
     def _repr_html_(self) -> str:
         return self.table().to_html()
 
     def table(self) -> Tabular:
-        """The files with their bytes, and below what the C needs and what is missing."""
+        """The files with their bytes; below, what the C needs and what is missing."""
         rows = tuple((form, path.name, f"{self.sizes[form]:,}") for form, path in self.paths.items())
         said = [f"int8 calibrated by {self.calibration}"] if self.calibration else []
         if needs := self.footprint:
@@ -112,15 +112,15 @@ def export_file(
     options: ExportOptions | None = None,
     notify: Notify = silent,
 ) -> ExportReport:
-    """Write `forms` (onnx, onnx-int8, onnx-dynamic, c, or all) of a model file or an ONNX into the folder `out`.
+    """Write `forms` (onnx, onnx-int8, onnx-dynamic, c, or all) of a model file or an ONNX file into the folder `out`.
 
-    The int8 ONNX is calibrated on training images of the dataset that `data` names, else of the one that the model
-    file says it was trained on; it comes with the C that is generated from it. An ONNX that is int8 already (QDQ)
-    becomes C as it is. A form that cannot be made takes no other with it: it is `missing`. The files of the others
-    appear at once, or none.
+    The int8 ONNX is calibrated on training images of the dataset `data`, or of the one that the model was trained on
+    according to its file; the C generated from it comes with it. An int8 ONNX (QDQ) becomes C unchanged. A form that
+    cannot be made does not affect the others: it is `missing`. The files of the others appear all at once, or not at
+    all.
 
-    Raises ModelError if the file, or what is asked of it, cannot be used, and DataError if images are needed and
-    are not available: both only if nothing that was asked for can be made.
+    Raises ModelError if the file, or the request, cannot be used, and DataError if images are needed but not available:
+    both only if nothing requested can be made.
     """
     options = options or ExportOptions()
     if place := file_in_the_way(out):
@@ -147,7 +147,7 @@ def export_all(
 ) -> ExportReport:
     """Write a model file's float ONNX, int8 ONNX and C into the folder `out`, calibrated on training images of `data`.
 
-    `int8` is an int8 ONNX that was made of it before, with these options: it is taken as it is. A form that cannot be
+    `int8` is an int8 ONNX model made from it earlier with these options: it is used unchanged. A form that cannot be
     made is `missing`. Raises ModelError if none can.
     """
     origin = open_origin(model) if isinstance(model, Path) else model_origin(model)
@@ -184,8 +184,8 @@ def write_forms(
 ) -> ExportReport:
     """Write forms of a model into the folder `out`, calibrated on the training images of its pictures.
 
-    `optional` forms that cannot be made are left out with a note, others are `missing`. Raises the first reason if
-    none of `forms` can be made.
+    `optional` forms that cannot be made are left out with a note, others are `missing`. Raises the first reason if none
+    of `forms` can be made.
     """
     origin, named = material.origin, material.named
     making = Making(material, options, notify)
@@ -207,7 +207,7 @@ def write_forms(
 
 
 def _make(making: Making, forms: Sequence[Form], optional: Sequence[Form]) -> dict[Form, str]:
-    """Make each form; those that cannot be made, with the reason. Raises the first reason if none can."""
+    """Make each form; returns those that cannot be made, with reasons. Raises the first reason if none can."""
     failed: dict[Form, NiwakiError] = {}
     for form in forms:
         try:
@@ -222,11 +222,11 @@ def _make(making: Making, forms: Sequence[Form], optional: Sequence[Form]) -> di
 
 
 def check_possible(origin: Origin, options: ExportOptions) -> None:
-    """Raise ModelError for a file of which no form can be made in such a way, with the way out."""
+    """Raise ModelError, with what to do, for a file that no form can be made from in this way."""
     if origin.kind == "dynamic":
         raise ModelError(
             f"{origin.name}: is quantized dynamically, which runs in ONNX Runtime only: give the model file or the "
-            "float ONNX that it was made of"
+            "float ONNX that it was made from"
         )
     if options.opset is not None:
         if origin.kind != "model":
@@ -236,14 +236,14 @@ def check_possible(origin: Origin, options: ExportOptions) -> None:
 
 
 def _check_form(origin: Origin, form: Form) -> None:
-    """Raise ModelError for a form that can never be made of such a file, with the way out."""
+    """Raise ModelError, with what to do, for a form that can never be made from such a file."""
     if origin.kind == "int8" and not KINDS[form].calibrated:
-        why = f"{origin.name}: is int8, and no float form can be made of it: "
+        why = f"{origin.name}: is int8, and no float form can be made from it: "
         raise ModelError(why, Setting("to", '"c"'), " is possible, or give the model file")
     if origin.kind == "float" and origin.preprocessing is None and KINDS[form].calibrated:
         raise ModelError(
-            f"{origin.name}: a float ONNX that does not say how pixels become its input, so that nothing can be "
-            "calibrated: quantize it elsewhere (QDQ, int8) and give that, or save the module with niwaki.save"
+            f"{origin.name}: a float ONNX that does not say how pixels become its input, so niwaki cannot calibrate: "
+            "quantize it elsewhere (QDQ, int8) and give that file, or save the module with niwaki.save"
         )
 
 
@@ -261,7 +261,7 @@ def _wanted(origin: Origin, forms: Sequence[str]) -> tuple[Form, ...]:
 
 
 def _provenance(origin: Origin, data: Dataset | None) -> Provenance:
-    """Of the model; if it says nothing of its data, the data that it was calibrated on."""
+    """The model's provenance, or, if it says nothing of its data, the data that it was calibrated on."""
     used = Provenance() if data is None else Provenance.of(data)
     return Provenance({**used, **origin.provenance})
 

@@ -1,4 +1,4 @@
-"""An export's folder, opened once: what is there, whether it is what the note lists, and what it says of its model."""
+"""The folder of an export, opened once: its contents, whether they match the note, and the model's description."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnxfile import load_onnx, metadata
 from niwaki.models.provenance import Provenance
 
-MACS = 5_000_000  # of a network that is small, where they cannot be counted
+MACS = 5_000_000  # for a small network whose MACs cannot be counted
 
 
 @dataclass(frozen=True)
 class Export:
-    """What an export left in a folder; every file of a model was read once, and is whole."""
+    """The contents of an export's folder; every file of a model was read once, and is intact."""
 
     folder: Path
     note: FolderNote | None
     files: Mapping[Form, bytes] = field(default_factory=dict)
-    """Of the model file and the ONNX files that can be used."""
+    """Origins of the model file and the ONNX files that can be used."""
     info: ModelInfo | None = None
     onnx: Mapping[Form, onnx.ModelProto] = field(default_factory=dict)
     graph: Graph | None = None
-    """Of the int8 ONNX; None if there is none or it is no integer network."""
+    """The network of the int8 ONNX; None if there is none or it is not an integer network."""
     no_graph: str = ""
-    """Why it is no integer network."""
+    """Why it is not an integer network."""
     code: Mapping[str, bytes] = field(default_factory=dict)
     """The files of the C that `export.json` lists, by their names in its folder."""
     broken: Mapping[Form, str] = field(default_factory=dict)
@@ -77,12 +77,12 @@ class Export:
 
     @property
     def outputs(self) -> int | None:
-        """How many scores it gives for one image; None if no file says it."""
+        """The number of scores for one image; None if no file says it."""
         return next((count for model in self.onnx.values() if (count := outputs_of(model)) is not None), None)
 
     @property
     def needs(self) -> ImageNeeds:
-        """What the images must be that its forms are tried on."""
+        """What the images to try its forms on must be."""
         said = self.info.provenance if self.info else Provenance()
         noted, data = (self.note.provenance, self.note.data) if self.note else (Provenance(), None)
         return ImageNeeds(
@@ -91,7 +91,7 @@ class Export:
 
     @cached_property
     def macs(self) -> int:
-        """Multiply-accumulates of one image; a guess if there are operators of which they are not known."""
+        """Multiply-accumulates of one image; a guess if some operators cannot be counted."""
         try:
             return count_onnx(next(iter(self.onnx.values()))).macs or MACS
         except ModelError:
@@ -105,7 +105,7 @@ class Export:
         return self.graph
 
     def origin(self, form: Form) -> Origin:
-        """One of its models as what is exported or tried. Raises ModelError if it cannot be used."""
+        """One of its models, to export or try. Raises ModelError if it cannot be used."""
         if form in self.broken:
             raise ModelError(self.broken[form])
         path = self.folder / FILES[form]
@@ -115,9 +115,9 @@ class Export:
 
 
 def open_export(folder: Path) -> Export:
-    """Read what is in an export's folder; a file that cannot be used takes no other with it.
+    """Read the contents of an export's folder; a file that cannot be used does not affect the others.
 
-    Raises ModelError if no ONNX is there that can be read, or `export.json` is damaged.
+    Raises ModelError if there is no readable ONNX file, or `export.json` is damaged.
     """
     export = look_into(folder)
     if not export.onnx:
@@ -127,7 +127,7 @@ def open_export(folder: Path) -> Export:
 
 
 def look_into(folder: Path) -> Export:
-    """`open_export` of a folder in which there may be none. Raises ModelError only if `export.json` is damaged."""
+    """`open_export` for a folder that may not be an export. Raises ModelError only if `export.json` is damaged."""
     note = read_note(folder)
     files: dict[Form, bytes] = {}
     models: dict[Form, onnx.ModelProto] = {}
@@ -158,9 +158,9 @@ def look_into(folder: Path) -> Export:
 def _integer(
     folder: Path, models: Mapping[Form, onnx.ModelProto], broken: Mapping[Form, str]
 ) -> tuple[Graph | None, str]:
-    """The integer network of the int8 ONNX; None, and why, if there is none."""
+    """The integer network of the int8 ONNX; None, with the reason, if there is none."""
     if INT8 not in models:
-        missing = f"{folder}: C, but not the {FILES[INT8]} that it was generated from: export again"
+        missing = f"{folder}: contains C, but not the {FILES[INT8]} that it was generated from: export again"
         return None, broken.get(INT8, missing)
     try:
         return read_qdq(models[INT8], str(folder / FILES[INT8])), ""
@@ -177,6 +177,6 @@ def _read(folder: Path, name: str) -> bytes:
 
 def _no_export(folder: Path) -> str:
     return (
-        f"{folder}: no {FILES[ONNX]} nor {FILES[INT8]} in it: give a folder that niwaki export wrote, a "
-        "model file or an ONNX"
+        f"{folder}: contains neither {FILES[ONNX]} nor {FILES[INT8]}: give a folder that niwaki export wrote, a "
+        "model file or an ONNX file"
     )

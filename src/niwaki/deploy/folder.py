@@ -1,6 +1,6 @@
-"""The folder that an export leaves: what its files were made of, and how they get there.
+"""The folder that an export writes: what its files were made from, and how they get there.
 
-The forms lie in it under the names that `formats.FORMS` gives them; `export.json` says what each was made of.
+The forms have the names that `formats.FORMS` gives them; `export.json` says what each was made from.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from niwaki.models.provenance import Provenance
 
 NOTE = "export.json"
 CHOSEN = "chosen"  # where a study's folder holds its export
-_ANEW = "move the folder away and export again"  # without its note nobody knows which files in it are an export's
+_ANEW = "move the folder away and export again"  # without its note nobody knows which files belong to the export
 
 
 MadeWith = str | bool | int | float | None
-"""The value of a setting of a form, such as its operator set."""
+"""The value of a form's setting, such as its operator set."""
 
 
 class FormNote(BaseModel):
-    """One form: its files with their SHA-256, and that of what it was made of (the origin; for C, the int8 ONNX)."""
+    """One form: its files with their SHA-256, and the SHA-256 of its source (the origin; for C, the int8 ONNX)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -40,13 +40,13 @@ class FormNote(BaseModel):
     @field_validator("files")
     @classmethod
     def _inside(cls, files: dict[str, str]) -> dict[str, str]:
-        """Files of a form are read, and removed one day: a note from elsewhere must not name any outside its folder."""
+        """Files of a form are read, and later removed: a note from elsewhere must not name any outside its folder."""
         check_names(files)
         return files
 
 
 class FolderNote(BaseModel):
-    """What `export.json` says."""
+    """The content of `export.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -54,19 +54,19 @@ class FolderNote(BaseModel):
     origin: str
     origin_sha256: str
     provenance: Provenance = Provenance()
-    """Of the model; `data` and `data_name` are those it was trained on, or else calibrated on."""
+    """The model's provenance; `data` and `data_name` are those that it was trained on, or else calibrated on."""
     data: str | None = None
     """A folder or file with those images, if the user named one."""
     versions: dict[str, str] = {}
     forms: dict[Form, FormNote]
 
     def to_json(self) -> bytes:
-        """The file's content, with a checksum of itself."""
+        """The file's content, with its own checksum."""
         return json_with_checksum(self.model_dump(mode="json"))
 
 
 def read_note(folder: Path) -> FolderNote | None:
-    """What an export left in `folder`; None if there is no export. Raises ModelError if that is damaged."""
+    """The export in `folder`; None if there is none. Raises ModelError if its note is damaged."""
     file = folder / NOTE
     try:
         return FolderNote.model_validate(load_checked(inside(folder, NOTE)))
@@ -76,14 +76,14 @@ def read_note(folder: Path) -> FolderNote | None:
         raise ModelError(f"{file}: cannot be read: {error.strerror}: {_ANEW}") from error
     except OtherFormat as error:
         raise ModelError(f"{file}: {error}: use the niwaki that wrote it, or {_ANEW}") from error
-    except ValueError as error:  # pydantic's is one
+    except ValueError as error:  # pydantic's error is one
         raise ModelError(f"{file}: damaged: {_ANEW}") from error
 
 
 def read_form(folder: Path, note: FolderNote, form: Form) -> dict[str, bytes]:
-    """The files that the note lists of a form. Raises ModelError if one of them is not the one that it lists.
+    """The files that the note lists for a form. Raises ModelError if one differs from the note.
 
-    An export that was killed between two renames leaves such a folder, and so does whoever changes a file.
+    An export that was killed between two renames leaves such a folder; so does changing a file.
     """
     entry = note.forms.get(form)
     files: dict[str, bytes] = {}
@@ -93,13 +93,13 @@ def read_form(folder: Path, note: FolderNote, form: Form) -> dict[str, bytes]:
         except OSError as error:
             raise ModelError(f"{folder / path}: {error.strerror}, though {NOTE} lists it: export again") from error
         if sha256_of(files[path]) != digest:
-            why = f"not the file that {NOTE} lists: cut off while it was exported, or changed since"
+            why = f"not the file that {NOTE} lists: the export was interrupted, or the file was changed"
             raise ModelError(f"{folder / path}: {why}")
     return files
 
 
 def export_within(path: Path, name: str = NOTE) -> Path:
-    """The folder of an export: `path`, or that of the chosen model if `path` is a study's; `name` is in it."""
+    """The folder of an export: `path`, or the chosen model's if `path` is a study's folder; `name` is in it."""
     chosen = path / CHOSEN
     return chosen if (chosen / name).is_file() and not (path / name).is_file() else path
 
@@ -111,13 +111,13 @@ def hashes_in(folder: Path) -> dict[str, str]:
 
 
 def put(folder: Path, files: Mapping[str, bytes], note: FolderNote, notify: Callable[[str], None]) -> None:
-    """Bring an export's files into `folder`: all of them, or after an error or Ctrl-C, none.
+    """Move an export's files into `folder`: all of them, or none after an error or Ctrl-C.
 
-    All is written beside, then `c/` and every other file comes into its place by a rename, the note last: whatever
-    kills this leaves the old or the new at each place, and a note that fits or does not (`read_form`). Forms of an
-    earlier export stay if they still belong to the same model, else they are removed; nothing that no export wrote
-    is touched. Raises ModelError if one of the files is there already but from no export, and if the folder
-    cannot be written.
+    Everything is written beside it first, then `c/` and every other file is moved into place by a rename, the note
+    last: if the process is killed, each place holds the old or the new file, and the note either matches or does not
+    (`read_form`). Forms of an earlier export stay if they belong to the same model, otherwise they are removed; files
+    that no export wrote are not touched. Raises ModelError if one of the files exists but no export wrote it, and if
+    the folder cannot be written.
     """
     before = read_note(folder)
     _check_own(folder, files, before)
@@ -133,7 +133,9 @@ def put(folder: Path, files: Mapping[str, bytes], note: FolderNote, notify: Call
                 left = _left_over(before, whole, files)
                 _bring(fresh, folder, left, Change(work))
                 if gone := {_top(path) for path in left} - {_top(path) for path in files}:
-                    notify(f"{folder}: removed {', '.join(sorted(gone))}, made of another model or with other settings")
+                    notify(
+                        f"{folder}: removed {', '.join(sorted(gone))}, made from another model or with other settings"
+                    )
             else:
                 fresh.rename(folder)
             flush_folder(folder.parent)
@@ -142,7 +144,7 @@ def put(folder: Path, files: Mapping[str, bytes], note: FolderNote, notify: Call
 
 
 def _bring(fresh: Path, folder: Path, left: Collection[str], change: Change) -> None:
-    """Exchange what is in `folder` for what lies ready in `fresh`, and take away what is `left` of an older export."""
+    """Exchange what is in `folder` for the prepared `fresh` files, and remove what is `left` of an older export."""
     gone = {_top(path) for path in left}
     for top in sorted({*(entry.name for entry in fresh.iterdir()), *gone}):
         _carry(folder, fresh, top, left)
@@ -159,7 +161,7 @@ def _bring(fresh: Path, folder: Path, left: Collection[str], change: Change) -> 
 
 
 def _carry(folder: Path, fresh: Path, top: str, left: Collection[str]) -> None:
-    """What no export wrote into a folder of it, such as what was compiled there, goes along with it."""
+    """Keep what no export wrote into its folder, such as compiled programs."""
     for path in _walk(folder / top) if (folder / top).is_dir() else ():
         name, target = path.relative_to(folder).as_posix(), fresh / path.relative_to(folder)
         if name in left or os.path.lexists(target):
@@ -196,7 +198,7 @@ def _check_own(folder: Path, files: Mapping[str, bytes], before: FolderNote | No
 
 
 def _merged(note: FolderNote, before: FolderNote | None) -> FolderNote:
-    """The note with the forms of an earlier export that are still true: of the same origin, C of the same ONNX."""
+    """The note with the forms of an earlier export that are still valid: same origin, C from the same ONNX."""
     if before is None or before.origin_sha256 != note.origin_sha256:
         return note
     kept = {form: old for form, old in before.forms.items() if form not in note.forms}
@@ -207,7 +209,7 @@ def _merged(note: FolderNote, before: FolderNote | None) -> FolderNote:
 
 
 def _left_over(before: FolderNote | None, whole: FolderNote, files: Iterable[str]) -> list[str]:
-    """Files of an earlier export that no form has any more."""
+    """Files of an earlier export that no form lists any more."""
     current = {*files, *(path for form in whole.forms.values() for path in form.files)}
     old = [path for form in before.forms.values() for path in form.files] if before else []
     return [path for path in old if path not in current]

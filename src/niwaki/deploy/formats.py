@@ -1,4 +1,4 @@
-"""The forms of a model, one entry each: what it is called, its file in an export's folder, what is asked of it."""
+"""The forms of a model, one entry each: its name, its file in an export's folder, its requirements."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING, Literal
 
 MODEL, ONNX, INT8, DYNAMIC, C = "model", "onnx", "onnx-int8", "onnx-dynamic", "c"
 TORCH = "torch"  # the form `model` while it runs
-REFERENCE = "reference"  # the form `onnx-int8` in integers alone: what the C must equal
+REFERENCE = "reference"  # the form `onnx-int8` in integers alone: the C must equal it
 TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class FormKind:
-    """A form. Those without a use of their own here run as an ONNX in ONNX Runtime."""
+    """A form. Those that are not treated specially here run as ONNX in ONNX Runtime."""
 
     name: str
     file: str
-    """Its name in an export's folder; of `c`, a folder."""
+    """Its name in an export's folder; for `c`, a folder."""
     kind: Literal["model", "float", "int8", "dynamic", ""]
-    """What such a file is found to be when it is opened; empty: it is never opened alone."""
+    """The kind that such a file turns out to be when opened; empty: it is never opened alone."""
     calibrated: bool = False
-    """Whether it is made with training images."""
+    """Whether it needs training images."""
     optional: bool = False
-    """Whether "all forms" may go without it. A study exports no such form."""
+    """Whether "all forms" may leave it out. A study exports no such form."""
     same_class: tuple[str, float] | None = None
-    """Against which form, and for what percent of the images, it must give the same class; None: it is not judged."""
+    """The form whose classes it must give, and for what percent of the images; None: it is not judged."""
     tolerance: float = TOLERANCE
-    """Between its scores and those, of the largest score. Of int8 forms steps are counted instead."""
+    """Allowed difference of its scores, relative to the largest. Int8 forms are compared in steps instead."""
     called: str = "float"
-    """In a sentence on what it costs against float."""
+    """Its name in a sentence about its cost against float."""
 
     @property
     def is_float(self) -> bool:
@@ -58,6 +58,6 @@ else:
     RunForm = Literal[(TORCH, *(name for name in KINDS if name != MODEL))]
 FILES: dict[Form, str] = {form.name: form.file for form in FORMS}
 CHOICES: tuple[Form, ...] = tuple(name for name in KINDS if name != MODEL)
-"""What can be exported to."""
+"""The forms that can be exported."""
 TIMED: tuple[str, ...] = (TORCH, *sorted(CHOICES, key=lambda name: KINDS[name].calibrated))
-"""What runs, float first."""
+"""The forms that run, float first."""

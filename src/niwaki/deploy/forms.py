@@ -25,8 +25,8 @@ from niwaki.training.quantize import quantize_dynamic, quantize_static
 from niwaki.training.settings import QuantizeSettings
 
 CONVERTED: Mapping[Form, Callable[[bytes], bytes]] = {DYNAMIC: lambda data: quantize_dynamic(data).onnx}
-"""What a float ONNX becomes by itself, without images."""
-CHECKED = 100  # images on which a fresh float ONNX is compared with its module
+"""How a float ONNX model is converted by itself, without images."""
+CHECKED = 100  # images to compare a fresh float ONNX with its module on
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class ExportOptions:
     """How forms are made."""
 
     opset: int | None = None
-    """Of the ONNX files, 13 to 18; None: 17, or the one that an ONNX has."""
+    """Operator set of the ONNX files, 13 to 18; None: 17, or the ONNX file's own."""
     prefix: str = PREFIX
-    """Of every name in the C."""
+    """Prefix of every name in the C."""
     ram_limit: int | None = None
     """Bytes of RAM that the C may need."""
     settings: QuantizeSettings = field(default_factory=QuantizeSettings)
@@ -54,12 +54,12 @@ class Material:
     named: str | None = None
     """The data that the user named."""
     int8: bytes | None = None
-    """The int8 ONNX, if it was made before."""
+    """The int8 ONNX, if it was made earlier."""
 
 
 @dataclass
 class Making:
-    """The forms of one origin as they come to be; the origin itself is the first of them."""
+    """The forms of one origin, made one by one; the origin itself is the first."""
 
     material: Material
     options: ExportOptions
@@ -89,9 +89,9 @@ class Making:
         return self.material.pictures.data
 
     def make(self, form: Form) -> None:
-        """Make one form, and of C also what it is generated from.
+        """Make one form; for C, also the form that it is generated from.
 
-        Raises ModelError if it cannot be made of this model; DataError if it needs images and there are none.
+        Raises ModelError if it cannot be made from this model; DataError if it needs images and there are none.
         """
         if form == ONNX:
             self._take(form, {FILES[form]: self._float_onnx()}, {"opset": self.options.opset})
@@ -116,10 +116,10 @@ class Making:
         self.notes[form] = FormNote(files=hashes, made_of=sha256_of(made_of), settings=settings)
 
     def _warn(self, form: Form, data: bytes) -> None:
-        """Say once what whoever deploys the file has to know."""
+        """Report once what you have to know to deploy it."""
         try:
             remark = f"{FILES[form]}: {way_out(data)}"
-        except ModelError as error:  # C can be made of it all the same
+        except ModelError as error:  # C can be generated from it all the same
             remark = Wording(f"{FILES[form]}: ", error)
         if remark not in self.remarks:
             self.remarks.append(remark)
@@ -145,7 +145,7 @@ class Making:
         return self.int8
 
     def _once(self, step: str, make: Callable[[], bytes]) -> bytes:
-        """What several forms are made of: if it failed, it is not tried again for the next."""
+        """Make what several forms are made from: if it failed, it is not tried again for the next."""
         if step in self._failed:
             raise self._failed[step]
         try:
@@ -157,7 +157,7 @@ class Making:
     def _quantize(self) -> bytes:
         if self.data is None:
             raise self.material.pictures.error or DataError(
-                f"{self.origin.name}: int8 needs training images to calibrate on, and no file names them"
+                f"{self.origin.name}: int8 needs training images to calibrate on, but no file names them"
                 f"{_its_data(self.origin)}: name them with ", Setting("data"),
             )  # fmt: skip
         settings, float_onnx = self.options.settings, self._float_onnx()
@@ -188,7 +188,7 @@ class Making:
         generated = generate(graph, prefix=options.prefix, ram_limit=options.ram_limit, title=self.origin.title)
         self.footprint = generated.report
         if graph.preprocessing is None:
-            taken = "int8 inputs only" if graph.table is None else "pixels as x/255; if that is wrong, give int8 inputs"
+            taken = "int8 inputs only" if graph.table is None else "pixels as x/255; if that is wrong, pass int8 inputs"
             self.remarks.append(f"the ONNX does not say how pixels become its input: the C takes {taken}")
         files = {f"{FILES[C]}/{file}": content for file, content in generated.files.items()}
         self._take(C, files, {"prefix": options.prefix}, int8_onnx)

@@ -1,4 +1,4 @@
-"""Images drawn by a seed: of a training split, to calibrate on, or made up."""
+"""Images drawn with a seed: from a training split, to calibrate on, or made up."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from niwaki.randomness import derive_seed
 
 
 def calibration_images(train: Split, count: int, seed: int | None = None) -> np.ndarray:
-    """`count` images drawn from a training split, uint8 (n, C, H, W); all of them if there are not so many.
+    """`count` images drawn from a training split, uint8 (n, C, H, W); all of them if there are fewer.
 
-    The same split and seed give the same images; without a seed they are those of every export.
+    The same split and seed give the same images; the default seed is that of every export.
     """
     drawn = derive_seed(0, "export", 0) if seed is None else seed
     chosen = np.random.default_rng(drawn).permutation(len(train))[:count]
@@ -19,7 +19,7 @@ def calibration_images(train: Split, count: int, seed: int | None = None) -> np.
 
 
 def random_images(shape: tuple[int, ...], count: int, seed: int = 0) -> np.ndarray:
-    """Made-up images, uint8 (count, *shape): by turns noise, and patches of 4×4 pixels as in a coarse picture."""
+    """Made-up images, uint8 (count, *shape): alternately noise, and patches of 4×4 pixels as in a coarse picture."""
     channels, height, width = shape
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (count, *shape), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""What is exported or tried: a model in whichever file it came, a model file or an ONNX, float or int8."""
+"""What is exported or tried: a model in any of its files, a model file or an ONNX file, float or int8."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _DYNAMIC = ("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger")
 
 @dataclass(frozen=True)
 class Origin:
-    """A model as it came. `data` are the bytes of one file that says everything."""
+    """A model as it was given. `data` are the bytes of a single file with all of it."""
 
     name: str
-    """How errors call it."""
+    """Its name in errors."""
     title: str
     kind: Kind
     data: bytes
@@ -36,7 +36,7 @@ class Origin:
     input_shape: tuple[int, ...]
     provenance: Provenance = field(default_factory=Provenance)
     outputs: int | None = None
-    """How many scores it gives for an image; None if only its labels say it."""
+    """The number of scores for an image; None if only its labels say it."""
 
     @property
     def needs(self) -> ImageNeeds:
@@ -45,15 +45,16 @@ class Origin:
 
 
 def open_origin(path: Path) -> Origin:
-    """Read and check a model file (.safetensors) or an ONNX (.onnx), whose weights may lie in files beside it.
+    """Read and check a model file (.safetensors) or an ONNX file (.onnx), whose weights may be in files beside it.
 
-    Raises ModelError for another kind of file, and for one that is damaged or not there.
+    Raises ModelError for another kind of file, and for one that is damaged or missing.
     """
     if not path.exists():
         raise ModelError(f"{path}: there is no such file")
     if path.suffix not in (".safetensors", ".onnx"):
         raise ModelError(
-            f"{path}: expected a model file (.safetensors), as niwaki.save and studies write them, or an ONNX (.onnx)"
+            f"{path}: expected a model file (.safetensors), as niwaki.save and studies write it, or an ONNX file "
+            "(.onnx)"
         )
     if not path.is_file():
         raise ModelError(f"{path}: is not a file")
@@ -61,15 +62,16 @@ def open_origin(path: Path) -> Origin:
 
 
 def model_origin(data: bytes, name: str = "model file", title: str = "") -> Origin:
-    """The origin that a model file's bytes are. Its factory is not called. Raises ModelError if it is damaged."""
+    """The origin from a model file's bytes. Its factory is not called. Raises ModelError if the file is damaged."""
     info = modelfile.info_of(data, name=name)
     return Origin(name, title, "model", data, info.labels, info.preprocessing, info.input_shape, info.provenance)
 
 
 def onnx_origin(path: Path, data: bytes | None = None, model: onnx.ModelProto | None = None) -> Origin:
-    """The origin that an ONNX is; weights in files beside it come into its bytes. Raises ModelError as `load_onnx`.
+    """The origin from an ONNX file; weights in files beside it become part of its bytes. Raises ModelError as
+    `load_onnx` does.
 
-    `data` and `model` are what was read from the file already.
+    `data` and `model` are what was already read from the file.
     """
     data = _bytes(path) if data is None else data
     model = load_onnx(data, str(path), path.parent) if model is None else model
@@ -85,21 +87,21 @@ def onnx_origin(path: Path, data: bytes | None = None, model: onnx.ModelProto | 
 
 
 def input_of(model: onnx.ModelProto) -> onnx.ValueInfoProto:
-    """The input that is no weight. Raises ModelError if there is none."""
+    """The input that is not a weight. Raises ModelError if there is none."""
     weights = {tensor.name for tensor in model.graph.initializer}
     entry: onnx.ValueInfoProto | None = next((value for value in model.graph.input if value.name not in weights), None)
     if entry is None:
-        raise ModelError("the ONNX has no input")
+        raise ModelError("the ONNX model has no input")
     return entry
 
 
 def input_shape_of(model: onnx.ModelProto) -> tuple[int, ...]:
-    """What an ONNX says of one image's shape; 0 if it says nothing."""
+    """The shape of one image according to an ONNX model; 0 for what it leaves open."""
     return tuple(int(dim.dim_value) for dim in input_of(model).type.tensor_type.shape.dim[1:])
 
 
 def outputs_of(model: onnx.ModelProto) -> int | None:
-    """How many scores an ONNX says that it gives for one image; None if it does not say."""
+    """The number of scores for one image according to an ONNX model; None if it does not say."""
     if not model.graph.output:
         return None
     sides = [int(dim.dim_value) for dim in model.graph.output[0].type.tensor_type.shape.dim[1:]]
@@ -114,6 +116,6 @@ def _bytes(path: Path) -> bytes:
 
 
 def _is_whole(data: bytes) -> bool:
-    """Whether an ONNX keeps its weights in itself."""
+    """Whether an ONNX file contains its weights itself."""
     tensors = onnx.load_from_string(data).graph.initializer
     return all(tensor.data_location != onnx.TensorProto.EXTERNAL for tensor in tensors)

@@ -1,8 +1,8 @@
-"""Whose C it is that lies in an export's folder: only what niwaki itself writes is compiled unasked.
+"""Whose C is in an export's folder: niwaki compiles only its own C unless the user trusts the folder.
 
-A hash in `export.json` says nothing of that: whoever hands a folder over can write it too. So the C is generated again
-from the int8 ONNX, which holds numbers only, and compared; and it is the fresh copy that is compiled, without whatever
-else lies in the folder. A Makefile there is never run.
+A hash in `export.json` proves nothing: whoever hands over a folder can write it too. So niwaki generates the C again
+from the int8 ONNX, which holds only numbers, and compares; it compiles the fresh copy, without anything else in the
+folder. It never runs a Makefile from there.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from niwaki.files import sha256_of
 from niwaki.folders import inside, read_inside
 from niwaki.models.onnxfile import load_onnx
 
-HEADER_BYTES = 1 << 20  # of a model.h: niwaki's have some thousand
+HEADER_BYTES = 1 << 20  # of a model.h: niwaki's have a few thousand
 MODEL = ("model.c", "model.h")
 _TITLE = re.compile(r"/\* (.*)\n")
 
 
 def own_files(folder: Path, graph: Graph, onnx: str, *, read: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
-    """The C in a generated folder, `model.c` and all that it includes, if it is what niwaki generates from `graph`.
+    """The C in a generated folder, `model.c` and all that it includes, if it equals what niwaki generates from `graph`.
 
-    The kernels may be those of an earlier niwaki, known by their SHA-256: then they are what is returned. `read` are
-    the files of the folder if somebody has read them. Raises ModelError, with the first file that differs and the way
-    out, if it is not niwaki's; `onnx` is the graph's file.
+    The kernels may be an earlier niwaki's, known by their SHA-256: then those are returned. `read` holds the files of
+    the folder if they were read before. Raises ModelError, with the first file that differs and what to do, if it is
+    not niwaki's; `onnx` is the graph's file.
     """
     fresh = fresh_files(folder, graph, onnx, read=read)
     other = [name for name, content in sorted(fresh.items()) if _content(folder, name, read, len(content)) != content]
@@ -40,19 +40,19 @@ def own_files(folder: Path, graph: Graph, onnx: str, *, read: Mapping[str, bytes
     if other and model.keys().isdisjoint(other) and (kernels := _earlier_kernels(folder, fresh, read)):
         return model | kernels
     if other:
-        raise ModelError(f"{folder / other[0]}: not what this niwaki generates from {onnx}; {_way_out(onnx)}")
+        raise ModelError(f"{folder / other[0]}: differs from what this niwaki generates from {onnx}; {_way_out(onnx)}")
     return fresh
 
 
 def _content(folder: Path, name: str, read: Mapping[str, bytes] | None, size: int) -> bytes | None:
-    """A file of the folder; None if it is not there, or of another size."""
+    """A file of the folder; None if it is missing, or of another size."""
     if read and name in read:
         return read[name]
     return read_inside(folder, name) if _size(folder, name) == size else None
 
 
 def _earlier_kernels(folder: Path, fresh: Mapping[str, bytes], read: Mapping[str, bytes] | None) -> dict[str, bytes]:
-    """The kernels in a folder that an earlier niwaki exported; none if one of them is no niwaki's."""
+    """The kernels in a folder that an earlier niwaki exported; none if one of them is not niwaki's."""
     lines = (resources.files("niwaki.codegen") / "earlier_kernels.txt").read_text(encoding="ascii").splitlines()
     names = sorted(path.name for path in folder.glob("niwaki_*.h"))
     if any(_size(folder, name) > HEADER_BYTES for name in names):
@@ -64,7 +64,7 @@ def _earlier_kernels(folder: Path, fresh: Mapping[str, bytes], read: Mapping[str
 
 
 def fresh_files(folder: Path, graph: Graph, onnx: str, *, read: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
-    """What this niwaki generates from `graph` under the names in a generated folder, whose C may be of an older one.
+    """What this niwaki generates from `graph` with the names in a generated folder, whose C may be from an older one.
 
     Raises ModelError if its `model.h` gives no names.
     """
@@ -78,9 +78,9 @@ def fresh_files(folder: Path, graph: Graph, onnx: str, *, read: Mapping[str, byt
 
 
 def own_files_beside(folder: Path) -> dict[str, bytes]:
-    """`own_files` of a generated folder whose int8 ONNX lies beside or in it, as `niwaki export` leaves them.
+    """`own_files` of a generated folder whose int8 ONNX is beside or in it, as `niwaki export` writes them.
 
-    Raises ModelError if there is none: then nobody knows whose C it is.
+    Raises ModelError if there is none: then nobody can tell whose C it is.
     """
     for home in (folder.absolute().parent, folder):
         onnx = inside(home, FILES[INT8])
@@ -94,14 +94,14 @@ def own_files_beside(folder: Path) -> dict[str, bytes]:
 
 
 def write_files(files: Mapping[str, bytes], folder: Path) -> Path:
-    """Write files for a moment's use."""
+    """Write files for temporary use."""
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder
 
 
 def _way_out(onnx: str) -> str:
-    why = f"changed, or of another version of niwaki: export {onnx} again, or say "
+    why = f"it was changed, or another version of niwaki wrote it: export {onnx} again, or say "
     return Wording(why, Setting("trust", "True"), " to compile and run it")
 
 

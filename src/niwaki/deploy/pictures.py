@@ -1,4 +1,4 @@
-"""From what a model's files say to the images that it is calibrated and tried on: one way for every command."""
+"""From a model's files to the images that it is calibrated and tested on: the same way for every command."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ NO_PIXELS = "no file says how pixels become the model's input"
 
 @dataclass(frozen=True)
 class ImageNeeds:
-    """What the images for a model must be, as its files say it."""
+    """What the images for a model must be, according to its files."""
 
     name: str
-    """How errors call the model."""
+    """The model's name in errors."""
     input_shape: tuple[int, ...]
     """(channels, height, width)."""
     labels: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
-    """None: no file says how pixels become its input, so that there are none but made-up images."""
+    """None: no file says how pixels become its input, so only made-up images are possible."""
     provenance: Provenance = field(default_factory=Provenance)
     outputs: int | None = None
-    """How many scores it gives for an image; None if only its labels say it."""
+    """The number of scores for an image; None if only its labels say it."""
     data: str | None = None
     """Where the images were found when it was exported, if a user named that."""
 
@@ -45,20 +45,20 @@ class Pictures:
 
     data: Dataset | None = None
     error: DataError | None = None
-    """Why they are not available, if it is known which they are."""
+    """Why they are not available, if it is known which ones they are."""
 
 
 def find_pictures(
     needs: ImageNeeds, named: Dataset | str | None, notify: Notify, *, any_classes: bool = False, ready: bool = False
 ) -> Pictures:
-    """The dataset that a user named, else the one that the model was trained on.
+    """The dataset that a user named, or else the one that the model was trained on.
 
-    A dataset of the user's own (`npz`, `folder`) that nobody named is found only in the cache of decoded data; with
-    `ready`, any is. With `any_classes`, a model that does not name its classes takes whatever they are: enough to
-    calibrate. A study may have held other images out of it than is usual: a note says so.
+    A user's dataset (`npz`, `folder`) that is not named is found only in the cache of decoded data; with `ready`, this
+    applies to every dataset. With `any_classes`, a model without class names accepts any classes: enough to calibrate.
+    A study may have held out other images than the default: a note says so.
 
-    Raises DataError if the user named data that is not available, and if the images or the classes are not those of
-    the model; ModelError if data were named for a model that no image can be made an input of.
+    Raises DataError if the user named data that is not available, and if the images or the classes do not match the
+    model; ModelError if data is named for a model whose input niwaki cannot prepare.
     """
     if isinstance(named, Dataset):
         return Pictures(_fitted(needs, named, notify, any_classes))
@@ -80,18 +80,20 @@ def fit_to(
 ) -> Dataset:
     """`data` with its classes in a model's order (`labels`, compared by name).
 
-    Of a model without labels only the number of its `outputs`, if known, can be compared: a note says so. Raises
-    DataError if the images or the classes are not those of the model.
+    For a model without labels, it compares only the number of `outputs`, if known, and says so in a note. Raises
+    DataError if the images or the classes do not match the model.
     """
     if data.input_shape != input_shape:
         want, have = ("×".join(map(str, shape)) for shape in (input_shape, data.input_shape))
-        raise DataError(f"{data.origin}: its images are {have}, but the model takes {want}: name its own data")
+        raise DataError(
+            f"{data.origin}: its images are {have}, but the model takes {want}: give the data that it was trained on"
+        )
     if labels:
         return in_order(data, labels, notify=notify)
     if outputs is not None and data.num_classes != outputs:
         raise DataError(
             f"{data.origin}: {data.num_classes} classes ({shown(data.labels)}), but the model has {outputs} outputs: "
-            "name the data that it was trained on"
+            "give the data that it was trained on"
         )
     notify(f"the model does not name its classes: niwaki takes its outputs as {shown(data.labels)}, in this order")
     return data
@@ -103,7 +105,7 @@ def _fitted(needs: ImageNeeds, data: Dataset, notify: Notify, any_classes: bool)
 
 
 def _found(needs: ImageNeeds, named: str | None, preprocessing: Preprocessing, notify: Notify) -> Dataset | None:
-    """The dataset of that name, else the one of the model's provenance; None if that says nothing of use."""
+    """The dataset of that name, or the one in the model's provenance; None if that names none."""
     known, name = needs.provenance.data, needs.provenance.data_name
     found = cached = _decoded(needs)
     if named is not None:
@@ -115,9 +117,9 @@ def _found(needs: ImageNeeds, named: str | None, preprocessing: Preprocessing, n
     if found is None:
         return None
     if known is not None and found.fingerprint != known:
-        notify(f"{found.origin}: other images than the model was trained on, or split differently")
+        notify(f"{found.origin}: not the images that the model was trained on, or split differently")
     if found.synthetic:
-        notify(f"{found.name}: garments that niwaki draws; these figures say nothing about Fashion-MNIST")
+        notify(f"{found.name}: garments that niwaki draws; these results say nothing about Fashion-MNIST")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The forms in an export's folder as functions from raw images to scores, and why some cannot be run here."""
+"""The forms in an export's folder as functions from raw images to scores, and why some cannot run here."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ EMULATED = ("-O2",)
 
 @dataclass(frozen=True)
 class Subject:
-    """One form in one runtime. `run` takes uint8 (n, C, H, W) and gives scores (n, …); None if it cannot be run."""
+    """One form in one runtime. `run` maps uint8 (n, C, H, W) to scores (n, …); None if it cannot run."""
 
     form: str
     how: str
     run: Predict | None = None
     reason: str = ""
-    """Why it cannot be run."""
+    """Why it cannot run."""
     failed: bool = False
-    """Whether that is a fault of the form, and not of this machine."""
+    """Whether the form is the cause, and not this machine."""
     images: int | None = None
-    """At most so many: an emulator is slow."""
+    """The largest number of images: an emulator is slow."""
     at_once: bool = False
     """Whether it takes all images in one call."""
     int8: Int8File | None = None
-    """Of an int8 ONNX that is an integer network: what it takes to find out why it disagrees."""
+    """For an int8 ONNX that is an integer network: what is needed to find out why it disagrees."""
     dynamic: tuple[bytes, np.ndarray] | None = None
-    """Of a dynamic int8 ONNX: the file, and what each raw pixel is to it, float32 (C, 256)."""
+    """For a dynamic int8 ONNX: the file, and the input value of each raw pixel, float32 (C, 256)."""
 
 
 def subjects_of(export: Export, *, trust: bool = False) -> list[Subject]:
@@ -95,7 +95,9 @@ def _onnxruntime(export: Export, form: Form) -> Subject:
     subject = Subject(form, f"ONNX Runtime {onnxruntime.__version__}")
     entry = input_of(export.onnx[form]).type.tensor_type
     if entry.elem_type != onnx.TensorProto.FLOAT or len(entry.shape.dim) != 4:
-        return replace(subject, reason="its input is not a batch of float images, the only kind tried there")
+        return replace(
+            subject, reason="its input is not a batch of float images, the only kind that niwaki tries there"
+        )
     table = _table(export, form)
     if table is None:
         return replace(subject, reason="no file says how pixels become its input")
@@ -106,7 +108,7 @@ def _onnxruntime(export: Export, form: Form) -> Subject:
 
 
 def _table(export: Export, form: Form) -> np.ndarray | None:
-    """What each raw pixel is to an ONNX, float32 (C, 256); of an int8 one that does not say it, pixel − 128 is int8."""
+    """The input value of each raw pixel, float32 (C, 256); for an int8 model that does not say, int8 is pixel − 128."""
     preprocessing = metadata(export.onnx[form]).preprocessing or export.preprocessing
     if preprocessing is not None:
         return preprocessing.table()
@@ -133,7 +135,7 @@ def inputs_of(graph: Graph, pixels: np.ndarray) -> np.ndarray:
 
 
 def takes_pixels(graph: Graph) -> bool:
-    """Whether its file says how pixels become its input; if it does not, the C's own guess is not relied on."""
+    """Whether its file says how pixels become its input; if not, the C's own guess is not used."""
     return graph.preprocessing is not None and graph.table is not None
 
 
@@ -148,7 +150,7 @@ def _c(export: Export, trust: bool) -> list[Subject]:
         *((target.tried_as, target, EMULATED) for target in TARGETS.values() if target.tried_as),
     ]
     try:
-        for name in ("", "/model.c", "/model.h"):  # trust is in what lies in the folder
+        for name in ("", "/model.c", "/model.h"):  # the user trusts what is in the folder
             inside(export.folder, FILES[C] + name)
         if trust and not (export.folder / FILES[C] / "model.c").is_file():
             raise ModelError(export.broken.get(C) or f"{export.folder / FILES[C]}: no model.c in it: export again")
@@ -159,10 +161,10 @@ def _c(export: Export, trust: bool) -> list[Subject]:
 
 
 def _own(export: Export, graph: Graph) -> dict[str, bytes]:
-    """The C, if niwaki wrote it. Raises ModelError if the folder is half, or somebody else's C is in it."""
+    """The C, if niwaki wrote it. Raises ModelError if the folder is incomplete, or contains somebody else's C."""
     if why := export.broken.get(C):
         why = why.removesuffix(": export again")
-        raise ModelError(f"{why}; export again, or say ", Setting("trust", "True"), " to compile and run it as it is")
+        raise ModelError(f"{why}; export again, or say ", Setting("trust", "True"), " to compile and run it unchanged")
     return own_files(inside(export.folder, FILES[C]), graph, FILES[INT8], read=export.code)
 
 
@@ -191,7 +193,7 @@ def _run_c(
     flags: tuple[str, ...],
     pixels: np.ndarray,
 ) -> np.ndarray:
-    """The C as a program of its own, so that a crash in it is its failure and nobody else's; `files`, or the folder."""
+    """The C as a program of its own, so a crash in it affects nothing else; from `files`, or the folder."""
     images = np.ascontiguousarray(pixels if takes_pixels(graph) else inputs_of(graph, pixels))
     if files is None:
         return run_on_target(folder, images, target, flags)

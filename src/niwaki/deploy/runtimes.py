@@ -1,6 +1,6 @@
-"""The runtimes that a network runs in, as plain callables: on raw images for accuracy, without arguments for latency.
+"""The runtimes for a network, as plain callables: on raw images for accuracy, without arguments for latency.
 
-Each runs in one thread, so that the same images give the same bits in every call and on any number of processors.
+Each runs in one thread, so the same images give the same bits in every call and on any number of processors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from niwaki.models.onnxsize import check_runnable, images_at_once
 def classifier_session(data: bytes, name: str = "the ONNX", mode: Mode = "exact") -> InferenceSession:
     """ONNX Runtime on the CPU with one thread.
 
-    Raises ModelError naming `name` if it refuses the bytes, or they are not from one float32 image batch to one tensor.
+    Raises ModelError naming `name` if ONNX Runtime refuses the bytes, or the model does not map one float32 image batch
+    to one tensor.
     """
     check_runnable(load_onnx(data, name), name)
     try:
@@ -40,13 +41,13 @@ def classifier_session(data: bytes, name: str = "the ONNX", mode: Mode = "exact"
 
 
 def onnxruntime_predictor(data: bytes, table: np.ndarray, name: str = "the ONNX", mode: Mode = "exact") -> Predict:
-    """The function from raw uint8 images (n, C, H, W) to the scores (n, classes) of an ONNX, float32.
+    """The function from raw uint8 images (n, C, H, W) to the scores (n, classes) of an ONNX model, float32.
 
-    `table` is the scale of the preprocessing, float32 (C, 256): the value of each raw pixel in each channel. An
-    ONNX whose batch is fixed is called as often as it takes.
+    `table` is the scale of the preprocessing, float32 (C, 256): the value of each raw pixel in each channel. An ONNX
+    model with a fixed batch is called as often as needed.
 
-    Raises ModelError as `classifier_session`; DataError if `table` is not (C, 256) or, when called, the images are not
-    uint8 of the shape that the ONNX takes.
+    Raises ModelError as `classifier_session` does; DataError if `table` is not (C, 256) or, when called, the images are
+    not uint8 of the shape that the model takes.
     """
     if table.ndim != 2 or table.shape[1] != 256:
         raise DataError(f"preprocessing table: shape {table.shape}, expected (channels, 256)")
@@ -68,9 +69,9 @@ def onnxruntime_predictor(data: bytes, table: np.ndarray, name: str = "the ONNX"
 
 
 def torch_call(model: nn.Module, inputs: np.ndarray) -> Call:
-    """`model` on float32 images (n, C, H, W) that lie ready. It is put in eval mode; call in `torch.inference_mode()`.
+    """`model` on prepared float32 images (n, C, H, W). It is put in eval mode; call in `torch.inference_mode()`.
 
-    The mode is the caller's so that entering it is not timed with each call.
+    The caller enters that mode, so that entering it is not timed with each call.
     """
     images = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))
     model.eval()
@@ -78,9 +79,9 @@ def torch_call(model: nn.Module, inputs: np.ndarray) -> Call:
 
 
 def onnxruntime_call(data: bytes, inputs: np.ndarray, name: str = "the ONNX") -> Call:
-    """ONNX Runtime's usual `run` on float32 images (n, C, H, W) that lie ready, in the session that users get.
+    """ONNX Runtime's usual `run` on prepared float32 images (n, C, H, W), in the session that users get.
 
-    Raises as `classifier_session`.
+    Raises as `classifier_session` does.
     """
     session = classifier_session(data, name, "default")
     feeds = {session.get_inputs()[0].name: np.ascontiguousarray(inputs, np.float32)}
@@ -89,7 +90,7 @@ def onnxruntime_call(data: bytes, inputs: np.ndarray, name: str = "the ONNX") ->
 
 
 def predictor_call(predict: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -> Call:
-    """Any function of raw uint8 images (n, C, H, W), such as the generated C, on images that lie ready."""
+    """Any function of raw uint8 images (n, C, H, W), such as the generated C, on prepared images."""
     images = np.ascontiguousarray(pixels)
     return lambda: predict(images)
 
@@ -102,7 +103,7 @@ def _check_images(images: np.ndarray, shape: list[int | str | None], channels: i
 
 
 def _fits(found: tuple[int, ...], expected: tuple[int | str | None, ...]) -> bool:
-    """Whether a shape is the expected one; anything but a number stands for any."""
+    """Whether a shape is the expected one; a dimension that is not a number matches any."""
     return all(not isinstance(want, int) or want == have for have, want in zip(found, expected, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The images that the forms of a model are tried on: those of its test split, or made-up ones, and why."""
+"""The images that the forms of a model are tried on: from its test split, or made-up ones, and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from niwaki.deploy.images import random_images
 from niwaki.deploy.pictures import NO_PIXELS, Pictures
 from niwaki.errors import Setting, Wording
 
-WORK = 5_000_000_000  # MACs that are tried unless the user says how many images: LeNet-5 on all 10,000, in seconds
+WORK = 5_000_000_000  # MACs to try unless the user sets the number of images: LeNet-5 on all 10,000, in seconds
 FEWEST, RANDOM = 100, 1000
 
 
@@ -23,16 +23,16 @@ class Sample:
     what: str
     labels: np.ndarray | None = None
     places: np.ndarray | None = None
-    """Where in the test split they stand."""
+    """Their positions in the test split."""
     notes: tuple[str, ...] = ()
 
     def name(self, index: int) -> str:
-        """Which image that is."""
+        """The name of an image."""
         return f"image {index if self.places is None else self.places[index]}"
 
 
 def choose_sample(export: Export, pictures: Pictures, count: int | None) -> Sample:
-    """`count` of the test images, or random ones if none are known; None: as many as take seconds."""
+    """`count` of the test images, or random ones if none are known; None: as many as take a few seconds."""
     usual = max(FEWEST, WORK // export.macs)
     if pictures.data is None:
         count = count or min(RANDOM, usual)
@@ -46,7 +46,7 @@ def choose_sample(export: Export, pictures: Pictures, count: int | None) -> Samp
     what = f"{count:,} of the {len(test):,} test images of {found.name}"
     if count == len(test):
         what = f"all {count:,} test images of {found.name}"
-    notes = ("synthetic data: these figures say nothing about Fashion-MNIST",) if found.synthetic else ()
+    notes = ("synthetic data: these results say nothing about Fashion-MNIST",) if found.synthetic else ()
     return Sample(np.asarray(test.images[places]), what, np.asarray(test.labels[places]), places, notes)
 
 

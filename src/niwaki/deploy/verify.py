@@ -1,4 +1,4 @@
-"""The same images through every form of a model, and whether all of them agree."""
+"""Run the same images through every form of a model, and determine whether all of them agree."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _COLUMNS: tuple[Column, ...] = (
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What all forms did with the same images."""
+    """The results of all forms for the same images."""
 
     ok: bool
     of: str
-    """Which images."""
+    """The images in words."""
     forms: tuple[FormReport, ...]
     notes: tuple[str, ...] = ()
 
@@ -43,23 +43,23 @@ class VerifyReport:
 
     @property
     def disagreements(self) -> tuple[str, ...]:
-        """A line for each form that does not agree, or cannot be compared through a fault of its own."""
+        """A line for each form that does not agree, or cannot be compared because of a fault of its own."""
         wrong = (form for form in self.forms if form.ok is False)
         return tuple(Wording(f"{form.form} ({form.how}): ", form.reason) for form in wrong)
 
     @property
     def not_compared(self) -> tuple[str, ...]:
-        """The forms that were not run through a fault of their own, and not of this machine."""
+        """The forms that did not run because of a fault of their own, not of this machine."""
         return tuple(_named(form) for form in self.forms if form.ok is False and not form.images)
 
     @property
     def not_run(self) -> tuple[str, ...]:
-        """The forms that were not run."""
+        """The forms that did not run."""
         return tuple(_named(form) for form in self.forms if not form.images)
 
     @property
     def not_held(self) -> tuple[str, ...]:
-        """The forms that ran, but were held against nothing that they must equal, nor anything against them."""
+        """The forms that ran, but have no counterpart to be compared with."""
         bases = {form.agreement.against for form in self.forms if form.agreement and form.ok is not None}
         reported = {form.form for form in self.forms if has_price(form.form) and form.agreement}
         known = bases | reported
@@ -67,12 +67,12 @@ class VerifyReport:
 
     @property
     def far(self) -> tuple[str, ...]:
-        """Of each int8 that is hardly the float network any more, how often it is not: a price, which is not judged."""
+        """For each int8 form that is hardly the float network any more, how often it differs: a cost, not a failure."""
         return tuple(far_from_float(self.forms))
 
     @property
     def summary(self) -> str:
-        """Whether all forms agree, in a sentence that says nothing of a form that was not compared."""
+        """Whether all forms agree, in a sentence that makes no claim about forms that were not compared."""
         if any(form.ok is False and form.images for form in self.forms):
             return "The forms disagree."
         compared = any(form.ok for form in self.forms)
@@ -83,14 +83,14 @@ class VerifyReport:
         told += [f"Not compared: {'; '.join(self.not_compared)}"] if self.not_compared else []
         not_run = [named for named in self.not_run if named not in self.not_compared]
         told += [f"Not run: {'; '.join(not_run)}"] if compared and not_run else []
-        told += [f"Compared with nothing: {'; '.join(self.not_held)}"] if compared and self.not_held else []
+        told += [f"No counterpart: {'; '.join(self.not_held)}"] if compared and self.not_held else []
         return " ".join(f"{sentence}." for sentence in told)
 
     def _repr_html_(self) -> str:
         return self.table().to_html()
 
     def table(self) -> Tabular:
-        """What every form did, with what is to be said of it below."""
+        """The results of every form, with notes below."""
         not_run = (Wording(f"  {form.form}, {form.how}: not run: ", form.reason) for form in self.forms if _left(form))
         notes = (*not_run, *self.notes, self.summary)
         return Tabular(_COLUMNS, tuple(form.cells for form in self.forms), self.of, notes)
@@ -115,14 +115,14 @@ class VerifyOptions:
     """How forms are tried."""
 
     images: int | None = None
-    """How many; None: as many as take seconds."""
+    """Number of images; None: as many as take a few seconds."""
     steps: int = STEPS
-    """By how many int8 steps a score of ONNX Runtime's int8 may differ from the reference's."""
+    """The number of int8 steps by which a score of ONNX Runtime's int8 may differ from the reference."""
     trust: bool = False
     """Whether to run code that is not niwaki's: factories, and C in the folder."""
 
     def check(self) -> None:
-        """Raise DataError for numbers that mean nothing."""
+        """Raise DataError for invalid numbers."""
         if self.images is not None and self.images < 1:
             raise DataError(f"{self.images} images: give at least 1")
         if self.steps < 0:
@@ -137,9 +137,9 @@ def verify_file(
     notify: Notify = silent,
     progress: Progress = silent,
 ) -> VerifyReport:
-    """`verify_folder` of an export's folder, or of a study's `chosen`; else after exporting all that the file allows.
+    """`verify_folder` of an export's folder or a study's `chosen`; for another file, it first exports all forms.
 
-    If it is not known which images a model was trained on, no int8 can be made of it: a note says so.
+    If it is unknown which images a model was trained on, no int8 can be made from it: a note says so.
     """
     if path.is_dir():
         return verify_folder(export_within(path), data=data, options=options, notify=notify, progress=progress)
@@ -165,16 +165,16 @@ def verify_folder(
     notify: Notify = silent,
     progress: Progress = silent,
 ) -> VerifyReport:
-    """Send the same images through every form in an export's folder.
+    """Run the same images through every form in an export's folder.
 
-    The images are the test split of `data`, or of the dataset that the export names, or random if none is known:
-    as many as asked for, else as many as take seconds. The C, compiled for this processor, in plain C and for emulated
-    ones, must give the bits of the integer reference; ONNX Runtime's int8 the same class on 99.5 % of the images and
-    no score more than so many int8 steps off, its float the class of torch on 99.9 % (exceptions rounded up) and the
-    same scores but for a thousandth of the largest. A form that cannot be run here fails nothing, and says why. ONNX
-    Runtime's int8 runs in a session that is exact on every processor; a note says where its default one is not.
+    The images are the test split of `data`, or of the dataset that the export names, or random if none is known: as
+    many as requested, or as many as take a few seconds. The C (compiled for this machine, plain, and for emulated
+    processors) must give the bits of the integer reference; ONNX Runtime's int8 the same class on 99.5 % of the images
+    and scores within the given number of int8 steps; its float the class of torch on 99.9 % (exceptions rounded up) and
+    the same scores up to a thousandth of the largest. A form that cannot run here is no failure; its reason is given.
+    ONNX Runtime's int8 runs in a session that is exact on every processor; a note says if its default session is not.
 
-    Raises ModelError or DataError if the files, or the images asked for, cannot be used.
+    Raises ModelError or DataError if the files, or the requested images, cannot be used.
     """
     options = options or VerifyOptions()
     options.check()
@@ -199,7 +199,7 @@ def _verified(
 
 
 def _left(form: FormReport) -> bool:
-    """Whether a form was left out for a reason that is no fault."""
+    """Whether a form was left out for a reason that is not a fault."""
     return form.ok is None and bool(form.reason)
 
 
@@ -208,7 +208,7 @@ def _named(form: FormReport) -> str:
 
 
 def _export(origin: Origin, folder: Path, pictures: Pictures, trust: bool, notify: Notify) -> tuple[str, ...]:
-    """Write all forms that can be made of a file; which are not possible."""
+    """Write all forms that can be made from a file; returns those that cannot."""
     uncalibrated = tuple(form for form in CHOICES if not KINDS[form].calibrated)
     forms: tuple[Form, ...] = (*uncalibrated, C)
     notes: tuple[str, ...] = ()
@@ -216,7 +216,7 @@ def _export(origin: Origin, folder: Path, pictures: Pictures, trust: bool, notif
         forms = (C,)
     elif pictures.data is None:
         forms = uncalibrated
-        why = "no int8 and no C: which images the model was trained on is not known here: name them with "
+        why = "no int8 and no C: niwaki does not know which images the model was trained on: name them with "
         notes = (Wording(why, Setting("data")),)
     options = ExportOptions(trust=trust)
     check_possible(origin, options)

@@ -3,7 +3,7 @@
 import signal
 import sys
 
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: no traceback
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loading: no traceback
 
 if sys.version_info < (3, 6):
     sys.exit(

@@ -1,4 +1,4 @@
-"""What this machine is, as far as the system tells."""
+"""What this machine is, according to its system."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ _PRODUCT = Path("/sys/class/dmi/id/product_name")  # PCs
 
 
 def model() -> str:
-    """What its maker calls it, else the kind of system."""
+    """The manufacturer's name for it, or the kind of system."""
     for path in (_MODEL, _PRODUCT):
         try:
             name = path.read_bytes().rstrip(b"\0\n ").decode("utf-8", "replace")
@@ -31,7 +31,7 @@ def system() -> str:
 
 
 def libc() -> Optional[str]:
-    """As `glibc 2.27`; None if it is another one."""
+    """As `glibc 2.27`; None for another C library."""
     try:
         return os.confstr("CS_GNU_LIBC_VERSION")
     except (ValueError, OSError):

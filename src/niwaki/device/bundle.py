@@ -1,4 +1,4 @@
-"""The folder that a bundle is: its description, and its files, each as it left the desktop."""
+"""The folder of a bundle: its description, and its files, each exactly as built on the desktop."""
 
 import errno
 import hashlib
@@ -13,7 +13,7 @@ from .outside import parse_json, without_checksum
 
 FORMAT = 1
 LIBRARY = "libniwaki.so"
-LANGUAGES = ("en", "ko")  # that niwaki has words for
+LANGUAGES = ("en", "ko")  # languages that niwaki has words for
 _CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{1,8})*\Z")  # of a language: it becomes part of paths and commands
 _STRANGE = re.compile(r"[\x00-\x1f\x7f\\:]")
 _AGAIN = "copy the bundle here again, or build it again with niwaki bundle"
@@ -30,14 +30,14 @@ class Input(NamedTuple):
 
 
 class Label(NamedTuple):
-    """A class: what the dataset calls it, and its word by language."""
+    """A class: its label in the dataset, and its word in each language."""
 
     id: str
     names: Dict[str, str]
 
 
 class Bundle:
-    """A bundle that has been read and found whole. Every file of it is checked against the manifest when it is used."""
+    """A bundle that was read and is intact. Every file is checked against the manifest when it is used."""
 
     def __init__(self, folder: Path, description: Any, files: Dict[str, Dict[str, Any]]) -> None:
         get = _Reader(str(folder / "bundle.json"), description)
@@ -54,7 +54,7 @@ class Bundle:
 
     @classmethod
     def open(cls, folder: Union[str, Path]) -> "Bundle":
-        """Read a bundle. Raises DeviceError if it is none, of another format, or not as it was built."""
+        """Read a bundle. Raises DeviceError if it is not one, has another format, or was changed."""
         folder = _resolved(Path(str(folder)))
         manifest = _json(folder, "manifest.json", _text(folder, "manifest.json"))
         if not isinstance(manifest, dict):
@@ -68,32 +68,32 @@ class Bundle:
         return cls(folder, description, files)
 
     def read(self, name: str) -> bytes:
-        """A file of the bundle, as it was built. Raises DeviceError if it is missing or has changed."""
+        """A file of the bundle, as built. Raises DeviceError if it is missing or has changed."""
         return _checked(self.folder, self.files, name)
 
     def path(self, name: str) -> Path:
-        """The path of a file, after checking it: for what others open. Raises DeviceError like `read`."""
+        """The path of a file, after checking it, for others to open. Raises DeviceError as `read` does."""
         self.read(name)
         return self.folder / name
 
     def check_all(self) -> int:
-        """Check every file of the manifest and return how many there are. Raises DeviceError for the first bad one."""
+        """Check every file of the manifest and return their number. Raises DeviceError for the first bad one."""
         for name in sorted(self.files):
             self.read(name)
         return len(self.files)
 
     def word(self, index: int, language: str) -> str:
-        """What a class is called in a language of the bundle."""
+        """The name of a class in a language of the bundle."""
         return self.classes[index].names[language]
 
     def check_sounds(self) -> None:
-        """Check the WAVs of all languages. Raises DeviceError like `read`; a bundle without sound has none."""
+        """Check the WAV files of all languages. Raises DeviceError as `read` does; a bundle without sound has none."""
         for language in self.languages if self.sound else ():
             for index in range(len(self.classes)):
                 self.read(_sound(index, language))
 
     def sound_file(self, index: int, language: str) -> Optional[Path]:
-        """The WAV of a class; None if there is none."""
+        """The WAV file of a class; None if there is none."""
         path = _inside(self.folder, _sound(index, language))
         return path if self.sound and path.is_file() else None
 
@@ -111,7 +111,7 @@ class Bundle:
 
 
 class _Reader:
-    """Takes `bundle.json` apart; whatever is not as it should be is named."""
+    """Parses `bundle.json`; names whatever is wrong."""
 
     def __init__(self, name: str, description: Any) -> None:
         self._name = name
@@ -126,7 +126,7 @@ class _Reader:
     def rule(self) -> Rule:
         try:
             return Rule.from_json(self._values.get("decision"))
-        except DeviceError as error:  # it knows the file's name, and not where it is
+        except DeviceError as error:  # it knows the file's name, but not its folder
             what = str(error).partition(": ")[2]
             raise DeviceError("{}: {}: {}".format(self._name, what, _AGAIN)) from error
 
@@ -206,7 +206,7 @@ def _other_format(name: str, value: Any) -> DeviceError:
 def _resolved(folder: Path) -> Path:
     try:
         return folder.resolve()
-    except (OSError, RuntimeError) as error:  # a link to itself: which of both depends on Python's version
+    except (OSError, RuntimeError) as error:  # a link to itself: which error it is depends on Python's version
         raise DeviceError("{}: leads nowhere: give the folder of a bundle with --bundle".format(folder)) from error
 
 
@@ -214,7 +214,7 @@ def _inside(folder: Path, name: str) -> Path:
     """The path of a file in the folder. Raises DeviceError if it leads out of it, by its name or through a link."""
     parts = name.split("/")
     if _STRANGE.search(name) or not all(part.strip(". ") for part in parts):
-        raise DeviceError("{}: names {!r}, outside of the bundle: {}".format(folder / "manifest.json", name, _AGAIN))
+        raise DeviceError("{}: names {!r}, outside the bundle: {}".format(folder / "manifest.json", name, _AGAIN))
     place = folder
     for part in parts:
         place = place / part
@@ -226,7 +226,7 @@ def _inside(folder: Path, name: str) -> Path:
 def _text(folder: Path, name: str) -> bytes:
     place = _inside(folder, name)
     try:
-        if place.exists() and not (place.is_file() or place.is_dir()):  # a pipe would be waited for
+        if place.exists() and not (place.is_file() or place.is_dir()):  # reading a pipe would block
             raise OSError(errno.EINVAL, "is not a file")
         return place.read_bytes()
     except PermissionError as error:

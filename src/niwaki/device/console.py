@@ -1,4 +1,4 @@
-"""Standard output and error: they take every text, and what cannot be written is one line and a defined exit code."""
+"""Standard output and error: they accept any text; what cannot be written is one line and a defined exit code."""
 
 import contextlib
 import io
@@ -11,9 +11,9 @@ from .text import printable
 
 
 def prepare() -> None:
-    """Make both streams take every text, also where a shell closed them, and in a bare locale, as a service has it.
+    """Make both streams accept any text, also if a shell closed them, and in a bare locale, as in a service.
 
-    Words are Korean as well, and names of files may hold bytes that are no text: those are written as escapes.
+    Words may be Korean, and file names may contain bytes that are not text: those are written as escapes.
     """
     open_closed()
     for name in ("stdout", "stderr"):
@@ -25,7 +25,7 @@ def prepare() -> None:
 
 
 def open_closed() -> None:
-    """Whatever is opened next would take the place of a closed stream, and be written to."""
+    """Otherwise the next opened file would take the place of a closed stream, and be written to."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -39,7 +39,7 @@ def _takes_everything(stream: Any) -> bool:
 
 
 def _reconfigured(stream: Any) -> Any:
-    if hasattr(stream, "reconfigure"):  # from Python 3.7
+    if hasattr(stream, "reconfigure"):  # available from Python 3.7 on
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
         return stream
     return _in_utf8(stream.detach())
@@ -50,7 +50,7 @@ def _in_utf8(binary: Any) -> io.TextIOWrapper:
 
 
 def say(*lines: str) -> None:
-    """Lines on standard output, each of which stays one, whatever is in it: `printable`.
+    """Lines on standard output; each stays one line, whatever it contains: `printable`.
 
     Raises DeviceError if they cannot be written, BrokenPipeError if nobody reads.
     """
@@ -58,12 +58,12 @@ def say(*lines: str) -> None:
 
 
 def notice(text: str) -> None:
-    """A line on standard error. Raises like `say`."""
+    """A line on standard error. Raises as `say` does."""
     _write(sys.stderr, "standard error", [text])
 
 
 def last_words(text: str) -> None:
-    """A line on standard error, lost if that cannot be written either: the exit code tells."""
+    """A line on standard error, dropped if that cannot be written either: the exit code still tells."""
     with contextlib.suppress(OSError):
         _write_lines(sys.stderr, [text])
 
@@ -84,7 +84,7 @@ def _write_lines(stream: Any, lines: Sequence[str]) -> None:
 
 
 def _legible(text: str) -> str:
-    """In a bare locale an old Python takes the bytes of a Korean name for no text: put together again what is."""
+    """In a bare locale an old Python does not decode the bytes of a Korean name: put them together again."""
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half a character that stands for no byte
@@ -92,7 +92,7 @@ def _legible(text: str) -> str:
 
 
 def abandon_unwritten() -> None:
-    """Drop what could not be written: Python would try again when it ends, and complain."""
+    """Drop what could not be written: otherwise Python would try again at exit, and complain."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

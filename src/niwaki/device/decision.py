@@ -1,7 +1,7 @@
 """What to say, and when: scores averaged over about a second, rejected by their energy, spoken once.
 
-Pure: no clock, no files. The same steps give the same decisions, so a recording can be played again, and the thresholds
-of a bundle are calibrated with this very module.
+Pure: no clock, no files. The same steps give the same decisions, so a recording can be replayed, and the thresholds of
+a bundle are calibrated with this module.
 """
 
 import math
@@ -11,11 +11,11 @@ from typing import Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequen
 from .errors import DeviceError
 
 FOUND, NOTHING, TOO_SMALL, TOO_LARGE = "found", "nothing", "too_small", "too_large"
-OUTCOMES = (FOUND, NOTHING, TOO_SMALL, TOO_LARGE)  # by the number that the C gives
+OUTCOMES = (FOUND, NOTHING, TOO_SMALL, TOO_LARGE)  # by the number that the C returns
 EMPTY, UNCLEAR, SETTLING, NAMED = "empty", "unclear", "settling", "named"
 
-_GAP = 2  # windows without a frame, after which what was seen before says nothing of what is seen now
-_ROUNDING_S = 1e-6  # of times: a frame on the edge of a span of time is in it, however number / rate was rounded
+_GAP = 2  # windows without a frame, after which earlier frames say nothing about the present
+_ROUNDING_S = 1e-6  # of times: a frame on the edge of a time span is in it, however number / rate was rounded
 _NUMBERS = ("temperature", "window_s", "stable_s", "empty_s")
 _Seen = Tuple[float, Optional[Tuple[float, ...]], int]  # time, logits, best class; without a garment None and -1
 
@@ -27,17 +27,17 @@ class Rule(NamedTuple):
     """The highest energy of an accepted garment; None: every garment found is named."""
     temperature: float = 1.0
     margin: Optional[float] = None
-    """The least lead of the best class over the second; None: any."""
+    """The smallest lead of the best class over the second; None: any."""
     window_s: float = 1.0
-    """Scores are averaged over the frames of the last so many seconds."""
+    """Scores are averaged over the frames of the last this many seconds."""
     stable_s: float = 0.6
-    """A class is spoken after it has been the answer for so long."""
+    """A class is spoken after it has been the answer for this long."""
     empty_s: float = 0.5
-    """The scene counts as empty, so that a word may come again, after so long without a garment."""
+    """The scene counts as empty, so that a word may be repeated, after this long without a garment."""
 
     @classmethod
     def from_json(cls, value: Any) -> "Rule":
-        """The rule in `bundle.json`; keys that it does not know are left alone. Raises DeviceError."""
+        """The rule in `bundle.json`; unknown keys are ignored. Raises DeviceError."""
         if not isinstance(value, Mapping):
             raise DeviceError("bundle.json: decision is {!r}: expected an object".format(value), 2)
         known = {name: value[name] for name in cls._fields if name in value}
@@ -55,33 +55,33 @@ class Rule(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a rule says of some logits."""
+    """The verdict of a rule on some logits."""
 
     class_index: Optional[int]
     """The class; None: rejected."""
     energy: float
     reason: str
-    """Empty if it is accepted; else which part of the rule rejected it: energy, margin."""
+    """Empty if accepted; otherwise the part of the rule that rejected it: energy, margin."""
 
 
 class Decision(NamedTuple):
-    """What is known after a frame."""
+    """The state after a frame."""
 
     state: str
     """empty, unclear (something is there, but it has no name), settling (named soon), named."""
     class_index: Optional[int]
     """The class, if the state is settling or named."""
     energy: Optional[float]
-    """Of the mean logits; None if there are none."""
+    """The energy of the mean logits; None if there are none."""
     mean_logits: Optional[Tuple[float, ...]]
     speak: Optional[int]
-    """The class to be spoken now: with this frame, and only once."""
+    """The class to speak now: with this frame, and only once."""
     reason: str
     """nothing, too_small, too_large, energy, margin, mixed, settling, speak, spoken."""
 
 
 def energy(logits: Sequence[float], temperature: float = 1.0) -> float:
-    """-T log sum exp(logit / T): low where the network knows what it sees.
+    """-T log sum exp(logit / T): low if the network knows what it sees.
 
     Liu, Wang, Owens, Li, "Energy-based Out-of-distribution Detection" (2020).
     """
@@ -90,7 +90,7 @@ def energy(logits: Sequence[float], temperature: float = 1.0) -> float:
 
 
 def judge(logits: Sequence[float], rule: Rule) -> Verdict:
-    """Name the logits of one frame, or the mean of several, or reject them. Of equal logits the first class counts."""
+    """Name the logits of one frame, or the mean of several, or reject them. The first class wins a tie."""
     value = energy(logits, rule.temperature)
     best = best_of(logits)
     if rule.energy is not None and value > rule.energy:
@@ -103,7 +103,7 @@ def judge(logits: Sequence[float], rule: Rule) -> Verdict:
 
 
 def best_of(logits: Sequence[float]) -> int:
-    """The number of the highest logit; of equal ones the first."""
+    """The number of the highest logit; the first in a tie."""
     return max(range(len(logits)), key=logits.__getitem__)
 
 
@@ -111,11 +111,11 @@ class Decider:
     """Follows one camera, frame by frame.
 
     A class is spoken when the mean of the window names it without a break for `stable_s`. The mean of two garments may
-    look like a third, so most of the window's frames must name that class by themselves as well, and where a garment
-    was found in fewer than half of the frames (a flicker) there is nothing to name.
+    look like a third, so most of the window's frames must also name that class by themselves, and if a garment was
+    found in fewer than half of the frames (a flicker) nothing is named.
 
-    It is not spoken again before another class was, or nothing was there for `empty_s`. What is rejected, too large or
-    not seen at all (a lost camera) is no empty scene.
+    It is not spoken again before another class was, or the scene was empty for `empty_s`. A garment that is rejected,
+    too large or not seen at all (a lost camera) does not make an empty scene.
     """
 
     def __init__(self, rule: Rule, classes: int) -> None:
@@ -127,7 +127,7 @@ class Decider:
         self.interrupt()
 
     def interrupt(self) -> None:
-        """Forget what was seen, but not what was spoken: the camera was lost, or the empty scene learned anew."""
+        """Forget what was seen, but not what was spoken: the camera was lost, or the empty scene learned again."""
         self._window: Deque[_Seen] = deque()
         self._named: Optional[int] = None
         self._since = 0.0
@@ -135,7 +135,7 @@ class Decider:
         self._last_s = None
 
     def save(self) -> Dict[str, Any]:
-        """All that it remembers, for JSON: `restore` goes on from there as if nothing had happened."""
+        """Its whole memory, for JSON: `restore` continues from there as if nothing had happened."""
         return {
             "window": [[time_s, logits] for time_s, logits, _ in self._window],
             "spoken": self._spoken,
@@ -146,7 +146,7 @@ class Decider:
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Take up what `save` gave."""
+        """Restore the result of `save`."""
         self.interrupt()
         for time_s, logits in saved["window"]:
             self._window.append((time_s, tuple(logits), best_of(logits)) if logits else (time_s, None, -1))
@@ -180,7 +180,7 @@ class Decider:
             self._window.clear()
 
     def _remember(self, time_s: float, logits: Optional[Sequence[float]]) -> None:
-        """Add a frame to the window, which begins with a garment: the empty scene before it does not count."""
+        """Add a frame to the window, which starts with a garment: the empty scene before it does not count."""
         window = self._window
         if logits is not None:
             window.append((time_s, tuple(logits), best_of(logits)))
@@ -191,7 +191,7 @@ class Decider:
             window.popleft()
 
     def _name(self, time_s: float, outcome: str, seen: List[Tuple[Tuple[float, ...], int]]) -> Decision:
-        count = len(seen)  # columns as lists: of tuples of many lengths Python keeps megabytes for later
+        count = len(seen)  # columns as lists: for tuples of many lengths Python keeps megabytes
         mean = tuple([math.fsum([logits[index] for logits, _ in seen]) / count for index in range(self.classes)])
         verdict = judge(mean, self.rule)
         index, reason = verdict.class_index, verdict.reason

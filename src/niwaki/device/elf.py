@@ -1,4 +1,4 @@
-"""For which processor a library is, read from its first bytes: before the system refuses it in its own words."""
+"""The processor that a library is for, read from its first bytes: before the system refuses it in its own words."""
 
 import struct
 import sys
@@ -22,5 +22,5 @@ def processor_of(path: Path) -> Optional[str]:
 
 
 def processor_here() -> Optional[str]:
-    """The processor that this Python is for: a 32-bit Python runs on a 64-bit board, and loads 32-bit libraries."""
+    """The processor of this Python: a 32-bit Python runs on a 64-bit board, and loads 32-bit libraries."""
     return processor_of(Path("/proc/self/exe")) or processor_of(Path(sys.executable))

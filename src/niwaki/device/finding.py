@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """What the vision of the library says of a frame, in pixels of that frame; zeros if nothing was found."""
+    """The result of the library's vision for a frame, in pixels of that frame; zeros if nothing was found."""
 
     outcome: str
     """found, nothing, too_small, too_large: `decision.OUTCOMES`."""
@@ -15,8 +15,8 @@ class Finding(NamedTuple):
     polarity: int
     """+1: brighter than its background; -1: darker."""
     contrast: int
-    """Against its background, in grey levels."""
+    """Contrast with its background, in grey levels."""
     used_scene: bool
-    """Compared with the learned empty scene; else with the frame's own border."""
+    """Whether it was compared with the learned empty scene instead of the frame's own border."""
     picture: bytes
     """inner_width × inner_height, bright on black."""

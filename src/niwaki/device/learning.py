@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional
 
-_SAMPLES = 2000  # pixels compared, spread over the frame: in Python every one costs
+_SAMPLES = 2000  # pixels compared, spread over the frame: in Python every one costs time
 _STEP = 24  # grey levels: more than a camera's noise
 _CHANGED = 0.01  # of the samples: a hand, a garment put down
 _BRIGHTER = 6  # grey levels on average: an exposure that still adapts; lamps on mains flicker by less
@@ -13,17 +13,17 @@ class Taken(NamedTuple):
     """What to do with a frame."""
 
     learn: bool
-    """False: the picture never came to rest, and nothing is learned from it."""
+    """False: the picture never became still, and nothing is learned from it."""
     anew: bool
     """It is the first of an attempt: what was learned before is forgotten."""
     last: bool
 
 
 class Learning:
-    """Watches the frames that are learned.
+    """Watches the frames to learn from.
 
     The camera's first frames are often dark until its exposure has settled, and somebody may still be arranging the
-    table: if a frame differs from the first one of this attempt, the next attempt begins with it.
+    table: if a frame differs from the first one of this attempt, the next attempt starts with it.
     """
 
     def __init__(self, frames: int) -> None:
@@ -33,7 +33,7 @@ class Learning:
         self._first: Optional[bytes] = None
 
     def take(self, grey: bytes, width: int) -> Taken:
-        """Take the next frame, of rows of `width` pixels."""
+        """Take the next frame, with rows of `width` pixels."""
         samples = grey[:: _stride(len(grey), width)]
         anew = self._first is None or _changed(self._first, samples)
         if anew:
@@ -46,7 +46,7 @@ class Learning:
 
 
 def _stride(size: int, width: int) -> int:
-    """From sample to sample: odd and no divisor of the width, so that all columns are visited."""
+    """From sample to sample: odd and not a divisor of the width, so that all columns are visited."""
     stride = max(1, size // _SAMPLES) | 1
     while stride > 1 and width % stride == 0:
         stride += 2

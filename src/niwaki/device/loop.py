@@ -1,4 +1,4 @@
-"""The main job: frame by frame from the camera to the spoken word, and to whoever watches or records."""
+"""The main job: frame by frame from the camera to the spoken word, and to every listener."""
 
 import contextlib
 import queue
@@ -18,20 +18,20 @@ from .sources import Frame, Source
 from .speech import Speaker
 from .stopping import Stopping
 
-READ_TIMEOUT_S = 3.0  # a camera that gives nothing for so long is lost
+READ_TIMEOUT_S = 3.0  # a camera without a frame for this long is lost
 RUNNING, LEARNING, WAITING = "running", "learning", "waiting"
-LEARNED_ON_REQUEST = 15  # frames, where none were learned at start
-_RATE_OF = 31  # frames, over which their rate is measured
-_TICK_S = 0.1  # while a camera is waited for: words go on being looked after
+LEARNED_ON_REQUEST = 15  # frames to learn, if none were learned at start
+_RATE_OF = 31  # frames over which their rate is measured
+_TICK_S = 0.1  # seconds between checks while waiting for a camera: words still need attention
 
 Publish = Callable[[Snapshot], None]
 
 
 class Controls:
-    """What others may ask of the loop, from any thread; done before the next frame."""
+    """Requests to the loop, from any thread; handled before the next frame."""
 
     def __init__(self) -> None:
-        self._asked: "queue.Queue[Any]" = queue.Queue(maxsize=16)  # whoever asks more often is not heard
+        self._asked: "queue.Queue[Any]" = queue.Queue(maxsize=16)  # further requests are ignored
 
     def learn(self) -> None:
         """Learn the empty scene from the next frames."""
@@ -50,7 +50,7 @@ class Controls:
             self._asked.put_nowait((what, value))
 
     def next(self) -> Any:
-        """What was asked first, as (name, value), or None."""
+        """The oldest request, as (name, value), or None."""
         try:
             return self._asked.get_nowait()
         except queue.Empty:
@@ -58,7 +58,7 @@ class Controls:
 
 
 class Told(NamedTuple):
-    """Who hears of what was seen: a console, a loudspeaker, a recording, a live view."""
+    """Receives what was seen: a console, a loudspeaker, a recording, a live view."""
 
     report: Report
     speaker: Speaker
@@ -67,7 +67,7 @@ class Told(NamedTuple):
 
 
 class Loop:
-    """One camera, one pipeline, and those who are told. `learn` is how many frames of the empty scene are learned."""
+    """One camera, one pipeline, and the listeners. `learn` is how many frames of the empty scene to learn."""
 
     def __init__(
         self, source: Source, pipeline: Pipeline, told: Told, stopping: Stopping, *, controls: Controls, learn: int
@@ -82,7 +82,7 @@ class Loop:
         self.frames = 0
 
     def run(self, limit: Optional[int] = None) -> int:
-        """Go on until the film ends, `limit` frames were taken, or a signal (Stopped) or DeviceError comes."""
+        """Run until the film ends, `limit` frames were taken, or a signal (Stopped) or DeviceError arrives."""
         while limit is None or self.frames < limit:
             with self._stopping.waiting():
                 frame = self._source.read(READ_TIMEOUT_S)
@@ -92,14 +92,14 @@ class Loop:
         return DONE
 
     def camera_state(self, message: str, lost: bool) -> None:
-        """The source says that the camera was lost or is back."""
+        """The source reports that the camera was lost or is back."""
         self._report.event("lost" if lost else "back", message)
         self._lost = self._lost or lost
         if lost and self._shown is not None and self._publish is not None:
             self._publish(self._shown._replace(source_state=WAITING, fps=0.0, decision=_silent(self._shown.decision)))
 
     def pause(self, seconds: float) -> None:
-        """Wait for a lost camera, and look after the word that is being spoken."""
+        """Wait for a lost camera, and attend to the word that is being spoken."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             self._stopping.pause(min(_TICK_S, seconds))
@@ -117,7 +117,7 @@ class Loop:
             self._publish(self._shown)
 
     def _resume(self) -> None:
-        """After a loss the last second counts no more; the learned scene does, unless frames have another size."""
+        """After a loss the last second no longer counts; the learned scene does, unless frames have another size."""
         if self._lost:
             self._lost = False
             self._arrived.clear()
@@ -134,7 +134,7 @@ class Loop:
             self._learning = Learning(self._learn_frames) if self._learn_frames else None
 
     def _obey(self) -> None:
-        """Do what the live view's buttons asked for."""
+        """Handle the requests from the live view's buttons."""
         asked = self._controls.next()
         while asked is not None:
             what, value = asked
@@ -153,7 +153,7 @@ class Loop:
             self._recorder.forget()
 
     def _learn(self, frame: Frame) -> Optional[Step]:
-        """A frame of the empty scene; nothing is looked for in it."""
+        """A frame of the empty scene; the pipeline does not search it."""
         learning = self._learning
         assert learning is not None
         taken = learning.take(frame.grey, self._source.width)
@@ -162,7 +162,7 @@ class Loop:
             if self._recorder is not None:
                 self._recorder.learn(frame, taken.anew)
         if taken.anew and learning.attempts == 2:
-            self._report.event("unsteady", "the picture changes while the empty scene is learned: begun again")
+            self._report.event("unsteady", "the picture changed while learning the empty scene: starting again")
         if taken.last:
             self._learning = None
             self._learned(taken.learn)
@@ -174,8 +174,8 @@ class Loop:
             return
         self._forget()
         self._report.event(
-            "not learned", "the picture never came to rest: garments are compared with the frame's border instead; "
-            "learn the empty scene again when it is still",
+            "not learned", "the picture never became still: garments are compared with the frame's border instead; "
+                "learn the empty scene again when the picture is still",
         )  # fmt: skip
 
     def _look(self, frame: Frame) -> Step:

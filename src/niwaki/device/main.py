@@ -1,4 +1,4 @@
-"""`python3 -m niwaki_device [watch|selftest]`: reads the options, puts the parts together, tidies up after them."""
+"""`python3 -m niwaki_device [watch|selftest]`: reads the options, connects the parts, cleans up after them."""
 
 import argparse
 import contextlib
@@ -38,7 +38,7 @@ def main(arguments: Optional[List[str]] = None, prog: str = "niwaki") -> int:
         return error.exit_code
     except Stopped as stopped:
         return stopped.exit_code
-    except BrokenPipeError:  # whoever read the words is gone
+    except BrokenPipeError:  # the reader of the words is gone
         return _BROKEN_PIPE
     finally:
         console.abandon_unwritten()
@@ -95,7 +95,7 @@ def _watch(
 
 
 class _Camera:
-    """Opens the source, and brings its news to the loop, once there is one."""
+    """Opens the source, and passes its messages to the loop, once there is one."""
 
     def __init__(self, report: Report, stopping: Stopping) -> None:
         self._report, self._stopping = report, stopping

@@ -15,10 +15,10 @@ _FINDING_NUMBERS = 8  # int32 each: outcome, x, y, width, height, polarity, cont
 
 
 class Network:
-    """The network of a bundle. Not for two threads at once: the library has one static arena."""
+    """The network of a bundle. Do not call it from two threads at once: the library has one static arena."""
 
     def __init__(self, bundle: Bundle, library: Optional[Path] = None) -> None:
-        """Load `library`, else the bundle's own. Raises DeviceError: changed, another processor, not niwaki's."""
+        """Load `library`, or the bundle's own. Raises DeviceError: changed, another processor, not niwaki's."""
         self.bundle = bundle
         self._path = bundle.path(LIBRARY) if library is None else library
         self._library = _load(self._path)

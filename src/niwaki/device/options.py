@@ -8,7 +8,7 @@ from . import console
 from .errors import DeviceError
 from .sources import SOURCES_HELP
 
-_HERE = Path(__file__).resolve().parent.parent  # the bundle, where this package lies in one
+_HERE = Path(__file__).resolve().parent.parent  # the bundle that contains this package
 _EPILOG = """\
 Sources: {}; selftest also takes none.
 Exit codes: 0 done; 1 selftest failed or a replay differs; 2 bad input; 3 no camera; 4 cannot write; 5 cannot load the
@@ -16,7 +16,7 @@ library; 130, 143 and 129 ended by SIGINT, SIGTERM and SIGHUP.
 Example: ./start --source v4l2:/dev/video0 --speak ko --serve
 """.format(SOURCES_HELP)
 
-_DEFAULTS = {"learn": 15, "host": "127.0.0.1", "port": 8360, "record_limit": 1000}  # of those not given
+_DEFAULTS = {"learn": 15, "host": "127.0.0.1", "port": 8360, "record_limit": 1000}  # of options that are not given
 _OF_A_VIEW = ("--host", "--port", "--token")
 _OF_A_CAMERA = ("--source", "--once", "--learn", "--no-learn", "--record", "--serve", "--frames")
 _OF_SOUND = ("--audio-device",)
@@ -32,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Optional[List[str]] = None, prog: str = "niwaki") -> argparse.Namespace:
-    """The options. Raises DeviceError for what is wrong; `--help` ends the program."""
+    """The options. Raises DeviceError if they are wrong; `--help` ends the program."""
     parser = _parser(prog)
     options = parser.parse_args(arguments)
     _check(options)
@@ -73,7 +73,7 @@ def _parser(prog: str) -> _Parser:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse an unknown command, and options that would do nothing."""
+    """Refuse an unknown command, and options without effect."""
     if options.command not in ("watch", "selftest"):
         raise DeviceError("command {!r} is unknown: expected watch or selftest: see --help".format(options.command))
     given = _given(options)

@@ -1,6 +1,6 @@
-"""JSON that comes from outside: nothing that a file says may be too large, too deep, or mean two things.
+"""JSON from outside: nothing in a file may be too large, too deep, or ambiguous.
 
-A file may state a checksum of all else that it says: the SHA-256 of its `canonical_json`.
+A file may contain a checksum of everything else in it: the SHA-256 of its `canonical_json`.
 """
 
 import hashlib
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple, Union
 
 CHECKSUM = "checksum"
-"""The key of a file's checksum of itself."""
+"""The key of a file's own checksum."""
 
 JSON_LIMIT = 64 << 20
 """Bytes: a recording's line or a report's evidence takes less than a tenth of it."""
 DEPTH_LIMIT = 64
-"""Brackets within brackets: what niwaki writes has less than ten."""
-_DIGITS = 300  # of a number: an integer of so many still fits a float
+"""Nesting depth of brackets: what niwaki writes has less than ten."""
+_DIGITS = 300  # of a number: an integer of this many still fits a float
 
 
 def load_json(path: Path, limit: int = JSON_LIMIT) -> Any:
-    """What a file of JSON holds. Raises OSError if it cannot be read, ValueError (in one line) if it is bad."""
+    """The content of a JSON file. Raises OSError if it cannot be read, ValueError (in one line) if it is bad."""
     return parse_json(read_at_most(path, limit), limit)
 
 
@@ -33,10 +33,10 @@ def read_at_most(path: Path, limit: int) -> bytes:
 
 
 def parse_json(data: Union[bytes, str], limit: int = JSON_LIMIT) -> Any:
-    """The value that JSON in UTF-8 stands for.
+    """The value of a JSON document in UTF-8.
 
-    Raises ValueError, in one line, for what is larger than `limit` bytes, nests deeper than `DEPTH_LIMIT`, is no
-    JSON, gives a key twice, or has a number or letter that is none (NaN, 1e999, half a surrogate pair).
+    Raises ValueError, in one line, if it is larger than `limit` bytes, nested deeper than `DEPTH_LIMIT`, not JSON,
+    repeats a key, or has an invalid number or character (NaN, 1e999, half a surrogate pair).
     """
     check_size(data, limit)
     text = data if isinstance(data, str) else _decoded(data)
@@ -58,17 +58,17 @@ def canonical_json(value: Any) -> bytes:
 
 
 def checksum_of(values: Dict[str, Any]) -> str:
-    """That of what a file says besides."""
+    """The checksum of everything else in a file."""
     said = {key: value for key, value in values.items() if key != CHECKSUM}
     return hashlib.sha256(canonical_json(said)).hexdigest()
 
 
 def without_checksum(value: Any) -> Any:
-    """What a file says, once its checksum fits; files of earlier versions have none. Raises ValueError."""
+    """The content of a file, after its checksum matched; files of earlier versions have none. Raises ValueError."""
     if not isinstance(value, dict) or CHECKSUM not in value:
         return value
     if value[CHECKSUM] != checksum_of(value):
-        raise ValueError("its checksum does not fit")
+        raise ValueError("its checksum does not match")
     return {key: part for key, part in value.items() if key != CHECKSUM}
 
 
@@ -79,7 +79,7 @@ def check_size(data: Union[bytes, str], limit: int) -> None:
 
 
 def check_depth(value: Any) -> None:
-    """Raise ValueError if lists and objects lie deeper within one another than `DEPTH_LIMIT`."""
+    """Raise ValueError if lists and objects are nested deeper than `DEPTH_LIMIT`."""
     level = [value]
     for _ in range(DEPTH_LIMIT):
         level = [inner for outer in level for inner in _inside(outer)]
@@ -111,7 +111,7 @@ def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     if len(found) < len(pairs):
         keys = sorted(key for key, _ in pairs)
         twice = next(key for key, after in zip(keys, keys[1:]) if key == after)
-        raise ValueError("the key {!r} stands twice in one object".format(twice[:60]))
+        raise ValueError("the key {!r} occurs twice in one object".format(twice[:60]))
     return found
 
 
@@ -122,13 +122,13 @@ def _no_number(name: str) -> Any:
 def _float(digits: str) -> float:
     number = float(digits) if len(digits) <= _DIGITS else math.inf
     if math.isinf(number):
-        raise ValueError("{} is beyond what a number may be".format(_short(digits)))
+        raise ValueError("{} is out of range for a number".format(_short(digits)))
     return number
 
 
 def _int(digits: str) -> int:
     if len(digits) > _DIGITS:
-        raise ValueError("{} is beyond what a number may be".format(_short(digits)))
+        raise ValueError("{} is out of range for a number".format(_short(digits)))
     return int(digits)
 
 
@@ -144,7 +144,7 @@ def _check_letters(value: Any) -> None:
             try:
                 one.encode()
             except UnicodeEncodeError:
-                raise ValueError("half a surrogate pair, which stands for no letter") from None
+                raise ValueError("half a surrogate pair, which is not a character") from None
         elif isinstance(one, list):
             left.extend(one)
         elif isinstance(one, dict):

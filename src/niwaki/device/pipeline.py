@@ -1,4 +1,4 @@
-"""From a grey frame to a decision: vision, network, rule. The loop and the replay of a recording run the same."""
+"""From a grey frame to a decision: vision, network, rule. The loop and the replay of a recording use the same code."""
 
 import time
 from collections import deque
@@ -9,15 +9,15 @@ from .decision import FOUND, Decider, Decision
 from .finding import Finding
 from .network import Network, Vision
 
-_REMEMBERED = 101  # times, of which the median is told
+_REMEMBERED = 101  # times to take the median of
 
 
 class Step(NamedTuple):
-    """What came of one frame."""
+    """The result of one frame."""
 
     finding: Finding
     scores: Optional[List[int]]
-    """int8, as the network gives them; None if nothing was found."""
+    """int8, from the network; None if nothing was found."""
     logits: Optional[Tuple[float, ...]]
     decision: Decision
 
@@ -29,7 +29,7 @@ class Times:
         self._last: Deque[float] = deque(maxlen=_REMEMBERED)
 
     def add(self, seconds: float) -> None:
-        """Take one duration."""
+        """Add one duration."""
         self._last.append(seconds * 1e6)
 
     @property
@@ -39,7 +39,7 @@ class Times:
 
 
 class Pipeline:
-    """The stages of one camera, with what they remember: the empty scene and the last second."""
+    """The stages of one camera, with their memory: the empty scene and the last second."""
 
     def __init__(self, network: Network, width: int, height: int) -> None:
         self.network = network
@@ -49,7 +49,7 @@ class Pipeline:
         self.vision_times, self.inference_times = Times(), Times()
 
     def resize(self, width: int, height: int) -> bool:
-        """Take frames of this size from now on; True if that is another one: the empty scene is forgotten."""
+        """Take frames of this size from now on; True if the size changed: the empty scene is forgotten."""
         if (width, height) == (self.vision.width, self.vision.height):
             return False
         self.vision = self.network.vision(width, height)
@@ -57,7 +57,7 @@ class Pipeline:
         return True
 
     def learn(self, grey: bytes, anew: bool) -> None:
-        """Take a frame of the empty scene; `anew`: the first one, what was learned before is forgotten."""
+        """Learn a frame of the empty scene; `anew`: the first one, after forgetting what was learned before."""
         if anew:
             self.forget()
         self.vision.learn(grey)

@@ -1,12 +1,12 @@
-"""Keeps what the camera saw and what was made of it, so that it can be looked at and gone through again.
+"""Records what the camera saw and what became of it, to look at it and replay it.
 
-A recording is a folder of parts, two files each. `part-000001.jsonl` begins with a line of what holds for the part,
-then has a line for each thing that happened, in order; `part-000001.frames` holds the frames, compressed by zlib, where
-those lines say. A part can be replayed by itself: its first line also says from which frames the empty scene was
-learned and what the decision remembered. So the oldest parts can be removed when the limit is reached.
+A recording is a folder of parts, two files each. `part-000001.jsonl` starts with a line about the part, followed by a
+line for each event, in order; `part-000001.frames` holds the frames, compressed by zlib, at the positions in those
+lines. A part can be replayed by itself: its first line also says from which frames the empty scene was learned and what
+the decision remembered. So the oldest parts can be removed when the limit is reached.
 
-A line is written after its frame, in one piece, and both have checksums. Whatever ended the recording, all whole lines
-can be read.
+A line is written after its frame, in one piece, and both have checksums. However the recording ended, all complete
+lines can be read.
 """
 
 import contextlib
@@ -29,12 +29,12 @@ LOOK, LEARN, FORGET, INTERRUPT = "look", "learn", "forget", "interrupt"
 _SHARES = 4  # of the limit: a part ends when it holds one of them beyond its beginning
 _NAME = re.compile(r"part-([0-9]{6})\.jsonl\Z")
 MEGABYTE = 10**6
-MOST_LEARNED = 256  # frames: what the search for a garment averages at most
+MOST_LEARNED = 256  # frames: the most that the search for a garment averages
 _LEVEL = 1  # of zlib: a camera's noise does not get smaller, only slower
 
 
 def _no_link(path: str, flags: int) -> int:
-    """Opens a file that is left of a part, and never what a link of that name leads to."""
+    """Opens the remaining file of a part, and never follows a link of that name."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
@@ -49,7 +49,7 @@ def frames_of(part: Path) -> Path:
 
 
 def described(step: Step) -> Dict[str, Any]:
-    """What came of a frame, for JSON; the picture by its checksum."""
+    """The result of a frame, for JSON; the picture by its checksum."""
     finding, decision = step.finding, step.decision
     return {
         "finding": list(finding[:-1]),
@@ -70,10 +70,10 @@ def sealed(line: Dict[str, Any]) -> bytes:
 
 
 def unsealed(text: bytes) -> Dict[str, Any]:
-    """The line, if it is whole. Raises ValueError."""
+    """The line, if it is complete. Raises ValueError."""
     content, _, checksum = text.rpartition(b',"crc":')
     if checksum != b"%d}\n" % zlib.crc32(content):
-        raise ValueError("its checksum does not fit")
+        raise ValueError("its checksum does not match")
     line = parse_json(content + b"}")
     if not isinstance(line, dict):
         raise ValueError("no object")
@@ -81,10 +81,10 @@ def unsealed(text: bytes) -> Dict[str, Any]:
 
 
 class Recorder:
-    """Writes a recording; into a folder that has one already, it adds parts. Its limit is in bytes.
+    """Writes a recording; if the folder has one already, it adds parts. Its limit is in bytes.
 
-    Told of everything after the pipeline did it. Every method raises DeviceError (exit code 4) if it cannot write;
-    what was written before stays whole.
+    It receives every event after the pipeline has handled it. Every method raises DeviceError (exit code 4) if it
+    cannot write; what was written before stays complete.
     """
 
     def __init__(self, folder: Path, pipeline: Pipeline, limit: int, learned: int = 0) -> None:
@@ -102,7 +102,7 @@ class Recorder:
         self._number = max(map(_number_of, self._sizes), default=0)
 
     def look(self, frame: Frame, step: Step) -> None:
-        """A frame that was looked at."""
+        """A frame that was processed."""
         self._add({"do": LOOK, "number": frame.number, "time_s": frame.time_s, **described(step)}, _packed(frame))
 
     def learn(self, frame: Frame, anew: bool) -> None:
@@ -124,12 +124,12 @@ class Recorder:
         self._add({"do": INTERRUPT})
 
     def resize(self) -> None:
-        """Frames have another size, and the empty scene was forgotten: that begins a part."""
+        """Frames have another size, and the empty scene was forgotten: that starts a part."""
         self.close()
         self._learned = []
 
     def close(self) -> None:
-        """End the part; whatever comes next begins another."""
+        """End the part; the next event starts another."""
         part, self._part = self._part, None
         self._decider = self._pipeline.decider.save()
         if part is not None:
@@ -164,7 +164,7 @@ class Recorder:
         }  # fmt: skip
 
     def _make_room(self) -> None:
-        """Remove the oldest parts while there is more than the limit; never the one that is open."""
+        """Remove the oldest parts while the total exceeds the limit; never the open one."""
         for path in sorted(self._sizes)[:-1]:
             if sum(self._sizes.values()) <= self._limit:
                 return
@@ -173,7 +173,7 @@ class Recorder:
 
 
 class _Part:
-    """The two files of a part, open for writing without a buffer: what was written is with the system."""
+    """The two files of a part, open for unbuffered writing: what was written is in the system's hands."""
 
     def __init__(self, path: Path, head: Dict[str, Any], learned: List[bytes]) -> None:
         self.path = path
@@ -184,7 +184,7 @@ class _Part:
             self._lines.close()
             _remove(path)
             raise
-        self._whole = (0, 0)  # bytes of lines and frames that belong to whole records
+        self._whole = (0, 0)  # bytes of lines and frames that belong to complete records
         self._things = 0
         try:
             self.write(head, learned)
@@ -218,8 +218,8 @@ class _Part:
             self._lines.close()
 
     def abandon(self) -> None:
-        """Cut off what is not whole; a part in which nothing happened is removed."""
-        with contextlib.suppress(OSError):  # the first error is the one that is told
+        """Cut off what is incomplete; a part without events is removed."""
+        with contextlib.suppress(OSError):  # the first error is reported
             self._lines.truncate(self._whole[0])
             self._frames.truncate(self._whole[1])
         with contextlib.suppress(OSError):
@@ -230,7 +230,7 @@ class _Part:
 
 
 def _check_limit(limit: int, learned: int, pipeline: Pipeline) -> None:
-    """Every part begins with the learned frames: room for them and others, however badly they compress."""
+    """Every part starts with the learned frames: room for them and others, however badly they compress."""
     vision = pipeline.vision
     least = _SHARES * (learned + 1) * vision.width * vision.height
     if limit < least:
@@ -263,5 +263,5 @@ def _write_all(file: "io.FileIO", data: bytes) -> None:
 
 
 def _cannot_write(folder: Path, error: OSError) -> DeviceError:
-    why = "--record {}: cannot be written: {}: make room or choose another folder; what is there is whole"
+    why = "--record {}: cannot be written: {}: make room or choose another folder; what was recorded is complete"
     return DeviceError(why.format(folder, error.strerror), NO_ROOM)

@@ -1,4 +1,4 @@
-"""Goes through a recording again, as fast as it goes, and finds out whether every decision is the same."""
+"""Replay a recording at full speed, and check whether every decision is the same."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _ROUNDING = 1e-9  # relative: log and exp may differ in the last bit between C l
 
 
 class Replayed:
-    """How far a replay came, and the first decision that was another one, in words; None if none was."""
+    """How far a replay got, and the first decision that differed, in words; None if none did."""
 
     def __init__(self) -> None:
         self.parts = 0
@@ -32,14 +32,14 @@ Spoken = Callable[[Frame, Step], None]
 
 
 class Unreadable(DeviceError):
-    """A part without a whole beginning."""
+    """A part without a complete beginning."""
 
 
 def replay(folder: Path, network: Network, *, on_step: Spoken, notify: Callable[[str], None]) -> Replayed:
-    """Replay all parts of a recording, until a difference.
+    """Replay all parts of a recording, up to the first difference.
 
-    `on_step` sees every frame and what came of it, `notify` hears what is damaged (by a power cut) and left out: the
-    end of a part, or all of it. Raises DeviceError if no part can be read, or it is of another model.
+    `on_step` receives every frame and its result, `notify` a line for what is damaged (by a power cut) and skipped: the
+    end of a part, or all of it. Raises DeviceError if no part can be read, or it was recorded with another model.
     """
     done = Replayed()
     unreadable: Optional[Unreadable] = None
@@ -83,7 +83,7 @@ def _parts(folder: Path) -> List[Path]:
 
 
 def _prepared(reader: "_Reader", network: Network) -> Pipeline:
-    """A pipeline that is where the recorded one was when the part began."""
+    """A pipeline in the state of the recorded one when the part began."""
     head, bundle = reader.head, network.bundle
     if head["model_sha256"] != bundle.model_sha256:
         models = head["name"], head["model_sha256"][:12], bundle.name, bundle.model_sha256[:12]
@@ -100,7 +100,7 @@ def _prepared(reader: "_Reader", network: Network) -> Pipeline:
 
 
 def _again(pipeline: Pipeline, line: Dict[str, Any], frames: List[bytes], on_step: Spoken) -> Optional[str]:
-    """Do what a line says was done; what differs, in words."""
+    """Do what a line says was done; returns what differs, in words."""
     if line["do"] == LEARN:
         pipeline.learn(frames[0], line["anew"])
     elif line["do"] == FORGET:
@@ -134,7 +134,7 @@ def _unreadable(path: Path, error: Exception) -> Unreadable:
 
 
 class _Reader:
-    """The lines of a part with their frames, as far as it is whole."""
+    """The lines of a part with their frames, as far as it is complete."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -188,11 +188,11 @@ class _Reader:
             yield line, frames
 
     def _frame(self, at: int, size: int, checksum: int) -> bytes:
-        """A frame of the part's size: however small it is as it lies there, it becomes no larger than that."""
+        """A frame of the part's size: however small its compressed form, it becomes no larger than that."""
         self._frames.seek(at)
         blob = self._frames.read(size)
         if len(blob) != size or zlib.crc32(blob) != checksum:
-            raise ValueError("its frame is not whole")
+            raise ValueError("its frame is incomplete")
         grey = zlib.decompressobj().decompress(blob, self._size + 1)
         if len(grey) != self._size:
             raise ValueError("a frame of another size")
@@ -207,20 +207,20 @@ def _side(head: Dict[str, Any], name: str) -> int:
 
 
 def _places(line: Dict[str, Any], most: int) -> List[Tuple[int, int, int]]:
-    """Where the frames of a line lie: first byte, bytes, checksum of each."""
+    """The position of a line's frames: first byte, bytes, checksum of each."""
     places = line["frames"]
     if not isinstance(places, list) or len(places) > most:
         raise ValueError("more than {} frames".format(most))
     for place in places:
         if not (isinstance(place, list) and len(place) == 3 and all(type(number) is int for number in place)):
-            raise ValueError("a frame that lies nowhere")
+            raise ValueError("a frame without a position")
         if not (0 <= place[0] < 1 << 62 and 0 <= place[1] <= LARGEST_FRAME):
             raise ValueError("a frame of {} bytes at {}".format(place[1], place[0]))
     return [(at, size, checksum) for at, size, checksum in places]
 
 
 def _check_line(line: Dict[str, Any]) -> None:
-    """What a line says is of the right types. Raises ValueError, KeyError."""
+    """Check that a line's values have the right types. Raises ValueError, KeyError."""
     if line["do"] == LEARN and not isinstance(line["anew"], bool):
         raise ValueError("anew is {!r}".format(line["anew"]))
     if line["do"] == LOOK and (type(line["number"]) is not int or type(line["time_s"]) not in (int, float)):

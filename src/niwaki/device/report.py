@@ -1,4 +1,4 @@
-"""What the runner prints: a line per word, notices beside it; or JSON, one object per event."""
+"""What the runner prints: a line per word, and notices; or JSON, one object per event."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class Report:
         self._as_json = as_json
 
     def event(self, event: str, notice: str, **facts: Any) -> None:
-        """Something that is no word: `notice` for people, `event` and `facts` for programs."""
+        """Something other than a word: `notice` for people, `event` and `facts` for programs."""
         if self._as_json:
             self._print_json(event=event, message=notice, **facts)
         else:

@@ -28,11 +28,11 @@ _FIRST_FRAME_S = 10.0
 
 
 class Skipped(Exception):
-    """A check that was not asked for, or cannot be made here."""
+    """A check that was not requested, or cannot be made here."""
 
 
 class Result(NamedTuple):
-    """Of one check."""
+    """The result of one check."""
 
     name: str
     outcome: str
@@ -47,7 +47,7 @@ _Found = Tuple[str, Dict[str, Any]]
 class Selftest:
     """The checks, in order. `source` none and `quiet` leave out camera and sound.
 
-    A signal ends them between two checks, and while camera or loudspeaker are waited for.
+    A signal ends them between two checks, and while they wait for camera or loudspeaker.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Selftest:
         self._network: Optional[Network] = None
 
     def run(self) -> List[Result]:
-        """Every check, also after one that failed."""
+        """Every check, even after one that failed."""
         checks: List[Tuple[str, Callable[[], _Found]]] = [
             ("board", self._board), ("files", self._files), ("library", self._library), ("images", self._images),
             ("vision", self._vision), ("camera", self._camera), ("sound", self._sound), ("memory", self._memory),
@@ -123,7 +123,7 @@ class Selftest:
         return _all_equal(equal, len(expected), text), dict(facts, frames=len(expected), equal=equal)
 
     def _time_vision(self, network: Network, frames: List[bytes], learned: int, width: int) -> _Found:
-        """Of frames of the size that a camera gives."""
+        """Vision on frames of the size that a camera gives."""
         large = [_enlarged(grey, width) for grey in frames[: learned + 1]]
         size = (_ENLARGED * width, _ENLARGED * len(frames[0]) // width)
         vision, times = network.vision(*size), Times()
@@ -169,7 +169,7 @@ class Selftest:
     def _memory(self) -> _Found:
         kib = board.memory()
         if not kib:
-            raise Skipped("this system does not tell")
+            raise Skipped("this system does not report it")
         text = "{:.1f} MiB, at most {:.1f} MiB".format(kib["VmRSS"] / 1024, kib["VmHWM"] / 1024)
         return text, {"rss_kib": kib["VmRSS"], "peak_kib": kib["VmHWM"]}
 
@@ -200,12 +200,12 @@ def as_json(bundle: Bundle, results: List[Result]) -> List[str]:
 
 
 def exit_code(results: List[Result]) -> int:
-    """1 if a check failed; one that was skipped did not."""
+    """1 if a check failed; a skipped one did not."""
     return SELFTEST_FAILED if any(result.outcome == FAILED for result in results) else DONE
 
 
 def _frames(source: Source) -> Iterator[Frame]:
-    """The first ones; a camera that starts is slow to give one."""
+    """The first frames; a camera that has just started takes a while to give one."""
     timeout, ends = _FIRST_FRAME_S, time.monotonic() + _FIRST_FRAME_S
     for _ in range(_CAMERA_FRAMES):
         frame = source.read(timeout)
@@ -230,6 +230,6 @@ def _finding(numbers: Dict[str, int], picture: bytes) -> Finding:
 
 
 def _enlarged(grey: bytes, width: int) -> bytes:
-    """Every pixel as a square of pixels."""
+    """Every pixel enlarged to a square of pixels."""
     rows = (grey[at : at + width] for at in range(0, len(grey), width))
     return b"".join(bytes(pixel for pixel in row for _ in range(_ENLARGED)) * _ENLARGED for row in rows)

@@ -1,4 +1,4 @@
-"""What was seen, thought and said with one frame: all that the live view shows."""
+"""What was seen, decided and said for one frame: everything that the live view shows."""
 
 from typing import NamedTuple, Optional, Tuple
 
@@ -7,10 +7,10 @@ from .finding import Finding
 
 
 class Snapshot(NamedTuple):
-    """One frame and what came of it. Never changed: it may be read by other threads."""
+    """One frame and its result. Never changed: other threads may read it."""
 
     number: int
-    """Of the frame, counted by its source."""
+    """Number of the frame, counted by its source."""
     time_s: float
     width: int
     height: int
@@ -20,12 +20,12 @@ class Snapshot(NamedTuple):
     picture: bytes
     """What the network sees, without the border: inner_width × inner_height; zeros if nothing was found."""
     logits: Optional[Tuple[float, ...]]
-    """Of this frame alone; None if nothing was found. The mean of the window is `decision.mean_logits`."""
+    """Logits of this frame alone; None if nothing was found. The mean of the window is `decision.mean_logits`."""
     decision: Decision
     fps: float
-    """Frames per second of late; 0 as long as it is unknown."""
+    """Recent frames per second; 0 while unknown."""
     inference_us: float
-    """Median of late; 0 as long as it is unknown."""
+    """Recent median; 0 while unknown."""
     vision_us: float
     language: str
     source_state: str

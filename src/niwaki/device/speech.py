@@ -1,4 +1,4 @@
-"""Speaks a word without making the camera wait: a WAV through aplay, else espeak-ng, else only the printed line."""
+"""Speak a word without making the camera wait: a WAV through aplay, or espeak-ng, or only the printed line."""
 
 import shutil
 import subprocess
@@ -18,10 +18,10 @@ LONGEST_WORD_S = 10.0
 
 
 class Speaker:
-    """Says one word at a time. A newer word ends the older one, and begins when the sound device is free.
+    """Says one word at a time. A newer word ends the older one, and starts when the sound device is free.
 
-    Nothing here waits: `poll` is called with every frame and does what has become due. `notify` hears, once, why there
-    is no sound and what to do.
+    Nothing here waits: `poll` is called with every frame and does what is due. `notify` receives, once, why there is no
+    sound and what to do.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Speaker:
         self.program = ""  # that spoke last
 
     def say(self, index: int) -> None:
-        """Speak a class in the language of now, as soon as nothing else is being spoken."""
+        """Speak a class in the current language, as soon as nothing else is being spoken."""
         if self._quiet:
             return
         self._next = index
         self.poll()
 
     def poll(self) -> None:
-        """Collect a program that has ended, urge one that should have, begin the word that waits."""
+        """Reap a program that has ended, end one that takes too long, start the waiting word."""
         if self._child is not None and self._child.poll() is not None:
             self._collect(self._child)
         if self._next is None:
@@ -60,12 +60,12 @@ class Speaker:
 
     @property
     def speaking(self) -> bool:
-        """Whether a word is being spoken or waits for it."""
+        """Whether a word is being spoken or is waiting."""
         self.poll()
         return self._child is not None or self._next is not None
 
     def finish(self, pause: Callable[[float], None] = time.sleep) -> bool:
-        """Let the last word be heard to its end; False if it had none and was ended after `LONGEST_WORD_S`."""
+        """Let the last word finish; False if it took longer than `LONGEST_WORD_S` and was ended."""
         ends = time.monotonic() + LONGEST_WORD_S
         while self.speaking and time.monotonic() < ends:
             pause(0.02)
@@ -102,7 +102,7 @@ class Speaker:
             self._complain("{}: cannot be started: {}".format(_name(command[0]), error.strerror))
 
     def _command(self, index: int) -> Tuple[Optional[List[bytes]], str]:
-        """What to run, or None and what is missing. Bytes: an old Python in a bare locale takes no Korean text."""
+        """What to run, or None and what is missing. Bytes: an old Python in a bare locale rejects Korean text."""
         player, voice = shutil.which(PLAYER), shutil.which(VOICE)
         sound = self._bundle.sound_file(index, self.language)
         if sound is not None and player is not None:
@@ -119,7 +119,7 @@ class Speaker:
         self._child = None
         _, said = child.communicate()
         lines = said.decode("utf-8", "replace").strip().splitlines()
-        # Without a sound device espeak-ng says so, but its status is 0 all the same.
+        # Without a sound device espeak-ng says so, but exits with 0 anyway.
         unheard = self.program == VOICE and any(line.startswith("error:") for line in lines)
         if (child.returncode or unheard) and self._asked_to_end is None:
             reason = lines[-1] if lines else "exit status {}".format(child.returncode)

@@ -10,11 +10,11 @@ from .errors import HUNG_UP, INTERRUPTED, TERMINATED
 
 _CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 if hasattr(signal, "SIGHUP"):
-    _CODES[signal.SIGHUP] = HUNG_UP  # of a terminal that is closed
+    _CODES[signal.SIGHUP] = HUNG_UP  # when a terminal is closed
 
 
 class Stopped(BaseException):
-    """The runner was asked to end; no error, and nothing that handles errors may swallow it."""
+    """The runner was asked to end; this is not an error, and no error handler may swallow it."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)
@@ -22,7 +22,7 @@ class Stopped(BaseException):
 
 
 class Stopping:
-    """Holds the handlers while it is entered. A second signal ends the program as it would have without them."""
+    """Holds the handlers while active. A second signal ends the program as it would without them."""
 
     def __init__(self) -> None:
         self._code: Optional[int] = None
@@ -46,7 +46,7 @@ class Stopping:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Where the runner only waits: a signal raises Stopped at once; one that came before, when this is entered."""
+        """For code that only waits: a signal raises Stopped at once; an earlier one, on entry."""
         before, self._waiting = self._waiting, True
         try:
             if self._code is not None:
@@ -56,11 +56,11 @@ class Stopping:
             self._waiting = before
 
     def pause(self, seconds: float) -> None:
-        """Sleep, unless a signal comes."""
+        """Sleep, unless a signal arrives."""
         with self.waiting():
             time.sleep(seconds)
 
 
 def _is_for_nohup(number: int) -> bool:
-    """Whether the runner was started so that it outlives its terminal."""
+    """Whether the runner was started so that it survives its terminal."""
     return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) == signal.SIG_IGN

@@ -1,13 +1,13 @@
-"""Text from outside (names, labels, messages of libraries) as it may be shown: visible characters, in one line."""
+"""Text from outside (names, labels, messages of libraries) in displayable form: visible characters, in one line."""
 
 import json
 from typing import Any, Iterable
 
 
 def printable(text: str) -> str:
-    r"""The text in one line, with each character that is not seen or that moves others as an escape.
+    r"""The text in one line, with each invisible or direction-changing character as an escape.
 
-    What is printable stays as it is, a backslash too: a text that went through once comes out the same.
+    Printable characters stay unchanged, including a backslash: converting a text twice gives the same text.
 
     >>> printable("a\x1b[2Jb\n\u202ec")
     'a\\x1b[2Jb\\n\\u202ec'
@@ -37,7 +37,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def json_line(value: Any) -> str:
-    """JSON in one line that is readable in every script, and says what a terminal would act on as escapes of JSON."""
+    """JSON in one line, readable in every script; characters that a terminal would act on become JSON escapes."""
     text = json.dumps(value, ensure_ascii=False)
     if text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""What a figure is made of, as data, and its picture: SVG that a style sheet colours. It knows nothing of studies.
+"""A figure as data, and as SVG that a style sheet colours. This package knows nothing about studies.
 
 May import: nothing else of niwaki.
 """

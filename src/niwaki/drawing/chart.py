@@ -1,4 +1,4 @@
-"""What a figure is made of: panels with axes and series, or a matrix. Data only: nothing here knows a pixel."""
+"""The data of a figure: panels with axes and series, or a matrix. Nothing here knows about pixels."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Point:
     x: float | str
     y: float | str
     tip: str
-    """The text of it when it is pointed at; lines end with a newline."""
+    """Its text when pointed at; lines end with a newline."""
     low: float | None = None
     high: float | None = None
     label: str = ""
-    """Written beside it."""
+    """A label beside it."""
     chosen: bool = False
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one kind. `look` is its colour, marker and dash; `source`: published by somebody else, hollow."""
+    """Points of one kind. `look` selects its colour, marker and dash; `source`: published by somebody else, hollow."""
 
     name: str
     points: tuple[Point, ...]
@@ -38,29 +38,29 @@ class Series:
     joined: bool = True
     stepped: bool = False
     end_label: str = ""
-    """Written at the end of its line, if there is room for no legend."""
+    """The label at the end of its line, if there is no room for a legend."""
     thin: bool = False
     """One of many lines with many points: thin, with small marks; a point without a line keeps its mark."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """`categories` in their order for a category axis; `from_zero`: the scale begins at 0."""
+    """`categories` in order for a category axis; `from_zero`: the scale starts at 0."""
 
     title: str
     scale: Scale = "linear"
     unit: Unit = "number"
     categories: tuple[str, ...] = ()
     ticks: tuple[float, ...] = ()
-    """Where the ticks are, if not at round numbers."""
+    """The positions of the ticks, if not at round numbers."""
     from_zero: bool = False
     reach: tuple[float, ...] = ()
-    """Values that it must reach over, beside those of its panel: panels that are compared have one scale."""
+    """Values to include beside those of its panel: panels that are compared share a scale."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A line across the panel at a value of its numeric axis: what everything is compared with."""
+    """A line across the panel at a value of its numeric axis: the reference for comparison."""
 
     value: float
     name: str
@@ -79,7 +79,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Counts by true class (rows) and answer (columns), with what the sides are called."""
+    """Counts by true class (rows) and prediction (columns), with the titles of both sides."""
 
     title: str
     labels: tuple[str, ...]
@@ -98,15 +98,15 @@ class Chart:
     title: str
     caption: str
     description: str
-    """What the picture shows, for who does not see it."""
+    """A description of the picture for those who cannot see it."""
     panels: tuple[Panel, ...] = ()
     matrices: tuple[Matrix, ...] = ()
     small: bool = False
-    """Many panels that are compared at a glance: small ones, as many side by side as there is room for."""
+    """Many small panels to compare at a glance, as many side by side as fit."""
 
     @property
     def legend(self) -> tuple[Series, ...]:
-        """The series by name, each once, in order; none if the panels need no explanation."""
+        """The series by name, each once, in order; none if the panels need no legend."""
         found: dict[tuple[str, int, bool], Series] = {}
         for panel in self.panels:
             for series in panel.series:
@@ -145,7 +145,7 @@ def _points(chart: Chart) -> Iterator[Sequence[str]]:
 
 
 def to_csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """CSV as RFC 4180 has it. Text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    """CSV according to RFC 4180. Text that a spreadsheet would take for a formula gets an apostrophe in front."""
     out = io.StringIO()
     writer = csv.writer(out)
     for row in (head, *rows):

@@ -90,12 +90,12 @@ def _reach(panel: Panel) -> list[float]:
 
 
 def _apart(panel: Panel) -> bool:
-    """Whether dots of several series may lie on one line: they have no whiskers that would hide one another."""
+    """Whether dots of several series may share a line: they have no whiskers that would hide one another."""
     return all(point.low is None for series in panel.series for point in series.points)
 
 
 def _spans(panel: Panel, x: Scaled, box: Box) -> Iterator[Markup]:
-    """A line between the dots of one category: how far it moved. None if there are whiskers."""
+    """A line between the dots of one category that shows how far it moved. None if there are whiskers."""
     if not _apart(panel):
         return
     for category in panel.y.categories:

@@ -12,18 +12,18 @@ from niwaki.drawing.matrix import draw_matrix
 SIZES = {1: (440.0, 285.0), 2: (400.0, 280.0), 3: (320.0, 250.0), 4: (400.0, 260.0)}  # by the number of panels
 SMALL = (300.0, 230.0)
 TINY = (190.0, 130.0)
-WIDE = (880.0, 320.0)  # a single panel over the whole width of a desktop
+WIDE = (880.0, 320.0)  # a single panel over the full width of a desktop
 
 
 def draw_wide(chart: Chart) -> Markup | None:
-    """A single panel once more, for wide screens and paper, with `-wide` at the end of its id; None for others."""
+    """A single panel again, for wide screens and paper, with `-wide` at the end of its id; None for others."""
     if chart.kind == "matrix" or chart.small or len(chart.panels) != 1:
         return None
     return _panel(chart, 0, f"{chart.id}-0-wide", *WIDE)
 
 
 def draw(chart: Chart) -> list[Markup]:
-    """The panels of a chart, each an SVG of its own; ids begin with the chart's."""
+    """The panels of a chart, each as its own SVG; ids start with the chart's."""
     if chart.kind == "matrix":
         return [
             draw_matrix(f"{chart.id}-{index}", matrix, f"{chart.title}: {matrix.title}", chart.description)

@@ -1,4 +1,4 @@
-"""What every panel has: its SVG with title and description, axes, grid, rules, and marks that can be pointed at."""
+"""The parts of every panel: its SVG with title and description, axes, grid, rules, and marks with tooltips."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from niwaki.drawing.labels import Label
 from niwaki.drawing.scales import Scaled
 from niwaki.drawing.svg import fitted, tag, text_width
 
-SAID = 11.0  # pixels, of what is written beside a mark or a line
+SAID = 11.0  # pixels, of labels beside marks and lines
 TEXT = 12.0  # pixels, of ticks and names
 GAP = 4.0  # between the labels of ticks
-BOLD = 13.0  # as wide as text of this size
+BOLD = 13.0  # the width of text of this size
 
 
 @dataclass(frozen=True)
 class Box:
-    """The inside of the axes within a picture of `width` × `height` pixels."""
+    """The area inside the axes, in a picture of `width` × `height` pixels."""
 
     width: float
     height: float
@@ -32,12 +32,12 @@ class Box:
 
     @property
     def ends(self) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom of the inside."""
+        """Left, top, right, bottom of the area."""
         return self.left, self.top, self.width - self.right, self.height - self.bottom
 
 
 def picture(name: str, title: str, description: str, width: float, height: float, *parts: Markup) -> Markup:
-    """One SVG that a screen reader takes for a picture with a title and a description."""
+    """One SVG that screen readers treat as a picture with a title and a description."""
     return tag(
         "svg",
         tag("title", title, id=f"{name}-t"),
@@ -49,7 +49,7 @@ def picture(name: str, title: str, description: str, width: float, height: float
 
 
 def x_axis(scale: Scaled, box: Box, *, grid: bool = False) -> list[Markup]:
-    """Ticks and title below. A tick whose label would run into another one has none: the last one always has."""
+    """Ticks and title below. A tick whose label would overlap another has none; the last one always has one."""
     left, top, right, bottom = box.ends
     labels = scale.labels
     named = _apart(labels)
@@ -69,7 +69,7 @@ def x_axis(scale: Scaled, box: Box, *, grid: bool = False) -> list[Markup]:
 
 
 def _apart(labels: list[tuple[float, str]]) -> set[int]:
-    """Which labels can stand in one line: from the last one down, and of labels in equal steps every n-th."""
+    """Which labels fit into one line: from the last one down, and every n-th of labels at equal steps."""
     step = next((n for n in range(1, len(labels) + 1) if _roomy(labels[::-1][::n])), 1)
     if _equal([x for x, _ in labels]):
         return {len(labels) - 1 - index for index in range(0, len(labels), step)}
@@ -86,13 +86,13 @@ def _equal(places: list[float]) -> bool:
 
 
 def _roomy(labels: list[tuple[float, str]]) -> bool:
-    """Whether neighbouring labels, right to left, do not touch where they really are."""
+    """Whether neighbouring labels, from right to left, do not touch at their real positions."""
     pairs = itertools.pairwise(labels)
     return all(b - a > (text_width(s, TEXT) + text_width(t, TEXT)) / 2 + GAP for (b, t), (a, s) in pairs)
 
 
 def y_axis(scale: Scaled, box: Box) -> list[Markup]:
-    """Grid lines and numbers; the title stands on top, where it is read without turning one's head."""
+    """Grid lines and numbers; the title is on top, where it can be read without turning the head."""
     left, top, right, _ = box.ends
     parts = []
     for y, text in scale.labels:
@@ -110,7 +110,7 @@ def across(rules: Iterable[Rule], scale: Scaled, box: Box) -> list[Markup]:
 
 
 def rule_labels(rules: Iterable[Rule], scale: Scaled, box: Box, *, at_left: bool = False) -> list[tuple[str, Label]]:
-    """What lines across are called, at one of their ends, above or below it; not where another one's name stands."""
+    """The names of lines across, at one of their ends, above or below; not where another name is."""
     left, top, right, _ = box.ends
     found: list[tuple[str, Label]] = []
     for rule in rules:
@@ -124,6 +124,6 @@ def rule_labels(rules: Iterable[Rule], scale: Scaled, box: Box, *, at_left: bool
 
 
 def mark(point: Point, x: float, y: float, *parts: Markup) -> Markup:
-    """What is drawn for a point, with its text for when it is pointed at."""
+    """A point's drawing, with its tooltip."""
     classes = "pt chosen" if point.chosen else "pt"
     return tag("g", *parts, class_=classes, data_x=x, data_y=y, data_tip=point.tip)

@@ -1,4 +1,4 @@
-"""Where words stand in a figure: the ends of lines apart from one another, a name where it covers least."""
+"""Where labels go in a figure: those at the ends of lines apart from one another, a name where it covers least."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 GAP = 13.0  # between labels at the ends of lines
 APART = 2.0  # between texts side by side
 NEAR = 3.0  # from the rim of a mark to its label
-STEP = 3.0  # between the places at which a line is felt for
+STEP = 3.0  # between the places to test along a line
 ASCENT, DESCENT = 0.75, 0.25  # of the size of a text, above and below its baseline
 
 Place = tuple[float, float]
@@ -19,7 +19,7 @@ Mark = tuple[Place, float, float]  # its middle, the radius of its rim, the widt
 
 @dataclass(frozen=True)
 class Label:
-    """A text of a width around its middle `x`, with its baseline at `y`."""
+    """A text of a given width around its middle `x`, with its baseline at `y`."""
 
     x: float
     y: float
@@ -39,7 +39,7 @@ class Label:
             yield from along([(self.x - half, y), (self.x + half, y)])
 
     def meets(self, other: Label) -> bool:
-        """Whether the two texts would cover one another."""
+        """Whether the two texts would overlap."""
         return (
             abs(self.x - other.x) < (self.width + other.width) / 2 + APART
             and self.y - ASCENT * self.size < other.y + DESCENT * other.size
@@ -59,13 +59,13 @@ class Label:
 def apart(places: Sequence[float], top: float, bottom: float) -> list[float]:
     """Sorted places, at least `GAP` from one another and as near to the given ones as that allows, by least squares.
 
-    None is above `top` or below `bottom`, if they all fit between; if they do not, `bottom` holds. A group that
-    is moved apart keeps its middle: neighbours are pooled, as in isotonic regression, until they no longer collide.
+    None is above `top` or below `bottom`, if they all fit between; otherwise `bottom` wins. A group that is moved apart
+    keeps its middle: neighbours are pooled, as in isotonic regression, until they no longer overlap.
 
     >>> apart([10, 12, 90], 0, 100)
     [4.5, 17.5, 90.0]
     """
-    groups: list[list[float]] = []  # of places from which the gaps before them are taken
+    groups: list[list[float]] = []  # places minus the gaps before them
     for index, place in enumerate(places):
         groups.append([place - index * GAP])
         while len(groups) > 1 and _mean(groups[-2]) >= _mean(groups[-1]):
@@ -83,10 +83,10 @@ def _mean(values: Sequence[float]) -> float:
 def free_label(
     around_it: Mark, size: float, taken: Sequence[Place], texts: Sequence[Label], box: tuple[float, float, float, float]
 ) -> Label | None:
-    """A label inside `box` that meets none of the `texts`, where it covers the fewest of the `taken` places.
+    """A label inside `box` that overlaps none of the `texts`, where it covers the fewest of the `taken` places.
 
-    Of equally good ones the first: above, below, right, left, then aslant, near the mark before farther from it. None
-    if there is no room at all.
+    Among equally good places the first wins: above, below, right, left, then diagonal, close to the mark before further
+    away. None if there is no room at all.
     """
     at, rim, width = around_it
     found = [Label(x, y, width, size) for x, y in _around(at, rim + NEAR, width, size)]

@@ -14,7 +14,7 @@ from niwaki.drawing.markers import dash, look_class, marker
 from niwaki.drawing.scales import Scaled, scaled
 from niwaki.drawing.svg import tag, text_width
 
-THIN = 0.5  # of the size of a mark, where there are many
+THIN = 0.5  # of the size of a mark, if there are many
 MARK, RING = 5.0, 9.0  # the radius of a mark, and of the ring around the choice
 
 
@@ -33,7 +33,7 @@ def draw_lines(name: str, panel: Panel, title: str, description: str, width: flo
     parts = [*y_axis(y, box), *x_axis(x, box), *across(panel.rules, y, box)]
     ruled = rule_labels(panel.rules, y, box, at_left=_is_free_at_left(panel, x, y))
     parts += [_line(series, x, y) for series in panel.series if series.joined and len(series.points) > 1]
-    ordered = sorted(panel.series, key=lambda s: not s.source)  # ours on top of what was published
+    ordered = sorted(panel.series, key=lambda s: not s.source)  # ours above the published ones
     parts += [tag("g", *(_mark(s, p, x, y) for p in s.points), class_=look_class(s)) for s in ordered if s.points]
     parts += [tag("text", name, class_="ruled", x=at.x, y=at.y, text_anchor="middle") for name, at in ruled]
     parts += _labels(panel, (x, y), box, [label for _, label in ruled])
@@ -90,9 +90,9 @@ def _parts(series: Series, point: Point, px: float, py: float, y: Scaled) -> Ite
 
 
 def _labels(panel: Panel, axes: tuple[Scaled, Scaled], box: Box, ruled: Sequence[Label]) -> Iterator[Markup]:
-    """What is written beside marks, each where it covers the fewest lines and marks, and no other text.
+    """The labels beside marks, each where it covers the fewest lines and marks, and no other text.
 
-    The choice comes first. A label for which no room is left is not written: pointing at its mark says it.
+    The choice comes first. A label without room is left out: its mark shows it when pointed at.
     """
     x, y = axes
     taken = list(_taken(panel, x, y))
@@ -116,7 +116,7 @@ def _tick_label(at: float, text: str, left: float) -> Label:
 
 
 def _taken(panel: Panel, x: Scaled, y: Scaled) -> Iterator[Place]:
-    """The places that lines, rules, marks and whiskers take."""
+    """The places covered by lines, rules, marks and whiskers."""
     for series in panel.series:
         if series.joined:
             yield from along(_corners(series, x, y))
@@ -138,7 +138,7 @@ def _corners(series: Series, x: Scaled, y: Scaled) -> list[Place]:
 
 
 def _end_labels(series: Sequence[Series], y: Scaled, right: float) -> Iterator[Markup]:
-    """Names at the ends of lines, moved apart if they would cover one another."""
+    """Names at the ends of lines, moved apart if they would overlap."""
     ends = sorted((y.at(s.points[-1].y), index, s) for index, s in enumerate(series) if s.end_label and s.points)
     for place, (_, _, one) in zip(apart([at for at, _, _ in ends], y.end, y.start), ends, strict=True):
         yield tag("text", one.end_label, class_=f"end {look_class(one)}", x=right, y=place + 4)

@@ -1,4 +1,4 @@
-"""The looks of series: seven markers, dashes and colours that can be told apart without the colour."""
+"""The looks of series: seven markers, dashes and colours that can be distinguished without colour."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from markupsafe import Markup
 from niwaki.drawing.chart import Series
 from niwaki.drawing.svg import tag
 
-# Each about the same area, around (0, 0).
+# Each of about the same area, around (0, 0).
 MARKERS = (
     "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0",
     "M-3.6,-3.6h7.2v7.2h-7.2z",
@@ -23,9 +23,9 @@ SOURCE_DASH = "3 3"
 
 
 def marker(look: int, x: float, y: float, *, source: bool = False, scale: float = 1.0) -> Markup:
-    """The marker of a look at a place; hollow for what others published."""
+    """The marker of a look at a place; hollow for published values."""
     classes = " ".join(part for part in ("m", "src" if source else "") if part)
-    factor = 1.3 * scale if source else scale  # larger, to be seen around a mark of ours at the same place
+    factor = 1.3 * scale if source else scale  # larger, to be visible around a mark of ours at the same place
     larger = "" if factor == 1 else f" scale({factor:g})"
     return tag("path", class_=classes, d=MARKERS[look % LOOKS], transform=f"translate({x:.1f} {y:.1f}){larger}")
 

@@ -1,4 +1,4 @@
-"""Confusion matrices: the shade says what share of its true class a cell holds, the number how many images."""
+"""Confusion matrices: the shade is a cell's share of its true class, the number counts images."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from niwaki.drawing.svg import fitted, short, tag, text_width
 WIDTH = 440.0
 SLANT = 0.71  # height of slanted text of length 1
 LINE = 14.0  # from the label of one class to the next
-COUNT = 10.5  # the size of the numbers, which stand in cells that are wide enough
-DARK = 0.5  # the share from which a number stands on a dark cell
+COUNT = 10.5  # the size of the numbers, shown in cells that are wide enough
+DARK = 0.5  # the share from which a number is on a dark cell
 
 
 def draw_matrix(name: str, matrix: Matrix, title: str, description: str) -> Markup:
-    """A matrix as SVG: true classes down, answers across. Right answers and errors have a colour each."""
+    """A matrix as SVG: true classes down, predictions across. Correct predictions and errors have a colour each."""
     longest = max((text_width(label, TEXT) for label in matrix.labels), default=0)
     left = max(min(longest, 0.28 * WIDTH), text_width(matrix.rows, BOLD)) + 10
     slant = min(longest * SLANT, 70)
@@ -54,7 +54,7 @@ def _sides(matrix: Matrix, left: float, top: float, side: float) -> list[Markup]
 
 def _cell(matrix: Matrix, t: int, p: int, share: float, corner: tuple[float, float], side: float) -> Markup:
     x, y = corner
-    strength = share**0.5  # so that errors of a few percent are seen
+    strength = share**0.5  # so that errors of a few percent are visible
     kind = "right" if t == p else "wrong"
     parts = [
         tag("rect", class_=f"cell {kind}", x=x, y=y, width=side, height=side, fill_opacity=short(round(strength, 3)))

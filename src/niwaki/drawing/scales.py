@@ -1,4 +1,4 @@
-"""From values to pixels, and where the ticks are: round numbers, powers of ten and their 2 and 5."""
+"""From values to pixels, and the positions of ticks: round numbers, powers of ten and their 2 and 5."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from niwaki.drawing.chart import Axis, Unit
 
-NARROW = 4  # ticks of a logarithmic axis that has no two of its own
+NARROW = 4  # ticks of a logarithmic axis with fewer than two of its own
 ROOM = 0.06  # of the range, left free at both ends
 
 
@@ -51,7 +51,7 @@ def scaled(axis: Axis, values: Iterable[float], start: float, end: float, *, mos
     known = [*values, *axis.ticks, *axis.reach] or [0.0, 1.0]
     if axis.scale == "log":
         return _logarithmic(axis, [value for value in known if value > 0] or [1.0, 10.0], start, end, most)
-    if axis.unit == "percent":  # an error bar may reach beyond what there can be
+    if axis.unit == "percent":  # an error bar may extend beyond the possible values
         known = [min(max(value, 0.0), 100.0) for value in known]
     low, high = min(known), max(known)
     if axis.from_zero:
@@ -91,7 +91,7 @@ def round_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Powers of ten, with their 2 and 5 if there is room, every digit or round numbers if the range is small.
+    """Powers of ten, with their 2 and 5 if there is room, or every digit or round numbers if the range is small.
 
     >>> log_ticks(400, 70_000, 6)
     [1000.0, 10000.0]
@@ -109,7 +109,7 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def tick_text(value: float, unit: Unit, step: float = 1.0) -> str:
-    """The number at a tick: with thousands as k, and no more decimals than the steps need.
+    """The number at a tick: thousands as k, and no more decimals than the steps need.
 
     >>> tick_text(20_000, "count"), tick_text(2.5, "us", 2.5), tick_text(0.0001, "number")
     ('20k', '2.5', '1e-4')

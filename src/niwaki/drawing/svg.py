@@ -1,10 +1,10 @@
-"""SVG elements as text: attributes in the order given, numbers short, everything escaped; always the same bytes."""
+"""SVG elements as text: attributes in the given order, short numbers, everything escaped; always the same bytes."""
 
 from __future__ import annotations
 
 from markupsafe import Markup, escape
 
-WIDE = 0.62  # of a letter of the usual sans-serif at size 1
+WIDE = 0.62  # of a letter of a typical sans-serif at size 1
 WIDE_CJK = 1.0
 
 
@@ -34,12 +34,12 @@ def short(value: str | float) -> str:
 
 
 def text_width(text: str, size: float) -> float:
-    """About how wide a text is, in pixels: enough to leave room for it."""
+    """The approximate width of a text in pixels: enough to leave room for it."""
     return size * sum(WIDE_CJK if ord(letter) > 0x2E80 else WIDE for letter in text)
 
 
 def fitted(text: str, size: float, room: float) -> str:
-    """The text, cut with an ellipsis if it is wider than `room`."""
+    """The text, shortened with an ellipsis if it is wider than `room`."""
     if text_width(text, size) <= room + 0.5:
         return text
     while text and text_width(text + "…", size) > room + 0.5:

@@ -1,4 +1,5 @@
-"""The part of the report in which the chosen model runs: its generated C as WebAssembly, fed by clicks and camera.
+"""The part of the report that runs the chosen model: its generated C as WebAssembly, with test images, files and
+camera.
 
 May import: study, deploy, codegen, compiled, vision, toolchain, data, folders, notify, errors.
 """

@@ -32,11 +32,11 @@ from niwaki.study.store import FORMS, Store
 SCRIPTS = ("page", "engine", "picture", "readout", "speech", "steady", "strip", "file", "camera", "pad", "main")
 VISION_SIDE = 256  # pixels of the largest picture that vision cuts out: NIWAKI_VISION_MAX_INNER
 NOT_YET = "the study has not chosen and exported a model yet: run it to its end"
-LARGEST = 4 << 20  # bytes of a module; a page with more is no page to be mailed
+LARGEST = 4 << 20  # bytes of a module; a larger page is hard to mail
 
 
 class Images(TypedDict):
-    """Test images to click on, for the script: pixels as base64, classes, places in the test split."""
+    """Test images to click on, for the script: pixels as base64, classes, positions in the test split."""
 
     pixels: str
     labels: list[int]
@@ -44,7 +44,7 @@ class Images(TypedDict):
 
 
 class Input(TypedDict):
-    """The picture that the network takes, in pixels, without the border around it."""
+    """The size of the network's picture in pixels, without the border."""
 
     channels: int
     height: int
@@ -54,7 +54,7 @@ class Input(TypedDict):
 
 
 class Facts(TypedDict):
-    """What the script needs to know of the model."""
+    """The script's facts about the model."""
 
     lang: Language
     module: str
@@ -77,8 +77,8 @@ def build(
 ) -> LivePart:
     """The live part for the study in a folder: its chosen model as WebAssembly, test images, the user's own pictures.
 
-    `data` is what the study was measured on; without it, it is looked for as `niwaki verify` does. Raises nothing
-    if a study has no model to show: `note` then says why, and what to do.
+    `data` is the data that the study was measured on; without it, niwaki looks for it as `niwaki verify` does. Never
+    raises if a study has no model to show: `note` then says why, and what to do.
     """
     try:
         export = _open_chosen(study)
@@ -105,7 +105,7 @@ def build(
 
 
 def embeddable(value: Any) -> str:
-    """JSON that can stand between script tags: no character in it can end the element or begin a comment."""
+    """JSON that is safe between script tags: no character in it can end the element or start a comment."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -125,14 +125,14 @@ def _open_chosen(study: Path) -> Export:
 
 
 def _has_vision(export: Export) -> bool:
-    """Vision is for grey networks whose file says where in the input the picture lies."""
+    """Whether vision can be used: the network must be grey, and its file must say where in the input the picture is."""
     channels, *sides = export.input_shape
     pad = export.preprocessing.pad if export.preprocessing else None
     return channels == 1 and pad is not None and max(sides) - 2 * pad <= VISION_SIDE
 
 
 def _strip(export: Export, data: Dataset | None, notify: Notify) -> tuple[Images | None, str]:
-    """Test images to click on; None, and why, if they are not available."""
+    """Test images to click on; or None, and why they are not available."""
     try:
         pictures = find_pictures(export.needs, data, notify)
     except DataError as error:
@@ -175,7 +175,7 @@ def _facts(export: Export, module: bytes, c: Interface, lang: Language, strip: I
 
 
 def _texts(lang: Language, thing: str) -> dict[str, str]:
-    """The texts of one language, with the word for what the network is shown."""
+    """The texts of one language, with the word for what the user shows."""
     texts = TEXTS[lang]
     return {key: text.replace("{thing}", texts[thing]) for key, text in texts.items()}
 
@@ -193,7 +193,7 @@ _NOTE = """<section id="live" aria-labelledby="live-title">
 
 
 def without(reason: str, lang: Language, *, asked_for: bool = True) -> LivePart:
-    """A note in the place of the live part, under its heading; `asked_for` as in the part."""
+    """A note in place of the live part, under its heading; `asked_for` as in the part."""
     note = _filled(TEXTS[lang]["none"], reason=reason)
     html = _environment().from_string(_NOTE).render(note=note, title=TEXTS[lang]["heading"])
     return LivePart(html, "", "", "", note, asked_for)
@@ -207,7 +207,7 @@ def _environment() -> Environment:
 
 
 def _script() -> str:
-    """One classic script, whose names are its own."""
+    """One classic script with its own namespace."""
     parts = "\n".join(_read(f"js/{name}.js") for name in SCRIPTS)
     return f'(() => {{\n"use strict";\n{parts}}})();\n'
 

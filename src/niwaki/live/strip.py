@@ -1,4 +1,4 @@
-"""Which test images a reader can click on: all classes alike, and some that the network gets wrong."""
+"""Which test images a reader can click on: as many of each class, including some that the network gets wrong."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.data.dataset import Split
 from niwaki.deploy.runners import inputs_of
 
-CLASSES = 10  # shown at most; of more, as many evenly spread
-PER_CLASS = 100  # images of each class that are looked through
-WORK = 1_000_000_000  # MACs that the search may take: a second or two
-ROUNDS = (True, False, True)  # of each class one that it gets right, one that it gets wrong, one more that is right
+CLASSES = 10  # classes shown at most; of more, this many, evenly spread
+PER_CLASS = 100  # images of each class that are searched
+WORK = 1_000_000_000  # MACs that the search may use: a second or two
+ROUNDS = (True, False, True)  # for each class one right image, one wrong image, one more right one
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Test images in the order in which they lie in the split."""
+    """Test images in the order of the split."""
 
     pixels: np.ndarray
     """uint8 (n, C, H, W), raw, without the padding."""
     labels: np.ndarray
     """int64 (n,)."""
     places: np.ndarray
-    """Where in the test split they lie, int64 (n,)."""
+    """Their positions in the test split, int64 (n,)."""
 
 
 def choose_strip(graph: Graph, test: Split, pad: int, macs: int) -> Strip:
-    """Of every class two images that the int8 network gets right and one that it gets wrong, as far as there are such
-    among those looked through; of at most CLASSES classes. The choice is always the same.
+    """For every class two images that the int8 network gets right and one that it gets wrong, if the search
+        finds them; at most CLASSES classes. The choice is always the same.
 
     `pad` is the preprocessing's; `macs` those of one image, which bound how many are looked through.
     """

@@ -1,4 +1,4 @@
-"""The generated C, and vision with it, as one WebAssembly module: compiled by zig, without a C library."""
+"""The generated C, with vision, as one WebAssembly module: compiled by zig, without a C library."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def compile_module(folder: Path, *, vision: bool = True) -> bytes:
     """
     of_model = interface(folder)
     if not of_model.takes_pixels:
-        raise NiwakiError(f"{folder}: this C takes int8 inputs only, since its ONNX says no preprocessing")
+        raise NiwakiError(f"{folder}: this C takes int8 inputs only, since its ONNX file states no preprocessing")
     names = (f"{of_model.prefix}_run_pixels", *(VISION if vision else ()))
     sources = ("model.c", *((SOURCE, MEMORY) if vision else ()))
     with temporary("wasm") as name:
@@ -39,7 +39,7 @@ def compile_module(folder: Path, *, vision: bool = True) -> bytes:
 
 
 def _gather(folder: Path, work: Path) -> None:
-    """All that is compiled or included, side by side."""
+    """Everything that is compiled or included, in one folder."""
     for own in (resources.files("niwaki.live") / "c").iterdir():
         (work / own.name).write_bytes(own.read_bytes())
     with source_files() as vision:

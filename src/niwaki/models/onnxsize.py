@@ -19,13 +19,7 @@ _SMALL = 1024  # elements: constants up to this size may be shapes, and keep the
 _SIZED_BY_VALUES = (
     "ConstantOfShape", "Expand", "NonMaxSuppression", "OneHot", "Pad", "Range", "Resize", "Tile", "TopK", "Upsample",
 )  # fmt: skip
-_WINDOWED = {
-    "Conv": 1,
-    "ConvInteger": 1,
-    "QLinearConv": 3,
-    "ConvTranspose": 1,
-    "FusedConv": 1,
-}  # the input with the weights
+_WINDOWED = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3, "ConvTranspose": 1, "FusedConv": 1}  # input of the weights
 # ONNX Runtime's own operators, as standard ones with the same output shape, and which inputs those read.
 _LIKE: dict[str, tuple[str, tuple[int, ...]]] = {
     **dict.fromkeys(("QLinearAdd", "QLinearMul"), ("Mul", (0, 3))),

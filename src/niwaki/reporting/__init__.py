@@ -1,4 +1,4 @@
-"""What people see of a study: tables, charts, and both as one page.
+"""What people see of a study: tables, charts, and both on one page.
 
 May import: live, drawing, study, measure, tabular, files, notify, errors, device.
 """

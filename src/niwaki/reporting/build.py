@@ -1,4 +1,4 @@
-"""From a study's folder to `report.html` and `report.md` in it, at any time."""
+"""Write a study's `report.html` and `report.md` into its folder, at any time."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from niwaki.reporting.view import View, load_view
 from niwaki.reporting.words import Language, words_in
 from niwaki.study.store import FORMS, Store
 
-NOT_VERIFIED = "no forms of the chosen model that have been verified: run the study to its end"
+NOT_VERIFIED = "the chosen model has no verified forms: run the study to its end"
 HTML, MARKDOWN, COMPARISON = "report.html", "report.md", "comparison.html"
 
 
 @dataclass(frozen=True)
 class Built:
-    """What was written, and why there is no live part, if there is none.
+    """What was written, and why the live part is missing, if it is.
 
-    `asked_for` is whether the study is to have one: it has not if it is to choose or export no model.
+    `asked_for` says whether the study should have one: it should not if it chooses or exports no model.
     """
 
     html: Path
@@ -36,7 +36,7 @@ class Built:
     note: str
     asked_for: bool = True
     damages: tuple[str, ...] = ()
-    """What is wrong with the files of the study, which the page says too."""
+    """Problems with the files of the study, which the page reports too."""
 
 
 def build_report(folder: Path, *, language: Language = "en", notify: Notify = silent) -> Built:
@@ -57,7 +57,7 @@ def build_report(folder: Path, *, language: Language = "en", notify: Notify = si
 
 @dataclass(frozen=True)
 class Compared:
-    """What was written of two studies. `damages` are what is wrong with the files of either."""
+    """What was written about two studies. `damages` are the problems with the files of either."""
 
     html: Path
     markdown: Path
@@ -67,12 +67,12 @@ class Compared:
 
 
 def build_comparison(first: Path, second: Path, *, out: Path | None = None, language: Language = "en") -> Compared:
-    """Write a page that sets two studies side by side: settings that differ, results with their spread, classes.
+    """Write a page that compares two studies: settings that differ, results with their spread, classes.
 
-    It is `comparison.html` in the first one's folder, or `out`, which ends in .html; the Markdown lies beside it.
+    It is `comparison.html` in the first one's folder, or `out`, which ends in .html; the Markdown file is beside it.
 
     Raises StoreError if a folder is not a study's or the page cannot be written, SpecError for the same folder twice,
-    for an `out` of another ending, and for an unknown language.
+    for an `out` with another ending, and for an unknown language.
     """
     words = words_in(language)
     if first.resolve() == second.resolve():
@@ -94,8 +94,8 @@ def build_comparison(first: Path, second: Path, *, out: Path | None = None, lang
 
 @step("building the live part of the report")
 def live_part(view: View, language: Language, notify: Notify) -> LivePart:
-    """The part of the page in which the chosen model runs; a note in its place if it cannot be built."""
-    if view.verification is None:  # what lies in the folder may be of an earlier choice
+    """The part of the page that runs the chosen model; a note in its place if it cannot be built."""
+    if view.verification is None:  # the folder may hold the forms of an earlier choice
         if reason := _none_is_asked_for(view):
             return without(words_in(language)(reason), language, asked_for=False)
         chosen = view.choice is not None
@@ -104,7 +104,7 @@ def live_part(view: View, language: Language, notify: Notify) -> LivePart:
 
 
 def _none_is_asked_for(view: View) -> str:
-    """The words for why a study that is at its end has no model to show; empty if it is to have one."""
+    """Why a finished study has no model to show, in words; empty if it should have one."""
     if view.spec.select is None:
         return "answer.no_select"
     if view.choice is None:

@@ -16,19 +16,19 @@ Which = Literal["base", "chosen"]
 
 @dataclass(frozen=True)
 class Chosen:
-    """The rows of the experiment that the choice was made in."""
+    """The rows of the experiment in which the choice was made."""
 
     table: Table
     base: Row
     final: Row  # in float
     int8: Row | None
     alike: Row | None = None
-    """With several seeds: the row of another experiment with the int8 network of the same C, over all of them."""
+    """With several seeds: the row of another experiment with the int8 network of the same C, over all seeds."""
 
 
 @dataclass(frozen=True)
 class CNeeds:
-    """Bytes that the generated C of a network needs; None if they are not known. Those of `board` are with code."""
+    """Bytes that the generated C of a network needs; None if unknown. Those of `board` include code."""
 
     flash: int | None = None
     ram: int | None = None
@@ -74,7 +74,7 @@ def c_needs(view: View, which: Which) -> CNeeds:
 
 
 def c_layers(view: View, which: Which) -> dict[str, int] | None:
-    """Bytes that the generated C of a network stores of each layer, by the layer's name; None if they are not known.
+    """Bytes that the generated C of a network stores for each layer, by the layer's name; None if unknown.
 
     The empty name stands for what belongs to no layer: a table of pixels. The bytes add up to `CNeeds.flash`.
     """
@@ -93,7 +93,7 @@ def _footprint(view: View, which: Which) -> FormFootprint:
 
 
 def tested_accuracy(view: View, network: str) -> float | None:
-    """Right answers on the test images in percent, of a network that the evidence has a confusion matrix of."""
+    """Correct predictions on the test images in percent, for a network with a confusion matrix in the evidence."""
     confusion = view.evidence.confusion.get(network) if view.evidence else None
     if not confusion:
         return None
@@ -102,7 +102,7 @@ def tested_accuracy(view: View, network: str) -> float | None:
 
 
 def base_key(view: View) -> str | None:
-    """The stage of the base that the chosen model came from, else of the first trial, if it is done."""
+    """The stage of the base that the chosen model came from, or of the first trial, if it is done."""
     key = view.choice.key if view.choice else None
     if key is not None and key in view.records:
         key = float_record(view.records, key).key

@@ -1,4 +1,4 @@
-"""The columns of an experiment's table: what stands in each cell, in a terminal, in Markdown and on the page alike."""
+"""The columns of an experiment's table: the text of each cell, the same in a terminal, in Markdown and on the page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Cell = Callable[[Row], str]
 class Column:
     """A column by its name: `varied`, `step`, a measure, or one beside a measure (`source_accuracy`, `gap`, …).
 
-    `of` is what a column of a family stands for: the data type, the layer, the class, the varied key.
+    `of` identifies a column of a family: the data type, the layer, the class, the varied key.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Column:
 
 
 def columns_of(table: Table, words: Words) -> list[Column]:
-    """The columns that a table shows, in their order."""
+    """The columns that a table shows, in order."""
     columns: list[Column] = []
     if table.key is not None:
         columns.append(Column("varied", "left", lambda row: shown_value(table, row), table.key))
@@ -38,7 +38,7 @@ def columns_of(table: Table, words: Words) -> list[Column]:
 
 
 def heading(column: Column, words: Words) -> str:
-    """What stands over a column."""
+    """The heading of a column."""
     if column.name == "varied":
         return key_name(column.of, words)
     if column.name == "width":
@@ -57,14 +57,14 @@ def shown_value(table: Table, row: Row) -> str:
 
 
 def shown_step(row: Row, table: Table, words: Words) -> str:
-    """The pruning step of a row, or what else it is."""
-    if row.quantized:  # by kind of quantization, the kind stands beside it
+    """The pruning step of a row, or another description of it."""
+    if row.quantized:  # if the kind of quantization varies, it is in its own column
         return words("int8.static") if table.key == "quantize.kind" else words(f"int8.{row.quantized}")
     return words("base") if row.base else str(row.step)
 
 
 def row_name(table: Table, row: Row, words: Words) -> str:
-    """A row in a few words: its value, and which step it is."""
+    """A row in a few words: its value, and its step."""
     value = shown_value(table, row)
     if row.base or row.quantized:
         where = shown_step(row, table, words)
@@ -74,7 +74,7 @@ def row_name(table: Table, row: Row, words: Words) -> str:
 
 
 def value_name(table: Table, row: Row, words: Words) -> str:
-    """The varied value of a row as it is called in a sentence or a legend; the row's name where nothing varies."""
+    """The varied value of a row in a sentence or a legend; the row's name if nothing varies."""
     value = shown_value(table, row)
     if row.base or row.quantized or not value:
         return row_name(table, row, words)
@@ -87,7 +87,7 @@ def value_name(table: Table, row: Row, words: Words) -> str:
 
 
 def key_name(key: str, words: Words) -> str:
-    """What a varied key is called; one that is not known is its own name."""
+    """The name of a varied key; an unknown one is its own name."""
     return words.get(f"column.key.{key}", key)
 
 
@@ -112,7 +112,7 @@ Family = Callable[[Table], list[Column]]
 
 
 def _number(name: str) -> Column:
-    """A column of a metric; beside a published one: ✓ where equal, else the published figure and the difference."""
+    """A column of a metric; beside a published one: ✓ if equal, otherwise the published value and the difference."""
 
     def cell(row: Row) -> str:
         text = figure_text(row.figures.get(name), METRICS[name].digits)
@@ -144,7 +144,7 @@ def _accuracy_gap(row: Row) -> str:
 
 
 def _reached(_: Table) -> list[Column]:
-    """Channels that are gone, and in brackets those that were asked for where that is another figure."""
+    """Removed channels, and in brackets the requested number if it differs."""
 
     def cell(row: Row) -> str:
         asked, reached = row.figures.get("asked"), row.figures.get("reached")
@@ -229,7 +229,7 @@ def _widths(table: Table) -> list[Column]:
 
 
 def layers(table: Table) -> list[str]:
-    """The layers whose channels a table knows."""
+    """The layers whose channels a table contains."""
     return next((list(row.widths) for row in table.rows if row.widths), [])
 
 
@@ -250,7 +250,7 @@ def _class_of(index: int) -> Cell:
     return cell
 
 
-_OF_THEIR_OWN: dict[str, Family] = {  # the others are a number each
+_OF_THEIR_OWN: dict[str, Family] = {  # the others are single numbers
     "accuracy": _accuracy,
     "per_class": _per_class,
     "bytes": _bytes,

@@ -25,19 +25,19 @@ class Side:
 
     @property
     def name(self) -> str:
-        """As it is called on the page: `A (mine)`."""
+        """Its name on the page: `A (mine)`."""
         return f"{self.letter} ({self.view.folder.resolve().name})"
 
 
 @dataclass(frozen=True)
 class Both:
-    """A row that both studies have, in the table of the first and of the second."""
+    """A row that both studies have, in the tables of the first and the second."""
 
     first: Row
     second: Row
 
     def gap(self, name: str) -> float | None:
-        """How much more the second has, None if one of them lacks it."""
+        """How much more the second has; None if one of them lacks it."""
         figures = [row.figures.get(name) for row in (self.first, self.second)]
         one, other = figures
         return None if one is None or other is None else other.mean - one.mean
@@ -54,7 +54,7 @@ def sides(first: View, second: View, words: Words) -> tuple[Side, Side]:
 
 
 def settings(view: View) -> dict[str, str]:
-    """Every setting that can change a result, by its dotted key, with the data and what was trained on."""
+    """Every setting that can change a result, by its dotted key, including the data and what was trained on."""
     spec = view.spec.model_dump(mode="json", exclude={"title", "experiment"})
     found = dict(_flat(spec))
     found["data.fingerprint"] = view.data.fingerprint
@@ -66,7 +66,7 @@ def settings(view: View) -> dict[str, str]:
 
 
 def differing(first: View, second: View) -> list[tuple[str, str, str]]:
-    """The settings that differ: key, value here, value there; a dash where a study does not have it."""
+    """The settings that differ: key, value here, value there; a dash if a study lacks it."""
     ours, theirs = settings(first), settings(second)
     keys = dict.fromkeys((*ours, *theirs))
     return [(key, ours.get(key, UNKNOWN), theirs.get(key, UNKNOWN)) for key in keys if ours.get(key) != theirs.get(key)]
@@ -91,7 +91,7 @@ def _identity(row: Row) -> tuple[object, ...]:
 
 
 def is_beyond_noise(first: View, second: View, pair: Both) -> bool:
-    """Whether the accuracies differ by more than both are known to from their test images (95 %)."""
+    """Whether the accuracies differ by more than the uncertainty from their test images (95 %)."""
     one, other = pair.figures("accuracy")
     if one is None or other is None:
         return False

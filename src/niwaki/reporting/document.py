@@ -1,4 +1,4 @@
-"""A report as data: sections of blocks, from which the page and the Markdown are made alike."""
+"""A report as data: sections of blocks, from which both the page and the Markdown are made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table. `strong` are the rows that matter most; `folded`: long, shown on demand; `csv` has every figure raw."""
+    """A table. `strong` are the most important rows; `folded`: long, shown on demand; `csv` has every value raw."""
 
     id: str
     title: str
@@ -27,31 +27,31 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     csv: str
     left: frozenset[int] = frozenset({0})
-    """Columns of text; the others are of numbers."""
+    """Columns of text; the others are numbers."""
     notes: tuple[str, ...] = ()
     strong: frozenset[int] = frozenset()
     folded: bool = False
     losses: frozenset[int] = frozenset()
-    """Rows whose last cell is a loss, in a table whose last column is of gains."""
+    """Rows whose last cell is a loss, in a table whose last column shows gains."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, drawn on the page and left out of the Markdown, where its table stands."""
+    """A figure, drawn on the page and left out of the Markdown, which has its table."""
 
     chart: Chart
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Terms and what they are."""
+    """Terms and their descriptions."""
 
     pairs: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG in base64 and what is written below it; `small` lines are secondary."""
+    """A PNG in base64 and its caption; `small` lines are secondary."""
 
     png: str
     alt: str
@@ -105,12 +105,12 @@ Block = Text | Grid | Figure | Facts | Pictures | Listing | Headlines | Code
 
 @dataclass(frozen=True)
 class Document:
-    """The whole report. `warnings` stand above everything."""
+    """The whole report. `warnings` are above everything else."""
 
     language: str
     title: str
     byline: str
     warnings: tuple[str, ...]
     sections: tuple[Section, ...]
-    """The first is the answer."""
+    """The first one is the answer."""
     footer: tuple[Block, ...]

@@ -1,4 +1,4 @@
-"""What comes out of an experiment, in a sentence or two that its figures bear."""
+"""The findings of an experiment, in a sentence or two that its numbers support."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from niwaki.reporting.words import Words
 
 
 def findings(view: View, table: Table, words: Words) -> list[str]:
-    """Sentences on accuracy and on how the published figures are met; none if too little is measured."""
+    """Sentences on accuracy and on agreement with published values; none if too little is measured."""
     said = []
     if "accuracy" in table.columns:
         said += _range(view, table, words)
@@ -23,13 +23,13 @@ def findings(view: View, table: Table, words: Words) -> list[str]:
 
 
 def against(view: View, control: Table, other: Table, words: Words) -> list[str]:
-    """Where training from scratch beats pruning, where pruning beats it, and where nothing tells them apart."""
+    """Where training from scratch beats pruning, where pruning beats it, and where they cannot be told apart."""
     listed: dict[str, list[str]] = {"better": [], "worse": [], "same": [], "dead": []}
     rows = {repr(row.value): row for row in control.rows}
     for gap in differences(control, other):
         row = rows[repr(gap.value)]
         name = value_name(control, row, words)
-        if words("note.dead") in row.notes:  # it is no measure of training from scratch
+        if words("note.dead") in row.notes:  # says nothing about training from scratch
             listed["dead"].append(name)
         elif abs(gap.points) <= 2**0.5 * noise(view, row.figures["accuracy"].mean):  # of two independent accuracies
             listed["same"].append(name)
@@ -40,7 +40,7 @@ def against(view: View, control: Table, other: Table, words: Words) -> list[str]
 
 
 def noise(view: View, percent: float) -> float:
-    """Points to which one accuracy around `percent` is known from its test images (half the 95 % interval)."""
+    """The uncertainty, in points, of an accuracy around `percent` from its test images (half the 95 % interval)."""
     tested = view.data.images.test
     low, high = wilson_interval(round(percent / 100 * tested), tested)
     return (high - low) / 2
@@ -56,7 +56,7 @@ def _range(view: View, table: Table, words: Words) -> list[str]:
     high, low = best.figures["accuracy"].mean, worst.figures["accuracy"].mean
     names = {"best": value_name(table, best, words), "worst": value_name(table, worst, words)}
     said = [words("finding.range", high=high, low=low, **names)]
-    if len(bases) == 1:  # else the base is another for every value
+    if len(bases) == 1:  # otherwise every value has another base
         said[0] += " " + words("finding.base", base=bases[0].figures["accuracy"].mean)
     known = noise(view, (high + low) / 2)
     if _are_of_one_form(table, rows):
@@ -67,12 +67,12 @@ def _range(view: View, table: Table, words: Words) -> list[str]:
 
 
 def _are_of_one_form(table: Table, rows: Sequence[Row]) -> bool:
-    """Whether the rows are networks of their own, not forms of one model, whose answers differ image by image."""
+    """Whether the rows are networks of their own, not forms of one model that differ image by image."""
     return len({row.quantized for row in rows}) == 1 and not (table.key or "").startswith("quantize.")
 
 
 def _changed(view: View, table: Table, rows: Sequence[Row], words: Words) -> list[str]:
-    """To how many of the same images an int8 network gives another answer than its float model, of one seed."""
+    """For how many of the same images an int8 network differs from its float model, for one seed."""
     tested = view.data.images.test
     known = [(row, row.figures["agreement"]) for row in rows if row.quantized and "agreement" in row.figures]
     listed = [
@@ -93,7 +93,7 @@ def ends(table: Table) -> list[Row]:
 
 
 def _counts(table: Table, words: Words) -> list[str]:
-    """How many of the published parameters, MACs and channels are met exactly."""
+    """How many of the published parameters, MACs and channels match exactly."""
     gaps = [
         gap for row in table.rows for name, found in difference(row).items()
         if name != "accuracy" and name in table.columns for gap in found

@@ -1,4 +1,4 @@
-"""What became of the chosen model: its forms, what the C needs, whether all of them agree; for a terminal."""
+"""The result for the chosen model in a terminal: its forms, what the C needs, whether all of them agree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _VERDICTS = {True: "agrees", False: "DISAGREES", None: ""}
 
 
 def print_verification(console: Console, found: Verification, folder: Path) -> None:
-    """Print what `verify.json` says of the forms in `folder`."""
+    """Print the content of `verify.json` for the forms in `folder`."""
     if not found.exists:
         reason = f"The chosen model cannot be exported and verified: {found.reason}"
         console.print(f"[yellow]{escape(reason)}[/yellow]", highlight=False)

@@ -1,4 +1,4 @@
-"""What a study lacks, to be said and not left out: what failed or is unfinished, was not run or not measured."""
+"""What a study lacks, stated and not left out: what failed or is unfinished, was not run or not measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Gap:
 
 
 def gaps_of(view: View, words: Words, live: str = "") -> list[Gap]:
-    """All that is missing, the gravest first. `live` says what the live part of the page lacks."""
+    """Everything that is missing, the most serious first. `live` says what the live part of the page lacks."""
     order = ("failed", "unfinished", "unmeasured")
     found = [*_stages(view, words), *_choice(view, words), *_forms(view, words), *_measured(view, words)]
     found += [Gap("unfinished" if view.verification is None else "unmeasured", live)] if live else []

@@ -23,7 +23,7 @@ FASTER = {"torch": ("torch", "torch"), "ort": ("onnx", "ONNX Runtime"), "c": ("c
 class Line:
     """One measure: a text for each of `NETWORKS`, and how many times less the chosen network needs than the base.
 
-    `points` is a difference instead, where a ratio would say nothing (accuracy).
+    `points` is a difference instead, if a ratio would be meaningless (accuracy).
     """
 
     name: str
@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Headline:
-    """A figure of the answer in large: what it is, what it was, and the gain."""
+    """A large figure of the answer: what it is, what it was, and the gain."""
 
     name: str
     was: str
@@ -52,7 +52,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class Answer:
-    """`lines` is empty if nothing was chosen; `reason` says then why."""
+    """`lines` is empty if nothing was chosen; `reason` then says why."""
 
     lines: tuple[Line, ...]
     reason: str
@@ -61,7 +61,7 @@ class Answer:
 
 
 def answer(view: View, tables: Sequence[Table], words: Words) -> Answer:
-    """What the study answers."""
+    """The study's answer."""
     found = chosen_rows(view, tables)
     if found is None or view.spec.select is None:
         return Answer((), no_choice(view, tables, words), ())
@@ -108,7 +108,7 @@ def _measure(name: str, found: Chosen, words: Words) -> Line:
 
 
 def _bytes(view: View, found: Chosen, words: Words) -> Line:
-    """Weights: of float as its records count them, of int8 as the int8 network's constants."""
+    """Weights: for float from its records, for int8 the constants of the int8 network."""
     base, final = found.base.figures.get("bytes"), found.final.figures.get("bytes")
     was, smallest = c_needs(view, "base").flash, c_needs(view, "chosen").flash
     int8 = [f"{value:,}" if value else "" for value in (was, smallest)]
@@ -120,7 +120,7 @@ def _bytes(view: View, found: Chosen, words: Words) -> Line:
 def _need(view: View, name: str, words: Words) -> Line:
     base, chosen = c_needs(view, "base"), c_needs(view, "chosen")
     same_ram = all(needs.board_ram in (None, needs.ram) for needs in (base, chosen))
-    if name == "flash" or (name == "board_ram" and same_ram):  # stands in another line already
+    if name == "flash" or (name == "board_ram" and same_ram):  # another line shows it already
         return Line("", ("", "", "", ""))
     was, now = getattr(base, name), getattr(chosen, name)
     cells = ("", f"{was:,}" if was else "", "", f"{now:,}" if now else "")
@@ -128,7 +128,7 @@ def _need(view: View, name: str, words: Words) -> Line:
 
 
 def _time(view: View, name: str, words: Words) -> Line:
-    """The median of one image in one runtime: of C and ONNX Runtime also in int8."""
+    """The median time of one image in one runtime: for C and ONNX Runtime also in int8."""
     form, runtime = FASTER[name]
     rows = view.bench.rows if view.bench else ()
     is_c = name == "c"
@@ -146,7 +146,7 @@ def _us(row: FormTime | None) -> str:
 
 
 def _study_time(found: Chosen, words: Words) -> Line:
-    """Without times of the forms: those of the study's tables."""
+    """If the forms were not timed: the times in the study's tables."""
     name = next((column for column in COLUMNS if column in found.final.figures), "latency_1")
     base, final = found.base.figures.get(name), found.final.figures.get(name)
     cells = (figure_text(base, 1) if base else "", "", figure_text(final, 1) if final else "", "")
@@ -158,7 +158,7 @@ def _ratio(base: Figure | None, final: Figure | None) -> float | None:
 
 
 def _headlines(lines: Sequence[Line], words: Words) -> list[Headline]:
-    """Accuracy, parameters, bytes and time, in large."""
+    """Accuracy, parameters, bytes and time, in large figures."""
     by = {line.name: line for line in lines}
     found = []
     accuracy = by.get(words.column("accuracy"))
@@ -181,12 +181,12 @@ def _headlines(lines: Sequence[Line], words: Words) -> list[Headline]:
 
 
 def _gain(ratio: float, of: str, loss: bool, words: Words) -> str:
-    """How many times less the chosen model needs, or how many times more where that is a loss."""
+    """How many times less the chosen model needs, or how many times more if that is a loss."""
     return words(f"headline.{of}.{'loss' if loss else 'gain'}", ratio=times_text(1 / ratio if loss else ratio))
 
 
 def times_text(ratio: float) -> str:
-    """How many times, with as many digits as it deserves.
+    """A factor with a sensible number of digits.
 
     >>> times_text(24.81), times_text(6.45)
     ('25', '6.5')

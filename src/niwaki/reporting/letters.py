@@ -1,10 +1,10 @@
-"""Letters for a stream that has few: niwaki's own signs as plain ones, all others as escapes."""
+"""Characters for a stream with a limited encoding: niwaki's own signs in plain form, all others as escapes."""
 
 from __future__ import annotations
 
 import codecs
 
-HANDLER = "niwaki.letters"  # for streams: errors=HANDLER, once `register` was called
+HANDLER = "niwaki.letters"  # for streams: errors=HANDLER, after `register` was called
 
 _PLAIN = {
     "×": "x", "µ": "u", "μ": "u", "≈": "~", "±": "+-", "→": "->", "–": "-", "—": "-", "−": "-", "…": "...",
@@ -13,7 +13,7 @@ _PLAIN = {
 
 
 def fitting(text: str, encoding: str) -> str:
-    r"""The text with what `encoding` lacks replaced.
+    r"""The text with characters that `encoding` lacks replaced.
 
     >>> fitting("65 µs × 2 가", "ascii")
     '65 us x 2 \\uac00'
@@ -27,7 +27,7 @@ def fitting(text: str, encoding: str) -> str:
 
 
 def register() -> None:
-    """Make `HANDLER` known to all streams of this process."""
+    """Register `HANDLER` for all streams of this process."""
     codecs.register_error(HANDLER, _replaced)
 
 

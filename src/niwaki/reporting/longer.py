@@ -1,4 +1,4 @@
-"""The control that trains the unpruned network on: what of a gain is training, and not pruning."""
+"""The control that trains the unpruned network longer: how much of a gain is training, and not pruning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from niwaki.study.spec import Experiment, resolve
 
 @dataclass(frozen=True)
 class Longer:
-    """The unpruned network before and after so many epochs more, on the test images."""
+    """The unpruned network before and after that many more epochs, on the test images."""
 
     epochs: int
     base: Figure
@@ -31,7 +31,7 @@ def longer_of(view: View, tables: Sequence[Table]) -> Longer | None:
 
 
 def measured(view: View, experiment: Experiment, table: Table) -> Longer | None:
-    """What an experiment with this control found; None as long as it is not at its end. Of several values the last."""
+    """The result of an experiment with this control; None until it is finished. With several values, the last."""
     epochs = resolve(view.spec, experiment)[-1][1].finetuned_epochs
     bases = [row for row in table.rows if row.base and "accuracy" in row.figures]
     last = [row for row in ends(table) if not row.quantized and "accuracy" in row.figures and row.status == "done"]
@@ -41,7 +41,7 @@ def measured(view: View, experiment: Experiment, table: Table) -> Longer | None:
 
 
 def of_training(view: View, experiment: Experiment, table: Table, tables: Sequence[Table], words: Words) -> list[str]:
-    """What training on gives the unpruned network, and how pruning looks against that."""
+    """What longer training gives the unpruned network, and how pruning compares with it."""
     found = measured(view, experiment, table)
     if found is None:
         return []
@@ -63,7 +63,7 @@ def of_training(view: View, experiment: Experiment, table: Table, tables: Sequen
 
 
 def of_the_chosen(found: Longer | None, base: Figure | None, points: float | None, words: Words) -> list[str]:
-    """The chosen model held against the unpruned network that was trained on."""
+    """The chosen model compared with the unpruned network that was trained longer."""
     if found is None or base is None or points is None:
         return []
     against = round(points + round(base.mean, 2) - round(found.trained.mean, 2), 2)
@@ -74,7 +74,7 @@ def of_the_chosen(found: Longer | None, base: Figure | None, points: float | Non
 
 
 def _pruned(view: View, tables: Sequence[Table]) -> Table | None:
-    """The table that shows pruning: the one by ratio, else the first of pruned networks; no control."""
+    """The table that shows pruning: the one by ratio, or the first with pruned networks; not a control."""
     pairs = [
         (experiment, table) for experiment, table in zip(view.spec.experiment, tables, strict=True)
         if not (experiment.from_scratch or experiment.longer) and _ends_in_float(table)

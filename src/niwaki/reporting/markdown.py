@@ -11,7 +11,7 @@ _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~"} | {"\n": " ", "\r
 
 
 def to_markdown(document: Document) -> str:
-    """The document as GitHub's Markdown. Text from data is escaped: it makes no markup and no HTML."""
+    """The document as GitHub's Markdown. Text from data is escaped: it cannot create markup or HTML."""
     lines = [f"# {escaped(document.title)}", "", escaped(document.byline), ""]
     for warning in document.warnings:
         lines += [f"> **{escaped(warning)}**", ""]
@@ -24,7 +24,7 @@ def to_markdown(document: Document) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text as Markdown that shows it as it is."""
+    """Text as Markdown that shows it unchanged."""
     return printable(text.translate(_SPECIAL))
 
 

@@ -1,4 +1,4 @@
-"""A study's folder for Python: its experiments, trials, tables and models, as they are now."""
+"""A study's folder for Python: its experiments, trials, tables and models in their current state."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Trial:
     """One value of what an experiment varies, with one seed.
 
-    `status` is done, failed (then `reason` says why) or running: some of its stages are not there yet.
+    `status` is done, failed (`reason` says why) or running: some of its stages are not there yet.
     """
 
     experiment: str
@@ -44,7 +44,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class StudyModel:
-    """A model that a stage left, and what was measured of it. `file` is a model file, or an ONNX if it is quantized."""
+    """The model of a stage, and its measurements. `file` is a model file, or an ONNX file if it is quantized."""
 
     key: str
     experiment: str
@@ -65,12 +65,12 @@ class StudyModel:
 
     @property
     def validation_accuracy(self) -> float:
-        """Right answers among the validation images, in percent."""
+        """Correct predictions on the validation images, in percent."""
         return self.results.accuracy("validation")
 
     @property
     def test_accuracy(self) -> float:
-        """Right answers among the test images, in percent."""
+        """Correct predictions on the test images, in percent."""
         return self.results.accuracy("test")
 
 
@@ -78,7 +78,7 @@ class StudyModel:
 class HistoryEpoch:
     """One epoch of a trial's training: the mean loss of its batches.
 
-    `validation_accuracy` (percent) is None after epochs at whose end nothing was measured.
+    `validation_accuracy` (percent) is None after epochs without a measurement.
     """
 
     kind: Literal["train", "finetune"]
@@ -89,11 +89,11 @@ class HistoryEpoch:
 
 
 class OpenedStudy:
-    """A study's folder, read only. It may be running: each access shows what is stored by then."""
+    """A study's folder, read only. It may be running: each access shows what is stored at that time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        Store(folder).study()  # raises StoreError if it is none
+        Store(folder).study()  # raises StoreError if it is not a study
         self._known: tuple[object, View] | None = None
 
     def __repr__(self) -> str:
@@ -107,7 +107,7 @@ class OpenedStudy:
 
     @property
     def title(self) -> str:
-        """What the study is called."""
+        """The study's title."""
         return self._view.spec.title
 
     @property
@@ -128,21 +128,21 @@ class OpenedStudy:
 
     @property
     def models(self) -> tuple[StudyModel, ...]:
-        """Every model that was measured, once: the base, what each pruning step left, and int8."""
+        """Every measured model, once: the base, the result of each pruning step, and int8."""
         view = self._view
         return tuple(_models(view))
 
     @property
     def best(self) -> StudyModel | None:
-        """The model with the highest validation accuracy, of equals the smallest; None if none is there yet.
+        """The model with the highest validation accuracy, the smallest in a tie; None if there is none yet.
 
-        It is the best of many on these images, so its validation accuracy flatters it: judge it by the test images.
+        It is the best of many on these images, so its validation accuracy is optimistic: judge it by the test images.
         """
         return max(self.models, key=lambda m: (m.validation_accuracy, -m.results.params), default=None)
 
     @property
     def chosen(self) -> StudyModel | None:
-        """The model that the study chose; None as long as it has not, or if no candidate is within the budget."""
+        """The model that the study chose; None until it has, or if no candidate is within the budget."""
         view = self._view
         key = view.choice.key if view.choice else None
         return next((model for model in _models(view) if model.key == key), None)
@@ -157,7 +157,7 @@ class OpenedStudy:
 
     @property
     def tables(self) -> tuple[ResultTable, ...]:
-        """The tables of all experiments, in their order."""
+        """The tables of all experiments, in order."""
         return tuple(map(ResultTable, make_tables(self._view)))
 
     def to_dataframe(self, name: str | None = None) -> pandas.DataFrame:
@@ -175,13 +175,13 @@ class OpenedStudy:
         return write_csv(file, self._records(name))
 
     def history(self, trial: Trial | StudyModel) -> list[HistoryEpoch]:
-        """Loss and accuracy of every epoch of a trial, or of the way to a model, in their order."""
+        """Loss and accuracy of every epoch of a trial, or of all stages up to a model, in order."""
         records = self._view.records
         keys = trial.stages if isinstance(trial, Trial) else _way_to(records, trial.key)
         return [epoch for key in keys for epoch in _epochs(records.get(key))]
 
     def report(self, *, language: Literal["en", "ko"] = "en") -> Built:
-        """Write `report.html` and `report.md` into the study's folder; `.html` of what is returned is the page.
+        """Write `report.html` and `report.md` into the study's folder; `.html` of the result is the page's path.
 
         Raises StoreError if the folder cannot be written.
         """
@@ -193,7 +193,7 @@ class OpenedStudy:
 
     @property
     def _view(self) -> View:
-        """What the folder holds now: read again if a file of it has changed."""
+        """The current content of the folder: read again if one of its files has changed."""
         state = _state(self.folder)
         if self._known is None or self._known[0] != state:
             self._known = state, load_view(self.folder)
@@ -210,7 +210,7 @@ def _state(folder: Path) -> frozenset[tuple[str, int, int]]:
     for path in (*folder.glob("*.json"), *folder.glob("stages/*/*")):
         try:
             facts = path.stat()
-        except OSError:  # gone since
+        except OSError:  # deleted meanwhile
             continue
         found.add((str(path), facts.st_mtime_ns, facts.st_size))
     return frozenset(found)
@@ -224,7 +224,7 @@ def _trial(view: View, trial: TrialView) -> Trial:
 
 
 def _models(view: View) -> Iterator[StudyModel]:
-    """Each measured model once, by the first trial that it is of."""
+    """Each measured model once, in the first trial that it belongs to."""
     seen: set[str] = set()
     for trial in view.trials:
         for key in trial.rows:
@@ -240,7 +240,7 @@ def _models(view: View) -> Iterator[StudyModel]:
 
 
 def _way_to(records: Mapping[str, Record], key: str) -> list[str]:
-    """The stages that lead to a model, the first of them first."""
+    """The stages that lead to a model, in order."""
     way: list[str] = []
     at: str | None = key
     while at is not None:
@@ -251,7 +251,7 @@ def _way_to(records: Mapping[str, Record], key: str) -> list[str]:
 
 
 def _epochs(record: Record | None) -> Iterator[HistoryEpoch]:
-    """The epochs of a stage. At its end it was measured, unless another epoch's weights were kept."""
+    """The epochs of a stage. The last one was measured, unless another epoch's weights were kept."""
     if record is None or record.results is None:
         return
     epochs = record.results.epochs

@@ -1,4 +1,4 @@
-"""The document as one HTML file that needs no other and asks nobody: figures drawn in, script and policy by hash."""
+"""The document as one self-contained HTML file without requests: figures inline, script and policy by hash."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BLOCKS = {
 
 @step("drawing the page")
 def to_html(document: Document, live: LivePart | None = None) -> str:
-    """The page. `live` is set in after the answer; a file of the same document has the same bytes."""
+    """The page. `live` is inserted after the answer; the same document always gives the same bytes."""
     words = words_in(document.language)
     contents = _Contents(document)
     scripts = [_asset("page.js"), *([live.script] if live and live.script else [])]
@@ -59,13 +59,13 @@ def to_html(document: Document, live: LivePart | None = None) -> str:
 
 
 def seen(page: str) -> str:
-    """The page with letters that are not seen or that turn others around as escapes, which are also those of JSON."""
+    """The page with invisible and direction-changing characters as escapes, which are valid in JSON too."""
     unseen = {letter for letter in set(page) if printable(letter) != letter} - {"\n", "\t"}
     return page.translate({ord(letter): json.dumps(letter)[1:-1] for letter in unseen})
 
 
 def bound(text: str) -> Markup:
-    """The text as HTML, with no line ending between a number and its unit, nor within an option, `--seeds 3`."""
+    """The text as HTML, without line breaks between a number and its unit or within an option such as `--seeds 3`."""
     return Markup(_OPTION.sub(r'<span class="nb">\g<0></span>', str(escape(_BEFORE_UNIT.sub("\u00a0", text)))))
 
 
@@ -83,7 +83,7 @@ def policy(scripts: list[str]) -> str:
 
 
 def harmless_json(text: str) -> str:
-    """JSON that ends no script element: the letters that HTML could take for markup are written as escapes."""
+    """JSON that cannot end a script element: characters that HTML could take for markup are escaped."""
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return text
@@ -91,7 +91,7 @@ def harmless_json(text: str) -> str:
 
 @dataclass
 class _Contents:
-    """Numbers of figures and tables, in the order in which they stand, and the CSV of each."""
+    """Numbers of figures and tables, in order, and the CSV of each."""
 
     document: Document
     figures: dict[str, int] = field(default_factory=dict)

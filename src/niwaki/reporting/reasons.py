@@ -16,7 +16,7 @@ from niwaki.study.spec import SelectSpec
 
 
 def reason(found: Chosen, select: SelectSpec, words: Words) -> str:
-    """Why this one: the rule with the figures, and the candidates that are beyond the budget."""
+    """Why this one: the rule with its numbers, and the candidates that are beyond the budget."""
     finals = _finals(found.table)
     chosen = found.int8 or found.final
     drop = _drop(found.base, chosen)
@@ -37,7 +37,7 @@ def reason(found: Chosen, select: SelectSpec, words: Words) -> str:
 
 
 def _finals(table: Table) -> list[Row]:
-    """The last row of every value: what the choice is among."""
+    """The last row of every value: the candidates."""
     last: dict[str, Row] = {}
     for row in table.rows:
         if not row.base and row.figures:
@@ -51,11 +51,11 @@ def _drop(base: Row, row: Row) -> float | None:
 
 
 def no_choice(view: View, tables: Sequence[Table], words: Words) -> str:
-    """Why nothing is chosen: not asked for, not yet, or nothing that may be."""
+    """Why nothing is chosen: not requested, not yet, or no candidate qualifies."""
     select = view.spec.select
     if select is None:
         return words("answer.no_select")
-    if view.choice is None or view.choice.key is not None:  # chosen, but not all that it is compared with is there
+    if view.choice is None or view.choice.key is not None:  # chosen, but part of what it is compared with is missing
         return words("answer.not_yet")
     table = next((table for table in tables if table.name == select.experiment), None)
     dead = refused(view, table, words)
@@ -64,7 +64,7 @@ def no_choice(view: View, tables: Sequence[Table], words: Words) -> str:
 
 
 def refused(view: View, table: Table | None, words: Words) -> list[str]:
-    """A sentence on what is within the budget, but lost a class; none if nothing is."""
+    """A sentence on candidates that are within the budget but lost a class; none if there are none."""
     if view.spec.select is None or table is None:
         return []
     judged = judge(view.spec.select, view.trials, view.records, latencies(view.timings))
@@ -78,7 +78,7 @@ def refused(view: View, table: Table | None, words: Words) -> list[str]:
 
 
 def loss_text(loss: Loss, labels: Sequence[str], words: Words, value: str) -> str:
-    """Why a network is dead, in a sentence of its own."""
+    """Why a network is dead, as a full sentence."""
     if loss.only is not None:
         return words("answer.refused.only", value=value, label=words.name(labels[loss.only]))
     return words(

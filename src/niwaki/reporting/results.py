@@ -32,25 +32,25 @@ class ResultTable:
 
     @property
     def name(self) -> str:
-        """What the experiment is called in its study."""
+        """The experiment's name in its study."""
         return self.table.name
 
     @property
     def title(self) -> str:
-        """What stands over the table."""
+        """The heading of the table."""
         return self.table.title
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The rows with all their figures, notes and published figures."""
+        """The rows with all their values, notes and published values."""
         return self.table.rows
 
     def to_records(self) -> list[Record]:
         """A dictionary for each row.
 
-        Figures are the mean over the seeds, with the standard deviation beside them if there are several seeds
-        (`accuracy`, `accuracy_std`); `channels_conv1` are the channels of a layer, `bytes_int8` the bytes of weights
-        of a type, `recall_3` the percent of class 3 that is recognized; `published_` is what a source says.
+        Values are means over the seeds, with the standard deviation beside them if there are several seeds (`accuracy`,
+        `accuracy_std`); `channels_conv1` are the channels of a layer, `bytes_int8` the bytes of weights of a type,
+        `recall_3` the percent of class 3 that is recognized; `published_` marks published values.
         """
         return [{"experiment": self.name, "varied": self.table.key, **_record(row)} for row in self.rows]
 
@@ -103,7 +103,7 @@ def _record(row: Row) -> Record:
 
 
 def _published(row: Row) -> Record:
-    """The published figures, one to a column: `published_accuracy`, and `published_accuracy_2` if there are two."""
+    """The published values, one to a column: `published_accuracy`, and `published_accuracy_2` if there are two."""
     if row.published is None:
         return {}
     stated = row.published.model_dump(exclude_defaults=True, exclude={"value", "step", "quantized"})

@@ -1,4 +1,4 @@
-"""The tables of a study as data: every figure with its spread, beside what was published."""
+"""The tables of a study as data: every value with its spread, beside the published one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from niwaki.study.metrics import METRICS, value_of
 from niwaki.study.records import Results
 from niwaki.study.spec import Experiment, Published
 
-DONE = "done"  # the status of a row that lacks nothing
+DONE = "done"  # the status of a complete row
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Table:
 
 
 def make_tables(view: View, words: Words | None = None) -> list[Table]:
-    """Every experiment of a study as a table, in the study's order; nothing from the source if data are synthetic.
+    """Every experiment of a study as a table, in the study's order; without published values if the data are synthetic.
 
-    `words` is the language of the remarks; English if left out.
+    `words` is the language of the remarks; English by default.
     """
     words = words or words_in("en")
     return [_table(view, experiment, words) for experiment in view.spec.experiment]
@@ -92,7 +92,7 @@ def step_tables(view: View, words: Words) -> list[Table]:
 
 
 def difference(row: Row) -> dict[str, list[float]]:
-    """Ours minus the published figure, for each published figure (points of accuracy, counts)."""
+    """Our value minus the published one, for each published value (points of accuracy, counts)."""
     if row.published is None:
         return {}
     found: dict[str, list[float]] = {}
@@ -127,7 +127,7 @@ def _table(view: View, experiment: Experiment, words: Words) -> Table:
 
 
 def _shown(experiment: Experiment, trial: TrialView) -> list[int]:
-    """Which rows of a trial a table shows: the base, every pruning step or the last, and int8."""
+    """The rows of a trial that a table shows: the base, every pruning step or the last, and int8."""
     last = len(trial.rows) - 1
     last_float = last - 1 if trial.quantize else last
     steps = list(range(1, last_float + 1))
@@ -161,12 +161,12 @@ def _row(view: View, experiment: Experiment, value: Any, index: int, seeds: list
 
 
 def _common(values: list[dict[str, int]]) -> dict[str, int] | None:
-    """What all seeds have alike, else None."""
+    """The value that all seeds share, otherwise None."""
     return values[0] if values and all(value == values[0] for value in values) else None
 
 
 def _notes(view: View, experiment: Experiment, trial: TrialView, index: int, words: Words) -> tuple[str, ...]:
-    """What the stages noted that led from the row before to this one, and what is to be said of its result."""
+    """The notes of the stages between the previous row and this one, and remarks on its result."""
     path = trial.stages
     start = path.index(trial.rows[index - 1]) + 1 if index else 0
     found = [view.results(key) for key in path[start : path.index(trial.rows[index]) + 1]]
@@ -180,7 +180,7 @@ def _notes(view: View, experiment: Experiment, trial: TrialView, index: int, wor
 
 
 def _warnings(view: View, results: Results, base: Results | None, words: Words) -> tuple[str, ...]:
-    """What a reader must know to take an accuracy for what it is."""
+    """What a reader must know to interpret an accuracy."""
     loss = loss_of(base or results, results, "test")
     if loss is None:
         return ()
@@ -191,7 +191,7 @@ def _warnings(view: View, results: Results, base: Results | None, words: Words) 
 
 
 def _ratios(view: View, index: int, seeds: list[TrialView]) -> dict[str, Figure]:
-    """The channels in scope that should be gone and those that are, in percent, by the last pruning before a row."""
+    """The channels in scope that should be removed and those that are, in percent, by the last pruning before a row."""
     found = []
     for trial in seeds:
         path = trial.stages[: trial.stages.index(trial.rows[index]) + 1]
@@ -221,7 +221,7 @@ def _figures(view: View, done: list[Results]) -> dict[str, Figure]:
 
 
 def _status(view: View, found: list[tuple[TrialView, Results | None]], done: int, words: Words) -> str:
-    """`done`, or in words what is missing."""
+    """`done`, or what is missing, in words."""
     if done == len(found):
         return DONE
     some = words("status.partly", done=done, of=len(found))

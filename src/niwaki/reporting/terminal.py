@@ -1,4 +1,4 @@
-"""Where text leaves for a terminal, a file or a pipe: visible characters, letters that fit, tables that fit."""
+"""Text for a terminal, a file or a pipe: visible characters that the encoding has, tables that fit."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from niwaki.device.text import printable
 from niwaki.reporting.letters import fitting
 from niwaki.tabular import Column
 
-_GAP = 2  # columns between two of a table
-_UNBOUNDED = 10_000  # columns of a file or pipe: nothing is wrapped there
+_GAP = 2  # columns between two columns of a table
+_UNBOUNDED = 10_000  # width of a file or pipe: nothing is wrapped there
 
 
 class Terminal(Console):
-    """A console that shows text from outside as visible characters, and each text in one line of its own.
+    """A console that shows text from outside as visible characters, and each text in its own line.
 
-    A terminal gets lines as wide as it is, broken between words; a file or pipe gets whole lines, unless COLUMNS says
-    how wide it is.
+    A terminal gets lines of its own width, broken between words; a file or pipe gets whole lines, unless COLUMNS sets a
+    width.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class Terminal(Console):
             self.width = _UNBOUNDED
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """As rich does; every string that is printed, and every cell of a table, comes through here."""
+        """As rich does; every printed string, and every cell of a table, passes through here."""
         return super().render_str(self.shown(text), **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich does; a word that is longer than the line, such as a path, is not broken: it can be copied.
+        """As rich does; a word longer than the line, such as a path, is not broken, so it can be copied.
 
-        Further lines of an indented text are indented as its first one.
+        Further lines of an indented text have the same indent.
         """
         if len(objects) != 1 or not isinstance(objects[0], str):
             super().print(*objects, **options)
@@ -67,10 +67,10 @@ class Terminal(Console):
 
 
 def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """A table as wide as the console at most: what does not fit goes below, with what tells the rows apart again.
+    """A table no wider than the console: columns that do not fit continue below, with columns that identify the rows.
 
-    These are the first columns, or numbers if those say the same of two rows. A column that is wider than there is room
-    is broken between words.
+    These are the first columns, or row numbers if two rows share them. A column wider than the available space is
+    broken between words.
     """
     shown = console.shown if isinstance(console, Terminal) else printable
     cells = [[shown(cell) for cell in row] for row in ([heading for heading, _ in columns], *rows)]
@@ -95,10 +95,10 @@ def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequ
 def that_fit(
     console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]], importance: Sequence[int]
 ) -> list[int]:
-    """The columns of a table, in their order, that fit beside one another: no one without all that are more important.
+    """The columns of a table, in order, that fit beside one another: none without all more important ones.
 
-    `importance` has the index of every column, the most important first. What tells the rows apart is always among
-    them, and at least one column more.
+    `importance` has the index of every column, the most important first. The columns that identify the rows are always
+    included, and at least one more.
     """
     shown = console.shown if isinstance(console, Terminal) else printable
     widths = _widths([[shown(cell) for cell in row] for row in ([heading for heading, _ in columns], *rows)])
@@ -114,17 +114,17 @@ def that_fit(
 
 
 def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
-    """Of every column."""
+    """The width of every column."""
     return [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
 
 
 def _width(widths: Sequence[int]) -> int:
-    """Of columns beside one another."""
+    """The width of columns beside one another."""
     return sum(widths) + _GAP * (len(widths) - 1)
 
 
 def _leading(rows: Sequence[Sequence[str]], widths: Sequence[int], room: int) -> int:
-    """How many of the first columns tell all rows apart; 0 if they would take more than half of the room."""
+    """How many of the first columns identify all rows; 0 if they would take more than half of the space."""
     for count in range(1, len(widths)):
         if count > 1 and _width(widths[:count]) > room // 2:
             break
@@ -134,7 +134,7 @@ def _leading(rows: Sequence[Sequence[str]], widths: Sequence[int], room: int) ->
 
 
 def _breaks(text: str, width: int, indent: int) -> list[int]:
-    """Where new lines begin, so that none with its indent is wider than `width`, but for single words."""
+    """Where new lines start, so that none with its indent is wider than `width`, except for single words."""
     breaks: list[int] = []
     begin = 0
     for word in re.finditer(r"\S+", text):
@@ -146,7 +146,7 @@ def _breaks(text: str, width: int, indent: int) -> list[int]:
 
 
 def _parts(widths: Sequence[int], lead: int, room: int) -> Iterator[tuple[list[int], dict[int, int]]]:
-    """Which columns stand beside one another, the leading ones in every part, and the widths of narrower ones."""
+    """Which columns are side by side, the leading ones in every part, and the widths of narrower ones."""
     if _width(widths) <= room:
         yield list(range(len(widths))), {}
         return

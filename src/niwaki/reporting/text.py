@@ -1,4 +1,4 @@
-"""A study as tables for a terminal (rich if it is one, plain lines elsewhere), and as JSON for programs."""
+"""A study as tables for a terminal (rich if it is one, otherwise plain lines), and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ ENGLISH = words_in("en")
 
 
 def print_study(console: Console, view: View, *, wide: bool = False) -> bool:
-    """All tables of a study, what failed, what is not there yet, and the choice; whether all columns are shown.
+    """Print all tables, failures, what is missing, and the choice; returns whether all columns are shown.
 
-    Columns for which there is no room are left out, the least important first, and named; if `wide` they go below.
+    If there is too little space, the least important columns are left out and named; with `wide` they go below.
     """
     data = view.data
     title = view.spec.title or str(view.folder)
@@ -47,7 +47,7 @@ def print_study(console: Console, view: View, *, wide: bool = False) -> bool:
     )
     if data.synthetic:
         console.print(
-            "[bold yellow]SYNTHETIC DATA: garments that niwaki drew. These figures say nothing about Fashion-MNIST, "
+            "[bold yellow]SYNTHETIC DATA: garments that niwaki drew. These results say nothing about Fashion-MNIST, "
             "and the published ones are left out.[/bold yellow]"
         )
     tables = make_tables(view)
@@ -65,7 +65,7 @@ def print_study(console: Console, view: View, *, wide: bool = False) -> bool:
 
 
 def print_table(console: Console, table: Table, *, wide: bool = False) -> list[str]:
-    """One table, with what is to be said of single rows below it; returns the headings that are left out."""
+    """One table, with remarks on single rows below it; returns the headings of columns that are left out."""
     shown = as_tabular(table)
     every = range(len(shown.columns))
     kept: Sequence[int] = every
@@ -82,7 +82,7 @@ def print_table(console: Console, table: Table, *, wide: bool = False) -> list[s
 
 
 def as_tabular(table: Table) -> Tabular:
-    """A table as a terminal and a notebook show it; its notes are what is to be said of single rows."""
+    """A table as a terminal and a notebook show it; its notes are remarks on single rows."""
     columns = columns_of(table, ENGLISH)
     rows = tuple(tuple(column.cell(row) for column in columns) for row in table.rows)
     notes = tuple(
@@ -97,7 +97,7 @@ _FIRST = (
     "varied", "step", "accuracy", "reached", "params", "flash", "ram", "bytes", "agreement", "latency_1", "latency_ort",
     "macs", "gap", "source_accuracy", "validation",
 )  # fmt: skip
-"""The columns that count most; the others follow in their order, the families of many columns last."""
+"""The most important columns; the others follow in order, families of many columns last."""
 _FAMILIES = ("width", "per_class", "bytes_of_type")
 
 
@@ -109,7 +109,7 @@ def _importance(table: Table) -> list[int]:
 
 
 def _heading(column: Column) -> str:
-    """What stands over a column in a terminal: short, since there are many."""
+    """A column's heading in a terminal: short, since there are many."""
     if column.name in ("varied", "width"):
         return _LABELS.get(column.of, column.of)
     return _HEADINGS.get(column.name, column.name).format(of=column.of)
@@ -133,7 +133,7 @@ def _print_state(console: Console, view: View) -> None:
 
 
 def study_as_json(view: View) -> dict[str, object]:
-    """The whole of a study for programs: `niwaki study show DIR --json`."""
+    """A complete study for programs: `niwaki study show DIR --json`."""
     return {
         "folder": str(view.folder),
         "title": view.spec.title,

@@ -1,4 +1,4 @@
-"""The times in a study's tables: where they are, and which differences are noise."""
+"""The times in a study's tables: where they are stored, and which differences are noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from niwaki.reporting.view import View
 from niwaki.reporting.words import Words
 from niwaki.study.records import Results
 
-# Columns of times: where `timings.json` has them, and the batch.
+# Columns of times: their place in `timings.json`, and the batch.
 COLUMNS = {"latency_1": ("models", 1), "latency_256": ("models", 256), "latency_ort": ("onnxruntime", 1)}
 
 
@@ -41,7 +41,7 @@ def like_base(view: View, done: Sequence[Results], base: Sequence[Results]) -> t
 
 
 def slower_than(view: View, int8: Results, before: Results, words: Words) -> tuple[str, ...]:
-    """A sentence where ONNX Runtime takes longer for an int8 network than for the float one, beyond the noise."""
+    """A sentence if ONNX Runtime takes longer for an int8 network than for the float one, beyond the noise."""
     ours, theirs = (latency(view, results, "latency_ort") for results in (int8, before))
     if ours is None or theirs is None or (ours - theirs) / ((ours + theirs) / 2) <= _noise(view, "latency_ort"):
         return ()

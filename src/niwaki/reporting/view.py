@@ -1,4 +1,4 @@
-"""A study's folder as it is now, finished or not, read without its data and on any machine."""
+"""A study's folder in its current state, finished or not, read without its data and on any machine."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from niwaki.study.whole import damaged_models
 
 @dataclass(frozen=True)
 class TrialView:
-    """A trial as `study.json` lists it."""
+    """A trial as listed in `study.json`."""
 
     experiment: str
     value: Any
     seed: int
     stages: tuple[str, ...]
     rows: tuple[str, ...]
-    quantize: str | None = None  # the kind of quantization that the last row is of
+    quantize: str | None = None  # the kind of quantization in the last row
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,21 @@ class View:
     evidence: Evidence | None = None
     bench: Bench | None = None
     damaged_files: tuple[str, ...] = ()
-    """What is wrong with files beside the stages, whose content then counts as not there."""
+    """Problems with files beside the stages, whose content is then treated as missing."""
     damaged_models: tuple[str, ...] = ()
-    """What is wrong with the files of the models; what was measured of them stands."""
+    """Problems with the files of the models; the measurements remain valid."""
 
     def of(self, experiment: Experiment) -> Iterator[TrialView]:
         """The trials of an experiment."""
         return (trial for trial in self.trials if trial.experiment == experiment.name)
 
     def results(self, key: str) -> Results | None:
-        """What was measured after a stage, if it is done."""
+        """The measurements after a stage, if it is done."""
         record = self.records.get(key)
         return record.results if record else None
 
     def failure(self, trial: TrialView) -> str | None:
-        """Why a trial did not get to its end, if one of its stages failed."""
+        """Why a trial did not finish, if one of its stages failed."""
         for key in trial.stages:
             record = self.records.get(key)
             if record is not None and record.status == "failed":
@@ -80,17 +80,17 @@ class View:
 
     @property
     def damages(self) -> tuple[str, ...]:
-        """All that is wrong with the files of the study; the next run repairs it."""
+        """All problems with the files of the study; the next run repairs them."""
         return (*self.damaged, *self.damaged_files, *self.damaged_models)
 
     @property
     def waiting(self) -> frozenset[str]:
-        """The stages that cannot be done, since one before them failed."""
+        """The stages that cannot run because an earlier one failed."""
         return _waiting(self.trials, self.records)
 
     @property
     def to_do(self) -> int:
-        """How many stages another run would do: those that are not there, without those that wait for a failed one."""
+        """How many stages another run would do: the missing ones, except those that wait for a failed one."""
         return len(self.stages) - len(self.records) - len(self.waiting)
 
     @property
@@ -121,7 +121,7 @@ def load_view(folder: Path) -> View:
 
 
 def _records(store: Store, study: Study) -> tuple[dict[str, Record], tuple[str, ...]]:
-    """The records that are there, and what is wrong with others."""
+    """The records that exist, and the problems with others."""
     records: dict[str, Record] = {}
     damaged: list[str] = []
     for key in study.stages:
@@ -140,7 +140,7 @@ def _records(store: Store, study: Study) -> tuple[dict[str, Record], tuple[str, 
 
 
 def _spec(folder: Path, study: Study) -> StudySpec:
-    """The specification in `study.json`, which its trials must fit."""
+    """The specification in `study.json`, which its trials must match."""
     try:
         spec = StudySpec.model_validate(study.spec)
         varied = {experiment.name: [value for value, _ in resolve(spec, experiment)] for experiment in spec.experiment}
@@ -156,7 +156,7 @@ def _spec(folder: Path, study: Study) -> StudySpec:
 
 
 class _Files:
-    """Reads the files beside the stages, and collects what is wrong with those that cannot be read."""
+    """Reads the files beside the stages, and collects the problems with those that cannot be read."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -179,7 +179,7 @@ def _waiting(trials: Sequence[TrialView], records: Mapping[str, Record]) -> froz
 
 
 def _standing(choice: Choice | None, stages: Collection[str], records: Mapping[str, Record]) -> Choice | None:
-    """The choice, as long as what it was made among is there: the chosen model, or, if it is none, all `stages`."""
+    """The choice, if its candidates still exist: the chosen model, or, if there is none, all `stages`."""
     if choice is None:
         return None
     key = choice.key
@@ -197,7 +197,7 @@ def _chosen_weights(choice: Choice | None, records: Mapping[str, Record]) -> str
 
 
 def _of_the_chosen(verification: Verification | None, chosen: str | None) -> Verification | None:
-    """What is known of the exported forms, if they are of the model that is chosen now."""
+    """The exported forms, if they belong to the model that is chosen now."""
     if verification is None or chosen is None:
         return None
     made_of = verification.made_of
@@ -208,7 +208,7 @@ Gathered = TypeVar("Gathered", Evidence, Bench)
 
 
 def _fitting(found: Gathered | None, records: Mapping[str, Record], chosen: str | None) -> Gathered | None:
-    """What was gathered at the end of a study, if it is of the models that are there now: a study may run again."""
+    """The evidence from the end of a study, if it describes the present models: a study may run again."""
     if found is None:
         return None
     bases = {record.weights_sha256 for record in records.values() if record.position == 0}

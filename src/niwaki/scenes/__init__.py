@@ -1,5 +1,5 @@
-"""Drawn photographs of garments: with what is true of each, for tuning, calibration and figures.
+"""Drawn photographs of garments, with the truth about each, for tuning, calibration and evaluation.
 
-What is tuned sees the `tuning` family of backgrounds and clutter, figures the other. `seen` shows them to vision.
+Tuning uses the `tuning` family of backgrounds and clutter, evaluation the other. `seen` shows them to vision.
 May import: vision.
 """

@@ -1,6 +1,6 @@
-"""What garments lie on: reflectance about 1, float32 (height, width), to be multiplied with a ground's own.
+"""The surfaces under garments: reflectance around 1, float32 (height, width), multiplied with the ground's own.
 
-Each kind is of one family only: `tuning` for whatever is tuned or calibrated, `figure` for published figures.
+Each kind belongs to one family only: `tuning` for whatever is tuned or calibrated, `figure` for published results.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Draw = Callable[[np.random.Generator, Size], Field]
 
 
 def plain(rng: np.random.Generator, size: Size) -> Field:
-    """A sheet of card: hardly anything to see."""
+    """A sheet of card: almost uniform."""
     return 1 + np.float32(rng.uniform(0, 0.01)) * clouds(rng, size, size[0] / 4)
 
 
 def gradient(rng: np.random.Generator, size: Size) -> Field:
-    """A ground that grows lighter to one side, in a straight line or bent."""
+    """A ground that gets lighter towards one side, linearly or curved."""
     rows, columns = grid(size)
     turn, bend = rng.uniform(0, 2 * np.pi), np.float32(rng.uniform(-0.3, 0.3))
     ramp = np.float32(np.cos(turn)) * columns + np.float32(np.sin(turn)) * rows
@@ -30,7 +30,7 @@ def gradient(rng: np.random.Generator, size: Size) -> Field:
 
 
 def wood(rng: np.random.Generator, size: Size) -> Field:
-    """Boards: long fibres, years' rings, now and then the joint of two boards."""
+    """Boards: long fibres, growth rings, sometimes the joint of two boards."""
     height, width = size
     lengthways = size if rng.random() < 0.5 else (width, height)
     fibre = clouds(rng, lengthways, (height / 120, height / 2)) * np.float32(rng.uniform(0.01, 0.04))

@@ -1,6 +1,6 @@
-"""Things that are no garment: hands, cables, cups, boxes, writing, the edge of a table; drawn, one after the other.
+"""Things that are not garments: hands, cables, cups, boxes, writing, the edge of a table; drawn one after the other.
 
-Each kind is of one family only, as backgrounds are.
+Each kind belongs to one family only, as backgrounds do.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from PIL import Image, ImageDraw
 from niwaki.scenes.backgrounds import Family
 from niwaki.scenes.fields import Field, Size, grid, layered
 
-FINER = 2  # things are drawn so many times finer, then averaged: soft edges
+FINER = 2  # things are drawn this many times finer, then averaged: soft edges
 
 Point = tuple[float, float]  # across, down, in units of the frame's height
 
 
 @dataclass(frozen=True)
 class Thing:
-    """Where it is, 0 to 1, and how much light it reflects: float32 (height, width) both."""
+    """Its mask, 0 to 1, and how much light it reflects: float32 (height, width) both."""
 
     mask: Field
     reflectance: Field
@@ -31,7 +31,7 @@ Draw = Callable[[np.random.Generator, Size], list[Thing]]
 
 
 class _Sheet:
-    """A mask that shapes are painted on, in units of the frame's height."""
+    """A mask to paint shapes on, in units of the frame's height."""
 
     def __init__(self, size: Size) -> None:
         self.size = size
@@ -164,7 +164,7 @@ def cup(rng: np.random.Generator, size: Size) -> list[Thing]:
 
 
 def box(rng: np.random.Generator, size: Size) -> list[Thing]:
-    """A box with a side in the shade, and at times a label."""
+    """A box with a side in the shade, and sometimes a label."""
     centre, turn = _somewhere(rng, size, 0.3), rng.uniform(0, np.pi)
     a, b, deep = rng.uniform(0.08, 0.35), rng.uniform(0.08, 0.3), rng.uniform(0.02, 0.12)
     level = rng.uniform(0.08, 0.9)
@@ -219,7 +219,7 @@ def pens(rng: np.random.Generator, size: Size) -> list[Thing]:
 
 
 def bottle(rng: np.random.Generator, size: Size) -> list[Thing]:
-    """A bottle, lying or standing, with a label and a line of light."""
+    """A bottle, lying or standing, with a label and a highlight."""
     centre, turn = _somewhere(rng, size, 0.35), rng.choice([0.0, np.pi / 2]) + rng.uniform(-0.3, 0.3)
     a, b = rng.uniform(0.07, 0.15), rng.uniform(0.2, 0.38)
     neck, level = a * rng.uniform(0.25, 0.5), rng.uniform(0.08, 0.8)

@@ -1,4 +1,4 @@
-"""Random fields over a picture, float32 (height, width), and the smoothing that scenes are made with."""
+"""Random fields over a picture, float32 (height, width), and the smoothing that makes scenes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def enlarge(coarse: Field, size: Size) -> Field:
 
 
 def clouds(rng: np.random.Generator, size: Size, grain: float | tuple[float, float]) -> Field:
-    """Smooth noise of standard deviation about 1 whose blobs measure `grain` (rows, columns) in pixels."""
+    """Smooth noise of standard deviation around 1 whose blobs measure `grain` (rows, columns) in pixels."""
     down, across = grain if isinstance(grain, tuple) else (grain, grain)
     coarse = (max(2, round(size[0] / down)) + 1, max(2, round(size[1] / across)) + 1)
     if coarse[0] >= size[0] and coarse[1] >= size[1]:
         return rng.standard_normal(size, dtype=np.float32)
     noise = enlarge(rng.standard_normal(coarse, dtype=np.float32), size)
-    return noise * np.float32(1.3)  # what interpolation takes away
+    return noise * np.float32(1.3)  # what interpolation loses
 
 
 def layered(rng: np.random.Generator, size: Size, grains: Sequence[float], fall: float = 0.6) -> Field:
-    """Noise of several scales, coarse to fine, each `fall` times as strong as the one before; deviation about 1."""
+    """Noise at several scales, coarse to fine, each `fall` times as strong as the previous one; deviation around 1."""
     weights = np.array([fall**order for order in range(len(grains))], dtype=np.float32)
     weights /= np.sqrt((weights * weights).sum())
     total = np.zeros(size, dtype=np.float32)
@@ -46,7 +46,7 @@ def grid(size: Size) -> tuple[Field, Field]:
 
 
 def shift(picture: Field, down: int, across: int) -> Field:
-    """A picture moved by whole pixels; what comes in repeats the border."""
+    """A picture shifted by whole pixels; the border is repeated."""
     height, width = picture.shape
     rows = np.clip(np.arange(height) - down, 0, height - 1)
     columns = np.clip(np.arange(width) - across, 0, width - 1)

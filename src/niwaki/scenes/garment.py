@@ -1,4 +1,4 @@
-"""A garment of 28 × 28 pixels, bright on black, enlarged into a photograph: its mask, and how strong its cloth is."""
+"""A garment of 28 × 28 pixels, bright on black, enlarged into a photograph: its mask, and its cloth's brightness."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from niwaki.scenes.fields import Field, Size, clouds
 
 SEEN = 12  # a pixel brighter than this is garment
 EDGE = (0.35, 0.65)  # of the enlarged mask: outside, inside
-MARGIN = 0.03  # of the frame's height: a garment lies whole in the frame, at least so far from its border
+MARGIN = 0.03  # of the frame's height: a garment is entirely in the frame, at least this far from its border
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a garment lies. `longest` is its longest side as a share of the frame's height, before it is turned."""
+    """The position of a garment. `longest` is its longest side as a share of the frame's height, before turning."""
 
     longest: float
     degrees: float
-    across: float  # of its middle: 0 leftmost, 1 rightmost place where it is whole in the frame
+    across: float  # of its middle: 0 leftmost, 1 rightmost place where it fits into the frame
     down: float
 
 
 @dataclass(frozen=True)
 class Enlarged:
-    """A garment in a frame: float32 (height, width) mask from 0 to 1 and cloth (0: none, 1: as bright as can be)."""
+    """A garment in a frame: float32 (height, width) mask from 0 to 1 and cloth (0: none, 1: brightest)."""
 
     mask: Field
     cloth: Field
@@ -34,9 +34,9 @@ class Enlarged:
 
 
 def place(pixels: np.ndarray, placed: Placed, size: Size) -> Enlarged:
-    """Enlarge uint8 (H, W) pixels smoothly (bicubic) to where `placed` says; `box` is x, y, width, height."""
+    """Enlarge uint8 (H, W) pixels smoothly (bicubic) to the position in `placed`; `box` is x, y, width, height."""
     inside = pixels > SEEN
-    if not inside.any():  # a black picture: nothing is put down
+    if not inside.any():  # a black picture: there is nothing to place
         return Enlarged(np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.float32), (0, 0, 0, 0))
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     top, left, tall, wide = rows[0], columns[0], rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
@@ -51,7 +51,7 @@ def place(pixels: np.ndarray, placed: Placed, size: Size) -> Enlarged:
     a, b, d, e = cos / scale, sin / scale, -sin / scale, cos / scale
     c = left + wide / 2 - a * middle_x - b * middle_y
     f = top + tall / 2 - d * middle_x - e * middle_y
-    border = 2  # zeros around, so that the edge of the picture is an edge of the garment too
+    border = 2  # zeros around it, so that the edge of the picture is an edge of the garment too
     matrix = (a, b, c + border, d, e, f + border)
     values = np.pad(np.where(inside, pixels, 0), border).astype(np.float32)
     shape = _enlarge(np.pad(inside, border).astype(np.float32), matrix, size)

@@ -1,4 +1,4 @@
-"""Whole scenes: a ground, perhaps a garment or other things on it, light, a camera; and what is true of them."""
+"""Whole scenes: a ground, perhaps a garment or other things on it, light, a camera; and the truth about them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from niwaki.scenes.camera import Camera
 from niwaki.scenes.fields import Field, Size, shift, wide_blur
 from niwaki.scenes.garment import Enlarged, Placed, place, with_texture
 
-VERSION = 1  # of the scenes: a new one wherever a pixel changes
+VERSION = 1  # version of the scenes: raised whenever a pixel changes
 QVGA, VGA = (240, 320), (480, 640)
-FLICKER = 0.03  # of the light, from one frame to the next, at most
+FLICKER = 0.03  # flicker of the light between frames, at most
 EMPTY = (0, 2)  # of five scenes without a garment: those with nothing at all in them
 FAMILIES: dict[Family, int] = {"tuning": 0, "figure": 1}
 
@@ -24,29 +24,29 @@ Content = Literal["garment", "empty", "clutter"]
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One photograph, and what is true of it."""
+    """One photograph, and the truth about it."""
 
     frame: np.ndarray  # uint8 (height, width)
     content: Content
     background: str
     camera: Camera
-    things: tuple[str, ...] = ()  # what lies about that is no garment
+    things: tuple[str, ...] = ()  # things in it that are not garments
     label: int | None = None
     box: tuple[int, int, int, int] | None = None  # of the garment: x, y, width, height
     polarity: int = 0  # of the garment: +1 brighter than the ground, −1 darker
     placed: Placed | None = None
     _before: Field = field(
         default_factory=lambda: np.empty((0, 0), dtype=np.float32), repr=False
-    )  # exposed, without what came later
+    )  # the light without what was added later
     _path: tuple[int, ...] = ()
 
     def learned(self, count: int = 8) -> np.ndarray:
-        """Frames of the same place before anything was put there: other noise, a little flicker. uint8 (n, h, w)."""
+        """Frames of the place before anything was put there: other noise, a little flicker. uint8 (n, h, w)."""
         rng = np.random.default_rng((*self._path, 1))
         return np.stack([self.camera.frame(self._before, rng, _flicker(rng)) for _ in range(count)])
 
     def without_pixels(self) -> Scene:
-        """The same without its frame, for where many are kept: it cannot be learned any more."""
+        """The same without its frame, to save memory: it can no longer be learned."""
         return replace(self, frame=self.frame[:0].copy(), _before=self._before[:0].copy())
 
 
@@ -136,7 +136,7 @@ def _put(rng: np.random.Generator, ground: Field, things: list[clutter.Thing]) -
 
 
 def _shadow(rng: np.random.Generator, ground: Field, mask: Field) -> Field:
-    """The ground beside what lies on it, darker where less light comes."""
+    """The ground beside the things on it, darker where less light arrives."""
     height = ground.shape[0]
     down, across = (round(rng.uniform(-0.03, 0.03) * height) for _ in range(2))
     strength, soft = np.float32(rng.uniform(0, 0.4)), rng.uniform(0.01, 0.05) * height

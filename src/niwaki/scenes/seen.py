@@ -1,4 +1,4 @@
-"""What vision makes of many scenes, with and without having learned the empty place first."""
+"""The results of vision on many scenes, with and without learning the empty background first."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from niwaki.scenes.scene import QVGA, Scene, bare_scene, garment_scene
 from niwaki.vision.finding import Finding
 
 NONE = -1  # the label of a scene without a garment
-LEARNED = 4  # frames of the empty place
+LEARNED = 4  # frames of the empty background
 
 
 class Eye(Protocol):
     """Vision: `library.Vision` (C) or `reference.Reference` (NumPy)."""
 
     def learn(self, frame: np.ndarray) -> int:
-        """Take in one frame of the empty scene."""
+        """Learn one frame of the empty scene."""
 
     def forget(self) -> None:
         """Forget the scene."""
@@ -32,10 +32,10 @@ class Eye(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """n scenes, each seen once without and once with its empty place learned: arrays have the shape (2, n, …)."""
+    """n scenes, each seen once without and once with its empty background learned: arrays have the shape (2, n, …)."""
 
     scenes: tuple[Scene, ...]  # without their frames' pixels
-    labels: np.ndarray  # int64 (n,): of the garment, NONE where there is none
+    labels: np.ndarray  # int64 (n,): of the garment, NONE if there is none
     findings: tuple[tuple[Finding, ...], tuple[Finding, ...]]
     pictures: np.ndarray  # uint8 (2, n, height, width): zeros where no garment was found
     found: np.ndarray  # bool (2, n)
@@ -47,7 +47,7 @@ class Seen:
         return garment
 
     def and_then(self, other: Seen) -> Seen:
-        """These scenes and others after them."""
+        """These scenes followed by others."""
         return Seen(
             scenes=self.scenes + other.scenes,
             labels=np.concatenate([self.labels, other.labels]),
@@ -72,7 +72,7 @@ def bare_scenes(count: int, *, family: Family, seed: int = 0, size: Size = QVGA)
 
 
 def see(scenes: Iterable[Scene], vision: Eye) -> Seen:
-    """Show scenes to vision, each one both ways. What vision had learned before is forgotten."""
+    """Show scenes to vision, each one both ways. Anything that vision had learned before is forgotten."""
     kept: list[Scene] = []
     findings: tuple[list[Finding], list[Finding]] = ([], [])
     for scene in scenes:

@@ -1,4 +1,4 @@
-"""The answers of a classifier image by image: which are worth showing, and the images as PNG."""
+"""The predictions of a classifier image by image: which are worth showing, and the images as PNG."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class Answers:
-    """The class that a network names for each image, int64 (n,), and its softmax, float32 (n, classes)."""
+    """The class that a network predicts for each image, int64 (n,), and its softmax, float32 (n, classes)."""
 
     named: np.ndarray
     sure: np.ndarray
 
     def confusion(self, labels: np.ndarray, classes: int) -> list[list[int]]:
-        """`confusion[t][p]`: how many images of class t were taken for class p."""
+        """`confusion[t][p]`: how many images of class t were predicted as class p."""
         counts = np.zeros((classes, classes), np.int64)
         np.add.at(counts, (np.asarray(labels), self.named), 1)
         return [[int(count) for count in row] for row in counts]
 
     def of(self, labels: np.ndarray, shown: Mapping[str, Sequence[int]]) -> dict[str, ShownAnswer]:
-        """The answers to the images that are shown, by their number."""
+        """The predictions for the images that are shown, by their number."""
         numbers = sorted({number for some in shown.values() for number in some})
         return {
             str(number): ShownAnswer(
@@ -45,17 +45,18 @@ class Answers:
 
 
 def answers_of(predict: Predict, images: np.ndarray) -> Answers:
-    """The answers to uint8 images (n, C, H, W); the first class where several have the highest score."""
+    """The predictions for uint8 images (n, C, H, W); the first class if several have the highest score."""
     scores = np.concatenate([predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
     exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
     return Answers(scores.argmax(axis=1), exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 def telling(answers: Mapping[str, Answers], labels: np.ndarray) -> dict[str, list[int]]:
-    """Test images, by number, that tell how the networks fail; the surest errors first, at most `SHOWN` of a kind.
+    """Test images, by number, that show how the networks fail; the most confident errors first, at most `SHOWN` of a
+    kind.
 
-    `base` and `chosen`: the surest wrong answers of each. `lost`: wrong only after compression. `gained`: wrong only
-    before. Images that several networks get wrong in the same way may appear in more than one list.
+    `base` and `chosen`: the most confident wrong predictions of each. `lost`: wrong only after compression. `gained`:
+    wrong only before. Images that several networks get wrong in the same way may appear in more than one list.
     """
     labels = np.asarray(labels)
     base, chosen = answers["base"], answers.get("chosen")
@@ -69,7 +70,7 @@ def telling(answers: Mapping[str, Answers], labels: np.ndarray) -> dict[str, lis
 
 
 def moved(answers: Mapping[str, Answers], labels: np.ndarray) -> dict[str, int]:
-    """How many test images only the base gets right (`lost`) and only the chosen model (`gained`)."""
+    """How many test images only the base predicts correctly (`lost`) and only the chosen model (`gained`)."""
     if "chosen" not in answers:
         return {}
     was_right, is_right = (answers[name].named == np.asarray(labels) for name in ("base", "chosen"))
@@ -98,7 +99,7 @@ def _surest(answers: Answers, which: np.ndarray) -> list[int]:
 
 
 def _png(data: Dataset, number: int) -> str:
-    """A test image as it reaches the network, without its padding."""
+    """A test image as the network sees it, without its padding."""
     pad = data.preprocessing.pad
     pixels = np.asarray(data.test.images[number])
     inner = pixels[:, pad : pixels.shape[1] - pad, pad : pixels.shape[2] - pad]

@@ -24,11 +24,11 @@ _ALLOWED_UNITS = {
 
 @dataclass(frozen=True)
 class Budget:
-    """A limit: the least of `AT_LEAST`, the most of all others.
+    """A limit: a minimum for the quantities in `AT_LEAST`, a maximum for all others.
 
     Units: points of accuracy, percent, counts, bytes, microseconds at batch 1. `balanced_accuracy` is the mean of the
     classes' accuracies, `worst_class` the lowest of them. `flash` is the constant data of the generated C, `ram` its
-    arena with input and output; the code that a compiler makes for some target is in neither.
+    arena with input and output; neither includes the code that a compiler makes for a target.
     """
 
     quantity: str
@@ -41,19 +41,19 @@ class Budget:
         return self.quantity in AT_LEAST
 
     def allows(self, figure: float | None) -> bool:
-        """Whether a figure is within the limit; one that is not known is not. Accuracies are sums of fractions."""
+        """Whether a value is within the limit; an unknown one is not. Accuracies are sums of fractions."""
         if figure is None:
             return False
         return figure >= self.limit - 1e-9 if self.at_least else figure <= self.limit + 1e-9
 
 
 def parse_budget(text: str) -> Budget:
-    """`Budget` from its text. KB are 1024 bytes, k are 1000.
+    """Parse the text of a `Budget`. KB are 1024 bytes, k are 1000.
 
     >>> parse_budget("bytes<=16KB").limit
     16384.0
 
-    Raises ValueError that names the text and the forms there are.
+    Raises ValueError naming the text and the valid forms.
     """
     match = _FORM.match(text)
     if not match or match[1] not in _ALLOWED_UNITS or match[4].lower() not in _ALLOWED_UNITS[match[1]]:
@@ -71,7 +71,7 @@ def _check(budget: Budget, sign: str) -> None:
     right = ">=" if budget.at_least else "<="
     if sign != right:
         raise ValueError(
-            f"budget {budget.text!r}: {budget.quantity} has a limit the other way: {budget.quantity}{right}…"
+            f"budget {budget.text!r}: {budget.quantity} takes the opposite limit: {budget.quantity}{right}…"
         )
     if budget.at_least and budget.limit > 100:
         raise ValueError(f"budget {budget.text!r}: {budget.quantity} is in percent: give 0 to 100")

@@ -1,4 +1,4 @@
-"""JSON with a checksum of itself, as a type: what is read has the shape that the type states, or is refused."""
+"""JSON with its own checksum, as a type: what is read has the shape that the type states, or is refused."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def _readable(value: object) -> object:
 
 
 Letters = Annotated[str, BeforeValidator(_readable)]
-"""A text of any origin: a file's name may hold bytes that are no letter."""
+"""A text of any origin: a file's name may contain bytes that are not characters."""
 
 
 class Part(BaseModel):
-    """A part of a file. What else stands there is kept as it is."""
+    """A part of a file. Unknown entries are kept."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)  # a number in quotes is no number
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)  # a number in quotes is not a number
 
     def to_dict(self) -> dict[str, object]:
-        """What the file states, with sorted keys, as JSON has it."""
+        """The content with sorted keys, as JSON values."""
         found: dict[str, object] = parse_json(_text(_stated(self)))
         return found
 
 
-FORMAT = 1  # of every file
+FORMAT = 1  # for every file
 
 
 class ResultFile(Part):
@@ -56,13 +56,13 @@ def with_checksum(values: Mapping[str, object]) -> bytes:
 
 
 def from_bytes(data: bytes, kind: type[File]) -> File:
-    """The file that these bytes are. Raises ValueError, in a few words, if it is damaged or lacks what is read."""
+    """The file in these bytes. Raises ValueError, in a few words, if it is damaged or incomplete."""
     value = parse_json(data)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     value = without_checksum(value)
     check_format(value, FORMAT)
-    value.pop("format", None)  # `to_bytes` states it
+    value.pop("format", None)  # `to_bytes` writes it
     try:
         return kind.model_validate_json(canonical_json(value))
     except ValidationError as error:
@@ -77,7 +77,7 @@ def _stated(part: Part) -> Mapping[str, object]:
 
 
 def _finite(value: Any) -> Any:
-    """The value with null for each number that JSON does not know."""
+    """The value with null for each number that JSON cannot represent."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

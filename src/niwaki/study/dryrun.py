@@ -14,7 +14,7 @@ from niwaki.study.structure import Rows, Structures, in_words
 
 @dataclass(frozen=True)
 class Work:
-    """So many stages, with so many epochs in all."""
+    """A number of stages, with the total of their epochs."""
 
     stages: int
     epochs: int
@@ -22,7 +22,7 @@ class Work:
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """A trial with the structure it will have: None if that depends on training, or the network is `refused`."""
+    """A trial with its future structure: None if that depends on training, or the network is `refused`."""
 
     trial: Trial
     work: Work
@@ -62,7 +62,7 @@ class PlannedExperiment:
 
     @property
     def title(self) -> str:
-        """What it is called."""
+        """Its name."""
         return self.experiment.title or self.experiment.name
 
     def to_dict(self) -> dict[str, object]:
@@ -77,7 +77,7 @@ class PlannedExperiment:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What would be done; `longer` is in neither of the other two."""
+    """The work of a study; `longer` is not included in the other two."""
 
     requested: Work
     unique: Work
@@ -95,7 +95,7 @@ class DryRun:
 
 
 def dry_run(spec: StudySpec, *, trust: bool) -> DryRun:
-    """Stages and epochs, unique and as requested; every trial with the structure it will have."""
+    """Stages and epochs, unique and as requested; every trial with its future structure."""
     spec, files = adopt_files(spec)
     for factory in sorted(factories_of(spec, files.imports)):
         check_trust(factory, trust)

@@ -1,4 +1,4 @@
-"""What of the machine and its libraries can change a result, and so belongs to every key."""
+"""The properties of the machine and its libraries that can change a result, and so belong to every key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 Facts = dict[str, str | list[str]]
 
-# Instruction sets that torch, oneDNN and the BLAS choose their kernels by.
+# Instruction sets by which torch, oneDNN and the BLAS choose their kernels.
 _FEATURES = (
     "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni", "avx512_bf16",
     "amx_tile", "amx_bf16", "amx_int8", "asimd", "asimddp", "sve", "bf16",
@@ -16,7 +16,7 @@ _FEATURES = (
 
 
 def fingerprint(device: str) -> Facts:
-    """The part of every key that is not the study's: torch, its device, the processor's features."""
+    """The part of every key that does not come from the study: torch, its device, the processor's features."""
     import torch
 
     facts: Facts = {
@@ -32,7 +32,7 @@ def fingerprint(device: str) -> Facts:
 
 
 def describe() -> dict[str, str]:
-    """The machine and versions in words, for people; part of no key."""
+    """The machine and versions in words, for people; not part of any key."""
     import torch
 
     return {
@@ -45,12 +45,12 @@ def describe() -> dict[str, str]:
 
 
 def processor_name() -> str:
-    """The processor's name as the system knows it."""
+    """The processor's name according to the system."""
     return _cpuinfo().get("model name") or platform.processor() or "unknown processor"
 
 
 def processor_features() -> list[str]:
-    """The vendor of the processor, and those of its instruction sets by which libraries choose their kernels."""
+    """The vendor of the processor, and those of its instruction sets by which libraries choose kernels."""
     info = _cpuinfo()
     flags = set((info.get("flags") or info.get("Features") or "").split())
     return [info.get("vendor_id", ""), *(feature for feature in _FEATURES if feature in flags)]

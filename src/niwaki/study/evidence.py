@@ -1,7 +1,7 @@
-"""What a report shows beside the records: the answers of the base and of the chosen model, with the images.
+"""What a report shows beside the records: the predictions of the base and the chosen model, with the images.
 
-`evidence.json` holds it, so that a report needs neither the data nor the weights; `bench.json` holds how long every
-form of both takes, measured after everything else, alone on the machine.
+`evidence.json` holds them, so a report needs neither the data nor the weights; `bench.json` holds the time of every
+form of both models, measured after everything else, alone on the machine.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Job:
-    """What is compared, on which data, and where it is kept. `exported` is whether the chosen model has its forms."""
+    """What is compared, on which data, and where it is stored. `exported`: whether the chosen model has its forms."""
 
     store: Store
     pair: Pair
@@ -68,10 +68,10 @@ class Job:
 
 @step("comparing the base with the chosen model")
 def gather_evidence(store: Store, result: StudyResult, data: Dataset, notify: Notify, *, trust: bool) -> None:
-    """Write `evidence.json` and `bench.json`; what is there is kept if it is of the same models and forms.
+    """Write `evidence.json` and `bench.json`; existing files are kept if they describe the same models and forms.
 
-    Both are left away where the study has no finished base. The int8 forms of the base are made for the comparison
-    and not kept: what they lack stands in their place.
+    Neither is written if the study has no finished base. The int8 forms of the base are made for the comparison and not
+    kept: if one is missing, the reason is stored instead.
     """
     pair = _pair(result)
     if pair is None:
@@ -134,7 +134,7 @@ def _known(store: Store, kind: type[Gathered], made_of: Compared, notify: Notify
 
 @dataclass(frozen=True)
 class Forms:
-    """The forms of both, opened; each is None if there are none. `needs` are those of the base's C, or why not."""
+    """The forms of both, opened; None if there are none. `needs` is what the base's C needs, or why it has none."""
 
     base: Export | None
     chosen: Export | None
@@ -189,7 +189,7 @@ def _evidence(job: Job, made_of: Compared, forms: Forms) -> Evidence:
 
 
 def _layers(job: Job) -> dict[str, tuple[LayerFacts, ...]]:
-    """Those of the base and of the chosen model; none of a network that is not counted on the size of the images."""
+    """The layers of the base and of the chosen model; none for a network that cannot be counted at the images' size."""
     records = {"base": job.pair.base, "chosen": job.pair.chosen}
     found = {}
     for name, record in records.items():
@@ -211,14 +211,14 @@ def _codes(job: Job, forms: Forms) -> dict[str, tuple[LayerCodes, ...]]:
 
 
 def _answers(job: Job, forms: Forms) -> dict[str, Answers]:
-    """Those of every network that is there, by name."""
+    """The facts of every network that exists, by name."""
     found = {"base": _float_answers(job, job.pair.base)}
     if job.pair.chosen is not None:
         found["chosen"] = _float_answers(job, job.pair.chosen)
     if forms.base is not None:
         found["base_int8"] = int8_answers(forms.base, job.data)
     if forms.chosen is not None:
-        with contextlib.suppress(ModelError):  # its int8 may be no integer network: `verify.json` says so
+        with contextlib.suppress(ModelError):  # its int8 may not be an integer network: `verify.json` says so
             found["chosen_int8"] = int8_answers(forms.chosen, job.data)
     return found
 
@@ -230,13 +230,13 @@ def _float_answers(job: Job, record: Record) -> Answers:
 
 
 def int8_answers(export: Export, data: Dataset) -> Answers:
-    """Of the integer network, by the reference that the generated C equals to the bit; scores in real units."""
+    """The scores of the integer network, from the reference that the generated C equals to the bit; in real units."""
     from niwaki.codegen.graph import reference
     from niwaki.deploy.runners import inputs_of
 
     graph = export.graph
     if graph is None:
-        raise ModelError(f"{export.folder}: holds no integer network")
+        raise ModelError(f"{export.folder}: contains no integer network")
     output = graph.tensors[graph.output]
 
     def predict(images: np.ndarray) -> np.ndarray:

@@ -39,11 +39,13 @@ if TYPE_CHECKING:
 def finish(
     spec: StudySpec, store: Store, result: StudyResult, data: Dataset, notify: Notify, *, trust: bool
 ) -> Verification | None:
-    """Export the chosen model to `chosen/` and verify its forms; what `verify.json` then says, None without a choice.
+    """Export the chosen model to `chosen/` and verify its forms; returns what `verify.json` says, None without a
+    choice.
 
-    `ok` is whether all forms agree; it is None, with a `reason`, if none could be made. A form that cannot be made
-    (of a network beyond what the integer C knows) is `missing`; the others are written. What is there already is kept
-    if its files are whole, were made of the same model in the same way, and nothing more can be run here than then.
+    `ok` says whether all forms agree; it is None, with a `reason`, if none could be made. A form that cannot be made
+    (because the integer C does not support the network) is `missing`; the others are written. Existing forms are kept
+    if their files are intact, were made from the same model in the same way, and no more of them can run here than
+    before.
     """
     key = result.choice.key if result.choice else None
     if key is None or (spec.select and not spec.select.export):
@@ -134,7 +136,7 @@ def _verified(report: FormReport) -> VerifiedForm:
 
 
 def exported_forms(report: ExportReport) -> dict[str, FormFootprint]:
-    """What each form of an export needs, by its name."""
+    """What each form of an export needs, by name."""
     found = {str(form): FormFootprint(bytes=size) for form, size in report.sizes.items()}
     if report.footprint:
         needs = report.footprint
@@ -156,9 +158,9 @@ def _on_board(found: TargetFootprint) -> Board:
 def _quantization(
     spec: StudySpec, store: Store, result: StudyResult, key: str
 ) -> tuple[QuantizeSettings, bytes | None]:
-    """How the chosen model becomes int8, and the ONNX of the stage that did it, if a trial did.
+    """The settings that make the chosen model int8, and the ONNX of the stage that did it, if a trial did.
 
-    Without one, the settings are the study's, if they are static, else the defaults.
+    Without such a stage, they are the study's settings if those are static, otherwise the defaults.
     """
     itself = [trial for trial in result.plan.trials if key == trial.rows[-1]]
     of_it = [trial for trial in result.plan.trials if key in trial.rows[-2:-1]]
@@ -175,7 +177,7 @@ def _is_integer(trial: Trial) -> bool:
 
 
 def _identity(model_sha256: str | None, settings: QuantizeSettings, int8: bytes | None) -> ExportIdentity:
-    """All that decides what is exported, and what can be verified here."""
+    """Everything that determines what is exported, and what can be verified here."""
     from niwaki.toolchain.targets import TARGETS, missing_tools
 
     tools = ("niwaki", "torch", "onnx", "onnxscript", "onnxruntime")
@@ -200,6 +202,6 @@ def _known(store: Store, notify: Notify) -> Verification | None:
 
 
 def _forget(store: Store) -> None:
-    """Take away the forms of an earlier run; `verify.json` first, since it says that they are whole."""
+    """Remove the forms of an earlier run; `verify.json` first, since it says that they are complete."""
     store.forget(Verification)
     shutil.rmtree(store.folder / FORMS, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Before anything is trained: whether the data and the networks of a study belong together."""
+"""A check before training: whether the data and the networks of a study match."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from niwaki.study.spec import ModelSpec, StudySpec, resolve
 from niwaki.study.structure import one_thread
 
 Shape = tuple[int, int, int]
-ARGUMENTS = {  # what factories usually call them
+ARGUMENTS = {  # the names that factories usually use
     "classes": ("num_classes", "n_classes", "nb_classes", "classes", "num_labels", "num_outputs", "outputs"),
     "channels": ("in_channels", "in_chans", "input_channels", "num_channels", "n_channels", "channels"),
     "size": ("image_size", "img_size", "input_size", "resolution", "size"),
@@ -31,7 +31,7 @@ ARGUMENTS = {  # what factories usually call them
 def fit_data(spec: StudySpec, weights: bytes | None, data: Dataset, *, trust: bool, notify: Notify) -> Dataset:
     """The data with its classes in the order of the model file `weights`, if the study starts from one.
 
-    Raises DataError, ModelError or SpecError if images or classes are not those that a network of the study takes.
+    Raises DataError, ModelError or SpecError if a network of the study does not accept its images or classes.
     """
     if weights is None:
         check_networks(spec, data, trust=trust)
@@ -42,12 +42,13 @@ def fit_data(spec: StudySpec, weights: bytes | None, data: Dataset, *, trust: bo
 
 
 def check_import(info: ModelInfo, data: Dataset) -> None:
-    """Raise ModelError unless an imported model takes the data's images as they are prepared."""
+    """Raise ModelError unless an imported model takes the data's images with their preprocessing."""
     if info.input_shape != data.input_shape:
         raise ModelError(f"the imported model takes {info.input_shape}, but the data gives {data.input_shape}")
     if info.preprocessing != data.preprocessing:
         raise ModelError(
-            f"the imported model was made for other preprocessing than the data's: {info.preprocessing} against "
+            f"the imported model was made for a preprocessing that differs from the data's: {info.preprocessing} "
+            "against "
             f"{data.preprocessing}; set [data.preprocessing] to the model's, or save it with preprocessing=…"
         )
 
@@ -55,8 +56,8 @@ def check_import(info: ModelInfo, data: Dataset) -> None:
 def check_networks(spec: StudySpec, data: Dataset, *, trust: bool) -> None:
     """Send made-up images through each network of the study, untrained.
 
-    Raises SpecError, with the key and the value that would fit, if it does not take images like the data's or
-    gives another number of scores than there are classes; ModelError if it answers at random.
+    Raises SpecError, with the key and the value that would fit, if it does not take images like the data's or the
+    number of its scores differs from the number of classes; ModelError if its output is random.
     """
     models = {
         canonical_json(settings.model.model_dump(mode="json")): settings.model
@@ -69,7 +70,7 @@ def check_networks(spec: StudySpec, data: Dataset, *, trust: bool) -> None:
 
 
 def check_outputs(module: nn.Module, data: Dataset) -> None:
-    """Raise ModelError if a network takes the data's images but gives another number of scores than classes."""
+    """Raise ModelError if a network takes the data's images but has more or fewer scores than there are classes."""
     with evaluating(module):
         given = _try(module, data.input_shape)
     if isinstance(given, tuple) and len(given) == 2 and given[1] != data.num_classes:
@@ -92,7 +93,7 @@ def _check_network(model: ModelSpec, data: Dataset, trust: bool) -> None:
 
 
 def _try(module: nn.Module, shape: Shape) -> tuple[int, ...] | str | None:
-    """The shape of what it gives for two images; None if that is no tensor; why it fails."""
+    """The shape of its output for two images; None if it is not a tensor; or why it fails."""
     with generators_kept(), torch.no_grad():
         try:
             device = next((parameter.device for parameter in module.parameters()), None)
@@ -115,7 +116,7 @@ def _other_classes(model: ModelSpec, data: Dataset, given: tuple[int, ...]) -> s
 
 
 def _refused(model: ModelSpec, module: nn.Module, data: Dataset, reason: str) -> str:
-    """Why it takes no such images, found by trying others, and what to set."""
+    """Why it does not take such images, found by trying others, and what to set."""
     channels, height, width = data.input_shape
     images = f"the images of {data.origin}, {_shape(data.input_shape)}"
     side, other = _value(model, "size"), 4 - channels
@@ -132,7 +133,7 @@ def _refused(model: ModelSpec, module: nn.Module, data: Dataset, reason: str) ->
 
 
 def _of_the_model(model: ModelSpec, data: Dataset, taken: Shape) -> str:
-    """The arguments with which the network would take the images; empty if they are not known."""
+    """The arguments with which the network would take the images; empty if unknown."""
     channels, height, width = data.input_shape
     changes = []
     if taken[0] != channels:
@@ -145,7 +146,7 @@ def _of_the_model(model: ModelSpec, data: Dataset, taken: Shape) -> str:
 
 
 def _of_the_data(data: Dataset, taken: Shape) -> str:
-    """The preprocessing that would make such images; empty if the padding alone is too wide."""
+    """The preprocessing that would give such images; empty if the padding alone is too wide."""
     pad, changes = data.preprocessing.pad, []
     if taken[0] != data.input_shape[0]:
         changes.append(f'data.preprocessing.color = "{"grey" if taken[0] == 1 else "rgb"}"')
@@ -166,7 +167,7 @@ def _works(module: nn.Module, shape: Shape) -> bool:
 
 
 def _argument(model: ModelSpec, kind: str) -> str | None:
-    """What the factory calls its number of classes or channels, or the size of its images."""
+    """The factory's argument for the number of classes or channels, or the size of its images."""
     known = {*model.args, *_parameters(model.factory)}
     return next((name for name in ARGUMENTS[kind] if name in known), None)
 
@@ -183,5 +184,5 @@ def _value(model: ModelSpec, kind: str) -> int | None:
 def _parameters(factory: str) -> dict[str, inspect.Parameter]:
     try:
         return dict(inspect.signature(factories.find(factory)).parameters)
-    except (TypeError, ValueError):  # something callable that does not say what it takes
+    except (TypeError, ValueError):  # a callable that does not state its parameters
         return {}

@@ -1,4 +1,4 @@
-"""What `evidence.json` says of each layer."""
+"""What `evidence.json` says about each layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LAYER_BINS = 32  # equal parts of the int8 range
 
 
 class LayerFacts(Part):
-    """What a layer of a float network holds and does, for one image. `channels` are those of its output."""
+    """The size and work of a layer of a float network, for one image. `channels` are those of its output."""
 
     name: Letters
     kind: Letters
@@ -26,7 +26,7 @@ Counts = Annotated[tuple[int, ...], Field(min_length=LAYER_BINS, max_length=LAYE
 
 
 class LayerCodes(Part):
-    """Counts over 32 equal parts of the int8 range, of an int8 layer's weights and of its output for some images.
+    """Histograms over 32 equal parts of the int8 range: an int8 layer's weights, and its output for some images.
 
     A code `q` of the output stands for the number `(q - zero_point) * scale`.
     """

@@ -1,4 +1,4 @@
-"""What every layer of a network holds and does, and how its numbers lie on the int8 grid."""
+"""The size and work of every layer of a network, and how its numbers are spread over the int8 grid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_LAYERS = 256
 
 
 def layers_of(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[LayerFacts, ...]:
-    """The layers that own weights or do MACs, in the order in which they run; `MOST_LAYERS` at most.
+    """The layers that own weights or do MACs, in the order in which they run; at most `MOST_LAYERS`.
 
     >>> from niwaki.models.lenet5 import LeNet5
     >>> layer = layers_of(LeNet5(), (1, 32, 32))[0]
@@ -39,7 +39,7 @@ def layers_of(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[Laye
 def codes_of(graph: Graph, images: np.ndarray) -> tuple[LayerCodes, ...]:
     """How often each part of the int8 range occurs, in the weights and in the output of every layer with weights.
 
-    `images` are raw pixels, uint8 (n, C, H, W): the first 64 are run, or as many as fit into memory.
+    `images` are raw pixels, uint8 (n, C, H, W): it runs the first 64, or as many as fit into memory.
     """
     from niwaki.codegen.graph import reference
     from niwaki.deploy.runners import inputs_of
@@ -62,6 +62,6 @@ def codes_of(graph: Graph, images: np.ndarray) -> tuple[LayerCodes, ...]:
 
 
 def _counts(codes: np.ndarray) -> tuple[int, ...]:
-    """Counts over equal parts of -128 to 127."""
+    """Counts over equal parts of −128 to 127."""
     found = np.bincount((codes.astype(np.int16).ravel() + 128) * LAYER_BINS // 256, minlength=LAYER_BINS)
     return tuple(int(value) for value in found)

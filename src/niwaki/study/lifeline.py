@@ -1,4 +1,4 @@
-"""How a worker process notices that its driver is gone. Light to import: it must run before torch is loaded."""
+"""How a worker process notices that its driver is gone. Light to import, because it runs before torch is loaded."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ FOR_THE_DRIVER = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if
 
 
 def hold(lifeline: Connection) -> None:
-    """End this process within a moment of the driver's closing the other end, or dying, even by SIGKILL.
+    """End this process shortly after the driver closes the other end or dies, even by SIGKILL.
 
-    Ctrl-C and the SIGHUP of a closed terminal are left to the driver: they reach the whole process group. SIGTERM
-    ends a worker, as the pool does with those beside one that was lost.
+    Ctrl-C and the SIGHUP of a closed terminal are left to the driver: they reach the whole process group. SIGTERM ends
+    a worker; the pool uses it for the workers beside a lost one.
     """
     for number in FOR_THE_DRIVER:
         signal.signal(number, signal.SIG_IGN)

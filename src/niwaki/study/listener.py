@@ -1,4 +1,4 @@
-"""What hears of a run's progress: one that says nothing, and one that logs it and tells callbacks."""
+"""Listeners that follow a run's progress: a silent one, and one that logs it and calls callbacks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _log = logging.getLogger("niwaki.study")
 
 
 class Listener(Protocol):
-    """What hears of a run's progress."""
+    """Follows a run's progress."""
 
     def message(self, text: str) -> None:
-        """Something the user should know."""
+        """A message for the user."""
         ...
 
     def planned(self, plan: Plan, missing: list[Stage]) -> None:
@@ -38,26 +38,26 @@ class Listener(Protocol):
 
 
 class Silent:
-    """Hears everything and says nothing."""
+    """Ignores everything."""
 
     def message(self, text: str) -> None:
-        """Not shown."""
+        """Ignored."""
 
     def planned(self, plan: Plan, missing: list[Stage]) -> None:
-        """Not shown."""
+        """Ignored."""
 
     def started(self, stage: Stage) -> None:
-        """Not shown."""
+        """Ignored."""
 
     def epoch(self, stage: Stage, told: EpochTold) -> None:
-        """Not shown."""
+        """Ignored."""
 
     def finished(self, stage: Stage, record: Record) -> None:
-        """Not shown."""
+        """Ignored."""
 
 
 class Announcer:
-    """Writes into the log `niwaki.study`, tells callbacks, and hands everything on to another listener."""
+    """Writes to the logger `niwaki.study`, calls callbacks, and passes everything on to another listener."""
 
     def __init__(self, callbacks: Callbacks, listener: Listener) -> None:
         self._callbacks, self._listener = callbacks, listener
@@ -69,7 +69,7 @@ class Announcer:
         self._listener.message(text)
 
     def planned(self, plan: Plan, missing: list[Stage]) -> None:
-        """Know how much is to do."""
+        """Remember how much there is to do."""
         self._total = len(plan.stages)
         self._done = self._total - len(missing)
         _log.info("%d of %d stages are stored", self._done, self._total)
@@ -81,7 +81,7 @@ class Announcer:
         self._listener.started(stage)
 
     def epoch(self, stage: Stage, told: EpochTold) -> None:
-        """Tell the callbacks of an epoch; a listener written before there were any need not have the method."""
+        """Pass an epoch to the callbacks; a listener written before epochs were reported need not have the method."""
         accuracy = told.validation_accuracy
         _log.debug("%s: epoch %d/%d: loss %.4f", stage.label, told.number, stage.epochs, told.loss)
         if hear := getattr(self._listener, "epoch", None):
@@ -90,7 +90,7 @@ class Announcer:
         self._callbacks.on_epoch(event)
 
     def finished(self, stage: Stage, record: Record) -> None:
-        """Tell the callbacks of a stage."""
+        """Pass a stage to the callbacks."""
         self._done += 1
         _log.info("%s: %s", stage.label, record.reason or record.results)
         self._listener.finished(stage, record)
@@ -102,7 +102,7 @@ class Announcer:
 
 
 def metrics_of(results: Results | None) -> dict[str, float]:
-    """The figures that callbacks get of a stage; none of one that failed."""
+    """The metrics of a stage for callbacks; none for one that failed."""
     if results is None:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""What a network lost that its accuracy may hide: it answers one class for every image, or no longer knows a class."""
+"""What a network lost that its accuracy may hide: it predicts one class for every image, or no longer knows a class."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Literal
 from niwaki.measure.accuracy import Accuracy
 from niwaki.study.records import Results
 
-NAMED = 3  # classes in a sentence, before the rest of them are counted
+NAMED = 3  # classes named in a sentence; the rest are counted
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Of a dead network: the one class that it answers, or the classes that it lost against the base."""
+    """Why a network is dead: the one class that it predicts, or the classes that it lost compared with the base."""
 
     only: int | None
     classes: tuple[int, ...]
 
     def text(self, labels: Sequence[str]) -> str:
-        """As the end of a sentence about the network, with the classes by name."""
+        """As the end of a sentence about the network, with the names of the classes."""
         if self.only is not None:
             return f"answers {named([self.only], labels)} for every image"
         return f"lost {named(self.classes, labels)}"
 
 
 def loss_of(base: Results, final: Results, split: Literal["validation", "test"] = "validation") -> Loss | None:
-    """What makes a network dead whatever its accuracy, None for one that is alive."""
+    """What makes a network dead whatever its accuracy; None for one that is alive."""
     ours, theirs = final.answers(split), base.answers(split)
     only = ours.only_answer
     lost = ours.lost(theirs)
@@ -35,7 +35,7 @@ def loss_of(base: Results, final: Results, split: Literal["validation", "test"] 
 
 
 def unknown(base: Accuracy, final: Accuracy, labels: Sequence[str]) -> str:
-    """What is to be said of a network that is taken: classes that it does not recognize, too few to call it dead."""
+    """Notes on an accepted network: classes that it does not recognize, too few to call it dead."""
     said = []
     for index, (ours, theirs) in enumerate(zip(final.confusion, base.confusion, strict=True)):
         name = named([index], labels)

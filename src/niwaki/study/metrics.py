@@ -1,6 +1,6 @@
-"""What is measured of a model, one entry each: how it is read out of a record, or by what it is measured.
+"""What is measured on a model, one entry each: how to read it from a record, or how to measure it.
 
-Times are not among them: they are kept beside the records.
+Times are not among them: they are stored beside the records.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """`heading` stands over its column in a terminal."""
+    """`heading` is the heading of its column in a terminal."""
 
     value: Callable[[Results], float | None] | None
-    """Gives None if a record does not have it. A metric without a `value` is measured of every float model by
-    `measure(model, predict, images, labels)` in the module of its name below niwaki.measure, and kept in
+    """Returns None if a record does not have it. A metric without a `value` is measured on every float model by
+    `measure(model, predict, images, labels)` in the module of its name below niwaki.measure, and stored in
     `Results.measured`."""
     heading: str
     digits: int = 0
@@ -56,7 +56,7 @@ METRICS = {
 }
 TIMES = ("latency_1", "latency_256", "latency_ort")
 COLUMNS = (*METRICS, "per_class", "bytes_by_type", "widths", "reached", *TIMES)
-"""All that a table can show: the metrics, and what is more than one number, or none of a record."""
+"""Everything that a table can show: the metrics, and columns with several numbers or from outside a record."""
 
 
 def value_of(name: str, results: Results) -> float | None:
@@ -66,7 +66,7 @@ def value_of(name: str, results: Results) -> float | None:
 
 
 def measure_anew(model: nn.Module, predict: Predict, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """The metrics that no other part of a record has, of a model on uint8 images (N, C, H, W) and labels (N,)."""
+    """The metrics that are not in other parts of a record, for a model on uint8 images (N, C, H, W) and labels (N,)."""
     return {
         name: float(import_module(f"niwaki.measure.{name}").measure(model, predict, images, labels))
         for name, metric in METRICS.items()

@@ -18,17 +18,17 @@ from niwaki.training.settings import FinetuneSettings, PruneSettings, QuantizeSe
 
 Recipe = TypeVar("Recipe", bound=TrainSettings)
 Settings = dict[str, object]
-"""What decides a stage, as JSON has it: it is hashed, stored, and read again by what runs the stage."""
+"""What determines a stage, as JSON values: it is hashed, stored, and read by the worker that runs the stage."""
 
 Kind = Literal["import", "train", "prune", "finetune", "quantize"]
 
-# Raised whenever a stage of that kind computes something else than before with the same settings.
+# raised whenever a stage of that kind gives another result than before with the same settings
 VERSIONS: dict[Kind, int] = {"import": 1, "train": 1, "prune": 2, "finetune": 1, "quantize": 2}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One unit of work. `position` is the pruning step it belongs to (0 before the first)."""
+    """One unit of work. `position` is the pruning step that it belongs to (0 before the first)."""
 
     key: str
     kind: Kind
@@ -49,7 +49,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Trial:
-    """One path of stages. `rows` are the keys that the table shows: what each pruning step, and then int8, left."""
+    """One path of stages. `rows` are the keys of the table's rows: each pruning step's result, and then int8's."""
 
     experiment: str
     value: Any
@@ -60,13 +60,13 @@ class Trial:
 
     @property
     def quantized(self) -> Literal["static", "dynamic", "qat"] | None:
-        """The kind of quantization that the last row is of, if any."""
+        """The kind of quantization in the last row, if any."""
         return self.settings.quantize.kind if self.settings.quantize else None
 
 
 @dataclass
 class Plan:
-    """Stages by key, each after its parent, and the trials that ask for them."""
+    """Stages by key, each after its parent, and the trials that use them."""
 
     stages: dict[str, Stage] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
@@ -76,23 +76,23 @@ class Plan:
 
     @property
     def requested(self) -> tuple[int, int]:
-        """Stages and epochs if every trial were run by itself, without those of `longer`."""
+        """Stages and epochs if every trial ran by itself, without those of `longer`."""
         return self._sum(key for trial in self.own for key in trial.stages)
 
     @property
     def unique(self) -> tuple[int, int]:
-        """Stages and epochs that are really run, without those of `longer`."""
+        """Stages and epochs that really run, without those of `longer`."""
         return self._sum(dict.fromkeys(key for trial in self.own for key in trial.stages))
 
     @property
     def longer(self) -> tuple[int, int]:
-        """Stages and epochs that only the unpruned network asks for, trained on as a control: they are stated apart."""
+        """Stages and epochs of the control that trains the unpruned network longer: they are stated separately."""
         own = {key for trial in self.own for key in trial.stages}
         return self._sum(key for key in self.stages if key not in own)
 
     @property
     def own(self) -> list[Trial]:
-        """All trials but those of `longer`."""
+        """All trials except those of `longer`."""
         return [trial for trial in self.trials if not trial.settings.longer]
 
     def _sum(self, keys: Iterable[str]) -> tuple[int, int]:
@@ -115,9 +115,9 @@ def make_plan(
 ) -> Plan:
     """The plan of a study over data with the fingerprint `data`.
 
-    `environment` is what of the machine can change results; `sources` are the hashes of the factories'
-    code by name (taken here where not given, which imports them: check trust before). `classes` are those of the
-    imported model where the data counts them in another order: what it is measured on is then not the data as it is.
+    `environment` is what can change results on this machine; `sources` are the hashes of the factories' code by name
+    (computed here by default, which imports them: check trust before). `classes` are those of the imported model if the
+    data orders them differently: it is then measured on reordered data.
     """
     known = _Known(data, dict(environment), imports, list(classes or ()), dict(sources or {}))
     planner = _Planner(known, several=spec.seeds > 1)
@@ -148,12 +148,12 @@ class _Known:
 
 
 class _Planner:
-    """Builds a plan trial by trial; a stage that is there already is not added again."""
+    """Builds a plan trial by trial; it never adds the same stage twice."""
 
     def __init__(self, known: _Known, *, several: bool) -> None:
         self.plan = Plan()
         self.known = known
-        self._several = several  # seeds, which labels then name
+        self._several = several  # seeds, which labels name if there are several
         self._name = _Name("", None, None, longer=False)
 
     def add(self, experiment: Experiment, value: Any, settings: TrialSettings, seed: int) -> None:
@@ -171,7 +171,7 @@ class _Planner:
         if settings.from_scratch and prune is not None:
             epochs = settings.train.epochs + prune.steps * finetune.epochs
             recipe = settings.train.model_copy(update={"epochs": epochs})
-            pruned = path[-1] if not finetune.epochs else path[-2]  # its structure is all that counts
+            pruned = path[-1] if not finetune.epochs else path[-2]  # only its structure matters
             path = path[: path.index(pruned) + 1]
             path.append(self._train(settings.model, recipe, pruned, seed, prune.steps, base))
             rows = [base, path[-1]]
@@ -218,7 +218,7 @@ class _Planner:
         return self._stage("prune", settings, parent, drawn, step)
 
     def _quantize(self, quantize: QuantizeSettings, parent: str, seed: int, base: str) -> str:
-        """Calibration images are drawn; what the kind does not use is no part of the identity."""
+        """Calibration images are random; settings that the kind does not use are not part of the identity."""
         recipe = self._taught(quantize.train, base) if quantize.kind == "qat" else None
         settings = quantize.identity()
         if recipe is not None:
@@ -261,7 +261,7 @@ class _Planner:
 
 @dataclass(frozen=True)
 class _Name:
-    """What progress calls the stages of a trial: what is done, for whom, and which pruning step."""
+    """The names of a trial's stages in progress lines: what is done, for which trial, and which pruning step."""
 
     key: str
     value: Any
@@ -269,7 +269,7 @@ class _Name:
     longer: bool
 
     def of(self, kind: Kind, settings: Settings, position: int) -> str:
-        """The name of a stage of the trial; one that other trials share bears the name of the first."""
+        """The name of a stage of the trial; a shared stage has the name from its first trial."""
         step = f" step {position}/{self.prune.steps}" if self.prune else ""
         quantization = "" if self.key == "quantize.kind" else f" {settings.get('kind')}"
         if kind == "train" and not position:
@@ -290,6 +290,6 @@ class _Name:
         return ratio if self.key == "prune.ratio" else ratio + self._varied("")
 
     def _varied(self, *sections: str) -> str:
-        """What varies, if it is a setting of one of these sections."""
+        """What varies, if it is a setting in one of these sections."""
         named = self.key and self.key.startswith(sections)
         return f" {self.key.rpartition('.')[2]}={self.value}" if named else ""

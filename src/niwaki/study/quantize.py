@@ -1,4 +1,4 @@
-"""The stage that makes int8 of a float model: exported to ONNX, quantized, measured in everything but time."""
+"""The stage that makes a float model int8: export to ONNX, quantize, measure everything except time."""
 
 from __future__ import annotations
 
@@ -41,9 +41,8 @@ def quantize_stage(
 ) -> tuple[bytes, Results]:
     """The int8 ONNX of the model file `parent`, and what was measured of it; `qat` trains as `training` says.
 
-    Accuracy is ONNX Runtime's with one thread. Flash and RAM are those of the C that is written from the ONNX; a
-    note says why if none can be. Raises ModelError or StageFailed if the model cannot be exported, quantized or
-    run.
+    Accuracy is ONNX Runtime's with one thread. Flash and RAM are those of the C generated from the ONNX; a note says
+    why if none can be. Raises ModelError or StageFailed if the model cannot be exported, quantized or run.
     """
     model, info = modelfile.loads(parent, trust=trust)
     settings = QuantizeSettings.model_validate({k: value for k, value in stage.settings.items() if k != "tools"})
@@ -86,7 +85,7 @@ def quantize_stage(
 
 
 def count_agreement(one: Predict, other: Predict, images: np.ndarray) -> int:
-    """On how many of uint8 `images` (n, C, H, W) two classifiers answer with the same class."""
+    """For how many uint8 `images` (n, C, H, W) two classifiers predict the same class."""
     parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
     return sum(int((one(part).argmax(axis=1) == other(part).argmax(axis=1)).sum()) for part in parts)
 
@@ -105,7 +104,7 @@ def _integer_network(int8_onnx: bytes) -> tuple[Graph | None, Footprint | None, 
 
 
 def _step_notes(file: Int8File, images: np.ndarray) -> tuple[str, ...]:
-    """Where ONNX Runtime, whose accuracy is recorded, is further from the integers than rounding, and the cause."""
+    """How ONNX Runtime, whose accuracy is recorded, differs from the integers by more than rounding, and the cause."""
     if not file.has_steps:
         return ()
     images = images[:COMPARED]

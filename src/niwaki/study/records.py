@@ -1,4 +1,4 @@
-"""What a finished stage leaves: a JSON document of deterministic results with a checksum of itself."""
+"""The result of a finished stage: a JSON document of deterministic values with its own checksum."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Answers = Annotated[Accuracy, BeforeValidator(_answers), PlainSerializer(Accurac
 
 
 class Results(BaseModel):
-    """What was measured of the model that a stage left. Deterministic: times are kept elsewhere."""
+    """The measurements of the model that a stage made. Deterministic: times are stored elsewhere."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,20 +41,20 @@ class Results(BaseModel):
     file_bytes: int
     activation_bytes: int | None
     widths: dict[str, int]
-    structure: str  # identifies the shape of the network: models of one structure take the same time
+    structure: str  # identifies the structure of the network: models of one structure take the same time
     epochs: tuple[dict[str, float | None], ...] = ()
     removed: dict[str, int] | None = None
     notes: tuple[str, ...] = ()
-    # Of a pruned model only, and not of one that was pruned before there were these: fractions of the channels in
-    # scope, those that should be gone by this step and those that are.
+    # Only for a pruned model, and not for one that was pruned before these existed: fractions of the channels in
+    # scope: those that should be removed by this step and those that are.
     ratio_asked: float | None = None
     ratio_reached: float | None = None
-    # Of a quantized model only; a record without them is written as it was before there were any.
-    agreement: int | None = None  # test images that get the answer of the float model
+    # Only for a quantized model; a record without them is written as before they existed.
+    agreement: int | None = None  # test images with the same prediction as the float model
     flash: int | None = None  # constant bytes of the generated C
     ram: int | None = None  # bytes of its arena, with the image, and of its output
     measured: dict[str, float] = {}  # metrics by name that have no field here; written only if there are any
-    uncounted: tuple[str, ...] = ()  # what is in no `macs`, as `layer (Kind): operator`; written only if there is any
+    uncounted: tuple[str, ...] = ()  # what `macs` leaves out, as `layer (Kind): operator`; written only if there is any
 
     def __repr__(self) -> str:
         return f"<Results: validation {self.accuracy('validation'):.2f} %, {self.params:,} parameters>"
@@ -62,16 +62,16 @@ class Results(BaseModel):
     __str__ = __repr__
 
     def accuracy(self, split: Literal["validation", "test"]) -> float:
-        """Right answers in percent."""
+        """Correct predictions in percent."""
         return self.answers(split).accuracy
 
     def answers(self, split: Literal["validation", "test"]) -> Accuracy:
-        """Right answers by class."""
+        """Correct predictions by class."""
         return self.validation if split == "validation" else self.test
 
 
 class Record(BaseModel):
-    """A stage's record. `results` is None, and `reason` says why, when the stage failed."""
+    """A stage's record. If the stage failed, `results` is None and `reason` says why."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -97,7 +97,7 @@ class Record(BaseModel):
 
 
 def float_record(records: Mapping[str, Record], key: str) -> Record:
-    """The record of a stage, or of its parent where the stage quantized: the float model is that one."""
+    """The record of a stage, or of its parent if the stage quantized: that one is the float model."""
     record = records[key]
     return records[record.parent] if record.kind == "quantize" and record.parent else record
 

@@ -1,4 +1,4 @@
-"""What a user asks for, from the command line or Python, and what that means: a specification and options."""
+"""The user's request, from the command line or Python, as a specification and options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from niwaki.study.spec import StudySpec, load_spec, presets
 
 
 def copy_preset(name: str, file: Path) -> Path:
-    """Write a built-in study to a new file, to change and run, and return its path.
+    """Write a built-in study to a new file, to edit and run, and return its path.
 
     Raises SpecError if there is no such study, if the file exists, or if its name does not end in .toml.
     """
@@ -28,7 +28,7 @@ def copy_preset(name: str, file: Path) -> Path:
 
 @dataclass(frozen=True)
 class Request:
-    """The options of `niwaki study run`; None if the user said nothing."""
+    """The options of `niwaki study run`; None if the user did not set them."""
 
     study: str = "source"
     data: str | None = None
@@ -40,24 +40,24 @@ class Request:
     trust: bool = False
 
     def spec(self) -> StudySpec:
-        """The study with the options that change it. Raises SpecError for what is out of range."""
+        """The study with the options that change it. Raises SpecError if one is out of range."""
         spec, _ = load_spec(self.study)
         if self.seeds is not None:
             if not 1 <= self.seeds <= 1000:
                 raise SpecError(Setting("seeds", str(self.seeds)), ": expected 1 to 1000")
             spec = spec.model_copy(update={"seeds": self.seeds})
-        if self.data is not None:  # a study that names its data never falls back to another
+        if self.data is not None:  # a study that names its data never falls back to other data
             spec = spec.model_copy(update={"data": spec.data.model_copy(update={"fallback": False})})
         return spec
 
     @property
     def folder(self) -> Path:
-        """Where the study is kept."""
+        """The folder of the study."""
         return self.out or Path("studies") / Path(self.study).stem
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Where the user's own modules are looked for, once trusted: beside the study's file, then here."""
+        """Where to look for the user's modules, once trusted: beside the study's file, then the working directory."""
         if not self.trust:
             return ()
         file = Path(self.study)
@@ -66,7 +66,7 @@ class Request:
 
     @property
     def torch_device(self) -> str:
-        """The torch device that `device` means. Raises SpecError if there is no such."""
+        """The torch device for `device`. Raises SpecError if it does not exist."""
         if self.device not in ("cpu", "cuda", "auto"):
             raise SpecError(Setting("device", repr(self.device)), ": expected cpu, cuda or auto")
         if self.device == "cpu":

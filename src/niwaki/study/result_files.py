@@ -1,8 +1,8 @@
-"""The files beside the records: what each holds, as a type that reads and writes it with a checksum of itself.
+"""The files beside the records: a type for each, which reads and writes it with its own checksum.
 
-Nobody who reads them trips over a part that is missing or of another type, and no change of a value stays unnoticed.
-Only what is read of them is asked for: whatever else stands in them is let through, and written again. Files of
-earlier versions have no checksum; their shape alone is checked.
+So readers never meet a part that is missing or has another type, and every changed value is noticed. Only the entries
+that niwaki reads are required: unknown ones pass, and are written back. Files of earlier versions have no checksum;
+only their shape is checked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Images(Part):
 
 
 class DataFacts(Part):
-    """What a study's networks were trained and judged on."""
+    """The data that a study's networks were trained and evaluated on."""
 
     name: Letters
     origin: Letters
@@ -48,17 +48,17 @@ class Machine(Part):
 
     @property
     def versions(self) -> dict[str, object]:
-        """All that is known but the machine and its system."""
+        """Everything that is known except the machine and its system."""
         return {name: value for name, value in self.to_dict().items() if name not in ("machine", "system")}
 
     @property
     def system(self) -> object:
-        """The operating system, where a file says it."""
+        """The operating system, if a file states it."""
         return (self.model_extra or {}).get("system", "?")
 
 
 class StoredTrial(Part):
-    """A trial of the plan. `quantize` is the kind of quantization that the last row is of."""
+    """A trial of the plan. `quantize` is the kind of quantization in the last row."""
 
     experiment: str
     value: Any
@@ -143,7 +143,7 @@ class Board(Part):
 class FormFootprint(Part):
     """Bytes of the C without code (`layers`: `flash` by layer), of `board` with code. `reason`: why there is no C."""
 
-    bytes: int | None = None  # of an exported form's files; the rest is of the C alone
+    bytes: int | None = None  # of an exported form's files; the rest applies to the C alone
     arena: int | None = None
     flash: PositiveInt | None = None
     ram: PositiveInt | None = None
@@ -153,19 +153,19 @@ class FormFootprint(Part):
 
     @property
     def complete(self) -> bool:
-        """Whether no figure is missing that an earlier version did not write."""
+        """Whether no number is missing that an earlier version did not write."""
         return self.flash is None or self.layers is not None
 
 
 class FormAccuracy(Part):
-    """Right answers in percent, with the 95 % interval."""
+    """Correct predictions in percent, with the 95 % interval."""
 
     percent: float
     interval: tuple[float, float]
 
 
 class FormAgreement(Part):
-    """A form beside another: how many images get the same class; whether all bits are `equal` (None: one is float)."""
+    """A form compared with another: images with the same class; whether all bits are `equal` (None: one is float)."""
 
     against: str
     same_class: int
@@ -173,7 +173,7 @@ class FormAgreement(Part):
 
 
 class VerifiedForm(Part):
-    """What one form did with the images; `ok` is None if nothing is asked of it, or it was not run."""
+    """The result of one form on the images; `ok` is None if it has nothing to agree with, or it was not run."""
 
     form: str
     how: Letters
@@ -185,7 +185,7 @@ class VerifiedForm(Part):
 
 
 class ExportIdentity(Part):
-    """What decided the exported forms, and what could be verified of them where they were made."""
+    """What determined the exported forms, and what could be verified of them when they were made."""
 
     model: str | None = None
     int8: str | None = None
@@ -224,7 +224,7 @@ class Verification(ResultFile):
 
     @property
     def all_compared(self) -> bool:
-        """Whether every form was run and held against another."""
+        """Whether every form was run and compared with another."""
         return all(form.images for form in self.forms) and not (self.not_held or self.far)
 
     @property
@@ -241,7 +241,7 @@ class Verification(ResultFile):
 
 
 class Compared(Part):
-    """What `evidence.json` and `bench.json` are of: the SHA-256 of the base and of the chosen model, in float."""
+    """What `evidence.json` and `bench.json` describe: the SHA-256 of the base and of the chosen model, in float."""
 
     base: str | None
     chosen: str | None
@@ -270,7 +270,7 @@ class ShownImage(Part):
 
 
 class ShownAnswer(Part):
-    """The class that a network names for an image, its softmax, and that of the true class."""
+    """The class that a network predicts for an image, its softmax, and the true class's."""
 
     named: int
     sure: float
@@ -278,7 +278,7 @@ class ShownAnswer(Part):
 
 
 class Evidence(ResultFile):
-    """`evidence.json`: the matrices are of one size, and of every image that is shown there is one."""
+    """`evidence.json`: all matrices have the same size, and each image that is shown has an entry."""
 
     NAME: ClassVar[str] = "evidence.json"
 
@@ -313,7 +313,7 @@ class _Timed(Part):
 
 
 class FormTime(_Timed, Time):
-    """How long one form takes in one runtime."""
+    """The time of one form in one runtime."""
 
     runtime: str
     runs: int
@@ -326,7 +326,7 @@ class LeftOut(_Timed):
 
 
 class Bench(ResultFile):
-    """`bench.json`: how long every form of both takes."""
+    """`bench.json`: the time of every form of both models."""
 
     NAME: ClassVar[str] = "bench.json"
 
@@ -339,7 +339,7 @@ class Bench(ResultFile):
 
 
 class Driver(ResultFile):
-    """`.driver.json`: who holds a study now."""
+    """`.driver.json`: the process that is running the study."""
 
     NAME: ClassVar[str] = ".driver.json"
 

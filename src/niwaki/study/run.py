@@ -40,7 +40,7 @@ _NO_FILES = Imports()
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How and where a study runs. Nothing here changes a result but `device` and `data`."""
+    """How and where a study runs. Only `device` and `data` can change a result."""
 
     out: Path
     data: str | None = None
@@ -54,8 +54,8 @@ class RunOptions:
 def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> StudyResult:
     """Run a study, or what is missing of it, and return its records.
 
-    Raises NiwakiError for bad input, a folder that cannot be used or a script without its guard; KeyboardInterrupt
-    drops the running stages and passes on. Failed stages are in the result, not raised.
+    Raises NiwakiError for bad input, an unusable folder or a script without its guard; on KeyboardInterrupt it drops
+    the running stages and passes the error on. Failed stages are in the result, not raised.
     """
     check_guard()
     spec, files = adopt_files(spec)
@@ -95,7 +95,7 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
 def _fitted(
     spec: StudySpec, weights: bytes | None, decoded: Dataset, options: RunOptions, listener: Listener
 ) -> Dataset:
-    """The data as the study's networks take it. Raises NiwakiError, before anything is done, if they do not."""
+    """The data in the form that the study's networks take. Raises NiwakiError, before anything runs, if they do not."""
     try:
         return fit_data(spec, weights, decoded, trust=options.trust, notify=listener.message)
     except SpecError as error:
@@ -105,7 +105,7 @@ def _fitted(
 
 
 def check_options(spec: StudySpec, options: RunOptions, imports: Imports = _NO_FILES) -> None:
-    """Refuse, before anything is done, what cannot work."""
+    """Refuse, before anything runs, what cannot work."""
     if options.jobs is not None and options.ray is not None:
         why = " exclude each other: a cluster has as many workers as processors"
         raise SpecError(Setting("jobs"), " and ", Setting("ray"), why)
@@ -122,7 +122,7 @@ def check_options(spec: StudySpec, options: RunOptions, imports: Imports = _NO_F
 
 
 def describe_study(spec: StudySpec, plan: Plan, data: Dataset) -> Study:
-    """What `study.json` holds: enough to show the study without its data, on any machine."""
+    """The content of `study.json`: enough to show the study without its data, on any machine."""
     return Study(
         spec=spec.model_dump(mode="json"),
         data=DataFacts(
@@ -148,7 +148,7 @@ def _stored(trial: Trial) -> StoredTrial:
 
 
 def stored(store: Store, plan: Plan, listener: Listener | None = None) -> dict[str, Record]:
-    """The records in the store that the plan asks for; damaged stages are told of and left out."""
+    """The records in the store that the plan needs; damaged stages are reported and left out."""
     found: dict[str, Record] = {}
     for key in plan.stages:
         try:
@@ -177,7 +177,7 @@ def _run_missing(job: Job, options: RunOptions, folder: Path) -> None:
 
 
 def default_jobs(device: str) -> int:
-    """One worker per processor that this process may use; one alone on a GPU."""
+    """One worker per processor that this process may use; only one on a GPU."""
     if device == "cuda":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -199,7 +199,7 @@ def _check_same_study(store: Store, spec: StudySpec, data: Dataset, listener: Li
 
 
 def _is_spec(stored: Any, spec: StudySpec) -> bool:
-    """Whether a stored specification means `spec`: one of an earlier version says nothing of newer keys."""
+    """Whether a stored specification equals `spec`; one from an earlier version lacks newer keys."""
     try:
         before = _meant(StudySpec.model_validate(stored))
         return before.model_dump(mode="json") == _meant(spec).model_dump(mode="json")
@@ -208,7 +208,7 @@ def _is_spec(stored: Any, spec: StudySpec) -> bool:
 
 
 def _meant(spec: StudySpec) -> StudySpec:
-    """What a specification means; the usual number of validation images was once written as if it had been given."""
+    """A normalized specification; the default number of validation images was once written as if it had been set."""
     if spec.data.validation != USUAL:
         return spec
     return spec.model_copy(update={"data": spec.data.model_copy(update={"validation": None})})
@@ -244,6 +244,6 @@ def _choose(spec: StudySpec, store: Store, result: StudyResult, timings: Timings
 
 
 def _forget_choice(store: Store) -> None:
-    """Take away the choice of an earlier run: until this one has judged, nothing is chosen."""
+    """Remove the choice of an earlier run: nothing is chosen until this run has judged."""
     store.forget(Choice)
     (store.folder / CHOSEN).unlink(missing_ok=True)

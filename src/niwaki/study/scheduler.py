@@ -1,4 +1,4 @@
-"""Keeping the workers busy: which stage next, what to do with what comes back."""
+"""Keep the workers busy: choose the next stage, and handle the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from niwaki.study.workers import Workers
 
 @dataclass
 class StudyResult:
-    """What a run leaves beside the folder."""
+    """The result of a run, beside the folder."""
 
     folder: Path
     plan: Plan
@@ -38,7 +38,7 @@ class StudyResult:
 
     @property
     def failed(self) -> bool:
-        """Whether any stage failed or was lost, or the forms of the chosen model disagree or cannot all be made."""
+        """Whether any stage failed or was lost, or the forms of the chosen model disagree or some cannot be made."""
         found = self.verification
         unproven = found is not None and (found.ok is not True or bool(found.missing))
         return bool(self.lost) or unproven or any(record.status == "failed" for record in self.records.values())
@@ -46,7 +46,7 @@ class StudyResult:
 
 @dataclass
 class Job:
-    """A run under way: what it works on, and what came of it so far."""
+    """A run in progress: its inputs, and its results so far."""
 
     plan: Plan
     store: Store
@@ -62,7 +62,7 @@ class Job:
     retried: set[str] = field(default_factory=set)
 
     def task(self, stage: Stage) -> Task:
-        """A stage with all that a worker needs for it."""
+        """A stage with everything that a worker needs for it."""
         parent = self.files[str(stage.settings["sha256"])] if stage.kind == "import" else None
         if stage.parent is not None:
             parent = self._weights(stage.parent)
@@ -119,14 +119,14 @@ def drive(job: Job, workers: Workers) -> None:
 
 
 class _Epochs:
-    """Tells the listener of every epoch once and in order; some are told of late, twice, or by the record alone."""
+    """Passes every epoch to the listener once and in order; some arrive late, twice, or only with the record."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._told: dict[str, int] = {}
 
     def hear(self, told: EpochTold) -> None:
-        """An epoch that a worker told of."""
+        """An epoch reported by a worker."""
         if told.number == self._told.get(told.key, 0) + 1:
             self._told[told.key] = told.number
             self._job.listener.epoch(self._job.plan.stages[told.key], told)
@@ -138,7 +138,7 @@ class _Epochs:
 
 
 def _ended(news: SimpleQueue[Future[Outcome] | EpochTold], epochs: _Epochs) -> list[Future[Outcome]]:
-    """The stages that have ended since, at least one: until then news of epochs is handed on."""
+    """Wait until at least one stage has ended, and return those; passes on epochs meanwhile."""
     ended: list[Future[Outcome]] = []
     while not ended or not news.empty():
         new = news.get()
@@ -150,12 +150,12 @@ def _ended(news: SimpleQueue[Future[Outcome] | EpochTold], epochs: _Epochs) -> l
 
 
 def _must_be_alone(job: Job, stage: Stage, running: Collection[Stage]) -> bool:
-    """A stage that was lost with its worker is tried again with nothing beside it: one of them killed the others."""
+    """Run a stage that was lost with its worker again, alone: the workers may have killed one another."""
     return bool(running) and any(s.key in job.retried for s in (stage, *running))
 
 
 def _take(job: Job, stage: Stage, future: Future[Outcome], epochs: _Epochs) -> bool:
-    """Store what a worker hands back. False if it was lost; then it may be offered once more."""
+    """Store a worker's result. False if it was lost; then it may run once more."""
     try:
         outcome = future.result()
     except WorkerLost as error:
@@ -165,8 +165,8 @@ def _take(job: Job, stage: Stage, future: Future[Outcome], epochs: _Epochs) -> b
         job.retried.add(stage.key)
         return False
     except GuardMissing as error:  # no worker will ever start
-        raise GuardMissing(*error.args) from None  # anew: without the way of its future
-    except Exception as error:  # not a result: nothing is recorded, the rest goes on
+        raise GuardMissing(*error.args) from None  # a new error, without the traceback through the future
+    except Exception as error:  # not a result: nothing is recorded, the rest continues
         said = Wording(f"{type(error).__name__}: ", error)
         job.result.lost[stage.key] = said
         job.listener.message(Wording(f"{stage.label}: ", said))

@@ -1,4 +1,4 @@
-"""The choice of a study's final model: a stated rule on validation accuracy, size and time, never on the test set."""
+"""The choice of a study's final model: a fixed rule on validation accuracy, size and time, never on the test set."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from niwaki.study.records import Record, Results
 from niwaki.study.result_files import Choice, Timings
 from niwaki.study.spec import SelectSpec
 
-MEMORY = ("flash", "ram")  # of which there is less, not fewer
-OWN_RULE = "worst_class"  # a budget of it takes the place of the rule that a network which lost a class is refused
+MEMORY = ("flash", "ram")  # quantities for which the rule says "least", not "fewest"
+OWN_RULE = "worst_class"  # a budget on it replaces the rule that refuses a network which lost a class
 WAY_OUT = "change the recipe (a lower ratio, more steps or epochs), or allow it by worst_class>=0 in the budget"
 
 
 class Path(Protocol):
-    """A trial, as a plan or `study.json` has it."""
+    """A trial, from a plan or `study.json`."""
 
     @property
     def experiment(self) -> str:
-        """The experiment that it belongs to."""
+        """Its experiment."""
 
     @property
     def value(self) -> Any:
@@ -31,7 +31,7 @@ class Path(Protocol):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """All that it is made of, each after its parent."""
+        """All stages that it consists of, each after its parent."""
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ class Path(Protocol):
 
 @dataclass(frozen=True)
 class Seed:
-    """The end of one seed: its stage, its validation accuracy, and what makes it dead, if it is."""
+    """The final stage of one seed: the stage, its validation accuracy, and what makes it dead, if it is."""
 
     key: str
     validation: float
@@ -49,13 +49,13 @@ class Seed:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One value of the experiment, its figures averaged over the seeds that finished."""
+    """One value of the experiment, its metrics averaged over the seeds that finished."""
 
     value: Any
     figures: dict[str, float | None]
     seeds: tuple[Seed, ...]
     uncounted: tuple[str, ...] = ()
-    """What its MACs are without: then they are not known, and within no limit."""
+    """What its MACs leave out: if anything, they are unknown, and within no limit."""
 
     @property
     def dead(self) -> bool:
@@ -71,16 +71,16 @@ class Judged:
     refused: tuple[Candidate, ...]
     beyond: tuple[Candidate, ...]
     absent: tuple[str, ...] = ()
-    """Those of which no seed came to its end, in words."""
+    """Those of which no seed finished, in words."""
 
 
 def judge(
     select: SelectSpec, trials: Sequence[Path], records: Mapping[str, Record], timings: Mapping[str, float]
 ) -> Judged:
-    """Every candidate held against the budget, in the order of the experiment.
+    """Judge every candidate by the budget, in the order of the experiment.
 
-    A network that answers one class for every image, or lost a class against its base, is refused whatever its
-    accuracy, unless the budget has a `worst_class` of its own. With several seeds one that is alive is enough.
+    A network that predicts one class for every image, or lost a class compared with its base, is refused whatever its
+    accuracy, unless the budget has its own `worst_class`. With several seeds it is enough if one is alive.
     """
     ours = [trial for trial in trials if trial.experiment == select.experiment]
     candidates = _candidates(ours, records, timings)
@@ -103,9 +103,9 @@ def choose(
     """The smallest candidate of the experiment that is alive and within every limit of the budget (see `judge`).
 
     `accuracy_drop` is the base's validation accuracy minus the candidate's, in points, averaged over seeds, as are
-    `balanced_accuracy` and `worst_class`; the file comes from the seed with the best validation accuracy of those that
-    are alive. `timings` are microseconds at batch 1 by structure; `labels` name the classes. A quantized trial is
-    measured against its float base. The test set plays no part.
+    `balanced_accuracy` and `worst_class`; the file comes from the living seed with the best validation accuracy.
+    `timings` are microseconds at batch 1 by structure; `labels` name the classes. A quantized trial is compared with
+    its float base. The test set is not used.
     """
     judged = judge(select, plan.trials, records, timings or {})
     if not judged.fitting:
@@ -133,7 +133,7 @@ def choose(
 
 
 def latencies(timings: Timings | None) -> dict[str, float]:
-    """Microseconds at batch 1 by structure, as a choice wants them."""
+    """Microseconds at batch 1 by structure, as the choice needs them."""
     measured = {**timings.onnxruntime, **timings.models} if timings else {}
     return {structure: rows["1"].median_us for structure, rows in measured.items()}
 
@@ -151,7 +151,7 @@ def _nothing(select: SelectSpec, judged: Judged, labels: Sequence[str]) -> str:
 def _unknown(
     seed: Seed, trials: Sequence[Path], records: Mapping[str, Record], labels: Sequence[str]
 ) -> tuple[str, ...]:
-    """What the validation images cannot tell of the chosen network."""
+    """What the validation images cannot show about the chosen network."""
     base = next(records[trial.rows[0]].results for trial in trials if trial.rows[-1] == seed.key)
     final = records[seed.key].results
     if base is None or final is None:
@@ -179,7 +179,7 @@ def _candidates(trials: Sequence[Path], records: Mapping[str, Record], timings: 
 
 
 def _absent(trials: Sequence[Path], judged: Sequence[Any], records: Mapping[str, Record]) -> tuple[str, ...]:
-    """The values without a result, and whether a stage of theirs failed or left none (its worker was lost)."""
+    """The values without a result, and whether a stage failed or was lost with its worker."""
     failed: dict[str, tuple[Any, bool]] = {}
     for trial in trials:
         if trial.value not in judged:
@@ -213,7 +213,7 @@ def _candidate(value: Any, whole: Sequence[tuple[Results, Results, str]], timing
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """None if a value is not known: a time not measured, the flash of a network that has no C."""
+    """None if a value is unknown: a time that was not measured, the flash of a network without C."""
     known = [value for value in values if value is not None]
     return fmean(known) if len(known) == len(values) else None
 
@@ -248,7 +248,7 @@ def _describe(candidate: Candidate, select: SelectSpec, labels: Sequence[str]) -
 
 
 def _losses(candidate: Candidate, labels: Sequence[str]) -> list[str]:
-    """Why a candidate is dead; of several seeds, how many of them are."""
+    """Why a candidate is dead; with several seeds, how many of them are."""
     lost = [seed.loss.text(labels) for seed in candidate.seeds if seed.loss]
     if not lost or len(candidate.seeds) == 1:
         return lost

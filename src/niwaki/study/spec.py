@@ -1,4 +1,4 @@
-"""What a study is: one TOML file, checked whole before anything runs."""
+"""What a study is: one TOML file, validated completely before anything runs."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Experiment(_Strict):
 
 
 class SelectSpec(_Strict):
-    """Which model the study chooses."""
+    """How the study chooses a model."""
 
     experiment: str = Field(description="the experiment whose values are the candidates")
     budget: tuple[str, ...] = Field(("accuracy_drop<=1",), description="limits that the model must meet")
@@ -127,13 +127,13 @@ class SelectSpec(_Strict):
 
     @property
     def of_generated_c(self) -> str | None:
-        """The first limit (or what is minimized) that only a generated C has: flash and RAM."""
+        """The first limit (or what is minimized) that needs generated C: flash and RAM."""
         asked = {limit.quantity: limit.text for limit in self.limits} | {self.minimize: self.minimize}
         return next((text for quantity, text in asked.items() if quantity in ("flash", "ram")), None)
 
 
 class TrialSettings(_Strict):
-    """All settings of one trial but its seed."""
+    """All settings of one trial except its seed."""
 
     model: ModelSpec
     train: TrainSettings
@@ -145,12 +145,12 @@ class TrialSettings(_Strict):
 
     @property
     def is_pruned(self) -> bool:
-        """Whether any channel is to go."""
+        """Whether it prunes at all."""
         return self.prune is not None and self.prune.ratio > 0
 
     @property
     def finetuned_epochs(self) -> int:
-        """Epochs of fine-tuning in all: after every pruning step, or as many of a network that is left whole."""
+        """Total epochs of fine-tuning: after every pruning step, or as many for a network that is left whole."""
         return self.prune.steps * self.finetune.epochs if self.prune is not None and self.prune.ratio > 0 else 0
 
 
@@ -192,7 +192,7 @@ def presets() -> list[str]:
 
 
 def load_spec(name_or_file: str) -> tuple[StudySpec, str]:
-    """The study behind a preset's name or a TOML file, and the short name for its folder.
+    """The study in a preset or a TOML file, and the short name for its folder.
 
     Raises SpecError naming the file, the key and what is allowed.
     """
@@ -233,7 +233,7 @@ def parse_spec(text: str | bytes, name: str, folder: Path | None = None) -> Stud
 
 
 def _check_select(select: SelectSpec, trials: list[tuple[Any, TrialSettings]], name: str) -> None:
-    """Flash and RAM are those of the generated C, which only static int8 has."""
+    """Flash and RAM belong to the generated C, which only static int8 has."""
     without = [trial for _, trial in trials if trial.quantize is None or trial.quantize.kind == "dynamic"]
     if select.of_generated_c and without:
         raise SpecError(
@@ -264,7 +264,7 @@ def resolve(spec: StudySpec, experiment: Experiment, name: str = "study") -> lis
 
 
 def _check_controls(trials: list[TrialSettings], where: str) -> None:
-    """A control needs what it controls."""
+    """A control needs something to control."""
     if any(trial.from_scratch and not trial.is_pruned for trial in trials):
         raise SpecError(
             f"{where}: from_scratch trains the widths that pruning left, but nothing is pruned: set [prune]"
@@ -302,7 +302,7 @@ def _validated(kind: type[Any], values: Mapping[str, Any], name: str) -> Any:
 
 
 def explain(error: ValidationError, kind: type[BaseModel]) -> str:
-    """One line for the first thing wrong: the key, its value, what is allowed, and how many more there are."""
+    """One line for the first error: the key, its value, what is allowed, and how many more errors there are."""
     found = error.errors()
     inside = {other["loc"][:end] for other in found for end in range(len(other["loc"]))}
     errors = [e for e in found if not (e["type"] == "too_short" and e["loc"] in inside)]  # it only lacks what is wrong

@@ -41,7 +41,7 @@ from niwaki.training.train import Training, fit, sample
 
 @dataclass(frozen=True)
 class Task:
-    """All that a worker needs beside the data: plain values, so that it can be sent anywhere."""
+    """Everything that a worker needs besides the data: plain values, so that it can be sent anywhere."""
 
     stage: Stage
     parent: bytes | None
@@ -49,22 +49,22 @@ class Task:
     environment: Facts
     device: str = "cpu"
     trust: bool = False
-    paths: tuple[str, ...] = ()  # where the user's own modules are found
+    paths: tuple[str, ...] = ()  # where to find the user's modules
     teachers: tuple[bytes, ...] = ()  # model files, in the order of the stage's
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker hands back: the record and the model's file (an ONNX after `quantize`), None when it failed."""
+    """A worker's result: the record and the model's file (an ONNX after `quantize`), None if it failed."""
 
     record: Record
     weights: bytes | None
 
 
 def run_stage(task: Task, data: Dataset, tell: Tell = nobody) -> Outcome:
-    """Run one stage, and `tell` of every epoch that it trains.
+    """Run one stage, and call `tell` for every epoch that it trains.
 
-    A failure of its own computation becomes its record; anything else is raised.
+    If its own computation fails, that becomes its record; anything else is raised.
     """
     sys.path[:0] = [path for path in task.paths if path not in sys.path]
     _make_deterministic(task.device)
@@ -72,7 +72,7 @@ def run_stage(task: Task, data: Dataset, tell: Tell = nobody) -> Outcome:
     try:
         data = _as_the_model_counts(task, data)
         if task.stage.kind == "quantize":
-            from niwaki.study.quantize import quantize_stage  # only here: workers that train need no ONNX
+            from niwaki.study.quantize import quantize_stage  # imported here: workers that train do not need ONNX
 
             with seeded(derive_seed(task.stage.seed, task.stage.kind, task.stage.position)):
                 training = _training(task, data, tell)
@@ -91,7 +91,7 @@ def _float_stage(task: Task, data: Dataset, tell: Tell) -> tuple[bytes, Results]
     model, info, told = _STEPS[task.stage.kind](task, data, tell)
     model.cpu().eval()
     weights = modelfile.dumps(model, info, trust=True)
-    stored, _ = modelfile.loads(weights, trust=True)  # what is measured is what is stored
+    stored, _ = modelfile.loads(weights, trust=True)  # measure what is stored
     check_same(model, stored, sample(data, 4, 0)[0])
     return weights, measure(stored, info, data, task.device, file_bytes=len(weights), told=told)
 
@@ -127,9 +127,9 @@ def measure(model: nn.Module, info: ModelInfo, data: Dataset, device: str, *, fi
 
 
 def reset_weights(model: nn.Module, seed: int) -> None:
-    """Give every layer fresh weights, as its own `reset_parameters` draws them, at the sizes that it has now.
+    """Give every layer fresh weights, drawn by its own `reset_parameters`, at its present sizes.
 
-    Raises ModelError, naming the module, if parameters belong to one that cannot draw them.
+    Raises ModelError, naming the module, if a module with parameters cannot draw them.
     """
     with seeded(seed):
         for name, module in model.named_modules():
@@ -144,15 +144,15 @@ def reset_weights(model: nn.Module, seed: int) -> None:
 
 
 def _make_deterministic(device: str) -> None:
-    torch.set_num_threads(1)  # a stage's bits may not depend on the number of cores
+    torch.set_num_threads(1)  # a stage's bits must not depend on the number of cores
     if device == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to repeat its sums
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to repeat its sums
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
 
 
 def _check_machine(task: Task) -> None:
-    """Refuse to compute under a key that says another machine: on a cluster, nodes may differ."""
+    """Refuse to compute under a key for another kind of machine: nodes of a cluster may differ."""
     here = fingerprint(task.device)
     unlike = [name for name in here if here[name] != task.environment.get(name)]
     if unlike:
@@ -163,7 +163,7 @@ def _check_machine(task: Task) -> None:
 
 
 def _as_the_model_counts(task: Task, data: Dataset) -> Dataset:
-    """The data with its classes in the order of the parent model, which may be one that was imported."""
+    """The data with its classes in the order of the parent model, which may be an imported one."""
     if task.parent is None:
         return data
     try:
@@ -174,7 +174,7 @@ def _as_the_model_counts(task: Task, data: Dataset) -> Dataset:
 
 @dataclass(frozen=True)
 class Told:
-    """What a stage of its kind tells of its work."""
+    """The callback that reports the epochs of a stage."""
 
     epochs: tuple[dict[str, float | None], ...] = ()
     removed: dict[str, int] | None = None
@@ -198,7 +198,7 @@ def _train(task: Task, data: Dataset, tell: Tell) -> Step:
     stage = task.stage
     seed = derive_seed(stage.seed, "init", stage.position)
     recipe = TrainSettings.model_validate(_without(stage.settings, "factory", "args", "source"))
-    if task.parent is not None:  # a control: the parent's structure, nothing of its weights
+    if task.parent is not None:  # a control: the parent's structure without its weights
         model, info = modelfile.loads(task.parent, trust=task.trust)
         reset_weights(model, seed)
     else:
@@ -258,7 +258,7 @@ def teachers_of(task: Task, data: Dataset) -> list[Teacher]:
 
 
 def _builds(task: Task) -> ModelSpec:
-    """What builds the network of a stage that begins with one."""
+    """What builds the network of a stage that starts with a fresh one."""
     return ModelSpec.model_validate({name: task.stage.settings[name] for name in ("factory", "args")})
 
 

@@ -36,16 +36,16 @@ CHOSEN, FORMS, VERIFY = "chosen.safetensors", "chosen", Verification.NAME
 
 
 def model_name(record: Record) -> str:
-    """The name of the file that holds the model of a stage."""
+    """The name of the file with the model of a stage."""
     return "model.onnx" if record.kind == "quantize" else "weights.safetensors"
 
 
 class DamagedStage(StoreError):
-    """A stage whose files do not fit together. Running it again repairs it."""
+    """A stage whose files do not match. Running it again repairs it."""
 
 
 class DamagedFile(StoreError):
-    """A file beside the stages that is not what it should be; `problem` says so without the way out."""
+    """A file beside the stages that is not as written; `problem` says so without the advice."""
 
     def __init__(self, path: Path, problem: object) -> None:
         super().__init__(f"{path}: damaged: {problem}; remove it: it is made again")
@@ -60,7 +60,7 @@ class Store:
 
     @contextlib.contextmanager
     def driver(self) -> Iterator[None]:
-        """Hold the study as its one driver. Raises StoreError that says who holds it."""
+        """Hold the study as its only driver. Raises StoreError naming the process that holds it."""
         lock = FileLock(self.folder / ".lock", timeout=0)
         with self._explained():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ class Store:
         try:
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             self.save(Driver(pid=os.getpid(), host=socket.gethostname(), since=since))
-            for place in (self.folder, *self.folder.glob("stages/*")):  # by a driver that was killed while it wrote
+            for place in (self.folder, *self.folder.glob("stages/*")):  # by a driver that was killed while writing
                 sweep_files(place)
             for place in (self.folder, self.folder / FORMS):
                 folders.sweep(place)
@@ -85,7 +85,7 @@ class Store:
             lock.release()
 
     def record(self, key: str) -> Record | None:
-        """The record of a stage, None if the stage is not there. Raises DamagedStage if it cannot be trusted."""
+        """The record of a stage, None if the stage does not exist. Raises DamagedStage if it cannot be trusted."""
         try:
             data = self._path(key, "record.json").read_bytes()
         except FileNotFoundError:
@@ -101,7 +101,7 @@ class Store:
         return record
 
     def weights(self, key: str, record: Record) -> bytes:
-        """The bytes of the model that a finished stage left, checked against its record."""
+        """The bytes of the model of a finished stage, checked against its record."""
         path = self._path(key, model_name(record))
         try:
             data = path.read_bytes()
@@ -119,14 +119,14 @@ class Store:
         return record
 
     def put(self, record: Record, weights: bytes | None) -> None:
-        """Store a stage: its weights first, its record last. Raises StoreError, leaving no part behind."""
+        """Store a stage: its weights first, its record last. Raises StoreError, leaving nothing partial behind."""
         with self._explained():
             if weights is not None:
                 write_whole(self._path(record.key, model_name(record)), weights)
             write_whole(self._path(record.key, "record.json"), records.to_bytes(record))
 
     def load(self, kind: type[File]) -> File | None:
-        """A file of the folder, None if it is not there. Raises DamagedFile if it is not as it was written."""
+        """A file of the folder, None if it does not exist. Raises DamagedFile if it is not as written."""
         path = self.folder / kind.NAME
         try:
             return checked_json.from_bytes(read_at_most(path, JSON_LIMIT), kind)
@@ -138,11 +138,11 @@ class Store:
             raise DamagedFile(path, error) from error
 
     def save(self, file: ResultFile) -> None:
-        """Write a file of the folder, whole, with a checksum of itself."""
+        """Write a file of the folder, whole, with its own checksum."""
         self.write(file.NAME, checked_json.to_bytes(file))
 
     def forget(self, *kinds: type[ResultFile]) -> None:
-        """Take files of the folder away, those that are there."""
+        """Remove files from the folder if they exist."""
         for kind in kinds:
             (self.folder / kind.NAME).unlink(missing_ok=True)
 
@@ -152,7 +152,7 @@ class Store:
             write_whole(self.folder / name, data)
 
     def study(self) -> Study:
-        """What `study.json` says. Raises StoreError if the folder is not a study's."""
+        """The content of `study.json`. Raises StoreError if the folder is not a study's."""
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file, not a study's folder")
         if not self.folder.is_dir():

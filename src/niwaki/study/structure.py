@@ -1,4 +1,4 @@
-"""The shapes that a study's trials will have, known before any training: for dry runs and early errors."""
+"""The structure of a study's trials, known before any training: for dry runs and early errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a network needs after a pruning step (0: before the first)."""
+    """The size of a network after a pruning step (0: before the first)."""
 
     step: int
     params: int
@@ -37,12 +37,12 @@ class Sizes:
     macs_tp: int | None
     widths: dict[str, int]
     uncounted: tuple[str, ...] = ()
-    """What is in no `macs`."""
+    """What `macs` leaves out."""
     whole: dict[str, str] = field(default_factory=dict)
     """Layers that cannot be cut, and why."""
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON; the last two only if there is any."""
+        """As JSON; the last two only if there are any."""
         return {
             "step": self.step,
             "params": self.params,
@@ -58,14 +58,14 @@ Rows = list[Sizes]
 
 
 class Structures:
-    """The sizes step by step, worked out once for each model and way of pruning."""
+    """The sizes step by step, computed once for each model and way of pruning."""
 
     def __init__(self, input_shape: Shape | None, *, trust: bool) -> None:
         self.input_shape, self.trust = input_shape, trust
         self._known: dict[bytes, Rows | ModelError | None] = {}
 
     def of(self, trial: Trial) -> Rows | None:
-        """The rows of a trial; None if they depend on trained weights, or on data that must be read first.
+        """The rows of a trial; None if they depend on trained weights, or on data that is not read yet.
 
         Raises ModelError if the network cannot be pruned.
         """
@@ -90,7 +90,7 @@ class Structures:
     def refusals(self, plan: Plan) -> dict[str, ModelError]:
         """The trials whose networks cannot be pruned, by experiment and value (`in_words`); the others can run.
 
-        Raises the first ModelError if no trial can.
+        Raises the first ModelError if no trial can run.
         """
         refused: dict[str, ModelError] = {}
         for trial in plan.trials:
@@ -124,7 +124,7 @@ class Structures:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """These networks are too small for torch's threads: they only wait for one another."""
+    """One thread: these networks are too small for torch's threads, which would only wait for one another."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -134,9 +134,9 @@ def one_thread() -> Iterator[None]:
 
 
 def check_structures(plan: Plan, input_shape: Shape, notify: Callable[[str], None], *, trust: bool) -> None:
-    """Prune each model of the plan untrained, so that one that cannot be pruned is found before hours of training.
+    """Prune each model of the plan untrained, to find one that cannot be pruned before hours of training.
 
-    Tells which trials will fail. Raises ModelError naming the module at fault if all will.
+    Reports which trials will fail. Raises ModelError naming the cause if all will.
     """
     for trial, error in Structures(input_shape, trust=trust).refusals(plan).items():
         notify(Wording(f"{trial}: will fail; the others run: ", error))
@@ -148,7 +148,7 @@ def in_words(trial: Trial) -> str:
 
 
 def structure_id(model: nn.Module, info: ModelInfo) -> str:
-    """A short hash of what builds the network and of its sizes: two models that share it differ in weights only."""
+    """A short hash of a network's builder and sizes: two models that share it differ only in weights."""
     shape = [info.factory, info.args, sizes(model), {k: list(v.shape) for k, v in model.state_dict().items()}]
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -1,8 +1,8 @@
-"""How a worker process tells its driver of each epoch. Light to import, and it never holds the work up.
+"""How a worker process reports each epoch to its driver. Light to import, and it never blocks the work.
 
-A message is one write into a pipe that all workers share. Writes of this length are whole (POSIX: up to PIPE_BUF
-bytes), so that no lock is needed, which a killed worker could take with it. If the pipe is full the message is
-dropped: the driver learns of the epoch when the stage ends.
+A message is one write into a pipe that all workers share. Writes of this length are atomic (POSIX: up to PIPE_BUF
+bytes), so it needs no lock, which a killed worker could keep. If the pipe is full the message is dropped: the driver
+learns of the epoch when the stage ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from niwaki.files import parse_json
 from niwaki.study import lifeline
 
-PIPE_BUF = 512  # what POSIX grants everywhere
+PIPE_BUF = 512  # guaranteed by POSIX everywhere
 _END = b"."
 
 
@@ -37,26 +37,26 @@ _speakers: list[Speaker] = []  # of this worker process
 
 
 def begin(held: Connection, sender: Connection) -> None:
-    """Begin as a worker: end with the driver, and tell it of epochs."""
+    """Start as a worker: end with the driver, and report epochs to it."""
     lifeline.hold(held)
     _speakers.append(Speaker(sender))
 
 
 def tell(epoch: EpochTold) -> None:
-    """Tell the driver of this worker process; nobody in another process."""
+    """Report to the driver in a worker process; do nothing in another process."""
     for speaker in _speakers:
         speaker(epoch)
 
 
 class Speaker:
-    """The end of the pipe that a worker has."""
+    """The worker's end of the pipe."""
 
     def __init__(self, sender: Connection) -> None:
         self._sender = sender
         os.set_blocking(sender.fileno(), False)
 
     def __call__(self, epoch: EpochTold) -> None:
-        """Tell the driver, if there is room in the pipe and a driver at its other end."""
+        """Report to the driver, if there is room in the pipe and a driver at its other end."""
         message = json.dumps([epoch.key, epoch.number, epoch.loss, epoch.validation_accuracy]).encode()
         if len(message) + 4 <= PIPE_BUF:
             with contextlib.suppress(OSError):
@@ -64,7 +64,7 @@ class Speaker:
 
 
 class Listening:
-    """The driver's end: a thread that hands on what workers tell until it is closed."""
+    """The driver's end: a thread that passes on messages from workers until it is closed."""
 
     def __init__(self, receiver: Connection, sender: Connection) -> None:
         self.sender = sender
@@ -74,11 +74,11 @@ class Listening:
         self._thread.start()
 
     def to(self, hear: Tell) -> None:
-        """Hand all news on to `hear`, which is called in the thread."""
+        """Pass all messages to `hear`, which is called in the thread."""
         self._hear = hear
 
     def close(self) -> None:
-        """End the thread; nobody is listened to any more."""
+        """End the thread; later messages are ignored."""
         self._hear = nobody
         os.set_blocking(self.sender.fileno(), True)
         with contextlib.suppress(OSError):
@@ -94,4 +94,4 @@ class Listening:
 
 
 def nobody(_epoch: EpochTold) -> None:
-    """Tell nobody."""
+    """Report to nobody."""

@@ -1,4 +1,4 @@
-"""How long the networks of a study take: measured after all stages, alone, in one interleaved run."""
+"""The times of a study's networks: measured after all stages, alone, in one interleaved run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Networks:
     records: Mapping[str, Record]
     plan: Plan
     in_onnxruntime: Collection[str]
-    """The experiments that are timed in ONNX Runtime too."""
+    """The experiments that are also timed in ONNX Runtime."""
     input_shape: tuple[int, ...]
     trust: bool
     """Whether to call factories that are not niwaki's."""
@@ -40,13 +40,13 @@ class Networks:
 
 @step("timing the networks")
 def measure_timings(networks: Networks, known: Timings | None, notify: Callable[[str], None]) -> Timings | None:
-    """Latencies by structure, at batch 1 and 256; `known` if it has them all, from this machine.
+    """Latencies by structure, at batch 1 and 256; `known` if it has all of them, from this machine.
 
-    `models` are in torch; `onnxruntime` has, at batch 1 and for the experiments named in `in_onnxruntime`, what is
-    quantized, and the float networks to compare it with: its parents and the bases. Networks of one structure take
-    the same time whatever their weights, so each structure is measured once; and since times are compared with one
-    another, they come from one run: if one is missing, all are measured. On one pinned CPU with one thread, the
-    network alone on float images that lie ready.
+    `models` are timed in torch; in ONNX Runtime, at batch 1 and for the experiments named in `in_onnxruntime`, the
+    quantized networks and the float ones to compare them with: their parents and the bases. Networks of one structure
+    take the same time whatever their weights, so each structure is measured once; and since times are compared with one
+    another, they come from one run: if one is missing, all are measured. One pinned CPU, one thread, only the network,
+    on prepared float images.
     """
     wanted = _wanted(networks)
     if not wanted.torch:

@@ -1,4 +1,4 @@
-"""Whether the model files of a study are those that its records are of."""
+"""Whether the model files of a study are the ones that its records describe."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def damaged_models(
 ) -> tuple[str, ...]:
     """What is wrong with the models of the stages, the chosen one and its exported forms: a line for each file.
 
-    `chosen` is the SHA-256 of the chosen model, `verification` what `verify.json` says of its forms; None if there
-    is none yet, as of a stage without a record.
+    `chosen` is the SHA-256 of the chosen model, `verification` the content of `verify.json`; each is None if it does
+    not exist yet.
     """
     return (*_stages(store, records), *_chosen(store.folder, chosen), *_forms(store.folder, verification))
 

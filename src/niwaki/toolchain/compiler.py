@@ -22,9 +22,7 @@ SPEED = ("-O3", "-march=native")
 STANDARD = ("-std=c99",)
 WAYS_OUT = "apt-get install gcc libc6-dev (Debian), or pip install ziglang; or set CC"
 
-_ERROR = re.compile(
-    r"error:|undefined reference|will not fit|leaves less than"
-)  # messages of GCC, Clang, GNU ld, cortex_m.ld
+_ERROR = re.compile(r"error:|undefined reference|will not fit|leaves less than")  # of GCC, Clang, GNU ld, cortex_m.ld
 
 
 def find_compiler() -> str | None:

@@ -1,9 +1,9 @@
-"""A network run as if some of its channels were not there: NaN stands for what is absent.
+"""Run a network as if some of its channels did not exist: NaN marks what is absent.
 
-Most operations hand NaN on by themselves, to exactly what depends on it (activations, poolings, views,
-concatenations, normalisation by running statistics). Sums over channels must leave it out instead: a convolution or a
-product of matrices adds up what is there, and gives NaN only if none of it is; a mean is over what is there. That is
-what a network computes from which these channels were cut.
+Most operations pass NaN on by themselves, to exactly what depends on it (activations, poolings, views, concatenations,
+normalisation with running statistics). Sums over channels must skip it instead: a convolution or matrix product adds up
+what is present, and gives NaN only if nothing is; a mean is over what is present. This is what a network computes after
+these channels were cut.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _RULES: dict[Any, Rule] = {}
 
 
 class Absent(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Inside, operations on tensors that hold NaN compute as if those elements did not exist.
+    """Inside, operations on tensors with NaN compute as if those elements did not exist.
 
-    `meet` hears of softmax, mean, spread and norms that take together elements of which some are not there.
+    `meet` is called for each softmax, mean, spread or norm over elements of which some are absent.
     """
 
     def __init__(self, meet: Callable[[str], None] | None = None) -> None:
@@ -53,7 +53,7 @@ def _rule(*operations: Any) -> Callable[[Rule], Rule]:
 
 
 def _present(x: torch.Tensor) -> torch.Tensor:
-    """1 if there is something, else 0."""
+    """1 if there is something, otherwise 0."""
     return (~x.isnan()).to(x.dtype)
 
 
@@ -165,7 +165,7 @@ def _normalized(x: torch.Tensor, dims: list[int], eps: float) -> tuple[torch.Ten
 def _attention(
     func: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *how: Any, scale: float | None = None, **more: Any
 ) -> Any:
-    """The scale that is left to PyTorch follows the width of a head, which is what is there of it."""
+    """PyTorch's default scale follows the width of a head: the part of it that is present."""
     left = int((~q.isnan()).flatten(0, -2).any(0).sum())
     scale = (left or 1) ** -0.5 if scale is None else scale
     out, rest = func(_filled(q), _filled(k), _filled(v), *how, scale=scale, **more)
@@ -192,7 +192,7 @@ def _along(x: torch.Tensor, dim: Any = None, *_: Any, **__: Any) -> torch.Tensor
     return _together(x, _dims(x, dim))
 
 
-# What an operation takes together, in the last dimension, of those whose result depends on how much there is.
+# What an operation combines, in the last dimension, for operations whose result depends on how much is present.
 _TOGETHER: dict[Any, Rule] = {
     **dict.fromkeys((aten._softmax, aten._log_softmax, aten._safe_softmax, aten.var, aten.std, aten.mean), _along),
     aten.linalg_vector_norm: lambda x, _order=2, dim=None, *_, **__: _along(x, dim),
@@ -202,5 +202,5 @@ _TOGETHER: dict[Any, Rule] = {
 
 
 def absent(meet: Callable[[str], None] | None = None) -> Absent:
-    """The context in which NaN stands for what is not there; `meet` as of `Absent`."""
+    """The context in which NaN marks absent elements; `meet` as for `Absent`."""
     return Absent(meet)

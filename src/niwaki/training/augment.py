@@ -1,7 +1,7 @@
-"""Augmentation of whole batches of raw pixels: mirrored, turned, resized, blurred, brighter, noisy, moved.
+"""Augmentation of whole batches of raw pixels: mirror, turn, resize, blur, brighten, add noise, shift.
 
-What moves in from outside is black (raw zeros). All draws are on the CPU, from one generator, in a fixed order, and
-an option that is off draws nothing: so it changes no bit of what the others give.
+What enters from outside the image is black (raw zeros). All random numbers come from one generator on the CPU, in a
+fixed order, and an option that is off draws none, so it does not change what the others produce.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BLUR_REACH = 2  # pixels each way: enough for the deviations that settings allow
 
 
 def augment(images: torch.Tensor, settings: TrainSettings, generator: torch.Generator) -> torch.Tensor:
-    """A batch of uint8 (N, C, H, W) as `settings` has it augmented; what is drawn comes from `generator` alone."""
+    """A batch of uint8 (N, C, H, W), augmented as `settings` says; random numbers come from `generator` alone."""
     if settings.flip:
         images = _mirror(images, generator)
     if settings.rotate or settings.zoom:
@@ -36,12 +36,12 @@ def _mirror(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _turn(images: torch.Tensor, degrees: float, zoom: float, generator: torch.Generator) -> torch.Tensor:
-    """Each image turned about its middle, up to `degrees` each way, and resized by 1 − zoom to 1 + zoom (bilinear)."""
+    """Turn each image about its centre, up to `degrees` each way, and resize it by 1 − zoom to 1 + zoom (bilinear)."""
     count, _, height, width = images.shape
     angle = _between(-math.radians(degrees), math.radians(degrees), count, generator)
     scale = _between(1 - zoom, 1 + zoom, count, generator)
     cos, sin, zero = angle.cos() / scale, angle.sin() / scale, torch.zeros(count)
-    # Coordinates run from −1 to 1 over each side, so the sides' ratio keeps a turn a turn.
+    # Coordinates run from −1 to 1 over each side; the ratio of the sides keeps a rotation a rotation.
     matrix = torch.stack([cos, -sin * (height / width), zero, sin * (width / height), cos, zero], 1).view(count, 2, 3)
     grid = F.affine_grid(matrix.to(images.device), list(images.shape), align_corners=False)
     turned = F.grid_sample(images.to(torch.float32), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -49,7 +49,7 @@ def _turn(images: torch.Tensor, degrees: float, zoom: float, generator: torch.Ge
 
 
 def _photograph(images: torch.Tensor, settings: TrainSettings, generator: torch.Generator) -> torch.Tensor:
-    """Blur, then another brightness, then noise where something is: black stays black."""
+    """Blur, then change brightness, then add noise where the image is not black: black stays black."""
     count = len(images)
     pixels = images.to(torch.float32)
     if settings.blur:
@@ -64,7 +64,7 @@ def _photograph(images: torch.Tensor, settings: TrainSettings, generator: torch.
 
 
 def _blur(pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """A Gaussian of its own deviation (pixels) for every image, as one grouped convolution down and one across."""
+    """A Gaussian with its own deviation (pixels) for every image, as one grouped convolution down and one across."""
     count, channels, height, width = pixels.shape
     away = torch.arange(-BLUR_REACH, BLUR_REACH + 1)
     taps = torch.exp(-0.5 * (away / sigma.clamp(min=1e-3)[:, None]) ** 2)
@@ -76,7 +76,7 @@ def _blur(pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 
 
 def _move(images: torch.Tensor, shift: int, generator: torch.Generator) -> torch.Tensor:
-    """Each image moved by up to `shift` whole pixels each way."""
+    """Shift each image by up to `shift` whole pixels each way."""
     count, _, height, width = images.shape
     moves = torch.randint(0, 2 * shift + 1, (2, count), generator=generator).to(images.device)
     padded = F.pad(images, (shift, shift, shift, shift))
@@ -92,7 +92,7 @@ def _between(low: float, high: float, count: int, generator: torch.Generator) ->
 
 
 def _each(values: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """One value for each image, to be combined with its pixels."""
+    """One value for each image, shaped to combine with its pixels."""
     return values.to(images.device)[:, None, None, None]
 
 

@@ -1,4 +1,4 @@
-"""Whether a pruned network computes what the unpruned one does without the channels that went."""
+"""Whether a pruned network computes what the unpruned one computes without the removed channels."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from niwaki.models.structure import weighted_layers
 from niwaki.training.absent import absent
 from niwaki.training.cuts import Channels, Cut, Snapshot
 
-_MOST_VALUES = 1 << 16  # of large images, fewer do
-_ROUNDING = {torch.float64: 1e-5, torch.float32: 1e-3}  # of the largest value; a layer may compute in less than it is
+_MOST_VALUES = 1 << 16  # fewer for large images
+_ROUNDING = {torch.float64: 1e-5, torch.float32: 1e-3}  # of the largest value
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A cut that changes more than it takes away: its number among the cuts, and why."""
+    """A cut that changes more than it removes: its number among the cuts, and why."""
 
     cut: int
     reason: str
@@ -31,16 +31,16 @@ class Fault:
 
 @dataclass
 class _Run:
-    """What passed through the weighted layers, call by call. `absent` is None if it is no set of whole channels."""
+    """What passed through the weighted layers, call by call. `absent` is None if it is not a set of whole channels."""
 
     absent: list[tuple[nn.Module, set[int] | None]] = field(default_factory=list)
-    outputs: list[tuple[nn.Module, torch.Tensor]] = field(default_factory=list)  # what is there of them, flat
+    outputs: list[tuple[nn.Module, torch.Tensor]] = field(default_factory=list)  # the values that are present, flat
     finite: bool = True
     over: dict[str, None] = field(default_factory=dict)  # what normalizes over channels of which some are absent
 
 
 class Comparison:
-    """Compares a network that was pruned in place with what it was, on some images."""
+    """Compares a network that was pruned in place with its earlier state, on some images."""
 
     def __init__(self, model: nn.Module, before: Snapshot, images: torch.Tensor) -> None:
         device = next(model.parameters()).device
@@ -51,7 +51,7 @@ class Comparison:
         self.normalized: tuple[str, ...] = ()  # by what normalizes over channels that lost some, as `changed` found
 
     def misplaced(self, cuts: Sequence[Cut]) -> list[Fault]:
-        """Cuts, made or planned, whose channels arrive at other inputs of a layer than those that it loses."""
+        """Cuts, made or planned, whose channels reach other inputs of a layer than the ones that it loses."""
         with self._unpruned():
             if self._where_misplaced(self._without(cuts)[0], cuts) is None:
                 return []
@@ -59,15 +59,15 @@ class Comparison:
         return [Fault(index, _misplaced(name)) for index, name in found if name is not None]
 
     def changed(self, cuts: Sequence[Cut]) -> list[Fault]:
-        """Cuts in front of the first layer that computes something else than before on the channels that are left.
+        """Cuts before the first layer whose output from the remaining channels has changed.
 
-        Raises ModelError if no cut is in front of it, if that can be told (`possible`).
+        Raises ModelError if no cut can be found before it among `possible` ones.
         """
         layer = self._first_changed(cuts)
         if layer is None:
             return []
         name = self._names.get(layer, "the network's output")
-        reason = f"without some of its channels, {name} would compute something else from the others"
+        reason = f"without some of its channels, {name} would compute different outputs from the others"
         for side in ("inputs", "outputs"):
             found = [Fault(index, reason) for index, cut in enumerate(cuts) if layer in getattr(cut, side)]
             if found:
@@ -75,12 +75,12 @@ class Comparison:
         if not self.possible():
             return [Fault(0, reason)]
         raise ModelError(
-            f"pruning changes what {name} computes from the channels that are left: keep the layers in front of it "
-            "out of prune.scope, or write that part of forward with layers"
+            f"pruning changes what {name} computes from the remaining channels: leave the layers before it out of "
+            "prune.scope, or write that part of forward with layers"
         )
 
     def possible(self) -> bool:
-        """Whether the unpruned network answers the same twice, in numbers: else there is nothing to compare with."""
+        """Whether the unpruned network gives the same finite output twice; otherwise there is nothing to compare."""
         with self._unpruned():
             runs = [self._run({}, torch.float32) for _ in range(2)]
         pairs = zip(runs[0].outputs, runs[1].outputs, strict=True)
@@ -96,7 +96,7 @@ class Comparison:
             after.restore()
 
     def _where_misplaced(self, run: _Run, cuts: Sequence[Cut]) -> str | None:
-        """The first layer at whose inputs other channels are absent than those that the cuts take from it."""
+        """The first layer whose absent inputs are not the ones that the cuts take from it."""
         for layer, gone in run.absent:
             taken: set[int] = set().union(*(cut.inputs.get(layer, set()) for cut in cuts))
             if gone != taken:
@@ -115,7 +115,7 @@ class Comparison:
         return None
 
     def _without(self, cuts: Sequence[Cut]) -> tuple[_Run, torch.dtype]:
-        """The unpruned network with the outputs of the cuts absent, in the finest precision that it can be run in."""
+        """The unpruned network with the outputs of the cuts absent, in the highest precision that it can run in."""
         gone: Channels = {}
         for cut in cuts:
             for layer, channels in cut.outputs.items():
@@ -123,7 +123,7 @@ class Comparison:
                     gone.setdefault(layer, set()).update(channels)
         try:
             return self._run_absent(gone, torch.float64), torch.float64
-        except Exception:  # some of its tensors are float32 whatever comes in
+        except Exception:  # some of its tensors are float32 whatever the input
             return self._run_absent(gone, torch.float32), torch.float32
 
     def _run_absent(self, gone: Mapping[nn.Module, set[int]], dtype: torch.dtype) -> _Run:
@@ -184,7 +184,7 @@ def _trail(model: nn.Module) -> Iterator[list[tuple[str, nn.Module]]]:
 
 
 def _normalizing(what: str, name: str, module: nn.Module) -> dict[str, None]:
-    """How to call an operation over channels; nothing for a mean or a spread that normalizes nothing."""
+    """The name for an operation over channels; empty for a mean or spread that normalizes nothing."""
     if name and not list(module.children()):
         known = "softmax" in what or "norm" in what or "Norm" in type(module).__name__
         return {name: None} if known else {}
@@ -193,18 +193,18 @@ def _normalizing(what: str, name: str, module: nn.Module) -> dict[str, None]:
 
 def _misplaced(name: str) -> str:
     return (
-        f"its channels do not reach just those inputs of {name} that would go with them: are they put into another "
-        "order, viewed as something else or picked by number on the way?"
+        f"its channels do not reach exactly the inputs of {name} that pruning would remove with them: does the "
+        "forward reorder them, view them in another shape or select them by number?"
     )
 
 
 def _channel_dim(layer: nn.Module, x: torch.Tensor) -> int:
-    """Where the channels are: before the places of a convolution's kernel, else last."""
+    """Where the channels are: before the places of a convolution's kernel, otherwise last."""
     return x.dim() - 1 - len(getattr(layer, "kernel_size", ()))
 
 
 def _absent(x: torch.Tensor, dim: int) -> set[int] | None:
-    """The channels that are absent in every place; None if one is absent in some places only."""
+    """The channels that are absent everywhere; None if one is absent in some places only."""
     if not x.is_floating_point():
         return set()
     gone = x.isnan().movedim(dim, 0).flatten(1)
@@ -219,7 +219,7 @@ def _left(x: torch.Tensor) -> torch.Tensor:
 
 
 def _equal(values: torch.Tensor, others: torch.Tensor, rounding: float, scale: float) -> bool:
-    """Whether two outputs are the same up to rounding; `scale` is the largest value anywhere in the network."""
+    """Whether two outputs are equal up to rounding; `scale` is the largest value anywhere in the network."""
     if values.shape != others.shape:
         return False
     if not len(values):

@@ -1,4 +1,4 @@
-"""What a pruning step took away, channel by channel, and how to take it back."""
+"""What a pruning step removed, channel by channel, and how to undo it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Channels = dict[nn.Module, set[int]]
 
 @dataclass(frozen=True)
 class Cut:
-    """The channels that one group lost, counted as they were before the step: of outputs and of inputs."""
+    """The outputs and inputs that one group lost, numbered as before the step."""
 
     outputs: Channels = field(default_factory=dict)
     inputs: Channels = field(default_factory=dict)
 
 
 class Scissors:
-    """Takes groups of channels away, one after another, and keeps count of what went in terms of the start."""
+    """Removes groups of channels, one after another, and records what was removed in the original numbering."""
 
     def __init__(self, graph: BoundedGraph) -> None:
         self.cuts: list[Cut] = []
@@ -30,12 +30,12 @@ class Scissors:
         self._left: dict[tuple[nn.Module, bool], list[int]] = {}
 
     def cut(self, group: Any) -> None:
-        """Prune a group of the graph in place; what torch-pruning raises passes, with the network half cut."""
+        """Prune a group of the graph in place; errors of torch-pruning pass, with the network half cut."""
         self.cuts.append(self.plan(group))
         group.prune()
 
     def plan(self, group: Any) -> Cut:
-        """What a group would lose; the next plan or cut counts on that it does."""
+        """What a group would lose; the next plan or cut assumes that it does."""
         cut = Cut()
         for dependency, indices in group:
             module = dependency.target.module
@@ -58,7 +58,7 @@ class Scissors:
 
 
 class Snapshot:
-    """The state of a network before something is cut, to be had back: torch-pruning replaces tensors, never writes."""
+    """A network's state before a cut, to restore it: torch-pruning replaces tensors and never writes to them."""
 
     def __init__(self, model: nn.Module) -> None:
         self._attributes = [(module, dict(vars(module))) for module in model.modules()]
@@ -70,7 +70,7 @@ class Snapshot:
         ]
 
     def restore(self) -> None:
-        """Put every module back into the state that it had."""
+        """Restore the state of every module."""
         for module, attributes in self._attributes:
             vars(module).clear()
             vars(module).update(attributes)

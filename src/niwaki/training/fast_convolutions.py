@@ -1,14 +1,14 @@
-"""Convolutions over few channels, trained faster on the CPU: the same mathematics, other kernels.
+"""Convolutions over few channels, trained faster on the CPU: the same mathematics with other kernels.
 
-oneDNN's kernels are made for tens of channels. The gradient that a convolution hands back to few input
-channels takes them as long as to many, and a first layer with few output channels is all overhead. Strongly
-pruned networks consist of such layers; there these two detours save a fifth of a training step:
+oneDNN's kernels are made for tens of channels. The gradient with respect to the input takes as long for few input
+channels as for many, and a first layer with few output channels is all overhead. Strongly pruned networks consist of
+such layers; two alternatives save a fifth of a training step there:
 
 - the gradient with respect to the input is itself a convolution (of the padded output gradient with the
   mirrored, transposed kernel), and oneDNN's forward kernel does that one faster;
 - a first layer, which needs no such gradient, is one matrix product over the unfolded image.
 
-Values differ from torch's own in the order of summation only.
+Values differ from torch's own only through the order of summation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
-# Where the detours pay: measured with 5×5 kernels at batch 32 (python -m benchmarks convolutions).
+# Where the alternatives pay: measured with 5×5 kernels at batch 32 (python -m benchmarks convolutions).
 FEW_INPUTS = 4
 FEW_OUTPUTS = 3
 SMALL_PATCH = 64
@@ -29,7 +29,7 @@ SMALL_PATCH = 64
 
 @contextlib.contextmanager
 def fast_narrow_convolutions(model: nn.Module) -> Iterator[None]:
-    """Inside, the convolutions of `model` that fit take the faster way; after, they are as they were."""
+    """Inside, use the faster kernels for the convolutions of `model` that suit them; afterwards restore them."""
     fitting = [module for module in model.modules() if isinstance(module, nn.Conv2d) and _fits(module)]
     for module in fitting:
         module.forward = functools.partial(_forward, module)  # type: ignore[method-assign]
@@ -41,7 +41,7 @@ def fast_narrow_convolutions(model: nn.Module) -> Iterator[None]:
 
 
 def _fits(module: nn.Conv2d) -> bool:
-    """A plain convolution on the CPU; subclasses may do something else in their forward."""
+    """Whether it is a plain convolution on the CPU; the forward of a subclass may differ."""
     return (
         type(module) is nn.Conv2d
         and "forward" not in vars(module)

@@ -1,8 +1,8 @@
-"""Made-up images of no class, for a network that learns to say that it knows nothing of them.
+"""Made-up images of no class, from which a network learns to recognize that it does not know an image.
 
-Half-heartedly like what a camera finds: discs, boxes, rings, strokes and stripes, painted over each other, bright on
-black; and training images with their quarters exchanged, which have all the details of the classes and the shape of
-none.
+They roughly resemble what a camera finds: discs, boxes, rings, strokes and stripes, painted over each other, bright on
+black; and training images with their quarters exchanged, which have all details of the classes but none of their
+shapes.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import math
 import torch
 from torch.nn import functional as F
 
-SHAPES = 4  # painted over each other, at most
-TORN = 0.25  # of the outliers: training images in quarters
+SHAPES = 4  # shapes painted over each other, at most
+TORN = 0.25  # share of the outliers: training images in quarters
 POOL, AT_ONCE = 1 << 23, 512  # bytes of shapes; shapes drawn at once
 Draws = torch.Generator
 
@@ -22,9 +22,9 @@ def against_none(logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 
     """Cross-entropy with one more class, `none`, whose logit is 0 whatever the image: the images after the first
     len(labels) belong to it. Logits (N + m, classes), labels (N,).
 
-    That is a logistic loss on the energy -log sum exp(logits) too: below 0 for images of a class, above for others. So
-    what is learned is what rejection by energy asks for (Liu et al., "Energy-based Out-of-distribution Detection",
-    2020), without margins to choose, and the network gets no output more than before.
+    This is also a logistic loss on the energy -log sum exp(logits): below 0 for images of a class, above 0 for others.
+    So the network learns what rejection by energy needs (Liu et al., "Energy-based Out-of-distribution Detection",
+    2020), without margins to choose and without an extra output.
     """
     count, classes = logits.shape
     targets = torch.cat([labels, labels.new_full((count - len(labels),), classes)])
@@ -32,9 +32,9 @@ def against_none(logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 
 
 
 def shape_pool(height: int, width: int, generator: Draws) -> torch.Tensor:
-    """Shapes to choose from again and again, uint8 (n, height, width): as many as fit into POOL bytes.
+    """Shapes to choose from repeatedly, uint8 (n, height, width): as many as fit into POOL bytes.
 
-    To draw new ones for every batch would take longer than to train a small network on it.
+    Drawing new ones for every batch would take longer than training a small network on it.
     """
     count = max(1, POOL // (height * width))
     parts = [draw_shapes(min(AT_ONCE, count - done), height, width, generator) for done in range(0, count, AT_ONCE)]
@@ -44,8 +44,8 @@ def shape_pool(height: int, width: int, generator: Draws) -> torch.Tensor:
 def draw_outliers(images: torch.Tensor, share: float, shapes: torch.Tensor, generator: Draws) -> torch.Tensor:
     """Images of no class, uint8 (m, C, H, W), for a batch of uint8 (N, C, H, W): m = N · share, rounded.
 
-    A part of them are images of the batch in quarters, the others `shapes`, uint8 (n, H, W) on the device of the batch;
-    which ones comes from `generator` (on the CPU) alone.
+    Some are images of the batch in quarters, the others `shapes`, uint8 (n, H, W) on the device of the batch; the
+    choice depends only on `generator` (on the CPU).
     """
     count = round(len(images) * share)
     torn = min(len(images), round(count * TORN))
@@ -76,7 +76,7 @@ def draw_shapes(count: int, height: int, width: int, generator: Draws) -> torch.
 def _inside(rows: torch.Tensor, columns: torch.Tensor, count: int, first: bool, generator: Draws) -> torch.Tensor:
     """One shape for each image as a function of the plane that is positive inside: (count, height, width).
 
-    The first one fills the picture's length, as what vision cuts out does.
+    The first one fills the length of the image, as objects cut out by vision do.
     """
     reach = 0.0 if first else 0.6
     x, y = (columns - _between(-reach, reach, count, generator), rows - _between(-reach, reach, count, generator))

@@ -1,4 +1,4 @@
-"""Where a network's output is made, and whether the network still runs after its widths have changed."""
+"""Which layers produce a network's output, and whether the network still runs after its widths have changed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from niwaki.models.structure import weighted_layers
 def find_heads(model: nn.Module, input_shape: tuple[int, int, int]) -> list[str]:
     """The names of the layers whose channels are the network's outputs, in order.
 
-    Found by walking the autograd graph back from the output to the first convolutions or linear layers
-    on every way: normalisation, activations and poolings after them are passed through.
+    It walks the autograd graph back from the output to the first convolution or linear layer on every path, through
+    normalisation, activations and poolings.
 
-    Lazy modules get their sizes on the way. Raises ModelError if the output depends on no such layer.
+    Lazy modules get their sizes in the process. Raises ModelError if the output depends on no such layer.
     """
     if any(is_lazy(parameter) for parameter in model.parameters()):
         check_still_runs(model, input_shape, "the first time")
@@ -45,8 +45,8 @@ def find_heads(model: nn.Module, input_shape: tuple[int, int, int]) -> list[str]
 def check_still_runs(model: nn.Module, input_shape: tuple[int, int, int], when: str) -> None:
     """Raise ModelError, naming the module, if the network no longer takes its input or mixes up its batch.
 
-    The usual cause is a size written into `forward` (`view(-1, 400)`, `split(x, [8, 8])`): some of these
-    fail, others silently make one image of two.
+    The usual cause is a size written into `forward` (`view(-1, 400)`, `split(x, [8, 8])`): some of these fail, others
+    silently turn two images into one.
     """
     device = next(model.parameters()).device
     with evaluating(model), torch.no_grad():
@@ -54,10 +54,10 @@ def check_still_runs(model: nn.Module, input_shape: tuple[int, int, int], when: 
 
 
 def run(model: nn.Module, images: torch.Tensor, when: str) -> torch.Tensor:
-    """The output for `images`; where that fails or the batch changes its size, a ModelError names the module."""
+    """The output for `images`; if that fails or the batch size changes, a ModelError names the module."""
     trail: list[tuple[str, nn.Module]] = []
     names = {id(module): name or "(the network itself)" for name, module in model.named_modules()}
-    mixed: list[tuple[str, nn.Module]] = []  # whose forward handed on another number of images
+    mixed: list[tuple[str, nn.Module]] = []  # whose forward returned another number of images
 
     def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         batch = inputs[0] if inputs else None
@@ -89,18 +89,18 @@ def run(model: nn.Module, images: torch.Tensor, when: str) -> torch.Tensor:
 
 def _hard_coded(name: str, kind: str, when: str, what: str) -> str:
     return (
-        f"module {name} ({kind}) fails {when}: {what}; if its forward has sizes written into it "
-        "(view, reshape, split, chunk), take them from the tensor itself, not from another: x.flatten(1), x.shape[1]"
+        f"module {name} ({kind}) fails {when}: {what}; if its forward contains fixed sizes (view, reshape, split, "
+        "chunk), take them from the tensor itself: x.flatten(1), x.shape[1]"
     )
 
 
-Owners = dict[Any, tuple[str, Any]]  # by node of the autograd graph, or a leaf's id: the layer's name, what was named
+Owners = dict[Any, tuple[str, Any]]  # by node of the autograd graph, or a leaf's id: the layer's name, the named object
 
 
 def _owners(model: nn.Module) -> Owners:
-    """The layer that each weight belongs to. A weight that is computed (weight norm) is known by what computed it.
+    """The layer that each weight belongs to. A computed weight (weight norm) is identified by what computed it.
 
-    What is named is kept beside the name: an id belongs to a tensor only as long as that lives.
+    The named object is kept beside the name: an id is valid only while its tensor lives.
     """
     found: Owners = {}
     for name, layer in weighted_layers(model):
@@ -113,7 +113,7 @@ def _owners(model: nn.Module) -> Owners:
 
 
 def _first_weights(start: Any, owner: Owners) -> set[str]:
-    """Names of the weights met first on every way back through the graph from `start`."""
+    """Names of the weights met first on every path back through the graph from `start`."""
     found: set[str] = set()
     seen: set[Any] = set()
     waiting = [start]

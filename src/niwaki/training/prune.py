@@ -1,4 +1,4 @@
-"""Structured pruning in steps that can be taken in different processes, with torch-pruning underneath."""
+"""Structured pruning in steps, which different processes may take, based on torch-pruning."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from niwaki.training.ratios import nothing_removed, nothing_to_prune, widths_in_
 from niwaki.training.settings import PruneSettings
 from niwaki.training.tracing import BoundedGraph, trace
 
-COMPARED = 8  # images on which the pruned network and the unpruned one are compared, at most
+COMPARED = 8  # images to compare the pruned and the unpruned network on, at most
 
 Shape = tuple[int, int, int]
 _COLUMNS: tuple[Column, ...] = (("layer", "left"), ("channels", "right"), ("removed", "right"), ("", "left"))
@@ -35,10 +35,10 @@ _COLUMNS: tuple[Column, ...] = (("layer", "left"), ("channels", "right"), ("remo
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What one pruning step did. `widths` holds what remains in every layer but the classifier's output.
+    """What one pruning step did. `widths` holds what remains in every layer except the classifier's output.
 
-    `asked` and `reached` are the fractions of the channels in scope that should be gone by now, and that are (None
-    where the original widths are not known); `whole` says why layers that should have lost channels have all of them.
+    `asked` and `reached` are the fractions of the channels in scope that should be removed by now, and that are (None
+    if the original widths are unknown); `whole` says why layers that should have lost channels kept all of them.
     """
 
     step: int
@@ -58,7 +58,7 @@ class PruneReport:
         return self.table().to_html()
 
     def table(self) -> Tabular:
-        """What remains of each layer, what was removed, and why a layer has all of its channels."""
+        """What remains of each layer, what was removed, and why a layer kept all of its channels."""
         rows = tuple(
             (layer, str(width), str(self.removed.get(layer, 0)), self.whole.get(layer, ""))
             for layer, width in self.widths.items()
@@ -68,18 +68,18 @@ class PruneReport:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What a step of pruning goes by, besides the network and the settings."""
+    """The inputs of a pruning step besides the network and the settings."""
 
     state: PruningState | None = None
-    """What the report of the step before held."""
+    """The state in the report of the previous step."""
     original: Mapping[str, int] | None = None
     """The widths before the first step."""
     images: torch.Tensor | None = None
-    """float32 (N, C, H, W), to compare the network on before and after; random ones if left out."""
+    """float32 (N, C, H, W), to compare the network on before and after; random ones by default."""
     gradients_from: tuple[torch.Tensor, torch.Tensor] | None = None
     """Images as above and labels (N,), for Taylor importance."""
     seed: int = 0
-    """Of random importance."""
+    """Seed of random importance."""
 
 
 _NOTHING = Given()
@@ -91,16 +91,15 @@ def prune_step(
 ) -> PruneReport:
     """Take step number `step` (1 … `settings.steps`) of iterative pruning, in place; the model ends in eval mode.
 
-    After it, `ratio * step / steps` of the original channels are gone. With the `state` of the step before,
-    steps taken in different processes give what one pruner gives
-    (torch-pruning counts from the widths it meets first, so a fresh one would prune too much). The layers
-    that make the classifier's output are found and kept. At least one channel of every layer remains.
+    After it, `ratio * step / steps` of the original channels are removed. With the `state` of the previous step, steps
+    taken in different processes equal those of one pruner (torch-pruning counts from the widths that it meets first, so
+    a fresh one would prune too much). The layers that make the classifier's output are found and kept. At least one
+    channel of every layer remains.
 
-    The pruned network is compared with the unpruned one whose removed channels count for nothing. Layers without
-    which it would compute something else stay whole, and so do those that torch-pruning cannot cut; the report says
-    why.
+    The pruned network is compared with the unpruned one whose removed channels are ignored. Layers that would change
+    the rest of the network stay whole, and so do those that torch-pruning cannot cut; the report says why.
 
-    Raises ModelError or StageFailed if the model cannot be traced, cannot be pruned or breaks; it is then as before.
+    Raises ModelError or StageFailed if the model cannot be traced, cannot be pruned or breaks; it is then unchanged.
     """
     taken = given.state.step if given.state else 0
     if taken != step - 1:
@@ -115,7 +114,7 @@ def prune_step(
     if images is None:
         images = torch.rand(COMPARED, *input_shape, generator=torch.Generator().manual_seed(0))
     with _all_trainable(model), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch-pruning's remarks on layers it does not know; checked below
+        warnings.simplefilter("ignore")  # torch-pruning's remarks on layers that it does not know; checked below
         if settings.importance == "taylor":
             _accumulate_gradients(model, given.gradients_from)
         original = given.original or (before if step == 1 else {})
@@ -132,13 +131,13 @@ def prune_step(
 
 
 def widths(model: nn.Module, heads: list[str]) -> dict[str, int]:
-    """Output channels (features) of every layer with weights but the `heads`."""
+    """Output channels (features) of every layer with weights except the `heads`."""
     return {name: out_width(layer) for name, layer in weighted_layers(model) if name not in heads}
 
 
 @dataclass
 class _Done:
-    """A step that was taken, or what is in its way: layers that are to stay whole next time."""
+    """A step that was taken, or what prevents it: layers that must stay whole in the next attempt."""
 
     state: PruningState
     whole: dict[str, str]
@@ -148,7 +147,7 @@ class _Done:
 
 @dataclass(frozen=True)
 class _Step:
-    """One pruning step of a network: tried, and tried again with the layers whole that were in the way."""
+    """One pruning step of a network: tried, and repeated with the obstructing layers left whole."""
 
     model: nn.Module
     settings: PruneSettings
@@ -180,7 +179,8 @@ class _Step:
             surveyor = Surveyor(self.model, graph, self.settings, self.heads, whole)
             found = surveyor.survey()
         sizes = self._sizes(state, whole, found)
-        # What is whole at first stays so: how wide a group was before the first step is known of those that were cut.
+        # Layers that are whole at first stay whole: the original width of a group is known only for those that were
+        # cut.
         kept = whole if state else {name: why for name, why in found.whole.items() if name not in self.heads}
         done = _Done(PruningState(step=self.step, scopes=sizes, whole=kept), found.whole)
         comparison = Comparison(self.model, before, self.images)
@@ -200,7 +200,7 @@ class _Step:
             made.append((candidate, indices))
             try:
                 scissors.cut(group)
-            except Exception as error:  # any user's model may meet any of torch-pruning's limits
+            except Exception as error:  # any user's model may hit any of torch-pruning's limits
                 done.faults = dict.fromkeys(groups[-1], fails_on_it(error))
                 return done
         done.whole |= dict(_undivided(found))
@@ -220,9 +220,9 @@ class _Step:
         return done
 
     def _in_the_way(self, before: Snapshot, made: list[tuple[Candidate, list[int]]], broken: str) -> dict[str, str]:
-        """Layers without whose channels alone the network no longer runs; what is left is cut in part.
+        """Layers that the network cannot run without channels of, even alone; what is left is cut in part.
 
-        Raises ModelError if it runs without those of any one group.
+        Raises ModelError if it runs without channels of any single group.
         """
         found: dict[str, str] = {}
         for candidate, indices in made:
@@ -238,7 +238,7 @@ class _Step:
     def _misread(
         self, graph: BoundedGraph, surveyor: Surveyor, found: Survey, comparison: Comparison
     ) -> dict[str, str]:
-        """Layers whose channels torch-pruning does not follow rightly through the network, whichever they are."""
+        """Layers whose channels torch-pruning does not follow correctly through the network, whichever they are."""
         groups = [_group(graph, candidate, indices) for candidate, indices in probes(found)]
         faults = comparison.misplaced([Scissors(graph).plan(group) for group in groups])
         if not faults or not comparison.possible():
@@ -246,7 +246,7 @@ class _Step:
         return {name: fault.reason for fault in faults for name in surveyor.named(groups[fault.cut])}
 
     def _torn(self, cuts: list[Cut], groups: list[list[str]]) -> dict[str, str]:
-        """Layers that cannot lose channels because two modules, cut each on its own, share a parameter."""
+        """Layers that cannot lose channels because two modules, each cut on its own, share a parameter."""
         try:
             tie_again(self.model, self.shared)
         except ModelError as error:
@@ -264,7 +264,7 @@ class _Step:
         return ""
 
     def _sizes(self, state: PruningState | None, whole: dict[str, str], found: Survey) -> dict[str, int]:
-        """Channels before the first step in each ranking. What is whole from this step on no longer counts in one."""
+        """Channels before the first step in each ranking. Layers that stay whole from this step on no longer count."""
         now = found.sizes(self.settings)
         if state is None:
             if not now:
@@ -278,7 +278,7 @@ class _Step:
         return {name: math.ceil(size / left) for name, size in now.items()}
 
     def _original_sizes(self, found: Survey) -> dict[str, int]:
-        """By candidate, as far as the widths before the first step are known: layers may be grouped otherwise now."""
+        """By candidate, if the widths before the first step are known: layers may now be grouped differently."""
         known = {}
         for candidate in found.candidates:
             same = [
@@ -291,7 +291,7 @@ class _Step:
 
 
 def _undivided(found: Survey) -> Iterator[tuple[str, str]]:
-    """Layers that have nothing to lose, since every part of theirs is to keep a channel."""
+    """Layers with nothing to lose, since each of their parts must keep a channel."""
     for candidate in found.candidates:
         if candidate.parts > 1 and len(candidate.scores) == 1:
             why = f"its {candidate.parts} groups have one channel each, and each keeps at least one"
@@ -305,13 +305,13 @@ def _group(graph: BoundedGraph, candidate: Candidate, indices: list[int]) -> Any
 
 
 def _over_what_is_left(names: tuple[str, ...]) -> str:
-    """Zeroing the channels that went would give other statistics."""
-    return f"the normalization over channels ({', '.join(names)}) is computed over the channels that are left"
+    """Zeroing the removed channels would change the statistics."""
+    return f"the normalization over channels ({', '.join(names)}) would be computed over the remaining channels only"
 
 
 _NOT_COMPARED = (
-    "not compared with the unpruned network, which does not answer twice the same, or not in finite numbers: whether "
-    "the right channels went is not known"
+    "not compared with the unpruned network, whose outputs vary from call to call or are not finite: niwaki does not "
+    "know whether the right channels were removed"
 )
 
 
@@ -330,7 +330,7 @@ def _accumulate_gradients(model: nn.Module, images_and_labels: tuple[torch.Tenso
 
 @contextmanager
 def _all_trainable(model: nn.Module) -> Iterator[None]:
-    """Tracing follows gradients, so frozen parameters are thawed meanwhile (by name: pruning replaces them)."""
+    """Tracing follows gradients, so frozen parameters require them meanwhile (by name: pruning replaces parameters)."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     model.requires_grad_(True)
     try:

@@ -1,4 +1,4 @@
-"""From float ONNX to int8 ONNX: static (everything, calibrated on images) or dynamic (the linear layers only)."""
+"""From float ONNX to int8 ONNX: static (everything, calibrated on images) or dynamic (only the linear layers)."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from niwaki.training.quantize_ranges import Range, activation_ranges
 from niwaki.training.settings import QuantizeSettings
 
 AT_ONCE = 100  # images through the network together
-POOR_AGREEMENT = 98.0  # percent of the calibration images; below it, a note says so
+POOR_AGREEMENT = 98.0  # percent of the calibration images; a note is added below this
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """An int8 ONNX, and what its user should know: float operators that remain, a poor agreement with the float."""
+    """An int8 ONNX model, and what its user should know: float operators that remain, poor agreement with float."""
 
     onnx: bytes
     notes: tuple[str, ...] = ()
@@ -66,17 +66,16 @@ def quantize_static(float_onnx: bytes, images: np.ndarray, settings: QuantizeSet
 
     `float_onnx` is what `to_onnx` writes; `images` are uint8 (n, C, H, W), from the training split. Activations are
     int8 with any zero point, weights int8 without one and with a scale per output channel, biases int32. The
-    input's quantization is fixed by the preprocessing alone. Opset, file version and metadata stay those of the
-    float file; the same input gives the same bytes.
+    preprocessing alone determines the input's quantization. Opset, file version and metadata stay those of the float
+    file; the same input gives the same bytes.
 
-    ONNX Runtime takes Relu and Clip away and leaves their work to the zero point and the range of what comes
-    next. Where a layer is dead on the calibration images (every output 0), its range says nothing and that work
-    would not be done: such an activation gets a range with the right end at 0. Each one that was taken away is then
-    checked in the file.
+    ONNX Runtime removes Relu and Clip and relies on the zero point and the range of the next tensor instead. If a layer
+    is dead on the calibration images (every output 0), its range is meaningless and the clamp would be lost, so such an
+    activation gets a range that ends at 0. Each removed clamp is then checked in the file.
 
-    Raises ModelError for a file that has no preprocessing, is quantized already, or has an opset below 13, and
-    if the int8 file would compute something else (a clamp lost, a scale that is no positive number, an accumulator
-    that could exceed 32 bits); DataError for no images or images of another kind.
+    Raises ModelError for a file that has no preprocessing, is quantized already, or has an opset below 13, and if the
+    int8 file would compute something else (a lost clamp, a scale that is not a positive number, an accumulator that
+    could exceed 32 bits); DataError for no images or images of another kind.
     """
     calibrated = calibrate(float_onnx, images, settings)
     bits = bits_of_layers(calibrated.quantized, settings)
@@ -104,7 +103,7 @@ def calibrate(float_onnx: bytes, images: np.ndarray, settings: QuantizeSettings)
     model = _open(float_onnx)
     preprocessing = metadata(model).preprocessing
     if preprocessing is None:
-        raise ModelError("the float ONNX does not say how images are prepared for it: export it with niwaki")
+        raise ModelError("the float ONNX does not say how images are preprocessed for it: export it with niwaki")
     if len(images) == 0:
         raise DataError("no images to calibrate on: give at least one")
     inputs = preprocessing.scale(images)
@@ -150,7 +149,7 @@ def write(calibrated: Calibrated, changed: dict[str, np.ndarray]) -> bytes:
 
 
 def quantize_dynamic(float_onnx: bytes) -> Quantized:
-    """The source study's method: int8 weights of the linear layers, whose inputs are quantized as they come.
+    """The source study's method: int8 weights of the linear layers, whose inputs are quantized at run time.
 
     Convolutions stay float. It needs no images, and a runtime that knows MatMulInteger (ONNX Runtime does).
     Raises ModelError for a file that is quantized already, has an opset below 13, or has no linear layer.
@@ -168,7 +167,7 @@ def quantize_dynamic(float_onnx: bytes) -> Quantized:
 
 
 def input_quantization(table: np.ndarray) -> tuple[np.float32, np.int8]:
-    """Scale and zero point of the input that hold every value of a preprocessing `table`, float32 (C, 256), and 0.
+    """Scale and zero point of the input that cover every value of a preprocessing `table`, float32 (C, 256), and 0.
 
     For x/255 they are 1/255 and −128, so that the int8 of a pixel is pixel − 128.
     """
@@ -199,9 +198,9 @@ def _opset(model: ModelProto) -> int:
 
 
 def _usable(model: ModelProto, ranges: dict[str, Range]) -> dict[str, Range]:
-    """The ranges, but for dead activations, which never are far enough from 0 to have a scale: −1 to 1 for those.
+    """The ranges, with dead activations replaced: their values are too close to 0 for a scale, so they get −1 to 1.
 
-    Of that, what a Relu or Clip lets pass.
+    Relu or Clip may reduce that range further.
     """
     known = constants(model)
     limits = {node.output[0]: bounds(node, known) for node in model.graph.node if node.op_type in ("Relu", "Clip")}
@@ -239,7 +238,7 @@ def _insert(model: ModelProto, ranges: dict[str, Range], fixed: tuple[np.float32
 
 
 def _finished(quantized: ModelProto, model: ModelProto) -> bytes:
-    """The bytes of a quantized model: in order, with the float model's opset and metadata, and nothing unused."""
+    """The bytes of a quantized model: nodes in order, the float model's opset and metadata, nothing unused."""
     opset = _opset(model)
     nodes = in_order(quantized.graph)
     used = {name for node in nodes for name in node.input}
@@ -262,7 +261,7 @@ def _float_notes(quantized: ModelProto) -> tuple[str, ...]:
         return ()
     named = ", ".join(f"{node.op_type} ({node.name})" for node in remaining[:3])
     more = f" and {len(remaining) - 3} more" if len(remaining) > 3 else ""
-    return (f"computed in float: {named}{more}; it runs in ONNX Runtime, but is no integer network",)
+    return (f"computed in float: {named}{more}; the model runs in ONNX Runtime, but is not an integer network",)
 
 
 def trained_notes(calibrated: Calibrated, data: bytes, network: QdqNetwork) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What must hold in an int8 ONNX for it to compute what the float one does."""
+"""The conditions under which an int8 ONNX model computes what the float one does."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from niwaki.codegen.readers.qdq_operators import COMPUTED
 from niwaki.errors import ModelError
 
-# What becomes int8: what C can be made of, and what ONNX Runtime has in int8 besides. Notes name what stays float.
+# Operators that become int8: those that C can be generated from, and others that ONNX Runtime has in int8.
 INT8_OPERATORS = (*COMPUTED, "Mul", "Split", "Slice", "Transpose", "Softmax")
 
 
 def check_scales(model: ModelProto) -> None:
-    """Every scale is a positive number; weights are symmetric, within ±127. Raises ModelError naming the tensor."""
+    """Check that every scale is a positive number, and that weights are symmetric, within ±127. Raises ModelError."""
     known = constants(model)
     for node in model.graph.node:
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
@@ -31,15 +31,15 @@ def check_scales(model: ModelProto) -> None:
 
 
 def check_clamps(model: ModelProto, quantized: ModelProto) -> None:
-    """Each Relu and Clip of the float `model` that `quantized` lacks is done by the quantization that stands for it.
+    """Check that quantization does the work of each Relu and Clip of the float `model` that `quantized` lacks.
 
-    For Relu the int8 −128 must be 0 or more, so that nothing negative passes; for Clip both ends of int8 must lie
+    For Relu the int8 −128 must stand for 0 or more, so that nothing negative passes; for Clip both ends of int8 must be
     within its bounds, to half a step. Raises ModelError naming the node.
     """
     floats, known = constants(model), constants(quantized)
     kept = {node.name for node in quantized.graph.node}
     removed = [node for node in model.graph.node if node.op_type in ("Relu", "Clip") and node.name not in kept]
-    after = {node.input[0]: node.output[0] for node in removed}  # of two in a row, the last has the quantizer
+    after = {node.input[0]: node.output[0] for node in removed}  # of two in a row, the last one has the quantizer
     quantizers = {node.name: node for node in quantized.graph.node if node.op_type == "QuantizeLinear"}
     for node in removed:
         low, high = bounds(node, floats)
@@ -48,19 +48,19 @@ def check_clamps(model: ModelProto, quantized: ModelProto) -> None:
             name = after[name]
         quantizer = quantizers.get(f"{name}_QuantizeLinear")
         if quantizer is None:
-            raise ModelError(f"{node.op_type} {node.name!r}: the quantizer took it away and put nothing in its place")
+            raise ModelError(f"{node.op_type} {node.name!r}: the quantizer removed it without a replacement")
         scale, zero_point = float(known[quantizer.input[1]]), int(known[quantizer.input[2]])
         ends = (-128 - zero_point) * scale, (127 - zero_point) * scale
-        half = 0.501 * scale  # of a step, and what float32 may add to it
+        half = 0.501 * scale  # of a step, plus what float32 may add to it
         if ends[0] < low - (0 if node.op_type == "Relu" else half) or ends[1] > high + half:
             raise ModelError(
-                f"{node.op_type} {node.name!r}: int8 stands for {ends[0]:g} to {ends[1]:g} there, outside of "
-                f"{low:g} to {high:g}: the clamp is lost; use bounds that include 0"
+                f"{node.op_type} {node.name!r}: int8 stands for {ends[0]:g} to {ends[1]:g} there, outside {low:g} to "
+                f"{high:g}: the clamp is lost; use bounds that include 0"
             )
 
 
 def check_accumulators(model: ModelProto) -> None:
-    """No sum of a convolution or linear layer can leave 32 bits: |bias| + Σ|w|·255 < 2³¹ for every output.
+    """Check that no sum of a convolution or linear layer can exceed 32 bits: |bias| + Σ|w|·255 < 2³¹ for every output.
 
     Raises ModelError naming the layer and the output.
     """
@@ -78,15 +78,16 @@ def check_accumulators(model: ModelProto) -> None:
             sums = sums + np.abs(rest[0].astype(np.int64)).ravel()
         if sums.max() >= 1 << 31:
             raise ModelError(
-                f"{node.op_type} {node.name!r}: output {int(sums.argmax())} could sum up to {int(sums.max()):,}, more "
-                "than 32 bits hold: its bias is far larger than its weights; train it again, or with weight decay"
+                f"{node.op_type} {node.name!r}: output {int(sums.argmax())} could reach {int(sums.max()):,}, more "
+                "than 32 bits can hold: its bias is far larger than its weights; train it again, or with weight "
+                "decay"
             )
 
 
 def float_nodes(model: ModelProto) -> list[NodeProto]:
-    """The nodes that compute in float: not of INT8_OPERATORS, or not between DequantizeLinear and QuantizeLinear.
+    """The nodes that compute in float: not in INT8_OPERATORS, or not between DequantizeLinear and QuantizeLinear.
 
-    A last softmax is left aside.
+    A final softmax does not count.
     """
     makers = {name: node for node in model.graph.node for name in node.output}
     readers: dict[str, list[NodeProto]] = {}
@@ -113,7 +114,7 @@ def float_nodes(model: ModelProto) -> list[NodeProto]:
 
 
 def bounds(node: NodeProto, known: dict[str, np.ndarray]) -> tuple[float, float]:
-    """Between what a Relu or Clip node holds its values."""
+    """The bounds to which a Relu or Clip node limits its values."""
     if node.op_type == "Relu":
         return 0.0, float("inf")
     low, high = (known.get(name) if name else None for name in (*node.input[1:3], "", "")[:2])
@@ -121,7 +122,7 @@ def bounds(node: NodeProto, known: dict[str, np.ndarray]) -> tuple[float, float]
 
 
 def _outputs_first(node: NodeProto) -> bool:
-    """Whether the weight's first axis is the output: of a convolution, and of Gemm with transB."""
+    """Whether the weight's first axis is the output: for a convolution, and for Gemm with transB."""
     return node.op_type == "Conv" or any(
         attribute.name == "transB" and helper.get_attribute_value(attribute) for attribute in node.attribute
     )

@@ -1,4 +1,4 @@
-"""The graph of a float ONNX as the quantizer wants it, and of an int8 one as a reader does."""
+"""The graph of a float ONNX model as the quantizer needs it, and of an int8 one as a reader does."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def prepared(model: ModelProto) -> ModelProto:
     """A copy of a float model that computes the same numbers and loses less when it is quantized.
 
     - Relu and Clip come before max-pooling and changes of shape, not after: the quantizer fuses an activation only
-      into the layer right before it, so `relu(max_pool2d(conv(x)))`, as many write it, would be rounded twice.
-    - Average pooling over the whole image becomes global: the quantizer gives ordinary pooling the scale of what
-      goes in, which is far too coarse for the mean of a whole image.
+          into the layer directly before it, so the usual `relu(max_pool2d(conv(x)))` would be rounded twice.
+        - Average pooling over the whole image becomes global: the quantizer gives ordinary pooling the scale of its
+          input, which is far too coarse for the mean of a whole image.
 
-    Every node gets a name of its own, by which the quantizer knows it.
+    Every node gets its own name, by which the quantizer identifies it.
     """
     copied = ModelProto()
     copied.CopyFrom(model)
@@ -33,11 +33,11 @@ def prepared(model: ModelProto) -> ModelProto:
 
 
 def _activations_first(graph: GraphProto) -> None:
-    """In every run of nodes that commute, one after another with no other reader, activations come first."""
+    """Move activations first in every run of nodes that commute, one after another with no other reader."""
     for run in _runs(graph):
         nodes = [NodeProto.FromString(graph.node[index].SerializeToString()) for index in run]
         names = [nodes[0].input[0], *(node.output[0] for node in nodes)]
-        ordered = sorted(nodes, key=lambda node: node.op_type not in _ACTIVATIONS)  # otherwise as they were
+        ordered = sorted(nodes, key=lambda node: node.op_type not in _ACTIVATIONS)  # otherwise unchanged
         for index, node, source, result in zip(run, ordered, names[:-1], names[1:], strict=True):
             node.input[0], node.output[0] = source, result
             graph.node[index].CopyFrom(node)
@@ -48,7 +48,7 @@ def _runs(graph: GraphProto) -> list[list[int]]:
     uses = Counter(name for node in graph.node for name in node.input)
     uses.update(output.name for output in graph.output)
     made = {name for node in graph.node for name in node.output}
-    runs: dict[str, list[int]] = {}  # by the tensor that its last node makes
+    runs: dict[str, list[int]] = {}  # by the tensor that its last node produces
     found = []
     for index, node in enumerate(graph.node):
         activation = node.op_type in _ACTIVATIONS
@@ -80,14 +80,14 @@ def _global_pooling(model: ModelProto) -> None:
 
 
 def last_softmax(model: ModelProto) -> list[str]:
-    """The names of softmax nodes that give the model's output: they stay float."""
+    """The names of the softmax nodes that give the model's output: they stay float."""
     outputs = {output.name for output in model.graph.output}
     softmax = [node for node in model.graph.node if node.op_type in ("Softmax", "LogSoftmax")]
     return [node.name for node in softmax if node.output[0] in outputs]
 
 
 def in_order(graph: GraphProto) -> list[NodeProto]:
-    """The nodes in an order in which they can run, each right before the first that needs it; unused ones left out."""
+    """The nodes in an order in which they can run, each right before the first that needs it; no unused ones."""
     makers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
     ordered: dict[int, NodeProto] = {}
     stack = [(makers[output.name], False) for output in reversed(graph.output)]

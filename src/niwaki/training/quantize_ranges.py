@@ -1,4 +1,4 @@
-"""Calibration: the range of every activation of a float ONNX, from the values that images give it."""
+"""Calibration: the range of every activation of a float ONNX model, from its values on images."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from niwaki.training.settings import QuantizeSettings
 
 Range = tuple[float, float]
 
-BINS = 2048  # of a histogram, as in the published calibrations
-LEVELS = 256  # of int8
-_ALMOST_NONE = 1e-4  # of a value: a probability that is not 0, as the method needs it
+BINS = 2048  # bins of a histogram, as in published calibrations
+LEVELS = 256  # levels of int8
+_ALMOST_NONE = 1e-4  # smallest probability of a value: the method needs one that is not 0
 CANDIDATES = 128  # thresholds that `entropy` compares, evenly spaced from LEVELS bins to all of them
-VALUES_AT_ONCE = 1 << 24  # of all activations together: 64 MiB
+VALUES_AT_ONCE = 1 << 24  # for all activations together: 64 MiB
 
 
 def activation_ranges(model: ModelProto, inputs: np.ndarray, settings: QuantizeSettings) -> dict[str, Range]:
-    """The range (lowest, highest) of each float activation of `model` on `inputs` (n, C, H, W), the input's included.
+    """The range (lowest, highest) of each float activation of `model` on `inputs` (n, C, H, W), including the input.
 
-    `minmax` takes the extremes; `percentile` leaves (100 − percentile)/2 % of the values out on each side; `entropy`
-    cuts where the quantized histogram loses least information (S. Migacz, "8-bit Inference with TensorRT", GTC
-    2017). Both leave zeros aside: int8 has them exactly, and Relu makes many. The scores are never cut: two that
-    are cut to one value would be equal. Raises ModelError if an activation is NaN or infinite.
+    `minmax` takes the extremes; `percentile` leaves out (100 − percentile)/2 % of the values on each side; `entropy`
+    cuts where the quantized histogram loses the least information (S. Migacz, "8-bit Inference with TensorRT", GTC
+    2017). Both ignore zeros: int8 represents them exactly, and Relu makes many. The scores are never cut: two scores
+    cut to the same value would be equal. Raises ModelError if an activation is NaN or infinite.
     """
     probe = _Probe(model, inputs)
     extremes = probe.extremes()
@@ -43,7 +43,7 @@ def activation_ranges(model: ModelProto, inputs: np.ndarray, settings: QuantizeS
 
 
 def percentile_range(counts: np.ndarray, whole: Range, percentile: float) -> Range:
-    """The part of `whole` that holds `percentile` % of a histogram's `counts`, as much left out below as above."""
+    """The part of `whole` that holds `percentile` % of a histogram's `counts`, with as much left out below as above."""
     edges = np.linspace(*whole, len(counts) + 1)
     below = np.concatenate([[0], np.cumsum(counts)])  # how many lie below each edge
     outside = (100 - percentile) / 200 * below[-1]
@@ -53,11 +53,11 @@ def percentile_range(counts: np.ndarray, whole: Range, percentile: float) -> Ran
 
 
 def entropy_range(counts: np.ndarray, whole: Range) -> Range:
-    """The part of `whole`, cut at one distance from zero on both sides, that int8 divides with least loss."""
+    """The part of `whole`, cut at the same distance from zero on both sides, that int8 represents with least loss."""
     edges = np.linspace(*whole, len(counts) + 1)
     reach = max(-whole[0], whole[1])
     least, best = np.inf, whole
-    for share in np.linspace(1, LEVELS / len(counts), CANDIDATES):  # the widest first: it wins among equals
+    for share in np.linspace(1, LEVELS / len(counts), CANDIDATES):  # the widest first: it wins a tie
         first = max(0, int(np.searchsorted(edges, -reach * share, side="right")) - 1)
         last = min(len(counts), int(np.searchsorted(edges, reach * share, side="left")))
         if last - first >= LEVELS and (loss := _divergence(counts, first, last)) < least:
@@ -66,7 +66,7 @@ def entropy_range(counts: np.ndarray, whole: Range) -> Range:
 
 
 def _divergence(counts: np.ndarray, first: int, last: int) -> float:
-    """Kullback-Leibler divergence of bins [first, last), those outside added at the ends, from LEVELS equal parts."""
+    """Kullback-Leibler divergence of bins [first, last), with outer ones added at the ends, from LEVELS equal parts."""
     inside = counts[first:last].astype(np.float64)
     reference = inside.copy()
     reference[0] += counts[:first].sum()
@@ -75,7 +75,7 @@ def _divergence(counts: np.ndarray, first: int, last: int) -> float:
     level = np.arange(len(inside)) * LEVELS // len(inside)
     mean = np.bincount(level, inside, LEVELS) / np.maximum(1, np.bincount(level, filled, LEVELS))
     p, q = reference[filled], mean[level][filled]
-    q[q == 0] = _ALMOST_NONE  # a level into which only values from outside fall
+    q[q == 0] = _ALMOST_NONE  # a level that contains only values from outside
     p, q = p / p.sum(), q / q.sum()
     return float((p * np.log(p / q)).sum())
 
@@ -97,7 +97,7 @@ class _Probe:
         self.inputs = inputs
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
-        """The activations by name, the input's among them, for some images at a time."""
+        """The activations by name, including the input, for some images at a time."""
         batch = 1
         start = 0
         while start < len(self.inputs):
@@ -116,11 +116,11 @@ class _Probe:
                 low, high = found.get(name, (np.inf, -np.inf))
                 found[name] = min(low, float(values.min())), max(high, float(values.max()))
                 if not np.isfinite(found[name]).all():
-                    raise ModelError(f"activation {name!r}: it is not finite on a calibration image: train it again")
+                    raise ModelError(f"activation {name!r}: not finite on a calibration image: train the model again")
         return found
 
     def histograms(self, extremes: dict[str, Range]) -> dict[str, np.ndarray]:
-        """How many values other than zero fall in each of BINS equal parts of an activation's extremes."""
+        """How many nonzero values fall in each of BINS equal parts of an activation's range."""
         counts = {name: np.zeros(BINS, np.int64) for name, (low, high) in extremes.items() if low < high}
         for activations in self.batches():
             for name in counts:
@@ -133,7 +133,7 @@ _SAME_VALUES = ("Softmax", "LogSoftmax", "Reshape", "Flatten", "Squeeze", "Unsqu
 
 
 def _scores(model: ModelProto) -> set[str]:
-    """The model's output, and what comes before it where only the shape changes or a softmax follows."""
+    """The model's output, and the tensors before it if only the shape changes or a softmax follows."""
     makers = {name: node for node in model.graph.node for name in node.output}
     found = {output.name for output in model.graph.output}
     waiting = list(found)

@@ -1,4 +1,4 @@
-"""Which channels a pruning step takes: groups of layers that lose channels together, ranked by importance."""
+"""Which channels a pruning step removes: groups of layers that lose channels together, ranked by importance."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from niwaki.training.settings import PruneSettings
 from niwaki.training.tracing import BoundedGraph, EndlessGroup
 from niwaki.training.unprunable import unprunable
 
-_ALL = "DEFAULT_SCOPE"  # the one ranking of global pruning, as the files of pruned networks name it
+_ALL = "DEFAULT_SCOPE"  # the single ranking of global pruning, by its name in the files of pruned networks
 _ROOTS = (_ConvNd, nn.Linear)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A group that can lose channels, by the layer it starts from. `scores` are of the channels of one of its parts.
+    """A group that can lose channels, named by its first layer. `scores` are those of the channels of one of its parts.
 
     `widths` are the output channels of the layers with weights in it.
     """
@@ -39,7 +39,7 @@ class Candidate:
 
 @dataclass
 class Survey:
-    """The candidates of a network in order, and the layers that cannot lose channels, each with the reason."""
+    """The candidates of a network in order, and the layers that cannot lose channels, with reasons."""
 
     candidates: list[Candidate] = field(default_factory=list)
     whole: dict[str, str] = field(default_factory=dict)
@@ -56,17 +56,17 @@ class Survey:
 
 
 def ratio_at(settings: PruneSettings, step: int) -> float:
-    """The fraction of the original channels that is gone after a step."""
+    """The fraction of the original channels that is removed after a step."""
     return float(linear_scheduler(settings.ratio, settings.steps)[step])
 
 
 def in_scope(layer: nn.Module, settings: PruneSettings) -> bool:
-    """Whether `scope` asks for channels of this layer."""
+    """Whether `scope` includes this layer."""
     return settings.scope == "both" or (settings.scope == "conv") == isinstance(layer, _ConvNd)
 
 
 def probes(survey: Survey) -> Iterator[tuple[Candidate, list[int]]]:
-    """Every candidate with a half of its channels, without order: how channels are followed shows with any."""
+    """Every candidate with half of its channels, in no order: any channels show whether they are followed correctly."""
     generator = torch.Generator().manual_seed(0)
     for candidate in survey.candidates:
         own = len(candidate.scores)
@@ -78,9 +78,9 @@ def probes(survey: Survey) -> Iterator[tuple[Candidate, list[int]]]:
 def choose(
     survey: Survey, settings: PruneSettings, step: int, sizes: Mapping[str, int]
 ) -> Iterator[tuple[Candidate, list[int]]]:
-    """The candidates of a step with the indices of the channels that each loses, at least one being left to it.
+    """The candidates of a step with the indices of the channels that each loses; each keeps at least one.
 
-    `sizes` are the channels of each ranking before the first step; what is in none of them loses nothing.
+    `sizes` are the channels of each ranking before the first step; candidates in none of them lose nothing.
     """
     for name, members in survey.rankings(settings).items():
         if name not in sizes:
@@ -98,7 +98,7 @@ def choose(
 
 
 class Surveyor:
-    """Finds the candidates of a network: groups without a head, a layer out of scope, or one that is to stay whole."""
+    """Finds a network's candidates: groups without a head, a layer out of scope, or one that must stay whole."""
 
     def __init__(
         self, model: nn.Module, graph: BoundedGraph, settings: PruneSettings, heads: list[str], whole: Mapping[str, str]
@@ -112,7 +112,7 @@ class Surveyor:
         self._whole = dict(whole)
 
     def survey(self) -> Survey:
-        """The candidates in the order of the graph; importance is computed here, so random importance draws here."""
+        """The candidates in the order of the graph; computes importance (random importance draws its numbers here)."""
         found = Survey(whole=dict(self._whole))
         seen: set[nn.Module] = set()
         for layer in list(self._graph.module2node):
@@ -156,15 +156,15 @@ class Surveyor:
             return self._graph.get_pruning_group(layer, cut, list(range(self._graph.get_out_channels(layer))))
         except EndlessGroup:
             found.whole[name] = (
-                "following its channels through the network never ends: does one map go two ways, flattened and "
-                "pooled, or multiplied by itself, into one layer?"
+                "following its channels through the network never ends: does one feature map reach the same layer in "
+                "two ways, such as flattened and pooled, or multiplied by itself?"
             )
-        except Exception as error:  # any user's model may meet any of torch-pruning's limits
+        except Exception as error:  # any user's model may hit any of torch-pruning's limits
             found.whole[name] = fails_on_it(error)
         return None
 
     def _judge(self, layer: nn.Module, group: Any, members: list[nn.Module]) -> tuple[Candidate | None, str]:
-        """The group as a candidate; or the reason why it is none, empty if there is nothing to tell."""
+        """The group as a candidate; or the reason why it is not one, empty if there is nothing to report."""
         for module in members:
             if module in self._kept:
                 return None, self._kept[module]
@@ -181,14 +181,14 @@ class Surveyor:
             return None, "torch-pruning cannot rank its channels"
         parts = max((self._parts.get(dep.target.module, 1) for dep, _ in group), default=1)
         scores = scores.view(parts, -1).mean(dim=0).cpu() if parts > 1 else scores.cpu()
-        if self._settings.distribution == "global":  # no ranking removes a whole layer
+        if self._settings.distribution == "global":  # a ranking never removes a whole layer
             scores = scores.clone()
             scores[scores.argmax()] = math.inf
         widths = {self._names[module]: out_width(module) for module in members if module in self._names}
         return Candidate(self._names[layer], group, parts, scores, widths), ""
 
     def _down_to_one(self, group: Any) -> str:
-        """Why a group cannot lose any more: a module of it has one channel. Empty if none has."""
+        """Why a group cannot lose more: a module in it has one channel left. Empty if none has."""
         for dependency, _ in group:
             module = dependency.target.module
             if not isinstance(module, nn.Module):
@@ -205,21 +205,21 @@ class Surveyor:
             if layer in self._kept or name in found.whole:
                 continue
             kind = type(layer).__name__
-            if kind == "NonDynamicallyQuantizableLinear":  # what MultiheadAttention ends with
+            if kind == "NonDynamicallyQuantizableLinear":  # the last layer of MultiheadAttention
                 kind = "MultiheadAttention"
             if not isinstance(layer, _ROOTS) or kind != type(layer).__name__:
-                yield name, f"layers of the kind {kind} are not pruned"
+                yield name, f"niwaki does not prune {kind} layers"
             elif layer not in self._graph.module2node:
-                yield name, "the network's output does not depend on a call of it"
+                yield name, "the network's output does not depend on it"
 
 
 def fails_on_it(error: Exception) -> str:
-    """Why a layer stays whole that torch-pruning cannot cope with."""
-    return f"torch-pruning cannot work out what goes with its channels ({kind_and_line(error)})"
+    """Why a layer stays whole that torch-pruning cannot handle."""
+    return f"torch-pruning cannot determine what depends on its channels ({kind_and_line(error)})"
 
 
 def _parts(model: nn.Module, graph: BoundedGraph) -> dict[nn.Module, int]:
-    """Into how many parts the channels of grouped convolutions and normalisations fall, which lose the same each."""
+    """How many parts grouped convolutions and normalisations split the channels into; each loses the same number."""
     found = {}
     for module in model.modules():
         pruner = graph.get_pruner_of_module(module)

@@ -1,4 +1,4 @@
-"""What a pruning step says: how much was asked for, how much is gone, and why these differ."""
+"""The summary of a pruning step: how much was requested, how much is removed, and why these differ."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Widths:
 
     @property
     def reached(self) -> float | None:
-        """The fraction of the channels that is gone; None if the original widths are not known."""
+        """The fraction of the channels that is removed; None if the original widths are unknown."""
         if not self.after or any(name not in self.original for name in self.after):
             return None
         return 1 - sum(self.after.values()) / sum(self.original.values())
 
     def notes(self, whole: Mapping[str, str]) -> tuple[str, ...]:
-        """A sentence with both ratios where they differ by more than a channel of each layer, or a layer is whole."""
+        """A sentence with both ratios if they differ by more than a channel of each layer, or a layer stayed whole."""
         reached = self.reached
         reasons = sentences(whole)
         if reached is not None:
@@ -42,19 +42,19 @@ class Widths:
         return (f"{100 * self.asked:.3g} % of the channels asked for{gone}: {'; '.join(reasons)}",)
 
     def _beyond(self) -> list[str]:
-        """Layers that lost more than the ratio asks for and a channel of rounding."""
+        """Layers that lost more than the ratio requests plus a channel of rounding."""
         over = [name for name, count in self.after.items() if self._ideal(name) - count > 1 + _EPSILON]
         if not over or self.ranked_together:
             return []
-        return [f"{', '.join(over)} lost more than that: parts of a layer lose whole channels, each by itself"]
+        return [f"{', '.join(over)} lost more than that: each part of a layer loses whole channels by itself"]
 
     def _apart(self, reached: float) -> list[str]:
         if abs(reached - self.asked) * sum(self.original.values()) <= len(self.after) + _EPSILON:
             return []
         narrow = [name for name, count in self.after.items() if count == 1 and self._ideal(name) < 1]
         if reached < self.asked and narrow:
-            return [f"{', '.join(narrow)} {'have' if len(narrow) > 1 else 'has'} one channel left, the least there is"]
-        return ["in the one ranking, channels that several layers lose together count once"]
+            return [f"{', '.join(narrow)} {'have' if len(narrow) > 1 else 'has'} one channel left, the minimum"]
+        return ["in the global ranking, channels that several layers lose together count once"]
 
     def _ideal(self, name: str) -> float:
         return self.original[name] * (1 - self.asked)
@@ -63,7 +63,7 @@ class Widths:
 def widths_in_scope(
     model: nn.Module, settings: PruneSettings, step: int, original: Mapping[str, int], after: Mapping[str, int]
 ) -> Widths:
-    """The widths `after` a step, and `original` ones, of the layers that `settings` ask channels of."""
+    """The widths `after` a step, and the `original` ones, of the layers in the scope of `settings`."""
     layers = [name for name, layer in weighted_layers(model) if name in after and in_scope(layer, settings)]
     known = {name: original[name] for name in layers if name in original}
     now = {name: after[name] for name in layers}
@@ -77,7 +77,7 @@ def nothing_to_prune(reasons: Mapping[str, str]) -> str:
 
 
 def sentences(reasons: Mapping[str, str]) -> list[str]:
-    """One for each reason, with the layers that it is of."""
+    """One sentence for each reason, with its layers."""
     layers: dict[str, list[str]] = {}
     for name, why in reasons.items():
         layers.setdefault(why, []).append(name)
@@ -85,10 +85,10 @@ def sentences(reasons: Mapping[str, str]) -> list[str]:
 
 
 def nothing_removed(step: int, settings: PruneSettings, removed: Mapping[str, int]) -> tuple[str, ...]:
-    """What to say of a step that removed nothing."""
+    """The note for a step that removed nothing."""
     if any(removed.values()):
         return ()
     return (
         f"step {step} of {settings.steps} removed nothing: {settings.ratio * step / settings.steps:.0%} of these "
-        "widths is less than a channel more than before; take fewer steps or a higher ratio",
+        "widths is less than one channel more than in the previous step; use fewer steps or a higher ratio",
     )

@@ -1,4 +1,4 @@
-"""The settings of training, pruning and quantization, as a study's file and Python give them."""
+"""The settings of training, pruning and quantization, as set in a study's file or in Python."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class TrainSettings(BaseModel):
 
     @property
     def augments(self) -> bool:
-        """Whether training images are changed on their way to the network."""
+        """Whether training images are augmented."""
         return any(getattr(self, name) for name in ("flip", "shift", "rotate", "zoom", "blur", "contrast", "noise"))
 
     def identity(self) -> dict[str, object]:
-        """All that can change the result, as JSON; an option that came later is left out if it is off.
+        """Everything that can change the result, as JSON; options added later are left out if they are off.
 
-        So a stage that was stored before there was such an option keeps its key.
+        So a stage stored before such an option existed keeps its key.
         """
         settings = self.model_dump()
         return {name: value for name, value in settings.items() if name not in LATER_OPTIONS or self._uses(name)}
@@ -125,7 +125,7 @@ class PruneSettings(BaseModel):
 
     @property
     def weights_decide(self) -> bool:
-        """Whether the widths that remain depend on the trained weights."""
+        """Whether the remaining widths depend on the trained weights."""
         return self.distribution == "global"
 
 
@@ -145,7 +145,7 @@ Bits = Literal[8, 4, 2]
 
 
 class QuantizeSettings(BaseModel):
-    """How a network becomes int8. What a kind does not use changes nothing: `dynamic` needs no calibration."""
+    """How a network becomes int8. Settings that a kind does not use change nothing: `dynamic` needs no calibration."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -182,7 +182,7 @@ class QuantizeSettings(BaseModel):
         return next(fitting, self.bits)
 
     def stated(self) -> dict[str, Any]:
-        """What an export says of them: what came later, only if it is used; of a training, nothing."""
+        """What an export records: newer settings only if they are used, and none of a training."""
         return {**self.model_dump(include={"kind", "calibration", "images", "percentile"}), **self.identity()}
 
     def identity(self) -> dict[str, object]:

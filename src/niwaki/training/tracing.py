@@ -1,4 +1,4 @@
-"""torch-pruning's dependency graph of a network, with bounds on the time and memory that following it may take."""
+"""torch-pruning's dependency graph of a network, with limits on the time and memory for following it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import nn
 
 from niwaki.errors import ModelError, kind_and_line
 
-# An ordinary group follows each edge about once, with as many indices as the widest layer has channels. Where one map
-# is both flattened and pooled, say, the indices multiply on every round, and without a bound that never ends.
+# An ordinary group follows each edge about once, with as many indices as the widest layer has channels. If one map
+# is both flattened and pooled, for example, the indices multiply on every round, and without a limit that never ends.
 _ROUNDS = 8  # how often each edge may be followed
 _LEAST_STEPS = 200
 _WIDER = 16  # how many times the widest layer one list of indices may be
@@ -22,11 +22,11 @@ _MOST_LOOKUPS = 1_000_000  # of a node's channels, while one group is followed
 
 
 class EndlessGroup(Exception):
-    """Following a layer's channels through the network goes on and on."""
+    """Following a layer's channels through the network does not end."""
 
 
 class BoundedGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
-    """The dependency graph; `get_pruning_group` raises EndlessGroup instead of running for ever."""
+    """The dependency graph; `get_pruning_group` raises EndlessGroup instead of running forever."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class BoundedGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
 
 
 class _Watched(list[Any]):
-    """The mappings of indices along one edge; who applies them one by one is counted at the end."""
+    """The mappings of indices along one edge, with a count of how often they are applied."""
 
     def __init__(self, mappings: list[Any], follow: Callable[[list[Any]], list[Any]]) -> None:
         super().__init__(mappings)
@@ -92,18 +92,18 @@ class _Watched(list[Any]):
 def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> BoundedGraph:
     """The dependency graph of a network in eval mode, whose parameters must require gradients.
 
-    Raises ModelError if torch-pruning cannot make it.
+    Raises ModelError if torch-pruning cannot build it.
     """
     device = next(model.parameters()).device
     graph = BoundedGraph()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its remarks on layers it does not know: the result is compared
+            warnings.simplefilter("ignore")  # its remarks on layers that it does not know: the result is compared
             graph.build_dependency(model, example_inputs=torch.rand(1, *input_shape, device=device))
     except EndlessGroup:
         raise ModelError(
-            "torch-pruning cannot trace this model: working out how many channels its operations have never ends"
+            "torch-pruning cannot trace this model: determining how many channels its operations have never ends"
         ) from None
-    except Exception as error:  # any user's model may meet any of its limits
+    except Exception as error:  # any user's model may hit any of its limits
         raise ModelError(f"torch-pruning cannot trace this model: {kind_and_line(error)}") from error
     return graph

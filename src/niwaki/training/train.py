@@ -1,4 +1,4 @@
-"""One loop for training and fine-tuning: data resident, nothing waited for until an epoch ends."""
+"""One loop for training and fine-tuning: the data stays on the device, which is waited for only once per epoch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from niwaki.training.teachers import Lesson, Teacher
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch left: the mean training loss and, where it decides something, the validation accuracy (%)."""
+    """The result of one epoch: the mean training loss and, if a decision needs it, the validation accuracy (%)."""
 
     loss: float
     validation_accuracy: float | None = None
@@ -46,12 +46,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Batches:
-    """Training images and labels as tensors on the device, and how they reach the network."""
+    """Training images and labels as tensors on the device, and how they become the network's input."""
 
     images: torch.Tensor  # uint8 (N, C, H, W)
     labels: torch.Tensor  # int64 (N,)
     scale: Callable[[torch.Tensor], torch.Tensor]
-    shapes: torch.Tensor | None = None  # uint8 (n, H, W): outliers are among them
+    shapes: torch.Tensor | None = None  # uint8 (n, H, W): shapes for outliers
 
     @staticmethod
     def resident(split: Split, preprocessing: Preprocessing, device: str) -> Batches:
@@ -62,20 +62,20 @@ class Batches:
 
 @dataclass(frozen=True)
 class Training:
-    """Which training of a network it is, and where: what holds besides its settings."""
+    """Which training of a network it is, and where it runs: everything besides its settings."""
 
     validation: Split | None = None
     seed: int = 0
     kind: str = "train"
     position: int = 0
-    """In the sequence of stages: the step of pruning that it follows."""
+    """Position in the sequence of stages: the pruning step that it follows."""
     device: str = "cpu"
     resting: Sequence[nn.Module] = ()
     """Modules that stay in eval mode."""
     teachers: Sequence[Teacher] = ()
     """Networks whose scores it learns from as well."""
     after_epoch: Callable[[int, Epoch], None] | None = None
-    """Called with the number of each epoch, from 1, and what it left."""
+    """Called with the number of each epoch, from 1, and its result."""
 
 
 _ALONE = Training()
@@ -126,7 +126,7 @@ def fit(
     settings: TrainSettings,
     training: Training = _ALONE,
 ) -> list[Epoch]:
-    """Train `model` in place (it ends on the device, in eval mode) and return what each epoch left.
+    """Train `model` in place (it ends on the device, in eval mode) and return the result of each epoch.
 
     Cross-entropy, with `outliers` against a class `none` as well, with teachers towards their scores too. The order
     of the images, augmentation and what the network draws itself (dropout) depend on (seed, kind, position, epoch)
@@ -134,8 +134,8 @@ def fit(
     weights of the epoch with the best validation accuracy are kept, the first of equals. With `average` the model
     ends with the mean of its weights, and its batch norms measured anew.
 
-    Raises StageFailed when the loss of an epoch is not finite; ModelError, before anything is trained, for a network
-    that cannot be trained as it is (`check_answers`, all frozen, a weight that is NaN).
+    Raises StageFailed if the loss of an epoch is not finite; ModelError, before training, for a network that cannot be
+    trained in its present state (`check_answers`, all frozen, a weight that is NaN).
     """
     seed, kind, position, device = training.seed, training.kind, training.position, training.device
     data = Batches.resident(train, preprocessing, device)
@@ -176,7 +176,7 @@ def fit(
 
 
 def resting_norms(model: nn.Module) -> list[nn.Module]:
-    """The norms that somebody put to rest: frozen and in eval mode, in a model that is in training mode."""
+    """The norms that the user froze: without gradients and in eval mode, in a model that is in training mode."""
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
     frozen = [norm for norm in norms if not any(parameter.requires_grad for parameter in norm.parameters())]
     return [norm for norm in frozen if model.training and not norm.training]
@@ -208,7 +208,7 @@ def _quiet_schedulers() -> Iterator[None]:
 def _one_epoch(work: _Work, seed: int) -> float:
     data, settings = work.data, work.settings
     generator = torch.Generator().manual_seed(seed)
-    reseed(seed)  # for what the model draws itself: dropout, layers left out at random
+    reseed(seed)  # for what the model draws itself: dropout, layers skipped at random
     count = len(data.labels)
     order = torch.randperm(count, generator=generator).to(data.labels.device)
     total = torch.zeros((), device=data.labels.device, dtype=torch.float64)
@@ -239,7 +239,7 @@ def _one_epoch(work: _Work, seed: int) -> float:
             work.average.after_step(work.model)
         total += loss.detach() * len(chosen)
         seen += len(chosen)
-    return float(total) / max(seen, 1)  # the one wait for the device in an epoch
+    return float(total) / max(seen, 1)  # the only wait for the device in an epoch
 
 
 def _batches(images: int, size: int) -> int:

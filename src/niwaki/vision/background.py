@@ -14,7 +14,7 @@ Array: TypeAlias = np.ndarray
 
 WHITE = 255 * 16
 BLOCKS = 16  # along each side: averages of cells, to which the surface is fitted
-FLOOR = 6 * 16  # the least difference that counts as one
+FLOOR = 6 * 16  # the smallest difference that counts
 NOISE = 6  # times the median difference along the border
 
 
@@ -25,25 +25,25 @@ def divide(value: int, by: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """How the cells differ from what is expected of them, and what is expected."""
+    """The difference between the cells and their expected values, and the expected values."""
 
     difference: Array
     """int64 (rows, columns), 16ths: positive where the frame is brighter."""
     surface: Array
-    """int64 (rows, columns), 16ths: what is added to the scene, or stands alone."""
+    """int64 (rows, columns), 16ths: added to the scene, or used alone."""
     gain: int
-    """By which the scene is brighter now, in 4096ths; 0: not compared with it."""
+    """How much brighter the scene is now, in 4096ths; 0: not compared with it."""
     noise: int
     """The median difference along the border, 16ths."""
 
     @property
     def threshold(self) -> int:
-        """The least difference that is more than noise."""
+        """The smallest difference that is more than noise."""
         return max(FLOOR, NOISE * self.noise)
 
 
 def edges(count: int) -> Array:
-    """Where the blocks begin, and where the last one ends: (17,) cells."""
+    """The starts of the blocks, and the end of the last one: (17,) cells."""
     return np.arange(BLOCKS + 1) * count // BLOCKS
 
 
@@ -64,9 +64,9 @@ _LIMITS = np.array([1 << 21, 1 << 16, 1 << 16, 1 << 12, 1 << 12, 1 << 12])
 
 
 def fit_gain(blocks: Array, scene: Array) -> int:
-    """By how much the frame is brighter than the scene, in 4096ths, between a half and twice.
+    """How much brighter the frame is than the scene, in 4096ths, between a half and twice.
 
-    The median over the border, where the garment covers the least; 4096 where the scene is too dark to tell.
+    The median over the border, where the garment covers least; 4096 if the scene is too dark to tell.
     """
     usable = _RING & (scene >= 8 * 16)
     ratios = np.sort(blocks[usable] * 4096 // scene[usable])
@@ -74,7 +74,7 @@ def fit_gain(blocks: Array, scene: Array) -> int:
 
 
 def fit_background(cells: Array, scene: Array | None = None, gain: int = 0) -> Background:
-    """Fit a smooth surface to the cells, or to what the scene, `gain` times as bright, does not explain of them."""
+    """Fit a smooth surface to the cells, or to their difference from the scene, `gain` times as bright."""
     base = np.zeros_like(cells) if scene is None else (scene * gain + 2048) >> 12
     surface = evaluate(fit_surface(to_blocks(cells - base)), *cells.shape)
     difference = cells - (base + surface).clip(0, WHITE)
@@ -88,9 +88,9 @@ def fit_background(cells: Array, scene: Array | None = None, gain: int = 0) -> B
 def fit_surface(blocks: Array) -> Array:
     """Six coefficients in 256ths: of 1, x, y, xy, x² + y² - 170, x² - y²; x and y are -15, -13 … 15 at the blocks.
 
-    Fitted to the border first, then to all blocks. Blocks far from the surface may be the garment: they are replaced
-    by the surface itself and the fit is repeated (the modified residuals of Huber, Robust Statistics, 1981, section
-    7.8, with rejection instead of clipping). As the terms are orthogonal over the blocks, a step is six divisions.
+    Fitted to the border first, then to all blocks. Blocks far from the surface may be the garment: they are replaced by
+    the surface itself and the fit is repeated (the modified residuals of Huber, Robust Statistics, 1981, section 7.8,
+    with rejection instead of clipping). Since the terms are orthogonal over the blocks, a step is six divisions.
     """
     border = np.sort(blocks[_RING])
     middle = len(border) // 2

@@ -1,4 +1,4 @@
-"""What vision says of one frame."""
+"""The result of vision for one frame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-OUTCOMES = ("found", "nothing", "too_small", "too_large")  # by the numbers of niwaki_outcome
+OUTCOMES = ("found", "nothing", "too_small", "too_large")  # indexed by niwaki_outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,17 +16,17 @@ class Finding:
     outcome: str
     """One of OUTCOMES."""
     box: tuple[int, int, int, int]
-    """x, y, width, height in pixels of the frame; zeros where nothing is there."""
+    """x, y, width, height in pixels of the frame; zeros if there is no garment."""
     polarity: int
-    """1: brighter than its background, -1: darker, 0: nothing is there."""
+    """1: brighter than its background, -1: darker, 0: no garment."""
     contrast: int
-    """Of the garment against its background, in grey levels."""
+    """Contrast of the garment with its background, in grey levels."""
     used_scene: bool
-    """Compared with the learned empty scene, not with its own border."""
+    """Whether it was compared with the learned empty scene instead of its own border."""
     picture: np.ndarray
     """uint8 (inner height, inner width): the garment, bright on black; zeros unless it was found."""
 
     @property
     def found(self) -> bool:
-        """Whether there is a garment to be classified."""
+        """Whether there is a garment to classify."""
         return self.outcome == OUTCOMES[0]

@@ -12,13 +12,13 @@ import numpy as np
 from niwaki.vision.background import Array
 
 OTSU = {1: 1, -1: 4}  # eighths of Otsu's threshold: dark things on a bright ground have shadows beside them
-SHADOW = 12  # cells: so wide a shadow is taken away
-STEEP = 4  # over four cells a fourth of the contrast is a slope
-SHARP = 2  # in a garment there are at least half as many steep cells as on its outline; mostly, six times as many
-REACH = 2  # cells: parts within twice this are connected
-NEAR, SHARE = 4, 20  # a part belongs to the heaviest within a fourth of its side, with a twentieth of its mass
+SHADOW = 12  # cells: the widest shadow that is removed
+STEEP = 4  # over four cells, a quarter of the contrast is a slope
+SHARP = 2  # a garment has at least half as many steep cells as outline cells; usually, six times as many
+REACH = 2  # cells: parts within twice this distance are connected
+NEAR, SHARE = 4, 20  # a part belongs to the heaviest one within a quarter of its side, with a twentieth of its mass
 FEWEST = 9  # cells of a garment
-THINNEST = 20  # a garment's area is at least a 20th of its longest side's square: a cable or a joint is none
+THINNEST = 20  # a garment's area is at least a 20th of the square of its longest side: a cable or a joint is none
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Garment:
     """The cells of the garment."""
 
     mask: Array
-    """bool (rows, columns): a little wider than the garment."""
+    """bool (rows, columns): slightly wider than the garment."""
     box: Box
     polarity: int
     """1: brighter than its background, -1: darker."""
@@ -61,7 +61,7 @@ class Garment:
 
 @dataclass(frozen=True)
 class Part:
-    """A connected part of the mask: its number there, and what is marked in it."""
+    """A connected part of the mask: its number there, and the marked cells in it."""
 
     number: int
     area: int
@@ -70,7 +70,7 @@ class Part:
 
 
 def find_garment(difference: Array, least: int) -> Garment | None:
-    """The garment among the cells; None if nothing that looks like one differs by more than `least`."""
+    """The garment among the cells; None if nothing garment-like differs by more than `least`."""
     brighter, darker = (int((side * difference - least).clip(0).sum()) for side in (1, -1))
     polarity = 1 if brighter >= darker else -1
     away = polarity * difference
@@ -95,9 +95,9 @@ _SIDES = ("left", "top", "right", "bottom")
 
 
 def otsu(values: Array) -> int:
-    """The threshold that splits values of 0 to 255 best: those above it are the upper class.
+    """The threshold that best splits values of 0 to 255: those above it are the upper class.
 
-    Otsu, A threshold selection method from gray-level histograms, 1979. 0 if all are alike.
+    Otsu, A threshold selection method from gray-level histograms, 1979. 0 if all values are equal.
     """
     counts = np.bincount(values.ravel(), minlength=256)
     total, weighted = int(counts.sum()), int((counts * np.arange(256)).sum())
@@ -116,10 +116,10 @@ def otsu(values: Array) -> int:
 
 
 def without_shadow(marked: Array, away: Array, soft: Array) -> Array:
-    """Take away marked cells that hang on the outside and are faint and smooth, as shadows are and cloth is not.
+    """Remove marked cells at the outside that are faint and smooth, as shadows are and cloth is not.
 
     Faint: less than half as far from the background as the mean. Smooth: over four cells they change by less than a
-    fourth of it. `soft` are the distances, blurred. At most SHADOW cells from each outside are taken.
+    quarter of it. `soft` are the distances, blurred. At most SHADOW cells are removed from each outside.
     """
     if not marked.any():
         return marked
@@ -137,7 +137,7 @@ def is_sharp(marked: Array, soft: Array, mean: int) -> bool:
 
 
 def inner(marked: Array) -> Array:
-    """Cells whose four neighbours are marked; beyond the frame, everything is as at its edge."""
+    """Cells whose four neighbours are marked; beyond the frame, cells equal the edge."""
     wide = np.pad(marked, 1, mode="edge")
     return np.asarray(wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:])
 
@@ -198,7 +198,7 @@ def _root(parents: list[int], number: int) -> int:
 
 
 def measure(labels: Array, count: int, marked: Array, away: Array) -> list[Part]:
-    """Each part of the mask: how many cells are marked, their mass, their box."""
+    """Each part of the mask: the number of marked cells, their mass, their box."""
     parts = []
     for number in range(1, count + 1):
         rows, columns = np.nonzero((labels == number) & marked)
@@ -208,7 +208,7 @@ def measure(labels: Array, count: int, marked: Array, away: Array) -> list[Part]
 
 
 def join(parts: list[Part]) -> list[Part]:
-    """The heaviest part (the first of several), and those that are heavy enough and near it."""
+    """The heaviest part (the first in a tie), and the parts that are heavy enough and near it."""
     if not parts:
         return []
     main = max(parts, key=lambda part: (part.mass, -part.number))
@@ -221,5 +221,5 @@ def join(parts: list[Part]) -> list[Part]:
 
 
 def distance(a: Box, b: Box) -> int:
-    """Cells between two boxes, along rows or columns, whichever is more; 0 or less where they overlap."""
+    """Cells between two boxes, along rows or columns, whichever is more; 0 or less if they overlap."""
     return max(a.left - b.right, b.left - a.right, a.top - b.bottom, b.top - a.bottom)

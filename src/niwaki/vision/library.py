@@ -27,8 +27,7 @@ def source_files() -> Iterator[Path]:
 def compile_vision(out: Path, *, cc: str | None = None, flags: Sequence[str] = SPEED) -> Path:
     """Compile vision alone as a shared library for this machine and return `out`.
 
-    The file appears whole or not at all. Raises ToolMissing if there is no compiler, NiwakiError with
-    its first error.
+    The file appears whole or not at all. Raises ToolMissing if there is no compiler, NiwakiError with its first error.
     """
     with source_files() as files:
         return compile_shared(files / SOURCE, out, cc=cc, flags=flags)
@@ -44,7 +43,7 @@ class _Found(ctypes.Structure):
 class Vision:
     """Finds garments in grey frames of one size, uint8 (height, width); pictures are `inner` (height, width).
 
-    The library is one that has vision in it: of `compile_vision`, or of a bundle. Not for two threads at once.
+    The library must contain vision: from `compile_vision`, or a bundle. Do not call it from two threads at once.
 
     >>> Vision(compile_vision(Path("vision.so")), 640, 480).find(frame).outcome     # doctest: +SKIP
     'found'
@@ -79,7 +78,7 @@ class Vision:
         find.argtypes = [place, place, ctypes.c_int32, place, ctypes.POINTER(_Found)]
 
     def learn(self, frame: np.ndarray) -> int:
-        """Take in one frame of the empty scene; how many there are now. Raises NiwakiError for a wrong frame."""
+        """Learn one frame of the empty scene; returns how many there are now. Raises NiwakiError for a wrong frame."""
         frame = self._checked(frame)
         return int(self._library.niwaki_vision_learn(self._memory, frame.ctypes.data, frame.strides[0]))
 
@@ -98,7 +97,7 @@ class Vision:
         return Finding(OUTCOMES[found.outcome], box, found.polarity, found.contrast, bool(found.used_scene), picture)
 
     def _checked(self, frame: np.ndarray) -> np.ndarray:
-        """The frame, its rows in one piece each."""
+        """The frame, with each row contiguous."""
         if frame.dtype != np.uint8 or frame.shape != (self.height, self.width):
             raise NiwakiError(f"frame is {frame.dtype} {frame.shape}: expected uint8 ({self.height}, {self.width})")
         return frame if frame.strides[1] == 1 else np.ascontiguousarray(frame)

@@ -1,8 +1,8 @@
-"""From the garment's pixels to the picture that the network sees, as Fashion-MNIST's own were made.
+"""From the garment's pixels to the network's input, made the way Fashion-MNIST's images were made.
 
-There a photograph on a light ground was trimmed, its longest side brought to 28 pixels, centred and negated: far from
-the background is bright (Xiao, Rasul and Vollgraf, 2017, arXiv:1708.07747, section 2). Part of the reference: NumPy,
-integers only.
+There, a photograph on a light background was trimmed, its longest side scaled to 28 pixels, centred and negated: far
+from the background is bright (Xiao, Rasul and Vollgraf, 2017, arXiv:1708.07747, section 2). Part of the reference:
+NumPy, integers only.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import numpy as np
 
 from niwaki.vision.background import Array, divide
 
-BRIGHT = 95  # per cent of the garment's pixels are not brighter than white
+BRIGHT = 95  # percent of the garment's pixels are not brighter than white
 
 
 def draw(away: Array, inner: tuple[int, int], floor: int) -> Array:
-    """The picture, uint8 `inner`, of distances from the background, int64 (height, width) in 16ths."""
+    """The picture, uint8 `inner`, from distances from the background, int64 (height, width) in 16ths."""
     return stretch(place(shrink(away, inner), inner), floor)
 
 
@@ -39,7 +39,7 @@ def overlaps(source: int, target: int) -> Array:
 
 
 def place(values: Array, inner: tuple[int, int]) -> Array:
-    """The values in the middle of zeros."""
+    """The values centred in zeros."""
     out = np.zeros(inner, np.int64)
     top, left = (inner[0] - values.shape[0]) // 2, (inner[1] - values.shape[1]) // 2
     out[top : top + values.shape[0], left : left + values.shape[1]] = values
@@ -47,7 +47,7 @@ def place(values: Array, inner: tuple[int, int]) -> Array:
 
 
 def stretch(values: Array, floor: int) -> Array:
-    """Grey levels, uint8: what is not above the floor to 0, the bright parts to 255."""
+    """Grey levels, uint8: values up to the floor become 0, the bright parts 255."""
     seen = np.sort(values[values > floor])
     if not len(seen):
         return np.zeros(values.shape, np.uint8)

@@ -1,8 +1,8 @@
-"""Vision in NumPy, integers only: what the C must equal, bit for bit.
+"""Vision in NumPy, integers only: the C must equal it, bit for bit.
 
 Brightness is kept in 16ths of a grey level: 0 to 4080. `Cells` are the frame averaged over squares of pixels, at most
-76,800, so that they are looked through quickly; where a side has fewer than 32 pixels, they are the pixels. The steps
-are in `background`, `garment` and `picture`.
+76,800, so that scanning them is fast; if a side has fewer than 32 pixels, they are the pixels. The steps are in
+`background`, `garment` and `picture`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Reference:
         self._scene = np.zeros((self.height, self.width), np.int64)  # sums over the learned frames
 
     def learn(self, frame: Array) -> int:
-        """Take in one frame of the empty scene; how many there are now."""
+        """Learn one frame of the empty scene; returns how many there are now."""
         if self.learned < MAX_LEARNED:
             self._scene += frame
             self.learned += 1
@@ -66,7 +66,7 @@ class Reference:
         return Finding(outcome, box, garment.polarity, garment.contrast, background.gain > 0, picture)
 
     def _sum_cells(self, frame: Array) -> Array:
-        """Sums over squares of `factor` pixels; what is left over at the right and at the bottom is not looked at."""
+        """Sums over squares of `factor` pixels; pixels left over at the right and the bottom are ignored."""
         f, (rows, columns) = self.factor, self.shape
         whole = frame[: rows * f, : columns * f].astype(np.int64)
         return np.asarray(whole.reshape(rows, f, columns, f).sum((1, 3)))
@@ -76,7 +76,7 @@ class Reference:
         return (self._sum_cells(frame) * divide(1 << 20, self.factor**2) + 32768) >> 16
 
     def _background(self, cells: Array) -> Background:
-        """The one that explains the border better: the learned scene, or a smooth surface alone."""
+        """Whichever explains the border better: the learned scene, or a smooth surface alone."""
         plain = fit_background(cells)
         if not self.learned:
             return plain

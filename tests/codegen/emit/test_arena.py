@@ -1,4 +1,4 @@
-"""How long each buffer is needed, and which buffers lie in one another's place."""
+"""How long each buffer is needed, and which buffers share a place."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_sides_are_16_bit_numbers() -> None:
     for graph, shape in ((wide(32768, 2), "(1, 1, 32768)"), (wide(40000), "(1, 1, 40000)")):
         with pytest.raises(ModelError) as error:
             lower(graph)
-        assert str(error.value) == f"node0: shape {shape}: sides go up to 32767"
+        assert str(error.value) == f"node0: shape {shape}: dimensions go up to 32767"
     grown = Builder((1, 1, 32760), 0)
     grown.pad((0, 4, 0, 4))
     with pytest.raises(ModelError, match=r"node0: shape \(1, 1, 32768\)"):

@@ -1,4 +1,4 @@
-"""The arena: no two buffers of one time share a byte, and it is no larger than it must be."""
+"""The arena: buffers that are needed at the same time share no byte, and it is no larger than necessary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights in blocks, tiles and few bits: every weight at its place, and nothing but zeros beside them."""
+"""Weights in blocks, tiles and few bits: every weight in its place, and only zeros beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where tensors lie while a graph is lowered, and the numbers that kernels get."""
+"""The places of tensors while a graph is lowered, and the numbers that kernels get."""
 
 from __future__ import annotations
 

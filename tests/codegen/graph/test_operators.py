@@ -1,4 +1,4 @@
-"""Every kind of layer has its reference and its C; that random networks have it, test_random.py says."""
+"""Every kind of layer has its reference and its C; test_random.py checks that random networks contain it."""
 
 from __future__ import annotations
 

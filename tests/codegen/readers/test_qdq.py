@@ -1,4 +1,4 @@
-"""QDQ models written node by node, and what graph they are read into."""
+"""QDQ models written node by node, and the graphs that they become."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from qdq_models import ONES, Qdq, kinds, model_of, read, runtime_scores, start
 
 
 def check(model: Qdq, output: str, graph: Graph, share: float = 0.98, **options) -> None:
-    """ONNX Runtime computes the same from random inputs, but for ties; scales that are powers of two make more."""
+    """ONNX Runtime computes the same from random inputs, except for ties; scales that are powers of two make more."""
     shape = graph.tensors[graph.input].shape
     inputs = np.random.default_rng(0).integers(-128, 128, (20, *shape)).astype(np.int8)
     expected = runtime_scores(model.build(output, **options), graph, inputs)

@@ -1,4 +1,4 @@
-"""What files of other tools have in them: each is computed as ONNX Runtime computes it, node by node."""
+"""What files of other tools contain: each is computed as ONNX Runtime computes it, node by node."""
 
 from __future__ import annotations
 

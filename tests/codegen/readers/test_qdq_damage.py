@@ -1,4 +1,4 @@
-"""Damaged models are refused, or read as ONNX Runtime reads them: nothing else ever happens."""
+"""Damaged models are refused, or read as ONNX Runtime reads them: there is no third outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""QDQ models that are refused: each says which node or tensor it is, and what is supported."""
+"""QDQ models that are refused: each error names the node or tensor, and what is supported."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ OF_IMAGES: list[tuple[str, Bad]] = [
     ("the model: its shapes do not fit: .*No opset import for domain own", op("Conv", "x", domain="own")),
     ("If 'if' is not supported", control_flow),
     # float islands
-    (r"Conv 'second' reads 'Conv\d+', which is float \(a float island\): put QuantizeLinear, De", two_convolutions),
+    (r"Conv 'second' reads 'Conv\d+', which is float \(a float island\): put QuantizeLinear and De", two_convolutions),
     ("Conv 'conv' reads 'Clip.*float island", lambda m, x: conv()(m, m.node("Clip", [x, m.constant(HALF)]))),
     (
         "Conv 'conv' reads 'Pad.*float island",
@@ -151,7 +151,7 @@ OF_IMAGES: list[tuple[str, Bad]] = [
     (r"Transpose 'Tr.*': perm \[0, 0\] of a constant with 4 axes", op("Conv", transposed_badly)),
     ("Conv 'conv': weights are int16: int8 and uint8", op("Conv", weights(np.int16(ONES)))),
     ("QuantizeLinear '.*': constants become int16", op("Conv", IN_16_BITS)),
-    (r"Conv 'conv': weights \(3, 2, 1, 1\) in 2 groups do not fit an input of shape \(2, 4, 4\)", conv(group=2)),
+    (r"Conv 'conv': weights \(3, 2, 1, 1\) in 2 groups do not match an input of shape \(2, 4, 4\)", conv(group=2)),
     (r"Conv 'conv': weights \(2, 2, 1\)", op("Conv", weights(np.ones((2, 2, 1), np.int8)))),
     (r"Conv 'conv': a bias of shape \(2,\): one number for each of 3", conv(np.zeros(2, np.float32))),
     ("Conv 'conv': 'constant.*' has values that are not finite", conv(np.array([0, NAN, 0], np.float32))),
@@ -163,7 +163,7 @@ OF_IMAGES: list[tuple[str, Bad]] = [
     (r"Conv 'conv': kernel \(1, 1\), strides \(1, 1\), pads \(-1,", conv(pads=[-1, 0, 0, 0])),
     (r"MaxPool 'maxpool': kernel \(2,\), strides", op("MaxPool", kernel_shape=[2])),
     (r"MaxPool 'maxpool': dilations \(2, 2\)", op("MaxPool", kernel_shape=[2, 2], dilations=[2, 2])),
-    ("MaxPool 'maxpool': a window lies in the padding", op("MaxPool", kernel_shape=[2, 2], pads=[2, 0, 0, 0])),
+    ("MaxPool 'maxpool': a window is entirely in the padding", op("MaxPool", kernel_shape=[2, 2], pads=[2, 0, 0, 0])),
     (
         "AveragePool 'averagepool': ceil_mode with count_include_pad",
         op("AveragePool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1, count_include_pad=1),
@@ -268,7 +268,7 @@ def test_an_accumulator_that_could_overflow():
         if fits:
             assert isinstance(read(model, y).layers[0], Dense)
         else:
-            with pytest.raises(ModelError, match="fc: channel 0 could sum up to 2,147,514,120"):
+            with pytest.raises(ModelError, match="fc: channel 0 could reach 2,147,514,120"):
                 read(model, y)
 
 
@@ -286,7 +286,7 @@ def test_float_models_are_told_how_to_be_quantized():
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        (["n", 2, "height", "width"], r"input 'x': shape \(n, 2, height, width\): .* fixed sides"),
+        (["n", 2, "height", "width"], r"input 'x': shape \(n, 2, height, width\): .* fixed dimensions"),
         (["n", 2, 4, None], r"input 'x': shape \(n, 2, 4, \?\)"),
         (["n", 2, 4], r"input 'x': shape \(n, 2, 4\): \(batch, C, H, W\) and \(batch, N\)"),
         ([8, 2, 4, 4], "input 'x': batches of 8: a free batch, or 1"),
@@ -343,6 +343,6 @@ def test_a_bias_that_no_unit_carries():
     bias = model.constant(np.float32([5e7]))
     y = model.qdq(model.node("Gemm", [x, weights, bias], transB=1, name="fc"), 1e6)
     with pytest.raises(
-        ModelError, match="fc: channel 0 could sum up to 2,337,410,000, more than 32 bits hold: its bias"
+        ModelError, match="fc: channel 0 could reach 2,337,410,000, more than 32 bits can hold: its bias"
     ):
         read(model, y)

@@ -211,7 +211,7 @@ def images(graph: Graph, count: int = 40) -> np.ndarray:
 
 
 def check(model: ModelProto, graph: Graph, share: float = 0.99) -> None:
-    """Equal but for ties and the rounding of float sums: at most one step, and that seldom."""
+    """Equal up to ties and the rounding of float sums: at most one step, and that rarely."""
     inputs = images(graph)
     found, expected = reference.run(graph, inputs), runtime_scores(model, graph, inputs)
     difference = np.abs(found.astype(int) - expected.reshape(found.shape))

@@ -1,4 +1,4 @@
-"""Stands in for gst-launch-1.0, rpicam-vid and ffmpeg: obeys the same command lines, and writes raw frames as they do.
+"""Stands in for gst-launch-1.0, rpicam-vid and ffmpeg: accepts the same command lines, and writes raw frames.
 
 FAKE_CAMERA holds JSON: `frames` until it ends (none: forever), `period_s`, `status` and `words` at its end, `part` of a
 last frame, `stubborn`, `grandchild`, `first_s` before the first frame. Luminance of frame n is n; colour is 0xEE.

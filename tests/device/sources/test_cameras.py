@@ -1,4 +1,4 @@
-"""Cameras behind their maker's program: the command line, and a real child that obeys it."""
+"""Cameras behind their maker's program: the command line, and a real child that follows it."""
 
 import itertools
 import json

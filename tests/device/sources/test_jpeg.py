@@ -1,4 +1,4 @@
-"""JPEG, where this machine has a decoder: pictures, and cameras that give nothing else."""
+"""JPEG, if this machine has a decoder: pictures, and cameras that give nothing else."""
 
 import io
 import json
@@ -130,7 +130,7 @@ def test_a_camera_that_gives_only_mjpeg(package, shim, tmp_path):
 
 @pytest.mark.parametrize("name", NATIVE)
 def test_mjpeg_through_an_ffmpeg_child(read_cameras, monkeypatch, shim, tmp_path, name):
-    """Where Python has no decoder. ffmpeg is told the size that the camera agreed to, not the one wished for."""
+    """If Python has no decoder, ffmpeg gets the size that the camera agreed to, not the requested one."""
     shim(name)
     camera = {"camera": {"source": "v4l2:?width=100&height=80", "shim": ONLY_MJPEG}}
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -161,7 +161,7 @@ def test_the_size_is_known_before_a_decoder_takes_memory_for_it(monkeypatch, tmp
         "short": b"\xff\xd8\xff\xfe\0\0" * 9,
     }.items():
         (tmp_path / f"{name}.jpg").write_bytes(data)
-        with pytest.raises(DeviceError, match=f"{name}.jpg: is a damaged JPEG: it does not say how large it is"):
+        with pytest.raises(DeviceError, match=f"{name}.jpg: is a damaged JPEG: it does not state its size"):
             open_source(f"file:{tmp_path / name}.jpg")
 
 

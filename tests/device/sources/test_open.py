@@ -1,4 +1,4 @@
-"""What the command line may say of a source, and what is answered where it is wrong."""
+"""Sources on the command line, and the answers to wrong ones."""
 
 import pytest
 

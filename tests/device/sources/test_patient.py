@@ -1,4 +1,4 @@
-"""A lost or absent camera is waited for and taken up again; what cannot come by itself is an error at once."""
+"""The runner waits for a lost or absent camera and resumes; what cannot come by itself is an error at once."""
 
 import itertools
 import os

@@ -224,7 +224,7 @@ def error_of(path):
 
 
 def test_folders_and_files_that_cannot_be_read(tmp_path):
-    assert error_of(tmp_path) == f"{tmp_path}: holds no picture (.pgm .ppm .pnm .png .jpg .jpeg)"
+    assert error_of(tmp_path) == f"{tmp_path}: contains no picture (.pgm .ppm .pnm .png .jpg .jpeg)"
     assert error_of(tmp_path / "none") == f"{tmp_path / 'none'}: No such file or directory"
     odd = tmp_path / "1.png"
     odd.write_bytes(b"GIF89a")

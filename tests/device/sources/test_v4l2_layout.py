@@ -1,4 +1,4 @@
-"""The hand-written layouts of Video4Linux are those of the kernel's header, on 64 and 32 bits."""
+"""The hand-written layouts of Video4Linux equal those of the kernel's header, on 64 and 32 bits."""
 
 import json
 import subprocess

@@ -84,9 +84,9 @@ def test_what_ffmpeg_would_write_comes_back(tmp_path_factory, width, height, cou
         (b"YUV4MPEG2 W" + b"0" * 30 + b"4 H4\n", "header says W" + "0" * 20 + ": expected 1 to 4096 pixels"),
         (b"YUV4MPEG2 W4 H4 C420p10\n", "C420p10 is not read: convert it with ffmpeg -i IN -pix_fmt gray OUT.y4m"),
         (b"YUV4MPEG2 W4 H4 Cmono\nframe\n", "frame 0 does not begin with FRAME: the film is damaged"),
-        (b"YUV4MPEG2 W4 H4 Cmono\nFRAME\n" + bytes(15), "frame 0 is cut off: the film is not whole"),
+        (b"YUV4MPEG2 W4 H4 Cmono\nFRAME\n" + bytes(15), "frame 0 is cut off: the film is incomplete"),
         (b"YUV4MPEG2 W4 H4 Cmono\nFRAME\n" + bytes(16) + b"FRAME", "is damaged at byte 49: a header line has no end"),
-        (b"YUV4MPEG2 W4 H4 C420\nFRAME\n" + bytes(16 + 7), "frame 0 is cut off: the film is not whole"),
+        (b"YUV4MPEG2 W4 H4 C420\nFRAME\n" + bytes(16 + 7), "frame 0 is cut off: the film is incomplete"),
     ],
 )
 def test_damage_is_told(tmp_path, content, line):

@@ -1,4 +1,4 @@
-"""Between the loop and those who watch."""
+"""The exchange between the loop and the viewers."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What is sent of a snapshot."""
+"""The message for a snapshot."""
 
 import numpy as np
 import pytest

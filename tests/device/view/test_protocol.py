@@ -1,4 +1,4 @@
-"""HTTP as far as the view speaks it: what is not plainly right is refused."""
+"""The part of HTTP that the view speaks: what is not clearly right is refused."""
 
 import contextlib
 import socket

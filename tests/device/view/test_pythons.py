@@ -17,7 +17,7 @@ PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 
 
 def python_of(version):
-    """An interpreter of that version; skipped by name where there is none."""
+    """An interpreter of that version; skipped by name if there is none."""
     found = sorted(PYENV.glob(version + ".*/bin/python"))
     if found:
         return str(found[-1])

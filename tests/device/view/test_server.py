@@ -1,4 +1,4 @@
-"""The server as its clients meet it, the rude ones too."""
+"""The server as its clients see it, including rude ones."""
 
 import contextlib
 import json

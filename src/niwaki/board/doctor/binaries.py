@@ -1,4 +1,4 @@
-"""The library and the program of a bundle against what a board has."""
+"""Compare the library and the program of a bundle with what a board has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USED = frozenset(
         "niwaki_vision_forget", "niwaki_vision_find",
     }
 )  # fmt: skip
-"""What the runner calls."""
+"""The functions that the runner calls."""
 LIBRARIES = frozenset(
     {"libc.so.6", "libm.so.6", "ld-linux-aarch64.so.1", "ld-linux-armhf.so.3", "ld-linux-x86-64.so.2"}
 )
@@ -29,7 +29,7 @@ _VERSION = re.compile(r"GLIBC_(\d+(?:\.\d+)*)")
 
 
 def check_library(folder: Path, target: BundleTarget) -> Iterator[Check]:
-    """Processor, glibc, and the functions that the runner calls."""
+    """Check processor, glibc, and the functions that the runner calls."""
     name = "library"
     try:
         binary = read_elf(folder / LIBRARY)
@@ -44,7 +44,7 @@ def check_library(folder: Path, target: BundleTarget) -> Iterator[Check]:
 
 
 def check_program(folder: Path, target: BundleTarget) -> Iterator[Check]:
-    """Processor, and that it needs nothing."""
+    """Check the processor, and that the program has no dependencies."""
     name = "program"
     try:
         binary = read_elf(folder / PROGRAM)
@@ -85,8 +85,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def check_instructions(folder: Path, target: BundleTarget, why_not: str = "") -> Iterator[Check]:
-    """The program's self-test on every processor that the board may have, emulated: an instruction that it has not
-    ends it. An emulator is no cage: with `why_not` nothing is run, for that reason.
+    """Run the program's self-test on every processor that the board may have, emulated: an unsupported instruction
+    ends it. An emulator is not a sandbox: with `why_not` nothing runs, for that reason.
     """
     emulator = target.machine.emulator
     for processor in target.processors:

@@ -1,4 +1,4 @@
-"""What a binary says of itself: processor, calling convention, what it imports and exports."""
+"""The properties of a binary: processor, calling convention, imports and exports."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ class Binary:
     """e_machine, as in EM_AARCH64."""
     bits: int
     hard_float: bool
-    """Of 32-bit ARM: floating-point arguments in registers."""
+    """For 32-bit ARM: floating-point arguments in registers."""
     interpreter: str | None
-    """What loads it; None for a static program or a library."""
+    """Its dynamic loader; None for a static program or a library."""
     needed: tuple[str, ...]
     """Libraries that it is linked with."""
     versions: Mapping[str, tuple[str, ...]]
-    """Symbol versions by library, as in GLIBC_2.17."""
+    """Symbol versions by library, such as GLIBC_2.17."""
     exported: frozenset[str]
     imported: frozenset[str]
 
 
 def check_reader() -> None:
-    """Raise NiwakiError, with what installs it, if the reader of ELF files is missing."""
+    """Raise NiwakiError, with how to install it, if the reader of ELF files is missing."""
     if importlib.util.find_spec("elftools") is None:
         raise NiwakiError("checking binaries needs pyelftools: pip install pyelftools")
 
 
 def read_elf(path: Path) -> Binary:
-    """Read a library or a program. Raises ModelError if it cannot be read or is not an ELF file, or damaged."""
+    """Read a library or a program. Raises ModelError if it cannot be read, is not an ELF file, or is damaged."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 

@@ -1,4 +1,4 @@
-"""All checks of a bundle, one after another; none stops the others."""
+"""All checks of a bundle, one after another; a failed one does not stop the others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def examine_file(
     least_named: float = LEAST_NAMED,
     notify: Notify = silent,
 ) -> DoctorReport:
-    """`examine` a bundle; of a model, the bundle that `niwaki bundle` makes, in a temporary folder.
+    """`examine` a bundle; for a model, the bundle that `niwaki bundle` would make, in a temporary folder.
 
     Raises NiwakiError for an unknown board, and as `bundle_file` does.
     """
@@ -64,7 +64,7 @@ def examine(
     trust: bool = False,
     least_named: float = LEAST_NAMED,
 ) -> DoctorReport:
-    """Look at a bundle's folder as the board will; its program is run if it was built here, or is trusted.
+    """Examine a bundle's folder as the board will; its program runs only if it was built here, or is trusted.
 
     Raises ModelError if its manifest cannot be read.
     """
@@ -112,7 +112,7 @@ def _size(manifest: Manifest) -> Iterator[Check]:
 
 
 def _words(folder: Path, about: Description | None) -> Iterator[Check]:
-    """Every class has a WAV in every language, or the bundle says that it has none."""
+    """Check that every class has a WAV file in every language, or the bundle says that it has no sound."""
     if about is None:
         yield Check("words", False, UNREADABLE)
         return
@@ -131,7 +131,7 @@ def _words(folder: Path, about: Description | None) -> Iterator[Check]:
 
 
 def _named(about: Description | None, least_named: float) -> Iterator[Check]:
-    """Thresholds at which the network hardly ever speaks are none to ship."""
+    """Reject thresholds at which the network hardly ever speaks."""
     if about is None:
         yield Check("named", False, UNREADABLE)
         return
@@ -153,7 +153,7 @@ def _can_be_heard(file: Path) -> bool:
 
 
 def _only_there(target: BundleTarget) -> Iterator[Check]:
-    """What no desk can know."""
+    """What no desktop can check."""
     command = f"on the board: ./start selftest --source {target.cameras[0]}"
     yield Check("camera", None, command)
     yield Check("sound", None, "on the board: ./start selftest")

@@ -1,4 +1,4 @@
-"""What was looked at, and what came out."""
+"""The checks and their results."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _VERDICTS = {True: "ok", False: "FAILED", None: "not checked"}
 
 @dataclass(frozen=True)
 class Check:
-    """One question and its answer."""
+    """One check and its result."""
 
     name: str
     ok: bool | None
-    """None: not checked, for the reason given."""
+    """None: not checked, for the stated reason."""
     found: str
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """The result in words."""
         return _VERDICTS[self.ok]
 
 
@@ -55,7 +55,7 @@ class DoctorReport:
 
     @property
     def summary(self) -> str:
-        """What came out, in a sentence."""
+        """The result in a sentence."""
         failed = sum(check.ok is False for check in self.checks)
         if failed:
             return f"{counted(failed, 'check')} failed."

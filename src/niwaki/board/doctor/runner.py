@@ -1,4 +1,4 @@
-"""The Python of a bundle against the Python of a board."""
+"""Compare the Python code of a bundle with the Python of a board."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from niwaki.board.build import RUNNER
 from niwaki.board.doctor.report import Check
 from niwaki.board.targets import BundleTarget
 
-OLDEST = (3, 6)  # what the runner promises
-_SINCE = {  # modules of the standard library that came later
+OLDEST = (3, 6)  # the oldest version that the runner supports
+_SINCE = {  # modules of the standard library that were added later
     "dataclasses": (3, 7), "contextvars": (3, 7), "importlib.resources": (3, 7), "importlib.metadata": (3, 8),
     "graphlib": (3, 9), "zoneinfo": (3, 9), "tomllib": (3, 11),
 }  # fmt: skip
 
 
 def check_python(folder: Path, target: BundleTarget) -> Iterator[Check]:
-    """Every file is Python of the board's age, and imports nothing but the standard library of that age."""
+    """Check that every file works with the board's Python version, and imports only its standard library."""
     files = sorted((folder / RUNNER).rglob("*.py"))
     if not files:
         yield Check("Python: syntax", False, f"no {RUNNER}/*.py")
@@ -40,8 +40,8 @@ def check_python(folder: Path, target: BundleTarget) -> Iterator[Check]:
 
 
 def imports_of(tree: ast.Module, version: tuple[int, int]) -> Iterator[str]:
-    """Modules that a file must have and that Python of that version does not bring; what it can do without does not
-    count (`try: import … except ImportError`).
+    """Modules that a file needs and that Python of that version lacks; optional ones do not count
+    (`try: import … except ImportError`).
     """
     spared = {node for part in ast.walk(tree) if _may_fail(part) for node in ast.walk(part)}
     for node in ast.walk(tree):

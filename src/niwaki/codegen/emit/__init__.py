@@ -1,4 +1,4 @@
-"""From the graph to the text of C: the steps in order, a place in memory for each buffer, the constants.
+"""From the graph to the text of the C: the steps in order, an address for each buffer, the constants.
 
 May import: codegen.graph, errors.
 """

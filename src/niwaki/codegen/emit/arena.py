@@ -1,4 +1,4 @@
-"""Lifetimes of the buffers of a program, and which of them may lie in one another's place."""
+"""Lifetimes of the buffers of a program, and which buffers may take the place of another."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from niwaki.codegen.graph.program import INPUT, OUTPUT, Step
 
 @dataclass(frozen=True)
 class Lives:
-    """Lifetimes by buffer, and for each the buffer whose place it takes."""
+    """Lifetimes by buffer, and for each buffer the one whose place it takes."""
 
     lives: dict[str, Life]
     roots: dict[str, str]
 
 
 def lives_of(steps: Sequence[Step], sizes: Mapping[str, int]) -> dict[str, Life]:
-    """From the step that first writes a buffer to the one that last reads it; the image is there before step 0."""
+    """From the step that first writes a buffer to the last one that reads it; the image exists before step 0."""
     first, last = {INPUT: 0}, {INPUT: 0}
     for index, step in enumerate(steps):
         for name in step.inputs:
@@ -30,7 +30,7 @@ def lives_of(steps: Sequence[Step], sizes: Mapping[str, int]) -> dict[str, Life]
 
 
 def share_in_place(steps: Sequence[Step], lives: dict[str, Life]) -> Lives:
-    """Let a step that may work in place write over the input that nothing reads after it."""
+    """Let a step that can work in place overwrite an input that nothing reads afterwards."""
     roots = {name: name for name in lives}
     for index, step in enumerate(steps):
         if step.output == OUTPUT or not _may_be_in_place(step) or lives[step.output].first != index:
@@ -46,7 +46,7 @@ def share_in_place(steps: Sequence[Step], lives: dict[str, Life]) -> Lives:
 
 
 def _may_be_in_place(step: Step) -> bool:
-    """A sum, another scale for a whole tensor, and a maximum without padding read ahead of what they write."""
+    """A sum, a rescaled tensor, and a maximum without padding read ahead of what they write."""
     if step.kernel == "max_pool":
         return step.fields["pad_top"] == 0 and step.fields["pad_left"] == 0
     return step.kernel == "add" or (

@@ -1,4 +1,4 @@
-"""From a graph of layers to steps on buffers: layouts, pooling taken into convolutions, memory."""
+"""From a graph of layers to steps on buffers: layouts, pooling fused into convolutions, memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_SIDE = 32767  # shapes are 16-bit numbers in the C
 def lower(graph: Graph) -> Program:
     """The program of a graph.
 
-    Raises ModelError naming the layer whose shape is beyond the C's 16-bit numbers.
+    Raises ModelError naming the layer whose shape exceeds the C's 16-bit numbers.
     """
     plain = _steps(Lowering(graph, fuse=False))
     lowering = Lowering(graph, fuse=True)
@@ -55,11 +55,11 @@ def _steps(lowering: Lowering) -> list[Step]:
 def _check_sides(layer: Layer, graph: Graph) -> None:
     for name in (*layer.inputs, layer.output):
         if max(hwc(graph.tensors[name])) > MAX_SIDE:
-            raise ModelError(f"{layer.name}: shape {graph.tensors[name].shape}: sides go up to {MAX_SIDE}")
+            raise ModelError(f"{layer.name}: shape {graph.tensors[name].shape}: dimensions go up to {MAX_SIDE}")
 
 
 def _into_output(lowering: Lowering) -> list[Step]:
-    """The last step writes to the caller's output, channels first; a copy if it cannot."""
+    """Let the last step write to the caller's output, channels first; add a copy if it cannot."""
     graph, last = lowering.graph, lowering.home[lowering.graph.output]
     tensor = graph.tensors[graph.output]
     written = [step for step in lowering.steps if step.output == last]

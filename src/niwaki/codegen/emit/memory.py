@@ -1,4 +1,4 @@
-"""One arena for all activations: every buffer gets a place that it shares only with buffers of other times."""
+"""One arena for all activations: buffers share memory only if their lifetimes do not overlap."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _TRIES = 2000
-_COMPARISONS = 20_000_000  # of two buffers, in all tries: beyond 100 buffers there are fewer tries
+_COMPARISONS = 20_000_000  # pairs of buffers over all attempts: beyond 100 buffers there are fewer attempts
 
 
 @dataclass(frozen=True)
 class Life:
-    """A buffer of `size` bytes that is needed from step `first` to step `last`, both included."""
+    """A buffer of `size` bytes, needed from step `first` to step `last`, both included."""
 
     name: str
     size: int
@@ -20,12 +20,12 @@ class Life:
     last: int
 
     def meets(self, other: Life) -> bool:
-        """Whether both are needed at one time."""
+        """Whether both are needed at the same time."""
         return self.first <= other.last and other.first <= self.last
 
 
 def lifetimes_bytes(lives: Sequence[Life]) -> int:
-    """The most bytes alive at one step: what no arena can be smaller than."""
+    """The most bytes alive at one step: no arena can be smaller."""
     steps = range(max((life.last for life in lives), default=-1) + 1)
     return max((sum(life.size for life in lives if life.first <= step <= life.last) for step in steps), default=0)
 
@@ -33,9 +33,9 @@ def lifetimes_bytes(lives: Sequence[Life]) -> int:
 def plan_arena(lives: Sequence[Life], *, last: str | None = None) -> tuple[dict[str, int], int]:
     """Offsets by name, and the bytes of the whole arena.
 
-    Buffers are placed one by one at the lowest free offset, in several orders of which the best is kept; if none
-    reaches the bytes alive, orders drawn with a fixed seed are tried. The buffer named `last` is placed after all
-    others, so that an arena without it is as small as can be.
+    It places the buffers one by one at the lowest free offset, in several orders, and keeps the best; if none reaches
+    the bytes alive, it tries orders drawn with a fixed seed. It places the buffer named `last` after all others, so
+    that an arena without it is as small as possible.
     """
     bound = lifetimes_bytes(lives)
     end = [life for life in lives if life.name == last]
@@ -76,7 +76,7 @@ def _place(order: Sequence[Life]) -> dict[str, int]:
 
 
 def check_plan(lives: Sequence[Life], offsets: Mapping[str, int]) -> None:
-    """Raise AssertionError if two buffers that are needed at one time share a byte."""
+    """Raise AssertionError if two buffers that are needed at the same time share a byte."""
     for index, a in enumerate(lives):
         for b in lives[index + 1 :]:
             apart = offsets[a.name] + a.size <= offsets[b.name] or offsets[b.name] + b.size <= offsets[a.name]

@@ -1,4 +1,4 @@
-"""How weights lie in the generated C: row by row, in few bits if they fit, or in blocks for vector units."""
+"""The layout of weights in the generated C: row by row, in few bits if they fit, or in blocks for vector units."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from niwaki.codegen.graph.bits import bits_of
 from niwaki.codegen.graph.program import Step
 
-BLOCK = 16  # output channels of a block; of a layer with up to 8 or 4, so many
-GROUP = 4  # inputs side by side: what one dot-product instruction takes
+BLOCK = 16  # output channels of a block; 8 or 4 for a layer that has no more
+GROUP = 4  # adjacent inputs: what one dot-product instruction takes
 
 
 def blocks(count: int) -> list[int]:
-    """The widths of the blocks that `count` output channels are cut into; what is missing of the last is filled up.
+    """The widths of the blocks that `count` output channels are divided into; the last one is padded.
 
     >>> blocks(120), blocks(6)
     ([16, 16, 16, 16, 16, 16, 16, 16], [8])
@@ -23,12 +23,12 @@ def blocks(count: int) -> list[int]:
 
 
 def padded(count: int) -> int:
-    """Output channels with the last block filled up."""
+    """The number of output channels with the last block padded."""
     return sum(blocks(count))
 
 
 def in_blocks(weights: np.ndarray) -> np.ndarray:
-    """Weights (O, rows, row length) as [block][row][length / 4][channel][4], flat; what is added is zero."""
+    """Weights (O, rows, row length) as [block][row][length / 4][channel][4], flat; padding is zero."""
     count, rows, length = weights.shape
     groups = -(-length // GROUP)
     whole = np.zeros((padded(count), rows, groups * GROUP), weights.dtype)
@@ -42,7 +42,7 @@ def in_blocks(weights: np.ndarray) -> np.ndarray:
 
 
 def in_tiles(weights: np.ndarray) -> np.ndarray:
-    """Depthwise weights (C, KH, KW) as [tile of 16 channels][KW][KH / 4][channel][4], flat; what is added is zero."""
+    """Depthwise weights (C, KH, KW) as [tile of 16 channels][KW][KH / 4][channel][4], flat; padding is zero."""
     channels, rows, columns = weights.shape
     groups, tiles = -(-rows // GROUP), -(-channels // BLOCK)
     whole = np.zeros((tiles * BLOCK, groups * GROUP, columns), weights.dtype)
@@ -51,7 +51,7 @@ def in_tiles(weights: np.ndarray) -> np.ndarray:
 
 
 def fill(values: np.ndarray, filler: int = 0, *, to: int | None = None) -> np.ndarray:
-    """One value for each output channel, filled up to whole blocks (or `to` so many)."""
+    """One value for each output channel, padded to whole blocks (or to `to` values)."""
     result = np.full(to or padded(len(values)), filler, np.int64)
     result[: len(values)] = values
     return result

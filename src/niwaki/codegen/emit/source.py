@@ -1,4 +1,4 @@
-"""Writing `model.c` and `model.h`: constants, the calls of the kernels in order, the interface."""
+"""Write `model.c` and `model.h`: constants, the calls of the kernels in order, the interface."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.layout import stack_bytes
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
 
-_CALLS = {"depthwise": "niwaki_run_depthwise{bits}", "rows": "niwaki_{kernel}_rows{bits}"}  # by how the weights lie
+_CALLS = {"depthwise": "niwaki_run_depthwise{bits}", "rows": "niwaki_{kernel}_rows{bits}"}  # by layout of the weights
 _TYPES = {"bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t"}  # the others are int8
 
 
 @dataclass(frozen=True)
 class Constant:
-    """One array of the C, in bytes: as plain C has it, and in blocks for vector units.
+    """The size of one array of the C, in bytes: for plain C, and in blocks for vector units.
 
     `layer` is the layer of the graph that it belongs to; the table of pixels belongs to none.
     """
@@ -97,7 +97,7 @@ def input_shape(graph: Graph) -> tuple[int, int, int]:
 
 
 def pixels_are_shifted(graph: Graph) -> bool:
-    """Whether every raw pixel x becomes x - 128, so that no table is needed."""
+    """Whether every raw pixel x becomes x - 128, so no table is needed."""
     return graph.table is not None and bool((graph.table == (np.arange(256) - 128)[None]).all())
 
 
@@ -126,7 +126,7 @@ def _preprocessing(graph: Graph) -> str:
 
 
 class _Writer:
-    """Writes the constants of `model.c`, keeping count of them."""
+    """Writes the constants of `model.c` and records them."""
 
     def __init__(self) -> None:
         self.constants: list[Constant] = []
@@ -161,7 +161,7 @@ class _Writer:
         self.lines.append("")
 
     def _two_layouts(self, name: str, step: Step, arrays: dict[str, np.ndarray], plain: dict[str, np.ndarray]) -> None:
-        """Row by row for plain C, in blocks for vector units; the bias for those that take activations unsigned."""
+        """Row by row for plain C, in blocks for vector units; the bias for units whose activations are unsigned."""
         weights, sums = arrays["weights"], step.arrays["sums"]
         rows = weights.reshape(len(weights), weights.shape[1] if weights.ndim == 4 else 1, -1)
         blocks = {
@@ -246,7 +246,7 @@ def _arrange(graph: Graph, program: Program) -> str:
 
 
 def _convert(graph: Graph, program: Program) -> str:
-    """The loops from raw pixels to the image in the arena; pixels that lie there already are changed in place."""
+    """The loops from raw pixels to the image in the arena; pixels already there are changed in place."""
     channels, height, width = input_shape(graph)
     size = height * width
     shifted = pixels_are_shifted(graph)
@@ -292,13 +292,13 @@ def describe(step: Step) -> str:
 
 
 def comment(text: str) -> str:
-    """Foreign text that cannot end a comment, nor hide in it."""
+    """Text from outside that cannot end a comment or hide in it."""
     plain = "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
     return plain.replace("*/", "*_").replace("/*", "/_").replace("\\", "_").replace("??", "__")[:120]
 
 
 def c_string(text: str) -> str:
-    """A C string literal of the text's UTF-8 bytes; all but plain characters as octal escapes."""
+    """A C string literal of the text's UTF-8 bytes; everything except plain characters as octal escapes."""
     plain = set(b" !#$%&'()*+,-./0123456789:;<=>@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~")
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
 

@@ -1,4 +1,4 @@
-"""The integer graph: its layers, what every bit of them must be (`reference`), and the steps of C that do them.
+"""The integer graph: its layers, the definition of every bit (`reference`), and the steps of C that compute them.
 
 May import: data, errors.
 """

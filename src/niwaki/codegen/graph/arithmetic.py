@@ -28,15 +28,15 @@ class Rescale:
 def rescale_of(factors: Sequence[Fraction], name: str) -> Rescale:
     """The integers nearest to exact, positive `factors`.
 
-    A multiplier lies in [2**30, 2**31), below that only if the shift would exceed 62.
-    Raises ModelError naming `name` if a factor is too large (2**30 or more) or not positive.
+    A multiplier is in [2**30, 2**31), and below that only if the shift would exceed 62. Raises ModelError naming `name`
+    if a factor is too large (2**30 or more) or not positive.
     """
     pairs = [_multiplier_and_shift(factor, name) for factor in factors]
     return Rescale(np.array([m for m, _ in pairs], np.int64), np.array([s for _, s in pairs], np.int64))
 
 
 def common_rescale_of(factors: Sequence[Fraction], name: str) -> Rescale:
-    """Like `rescale_of`, with one shift for all (a sum of tensors is rounded once): the largest factor's."""
+    """Like `rescale_of`, with one shift for all (a sum of tensors is rounded once): that of the largest factor."""
     _, shift = _multiplier_and_shift(max(factors), name)
     multipliers = []
     for factor in factors:
@@ -72,7 +72,7 @@ def _round(value: Fraction) -> int:
 def requantize(
     values: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, zero_point: int, low: int = LOW, high: int = HIGH
 ) -> np.ndarray:
-    """`values` (int64, within 32 bits) scaled, rounded once (ties up), moved to `zero_point` and clamped, as int8.
+    """`values` (int64, within 32 bits) scaled, rounded once (ties up), shifted to `zero_point` and clamped, as int8.
 
     `multiplier` and `shift` broadcast against `values`. Raises OverflowError if a product could leave 64 bits.
     """
@@ -82,7 +82,7 @@ def requantize(
 
 
 def round_off(products: np.ndarray, shift: np.ndarray, zero_point: int, low: int = LOW, high: int = HIGH) -> np.ndarray:
-    """`products` (int64, within ±2**62) divided by 2**`shift`, ties up, moved to `zero_point`, clamped, as int8."""
+    """`products` (int64, within ±2**62) divided by 2**`shift`, ties up, shifted to `zero_point`, clamped, as int8."""
     shift = shift.astype(np.int64)
     rounded = (products + (np.int64(1) << (shift - 1))) >> shift
     clamped: np.ndarray = np.clip(rounded + zero_point, low, high)

@@ -1,4 +1,4 @@
-"""A quantized network as a short list of fused int8 layers: what the reference runs and the C is written from.
+"""A quantized network as a short list of fused int8 layers: the reference runs it, and the C is written from it.
 
 Every tensor is int8 with one scale and zero point; shapes are without the batch, channels first. Each layer
 ends with one rounding and a clamp, in which Relu and Clip are fused. Padding of Conv, AveragePool and Pad is
@@ -30,7 +30,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        """Elements, which are bytes."""
+        """The number of elements, which is the number of bytes."""
         return int(np.prod(self.shape))
 
 
@@ -45,7 +45,7 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Layers in an order in which they can run; `labels` and `preprocessing` are the ONNX metadata's."""
+    """Layers in an order in which they can run; `labels` and `preprocessing` come from the ONNX metadata."""
 
     tensors: dict[str, Tensor]
     layers: tuple[Layer, ...]
@@ -53,8 +53,8 @@ class Graph:
     output: str
     labels: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None  # None: the file does not say
-    table: np.ndarray | None = None  # int8 (C, 256): the input's value for each raw pixel; None where it is unknown
-    dropped: tuple[str, ...] = field(default=())  # nodes left out at the end, such as a last Softmax
+    table: np.ndarray | None = None  # int8 (C, 256): the input's value for each raw pixel; None if unknown
+    dropped: tuple[str, ...] = field(default=())  # nodes dropped at the end, such as a last Softmax
 
     @property
     def weight_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""What the steps of C are collected in, layer by layer: where each tensor lies, and what is done already."""
+"""Collects the steps of C, layer by layer: where each tensor is, and what is done already."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ def hwc(tensor: Tensor) -> tuple[int, int, int]:
 
 
 def ordered_alike(tensor: Tensor) -> bool:
-    """Whether channels first and channels last are the same order of bytes."""
+    """Whether channels first and channels last give the same order of bytes."""
     height, width, channels = hwc(tensor)
     return channels == 1 or height * width == 1
 
 
 def reshape_fields(source: Tensor, target: Tensor) -> dict[str, int]:
-    """Of the kernel that puts elements into another shape."""
+    """Fields of the kernel that reshapes elements."""
     names = ("in_h", "in_w", "in_c", "out_h", "out_w", "out_c")
     return dict(zip(names, (*hwc(source), *hwc(target)), strict=True))
 
 
 @dataclass
 class Lowering:
-    """The steps so far. `fuse`: pooling may be taken into convolutions."""
+    """The steps so far. `fuse`: whether pooling may be fused into convolutions."""
 
     graph: Graph
     fuse: bool
     steps: list[Step] = field(default_factory=list)
-    home: dict[str, str] = field(default_factory=dict)  # the buffer in which a tensor lies
-    layout: dict[str, Tensor] = field(default_factory=dict)  # the shape in which a free reshape left the bytes
-    done: set[str] = field(default_factory=set)  # layers that others took in
+    home: dict[str, str] = field(default_factory=dict)  # the buffer that holds a tensor
+    layout: dict[str, Tensor] = field(default_factory=dict)  # the shape of the bytes after a free reshape
+    done: set[str] = field(default_factory=set)  # layers that others absorbed
 
     def __post_init__(self) -> None:
         self.home[self.graph.input] = INPUT
@@ -59,20 +59,20 @@ class Lowering:
         self, kernel: str, layer: Layer, fields: dict[str, int], arrays: dict[str, np.ndarray] | None = None,
         weights: str = "", output: str | None = None,
     ) -> None:  # fmt: skip
-        """Add the call of a kernel; its output lies where it writes."""
+        """Add the call of a kernel; its output stays where the kernel writes it."""
         output = output or layer.output
         self.home[output] = output
         homes = tuple(self.home[name] for name in layer.inputs)
         self.steps.append(Step(kernel, layer.name, homes, output, fields, arrays or {}, weights))
 
     def image(self, layer: Layer, output: str | None = None) -> dict[str, int]:
-        """The fields of a kernel that say how large its images are."""
+        """The fields of a kernel that hold its image sizes."""
         in_h, in_w, channels = hwc(self.graph.tensors[layer.inputs[0]])
         out_h, out_w, _ = hwc(self.graph.tensors[output or layer.output])
         return {"in_h": in_h, "in_w": in_w, "channels": channels, "out_h": out_h, "out_w": out_w}
 
     def ends(self, layer: Layer) -> dict[str, int]:
-        """The fields that say where zero is and where the output ends."""
+        """The fields for the zero point and the output's limits."""
         low, high = getattr(layer, "clamp", (-128, 127))
         return {
             "in_zero": self.graph.tensors[layer.inputs[0]].zero_point,

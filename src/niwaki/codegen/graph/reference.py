@@ -1,7 +1,7 @@
 """The contract: what every layer of a quantized graph computes, in NumPy, with integers only.
 
-The generated C equals it bit for bit. What a layer computes stands beside it in `operators`: a sum of products is an
-int32, which the reader has proved for every channel, and each layer rounds once (`arithmetic.requantize`).
+The generated C equals it bit for bit. The definition of each layer is in `operators`: a sum of products is an int32,
+which the reader has proved for every channel, and each layer rounds once (`arithmetic.requantize`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ELEMENTS_AT_ONCE = 1 << 18  # of the largest activation: what stays in a proces
 def run(graph: Graph, inputs: np.ndarray) -> np.ndarray:
     """The graph's output, int8 (n, *output shape), for quantized `inputs`, int8 (n, *input shape).
 
-    Raises ModelError for inputs of another type or shape, and OverflowError if a layer's sums could leave 32 bits.
+    Raises ModelError for inputs of another type or shape, and OverflowError if a layer's sums could exceed 32 bits.
     """
     shape = graph.tensors[graph.input].shape
     if inputs.dtype != np.int8 or inputs.shape[1:] != shape:
@@ -61,6 +61,6 @@ def _run(graph: Graph, inputs: np.ndarray) -> np.ndarray:
 def run_layer(layer: Layer, inputs: Sequence[np.ndarray], tensors: Mapping[str, Tensor]) -> np.ndarray:
     """One layer on some images: from int8 (n, *shape) for each of its inputs to int8 (n, *output shape).
 
-    Raises TypeError for a layer that is none of `graph`'s.
+    Raises TypeError for a layer that is not one of `graph`'s.
     """
     return operator_of(layer).run(layer, inputs, [tensors[name] for name in layer.inputs], tensors[layer.output])

@@ -1,4 +1,4 @@
-"""Images as windows see them, in NumPy: what the layers of the contract are made of."""
+"""Images as windows see them, in NumPy: the building blocks of the contract's layers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from niwaki.codegen.graph.graph import Pads, Pair, Tensor
 
-_SEEN_AT_ONCE = 1 << 25  # pixels that windows see, each as often as it is seen: 128 MB
+_SEEN_AT_ONCE = 1 << 25  # pixels that windows see, counted as often as they are seen: 128 MB
 
 
 def centred(x: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """The numbers that int8 stand for, in units of the scale: int32, −255 to 255."""
+    """The numbers that int8 values represent, in units of the scale: int32, −255 to 255."""
     return x.astype(np.int32) - np.int32(tensor.zero_point)
 
 
@@ -25,7 +25,7 @@ def padded(x: np.ndarray, pads: Pads, value: int) -> np.ndarray:
 
 
 def windows(x: np.ndarray, kernel: Pair, strides: Pair, target: Tensor, dilations: Pair = (1, 1)) -> np.ndarray:
-    """From `x` (n, C, H, W) to (C, KH * KW, n, rows and columns of the target): what each place of a window sees."""
+    """From `x` (n, C, H, W) to (C, KH * KW, n, rows and columns of the target): what each position of a window sees."""
     reach = tuple((side - 1) * dilation + 1 for side, dilation in zip(kernel, dilations, strict=True))
     windows = sliding_window_view(x, reach, axis=(2, 3))[..., :: dilations[0], :: dilations[1]]
     windows = windows[:, :, :: strides[0], :: strides[1]][:, :, : target.shape[1], : target.shape[2]]
@@ -35,9 +35,9 @@ def windows(x: np.ndarray, kernel: Pair, strides: Pair, target: Tensor, dilation
 def in_rows(
     x: np.ndarray, kernel: Pair, strides: Pair, target: Tensor, dilations: Pair = (1, 1)
 ) -> Iterator[np.ndarray]:
-    """`windows` of some rows of the target at a time: of all, but where windows are large and many."""
+    """`windows` of some rows of the target at a time: of all, unless windows are large and many."""
     rows, columns = target.shape[1:]
-    seen = len(x) * x.shape[1] * kernel[0] * kernel[1] * columns  # by a row
+    seen = len(x) * x.shape[1] * kernel[0] * kernel[1] * columns  # per row
     at_once = max(1, min(rows, _SEEN_AT_ONCE // max(1, seen)))
     reach = (kernel[0] - 1) * dilations[0] + 1
     for first in range(0, rows, at_once):

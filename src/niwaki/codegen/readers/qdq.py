@@ -1,7 +1,7 @@
-"""A quantized (QDQ) ONNX, niwaki's or any other tool's, read into a graph of int8 layers.
+"""Read a quantized (QDQ) ONNX, niwaki's or another tool's, into a graph of int8 layers.
 
-From each QuantizeLinear back to the DequantizeLinears before it there is one layer: its float operators are fused
-into one computation with one rounding. What lies so is computed with integers; anything else is an error.
+There is one layer between each QuantizeLinear and the DequantizeLinears before it: its float operators are fused into
+one computation with one rounding. Such parts are computed with integers; anything else is an error.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _FIRST_ONLY = ("Clip", "Dropout", "Pad", "ReduceMean", "Reshape", "Squeeze", "Un
 
 
 def read_qdq(model: ModelProto, name: str) -> Graph:
-    """The graph of a QDQ ONNX as `load_onnx` gives it; `name` stands for it in errors.
+    """The graph of a QDQ ONNX from `load_onnx`; `name` stands for it in errors.
 
-    The output is the logits: a last Softmax is dropped. Pixels become the input by the preprocessing that the file
-    names, as QuantizeLinear rounds; if it names none, x/255 is taken.
+    The output is the logits: a last Softmax is dropped. Pixels become the input through the preprocessing that the file
+    states, rounded as QuantizeLinear rounds; without one, x/255.
 
-    Raises ModelError naming the node or tensor if the model is not quantized, or not throughout, has operators,
-    types or shapes beyond those supported, or sums that could leave 32 bits.
+    Raises ModelError naming the node or tensor if the model is not quantized, or only in part, has unsupported
+    operators, types or shapes, or sums that could exceed 32 bits.
     """
     if not any(node.op_type == QUANTIZE for node in model.graph.node):
         operators = {node.op_type for node in model.graph.node}
@@ -68,7 +68,7 @@ def _check_labels(labels: tuple[str, ...], outputs: int) -> None:
 
 
 class _Reader:
-    """Goes through the nodes, in their order, and knows the value of each float name."""
+    """Visits the nodes in order, and knows the value of each float name."""
 
     def __init__(self, model: ModelProto, source: ValueInfoProto) -> None:
         self.constants = Constants(model)
@@ -83,7 +83,7 @@ class _Reader:
             self._values[self.source] = Value(None, self.shape(self.source))
 
     def read(self, node: NodeProto) -> None:
-        """Take in one node. Raises ModelError for an operator that is not supported."""
+        """Add one node. Raises ModelError for an operator that is not supported."""
         if node.op_type == QUANTIZE:
             self._quantize(node)
         elif node.op_type == DEQUANTIZE:
@@ -109,14 +109,14 @@ class _Reader:
         return self._value(name, label(reader))
 
     def tensor(self, name: str, reader: NodeProto) -> str:
-        """The tensor that holds a float value exactly. Raises ModelError if there is none."""
+        """The tensor that represents a float value exactly. Raises ModelError if there is none."""
         value = self.value(name, reader)
         tensor = self._held(value, name, label(reader))
         self._values[name] = Value(tensor, value.shape)
         return tensor
 
     def held(self, value: Value, name: str, reader: NodeProto) -> str:
-        """The tensor that holds `value` exactly, called `name` if it is new. Raises ModelError if there is none."""
+        """The tensor that represents `value` exactly, named `name` if it is new. Raises ModelError if there is none."""
         return self._held(value, name, label(reader))
 
     def shape(self, name: str) -> Shape:
@@ -129,7 +129,7 @@ class _Reader:
         return shape[1:]
 
     def any_shape(self, name: str) -> Shape:
-        """`shape`, if (1, C, L) is taken for (1, C, L, 1): it may lie between two changes of shape."""
+        """`shape`, with (1, C, L) read as (1, C, L, 1): it may be between two changes of shape."""
         shape = self._shapes.get(name, ())
         return (*shape[1:], 1) if len(shape) == 3 and min(shape) > 0 and shape[0] == 1 else self.shape(name)
 
@@ -143,13 +143,14 @@ class _Reader:
         tensor = self.layers.settle_as_is(value, name)
         if tensor is None and who == _OUTPUT:
             raise ModelError(
-                f"the network's output {name!r} is float: {QUANTIZE}, {DEQUANTIZE} must come last: quantize the model "
+                f"the network's output {name!r} is float: {QUANTIZE} and {DEQUANTIZE} must come last: quantize the "
+                "model "
                 "again with its output (in ONNX Runtime, without OpTypesToExcludeOutputQuantization), or save the "
                 "float model with niwaki.save and export that"
             )
         if tensor is None:
             raise ModelError(
-                f"{who} reads {name!r}, which is float (a float island): put {QUANTIZE}, {DEQUANTIZE} in between"
+                f"{who} reads {name!r}, which is float (a float island): put {QUANTIZE} and {DEQUANTIZE} in between"
             )
         return tensor
 
@@ -163,7 +164,7 @@ class _Reader:
         self._quantized[node.output[0]] = self._settled[name, quantization]
 
     def _clip_integers(self, node: NodeProto) -> None:
-        """A Clip between QuantizeLinear and DequantizeLinear: the same as one of the numbers that they stand for."""
+        """A Clip between QuantizeLinear and DequantizeLinear: equal to a Clip of the numbers that they represent."""
         tensor = self.layers.tensors[self._quantized[node.input[0]]]
         quantization = Quantization(tensor.scale, tensor.zero_point)
         moved = 128 if self.constants.is_unsigned(node.input[0]) else 0
@@ -193,7 +194,7 @@ class _Reader:
 
 
 def _before_softmax(model: ModelProto, output: str) -> tuple[str, tuple[str, ...]]:
-    """What a last Softmax reads, and the names of the nodes from there on; the output itself if there is none."""
+    """The input of a last Softmax, and the names of the nodes from there on; the output itself if there is none."""
     makers = {name: node for node in model.graph.node for name in node.output}
     shapes, passed, name = shapes_of(model), [], output
     while (node := makers.get(name)) is not None and node.op_type in (*_SOFTMAX, QUANTIZE, DEQUANTIZE, "Identity"):
@@ -224,7 +225,7 @@ def _needed(model: ModelProto, output: str, constants: Constants) -> list[NodePr
 
 
 def _table(preprocessing: Preprocessing | None, shape: Shape, quantization: Quantization | None) -> np.ndarray | None:
-    """The input's int8 for each raw pixel, (C, 256): the float32 of the preprocessing, or of x/255, quantized."""
+    """The input's int8 value for each raw pixel, (C, 256): the float32 of the preprocessing, or of x/255, quantized."""
     if len(shape) != 3 or quantization is None:
         return None
     if preprocessing is None:

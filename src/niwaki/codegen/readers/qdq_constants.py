@@ -15,11 +15,11 @@ from niwaki.errors import ModelError
 from niwaki.models.onnxcheck import label
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-# Operators that give a constant where their inputs are; others were folded with the shapes.
+# Operators that give a constant if their inputs are constants; others were folded with the shapes.
 _FOLDED = (QUANTIZE, DEQUANTIZE, "Clip", "Identity", "Transpose")
 _INTEGERS = tuple(map(np.dtype, (np.int8, np.uint8, np.int16, np.uint16, np.int32)))
 _FEW_BITS = ("int4", "uint4", "int2", "uint2")  # types that NumPy itself does not have
-_TYPES = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}  # and what uint8 is ahead of int8
+_TYPES = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}  # and the offset of uint8 from int8
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Quantization:
     zero_point: int
 
     def quantize(self, number: float) -> int:
-        """As QuantizeLinear does it: the float32 quotient, rounded to the nearest (halves to even), saturated."""
+        """What QuantizeLinear does: the float32 quotient, rounded to the nearest (halves to even), saturated."""
         return int(self.quantize_all(np.array([number]))[0])
 
     def quantize_all(self, numbers: np.ndarray) -> np.ndarray:
@@ -39,19 +39,19 @@ class Quantization:
         return quantized.astype(np.int8)
 
     def is_exact(self, number: float) -> bool:
-        """Whether `number` is what its int8 stands for, or lies beyond all int8 stand for."""
+        """Whether `number` is what its int8 value represents, or is beyond the range of int8."""
         exact = Fraction(number) / Fraction(self.scale) + self.zero_point if np.isfinite(number) else None
         return exact is None or exact.denominator == 1 or not LOW < exact < HIGH
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A quantized constant: the number is `values * scale`, the scale one for all, or one for each index of `axis`."""
+    """A quantized constant: the number is `values * scale`, with one scale for all, or one for each index of `axis`."""
 
     values: np.ndarray  # int64, the zero point subtracted
     scale: tuple[Fraction, ...]
     axis: int
-    dtype: np.dtype[Any]  # of the file; int8 of types with fewer bits
+    dtype: np.dtype[Any]  # in the file; int8 for types with fewer bits
     symmetric: bool  # the zero point is the middle of the type
 
     def transposed(self, order: Sequence[int]) -> Weights:
@@ -81,7 +81,7 @@ def attributes(node: NodeProto) -> dict[str, Any]:
 
 
 class Constants:
-    """What in a model does not depend on its input."""
+    """The parts of a model that do not depend on its input."""
 
     def __init__(self, model: ModelProto) -> None:
         """`model` has the types of its values inferred."""
@@ -97,7 +97,7 @@ class Constants:
         return name in self._arrays or name in self._makers
 
     def array(self, name: str, reader: NodeProto) -> np.ndarray:
-        """A constant as it is stored, or clipped. Raises ModelError naming `reader` if there is none."""
+        """A constant as stored, or clipped. Raises ModelError naming `reader` if there is none."""
         if name in self._arrays:
             return _array(self._arrays[name])
         if name in self._makers and self._makers[name].op_type == "Clip":
@@ -107,7 +107,7 @@ class Constants:
         raise ModelError(f"{label(reader)}: {name!r} must be a constant")
 
     def integers(self, name: str, reader: NodeProto) -> np.ndarray:
-        """A constant as it is stored, clipped or quantized in the graph. Raises ModelError naming `reader`."""
+        """A constant as stored, clipped or quantized in the graph. Raises ModelError naming `reader`."""
         maker = self._makers.get(name)
         return self._quantized(maker) if maker is not None and maker.op_type == QUANTIZE else self.array(name, reader)
 
@@ -116,7 +116,7 @@ class Constants:
         return self._types.get(name) == TensorProto.UINT8
 
     def bounds(self, clip: NodeProto) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The least and the greatest that a Clip lets pass; None if it has no such bound."""
+        """The bounds of a Clip; None for a bound that it does not have."""
         found = [self.array(name, clip) if name else None for name in (*clip.input[1:3], "", "")[:2]]
         for bound in found:
             if bound is not None and bound.size != 1:
@@ -125,9 +125,9 @@ class Constants:
         return low, high
 
     def quantization(self, node: NodeProto) -> Quantization:
-        """What a QuantizeLinear or DequantizeLinear of an activation says, for int8: uint8 is moved by 128.
+        """The quantization of an activation in a QuantizeLinear or DequantizeLinear, for int8: uint8 is shifted by 128.
 
-        Raises ModelError for another type, more than one scale, and a scale that is no positive number.
+        Raises ModelError for another type, more than one scale, and a scale that is not a positive number.
         """
         scale, zero_point, dtype = self._parameters(node)
         if dtype not in _TYPES:
@@ -163,7 +163,7 @@ class Constants:
     def numbers(self, name: str, reader: NodeProto) -> np.ndarray:
         """A constant as an array of Fractions, whether it is stored as float or quantized.
 
-        Raises ModelError naming `reader` if it is no constant or not finite.
+        Raises ModelError naming `reader` if it is not a constant or not finite.
         """
         if name in self._makers:
             return self.weights(name, reader).numbers()
@@ -195,7 +195,7 @@ class Constants:
         return Weights(centred, scales, axis, values.dtype, symmetric)
 
     def _quantized(self, node: NodeProto) -> np.ndarray:
-        """What a QuantizeLinear of a float constant gives."""
+        """The result of a QuantizeLinear of a float constant."""
         scale, zero_point, dtype = self._parameters(node)
         if dtype not in _TYPES:
             raise ModelError(f"{label(node)}: constants become {dtype}: int8 and uint8 are supported")
@@ -207,7 +207,7 @@ class Constants:
         return _quantize(values, scale, zero_point, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
 
     def _parameters(self, node: NodeProto) -> tuple[np.ndarray, np.ndarray, np.dtype[Any]]:
-        """Scale, zero point (int64) and the integers' type of a QuantizeLinear or DequantizeLinear."""
+        """Scale, zero point (int64) and integer type of a QuantizeLinear or DequantizeLinear."""
         scale = self.array(node.input[1], node)
         bad = scale[~(np.isfinite(scale) & (scale > 0))] if scale.dtype == np.float32 else scale
         if bad.size:
@@ -224,7 +224,7 @@ class Constants:
         return scale, zero_point.astype(np.int64), zero_point.dtype
 
     def _integers(self, node: NodeProto) -> np.dtype[Any]:
-        """The type that a QuantizeLinear without zero point makes, or that a DequantizeLinear reads."""
+        """The type that a QuantizeLinear without zero point produces, or that a DequantizeLinear reads."""
         name, kind = node.input[0], attributes(node).get("output_dtype", 0) or TensorProto.UINT8
         if node.op_type == DEQUANTIZE:
             kind = self._arrays[name].data_type if name in self._arrays else self._types.get(name, 0)
@@ -232,7 +232,7 @@ class Constants:
 
 
 def _axis(node: NodeProto, scale: np.ndarray, shape: tuple[int, ...]) -> int:
-    """The axis of a constant along which the scales lie; 0 if there is one for all."""
+    """The axis of a constant that the scales follow; 0 if there is one for all."""
     if scale.size == 1:
         return 0
     axis = attributes(node).get("axis", 1)
@@ -259,8 +259,8 @@ def _along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
 def _quantize(
     numbers: np.ndarray, scale: np.ndarray | np.float32, zero_point: np.ndarray | int, low: int, high: int
 ) -> np.ndarray:
-    """The float32 quotients rounded to the nearest integer, halves to even, moved and saturated."""
-    with np.errstate(over="ignore"):  # beyond all int8 is as good as far beyond
+    """The float32 quotients rounded to the nearest integer, halves to even, shifted and saturated."""
+    with np.errstate(over="ignore"):  # saturated in any case, however far beyond int8
         quotients = np.rint(np.asarray(numbers, np.float32) / scale)
     quantized: np.ndarray = np.clip(quotients.astype(np.float64) + zero_point, low, high)
     return quantized

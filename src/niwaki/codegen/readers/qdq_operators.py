@@ -1,4 +1,4 @@
-"""What each ONNX operator between DequantizeLinear and QuantizeLinear is: a function from its node to a float value."""
+"""What each ONNX operator between DequantizeLinear and QuantizeLinear means: a function from node to float value."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from niwaki.errors import ModelError
 from niwaki.models.onnxcheck import label
 from niwaki.models.onnxfold import Shape
 
-_ONE = 127  # the weight that stands for one where a constant is added: in steps of a 127th of the input's
+_ONE = 127  # the weight that represents one if a constant is added: in steps of a 127th of the input's
 
 
 class Inputs(Protocol):
-    """Where an operator finds what it reads."""
+    """Gives an operator its inputs."""
 
     constants: Constants
 
@@ -29,16 +29,16 @@ class Inputs(Protocol):
         """A float value."""
 
     def tensor(self, name: str, reader: NodeProto) -> str:
-        """The tensor that holds a float value exactly."""
+        """The tensor that represents a float value exactly."""
 
     def held(self, value: Value, name: str, reader: NodeProto) -> str:
-        """The tensor, called `name` if it is new, that holds `value` exactly."""
+        """The tensor, named `name` if it is new, that represents `value` exactly."""
 
     def shape(self, name: str) -> Shape:
         """The shape of a float value, without the batch: (C, H, W) or (N,)."""
 
     def any_shape(self, name: str) -> Shape:
-        """The same, or that of a value that only changes its shape."""
+        """The same, or the shape of a value that only changes its shape."""
 
 
 def _conv(node: NodeProto, inputs: Inputs) -> Value:
@@ -48,7 +48,7 @@ def _conv(node: NodeProto, inputs: Inputs) -> Value:
     groups = given.get("group", 1)
     shape = weights.values.shape
     if len(shape) != 4 or shape[1] * groups != source[0] or shape[0] % groups:
-        raise ModelError(f"{label(node)}: weights {shape} in {groups} groups do not fit an input of shape {source}")
+        raise ModelError(f"{label(node)}: weights {shape} in {groups} groups do not match an input of shape {source}")
     window = _window(node, {**given, "kernel_shape": shape[2:]}, inputs)
     name, tensor, target = name_of(node), inputs.tensor(node.input[0], node), inputs.shape(node.output[0])
     return Value(Product(name, (tensor,), target, weights, _bias(node, inputs, shape[0]), window, groups), target)
@@ -123,7 +123,7 @@ def _add(node: NodeProto, inputs: Inputs) -> Value:
 
 
 def _add_constant(node: NodeProto, inputs: Inputs, other: str, constant: str) -> Value:
-    """A bias: of the product right before it, otherwise of a depthwise 1×1 convolution that is there for it."""
+    """A bias: of the product right before it, otherwise of a depthwise 1×1 convolution made for it."""
     shape = inputs.shape(other)
     value = inputs.value(other, node)
     bias = _for_each_channel(constant, shape, node, inputs)
@@ -179,7 +179,7 @@ def _relu(node: NodeProto, inputs: Inputs) -> Value:
 
 
 def _reshape(node: NodeProto, inputs: Inputs) -> Value:
-    """Also Flatten, Squeeze and Unsqueeze: what shape comes out is all there is to know."""
+    """Also Flatten, Squeeze and Unsqueeze: only the resulting shape matters."""
     value, shape = inputs.value(node.input[0], node), inputs.any_shape(node.output[0])
     return value if value.shape == shape else value.seen(View(name_of(node), shape))
 
@@ -189,7 +189,7 @@ def _same(node: NodeProto, inputs: Inputs) -> Value:
 
 
 def _image(node: NodeProto, inputs: Inputs) -> Shape:
-    """The shape (C, H, W) of what a node reads."""
+    """The shape (C, H, W) of a node's input."""
     shape = inputs.shape(node.input[0])
     if len(shape) != 3:
         raise ModelError(f"{label(node)}: an input of shape (batch, {_text(shape)}): (batch, C, H, W) is supported")
@@ -201,7 +201,7 @@ def _text(shape: Shape) -> str:
 
 
 def _window(node: NodeProto, given: dict[str, Any], inputs: Inputs) -> Window:
-    """Kernel, strides, pads and dilations; below and right as much padding as the windows reach into."""
+    """Kernel, strides, pads and dilations; below and on the right, as much padding as the windows need."""
     kernel, strides, dilations = (tuple(given.get(name, (1, 1))) for name in ("kernel_shape", "strides", "dilations"))
     pads = _pads(given)
     if not len(kernel) == len(strides) == len(dilations) == 2 or len(pads) != 4 or min(pads) < 0:
@@ -225,7 +225,7 @@ def _pads(given: dict[str, Any]) -> Pads:
 
 
 def _pooling_window(node: NodeProto, inputs: Inputs) -> Window:
-    """A window without dilations that has a pixel of the image wherever it is."""
+    """A window without dilations that covers a pixel of the image at every position."""
     source, window = _image(node, inputs), _window(node, attributes(node), inputs)
     target = inputs.shape(node.output[0])
     if window.dilations != (1, 1):
@@ -233,7 +233,7 @@ def _pooling_window(node: NodeProto, inputs: Inputs) -> Window:
     for axis in (0, 1):
         before, kernel, last = window.pads[axis], window.kernel[axis], (target[1 + axis] - 1) * window.strides[axis]
         if before >= kernel or last - before >= source[1 + axis]:
-            raise ModelError(f"{label(node)}: a window lies in the padding as a whole: take less padding")
+            raise ModelError(f"{label(node)}: a window is entirely in the padding: use less padding")
     return window
 
 
@@ -293,9 +293,9 @@ OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = {
     "Unsqueeze": _reshape,
 }
 COMPUTED = tuple(name for name, read in OPERATORS.items() if read is not _same)
-"""What must be between DequantizeLinear and QuantizeLinear: all but what does nothing."""
+"""The operators allowed between DequantizeLinear and QuantizeLinear: all except those that do nothing."""
 SUPPORTED = ", ".join((*OPERATORS, "a last Softmax"))
-# What to do about operators that are often met.
+# What to do about operators that often occur.
 AT_THE_INPUT = "leave it out of the network and say it as preprocessing (niwaki.save): the C takes raw pixels"
 _AS_QDQ = "quantize it as QDQ (QuantFormat.QDQ), not as QOperator"
 WAYS_OUT = {

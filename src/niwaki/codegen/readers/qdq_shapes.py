@@ -14,7 +14,7 @@ _INPUT_TYPES = (TensorProto.FLOAT, TensorProto.INT8, TensorProto.UINT8)
 
 
 def ends(model: ModelProto, name: str) -> tuple[ValueInfoProto, ValueInfoProto]:
-    """The one input and the one output. Raises ModelError, with `name` for the model, if there are more."""
+    """The single input and output. Raises ModelError, with `name` for the model, if there are more."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     for kind, values in (("inputs", inputs), ("outputs", model.graph.output)):
@@ -25,9 +25,9 @@ def ends(model: ModelProto, name: str) -> tuple[ValueInfoProto, ValueInfoProto]:
 
 
 def for_one_image(model: ModelProto, name: str) -> ModelProto:
-    """A copy with the batch 1 and all types and shapes that follow; shapes that nodes compute are constants.
+    """A copy with batch 1 and all types and shapes inferred; shapes that nodes compute are constants.
 
-    Raises ModelError, with `name` for the model, if the input's sides are not fixed or shapes contradict each
+    Raises ModelError, with `name` for the model, if the input's dimensions are not fixed or shapes contradict each
     other.
     """
     fixed = ModelProto()
@@ -38,7 +38,7 @@ def for_one_image(model: ModelProto, name: str) -> ModelProto:
     target.type.tensor_type.ClearField("shape")
     for node in fixed.graph.node:
         if node.domain == "com.microsoft" and node.op_type in (QUANTIZE, DEQUANTIZE):
-            node.domain = ""  # older files of ONNX Runtime; the same operators
+            node.domain = ""  # older files from ONNX Runtime; the same operators
     fixed = _inferred(fixed, name)
     while fold(fixed):
         fixed = _inferred(fixed, name)
@@ -54,7 +54,8 @@ def _fix_batch(source: ValueInfoProto) -> None:
     if len(dims) not in (2, 4) or any(side.dim_value < 1 for side in dims[1:]):
         shape = ", ".join(dim.dim_param or str(dim.dim_value or "?") for dim in dims)
         raise ModelError(
-            f"input {source.name!r}: shape ({shape}): (batch, C, H, W) and (batch, N) with fixed sides are supported"
+            f"input {source.name!r}: shape ({shape}): (batch, C, H, W) and (batch, N) with fixed dimensions are "
+            "supported"
         )
     if dims[0].dim_value > 1:
         raise ModelError(f"input {source.name!r}: batches of {dims[0].dim_value}: a free batch, or 1, is supported")

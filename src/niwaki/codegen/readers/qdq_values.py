@@ -1,8 +1,8 @@
 """Float values between the quantized tensors of a QDQ ONNX, and the layers that they become.
 
 A float value is a tensor or the result of an operation, seen through a clamp (Relu, Clip) and views (pooling by
-maximum, padding, another shape). None of these computes a new number, so the one rounding of QuantizeLinear
-may be done before them: it becomes the last step of the operation, the clamp its saturation.
+maximum, padding, another shape). None of these computes a new number, so the one rounding of QuantizeLinear may move
+before them: it becomes the last step of the operation, and the clamp its saturation.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from niwaki.errors import ModelError
 from niwaki.models.onnxfold import Shape
 
 _LIMIT = 1 << 31
-_LOST = Fraction(1, 8)  # of a step of the output: what weights may lose that are rounded to a coarser unit
-_FINEST = 1 << 12  # steps of a bias within one step of the output, where no weight gives it a unit
+_LOST = Fraction(1, 8)  # of a step of the output: what weights may lose when they are rounded to a coarser unit
+_FINEST = 1 << 12  # steps of a bias within one step of the output, if no weight gives it a unit
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Operation(ABC):
-    """What computes new numbers from `inputs` (tensors). `name` is the node's; `shape` is without the batch."""
+    """Computes new numbers from `inputs` (tensors). `name` is the node's; `shape` excludes the batch."""
 
     name: str
     inputs: tuple[str, ...]
@@ -52,7 +52,7 @@ class Operation(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Product(Operation):
-    """Conv if there is a window, otherwise a matrix product."""
+    """A convolution if there is a window, otherwise a matrix product."""
 
     weights: Weights  # outputs first
     bias: np.ndarray  # Fractions (O,)
@@ -60,13 +60,13 @@ class Product(Operation):
     groups: int = 1
 
     def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
-        """Raises ModelError naming the channel whose bias or sums could leave 32 bits."""
+        """Raises ModelError naming the channel whose bias or sums could exceed 32 bits."""
         source = Fraction(tensors[self.inputs[0]].scale)
         units = [source * scale for scale in self.weights.scale]
         if len(units) == 1:
             units *= len(self.bias)
         for channel, number in enumerate(self.bias):
-            if not self.weights.values[channel].any():  # any unit will do: one that gives the bias itself
+            if not self.weights.values[channel].any():  # any unit works: use one that represents the bias itself
                 units[channel] = max(Fraction(output.scale) / _FINEST, Fraction(abs(number), 1 << 30))
         fitted = [
             self._fitted(channel, unit, Fraction(number), output)
@@ -85,10 +85,10 @@ class Product(Operation):
         )  # fmt: skip
 
     def _fitted(self, channel: int, unit: Fraction, number: Fraction, output: Tensor) -> tuple[Fraction, np.ndarray]:
-        """Unit and weights of a channel, of which no sum leaves 32 bits: |bias| + Σ|w|·255 < 2³¹, whatever the input.
+        """Unit and weights of a channel whose sums all fit 32 bits: |bias| + Σ|w|·255 < 2³¹, whatever the input.
 
-        Weights that are tiny beside their bias are rounded to a coarser unit if that costs less than a part of a step
-        of the output, or nothing at all, since the output is saturated for every input.
+        Weights that are tiny compared with their bias are rounded to a coarser unit if that costs less than a fraction
+        of a step of the output, or nothing at all because the output is saturated for every input.
         """
         values = self.weights.values[channel]
         most = _most(values, unit, number)
@@ -100,14 +100,14 @@ class Product(Operation):
             if not rounded.any() and abs(number / (unit * times)) < 1:
                 break
         step = Fraction(output.scale)
-        kept = rounded * times if rounded.any() else rounded  # `times` alone may be beyond 64 bits
+        kept = rounded * times if rounded.any() else rounded  # `times` alone may exceed 64 bits
         lost = int(np.abs(values - kept).sum()) * 255 * unit + unit * times
         swing = int(np.abs(values).sum()) * 255 * unit
-        beyond = (abs(number) - swing - lost) / step > 2 * (HIGH - LOW)  # further than the whole of int8, anywhere
+        beyond = (abs(number) - swing - lost) / step > 2 * (HIGH - LOW)  # further than the whole range of int8
         if (lost / step <= _LOST or beyond) and swing < _LIMIT * unit:
             return unit * times, rounded
         raise ModelError(
-            f"{self.name}: channel {channel} could sum up to {most:,}, more than 32 bits hold: its bias is far larger "
+            f"{self.name}: channel {channel} could reach {most:,}, more than 32 bits can hold: its bias is far larger "
             "than its weights, or it has too many inputs"
         )
 
@@ -133,7 +133,7 @@ class Mean(Operation):
     count_include_pad: bool = False
 
     def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
-        """One factor for each number of pixels that a window has."""
+        """One factor for each number of pixels that a window can have."""
         source, window = tensors[self.inputs[0]], self.window
         factor = Fraction(source.scale) / Fraction(output.scale)
         rows, columns = (
@@ -165,7 +165,7 @@ class Join(Operation):
     axis: int
 
     def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:  # noqa: ARG002
-        """It does not clamp: that is for a layer of its own."""
+        """It does not clamp: a layer of its own does."""
         factors = [Fraction(tensors[name].scale) / Fraction(output.scale) for name in self.inputs]
         rescale = tuple(rescale_of([factor], self.name) for factor in factors)
         return arrange.Concat(self.name, self.inputs, output.name, self.axis, rescale)
@@ -204,7 +204,7 @@ class Value:
     views: tuple[View, ...] = ()
 
     def clamped(self, low: float, high: float) -> Value:
-        """After a Clip. What was put around an image is clamped, too."""
+        """After a Clip. Padding around an image is clamped, too."""
 
         def clip(number: float) -> float:
             return min(max(number, low), high)
@@ -226,13 +226,13 @@ class Layers:
         self._names: set[str] = set()  # of the layers
 
     def add_tensor(self, name: str, shape: Shape, quantization: Quantization) -> Tensor:
-        """A tensor with that name, or one like it if it is taken."""
+        """A tensor with that name, or a similar one if it is taken."""
         tensor = Tensor(self._unique(name), shape, quantization.scale, quantization.zero_point)
         self.tensors[tensor.name] = tensor
         return tensor
 
     def settle(self, value: Value, quantization: Quantization, name: str) -> str:
-        """Quantize a value: the tensor that holds it, called `name` if it is new."""
+        """Quantize a value: the tensor that holds it, named `name` if it is new."""
         low, high = (quantization.quantize(bound) for bound in value.clamp)
         tensor = self._settle_source(value, quantization, (min(low, high), high), name)
         for view in value.views:
@@ -242,9 +242,9 @@ class Layers:
         return tensor.name
 
     def settle_as_is(self, value: Value, name: str) -> str | None:
-        """The tensor that holds a value exactly, called `name` if it is new; None if only rounding gives one.
+        """The tensor that represents a value exactly, named `name` if it is new; None if only rounding gives one.
 
-        A tensor is one, and its views, and a Relu of it: what remains has int8 already.
+        This holds for a tensor, its views, and a Relu of it: the values that remain have int8 representations already.
         """
         if not isinstance(value.source, str):
             return None
@@ -299,7 +299,7 @@ def _view_layer(view: View, source: str, output: str, quantization: Quantization
 
 
 def _overlaps(window: Window, axis: int, size: int, count: int, include_pad: bool) -> set[int]:
-    """How many rows (or columns) of the image the windows have; `include_pad`: all of the window's."""
+    """How many rows (or columns) of the image are in the windows; `include_pad`: all of the window's."""
     kernel, stride, first = window.kernel[axis], window.strides[axis], -window.pads[axis]
     if include_pad:
         return {kernel}

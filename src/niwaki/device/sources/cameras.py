@@ -1,6 +1,6 @@
-"""Cameras that need their maker's program: on a Jetson's or a Raspberry Pi's ribbon cable; MJPEG through ffmpeg.
+"""Cameras that need a program of their maker: on a Jetson's or a Raspberry Pi's ribbon cable; MJPEG through ffmpeg.
 
-Each function gives the recipe for `ChildCamera`, so that the command lines can be read and tested without a camera.
+Each function returns the recipe for `ChildCamera`, so the command lines can be read and tested without a camera.
 """
 
 import shutil
@@ -10,8 +10,8 @@ from ..errors import DeviceError
 from .child import Recipe
 from .spec import FASTEST, Spec
 
-CSI_SENSOR = (1280, 720)  # a mode of every sensor that Jetsons are sold with
-RPICAM_ALIGNMENT = 64  # rows of the camera's buffers begin at multiples of this: with such widths there is no gap
+CSI_SENSOR = (1280, 720)  # a mode of every sensor that is sold for Jetsons
+RPICAM_ALIGNMENT = 64  # rows of the camera's buffers start at multiples of this: such widths leave no gap
 RPICAM_PROGRAMS = ("rpicam-vid", "libcamera-vid")  # the second is the name before Debian 12
 
 
@@ -39,7 +39,7 @@ def csi(spec: Spec) -> Recipe:
 
 
 def _joined(elements: List[List[str]]) -> List[str]:
-    """A pipeline as gst-launch takes it: elements with `!` between them."""
+    """A pipeline for gst-launch: elements with `!` between them."""
     words = elements[0][:]
     for element in elements[1:]:
         words += ["!", *element]
@@ -49,8 +49,8 @@ def _joined(elements: List[List[str]]) -> List[str]:
 def rpicam(spec: Spec) -> Recipe:
     """`rpicam:0?width=640&height=480&fps=30`: Raspberry Pi, through rpicam-vid (libcamera-vid on older systems).
 
-    It writes YUV 4:2:0; luminance is its first plane. Its rows are padded if the width is no multiple of 64, by an
-    amount that differs from board to board: such widths are refused.
+    It writes YUV 4:2:0; luminance is its first plane. Its rows are padded if the width is not a multiple of 64, by an
+    amount that differs between boards: such widths are refused.
     """
     spec.allow(("width", "height", "fps"))
     camera = _index(spec)
@@ -70,7 +70,7 @@ def rpicam(spec: Spec) -> Recipe:
 
 
 def ffmpeg(device: str, size: Tuple[int, int], rate: int) -> Recipe:
-    """The camera at `device` that gives MJPEG only, decoded by ffmpeg."""
+    """The camera at `device`, which gives only MJPEG, decoded by ffmpeg."""
     width, height = size
 
     def command(descriptor: int) -> List[str]:

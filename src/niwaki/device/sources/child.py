@@ -1,4 +1,4 @@
-"""A camera behind another program, which writes raw frames to a pipe; and the last words of one that failed."""
+"""A camera behind another program, which writes raw frames to a pipe; and the last messages of one that failed."""
 
 import collections
 import contextlib
@@ -13,15 +13,15 @@ from typing import IO, Callable, Deque, List, NamedTuple, Optional, Tuple
 from ..errors import NO_CAMERA, DeviceError
 from .source import Frame, Source, SourceLost
 
-END_S = 2.0  # seconds that a program gets to end by itself
+END_S = 2.0  # seconds that a program has to end by itself
 START_S = 10.0  # and to give its first frame: Argus takes several
 
 
 class Recipe(NamedTuple):
-    """How a camera is read through a program.
+    """How to read a camera through a program.
 
-    `command(fd)`: its command line, with the number of the descriptor that the frames go to. A frame is `frame_bytes`
-    long and begins with `width`·`height` bytes of luminance.
+    `command(fd)`: its command line, with the number of the descriptor for the frames. A frame is `frame_bytes` long and
+    starts with `width`·`height` bytes of luminance.
     """
 
     name: str
@@ -29,15 +29,15 @@ class Recipe(NamedTuple):
     width: int
     height: int
     frame_bytes: int
-    install: str  # what to do where the program is missing
+    install: str  # what to do if the program is missing
 
 
 class ChildCamera(Source):
     """The newest frame that the recipe's program has written.
 
-    A thread empties the pipe as fast as it fills, so that no old frames queue up while nobody reads. The frames have a
-    descriptor of their own: cameras' programs write messages to standard output too (Argus on Jetson does), which, like
-    standard error, is kept for the message when they fail.
+    A thread empties the pipe as fast as it fills, so that no old frames queue up while nobody reads. The frames have
+    their own descriptor: camera programs also write messages to standard output (Argus on Jetson does), which is kept,
+    like standard error, for the message if they fail.
     """
 
     live = True
@@ -80,7 +80,7 @@ class ChildCamera(Source):
                     self._words.append(text)
 
     def read(self, timeout_s: float) -> Optional[Frame]:
-        """The newest frame; waits for the next one if that was given already."""
+        """The newest frame; waits for the next one if that was already returned."""
         if self._newest is None:
             timeout_s = max(timeout_s, START_S)
         deadline = time.monotonic() + timeout_s
@@ -112,7 +112,7 @@ class ChildCamera(Source):
 
 
 def _start(recipe: Recipe) -> Tuple["subprocess.Popen[bytes]", str, IO[bytes]]:
-    """The program, with its messages on `.stdout`; what it is called; and the pipe of its frames."""
+    """The program, with its messages on `.stdout`; its name; and the pipe of its frames."""
     reading, writing = os.pipe()
     command = recipe.command(writing)
     try:
@@ -120,7 +120,7 @@ def _start(recipe: Recipe) -> Tuple["subprocess.Popen[bytes]", str, IO[bytes]]:
             raise DeviceError("{}: needs {}: {}".format(recipe.name, command[0], recipe.install), NO_CAMERA)
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            pass_fds=(writing,), start_new_session=True,  # Ctrl-C is this program's alone: it ends the child itself
+            pass_fds=(writing,), start_new_session=True,  # Ctrl-C is for this program alone: it ends the child itself
         )  # fmt: skip
     except BaseException as error:
         os.close(reading)
@@ -145,7 +145,7 @@ def _fill(pipe: IO[bytes], view: memoryview) -> bool:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> str:
-    """End the program and whatever it started, once; says how it ended."""
+    """End the program and everything it started, once; returns how it ended."""
     for number in (signal.SIGTERM, signal.SIGKILL) if process.returncode is None else ():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)

@@ -1,4 +1,4 @@
-"""JPEG needs a decoder that this machine has: OpenCV, Pillow or ffmpeg. None of them is required for anything else."""
+"""JPEG needs a decoder on this machine: OpenCV, Pillow or ffmpeg. Nothing else requires one."""
 
 import importlib
 import io
@@ -27,15 +27,15 @@ def decode_jpeg(data: bytes) -> Tuple[int, int, bytes]:
 
 
 def find_decoder() -> Optional[Decoder]:
-    """A decoder inside this process, fast enough for a camera's stream: OpenCV's or Pillow's; None without either."""
+    """A decoder in this process, fast enough for a camera's stream: OpenCV's or Pillow's; None without either."""
     decode = _opencv_decoder() or _pillow_decoder()
     return None if decode is None else _within_size(decode)
 
 
 def check_size(data: bytes) -> None:
-    """Raise ValueError if a JPEG says that it is larger than the runner takes, or does not say how large it is.
+    """Raise ValueError if a JPEG states a size that is too large for the runner, or no size.
 
-    Decoders take memory for the size that the header states (ITU-T T.81, B.2.2), before they see any pixel.
+    Decoders allocate memory for the size in the header (ITU-T T.81, B.2.2) before they see any pixel.
     """
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
@@ -51,7 +51,7 @@ def check_size(data: bytes) -> None:
             at += 2
         else:
             at += 2 + max(length, 2)
-    raise ValueError("is a damaged JPEG: it does not say how large it is")
+    raise ValueError("is a damaged JPEG: it does not state its size")
 
 
 def _within_size(decode: Decoder) -> Decoder:

@@ -1,4 +1,4 @@
-"""Luminance out of what cameras and pictures hold: slices of bytes, about a millisecond a frame."""
+"""Extract luminance from the formats of cameras and pictures: slices of bytes, about a millisecond a frame."""
 
 from typing import Dict, NamedTuple
 
@@ -10,7 +10,7 @@ class Packing(NamedTuple):
     step: int
 
 
-# By V4L2's four characters, best first: what takes the fewest bytes over USB and the least work. In the planar ones
+# By V4L2's four characters, best first: the fewest bytes over USB and the least work. In the planar ones
 # luminance comes first; what follows is not read.
 PACKINGS: Dict[str, Packing] = {
     "GREY": Packing(0, 1),
@@ -30,7 +30,7 @@ PACKINGS: Dict[str, Packing] = {
 
 
 def luminance(data: bytes, packing: Packing, width: int, height: int, stride: int) -> bytes:
-    """`width`·`height` bytes out of a frame whose rows begin `stride` bytes apart."""
+    """`width`·`height` bytes from a frame whose rows start `stride` bytes apart."""
     first, step = packing.first, packing.step
     if stride == width * step:
         return data[first : stride * height : step]
@@ -38,7 +38,7 @@ def luminance(data: bytes, packing: Packing, width: int, height: int, stride: in
 
 
 def luminance_of_rgb(rgb: bytes) -> bytes:
-    """Rec. 601 luminance of packed RGB, rounded, by the integers that Pillow uses too."""
+    """Rec. 601 luminance of packed RGB, rounded, with the same integers as Pillow."""
     red, green, blue = (tuple(v * weight for v in range(256)) for weight in (19595, 38470, 7471))
     pixels = zip(rgb[::3], rgb[1::3], rgb[2::3])
     return bytes([(red[r] + green[g] + blue[b] + 32768) >> 16 for r, g, b in pixels])

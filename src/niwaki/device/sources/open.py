@@ -1,4 +1,4 @@
-"""From what the command line says to the source it means."""
+"""From a source on the command line to the open source."""
 
 from pathlib import Path
 from typing import Callable, Dict

@@ -1,4 +1,4 @@
-"""A camera that is lost or absent is waited for and taken up again."""
+"""Wait for a camera that is lost or absent, and open it again."""
 
 import time
 from typing import Callable, Optional
@@ -14,19 +14,19 @@ OnState = Callable[[str], None]
 
 
 def _say_nothing(state: str) -> None:
-    """For those who do not want to hear."""
+    """For callers that do not need messages."""
 
 
 class Patient(Source):
     """The source that `text` describes, opened again whenever it is lost, until it gives a frame.
 
-    `on_state` hears one line when the camera is lost ("camera lost: …; waiting") and when it is back ("camera back").
-    `pause(seconds)` is how it waits between attempts: whatever it raises, and whatever a signal handler raises, ends
-    the waiting. Frames are numbered through; `width` and `height` are those of the last one, should
-    another camera come back.
+    `on_state` receives one line when the camera is lost ("camera lost: …; waiting") and when it is back ("camera
+    back"). `pause(seconds)` waits between attempts: whatever it raises, and whatever a signal handler raises, ends the
+    waiting. Frame numbers continue; `width` and `height` are those of the last frame, since another camera may come
+    back.
 
-    At first only what may come by itself is waited for (`SourceLost`): a wrong option, or a camera that this user has
-    no right to, is an error at once. A camera that has been there is waited for whatever opening it says.
+    At first it waits only for what may come by itself (`SourceLost`): a wrong option, or a camera that this user may
+    not use, is an error at once. It waits for a camera that has been there whatever error opening it gives.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Patient(Source):
         self.name = text
         self._on_state, self._pause, self._opener = on_state, pause, opener
         self._source: Optional[Source] = None
-        self._waited_s = 0.0  # how long the last pause was; 0 while all is well
+        self._waited_s = 0.0  # the length of the last pause; 0 while all is well
         self._first_number = self._next_number = 0
         self._first_pending = True
         try:
@@ -94,5 +94,5 @@ class Patient(Source):
 
 
 def patient(text: str, on_state: OnState = _say_nothing, once: bool = False) -> Source:
-    """A `Patient` source; `once`: the plain source, which raises `SourceLost` if the other waits."""
+    """A `Patient` source; with `once` the plain source, which raises `SourceLost` instead of waiting."""
     return open_source(text) if once else Patient(text, on_state)

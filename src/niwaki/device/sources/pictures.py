@@ -14,7 +14,7 @@ from .spec import LARGEST_SIDE
 
 ENDINGS = (".pgm", ".ppm", ".pnm", ".png", ".jpg", ".jpeg")
 LARGEST_FILE = 6 * LARGEST_SIDE * LARGEST_SIDE + (1 << 16)
-"""Bytes: colour of 16 bits, as large as the runner takes it, and a header."""
+"""Bytes: 16-bit colour, as large as the runner accepts, and a header."""
 MAGIC = ((b"P", decode_pnm), (b"\x89PNG", decode_png), (b"\xff\xd8", decode_jpeg))
 
 
@@ -41,7 +41,7 @@ def read_picture(path: Path) -> Tuple[int, int, bytes]:
 class Pictures(Source):
     """The picture at `path`, or all pictures of that folder in the order of their names (2 before 10).
 
-    All have one size. Files of other kinds in the folder are passed over.
+    All must have the same size. Other kinds of files in the folder are skipped.
     """
 
     def __init__(self, path: str, frames_per_second: int) -> None:
@@ -73,7 +73,7 @@ def _pictures_in(path: Path) -> List[Path]:
         return [path]
     found = sorted((p for p in path.iterdir() if p.suffix.lower() in ENDINGS), key=_natural)
     if not found:
-        raise DeviceError("{}: holds no picture ({})".format(path, " ".join(ENDINGS)))
+        raise DeviceError("{}: contains no picture ({})".format(path, " ".join(ENDINGS)))
     return found
 
 

@@ -14,7 +14,7 @@ STANDARD_INPUT = 0
 class Pipe(Source):
     """`pipe:-?width=640&height=480&fps=30`: every frame, `width`·`height` bytes each, until the writer closes the pipe.
 
-    It is read like a film: whoever writes waits until there is room, and may pause for as long as it likes.
+    It is read like a film: the writer waits until there is room, and may pause for as long as it likes.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -25,7 +25,7 @@ class Pipe(Source):
         self.width, self.height = spec.number("width", None), spec.number("height", None)
         self._frames_per_second = spec.number("fps", 30, FASTEST)
         self._number = 0
-        if sys.stdin is None:  # closed when Python started; its number is another file's by now
+        if sys.stdin is None:  # closed when Python started; its number may be another file's by now
             raise self._error("standard input is closed: pipe frames into it, as in PROGRAM | ./start --source pipe:-")
 
     def _error(self, what: str) -> DeviceError:

@@ -31,7 +31,7 @@ class Header(NamedTuple):
 
 
 def decode_png(data: bytes) -> Tuple[int, int, bytes]:
-    """Width, height and luminance; a `ValueError` says what is wrong. What is transparent shows white behind it."""
+    """Width, height and luminance; a `ValueError` says what is wrong. Transparent pixels show white behind them."""
     if not data.startswith(SIGNATURE):
         raise ValueError("has a damaged PNG signature")
     header, packed, palette, transparent = None, b"", b"", b""
@@ -156,7 +156,7 @@ def _grey(header: Header, samples: bytes, palette: bytes, transparent: bytes) ->
 
 
 def _unpack(header: Header, samples: bytes) -> bytes:
-    """One byte a sample; rows of packed bits end at a byte's end."""
+    """One byte per sample; rows of packed bits end at a byte boundary."""
     if header.depth == 8:
         return samples
     shifts, mask = range(8 - header.depth, -1, -header.depth), (1 << header.depth) - 1

@@ -6,7 +6,7 @@ from typing import Tuple
 from .luminance import luminance_of_rgb
 from .spec import LARGEST_SIDE
 
-# Magic, then three numbers; before each blanks and comments to the end of a line; one blank before the samples.
+# Magic, then three numbers; before each, blanks and comments to the end of a line; one blank before the samples.
 HEADER = re.compile(rb"P([56])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d{1,9})" + rb"\s")
 PLAIN = (b"P1", b"P2", b"P3", b"P4", b"P7")
 
@@ -34,7 +34,7 @@ def decode_pnm(data: bytes) -> Tuple[int, int, bytes]:
 
 
 def _to_eight_bits(samples: bytes, largest: int) -> bytes:
-    """Rounded to 0..255; two bytes a sample are most significant first."""
+    """Rounded to 0..255; two bytes per sample are most significant first."""
     if largest == 255:
         return samples
     if largest < 256:

@@ -1,4 +1,4 @@
-"""What a source of frames is: the frame, the interface, and how it reports a vanished camera."""
+"""A source of frames: the frame, the interface, and how it reports a lost camera."""
 
 from typing import NamedTuple, Optional
 
@@ -9,12 +9,12 @@ class Frame(NamedTuple):
     """One grey picture: `width`·`height` bytes of luminance, row after row, no padding."""
 
     grey: bytes
-    number: int  # from 0; a live camera leaves out numbers of frames that came too fast
-    time_s: float  # cameras: seconds of a clock that never goes back; films: number / frames per second
+    number: int  # from 0; a live camera skips numbers of frames that came too fast
+    time_s: float  # cameras: seconds of a monotonic clock; films: number / frames per second
 
 
 class SourceLost(DeviceError):
-    """A camera that vanished, or is not there yet, or gives no frames: one that may come back."""
+    """A camera that disappeared, is not there yet, or gives no frames: it may come back."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, NO_CAMERA)
@@ -23,7 +23,7 @@ class SourceLost(DeviceError):
 class Source:
     """Frames of one size. A camera is `live`: it gives the newest frame; anything else gives every frame.
 
-    `name` is what messages call it. A source is closed once, by whoever opened it; closing again does nothing.
+    `name` is its name in messages. A source is closed once, by the code that opened it; closing again does nothing.
     """
 
     name = ""
@@ -34,13 +34,13 @@ class Source:
     def read(self, timeout_s: float) -> Optional[Frame]:
         """The next frame; None at the end of a film.
 
-        Waits `timeout_s` at most. A camera that gives nothing for so long, or has vanished, raises `SourceLost`; a film
-        that is damaged raises `DeviceError`. An exception from a signal handler ends the waiting at once.
+        Waits `timeout_s` at most. A camera that gives nothing for that long, or has disappeared, raises `SourceLost`; a
+        damaged film raises `DeviceError`. An exception from a signal handler ends the waiting at once.
         """
         raise NotImplementedError
 
     def close(self) -> None:
-        """Give back the device, the file or the child program."""
+        """Release the device, the file or the child program."""
 
     def __enter__(self) -> "Source":
         return self

@@ -1,18 +1,18 @@
-"""A source as it is written on the command line: `kind:place?option=value&option=value`."""
+"""A source as written on the command line: `kind:place?option=value&option=value`."""
 
 import os
 from typing import Dict, Iterable, Optional
 
 from ..errors import DeviceError
 
-LARGEST_SIDE = 4096  # pixels; what the search for a garment takes at most
+LARGEST_SIDE = 4096  # pixels; the most that the search for a garment accepts
 FASTEST = 1000  # frames per second
 
 
 class Spec:
     """`text` taken apart into `kind`, `place` and `options`; `number` reads an option.
 
-    A file may have a question mark in its name: if the whole text names one that exists, it has no options.
+    A file may have a question mark in its name: if the whole text names an existing one, it has no options.
     """
 
     def __init__(self, text: str) -> None:
@@ -35,7 +35,7 @@ class Spec:
         return DeviceError("source {}: {}".format(text, what))
 
     def allow(self, names: Iterable[str]) -> None:
-        """Refuse every option but `names`."""
+        """Refuse every option except `names`."""
         allowed = sorted(names)
         for name in self.options:
             if name not in allowed:
@@ -43,7 +43,7 @@ class Spec:
                 raise self.error(self.text, "option {!r} is unknown: {}".format(name, known))
 
     def number(self, name: str, default: Optional[int], largest: int = LARGEST_SIDE) -> int:
-        """Option `name`, a whole number from 1 to `largest`; `default` None: it must be given."""
+        """Option `name`, a whole number from 1 to `largest`; with `default` None it is required."""
         text = self.options.get(name)
         if text is None:
             if default is None:

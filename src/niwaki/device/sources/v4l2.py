@@ -17,14 +17,14 @@ from .source import Frame, Source, SourceLost
 from .spec import FASTEST, Spec
 from .v4l2_device import JPEGS, Device, Picture, negotiate
 
-BUFFERS = 4  # one being filled, one in hand, two so that none is missed
-AGAIN_S = 0.005  # rest where a driver says ready and then is not
+BUFFERS = 4  # one being filled, one in use, two so that none is missed
+AGAIN_S = 0.005  # pause if a driver says ready and then is not
 
 
 def open_v4l2(spec: Spec) -> Source:
     """`v4l2:/dev/video0?width=640&height=480&fps=30`: the camera, with a picture of that size or the nearest it has.
 
-    MJPEG is taken only from cameras that give nothing else, through OpenCV or Pillow, else through an ffmpeg child.
+    MJPEG is used only for cameras that give nothing else, through OpenCV or Pillow, or else through an ffmpeg child.
     """
     spec.allow(("width", "height", "fps"))
     asked = spec.number("width", 640), spec.number("height", 480)
@@ -74,7 +74,7 @@ class V4l2Camera(Source):
             raise
 
     def _set_rate(self, rate: int) -> None:
-        """Frames per second, if the camera lets itself be told: many do not."""
+        """Frames per second, if the camera can be set: many cannot."""
         try:
             self._device.call(layout.S_PARM, layout.STREAMPARM, layout.VIDEO_CAPTURE, 0, 0, 1, rate, b"")
         except OSError as error:
@@ -97,7 +97,7 @@ class V4l2Camera(Source):
         return self._device.call(request, layout.BUFFER, *values)
 
     def read(self, timeout_s: float) -> Optional[Frame]:
-        """The newest frame; older ones that wait, damaged and short ones are given back to the driver unseen."""
+        """The newest frame; older ones that wait, and damaged or short ones, go back to the driver unread."""
         deadline = time.monotonic() + timeout_s
         rested = False
         while True:
@@ -118,8 +118,8 @@ class V4l2Camera(Source):
     def _newest(self, any_age: bool) -> Optional[bytes]:
         """The luminance of the last good buffer that is ready; None if there is none.
 
-        If every buffer is full the camera had none left to fill, and even the last may be old: unless `any_age`, it
-        is passed over too.
+        If every buffer is full the camera had none left to fill, and even the last may be old: unless `any_age`, it is
+        skipped too.
         """
         ready = list(iter(self._take, None))
         good = [buffer for buffer in ready if buffer[1] >= self._picture.least_bytes]
@@ -146,7 +146,7 @@ class V4l2Camera(Source):
             return luminance(data, PACKINGS[picture.fourcc], picture.width, picture.height, picture.stride)
         try:
             width, height, grey = self._decoder(data)
-        except ValueError as error:  # cut off on its way: the next one will do
+        except ValueError as error:  # cut off in transfer: wait for the next one
             self._refused = str(error)
             return None
         if (width, height) == (picture.width, picture.height):
@@ -155,10 +155,10 @@ class V4l2Camera(Source):
         return None
 
     def close(self) -> None:
-        """Give the device back.
+        """Release the device.
 
-        Each mapping holds a descriptor of its own: as long as one is left, the kernel keeps the device's name, and a
-        camera that is plugged in again comes back under another.
+        Each mapping holds its own descriptor: while one is left, the kernel keeps the device's name, and a camera that
+        is plugged in again comes back under another.
         """
         for memory in self._memory:
             memory.close()

@@ -1,4 +1,4 @@
-"""A device node of Video4Linux: ioctls, what their errors mean to the user, and agreeing on a picture."""
+"""A device node of Video4Linux: ioctls, what their errors mean to the user, and negotiating a format."""
 
 import errno
 import fcntl
@@ -46,7 +46,7 @@ class Picture(NamedTuple):
 
     @property
     def least_bytes(self) -> int:
-        """A frame with less than this has no whole luminance."""
+        """A frame with fewer bytes than this has incomplete luminance."""
         if self.fourcc in JPEGS:
             return 4
         step = PACKINGS[self.fourcc].step
@@ -64,7 +64,7 @@ class Device:
             raise self.error(error) from error
 
     def call(self, request: int, layout_: struct.Struct, *values: Any) -> Tuple[Any, ...]:
-        """One ioctl with a structure that both sides may write; raises OSError as it comes."""
+        """One ioctl with a structure that both sides may write; passes OSError on."""
         memory = bytearray(layout_.pack(*values))
         while True:
             try:
@@ -80,14 +80,14 @@ class Device:
         return SourceLost(message) if waiting_helps else DeviceError(message, NO_CAMERA)
 
     def close(self) -> None:
-        """Close the node; again does nothing."""
+        """Close the node; doing it again has no effect."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
 
 def negotiate(device: Device, size: Tuple[int, int]) -> Picture:
-    """The best format that the camera has and a size near `size`; the camera is set to it."""
+    """The best format that the camera has and a size near `size`; sets the camera to it."""
     try:
         _check_capture(device)
         formats = _formats(device)
@@ -135,7 +135,7 @@ def _formats(device: Device) -> List[str]:
 
 
 def _set_format(device: Device, fourcc: str, size: Tuple[int, int]) -> Optional[Picture]:
-    """What the driver makes of the wish; None if it insists on another format or a size that cannot be used."""
+    """What the driver makes of the request; None if it insists on another format or an unusable size."""
     wish = (layout.VIDEO_CAPTURE, *size, fourcc.encode("latin-1"), layout.FIELD_NONE, 0, 0, b"")
     try:
         answer = device.call(layout.S_FMT, layout.FORMAT, *wish)

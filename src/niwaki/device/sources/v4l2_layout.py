@@ -1,7 +1,7 @@
 """What Linux's <linux/videodev2.h> defines, written by hand for a Python without a compiler.
 
-`struct`'s native alignment pads as the C compiler does, so that one text serves 32 and 64 bits. Tests compile the real
-header: they compare every size and number, and read frames from a library that answers as a camera does.
+`struct`'s native alignment pads as the C compiler does, so one text works for 32 and 64 bits. Tests compile the real
+header: they compare every size and number, and read frames from a library that responds like a camera.
 """
 
 import struct
@@ -30,7 +30,8 @@ STREAMPARM = struct.Struct("@IIIII184s")
 # count, type, memory, capabilities, flags and reserved
 REQUESTBUFFERS = struct.Struct("@IIIII")
 # index, type, bytesused, flags, field, timestamp, timecode, sequence, memory, offset (in a union with a pointer),
-# length, two reserved; a 0P aligns what follows. On 32 bits the timestamp has 32-bit seconds: kernels take both forms.
+# length, two reserved; a 0P aligns what follows. On 32 bits the timestamp has 32-bit seconds: kernels accept both
+# forms.
 BUFFER = struct.Struct("@IIIIIll16sII0PI{}xIII0P".format(_POINTER - 4))
 
 

@@ -1,7 +1,7 @@
 """Films in YUV4MPEG2 (Y4M): uncompressed, one text header, then `FRAME` and the planes of each picture.
 
-Of every frame only the luminance plane is used, as it is: a film in limited range (black 16, white 235) stays so, since
-the search for a garment compares grey levels within one frame and stretches what it finds.
+Only the luminance plane of every frame is used, unchanged: a film in limited range (black 16, white 235) stays so,
+since the search for a garment compares grey levels within one frame and stretches what it finds.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from .spec import LARGEST_SIDE
 
 MAGIC = b"YUV4MPEG2"
 LONGEST_LINE = 4096
-_DIGITS = 10  # of each number of the frame rate
-# What follows the luminance, by those C parameters of the header that mean 8 bits a sample: how many planes, and how
+_DIGITS = 10  # of each number in the frame rate
+# What follows the luminance, for those C parameters of the header that mean 8 bits a sample: how many planes, and how
 # many pixels share one sample across and down.
 COLOUR_PLANES = {
     "mono": (0, 1, 1),
@@ -32,8 +32,8 @@ COLOUR_PLANES = {
 class Y4mFilm(Source):
     """Every frame of the Y4M file at `path`; also a named pipe that another program writes to.
 
-    Refuses at once what is no Y4M, has no 8-bit luminance, or is larger than the runner takes. A last frame that is cut
-    off ends the film with a `DeviceError`.
+    Refuses at once what is not Y4M, has no 8-bit luminance, or is larger than the runner accepts. A last frame that is
+    cut off ends the film with a `DeviceError`.
     """
 
     def __init__(self, path: str) -> None:
@@ -102,7 +102,7 @@ class Y4mFilm(Source):
         grey = self._bytes(lambda: self._file.read(self.width * self.height))
         rest = self._bytes(lambda: self._file.read(self._colour_bytes))
         if len(grey) + len(rest) != self.width * self.height + self._colour_bytes:
-            raise self._error("frame {} is cut off: the film is not whole".format(self._number))
+            raise self._error("frame {} is cut off: the film is incomplete".format(self._number))
         above, below = self.frames_per_second
         frame = Frame(grey, self._number, self._number * below / above)
         self._number += 1

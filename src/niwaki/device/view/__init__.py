@@ -1,6 +1,6 @@
 """Live view: a page that shows what the runner sees and says, for a board without a screen.
 
-Owns its small HTTP server, who may reach it, and the page.
+It contains a small HTTP server, the access rules, and the page.
 May import: device.
 """
 

@@ -1,4 +1,4 @@
-"""Who is connected, and who has to go when another one comes."""
+"""Who is connected, and who is disconnected when a new client arrives."""
 
 import contextlib
 import socket
@@ -8,11 +8,11 @@ from typing import Dict, List, Optional
 
 from .limits import Limits
 
-_TURNED_AWAY = 8  # connections beyond the limit that are still told why
+_TURNED_AWAY = 8  # connections beyond the limit that still get an explanation
 
 
 class Client:
-    """A connection, the thread that serves it, and since when that waits for the other side."""
+    """A connection, the thread that serves it, and since when it has been waiting for the other side."""
 
     def __init__(self, sock: socket.socket, address: str) -> None:
         self.sock = sock
@@ -20,10 +20,10 @@ class Client:
         self.turned_away = False
         self.thread: Optional[threading.Thread] = None
         self.waits_since: Optional[float] = None
-        """Monotonic: since then a request, or the room for an answer, is waited for. None: the client is waiting."""
+        """Monotonic: since when the server has waited for a request or for room to answer. None: the client waits."""
 
     def waits(self) -> None:
-        """From now on the client is waited for."""
+        """From now on the server waits for the client."""
         self.waits_since = time.monotonic()
 
     def works(self) -> None:
@@ -31,13 +31,13 @@ class Client:
         self.waits_since = None
 
     def hang_up(self) -> None:
-        """End the conversation, whatever it is at."""
+        """Close the connection, whatever its state."""
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
 
 class Clients:
-    """The connections that are open. Slow ones give way to new ones, so that nobody holds all places."""
+    """The open connections. Slow ones give way to new ones, so that nobody can occupy all places."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -46,7 +46,7 @@ class Clients:
         self._leaving: Dict[socket.socket, Client] = {}
 
     def admit(self, sock: socket.socket, address: str) -> Optional[Client]:
-        """The client of a new connection, turned away or not; None if it must be hung up on."""
+        """The client of a new connection, accepted or to be turned away; None to close it at once."""
         client = Client(sock, address)
         with self._lock:
             served = [other for other in self._open.values() if not other.turned_away]
@@ -61,13 +61,13 @@ class Clients:
         return client
 
     def gone(self, sock: socket.socket) -> None:
-        """A conversation is over."""
+        """A connection has ended."""
         with self._lock:
             self._open.pop(sock, None)
             self._leaving.pop(sock, None)
 
     def hang_up(self) -> None:
-        """End every conversation and its thread."""
+        """Close every connection and end its thread."""
         with self._lock:
             still = list(self._open.values()) + list(self._leaving.values())
             for client in still:
@@ -77,7 +77,7 @@ class Clients:
                 client.thread.join(5.0)
 
     def _make_room(self, clients: List[Client]) -> bool:
-        """Hang up on the one of them that has been waited for longest; False if all deserve more patience."""
+        """Close the connection that has kept the server waiting longest; False if none has waited long enough."""
         now = time.monotonic()
         waited = [(client.waits_since, client) for client in clients]
         slow = [

@@ -1,4 +1,4 @@
-"""Who may reach the view: the right name for it, the token, and no other site's pages."""
+"""Who may reach the view: the right host name, the token, and no pages of other sites."""
 
 import hashlib
 import hmac
@@ -22,28 +22,28 @@ def make_token() -> str:
 
 
 def check_token(token: str) -> str:
-    """The token as it is. Raises DeviceError if it could be guessed, or would not survive in a link."""
+    """The token unchanged. Raises DeviceError if it could be guessed, or would need quoting in a link."""
     if not _TOKEN.match(token):
         raise DeviceError("--token: expected 16 to 128 of A-Z a-z 0-9 - _: leave it out, and one is made", 2)
     return token
 
 
 class Guard:
-    """Decides on requests before anything else looks at them.
+    """Judges requests before anything else looks at them.
 
-    names: what this machine is called, beside loopback and the address that was reached. A page of another site whose
+    names: the names of this machine, besides loopback and the address that was reached. A page of another site whose
     name was made to point here (DNS rebinding) sends its own name as Host.
     """
 
     def __init__(self, token: Optional[str], port: int, names: Iterable[str] = ()) -> None:
         self._token = token
         self._names = {_plain(name) for name in names} | set(_LOOPBACK)
-        self._cookie_name = "niwaki-{}".format(port)  # cookies know no ports: two views on a board are two names
+        self._cookie_name = "niwaki-{}".format(port)  # cookies ignore ports: two views on a board need two names
         secret = hmac.new((token or "").encode("ascii"), b"cookie of the live view", hashlib.sha256)
         self._cookie = secret.hexdigest()
 
     def refuse(self, request: Request) -> Optional[Response]:
-        """The answer to a request that may not be served; None for one that may."""
+        """The answer to a request that is refused; None for one that is allowed."""
         host = _HOST.match(request.headers["host"])
         name = _plain(host.group(1) or host.group(2)) if host else ""
         if name not in self._names and name != _plain(request.local):
@@ -60,7 +60,7 @@ class Guard:
         return None
 
     def cookie_for(self, request: Request) -> Optional[str]:
-        """What to set as the cookie when the page was opened by the link with the token."""
+        """The cookie to set when the page was opened through the link with the token."""
         if not self._token or not _same(request.query.get("token", ""), self._token):
             return None
         return "{}={}; Path=/; HttpOnly; SameSite=Strict".format(self._cookie_name, self._cookie)
@@ -76,17 +76,17 @@ class Guard:
         return any(name == self._cookie_name and _same(value, self._cookie) for name, _, value in cookies)
 
     def _from_own_page(self, request: Request) -> bool:
-        """A page of another site can send no header of its own without asking first, and is never allowed to."""
+        """A page of another site cannot send its own header without asking first, which is never allowed."""
         host, origin = request.headers["host"], request.headers.get("origin")
         return OWN_HEADER in request.headers and origin in (None, "http://" + host, "https://" + host)
 
 
 def _plain(name: str) -> str:
-    """A name or address without what may differ: case, the last dot, an IPv6 zone, IPv4 inside IPv6."""
+    """A name or address without what may vary: case, the last dot, an IPv6 zone, IPv4 inside IPv6."""
     name = name.lower().rstrip(".").partition("%")[0]
     return name[len("::ffff:") :] if name.startswith("::ffff:") and "." in name else name
 
 
 def _same(given: str, expected: str) -> bool:
-    """Compared in a time that tells nothing of where they differ."""
+    """Compare in a time that does not reveal where they differ."""
     return hmac.compare_digest(given.encode("utf-8"), expected.encode("utf-8"))

@@ -1,4 +1,4 @@
-"""What does not change while the view is up: names of the classes, languages, the rule of the decision."""
+"""What stays the same while the view runs: names of the classes, languages, the rule of the decision."""
 
 from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
 
@@ -6,20 +6,20 @@ from ..decision import Rule
 
 
 class Labels(NamedTuple):
-    """As the bundle has them."""
+    """As in the bundle."""
 
     classes: Sequence[Mapping[str, Any]]
     """{"id": "Coat", "names": {"en": "coat", "ko": "코트"}}, one per score."""
     languages: Sequence[str] = ("en",)
-    """That can be spoken; the first is shown until a frame says which is."""
+    """The languages that can be spoken; the first is shown until a frame says which one is used."""
     rule: Rule = Rule()
     title: str = ""
-    """Of the model, shown beside the name of the program."""
+    """Title of the model, shown beside the name of the program."""
     inner: Tuple[int, int] = (28, 28)
     """Width and height of `Snapshot.picture`."""
 
     def to_json(self) -> Dict[str, Any]:
-        """What the page asks for once."""
+        """The data that the page requests once."""
         return {
             "title": self.title,
             "classes": [{"id": c["id"], "names": dict(c["names"])} for c in self.classes],

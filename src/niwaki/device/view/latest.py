@@ -1,4 +1,4 @@
-"""The newest snapshot, between the loop that makes it and the threads that send it."""
+"""The newest snapshot, between the loop that produces it and the threads that send it."""
 
 import secrets
 import threading
@@ -20,10 +20,10 @@ class Word(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A snapshot and what was spoken up to it, newest first."""
+    """A snapshot and the words spoken up to it, newest first."""
 
     sequence: int
-    """Counted here, from a random number: the source's own numbers may begin again, and so may this program."""
+    """Counted here, from a random number: the source's own numbers may restart, and so may this program."""
     snapshot: Snapshot
     words: Tuple[Word, ...]
 
@@ -39,10 +39,10 @@ class Latest:
         self._closed = False
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Take a snapshot. Without anybody waiting this touches no lock.
+        """Publish a snapshot. If nobody is waiting, this takes no lock.
 
-        Who waits counts itself before it looks, so it either sees this entry or is seen here. The lock is never held
-        for longer than that takes.
+        A waiting thread registers before it looks, so it either sees this entry or is seen here. The lock is held only
+        that long.
         """
         before = self._entry
         words = before.words if before else ()
@@ -59,7 +59,7 @@ class Latest:
         return self._entry
 
     def other_than(self, sequence: int, wait_s: float) -> Optional[Entry]:
-        """The newest entry if it is not that one, waited for; None if none came in time, or at the end."""
+        """Wait for an entry newer than that one; None if none came in time, or at the end."""
         deadline = time.monotonic() + wait_s
         with self._changed:
             self._waiting += 1
@@ -77,7 +77,7 @@ class Latest:
                 self._waiting -= 1
 
     def close(self) -> None:
-        """Nobody waits any longer."""
+        """Release all waiting threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

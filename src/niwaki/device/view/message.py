@@ -13,11 +13,11 @@ from typing import Any, Dict, Optional, Tuple
 from .labels import Labels
 from .latest import Entry
 
-_LONGEST = 400  # pixels of the longer side as it is sent, at most
+_LONGEST = 400  # pixels of the longer side as sent, at most
 
 
 def thin(grey: bytes, width: int, height: int, longest: int = _LONGEST) -> Tuple[bytes, int]:
-    """Every k-th pixel of every k-th row of a frame, and k: the smallest with which it is small enough."""
+    """Every k-th pixel of every k-th row of a frame, and k: the smallest one that makes it small enough."""
     step = max(1, -(-max(width, height) // longest))
     if step == 1:
         return grey, 1
@@ -26,7 +26,7 @@ def thin(grey: bytes, width: int, height: int, longest: int = _LONGEST) -> Tuple
 
 
 class Encoder:
-    """Encodes an entry once, however many watch."""
+    """Encodes an entry once, however many clients watch."""
 
     def __init__(self, labels: Labels) -> None:
         self._inner = labels.inner
@@ -51,7 +51,7 @@ class Encoder:
 
 
 def describe(entry: Entry, now_s: float) -> Dict[str, Any]:
-    """What is shown of an entry beside its pictures."""
+    """What the page shows of an entry besides its pictures."""
     snapshot, finding, decision = entry.snapshot, entry.snapshot.finding, entry.snapshot.decision
     logits = decision.mean_logits if decision.mean_logits is not None else snapshot.logits
     return {

@@ -1,4 +1,4 @@
-"""The page: one file, with a policy that lets its own style and script run and nothing else."""
+"""The page: one file, with a policy that allows only its own style and script."""
 
 import base64
 import hashlib

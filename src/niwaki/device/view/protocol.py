@@ -1,6 +1,6 @@
-"""As much of HTTP/1.1 as the view needs (RFC 9112), and strict: what is not plainly right is refused.
+"""The part of HTTP/1.1 that the view needs (RFC 9112), strict: anything that is not clearly right is refused.
 
-The standard library's `http.server` bounds neither the time nor the size of a request.
+The standard library's `http.server` limits neither the time nor the size of a request.
 """
 
 import json
@@ -23,11 +23,11 @@ _ALWAYS = (
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
-_NO_CONTENT = "default-src 'none'; frame-ancestors 'none'"  # the policy of every answer that brings none of its own
+_NO_CONTENT = "default-src 'none'; frame-ancestors 'none'"  # the policy of every answer without its own
 
 
 class Request(NamedTuple):
-    """A request that was read whole."""
+    """A request that was read completely."""
 
     method: str
     path: str
@@ -36,13 +36,13 @@ class Request(NamedTuple):
     """By name in lower case."""
     body: bytes
     keep: bool
-    """The client would use the connection again."""
+    """Whether the client wants to keep the connection."""
     local: str
     """The address of this machine that the client reached."""
 
 
 class Response(NamedTuple):
-    """An answer. One of 400 or more ends the connection."""
+    """An answer. One with status 400 or higher ends the connection."""
 
     status: int
     body: bytes = b""
@@ -50,7 +50,7 @@ class Response(NamedTuple):
     headers: Tuple[Tuple[str, str], ...] = ()
 
     def to_bytes(self, keep: bool) -> bytes:
-        """The answer as it is sent."""
+        """The answer as sent."""
         fields = list(_ALWAYS) + list(self.headers)
         if not any(name == "Content-Security-Policy" for name, _ in self.headers):
             fields.append(("Content-Security-Policy", _NO_CONTENT))
@@ -112,7 +112,7 @@ class RequestReader:
         return request._replace(body=body)
 
     def _receive(self, deadline: float, begun: bool) -> bool:
-        """Whether more came; False if the client left, or never began a request in time."""
+        """Whether more arrived; False if the client left, or did not start a request in time."""
         try:
             self._sock.settimeout(max(deadline - time.monotonic(), 0.001))
             received = self._sock.recv(4096)
@@ -135,7 +135,7 @@ def parse_head(head: bytes, local: str) -> Request:
         parts = _FIELD.match(field)
         name = parts.group(1).decode("latin-1").lower() if parts else ""
         if not parts or (name in headers and name in ("host", "content-length", "origin", "authorization")):
-            raise Refused(400, "a header that is malformed, or there twice")
+            raise Refused(400, "a header that is malformed or repeated")
         headers[name] = parts.group(2).decode("latin-1")
     if "host" not in headers:
         raise Refused(400, "no Host header")

@@ -5,7 +5,7 @@ from typing import Dict
 
 
 class Seats:
-    """A seat is kept by asking for frames, and falls free when that stops."""
+    """A seat is kept by requesting frames, and becomes free when that stops."""
 
     def __init__(self, count: int, hold_s: float) -> None:
         self._count = count

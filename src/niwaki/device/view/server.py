@@ -1,4 +1,4 @@
-"""The live view as the loop holds it, and the server behind it: a bounded number of threads."""
+"""The live view as the loop uses it, and the server behind it: a bounded number of threads."""
 
 import contextlib
 import errno
@@ -27,7 +27,7 @@ _Answer = Callable[[Request], Response]
 class Place(NamedTuple):
     """Where a live view is served, and to whom.
 
-    token: needed unless host is a loopback address. names: of this machine, if it is reached by others than its own.
+    token: required unless host is a loopback address. names: of this machine, if others reach it by different ones.
     """
 
     host: str
@@ -63,12 +63,12 @@ class LiveView:
 
     @property
     def port(self) -> int:
-        """The port, also if 0 was asked for."""
+        """The port, even if 0 was requested."""
         return self._port
 
     @property
     def url(self) -> str:
-        """What to open in a browser, with the token if there is one."""
+        """The link to open in a browser, with the token if there is one."""
         host = str(self._server.server_address[0])
         if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
             host = _outward_address(self._server.address_family)
@@ -76,7 +76,7 @@ class LiveView:
         return "http://{}:{}/{}".format(shown, self._port, "?token=" + self._token if self._token else "")
 
     def start(self) -> None:
-        """Serve from now on, in threads of its own."""
+        """Serve from now on, in its own threads."""
         serve = self._server.serve_forever
         self._thread = threading.Thread(target=serve, args=(0.25,), name="live view", daemon=True)
         self._thread.start()
@@ -96,7 +96,7 @@ class LiveView:
 
 
 class _Server(socketserver.TCPServer):
-    """Takes connections, each into a thread of its own up to a limit."""
+    """Accepts connections, each into its own thread up to a limit."""
 
     allow_reuse_address = True
     request_queue_size = 32
@@ -109,7 +109,7 @@ class _Server(socketserver.TCPServer):
         super().__init__(address, socketserver.BaseRequestHandler)
 
     def get_request(self) -> Tuple[socket.socket, Any]:
-        """The next connection. If there is none (out of descriptors), not at once again."""
+        """The next connection. On failure (out of descriptors), waits before the next attempt."""
         try:
             return super().get_request()
         except OSError:
@@ -117,7 +117,7 @@ class _Server(socketserver.TCPServer):
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection, or hang up if there are far too many."""
+        """Serve a connection, or close it if there are far too many."""
         client = self._clients.admit(request, str(client_address[0]))
         if client is None:
             request.close()
@@ -146,7 +146,7 @@ class _Server(socketserver.TCPServer):
 
 
 def converse(client: Client, answer: _Answer, limits: Limits) -> None:
-    """Answer the requests of a connection until one side has enough. Raises OSError if the client is gone."""
+    """Answer the requests of a connection until one side ends it. Raises OSError if the client is gone."""
     sock = client.sock
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     reader = RequestReader(sock, limits)
@@ -169,7 +169,7 @@ def converse(client: Client, answer: _Answer, limits: Limits) -> None:
 
 
 def _linger(sock: socket.socket) -> None:
-    """Let the last answer arrive: closing with bytes unread would reset the connection and take the answer with it."""
+    """Let the last answer arrive: closing with bytes unread would reset the connection and lose the answer."""
     _shut(sock, socket.SHUT_WR)
     deadline, left = time.monotonic() + 0.5, 1 << 16
     while left > 0 and time.monotonic() < deadline:
@@ -206,14 +206,14 @@ def _cannot_serve(host: str, port: int, error: OSError) -> DeviceError:
 
 
 def _own_names() -> Tuple[str, ...]:
-    """What this machine is called in its network."""
+    """The name of this machine in its network."""
     name = socket.gethostname()
     return name, name.partition(".")[0] + ".local"
 
 
 def _outward_address(family: int) -> str:
-    """The address by which others reach this machine, as far as can be told without sending anything."""
-    target = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # set aside for documentation
+    """The address by which others reach this machine, as far as can be found without sending anything."""
+    target = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # reserved for documentation
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((target, 9))

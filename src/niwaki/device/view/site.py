@@ -1,4 +1,4 @@
-"""What is answered to which path."""
+"""Which path gets which answer."""
 
 import re
 import time
@@ -15,7 +15,7 @@ from .seats import Seats
 
 try:
     from typing import Protocol
-except ImportError:  # Python before 3.8: there it only describes
+except ImportError:  # Python before 3.8: there it is only a description
     Protocol = object  # type: ignore
 
 _SEAT = re.compile(r"[0-9A-Za-z]{1,32}\Z")
@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
 class Controls(Protocol):
-    """What the buttons do. Called from the server's threads; must come back soon."""
+    """What the buttons do. Called from the server's threads; must return quickly."""
 
     def learn(self) -> None:
         """Learn the empty scene from the next frames."""
@@ -36,7 +36,7 @@ class Controls(Protocol):
 
 
 class Site:
-    """Four kinds of path: the page, what does not change, the next frame, the buttons."""
+    """Four kinds of path: the page, the constant data, the next frame, the buttons."""
 
     def __init__(self, guard: Guard, labels: Labels, latest: Latest, controls: Controls, limits: Limits) -> None:
         self._guard = guard
@@ -57,7 +57,7 @@ class Site:
         }
 
     def answer(self, request: Request) -> Response:
-        """The answer to any request; while a frame is waited for, after some time."""
+        """The answer to any request; for the next frame, it may take a while."""
         refused = self._guard.refuse(request)
         if refused is not None:
             return refused

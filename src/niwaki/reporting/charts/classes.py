@@ -1,4 +1,4 @@
-"""Which classes lost: recall of each before and after, and what was taken for what."""
+"""Which classes lost: recall of each before and after, and which class was taken for which."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Confusion = Sequence[Sequence[int]]
 
 @dataclass(frozen=True)
 class ClassChange:
-    """One class: right answers in percent by network (`base`, `chosen`, `chosen_int8`), None without images.
+    """One class: correct predictions in percent by network (`base`, `chosen`, `chosen_int8`), None without images.
 
-    `last` is the network that is held against the base; `taken_for` is the class that it most often names instead,
+    `last` is the network that is compared with the base; `taken_for` is the class that it most often predicts instead,
     with the count; None if it never errs.
     """
 
@@ -33,12 +33,12 @@ class ClassChange:
 
 
 def last_of(confusion: Mapping[str, Confusion]) -> str:
-    """The network that the answer of a study is about: the chosen model, in int8 if that is known, else the base."""
+    """The network that the study's answer describes: the chosen model, in int8 if known, otherwise the base."""
     return next(name for name in ("chosen_int8", "chosen", "base") if name in confusion)
 
 
 def class_changes(confusion: Mapping[str, Confusion]) -> list[ClassChange]:
-    """Every class, that which lost most first; in the order of the classes where nothing was chosen."""
+    """Every class, the one that lost most first; in the order of the classes if nothing was chosen."""
     last = last_of(confusion)
     found = []
     for index, row in enumerate(confusion[last]):

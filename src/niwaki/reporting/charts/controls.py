@@ -1,4 +1,4 @@
-"""Controls beside what they control: the same widths trained from scratch, against pruned and fine-tuned."""
+"""Controls beside their counterparts: the same widths trained from scratch, and pruned and fine-tuned."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from niwaki.study.spec import Experiment
 
 @dataclass(frozen=True)
 class Difference:
-    """The control's accuracy minus the other's, for one value: points, with the noise of choosing test images."""
+    """The control's accuracy minus its counterpart's, for one value: points, with the noise of choosing test images."""
 
     value: float | str
     points: float
 
 
 def counterpart(experiment: Experiment, experiments: Sequence[Experiment], tables: Sequence[Table]) -> Table | None:
-    """The table of the experiment that varies the same key over at least the same values, but is no control."""
+    """The table of the experiment that varies the same key over at least the same values, but is not a control."""
     for other, table in zip(experiments, tables, strict=True):
         same = (
             other.varied_key == experiment.varied_key
@@ -34,7 +34,7 @@ def counterpart(experiment: Experiment, experiments: Sequence[Experiment], table
 
 
 def overlaid(control: Table, other: Table, words: Words) -> Chart | None:
-    """Accuracy of the control and of what it controls in one panel; None if either has no finished row."""
+    """Accuracy of the control and its counterpart in one panel; None if either has no finished row."""
     wanted = {row.value for row in control.rows if row.value is not None}
     last = max((row.step for row in other.rows), default=0)
     ended = replace(
@@ -56,7 +56,7 @@ def overlaid(control: Table, other: Table, words: Words) -> Chart | None:
 
 
 def differences(control: Table, other: Table) -> list[Difference]:
-    """Control minus counterpart at the end of pruning, by value, where both are measured."""
+    """Control minus counterpart at the end of pruning, by value, if both are measured."""
     found = []
     for row in control.rows:
         twin = _last(other, row.value)

@@ -1,7 +1,7 @@
 """From an experiment's table to its figures: accuracy, the other measures, channels by layer, bytes by type.
 
-Any experiment has figures, also one that nobody foresaw: by step where steps are its rows, along a numeric axis where
-numbers vary, else by category.
+Every experiment gets figures, even an unforeseen one: by step if its rows are steps, along a numeric axis if numbers
+vary, otherwise by category.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from niwaki.reporting.columns import data_types, key_name, layers, row_name, sho
 from niwaki.reporting.tables import Figure, Row, Table
 from niwaki.reporting.words import Words
 
-SMALL_MULTIPLES = 3  # series beside published ones that one panel still holds
+SMALL_MULTIPLES = 3  # series beside published ones that still fit into one panel
 LOOK_ELSEWHERE = 5
-LOGARITHMIC = 50  # numbers that reach over more than this factor lie on a logarithmic axis
+LOGARITHMIC = 50  # numbers that span more than this factor get a logarithmic axis
 
 
 def charts_of(table: Table, words: Words) -> list[Chart]:
-    """The figures of an experiment; those without any value yet are left out."""
+    """The figures of an experiment, without those that have no value yet."""
     charts = []
     if "accuracy" in table.columns:
         charts.append(_chart(table, (ACCURACY,), "accuracy", words))
@@ -49,7 +49,7 @@ def _chart(table: Table, measures: Sequence[Measure], name: str, words: Words) -
 
 
 def _listed(measures: Sequence[Measure], words: Words) -> str:
-    """What kinds of measures a figure shows, as the beginning of a sentence."""
+    """The kinds of measures that a figure shows, as the start of a sentence."""
     kinds = [words(f"chart.of.{kind}") for kind in dict.fromkeys(measure.kind for measure in measures)]
     said = words.listed(kinds)
     return said[:1].upper() + said[1:]
@@ -63,7 +63,7 @@ def _caption(panels: Sequence[Panel], words: Words) -> str:
 
 
 def _panels(table: Table, measure: Measure, words: Words) -> list[Panel]:
-    """One measure: the panels of it, none if no row has it."""
+    """One measure: its panels, none if no row has it."""
     rows = [row for row in table.rows if measure.name in row.figures or measure.published(row)]
     if not any(measure.name in row.figures for row in rows) or _is_constant(rows, measure):
         return []
@@ -71,13 +71,13 @@ def _panels(table: Table, measure: Measure, words: Words) -> list[Panel]:
         return _by_step(table, rows, measure, words)
     if _is_numeric(table):
         return [_by_number(table, rows, measure, words)]
-    if len(rows) < 2:  # one dot alone shows nothing that its number does not say
+    if len(rows) < 2:  # a single dot shows no more than its number
         return []
     return [_by_name(table, rows, measure, words)]
 
 
 def _is_constant(rows: Sequence[Row], measure: Measure) -> bool:
-    """Whether what is varied leaves a measure as it is: its one value is in the table and makes no picture."""
+    """Whether the varied setting does not affect a measure: its one value is in the table and needs no picture."""
     values = {row.figures[measure.name].mean for row in rows if measure.name in row.figures and not row.base}
     values |= {value for row in rows if not row.base for value in measure.published(row)}
     return len(values) < 2 and measure is not ACCURACY
@@ -102,7 +102,7 @@ def _values(table: Table) -> list[Any]:
 
 
 def _by_step(table: Table, rows: Sequence[Row], measure: Measure, words: Words) -> list[Panel]:
-    """Along the pruning steps: all values in one panel, or one panel each where published figures stand beside many."""
+    """Along the pruning steps: all values in one panel, or one panel each if published values stand beside many."""
     steps = list(dict.fromkeys(shown_step(row, table, words) for row in rows))
     x = Axis(words("axis.step"), "category", categories=tuple(steps))
     y = measure.axis(words)
@@ -131,7 +131,7 @@ def _heights(pairs: Sequence[Sequence[Series]]) -> list[float]:
 
 
 def _unlike(series: Sequence[Series]) -> list[Series]:
-    """Without those that would lie on one another: where all values have the same curve, it stands for them unnamed."""
+    """Without overlapping series: if all values have the same curve, one unnamed series stands for them."""
     curves = {tuple((point.x, point.y) for point in s.points) for s in series if s.points}
     if len(curves) == 1 and len(series) > 1:
         return [replace(next(s for s in series if s.points), name="", end_label="")]
@@ -139,7 +139,7 @@ def _unlike(series: Sequence[Series]) -> list[Series]:
 
 
 def _elsewhere(pairs: Sequence[tuple[Series, Series]], words: Words) -> list[Series]:
-    """The published values as one series, where they are not those that were measured."""
+    """The published values as one series, if they differ from the measured ones."""
     ours = {(point.x, point.y) for pair in pairs for point in pair[0].points}
     theirs = dict.fromkeys(point for pair in pairs for point in pair[1].points)
     if all((point.x, point.y) in ours for point in theirs):
@@ -148,7 +148,7 @@ def _elsewhere(pairs: Sequence[tuple[Series, Series]], words: Words) -> list[Ser
 
 
 def _alike(pair: tuple[Series, ...], words: Words) -> tuple[Series, ...]:
-    """Where each panel has one value, the series are called after who measured them."""
+    """If each panel has one value, the series are named after who measured them."""
     names = (words("series.ours"), words("series.source"))
     return tuple(replace(s, name=name, look=0, end_label="") for s, name in zip(pair, names, strict=True) if s.points)
 
@@ -183,7 +183,7 @@ def _by_number(table: Table, rows: Sequence[Row], measure: Measure, words: Words
     at = [(row, factor * float(row.value)) for row in rows if row.value is not None]
     known = [(row, place) for row, place in at if measure.name in row.figures]
     kinds = list(dict.fromkeys(_kind(row) for row, _ in known if not row.base))
-    kinds += ["base"] if any(row.base for row, _ in known) else []  # what is varied changes the base too
+    kinds += ["base"] if any(row.base for row, _ in known) else []  # the varied setting changes the base too
     series = []
     for look, kind in enumerate(kinds):
         points = [_point(table, row, place, measure, words) for row, place in known if _kind(row) == kind]
@@ -211,12 +211,12 @@ def _place(point: Point) -> float:
 
 
 def _single(points: Sequence[Point]) -> bool:
-    """Whether every place has one value: a line through two values for one setting would be no curve."""
+    """Whether every place has one value: a line through two values for one setting would not be a curve."""
     return len({point.x for point in points}) == len(points)
 
 
 def _rules(rows: Sequence[Row], measure: Measure, words: Words) -> Iterator[Rule]:
-    """The base, as a line across, where all values share it."""
+    """The base, as a line across, if all values share it."""
     base = next((row for row in rows if row.base and measure.name in row.figures), None)
     if base is not None and base.value is None:
         value = base.figures[measure.name].mean
@@ -240,7 +240,7 @@ def _by_name(table: Table, rows: Sequence[Row], measure: Measure, words: Words) 
 
 
 def _name(table: Table, row: Row, words: Words) -> str:
-    """As short as it stays clear: the step only where no value says which row it is."""
+    """As short as is clear: the step only if no value identifies the row."""
     value = shown_value(table, row)
     if row.base or row.quantized:
         return row_name(table, row, words)

@@ -14,12 +14,12 @@ from niwaki.study.result_files import Choice
 
 COSTS = ("params", "macs", "flash", "ram")
 OF_INT8 = ("flash", "ram")
-DEPTH = 20  # points below the best: what lies deeper would flatten the rest
+DEPTH = 20  # points below the best: lower ones would flatten the rest
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network of the study with its figures averaged over the seeds. `costs` lacks what was not measured of it."""
+    """A network of the study with its metrics averaged over the seeds. `costs` lacks what was not measured."""
 
     name: str
     accuracy: float
@@ -29,7 +29,7 @@ class Network:
 
 
 def networks(tables: Sequence[Table], choice: Choice | None, chosen_in: str | None, words: Words) -> list[Network]:
-    """Every network in the tables, which show all steps, once; of those that are equal, the chosen one stays."""
+    """Every network in the tables, which show all steps, once; among equal ones, the chosen one stays."""
     found: dict[tuple[object, ...], Network] = {}
     for table in tables:
         for row in table.rows:
@@ -51,9 +51,10 @@ def is_choice(table: Table, row: Row, choice: Choice) -> bool:
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Which of the points (cost, accuracy) no other one beats: no dearer and no worse, and one of the two better.
+    """The points (cost, accuracy) that no other one beats: no more costly, no less accurate, and better in one of the
+    two.
 
-    In order of cost. Of equal points the first stands for all.
+    In order of cost. The first of equal points stands for all.
 
     >>> front([(3, 90), (1, 80), (2, 79), (3, 85)])
     [1, 0]
@@ -68,9 +69,9 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def front_chart(found: Sequence[Network], words: Words) -> Chart:
-    """Accuracy against parameters, MACs, flash and RAM, a panel each where two networks are known of it.
+    """Accuracy against parameters, MACs, flash and RAM, a panel each if at least two networks have the value.
 
-    Flash and RAM are of int8 networks; against parameters and MACs, which int8 does not change, stand those in float.
+    Flash and RAM show int8 networks; parameters and MACs, which int8 does not change, show float ones.
     """
     panels = tuple(_panel(known, cost, words) for cost in COSTS if len(known := measured(found, cost)) > 1)
     title = words("chart.front")
@@ -99,7 +100,7 @@ def _panel(found: Sequence[Network], cost: str, words: Words) -> Panel:
     unit = "bytes" if cost in OF_INT8 else "count"
     x = Axis(words.column(cost), "log", unit="bytes" if unit == "bytes" else "count")
     y = Axis(words.column("accuracy"), unit="percent")
-    return Panel(x, y, (  # titled by its x axis: all have one y axis
+    return Panel(x, y, (  # titled by its x axis: all share one y axis
         Series(words("series.dominated"), tuple(off), 5, joined=False),
         Series(words("series.front"), tuple(on), 0, stepped=True),
     ), x.title)  # fmt: skip

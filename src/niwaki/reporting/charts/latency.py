@@ -1,4 +1,4 @@
-"""How long one image takes in every form and runtime: the base beside the chosen model, with the spread."""
+"""The time for one image in every form and runtime: the base beside the chosen model, with the spread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def latency_chart(rows: Sequence[FormTime], words: Words) -> Chart:
 
 
 def form_name(form: str, runtime: str, words: Words) -> str:
-    """A form and what runs it, in a few words."""
+    """A form and its runtime, in a few words."""
     return words(f"form.{form}.{_RUNTIMES.get(runtime, 'other')}", runtime=runtime)
 
 

@@ -1,4 +1,4 @@
-"""Layer by layer: what is left of each, and how its numbers lie on the int8 grid, before and after."""
+"""Layer by layer: what is left of each, and how its numbers are spread over the int8 grid, before and after."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from niwaki.reporting.words import Words
 from niwaki.study.layer_facts import LAYER_BINS, LayerCodes, LayerFacts
 
 MEASURES: dict[str, Unit] = {"channels": "count", "params": "count", "macs": "count", "bytes": "bytes"}
-MOST, MOST_CODES = 24, 12  # layers that a figure shows: the table has all
+MOST, MOST_CODES = 24, 12  # layers that a figure shows: the table has all of them
 REMAINS, REMOVED = 0, 5  # looks
 
 
@@ -24,7 +24,7 @@ class Pair:
 
 
 def pairs_of(layers: Mapping[str, Sequence[LayerFacts]]) -> list[Pair]:
-    """The layers of the base, each with that of the same name in the chosen model."""
+    """The layers of the base, each with the one of the same name in the chosen model."""
     chosen = {layer.name: layer for layer in layers.get("chosen", ())}
     return [Pair(layer, chosen.get(layer.name)) for layer in layers.get("base", ())]
 
@@ -102,7 +102,7 @@ def _tip(layer: LayerCodes, what: str, network: str, codes: tuple[int, int], sha
 
 
 def layer_name(name: str) -> str:
-    """The module that an ONNX node is of: `/features/conv1/Conv` is `features.conv1`.
+    """The module of an ONNX node: `/features/conv1/Conv` is `features.conv1`.
 
     >>> layer_name("/features/conv1/Conv"), layer_name("fc1")
     ('features.conv1', 'fc1')

@@ -1,4 +1,4 @@
-"""How every trial learned: the loss of each epoch, and the validation accuracy as far as it is known between them."""
+"""How every trial learned: the loss of each epoch, and the validation accuracy if it was measured."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from niwaki.study.spec import Experiment
 
 What = Literal["loss", "validation"]
 TICKS = 4
-MOST_POINTS = 3000  # of all figures of a report: a page has 2 MB at most
+MOST_POINTS = 3000  # in all figures of a report: a page has at most 2 MB
 FEW = 4  # panels that are drawn large
 
 
 @dataclass(frozen=True)
 class Passed:
-    """What one stage of a trial did: its kind, the epochs before it, and its points (epoch of the trial, value)."""
+    """One stage of a trial: its kind, the epochs before it, and its points (epoch of the trial, value)."""
 
     kind: str
     before: int
@@ -33,7 +33,7 @@ class Passed:
 def learning_charts(view: View, experiment: Experiment, table: Table, words: Words) -> list[Chart]:
     """The loss and the validation accuracy of an experiment's trials, a panel for each varied value.
 
-    None for trials that an earlier experiment shows already. Values whose trials share every epoch share a panel.
+    None for trials that an earlier experiment already shows. Values whose trials share every epoch share a panel.
     """
     shown = {_trained(view, trial) for earlier in _before(view, experiment) for trial in view.of(earlier)}
     panels: dict[tuple[tuple[str, ...], ...], list[Any]] = {}
@@ -50,7 +50,7 @@ def learning_charts(view: View, experiment: Experiment, table: Table, words: Wor
 
 
 def passed(view: View, trial: TrialView, what: What) -> list[Passed]:
-    """The stages of a trial with their values. Of the validation accuracy, that after each stage is always known."""
+    """The stages of a trial with their values. The validation accuracy after each stage is always known."""
     found, before = [], 0
     for key in trial.stages:
         record = view.records.get(key)
@@ -127,7 +127,7 @@ def _ticks(last: int) -> tuple[float, ...]:
 
 
 def _series(ways: Sequence[tuple[TrialView, Sequence[Passed]]], what: What, words: Words) -> Iterator[Series]:
-    """The loss: a line for each stage, since pruning lies between them. The accuracy: one line for each seed."""
+    """The loss has a line for each stage, since pruning comes between them; the accuracy one line for each seed."""
     for trial, way in ways:
         if what == "validation":
             points = tuple(point for stage in way for point in _points(stage, trial, what, words))

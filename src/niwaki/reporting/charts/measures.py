@@ -1,4 +1,4 @@
-"""The measures that can be plotted: where a row has them, what was published of them, and on what axis they lie."""
+"""The measures that can be plotted: their values in a row, their published values, and their axes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from niwaki.reporting.words import Words
 
 @dataclass(frozen=True)
 class Measure:
-    """A column that is a number. `published` are the figures of somebody else for a row, none if there are none."""
+    """A column that is a number. `published` are the published values for a row, none if there are none."""
 
     name: str
     unit: Unit
     published: Callable[[Row], tuple[float, ...]]
     from_zero: bool = True
     kind: Literal["size", "time", "agreement", "channels"] = "size"
-    """What its figure says that it shows."""
+    """What its figure shows, in words."""
 
     def axis(self, words: Words) -> Axis:
         """Its axis."""
@@ -63,16 +63,16 @@ MEASURES = (
 
 
 def measures_of(columns: tuple[str, ...]) -> list[Measure]:
-    """The measures among the columns of an experiment, but accuracy, which has a figure of its own.
+    """The measures among the columns of an experiment, without accuracy, which has its own figure.
 
-    Of the two counts of MACs, niwaki's is drawn: two nearly equal curves would say no more.
+    Of the two counts of MACs it draws niwaki's: two nearly equal curves would say no more.
     """
     left_out = {"accuracy", *(["macs_tp"] if "macs" in columns else [])}
     return [m for m in MEASURES if m.name in columns and m.name not in left_out]
 
 
 def number(value: float, unit: Unit) -> str:
-    """A value in words: as many digits as it deserves."""
+    """A value in words, with a sensible number of digits."""
     if unit == "percent":
         return f"{value:.2f} %"
     if unit == "us":

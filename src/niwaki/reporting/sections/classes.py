@@ -1,4 +1,4 @@
-"""Which classes lost, what was taken for what, and the images on which the networks are surest of a wrong answer."""
+"""Which classes lost, which was taken for which, and the images with the most confident wrong predictions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from niwaki.study.result_files import Evidence
 
 
 def classes_section(view: View, words: Words) -> Section:
-    """By class; from the evidence, or as far as the records alone know it."""
+    """By class; from the evidence, or as far as the records contain it."""
     heading = words("classes.heading")
     confusion = confusions(view)
     if "base" not in confusion:
@@ -38,7 +38,7 @@ def classes_section(view: View, words: Words) -> Section:
 
 
 def confusions(view: View) -> dict[str, list[list[int]]]:
-    """The confusion matrices by network: of the evidence, else of the records."""
+    """The confusion matrices by network: from the evidence, or from the records."""
     if view.evidence is not None:
         return view.evidence.confusion
     found = {}
@@ -102,7 +102,7 @@ def _mistakes(view: View, labels: Sequence[str], words: Words) -> Section | None
 
 
 def _certainty(share: float) -> str:
-    """A softmax in percent; no network is wholly certain, so what rounds to 100 is more than 99."""
+    """A softmax in percent; no network is completely certain, so a value that rounds to 100 becomes 99."""
     return ">99" if share >= 0.995 else f"{100 * share:.0f}"
 
 

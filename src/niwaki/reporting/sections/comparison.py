@@ -24,7 +24,7 @@ LONG = 16  # rows: a longer table is shown on demand
 
 @step("comparing two studies")
 def compare(first: View, second: View, words: Words) -> Document:
-    """What is to be said of two studies, finished or not."""
+    """The content of a comparison of two studies, finished or not."""
     pair = sides(first, second, words)
     sections = (
         _answer(pair, words),

@@ -1,4 +1,4 @@
-"""Every experiment: what it varies, its figures and its table beside the published figures, and what comes out."""
+"""Every experiment: what it varies, its figures, its table beside the published values, and its findings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OF_INT8 = {"agreement", "bytes_by_type", "flash", "ram", "latency_ort"}
 
 
 def kind_of(experiment: Experiment) -> str:
-    """`control`, `quantization`, or `experiment`: the section that it stands in."""
+    """`control`, `quantization`, or `experiment`: the section that contains it."""
     by_chance = experiment.varied_key == "prune.importance" and "random" in next(iter(experiment.vary.values()))
     if experiment.from_scratch or experiment.longer or by_chance:
         return "control"

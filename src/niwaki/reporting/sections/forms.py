@@ -11,7 +11,7 @@ from niwaki.study.result_files import TIMED_FORMS, Bench, VerifiedForm
 
 
 def forms_part(view: View, words: Words) -> Section:
-    """What `verify.json` says."""
+    """The content of `verify.json`."""
     heading = words("forms.heading")
     found = view.verification
     if found is None:
@@ -56,7 +56,7 @@ def _form_row(form: VerifiedForm, words: Words) -> tuple[str, ...]:
 
 
 def latency_section(view: View, words: Words) -> Section:
-    """How long one image takes in every form and runtime."""
+    """The time for one image in every form and runtime."""
     heading = words("latency.heading")
     bench = view.bench
     if bench is None or not bench.rows:

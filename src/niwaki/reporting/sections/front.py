@@ -29,7 +29,7 @@ def front_section(view: View, words: Words) -> Section:
 
 
 def with_forms(view: View, found: list[Network], words: Words) -> list[Network]:
-    """With the base and the chosen model in int8, which are no trials of the study where nothing quantizes them."""
+    """With the base and the chosen model in int8, which are not trials of the study if nothing quantizes them."""
     evidence = view.evidence
     if evidence is None:
         return found
@@ -49,7 +49,7 @@ def with_forms(view: View, found: list[Network], words: Words) -> list[Network]:
 
 
 def _alike(one: Network, other: Network) -> bool:
-    """Whether two int8 networks are one: ONNX Runtime may give a few images another answer than the reference."""
+    """Whether two int8 networks are the same: ONNX Runtime and the reference may differ for a few images."""
     return one.int8 and one.costs == other.costs and abs(one.accuracy - other.accuracy) < 0.5
 
 

@@ -16,7 +16,7 @@ FOLDED = 16  # layers: a longer table is shown on demand
 
 
 def layers_section(view: View, words: Words) -> Section:
-    """From the evidence; of a study that has none, the channels that its records know."""
+    """From the evidence; for a study without it, the channels in its records."""
     heading = words("layers.heading")
     pairs = pairs_of(view.evidence.layers) if view.evidence else []
     if not pairs:
@@ -33,7 +33,7 @@ def layers_section(view: View, words: Words) -> Section:
 
 
 def _stored(view: View, pairs: Sequence[Pair], networks: Sequence[Which]) -> dict[str, dict[str, int]]:
-    """Bytes in the C by layer, of the networks of which they are known; under no name, what is of none of `pairs`."""
+    """Bytes in the C by layer, for networks with known ones; the empty name has what belongs to none of `pairs`."""
     names = {pair.base.name for pair in pairs}
     found: dict[str, dict[str, int]] = {}
     for network in networks:

@@ -1,4 +1,4 @@
-"""The whole report of a study as a document, section by section in the order in which it is read."""
+"""The whole report of a study as a document, section by section in reading order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from niwaki.reporting.words import Words
 
 @step("composing the report")
 def compose(view: View, words: Words, live: str = "") -> Document:
-    """What is to be said of a study, finished or not. `live` says what the live part lacks, if it is one for a page."""
+    """The report's content for a study, finished or not. `live` says what the live part lacks, if there is a page."""
     tables = make_tables(view, words)
     gaps = gaps_of(view, words, live)
     parts = {kind: experiment_parts(view, tables, kind, words) for kind in ("experiment", "control", "quantization")}

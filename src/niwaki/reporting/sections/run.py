@@ -13,7 +13,7 @@ from niwaki.reporting.words import Words
 
 
 def run_section(view: View, words: Words) -> Section:
-    """Everything that can change a figure."""
+    """Everything that can change a result."""
     blocks: list[Block] = [Text(words("run.lead"), "lead"), Facts(tuple(_facts(view, words)))]
     samples = view.evidence.classes if view.evidence else []
     items = tuple(
@@ -28,7 +28,7 @@ def run_section(view: View, words: Words) -> Section:
 
 
 def _settings(view: View) -> str:
-    """The specification as JSON, without what was published, which stands in the tables."""
+    """The specification as JSON, without the published values, which are in the tables."""
     spec = view.spec.model_dump(mode="json", exclude_defaults=True)
     for experiment in spec["experiment"]:
         experiment.pop("published", None)

@@ -1,4 +1,4 @@
-"""An experiment's table as a block: as people read it, and as CSV with every figure of every row."""
+"""An experiment's table as a block: in readable form, and as CSV with every value of every row."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from niwaki.reporting.tables import DONE, Figure, Row, Table
 from niwaki.reporting.words import Words
 
 LONG = 12  # rows: longer tables are folded
-WIDE, LOW = 10, 5  # columns and rows: a table of more columns and no more rows stands on its side
+WIDE, LOW = 10, 5  # columns and rows: a table with more columns and no more rows is transposed
 
 
 def table_grid(table: Table, words: Words) -> Grid:
-    """The table of an experiment. Rows that are not done, and what is to be said of single rows, are in its notes.
+    """The table of an experiment. Its notes name unfinished rows and remarks on single rows.
 
-    A table that is wide and low stands on its side: a line for each measure, a column for each row.
+    A wide and low table is transposed: a line for each measure, a column for each row.
     """
     columns = columns_of(table, words)
     notes = [
@@ -40,7 +40,7 @@ def table_grid(table: Table, words: Words) -> Grid:
 
 
 def experiment_csv(table: Table) -> str:
-    """Every figure of every row: the mean over the seeds and, if there are several, its standard deviation."""
+    """Every value of every row: the mean over the seeds and, if there are several, its standard deviation."""
     names = list(dict.fromkeys(name for row in table.rows for name in row.figures))
     spread = {name for row in table.rows for name, figure in row.figures.items() if figure.std is not None}
     widths = list(dict.fromkeys(name for row in table.rows for name in row.widths or {}))
@@ -84,7 +84,7 @@ def _stated(value: object) -> str:
 
 
 def plain_csv(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A small table as it is read; thousands lose their commas."""
+    """A small table as it is read, but without commas in thousands."""
     return to_csv(heads, [[_number(cell) for cell in row] for row in rows])
 
 

@@ -1,4 +1,4 @@
-"""Everything that a report says, in English and Korean; what comes from data, files and records stays as it is.
+"""Every text of a report, in English and Korean; text from data, files and records stays unchanged.
 
 May import: errors.
 """
@@ -17,7 +17,7 @@ from niwaki.errors import Setting, SpecError
 
 Language = Literal["en", "ko"]
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
-NAMES = "names"  # the table of a catalogue with names of classes and titles that are known
+NAMES = "names"  # the catalogue's table with names of known classes and titles
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Words:
     names: Mapping[str, str]
 
     def __call__(self, key: str, /, **values: Any) -> str:
-        """The text of a key with its values filled in. Raises KeyError for a key that is in no catalogue."""
+        """The text of a key with its values filled in. Raises KeyError for a key that no catalogue has."""
         return self.texts[key].format(**values)
 
     def get(self, key: str, default: str, /, **values: Any) -> str:
-        """The text of a key, or `default` if there is none: names of settings of the user's own."""
+        """The text of a key, or `default` if there is none: names of the user's own settings."""
         return self(key, **values) if key in self.texts else default
 
     def count(self, key: str, number: int, /) -> str:
@@ -55,11 +55,11 @@ class Words:
         return self("and").join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
     def name(self, text: str) -> str:
-        """The name of a class or the title of a built-in experiment in this language; others stay as they are."""
+        """The name of a class or the title of a built-in experiment in this language; others stay unchanged."""
         return self.names.get(text, text)
 
     def column(self, name: str) -> str:
-        """The heading of a column or the title of an axis; one that is not known is its own heading."""
+        """The heading of a column or the title of an axis; an unknown one is its own heading."""
         return self.texts.get(f"column.{name}", name)
 
 

@@ -14,16 +14,16 @@ from niwaki.study.telling import EpochTold
 
 
 class Workers(Protocol):
-    """Something that runs stages, `slots` at a time."""
+    """Runs stages, `slots` at a time."""
 
     slots: int
 
     def listen(self, hear: Callable[[EpochTold], None]) -> None:
-        """Call `hear`, in any thread, for epochs that end; some or all may be left out."""
+        """Call `hear`, in any thread, for epochs that end; some or all may be skipped."""
         ...
 
     def submit(self, task: Task) -> Future[Outcome]:
-        """Start a stage. The future raises WorkerLost if whoever ran it went away."""
+        """Start a stage. The future raises WorkerLost if the worker that ran it is gone."""
         ...
 
     def close(self) -> None:
@@ -31,5 +31,5 @@ class Workers(Protocol):
         ...
 
     def drop(self) -> None:
-        """End the workers now, with whatever they are doing."""
+        """End the workers now, whatever they are doing."""
         ...

@@ -27,10 +27,10 @@ MOST_ON_THE_WAY = 1000  # epochs of a worker that the letterbox has not taken; l
 
 
 class RayWorkers:
-    """Stages as Ray tasks of one CPU each. Ray repeats those that a dying node takes with it."""
+    """Stages as Ray tasks of one CPU each. Ray repeats those lost with a node."""
 
     def __init__(self, data: Path, address: str, device: str = "cpu") -> None:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # else Ray writes a token into the home folder
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # otherwise Ray writes a token into the home folder
         try:
             import ray
         except ImportError as error:
@@ -64,14 +64,14 @@ class RayWorkers:
         return outer
 
     def close(self) -> None:
-        """Leave the cluster as it was found."""
+        """Leave the cluster as it was."""
         self._post.close()
         self._ray.shutdown()
 
     def drop(self) -> None:
-        """Cancel what runs, then leave."""
+        """Cancel running tasks, then leave."""
         self._post.close()
-        for reference in list(self._running.values()):  # callbacks take theirs out meanwhile
+        for reference in list(self._running.values()):  # callbacks remove theirs meanwhile
             self._ray.cancel(reference, force=True)
         self._ray.shutdown()
 
@@ -87,7 +87,7 @@ class RayWorkers:
 
 
 class _Post:
-    """The letterbox, on the driver's machine, and the thread that empties it. If it is lost, only news are."""
+    """The letterbox, on the driver's machine, and the thread that empties it. If it is lost, only news is lost."""
 
     def __init__(self, ray: Any) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -104,11 +104,11 @@ class _Post:
         self._thread.start()
 
     def to(self, hear: Tell) -> None:
-        """Hand all news on to `hear`, which is called in the thread."""
+        """Pass all messages to `hear`, which is called in the thread."""
         self._hear = hear
 
     def close(self) -> None:
-        """End the thread, before Ray is left: whoever calls Ray later would start it anew."""
+        """End the thread, before Ray is left: a later call of Ray would start it again."""
         self._hear = nobody
         self._closed.set()
         self._thread.join(timeout=PATIENCE_S)
@@ -139,7 +139,7 @@ def leave_word(box: Any, epoch: EpochTold) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Ask whether anybody listens there: Ray itself would try for minutes."""
+    """Check whether the address answers: Ray itself would try for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
         return  # auto, local
@@ -151,7 +151,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _in_memory(data: Dataset) -> Dataset:
-    """The dataset with its memory maps read in, so that it can travel."""
+    """The dataset with its memory maps read in, so that it can be sent."""
 
     def whole(split: Split) -> Split:
         return Split(np.array(split.images), np.array(split.labels))

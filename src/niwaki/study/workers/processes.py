@@ -26,15 +26,15 @@ from niwaki.study.telling import EpochTold, Listening
 
 _WORKER = "niwaki-worker"
 PATIENCE_S = 5
-_NO_GUARD = 71  # how a worker ends whose script would have started workers of its own
+_NO_GUARD = 71  # exit code of a worker whose script would have started workers of its own
 
 
 def check_guard() -> None:
-    """Refuse to start workers in a process that is itself only being started, and imports the user's script for that.
+    """Refuse to start workers in a process that is only just starting and imports the user's script.
 
     Every worker imports the script that started it. Without `if __name__ == "__main__":` around the call, it would
-    start workers of its own, and these others. It ends here, and whoever started it says why: niwaki in its error,
-    a user's own processes by this one, GuardMissing.
+    start workers of its own, and these others. It ends here, and the process that started it reports why: niwaki in its
+    error, a user's own processes through this one, GuardMissing.
     """
     process = multiprocessing.current_process()
     if not getattr(process, "_inheriting", False):
@@ -51,13 +51,14 @@ def _check_script() -> None:
     file = getattr(main, "__file__", None)
     if file and getattr(main, "__spec__", None) is None and not Path(file).exists():
         raise GuardMissing(
-            f"{file}: every worker imports the script that starts it, and there is no such file: put the script into a "
+            f"{file}: every worker imports the script that starts it, but this file does not exist: put the script "
+            "into a "
             'file, with what runs the study below `if __name__ == "__main__":`'
         )
 
 
 class _Spawning(multiprocessing.context.SpawnContext):
-    """Fresh processes (fork would copy torch's threads and locks) that are kept, so as to know how they ended."""
+    """Fresh processes (fork would copy torch's threads and locks), kept in order to know how they ended."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class _Spawning(multiprocessing.context.SpawnContext):
     def script_has_no_guard(self) -> bool:
         """Whether a process ended because the script that it imported would have started workers.
 
-        To be asked when one has ended: it closes what is watched a moment before its exit code is known.
+        Call it when one has ended: a process closes what is watched a moment before its exit code is known.
         """
         patience = time.monotonic() + PATIENCE_S
         while time.monotonic() < patience and all(process.exitcode is None for process in self.started):
@@ -80,7 +81,7 @@ class _Spawning(multiprocessing.context.SpawnContext):
 
 
 class ProcessWorkers:
-    """A pool of processes that end within a moment of their driver, however it ends."""
+    """A pool of processes that end shortly after their driver, however it ends."""
 
     def __init__(self, data: Path, jobs: int) -> None:
         self.slots = jobs
@@ -93,7 +94,7 @@ class ProcessWorkers:
         self._listening.to(hear)
 
     def submit(self, task: Task) -> Future[Outcome]:
-        """Start a stage; after workers were lost, in a fresh pool."""
+        """Start a stage; if workers were lost, in a fresh pool."""
         with _signals_held_back():
             try:
                 inner = self._pool.submit(_work, task, self._data)
@@ -113,7 +114,7 @@ class ProcessWorkers:
         self._listening.close()
 
     def drop(self) -> None:
-        """Cut the lifeline: every worker ends at once."""
+        """Close the lifeline: every worker ends at once."""
         self._lifeline.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._listening.close()
@@ -129,11 +130,11 @@ class ProcessWorkers:
 
 @contextlib.contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Start workers undisturbed: a signal waits until they are started.
+    """Start workers undisturbed: a signal waits until they have started.
 
-    They and Python's resource tracker inherit blocked SIGINT and SIGHUP, so that these do not reach them while they
-    start. Another thread of this process may still take the signal, and Python would raise KeyboardInterrupt in the
-    midst of starting one, which would be left without its orders: so the handlers wait too.
+    They and Python's resource tracker inherit blocked SIGINT and SIGHUP, so these do not reach them while they start.
+    Another thread of this process may still receive the signal, and Python would raise KeyboardInterrupt in the middle
+    of starting a worker, which would be left without orders: so the handlers wait too.
     """
     if not hasattr(signal, "pthread_sigmask"):  # not POSIX
         yield

@@ -1,4 +1,4 @@
-"""The same numbers in another place: tensors joined, an image with a border, another shape."""
+"""The same numbers in another place: joined tensors, an image with a border, another shape."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Pad(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Reshape(Layer):
-    """The same elements in the same (channels first) order under another shape; Flatten is one."""
+    """The same elements in the same (channels first) order with another shape, as in Flatten."""
 
 
 def _run_concat(layer: Concat, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor) -> np.ndarray:
@@ -78,7 +78,7 @@ def _lower_pad(layer: Pad, lowering: Lowering) -> None:
 
 
 def _lower_reshape(layer: Reshape, lowering: Lowering) -> None:
-    """Nothing to do if the bytes lie alike, or if only dense layers read them: these take their order."""
+    """Nothing to do if the bytes have the same order, or if only dense layers read them: these adapt to their order."""
     source, target = lowering.graph.tensors[layer.inputs[0]], lowering.graph.tensors[layer.output]
     readers = list(lowering.graph.readers(layer.output))
     flat = len(target.shape) == 1 and layer.output != lowering.graph.output

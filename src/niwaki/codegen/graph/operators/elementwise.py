@@ -1,4 +1,4 @@
-"""Value by value: the sum of two tensors, and the same numbers in another scale."""
+"""Element by element: the sum of two tensors, and the same numbers with another scale."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Add(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Requantize(Layer):
-    """The same numbers in another scale, and a Relu or Clip that no layer could take in."""
+    """The same numbers with another scale, and a Relu or Clip that no layer could absorb."""
 
     rescale: Rescale  # shape (1,): s_in / s_out
     clamp: Pair = (LOW, HIGH)
@@ -60,7 +60,7 @@ def _lower_requantize(layer: Requantize, lowering: Lowering) -> None:
 
 
 def requantize_fields(rescale: Rescale, rows: int, size: int, out_step: int) -> dict[str, int]:
-    """Of the kernel: `rows` pieces of `size` values, each `out_step` after the one before in the output."""
+    """Fields of the kernel: `rows` pieces of `size` values, each `out_step` after the previous one in the output."""
     return {"rows": rows, "size": size, "out_step": out_step, "multiplier": int(rescale.multiplier[0]),
             "shift": int(rescale.shift[0])}  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What is known of a kind of layer: what it computes, the steps of C that do it, and their kernels."""
+"""A kind of layer: what it computes, the steps of C that do it, and their kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from niwaki.codegen.graph.lowering import Lowering
 
 
 def _no_check(_layer: Any) -> None:
-    """Of a layer whose sums fit always."""
+    """The check for a layer whose sums always fit."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Operator:
     run: Callable[[Any, Sequence[np.ndarray], Sequence[Tensor], Tensor], np.ndarray]
     """The contract: from the layer, int8 (n, *shape) for each input, and the tensors, to int8 (n, *target's shape)."""
     lower: Callable[[Any, Lowering], None]
-    """Emits the steps that do the layer in C."""
+    """Emits the steps that compute the layer in C."""
     kernels: tuple[str, ...]
-    """Of these steps: `niwaki_run_NAME` in kernels/ does one."""
+    """The kernels of these steps: `niwaki_run_NAME` in kernels/ runs one."""
     check: Callable[[Any], None] = _no_check
-    """Raises OverflowError if a sum could leave 32 bits."""
+    """Raises OverflowError if a sum could exceed 32 bits."""
     any_size: bool = False
-    """Its kernel takes sides beyond 16 bits."""
+    """Whether its kernel accepts dimensions beyond 16 bits."""

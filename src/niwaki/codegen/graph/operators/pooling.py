@@ -43,7 +43,7 @@ def _run_max_pool(layer: MaxPool, inputs: Sequence[np.ndarray], _: Sequence[Tens
 def _run_average_pool(
     layer: AveragePool, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor
 ) -> np.ndarray:
-    """Each place has its divisor: the window's size, or how many of its pixels lie in the image."""
+    """Each position has its divisor: the window's size, or how many of its pixels are inside the image."""
     x = centred(inputs[0], sources[0])
     windows = in_rows(padded(x, layer.pads, 0), layer.kernel, layer.strides, target)
     sums = np.concatenate([seen.sum(axis=1, dtype=np.int64) for seen in windows], axis=2)

@@ -63,7 +63,7 @@ def _run_dense(layer: Dense, inputs: Sequence[np.ndarray], sources: Sequence[Ten
 
 def _sums(weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Sums of products, for each group: int8 (G, O, K) with int32 (G, K, P) to int64 (G, O, P)."""
-    # int32 vectors times a number: ten times as fast as `@`, which has no fast way for integers
+    # int32 vectors times a number: ten times as fast as `@`, which is slow for integers
     sums: np.ndarray = np.einsum("gok,gkp->gop", weights.astype(np.int32), np.ascontiguousarray(columns))
     return sums.astype(np.int64)
 
@@ -102,7 +102,7 @@ def _lower_conv(layer: Conv, lowering: Lowering) -> None:
 def _lower_dense(layer: Dense, lowering: Lowering) -> None:
     weights = layer.weights
     shape = lowering.layout.get(layer.inputs[0])
-    if shape is not None:  # the bytes still lie as rows of pixels
+    if shape is not None:  # the bytes are still laid out as rows of pixels
         weights = weights.reshape(len(weights), *shape.shape).transpose(0, 2, 3, 1).reshape(len(weights), -1)
     fields = {"in": weights.shape[1], "out": len(weights), **lowering.ends(layer), "wide": _is_wide(layer)}
     del fields["in_zero"]
@@ -111,7 +111,7 @@ def _lower_dense(layer: Dense, lowering: Lowering) -> None:
 
 
 def _ending(layer: Conv | Dense, lowering: Lowering) -> dict[str, np.ndarray]:
-    """The arrays with which a sum of products is rounded; the bias takes in the input's zero point."""
+    """The arrays that round a sum of products; the bias absorbs the input's zero point."""
     zero = lowering.graph.tensors[layer.inputs[0]].zero_point
     sums = layer.weights.astype(np.int64).reshape(len(layer.weights), -1).sum(axis=1)
     return {
@@ -123,7 +123,7 @@ def _ending(layer: Conv | Dense, lowering: Lowering) -> dict[str, np.ndarray]:
 
 
 def _pool_after(layer: Conv, lowering: Lowering) -> MaxPool | None:
-    """The pooling that can be done on the sums: maximum and rounding, which keeps order, may change places."""
+    """The pooling that can run on the sums: maximum and rounding, which keeps order, can be exchanged."""
     readers = list(lowering.graph.readers(layer.output))
     if not lowering.fuse or len(readers) != 1 or layer.output == lowering.graph.output or layer.groups > 1:
         return None
@@ -134,7 +134,7 @@ def _pool_after(layer: Conv, lowering: Lowering) -> MaxPool | None:
 
 
 def _is_wide(layer: Conv | Dense) -> int:
-    """Whether a rounded sum could leave 32 bits before it is clamped."""
+    """Whether a rounded sum could exceed 32 bits before it is clamped."""
     sums = np.abs(layer.weights.astype(np.int64)).reshape(len(layer.weights), -1).sum(axis=1)
     most = np.abs(layer.bias.astype(np.int64)) + 255 * sums
     rounded = (most * layer.rescale.multiplier >> layer.rescale.shift) + 1

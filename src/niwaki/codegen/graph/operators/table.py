@@ -15,7 +15,7 @@ OPERATORS: dict[type[Layer], Operator] = {
 
 
 def operator_of(layer: Layer) -> Operator:
-    """What is known of a layer's kind. Raises TypeError for a layer that is none of the contract."""
+    """The entry of a layer's kind. Raises TypeError for a layer outside the contract."""
     operator = OPERATORS.get(type(layer))
     if operator is None:
         raise TypeError(f"{layer.name}: no layer of the contract: {type(layer).__name__}")

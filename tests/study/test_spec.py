@@ -109,7 +109,7 @@ def test_unknown_and_unreadable_studies(tmp_path: Path) -> None:
 
 
 def test_presets_are_valid() -> None:
-    assert presets() == ["camera", "quick", "source"]
+    assert presets() == ["bytes", "camera", "quick", "source"]
     for name in presets():
         spec, folder = load_spec(name)
         assert folder == name

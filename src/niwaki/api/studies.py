@@ -37,7 +37,7 @@ def run_study(
 ) -> StudyResult:
     """Run a study, or resume it, as `niwaki study run` does, and return its result; prints nothing by itself.
 
-    `name_or_file` is source, quick, camera or a .toml file, `out` the study's folder (default: studies/NAME),
+    `name_or_file` is source, quick, camera, bytes or a .toml file, `out` the study's folder (default: studies/NAME),
     `callbacks` are objects with `on_epoch`, `on_stage` or `on_done` (see `niwaki.callbacks`).
 
     Raises NiwakiError for bad input or an unusable folder. Failed stages are in the result and raise nothing.

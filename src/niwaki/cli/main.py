@@ -56,7 +56,7 @@ def options(
 @study_app.command("run")
 def study_run(
     study: Annotated[
-        str, typer.Argument(metavar="NAME|FILE.toml", help="Built-in study (source, quick, camera) or a file.")
+        str, typer.Argument(metavar="NAME|FILE.toml", help="Built-in study (source, quick, camera, bytes) or a file.")
     ] = "source",
     data: Annotated[str | None, typer.Option(help=f"{', '.join(BUILT_IN)}, or a folder.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds; tables show mean ± std.")] = None,
@@ -102,7 +102,7 @@ def study_show(
 
 @study_app.command("copy")
 def study_copy(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A built-in study: source, quick or camera.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A built-in study: source, quick, camera or bytes.")],
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The file to create.")],
 ) -> None:
     """Copy a built-in study to a file, to edit and run.

@@ -3,8 +3,6 @@
     import niwaki
 
 Names are imported on first use, so `import niwaki` is fast.
-
-Names are imported when they are first used, so that `import niwaki` costs next to nothing.
 """
 
 from __future__ import annotations

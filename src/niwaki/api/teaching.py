@@ -1,4 +1,4 @@
-"""Teachers from Python: modules, model files, or the model itself before it was pruned."""
+"""Teachers in Python: modules, model files, or the model itself before it is pruned."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Named_or_several = Named | Sequence[Named] | None
 def teachers_of(given: Named_or_several, data: Dataset, base: nn.Module | None = None) -> list[Teacher]:
     """The teachers that a user names; "base" is `base`, if there is one.
 
-    A module is copied, and sees images as `data` prepares them. Raises SpecError for anything else, ModelError for a
+    A module is copied, and gets images as `data` prepares them. Raises SpecError for anything else, ModelError for a
     teacher that takes other images, knows other classes or needs trust.
     """
     return [_teacher(one, data, base) for one in several(given)]

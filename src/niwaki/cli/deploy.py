@@ -59,7 +59,7 @@ class Recipe:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """As `niwaki.quantize` takes them. Raises SpecError for a training that would not take place."""
+        """As `niwaki.quantize` takes them. Raises SpecError for training settings without training."""
         train = {name: value for name, value in (("epochs", self.epochs), ("lr", self.lr)) if value is not None}
         if self.kind != "qat" and (train or self.teachers):
             raise SpecError(f"--epochs, --lr, --teacher: {self.kind} quantization does not train: use --kind qat")
@@ -70,7 +70,7 @@ class Recipe:
 
 
 def quantize(file: Path, out: Path, recipe: Recipe, *, as_json: bool, trust: bool, **settings: Any) -> None:
-    """Write an int8 ONNX, print accuracy before and after."""
+    """Write an int8 ONNX and print its accuracy before and after."""
     from niwaki import api
 
     check_file(file)

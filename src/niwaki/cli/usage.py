@@ -1,4 +1,4 @@
-"""Words for what typer says itself: its help, and a command line that it refuses."""
+"""Wording for typer's own messages: its help, and a command line that it refuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from niwaki.errors import expectation
 
 
 class Commands(TyperGroup):
-    """A group whose help starts with `study`, and shows no type for a flag, which takes no value."""
+    """A group whose help starts with `study`, and shows no type for flags, which take no value."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of the commands, as the help shows them."""
@@ -39,7 +39,7 @@ def _without_type(parameters: list[Any]) -> list[Any]:
 
 
 def refusal(error: TyperException) -> str:
-    """What is wrong with a command line, and the help that tells more; empty if that help was just printed."""
+    """What is wrong with a command line, and which help explains it; empty if that help was just printed."""
     message = expectation(error.format_message().strip())
     if not message:
         return ""
@@ -51,12 +51,12 @@ def refusal(error: TyperException) -> str:
 
 
 def _options(error: TyperException) -> list[str]:
-    """The options that the command has."""
+    """The options of the command."""
     context: typer.Context | None = getattr(error, "ctx", None)
     return [name for each in context.command.get_params(context) for name in each.opts] if context else []
 
 
 def _command(error: TyperException) -> str:
-    """The command that was refused, as it is typed."""
+    """The refused command, as typed."""
     context: typer.Context | None = getattr(error, "ctx", None)
     return " ".join(["niwaki", *(context.command_path.split()[1:] if context else ())])

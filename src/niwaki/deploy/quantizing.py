@@ -1,4 +1,4 @@
-"""`niwaki quantize`: from a model file or a float ONNX to one int8 ONNX, with training if that is asked for."""
+"""`niwaki quantize`: from a model file or a float ONNX file to one int8 ONNX file, with training on request."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class QuantizeOptions:
 
     settings: QuantizeSettings = field(default_factory=QuantizeSettings)
     data: Dataset | str | None = None
-    """Whose training images calibrate and train; None: the dataset that the file names."""
+    """The data whose training images calibrate and train; None: the dataset that the file names."""
     teachers: Sequence[str | Path | nn.Module] = ()
     seed: int = 0
     device: str = "cpu"
@@ -59,7 +59,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class QuantizeReport:
-    """What became of a network: the file, its accuracy beside the float's, what its C needs."""
+    """The result for a network: the file, its accuracy beside the float's, what its C needs."""
 
     file: Path
     origin: str
@@ -80,7 +80,7 @@ class QuantizeReport:
         return self.table().to_html()
 
     def table(self) -> Tabular:
-        """Accuracy before and after, and below what the C needs."""
+        """Accuracy before and after; below, what the C needs."""
         rows = tuple(
             (name, f"{found.validation:.2f}", f"{found.test:.2f}")
             for name, found in (("float", self.before), (f"int8, {self.kind}", self.after))
@@ -106,7 +106,7 @@ class QuantizeReport:
 
 
 def quantize_file(file: Path, out: Path, options: QuantizeOptions) -> QuantizeReport:
-    """Write the int8 ONNX of a model file or a float ONNX to `out`, and measure both.
+    """Write the int8 ONNX of a model file or a float ONNX file to `out`, and measure both.
 
     Raises ModelError for a file that cannot be used or is int8 already, and for an `out` that does not end in .onnx;
     DataError if there are no images to calibrate on.

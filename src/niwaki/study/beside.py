@@ -1,4 +1,4 @@
-"""Relative paths in a study's file are meant as its author wrote them: beside that file."""
+"""Relative paths in a study's file are relative to that file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 BASE = "base"
-"""The teacher besides files: the unpruned network of the trial."""
+"""The teacher that is not a file: the unpruned network of the trial."""
 PATHS = {("model", "weights"), ("data", "path")}
 TEACHER = "teacher"
 
 
 def beside(values: Mapping[str, Any], folder: Path, section: str = "") -> dict[str, Any]:
-    """The values of a study's TOML, not yet checked, with every path in them taken from `folder`."""
+    """The values of a study's TOML, not yet validated, with every path in them resolved against `folder`."""
     return {key: _value(key, value, folder, section) for key, value in values.items()}
 
 
@@ -28,7 +28,7 @@ def _value(key: str, value: Any, folder: Path, section: str) -> Any:
 
 
 def _paths(value: Any, folder: Path) -> Any:
-    """A path, or a list of them; what is neither is left for the check of the study."""
+    """A path, or a list of paths; anything else is left to the validation of the study."""
     if isinstance(value, list):
         return [_paths(entry, folder) for entry in value]
     return str(folder / Path(value).expanduser()) if isinstance(value, str) and value != BASE else value

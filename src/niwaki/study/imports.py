@@ -23,16 +23,16 @@ class TeacherFile:
 
 @dataclass(frozen=True)
 class Imports:
-    """What of the files decides results: it is in the keys of stages."""
+    """The part of the files that decides results: it is in the keys of stages."""
 
     weights_sha256: str | None = None
     teachers: Mapping[str, TeacherFile] = field(default_factory=dict)
-    """By the path that the study names."""
+    """By the path in the study."""
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files themselves: what a study starts from, and all by their SHA-256."""
+    """The files themselves: the one that a study starts from, and all by their SHA-256."""
 
     weights: bytes | None
     imports: Imports
@@ -42,7 +42,7 @@ class ModelFiles:
 def adopt_files(spec: StudySpec) -> tuple[StudySpec, ModelFiles]:
     """A study with the factory and arguments of the file that it starts from, if any, and all files that it names.
 
-    Raises SpecError, with the key, for a file that cannot be read; ModelError if it is no model file.
+    Raises SpecError, with the key, for a file that cannot be read; ModelError if it is not a model file.
     """
     weights, contents = None, {}
     path = spec.model.weights

@@ -1,6 +1,6 @@
-"""Where workers on a cluster leave word of their epochs, and the driver fetches it.
+"""The actor to which workers on a cluster report their epochs, and from which the driver fetches them.
 
-Light to import: it runs in a process of its own, beside those that train.
+Light to import: it runs in its own process, beside those that train.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ROOM = 10_000  # for epochs that the driver has not fetched; later ones are drop
 
 
 class Letterbox:
-    """An actor. Only the driver waits for it: workers leave their word and go on."""
+    """An actor. Only the driver waits for it: workers leave a message and continue."""
 
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[EpochTold] = asyncio.Queue(ROOM)
@@ -25,7 +25,7 @@ class Letterbox:
             self._waiting.put_nowait(told)
 
     async def take(self) -> list[EpochTold]:
-        """All epochs that wait, in the order in which they came; at least one, as soon as there is one."""
+        """All waiting epochs, in order of arrival; at least one, as soon as there is one."""
         found = [await self._waiting.get()]
         while not self._waiting.empty():
             found.append(self._waiting.get_nowait())

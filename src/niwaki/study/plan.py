@@ -237,7 +237,7 @@ class _Planner:
         self, kind: Kind, settings: Settings, parent: str | None, seed: int, position: int,
         recipe: TrainSettings | None = None,
     ) -> str:  # fmt: skip
-        """The key of a stage, which is added if it is new; `recipe` is that of its training, if it trains."""
+        """The key of a stage, which is added if it is new; `recipe` is the stage's training, if it trains."""
         identity = {
             "kind": kind,
             "version": VERSIONS[kind],

@@ -39,7 +39,7 @@ COMPARED = 200  # calibration images whose scores are compared
 def quantize_stage(
     stage: Stage, parent: bytes, data: Dataset, training: Training, *, trust: bool
 ) -> tuple[bytes, Results]:
-    """The int8 ONNX of the model file `parent`, and what was measured of it; `qat` trains as `training` says.
+    """The int8 ONNX of the model file `parent`, and its measurements; `qat` trains as `training` says.
 
     Accuracy is ONNX Runtime's with one thread. Flash and RAM are those of the C generated from the ONNX; a note says
     why if none can be. Raises ModelError or StageFailed if the model cannot be exported, quantized or run.
@@ -119,6 +119,6 @@ def _step_notes(file: Int8File, images: np.ndarray) -> tuple[str, ...]:
 
 
 def _structure(of_float: str, settings: QuantizeSettings) -> str:
-    """Of the float network and what is int8 of it: calibration and training change numbers, not what is computed."""
+    """From the float network and its int8 parts: calibration and training change numbers, not what is computed."""
     kind = "static" if settings.kind == "qat" else settings.kind
     return sha256_of(canonical_json([of_float, kind]))[:16]

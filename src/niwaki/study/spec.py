@@ -216,9 +216,9 @@ def load_spec(name_or_file: str) -> tuple[StudySpec, str]:
 
 
 def parse_spec(text: str | bytes, name: str, folder: Path | None = None) -> StudySpec:
-    """A study from the text of a TOML file; every trial's settings are resolved once, so that all are valid.
+    """A study from the text of a TOML file; resolves every trial's settings once, so that all are valid.
 
-    Relative paths in it are taken from `folder`.
+    Relative paths in it are relative to `folder`.
     """
     try:
         values = parse_toml(text)

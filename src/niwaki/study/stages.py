@@ -50,7 +50,7 @@ class Task:
     device: str = "cpu"
     trust: bool = False
     paths: tuple[str, ...] = ()  # where to find the user's modules
-    teachers: tuple[bytes, ...] = ()  # model files, in the order of the stage's
+    teachers: tuple[bytes, ...] = ()  # model files, in the order of the stage's list
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def _training(task: Task, data: Dataset, tell: Tell) -> Training:
 
 
 def teachers_of(task: Task, data: Dataset) -> list[Teacher]:
-    """The networks that the stage's learns from. Raises ModelError if one does not fit the data."""
+    """The networks that the stage's network learns from. Raises ModelError if one does not match the data."""
     loaded = [modelfile.loads(content, trust=task.trust, name="a teacher") for content in task.teachers]
     return [make_teacher(model, info, data) for model, info in loaded]
 

@@ -1,4 +1,4 @@
-"""The mean of the weights over many steps of training, which often is a better network than the last step.
+"""The mean of the weights over many steps of training, which is often a better network than the last step.
 
 `ema`: an exponential moving average (Polyak and Juditsky, 1992; as in Tarvainen and Valpola, "Mean teachers", 2017).
 `swa`: the mean of the last epochs (Izmailov et al., "Averaging Weights Leads to Wider Optima", 2018).
@@ -28,7 +28,7 @@ class Average:
         self.begun = False
 
     def after_step(self, model: nn.Module) -> None:
-        """Take in the weights that one step left."""
+        """Add the weights after one step."""
         self._seen += 1
         first = (self._settings.epochs - self._settings.swa_epochs) * self._batches  # swa: no step before this one
         if self._settings.average == "ema" or self._seen > first:
@@ -37,21 +37,21 @@ class Average:
 
     @property
     def model(self) -> nn.Module:
-        """The averaged network. What batch norm knows of its images is still that of the network in training."""
+        """The averaged network. Its batch norm statistics are still those of the network in training."""
         network: nn.Module = self._mean.module
         return network
 
     def _moving(self, mean: torch.Tensor, now: torch.Tensor, seen: torch.Tensor | int) -> torch.Tensor:
-        """Early steps weigh more, so that the beginning, of which nothing is worth keeping, is soon forgotten."""
+        """Early steps weigh more, so the worthless beginning is soon forgotten."""
         decay = min(self._settings.ema_decay, (1 + int(seen)) / (10 + int(seen)))
         return torch.lerp(now, mean, decay)
 
 
 def estimate_norms(model: nn.Module, batches: Iterable[torch.Tensor], resting: Iterable[nn.Module] = ()) -> None:
-    """Measure mean and variance of every batch norm of `model` anew on `batches`, float32 (N, C, H, W), in place.
+    """Measure mean and variance of every batch norm of `model` again on `batches`, float32 (N, C, H, W), in place.
 
-    Averaged weights need it: batch norm has seen the images through other weights. Norms that are `resting` stay.
-    The model ends in eval mode.
+    Averaged weights need it: the statistics belong to other weights. Norms that are `resting` stay. The model ends in
+    eval mode.
     """
     still = set(resting)
     norms = [
@@ -70,7 +70,7 @@ def estimate_norms(model: nn.Module, batches: Iterable[torch.Tensor], resting: I
 
 @contextlib.contextmanager
 def _measuring(norms: list[Norm]) -> Iterator[None]:
-    """The norms alone in training mode, each with the plain mean of all batches."""
+    """Only the norms in training mode, each with the plain mean of all batches."""
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

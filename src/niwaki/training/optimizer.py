@@ -1,4 +1,4 @@
-"""What moves the weights: the optimizer, what it shrinks, and how its learning rate changes."""
+"""What changes the weights: the optimizer, its weight decay, and its learning rate schedule."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from niwaki.training.settings import TrainSettings
 
 
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """PyTorch's optimizer of the parameters of `model` that are not frozen.
+    """PyTorch's optimizer for the parameters of `model` that are not frozen.
 
-    With `decay = "weights"` only those with two or more dimensions shrink: no bias, no norm, no step of a quantizer.
-    Raises ModelError if all are frozen.
+    With `decay = "weights"` only those with two or more dimensions shrink: no bias, no norm, no step size of a
+    quantizer. Raises ModelError if all are frozen.
     """
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError(
             f"every parameter of {type(model).__name__} is frozen: there is nothing to train; unfreeze what should "
-            "learn, as with model.requires_grad_(True)"
+            "learn, for example with model.requires_grad_(True)"
         )
     groups: Any = list(_groups(model, settings)) if settings.decay == "weights" else list(_trained(model))
     if settings.optimizer == "sgd":
@@ -36,13 +36,13 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Opt
 def make_scheduler(optimizer: torch.optim.Optimizer, settings: TrainSettings, batches: int) -> LRScheduler | None:
     """How the learning rate changes over `settings.epochs` of `batches` each; None if it stays as it is.
 
-    A warm-up raises it from 0 in equal steps; what follows takes the batches that remain.
+    A warm-up raises it from 0 in equal steps; the schedule takes the remaining batches.
     """
     steps, rising = settings.epochs * batches, round(settings.warmup * batches)
     if steps == 0:
         return None
     if settings.schedule == "one-cycle":
-        # One step more than are taken: the scheduler takes its first on being made.
+        # One step more than training takes: the scheduler takes its first when it is created.
         return OneCycleLR(optimizer, max_lr=settings.lr, total_steps=steps + 1)
     if rising == 0:
         return CosineAnnealingLR(optimizer, T_max=steps) if settings.schedule == "cosine" else None

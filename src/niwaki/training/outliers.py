@@ -19,8 +19,8 @@ Draws = torch.Generator
 
 
 def against_none(logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
-    """Cross-entropy with one more class, `none`, whose logit is 0 whatever the image: the images after the first
-    len(labels) belong to it. Logits (N + m, classes), labels (N,).
+    """Cross-entropy with one more class, `none`, whose logit is always 0: the images after the first
+        len(labels) belong to it. Logits (N + m, classes), labels (N,).
 
     This is also a logistic loss on the energy -log sum exp(logits): below 0 for images of a class, above 0 for others.
     So the network learns what rejection by energy needs (Liu et al., "Energy-based Out-of-distribution Detection",

@@ -14,12 +14,12 @@ from niwaki.training.train import Epoch, Training, fit
 def quantize_aware(
     float_onnx: bytes, images: np.ndarray, train: Split, settings: QuantizeSettings, training: Training
 ) -> tuple[Quantized, list[Epoch]]:
-    """The int8 ONNX of a float one, trained on `train` as `settings.train` says; and what each epoch left.
+    """The int8 ONNX of a float one, trained on `train` as `settings.train` says; and the result of each epoch.
 
-    It begins where static quantization ends: calibrated on `images`, uint8 (n, C, H, W), batch norm folded, weights
+    It starts where static quantization ends: calibrated on `images`, uint8 (n, C, H, W), batch norm folded, weights
     rounded to the bits of each layer with the least squared error. Then weights, biases and step sizes learn while
-    everything is rounded as the file rounds, so that what is trained is what runs. The result is a file like that of
-    `quantize_static`, in the same operators and names.
+    everything is rounded as in the file, so the trained network is the one that runs. The result is a file like that of
+    `quantize_static`, with the same operators and names.
 
     Raises as `quantize_static` and `fit` do, and ModelError for an operator that cannot be trained.
     """

@@ -1,8 +1,9 @@
 """A QDQ ONNX as a torch module that rounds as the file does, with gradients: what quantization-aware training trains.
 
-Every QuantizeLinear rounds and clamps, forwards; backwards it is the identity within its range, and its step size
-learns as well (S. Esser et al., "Learned Step Size Quantization", ICLR 2020), here as a logarithm, so that it stays
-positive and moves in proportion (S. Jain et al., "Trained Quantization Thresholds", MLSys 2020). Zero points stay.
+In the forward pass every QuantizeLinear rounds and clamps; in the backward pass it is the identity within its range,
+and its step size learns as well (S. Esser et al., "Learned Step Size Quantization", ICLR 2020), here as a logarithm, so
+that it stays positive and changes in proportion (S. Jain et al., "Trained Quantization Thresholds", MLSys 2020). Zero
+points stay.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from niwaki.training.quantize_graph import in_order
 from niwaki.training.torch_operators import KEEPS_VALUES, OPERATORS, Attributes, attributes_of
 
 LIMITS = {8: (-127, 127), 4: (-8, 7), 2: (-2, 1)}
-"""The smallest and the largest weight of so many bits."""
+"""The smallest and the largest weight with this many bits."""
 MULTIPLIES = ("Conv", "Gemm", "MatMul")
 
 
 class QdqNetwork(nn.Module):
-    """The network of a QDQ ONNX: float32 (N, C, H, W) to logits (N, classes), the last softmax left out.
+    """The network of a QDQ ONNX: float32 (N, C, H, W) to logits (N, classes), without the last softmax.
 
-    `floats` are the constants of the float ONNX: weights and biases begin with its values, since those of the QDQ
-    file are rounded. `bits` are those of each layer's weights, by the name of its node; the steps named in `fixed`
-    do not learn. Raises ModelError, naming the node, for an operator that is not among OPERATORS.
+    `floats` are the constants of the float ONNX: weights and biases start from its values, since those of the QDQ file
+    are rounded. `bits` are those of each layer's weights, by the name of its node; the step sizes named in `fixed` do
+    not learn. Raises ModelError, naming the node, for an operator that is not among OPERATORS.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class QdqNetwork(nn.Module):
         self._step_of: dict[str, int] = {}
         self._run: list[_Node] = []
         self.layers: dict[str, _Layer] = {}
-        """What multiplies by weights, by the name of its node."""
+        """The operators that multiply by weights, by the name of their node."""
         makers = {name: node for node in model.graph.node for name in node.output}
         for node in in_order(model.graph):
             self._add(node, makers, bits)
@@ -64,9 +65,9 @@ class QdqNetwork(nn.Module):
     def _add(self, node: NodeProto, makers: Mapping[str, NodeProto], bits: Mapping[str, int]) -> None:
         source, kind = node.input[0], node.op_type
         if kind == "DequantizeLinear":
-            if source not in self._known:  # of an activation: QuantizeLinear has given its value already
+            if source not in self._known:  # of an activation: QuantizeLinear has produced its value already
                 self._run.append(_Same(source, node.output[0]))
-            return  # weights and biases are taken in by their layer
+            return  # weights and biases are absorbed by their layer
         if kind == "QuantizeLinear":
             self._run.append(self._quantizer(node, makers))
         elif kind in ("Softmax", "LogSoftmax") and node.output[0] == self._output:
@@ -123,7 +124,7 @@ class QdqNetwork(nn.Module):
         return scale.expand(values.shape[axis]).reshape(shape).clone()
 
     def _constant_inputs(self, node: NodeProto, makers: Mapping[str, NodeProto]) -> dict[str, torch.Tensor]:
-        """What a node reads besides activations: shapes, bounds, constants that are added."""
+        """What a node reads besides activations: shapes, bounds, added constants."""
         found = {}
         for name in node.input:
             maker = makers.get(name)
@@ -135,7 +136,7 @@ class QdqNetwork(nn.Module):
         return {name: torch.from_numpy(np.array(value)) for name, value in found.items()}
 
     def initializers(self) -> dict[str, np.ndarray]:
-        """What training has changed of the file's constants: weights and biases rounded, step sizes."""
+        """The constants of the file that training has changed: weights and biases rounded, step sizes."""
         changed: dict[str, np.ndarray] = {}
         with torch.no_grad():
             for name, index in self._step_of.items():
@@ -202,11 +203,11 @@ class _Layer:
     weight: int
     """Among the network's `weights`; the logarithms of its steps come next, then the bias."""
     stored_as: tuple[str, str]
-    """What the file calls the weights and their scales."""
+    """The file's names for the weights and their scales."""
     bias_as: tuple[str, str] | None
-    """And the bias and its scales, if there is one."""
+    """The names for the bias and its scales, if there is one."""
     step_in: str
-    """What it calls the scale of the input."""
+    """The name for the scale of the input."""
 
     def __call__(self, network: QdqNetwork, values: Values) -> torch.Tensor:
         step = network.weights[self.weight + 1].exp()
@@ -220,7 +221,7 @@ class _Layer:
         return OPERATORS[self.kind]([values[self.source], weight, bias], self.attributes)
 
     def stored(self, network: QdqNetwork) -> dict[str, np.ndarray]:
-        """Weights int8, their scales, and the bias int32 with its scales, by the names that they have in the file."""
+        """Weights int8, their scales, and the bias int32 with its scales, by their names in the file."""
         weight, step = network.weights[self.weight], network.weights[self.weight + 1].exp()
         found = {
             self.stored_as[0]: (weight / step).round().clamp(*LIMITS[self.bits]).to(torch.int8).cpu().numpy(),
@@ -235,7 +236,7 @@ class _Layer:
 
 
 def rounded(values: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.Tensor:
-    """Float32 `values` as whole multiples, low to high, of `step`, which may be one number or one per channel."""
+    """Float32 `values` as multiples, low to high, of `step`, which may be one number or one per channel."""
     return _Rounded.apply(values, step, low, high)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -255,7 +256,7 @@ class _Rounded(torch.autograd.Function):
         passed = gradients[0] * inside
         if not ctx.needs_input_grad[1]:
             return passed, None, None, None
-        # Within the range a step moves the value by what rounding added; at its ends, by as many steps as there are.
+        # Within the range a step moves the value by the rounding error; at its ends, by as many steps as there are.
         by_step = gradients[0] * whole - passed * scaled
         count = scaled.numel() // max(1, int(np.prod(ctx.shape)))
         return passed, by_step.sum_to_size(ctx.shape) / (count * ctx.high) ** 0.5, None, None
@@ -264,7 +265,7 @@ class _Rounded(torch.autograd.Function):
 def first_steps(weights: torch.Tensor, bits: int, axis: int) -> torch.Tensor:
     """For each channel along `axis`, the step with the least squared error of 64 that cut at most 9 tenths.
 
-    The result has the number of dimensions of `weights`, all but `axis` of size 1.
+    The result has the number of dimensions of `weights`, all of size 1 except `axis`.
     """
     low, high = LIMITS[bits]
     others = [dim for dim in range(weights.ndim) if dim != axis]

@@ -61,8 +61,8 @@ def quantize(float_onnx: bytes, images: np.ndarray, settings: QuantizeSettings) 
 def quantize_static(float_onnx: bytes, images: np.ndarray, settings: QuantizeSettings) -> Quantized:
     """Int8 throughout, as QDQ: ONNX Runtime's static quantization with ranges from `activation_ranges`.
 
-    Weights of 4 or 2 bits (`settings.bits`, `settings.layer_bits`) are values of the int8 tensors that fit into so
-    few: each channel's scale is the one with the least squared error.
+    Weights of 4 or 2 bits (`settings.bits`, `settings.layer_bits`) are values of the int8 tensors that fit into that
+    many bits: each channel's scale is the one with the least squared error.
 
     `float_onnx` is what `to_onnx` writes; `images` are uint8 (n, C, H, W), from the training split. Activations are
     int8 with any zero point, weights int8 without one and with a scale per output channel, biases int32. The
@@ -88,7 +88,7 @@ def quantize_static(float_onnx: bytes, images: np.ndarray, settings: QuantizeSet
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A float ONNX as it came, as the quantizer wants it, and with quantizers in it; the images that it saw."""
+    """A float ONNX as given, as the quantizer needs it, and with quantizers in it; and the calibration images."""
 
     data: bytes
     model: ModelProto
@@ -99,7 +99,7 @@ class Calibrated:
 
 
 def calibrate(float_onnx: bytes, images: np.ndarray, settings: QuantizeSettings) -> Calibrated:
-    """What static quantization and quantization-aware training begin with. Raises as `quantize_static` does."""
+    """The start of static quantization and quantization-aware training. Raises as `quantize_static` does."""
     model = _open(float_onnx)
     preprocessing = metadata(model).preprocessing
     if preprocessing is None:
@@ -115,7 +115,7 @@ def calibrate(float_onnx: bytes, images: np.ndarray, settings: QuantizeSettings)
 
 
 def trainable(calibrated: Calibrated, bits: dict[str, int]) -> QdqNetwork:
-    """The quantized network as a module. The input's step does not learn, nor one that a Clip ends with."""
+    """The quantized network as a module. The input's step size does not learn, nor one at the end of a Clip."""
     clips = [f"{node.output[0]}_scale" for node in calibrated.ready.graph.node if node.op_type == "Clip"]
     fixed = frozenset([f"{calibrated.model.graph.input[0].name}_scale", *clips])
     return QdqNetwork(calibrated.quantized, constants(calibrated.ready), bits, fixed)
@@ -265,7 +265,7 @@ def _float_notes(quantized: ModelProto) -> tuple[str, ...]:
 
 
 def trained_notes(calibrated: Calibrated, data: bytes, network: QdqNetwork) -> tuple[str, ...]:
-    """Float operators that remain in a trained file, and whether ONNX Runtime computes something else of it."""
+    """Float operators that remain in a trained file, and whether ONNX Runtime computes something else from it."""
     quantized = onnx.load_from_string(data)
     _, softmax = output_step(quantized)
     with torch.no_grad():

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-# Of training, younger than the first stored stages: in a stage's key only if they are used.
+# For training, newer than the first stored stages: in a stage's key only if used.
 LATER_OPTIONS = (
     "rotate", "zoom", "blur", "contrast", "noise", "outliers", "label_smoothing", "decay", "warmup", "average",
     "ema_decay", "swa_epochs", "teacher", "temperature", "teacher_weight",
@@ -83,7 +83,7 @@ class TrainSettings(BaseModel):
         return {name: value for name, value in settings.items() if name not in LATER_OPTIONS or self._uses(name)}
 
     def _uses(self, name: str) -> bool:
-        """Whether a later option changes anything."""
+        """Whether a newer option changes anything."""
         needed = {
             "temperature": bool(self.teacher),
             "teacher_weight": bool(self.teacher),
@@ -186,7 +186,7 @@ class QuantizeSettings(BaseModel):
         return {**self.model_dump(include={"kind", "calibration", "images", "percentile"}), **self.identity()}
 
     def identity(self) -> dict[str, object]:
-        """All that can change the result, as JSON, but the training: what the kind does not use is left out."""
+        """Everything that can change the result, as JSON, without the training and settings that the kind ignores."""
         if self.kind == "dynamic":
             return {"kind": self.kind}
         used = {"kind", "calibration", "images"}

@@ -27,9 +27,9 @@ class Teacher:
 
     model: nn.Module
     table: np.ndarray
-    """Of its preprocessing: float32 (C, 256)."""
+    """The table of its preprocessing: float32 (C, 256)."""
     places: np.ndarray | None = None
-    """Where each class of the data stands among its own; None: in the same place."""
+    """The position of each class of the data among its own; None: the same."""
 
 
 def make_teacher(model: nn.Module, info: ModelInfo, data: Dataset, *, name: str = "the teacher") -> Teacher:
@@ -50,9 +50,9 @@ def make_teacher(model: nn.Module, info: ModelInfo, data: Dataset, *, name: str 
 
 
 class Lesson:
-    """What teachers say of images: the mean of their probabilities at one temperature, float32 (N, classes).
+    """The teachers' answer for images: the mean of their probabilities at one temperature, float32 (N, classes).
 
-    Where training shows each image as it is, the teachers see it once, before training; augmented ones as they come.
+    If training shows each image unchanged, the teachers see it once, before training; augmented ones as they come.
     """
 
     def __init__(self, teachers: Sequence[Teacher], images: torch.Tensor, settings: TrainSettings) -> None:
@@ -64,11 +64,11 @@ class Lesson:
             self._known = torch.cat([self._probabilities(part) for part in torch.split(images, AT_ONCE)])
 
     def of(self, pixels: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """For a batch `pixels`, uint8 (N, C, H, W), of the training images with the numbers `chosen`, int64 (N,)."""
+        """The answer for a batch `pixels`, uint8 (N, C, H, W), of the training images numbered `chosen`, int64 (N,)."""
         return self._probabilities(pixels) if self._known is None else self._known.index_select(0, chosen)
 
     def loss(self, own: torch.Tensor, logits: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
-        """The student's `own` loss, and the cross-entropy to what it was taught; T² keeps gradients of one size."""
+        """The student's `own` loss, and the cross-entropy with the teachers' answer; T² keeps the gradients' size."""
         cold = F.log_softmax(logits / self._temperature, 1)
         distance = F.kl_div(cold, taught, reduction="batchmean") * self._temperature**2
         return (1 - self._weight) * own + self._weight * distance

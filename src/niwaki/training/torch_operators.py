@@ -1,4 +1,4 @@
-"""What ONNX's operators compute, in torch: those that a QDQ network is made of."""
+"""ONNX operators in torch: those that a QDQ network consists of."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def attributes_of(node: NodeProto) -> dict[str, Any]:
 
 
 def _sides(given: Attributes, dimensions: int) -> tuple[list[int], list[int]]:
-    """How much is padded before and after, in each dimension."""
+    """The padding before and after, in each dimension."""
     pads = list(given.get("pads", [0] * 2 * dimensions))
     return pads[:dimensions], pads[dimensions:]
 
@@ -59,7 +59,7 @@ def _max_pool(inputs: Inputs, given: Attributes) -> torch.Tensor:
 
 
 def _average_pool(inputs: Inputs, given: Attributes) -> torch.Tensor:
-    """Sums over each window, divided by how many of its elements count."""
+    """Sums over each window, divided by the number of its elements that count."""
     kernel = given["kernel_shape"]
     x, strides = inputs[0], given.get("strides", [1] * len(kernel))
     counted = torch.ones_like(x[:1, :1])
@@ -136,6 +136,6 @@ OPERATORS: dict[str, Callable[[Inputs, Attributes], torch.Tensor]] = {
     "Transpose": lambda inputs, given: inputs[0].permute(given["perm"]),
     "Unsqueeze": _unsqueeze,
 }
-"""By name: what gives an output of inputs (tensors; None for one that is left out) and attributes."""
+"""By name: the function from inputs (tensors; None for one that is left out) and attributes to an output."""
 KEEPS_VALUES = ("Dropout", "Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """Operators whose outputs are among their inputs."""

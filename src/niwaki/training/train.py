@@ -73,18 +73,18 @@ class Training:
     resting: Sequence[nn.Module] = ()
     """Modules that stay in eval mode."""
     teachers: Sequence[Teacher] = ()
-    """Networks whose scores it learns from as well."""
+    """Networks from whose scores it also learns."""
     after_epoch: Callable[[int, Epoch], None] | None = None
     """Called with the number of each epoch, from 1, and its result."""
 
 
 _ALONE = Training()
-MEASURED_AT_ONCE = 500  # images of which batch norm takes mean and variance
+MEASURED_AT_ONCE = 500  # images for measuring mean and variance of batch norm
 
 
 @dataclass(frozen=True)
 class _Work:
-    """A network in training, with what moves its weights."""
+    """A network in training, with its optimizer."""
 
     model: nn.Module
     data: Batches
@@ -106,11 +106,11 @@ class _Work:
 
     @property
     def result(self) -> nn.Module:
-        """The network that training has led to so far: the average of several steps once there is one."""
+        """The network at this point of training: the average of several steps once there is one."""
         return self.average.model if self.average is not None and self.average.begun else self.model
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor, taught: torch.Tensor | None) -> torch.Tensor:
-        """Of a batch; after the images with labels, there may be outliers."""
+        """The loss of a batch; after the images with labels, there may be outliers."""
         smoothing = self.settings.label_smoothing
         if self.data.shapes is not None:
             loss = against_none(logits, labels, smoothing)
@@ -128,11 +128,11 @@ def fit(
 ) -> list[Epoch]:
     """Train `model` in place (it ends on the device, in eval mode) and return the result of each epoch.
 
-    Cross-entropy, with `outliers` against a class `none` as well, with teachers towards their scores too. The order
-    of the images, augmentation and what the network draws itself (dropout) depend on (seed, kind, position, epoch)
-    alone. A last batch of a single image is left out, since batch norm cannot train on it. With `keep="best"` the
-    weights of the epoch with the best validation accuracy are kept, the first of equals. With `average` the model
-    ends with the mean of its weights, and its batch norms measured anew.
+    Cross-entropy; with `outliers` also against a class `none`, with teachers also towards their scores. The order of
+    the images, augmentation and the network's own random numbers (dropout) depend only on (seed, kind, position,
+    epoch). A last batch of a single image is left out, since batch norm cannot train on it. With `keep="best"` it keeps
+    the weights of the epoch with the best validation accuracy, the first in a tie. With `average` the model ends with
+    the mean of its weights, and its batch norms are measured again.
 
     Raises StageFailed if the loss of an epoch is not finite; ModelError, before training, for a network that cannot be
     trained in its present state (`check_answers`, all frozen, a weight that is NaN).
@@ -199,7 +199,7 @@ def sample(data: Dataset, images: int, seed: int) -> tuple[torch.Tensor, torch.T
 
 @contextlib.contextmanager
 def _quiet_schedulers() -> Iterator[None]:
-    """Schedulers are stepped after the optimizer, as torch asks; those that take their first step alone warn."""
+    """Schedulers are stepped after the optimizer, as torch requires; those that take their first step alone warn."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
         yield

@@ -1,4 +1,4 @@
-"""How few bits the weights of a layer take: their values decide, not their type, and the arithmetic stays the same."""
+"""The bits that the weights of a layer need: their values decide, not their type, and the arithmetic stays the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def bits_of(weights: np.ndarray) -> int:
 
 
 def packed_bytes(count: int, bits: int) -> int:
-    """Bytes of `count` values that lie one after another, the last byte filled up.
+    """Bytes of `count` values stored one after another, with the last byte padded.
 
     >>> packed_bytes(25, 4), packed_bytes(25, 2), packed_bytes(25, 8)
     (13, 7, 25)

@@ -22,8 +22,8 @@ from niwaki.study.stages import Outcome, Task, run_stage
 from niwaki.study.telling import EpochTold, Tell, nobody
 
 PATIENCE_S = 5
-LOOK_S = 0.2  # how often the driver looks whether it still has to listen
-MOST_ON_THE_WAY = 1000  # epochs of a worker that the letterbox has not taken; later ones are dropped
+LOOK_S = 0.2  # how often the driver checks whether it must still listen
+MOST_ON_THE_WAY = 1000  # epochs of a worker that the letterbox has not received; later ones are dropped
 
 
 class RayWorkers:
@@ -133,8 +133,8 @@ def _run(task: Task, data: Dataset, box: Any) -> Outcome:
 
 
 def leave_word(box: Any, epoch: EpochTold) -> None:
-    """Put an epoch into the letterbox, whatever state that is in, and wait for nothing."""
-    with contextlib.suppress(Exception):  # too many are on their way, or Ray is in trouble
+    """Put an epoch into the letterbox, whatever its state, without waiting."""
+    with contextlib.suppress(Exception):  # too many are pending, or Ray is in trouble
         box.put.remote(epoch)
 
 

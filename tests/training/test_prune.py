@@ -193,6 +193,17 @@ def test_where_nothing_can_be_compared_no_layer_is_kept_for_what_it_computes() -
     assert (report.widths, report.whole, report.notes) == ({"c1": 4, "c2": 4}, {}, (_NOT_COMPARED,))
 
 
+def test_an_order_that_shows_only_with_the_channels_that_go_keeps_its_layer_whole() -> None:
+    """The first look at c1 takes half of its channels, both of those that change places among them."""
+    net = between(lambda x: x[:, [{4: 5, 5: 4}.get(channel, channel) for channel in range(x.shape[1])]])
+    with torch.no_grad():
+        net.c1.weight[[0, 2, 3, 4]] = 0.1
+        net.c1.weight[[1, 5, 6, 7]] = 1
+    report = prune_step(net, HALF, SHAPE, step=1)
+    assert report.widths == {"c1": 8, "c2": 4}
+    assert "do not reach just those inputs of c2" in report.whole["c1"]
+
+
 def test_a_layer_is_said_to_be_whole_unless_it_was_wider_before_the_first_step() -> None:
     state = PruningState(step=1, scopes={"c1": 8, "c2": 8}, whole={"c1": "it is told so"})
     for original, whole in ((None, ["c1"]), ({"c1": 8, "c2": 8}, ["c1"]), ({"c1": 10, "c2": 8}, [])):

@@ -122,8 +122,8 @@ def prune_step(
         done = todo.take(given.state)
         model.zero_grad(set_to_none=True)
     after = widths(model, heads)
-    whole = {name: why for name, why in done.whole.items() if name in after and after[name] == before[name]}
-    whole = {name: why for name, why in whole.items() if original.get(name, after[name]) == after[name] > 1}
+    wide = {name: width for name, width in after.items() if original.get(name, before[name]) == width > 1}
+    whole = {name: why for name, why in done.whole.items() if name in wide}
     removed = {name: before[name] - after[name] for name in before}
     scope = widths_in_scope(model, settings, step, original, after)
     notes = (*scope.notes(whole), *nothing_removed(step, settings, removed), *done.notes)

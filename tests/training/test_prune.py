@@ -201,7 +201,7 @@ def test_an_order_that_shows_only_with_the_channels_that_go_keeps_its_layer_whol
         net.c1.weight[[1, 5, 6, 7]] = 1
     report = prune_step(net, HALF, SHAPE, step=1)
     assert report.widths == {"c1": 8, "c2": 4}
-    assert "do not reach just those inputs of c2" in report.whole["c1"]
+    assert "do not reach exactly the inputs of c2" in report.whole["c1"]
 
 
 def test_a_layer_is_said_to_be_whole_unless_it_was_wider_before_the_first_step() -> None:

@@ -13,6 +13,7 @@ import torch
 import niwaki
 from niwaki.board.targets import TARGETS as BOARDS
 from niwaki.cli.entry import run
+from niwaki.cli.main import app, study_app
 from niwaki.data.datasets import BUILT_IN
 from niwaki.errors import NiwakiError
 from niwaki.models.lenet5 import LeNet5
@@ -215,12 +216,15 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_commands_are_declared_and_done_elsewhere() -> None:
-    """The file of commands decides nothing: what each takes, its help, and the one function that is called."""
-    tree = ast.parse((Path(niwaki.__file__).parent / "cli" / "main.py").read_text())
+    """The files of commands decide nothing: what each takes, its help, and the one function that is called."""
     decided = (ast.If, ast.IfExp, ast.For, ast.While, ast.Try, ast.With, ast.comprehension, ast.Lambda, ast.BoolOp)
-    assert [node.lineno for node in ast.walk(tree) if isinstance(node, decided)] == []
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    assert [node.name for node in functions if not node.decorator_list] == []
+    found = []
+    for name in ("main.py", "board_commands.py"):
+        tree = ast.parse((Path(niwaki.__file__).parent / "cli" / name).read_text())
+        assert [node.lineno for node in ast.walk(tree) if isinstance(node, decided)] == []
+        found += [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    commands = [*app.registered_commands, *study_app.registered_commands]
+    assert sorted(found) == sorted(["options", *(command.callback.__name__ for command in commands)])
 
 
 def test_a_closed_pipe_is_no_error() -> None:

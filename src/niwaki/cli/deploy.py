@@ -52,10 +52,10 @@ class Recipe:
     """The settings of bits and training from the command line."""
 
     kind: str
-    layer_bits: tuple[str, ...]
+    layer_bits: Sequence[str] | None
     epochs: int | None
     lr: float | None
-    teachers: tuple[Path, ...]
+    teachers: Sequence[Path] | None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -64,8 +64,8 @@ class Recipe:
         if self.kind != "qat" and (train or self.teachers):
             raise SpecError(f"--epochs, --lr, --teacher: {self.kind} quantization does not train: use --kind qat")
         return {
-            "kind": self.kind, "layer_bits": _layer_bits(self.layer_bits), "train": train or None,
-            "teacher": list(self.teachers) or None,
+            "kind": self.kind, "layer_bits": _layer_bits(self.layer_bits or ()), "train": train or None,
+            "teacher": list(self.teachers or ()) or None,
         }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The commands: their options, their help, and the functions that run them."""
+"""The commands: their options, their help, and the functions that run them; those for boards are in board_commands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from niwaki.board.targets import TARGETS
+from niwaki.cli import board_commands
+from niwaki.cli.options import Data, Json, Trust
 from niwaki.cli.usage import Commands
 from niwaki.cli.version import print_version
 from niwaki.data.datasets import BUILT_IN
@@ -24,21 +25,6 @@ app = typer.Typer(
 )
 study_app = typer.Typer(cls=Commands, help="Run studies and show their tables.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
-Trust = Annotated[bool, typer.Option("--trust", help="Run code that niwaki did not write: factories, C, bundles.")]
-Names = Annotated[
-    Path | None, typer.Option(metavar="FILE.json", help='Your own words: {"Bag": {"en": "bag", "ko": "가방"}}.')
-]
-LeastNamed = Annotated[
-    float,
-    typer.Option(min=0, max=100, metavar="PERCENT", help="Fail if fewer of the scenes with a garment get a name."),
-]
-Data = Annotated[
-    str | None, typer.Option(help="Calibration images, if the file names none: fashion-mnist or a folder.")
-]
-Board = Annotated[str, typer.Option(metavar="BOARD", help=f"{listed(TARGETS)}.")]
-Scenes = Annotated[int, typer.Option(min=0, help="Scenes to calibrate rejection on; 0: name everything.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -207,7 +193,7 @@ def quantize(
     """
     from niwaki.cli import deploy as commands
 
-    recipe = commands.Recipe(kind, tuple(layer_bits or ()), epochs, lr, tuple(teacher or ()))
+    recipe = commands.Recipe(kind, layer_bits, epochs, lr, teacher)
     commands.quantize(
         file, out, recipe, bits=bits, data=data, calibration=calibration, images=images, seed=seed, device=device,
         as_json=json, trust=trust,
@@ -253,97 +239,6 @@ def bench(
     raise typer.Exit(commands.bench(files, as_json=json, trust=trust))
 
 
-@app.command("bundle")
-def bundle(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A model file, an int8 ONNX file or an exported folder.")
-    ],
-    target: Board,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write the bundle to.")],
-    lang: Annotated[str, typer.Option(help="Languages of the words; the first is the default.")] = "en,ko",
-    sound: Annotated[
-        bool, typer.Option("--sound/--no-sound", help="Include the words as WAV files (espeak-ng).")
-    ] = True,
-    names: Names = None,
-    scenes: Scenes = 1000,
-    least_named: LeastNamed = 5.0,
-    data: Data = None,
-    json: Json = False,
-    trust: Trust = False,
-) -> None:
-    """Build a bundle: a folder to copy to a board and start (camera in, spoken word out).
-
-    Example: niwaki bundle studies/source/chosen.safetensors --target jetson-nano --out nano
-    """
-    from niwaki.board.options import BundleOptions
-    from niwaki.cli import board as commands
-
-    options = BundleOptions(commands.codes(lang), sound, names, scenes, least_named, trust)
-    commands.bundle(file, target, out, options, data=data, as_json=json)
-
-
-@app.command("watch")
-def watch(
-    file: Annotated[Path, typer.Argument(metavar="FILE|BUNDLE", help="A model, as for niwaki bundle, or a bundle.")],
-    source: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="v4l2:/dev/video0, file:FILM.y4m, file:FOLDER or pipe:-.")
-    ] = None,
-    speak: Annotated[str | None, typer.Option(metavar="LANGUAGE", help="Language of the words: en or ko.")] = None,
-    audio_device: Annotated[
-        str | None, typer.Option(metavar="DEV", help="Sound device, as aplay -L lists it: plughw:1,0.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the words without speaking.")] = False,
-    learn: Annotated[int | None, typer.Option(help="Frames of the empty scene to start with.")] = None,
-    no_learn: Annotated[bool, typer.Option("--no-learn", help="Compare with each frame's border instead.")] = False,
-    serve: Annotated[bool, typer.Option("--serve", help="Serve a live view to a browser.")] = False,
-    host: Annotated[str | None, typer.Option(help="Address to serve on; any but loopback needs a token.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to serve on.")] = None,
-    token: Annotated[str | None, typer.Option(help="Token that viewers need; made for you if needed.")] = None,
-    record: Annotated[Path | None, typer.Option(metavar="DIR", help="Record frames and decisions.")] = None,
-    record_limit: Annotated[
-        int | None, typer.Option(metavar="MB", help="Beyond this size, drop the oldest part.")
-    ] = None,
-    replay: Annotated[Path | None, typer.Option(metavar="DIR", help="Replay a recording.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="Exit if there is no camera, instead of waiting.")] = False,
-    names: Names = None,
-    scenes: Scenes = 1000,
-    least_named: LeastNamed = 5.0,
-    data: Data = None,
-    json: Annotated[bool, typer.Option("--json", help="Print each event as one line of JSON.")] = False,
-    trust: Trust = False,
-) -> None:
-    """Name garments that this machine's camera sees, with the program that runs on a board.
-
-    The first start builds a bundle for this machine and keeps it, so later starts are instant. Ctrl-C stops it.
-
-    Example: niwaki watch studies/source/chosen.safetensors --source v4l2:/dev/video0 --speak ko
-    """
-    from niwaki.board.options import BundleOptions
-    from niwaki.cli import board as commands
-
-    passed = {
-        "source": source, "speak": speak, "audio-device": audio_device, "quiet": quiet, "learn": learn,
-        "no-learn": no_learn, "serve": serve, "host": host, "port": port, "token": token, "record": record,
-        "record-limit": record_limit, "replay": replay, "frames": frames, "once": once, "json": json,
-    }  # fmt: skip
-    options = BundleOptions(names=names, scenes=scenes, least_named=least_named, trust=trust)
-    raise typer.Exit(commands.watch(file, passed, options, data=data))
-
-
-@app.command("doctor")
-def doctor(
-    path: Annotated[Path, typer.Argument(metavar="FILE|BUNDLE", help="A model, as for niwaki bundle, or a bundle.")],
-    target: Board,
-    data: Data = None,
-    least_named: LeastNamed = 5.0,
-    json: Json = False,
-    trust: Trust = False,
-) -> None:
-    """Check on the desktop whether a bundle suits a board; exit code 1 if it does not.
-
-    Example: niwaki doctor nano --target jetson-nano
-    """
-    from niwaki.cli import board as commands
-
-    raise typer.Exit(commands.doctor(path, target, least_named=least_named, data=data, as_json=json, trust=trust))
+app.command("bundle")(board_commands.bundle)
+app.command("watch")(board_commands.watch)
+app.command("doctor")(board_commands.doctor)

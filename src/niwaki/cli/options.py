@@ -1,0 +1,26 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from niwaki.board.targets import TARGETS
+from niwaki.device.text import listed
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Run code that niwaki did not write: factories, C, bundles.")]
+Names = Annotated[
+    Path | None, typer.Option(metavar="FILE.json", help='Your own words: {"Bag": {"en": "bag", "ko": "가방"}}.')
+]
+LeastNamed = Annotated[
+    float,
+    typer.Option(min=0, max=100, metavar="PERCENT", help="Fail if fewer of the scenes with a garment get a name."),
+]
+Data = Annotated[
+    str | None, typer.Option(help="Calibration images, if the file names none: fashion-mnist or a folder.")
+]
+Board = Annotated[str, typer.Option(metavar="BOARD", help=f"{listed(TARGETS)}.")]
+Scenes = Annotated[int, typer.Option(min=0, help="Scenes to calibrate rejection on; 0: name everything.")]

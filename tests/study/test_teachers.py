@@ -167,3 +167,21 @@ def test_what_a_plan_needs_comes_first() -> None:
     plan = plan_of(TEXT + TAUGHT)
     order = {key: place for place, key in enumerate(plan.stages)}
     assert all(order[need] < order[key] for key, stage in plan.stages.items() for need in stage.needs)
+
+
+def test_a_plan_counts_teachers_as_work_of_its_trials(big: Path) -> None:
+    plan = plan_of(TEXT + f"[finetune]\nteacher = '{big}'\n")
+    assert plan.longer == (0, 0)
+    assert plan.unique[0] == len(plan.stages)
+
+
+def test_a_teacher_for_other_images_is_refused_before_anything_runs(tmp_path: Path, small_npz: Path) -> None:
+    file = tmp_path / "wide.safetensors"
+    info = {"input_shape": (1, 32, 32), "labels": tuple("abcd"), "preprocessing": niwaki.Preprocessing()}
+    niwaki.save(niwaki.LeNet5(num_classes=4), file, factory="lenet5", args={"num_classes": 4}, **info)
+    study = tmp_path / "study.toml"
+    text = HEAD + TEXT.replace("{", "{{").replace("}", "}}").replace("[prune]\nratio = 0.5\nsteps = 2\n", "")
+    study.write_text(text.format(data=small_npz).replace("lr = 3e-3", f"lr = 3e-3\nteacher = '{file}'"), "utf-8")
+    with pytest.raises(ModelError, match=r"teacher .*wide\.safetensors: the imported model takes \(1, 32, 32\)"):
+        niwaki.run_study(study, out=tmp_path / "out", jobs=1)
+    assert not (tmp_path / "out").exists()

@@ -15,7 +15,11 @@ from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Split
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import ModelError, SpecError
+from niwaki.models.lenet5 import LeNet5
+from niwaki.models.modelfile import ModelInfo
+from niwaki.models.onnx_export import to_onnx
 from niwaki.models.onnxsession import scores
+from niwaki.training.optimizer import make_optimizer
 from niwaki.training.qat import quantize_aware
 from niwaki.training.qdq_network import LIMITS, first_steps, rounded
 from niwaki.training.quantize import bits_of_layers, calibrate, quantize, quantize_static, trainable, write
@@ -153,3 +157,30 @@ def test_a_static_file_of_few_bits_says_why_it_is_poor() -> None:
     data, images = exported("LeNet-5").onnx, exported("LeNet-5").images(100)
     notes = quantize_static(data, images, QuantizeSettings(bits=2)).notes
     assert any("weights of 2 bits, for which the network was not trained" in note for note in notes)
+
+
+def test_weight_decay_never_shrinks_steps() -> None:
+    data, images = exported("LeNet-5").onnx, exported("LeNet-5").images(20)
+    calibrated = calibrate(data, images, QuantizeSettings())
+    network = trainable(calibrated, dict.fromkeys(("conv1", "conv2", "fc1", "fc2", "fc3"), 4))
+    for decay, shrunk in (("all", 10), ("weights", 5)):
+        groups = make_optimizer(network, QatSettings(weight_decay=0.1, decay=decay)).param_groups
+        (kept,) = (group for group in groups if group["weight_decay"] == 0.1)
+        assert len(kept["params"]) == shrunk
+        steps = {id(parameter) for parameter in network.undecayed}
+        assert not steps & {id(parameter) for parameter in kept["params"]}
+
+
+def test_a_channel_without_weights_keeps_its_bias() -> None:
+    model = LeNet5(widths=[2, 3, 6, 5])
+    with torch.no_grad():
+        model.conv1.weight[0] = 0
+        model.conv1.bias[0] = 0.7
+    info = ModelInfo(
+        factory="lenet5", args={"widths": [2, 3, 6, 5]}, input_shape=(1, 32, 32), labels=tuple("0123456789")
+    )
+    images = exported("LeNet-5").images(20)
+    made = quantize_static(to_onnx(model, info), images, QuantizeSettings(bits=4)).onnx
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load_from_string(made).graph.initializer}
+    stored = arrays["conv1.bias_quantized"][0] * arrays["conv1.bias_quantized_scale"][0]
+    assert stored == pytest.approx(0.7, rel=1e-3)

@@ -9,7 +9,7 @@ from torch import nn
 
 from niwaki.data.classes import in_order, shown
 from niwaki.data.dataset import Dataset
-from niwaki.errors import ModelError, SpecError, first_line
+from niwaki.errors import ModelError, NiwakiError, SpecError, first_line
 from niwaki.files import canonical_json
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
@@ -17,6 +17,7 @@ from niwaki.models.examine import check_answers, evaluating
 from niwaki.models.generators import generators_kept
 from niwaki.models.modelfile import ModelInfo
 from niwaki.notify import Notify
+from niwaki.study.imports import ModelFiles
 from niwaki.study.spec import ModelSpec, StudySpec, resolve
 from niwaki.study.structure import one_thread
 
@@ -51,6 +52,17 @@ def check_import(info: ModelInfo, data: Dataset) -> None:
             "against "
             f"{data.preprocessing}; set [data.preprocessing] to the model's, or save it with preprocessing=…"
         )
+
+
+def check_teachers(files: ModelFiles, data: Dataset) -> None:
+    """Raise ModelError, naming the file, for a teacher that takes other images or knows other classes than `data`."""
+    for name, file in files.imports.teachers.items():
+        info = modelfile.info_of(files.contents[file.sha256], name=name)
+        try:
+            check_import(info, data)
+            in_order(data, info.labels, of="the teacher")
+        except NiwakiError as error:
+            raise ModelError(f"teacher {name}: {error}") from error
 
 
 def check_networks(spec: StudySpec, data: Dataset, *, trust: bool) -> None:

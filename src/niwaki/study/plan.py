@@ -77,23 +77,28 @@ class Plan:
     @property
     def requested(self) -> tuple[int, int]:
         """Stages and epochs if every trial ran by itself, without those of `longer`."""
-        return self._sum(key for trial in self.own for key in trial.stages)
+        return self._sum(key for trial in self.own for key in self._asked(trial))
 
     @property
     def unique(self) -> tuple[int, int]:
         """Stages and epochs that really run, without those of `longer`."""
-        return self._sum(dict.fromkeys(key for trial in self.own for key in trial.stages))
+        return self._sum(dict.fromkeys(key for trial in self.own for key in self._asked(trial)))
 
     @property
     def longer(self) -> tuple[int, int]:
         """Stages and epochs of the control that trains the unpruned network longer: they are stated separately."""
-        own = {key for trial in self.own for key in trial.stages}
+        own = {key for trial in self.own for key in self._asked(trial)}
         return self._sum(key for key in self.stages if key not in own)
 
     @property
     def own(self) -> list[Trial]:
         """All trials except those of `longer`."""
         return [trial for trial in self.trials if not trial.settings.longer]
+
+    def _asked(self, trial: Trial) -> dict[str, None]:
+        """The stages of a trial and those of its teachers, each once."""
+        teachers = (key for stage in trial.stages for key in self.stages[stage].teachers)
+        return dict.fromkeys((*trial.stages, *teachers))
 
     def _sum(self, keys: Iterable[str]) -> tuple[int, int]:
         found = [self.stages[key] for key in keys]

@@ -19,7 +19,7 @@ from niwaki.models import factory as factories
 from niwaki.study import environment
 from niwaki.study.evidence import gather_evidence
 from niwaki.study.export_chosen import finish
-from niwaki.study.fitting import fit_data
+from niwaki.study.fitting import check_teachers, fit_data
 from niwaki.study.imports import Imports, adopt_files, factories_of
 from niwaki.study.listener import Listener
 from niwaki.study.plan import Plan, Trial, make_plan
@@ -63,6 +63,7 @@ def run_study(spec: StudySpec, options: RunOptions, listener: Listener) -> Study
     folder = prepare(spec.data, data=options.data, notify=listener.message)
     decoded = open_dataset(folder)
     data = _fitted(spec, files.weights, decoded, options, listener)
+    check_teachers(files, data)
     store = Store(options.out)
     with store.driver():
         facts = environment.fingerprint(options.device)

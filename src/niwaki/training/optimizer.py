@@ -16,15 +16,17 @@ from niwaki.training.settings import TrainSettings
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """PyTorch's optimizer for the parameters of `model` that are not frozen.
 
-    With `decay = "weights"` only those with two or more dimensions shrink: no bias, no norm, no step size of a
-    quantizer. Raises ModelError if all are frozen.
+    With `decay = "weights"` only those with two or more dimensions shrink: no bias, no norm. What a model names
+    `undecayed` never shrinks. Raises ModelError if all are frozen.
     """
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError(
             f"every parameter of {type(model).__name__} is frozen: there is nothing to train; unfreeze what should "
             "learn, for example with model.requires_grad_(True)"
         )
-    groups: Any = list(_groups(model, settings)) if settings.decay == "weights" else list(_trained(model))
+    spared = {id(parameter) for parameter in getattr(model, "undecayed", ())}
+    plain = settings.decay == "all" and not spared
+    groups: Any = list(_trained(model)) if plain else list(_groups(model, settings, spared))
     if settings.optimizer == "sgd":
         return torch.optim.SGD(
             groups, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
@@ -59,8 +61,9 @@ def _trained(model: nn.Module) -> Iterator[nn.Parameter]:
     return (parameter for parameter in model.parameters() if parameter.requires_grad)
 
 
-def _groups(model: nn.Module, settings: TrainSettings) -> Iterator[dict[str, Any]]:
-    for decay, wanted in ((settings.weight_decay, True), (0.0, False)):
-        parameters = [parameter for parameter in _trained(model) if (parameter.ndim > 1) == wanted]
+def _groups(model: nn.Module, settings: TrainSettings, spared: set[int]) -> Iterator[dict[str, Any]]:
+    least = 2 if settings.decay == "weights" else 0
+    for decay, shrinks in ((settings.weight_decay, True), (0.0, False)):
+        parameters = [p for p in _trained(model) if (p.ndim >= least and id(p) not in spared) == shrinks]
         if parameters:
             yield {"params": parameters, "weight_decay": decay}

@@ -25,6 +25,8 @@ from niwaki.training.torch_operators import KEEPS_VALUES, OPERATORS, Attributes,
 
 LIMITS = {8: (-127, 127), 4: (-8, 7), 2: (-2, 1)}
 """The smallest and the largest weight with this many bits."""
+LARGEST_BIAS = 1 << 24
+"""The largest bias that training begins with, counted in its own steps: far from the 32 bits that hold it."""
 MULTIPLIES = ("Conv", "Gemm", "MatMul")
 
 
@@ -57,6 +59,11 @@ class QdqNetwork(nn.Module):
         for node in self._run:
             values[node.output] = node(self, values)
         return values[self._output]
+
+    @property
+    def undecayed(self) -> list[nn.Parameter]:
+        """The logarithms of all steps: shrunk towards 0, they would make every step 1."""
+        return [*self.steps, *(self.weights[layer.weight + 1] for layer in self.layers.values())]
 
     def step(self, name: str) -> torch.Tensor:
         """A step size by the name of its initializer, float32 ()."""
@@ -106,14 +113,20 @@ class QdqNetwork(nn.Module):
         values = torch.from_numpy(np.array(self._floats[_plain(names[0])], np.float32))
         axis = 0 if outputs_first else values.ndim - 1
         steps = first_steps(values, bits, axis) if bits < 8 else self._stored_steps(names[1], values, axis)
-        first = len(self.weights)
-        self.weights.extend([nn.Parameter(values), nn.Parameter(steps.log())])
+        first, step_in = len(self.weights), makers[node.input[0]].input[1]
+        added = None
         if bias is not None:
             given = self._floats.get(_plain(bias.input[0]), self._known[bias.input[0]] * self._known[bias.input[1]])
-            self.weights.append(nn.Parameter(torch.from_numpy(np.array(given, np.float32))))
+            added = torch.from_numpy(np.array(given, np.float32))
+            # A channel without weights would have a step so small that no integer holds its bias in such steps.
+            least = added.abs() / (float(self._known[step_in]) * LARGEST_BIAS)
+            steps = torch.maximum(steps, least.reshape(steps.shape))
+        self.weights.extend([nn.Parameter(values), nn.Parameter(steps.log())])
+        if added is not None:
+            self.weights.append(nn.Parameter(added))
         self.layers[node.name] = layer = _Layer(
             node.op_type, node.input[0], node.output[0], attributes_of(node), bits, first, names,
-            None if bias is None else (bias.input[0], bias.input[1]), makers[node.input[0]].input[1],
+            None if bias is None else (bias.input[0], bias.input[1]), step_in,
         )  # fmt: skip
         return layer
 

@@ -9,7 +9,7 @@ import torch
 
 import niwaki
 from niwaki.api import steps as api
-from niwaki.errors import ModelError, SpecError
+from niwaki.errors import DataError, ModelError, SpecError
 from niwaki.models.class_names import remember
 from niwaki.randomness import derive_seed
 from niwaki.study.spec import load_spec
@@ -97,6 +97,13 @@ def test_settings_are_checked(data) -> None:
         niwaki.train(niwaki.LeNet5(**ARGS), data, epoch=3)
     with pytest.raises(SpecError, match="ratio = 2: "):
         niwaki.prune(niwaki.LeNet5(**ARGS), data, ratio=2)
+
+
+def test_a_misspelled_dataset_gets_its_name() -> None:
+    with pytest.raises(DataError, match=r"fasion-mnist: did you mean 'fashion-mnist'\? there is no such dataset"):
+        niwaki.load_data("fasion-mnist")
+    with pytest.raises(DataError, match=r"nowhere: there is no such folder"):
+        niwaki.load_data("nowhere")
 
 
 def test_run_study_does_what_the_command_does(small_npz: Path, tmp_path: Path) -> None:

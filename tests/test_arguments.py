@@ -36,6 +36,7 @@ def data(small_npz: Path) -> object:
         (lambda m, d: niwaki.evaluate(m, d, device=0), r"niwaki.evaluate: device = 0: expected text"),
         (lambda *_: niwaki.verify("x", images="all"), r"niwaki.verify: images = 'all': expected int or None"),
         (lambda *_: niwaki.export(3, "out"), r"niwaki.export: file = 3: expected text or path"),
+        (lambda *_: niwaki.bench(3), r"files = 3: expected a path, or a list of paths"),
         (lambda *_: niwaki.bench([1]), r"files = \[1\]: expected a path, or a list of paths"),
         (lambda *_: niwaki.run_study("quick", jobs="2"), r"niwaki.run_study: jobs = '2': expected int or None"),
         (lambda *_: niwaki.open_study(None), r"niwaki.open_study: folder = None: expected text or path"),

@@ -116,3 +116,11 @@ def test_what_cannot_be_inspected_is_one_line(data, message, tmp_path, capsys) -
     assert (code, out) == (2, "")
     assert err.startswith(f"niwaki: {file}: {message}")
     assert err.count("\n") == 1
+
+
+def test_a_layer_that_does_nothing_has_no_row(small_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, shown, _ = inspect(capsys, small_model)
+    assert "conv1" in shown
+    assert "Identity" not in shown
+    _, facts, _ = inspect(capsys, small_model, "--json")
+    assert {layer["kind"] for layer in json.loads(facts)["layers"]} == {"Conv2d", "MaxPool2d", "Linear"}

@@ -297,6 +297,8 @@ def test_data_option_that_is_nothing(tmp_path):
         DataError, match=r'`data="nowhere"`: not fashion-mnist, not synthetic, not a folder, not an \.npz'
     ):
         prepare(fashion(), data="nowhere", cache=tmp_path)
+    with pytest.raises(DataError, match=r"""`data="fasion-mnist"`: did you mean 'fashion-mnist'\? not fashion-mnist"""):
+        prepare(fashion(), data="fasion-mnist", cache=tmp_path)
 
 
 def test_a_part_for_validation_is_used_as_it_is(tmp_path):

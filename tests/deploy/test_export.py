@@ -278,6 +278,8 @@ def test_what_is_refused(name, form, settings, message, small_export, small_mode
 def test_opset_is_checked_before_work(small_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="opset 12: expected 13 to 18"):
         export_file(small_model, ["onnx"], tmp_path / "out", options=ExportOptions(opset=12))
+    with pytest.raises(ModelError, match=r"""`to="onx"`: did you mean 'onnx'\? expected onnx"""):
+        export_file(small_model, ["c", "onx"], tmp_path / "out")
     with pytest.raises(ModelError, match='`to=""`: expected onnx'):
         export_file(small_model, [], tmp_path / "out")
 
@@ -373,7 +375,7 @@ def test_files_of_others_are_never_overwritten(small_export: Path, tmp_path: Pat
         export_file(small_export / "model-int8.onnx", ["c"], tmp_path)
     assert mine.read_bytes() == b"mine"
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelError, match="cannot be written"):
+    with pytest.raises(ModelError, match="file is a file: give a folder"):
         export_file(small_export / "model.onnx", ["onnx"], tmp_path / "file")
 
 

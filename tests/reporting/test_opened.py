@@ -103,6 +103,10 @@ def test_what_is_not_there_is_told(study: OpenedStudy, tmp_path: Path, monkeypat
         niwaki.open_study(tmp_path / "nowhere")
     with pytest.raises(SpecError, match=r"no experiment 'ration': did you mean 'ratio'\?"):
         study.table("ration")
+    with pytest.raises(SpecError, match=r"no experiment 3: expected one of ratio"):
+        study.table(3)  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=r"'ratio' is no trial and no model: take one of `trials` or `models`"):
+        study.history("ratio")  # type: ignore[arg-type]
     with pytest.raises(StoreError, match=r"cannot be written: .*give another name"):
         study.to_csv(Path("/dev/null/a.csv"))
     with pytest.raises(SpecError, match="`out=` is for the page that compares two studies: give both folders"):

@@ -163,7 +163,7 @@ def bench(
     """
     from niwaki.deploy.bench import bench_files
 
-    several = [files] if isinstance(files, str | Path) else list(files)
+    several = [files] if isinstance(files, str | Path) else list(files) if isinstance(files, Sequence) else [files]
     if not all(isinstance(file, str | Path) for file in several):
         raise SpecError(f"files = {files!r}: expected a path, or a list of paths")
     return bench_files([Path(file) for file in several], rounds=rounds, trust=trust, notify=notify or logged)

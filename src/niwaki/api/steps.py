@@ -15,11 +15,11 @@ from niwaki.arguments import check_data, check_factory, check_pair, check_split,
 from niwaki.callbacks.events import Callbacks, Done, EpochEnd, StageEnd
 from niwaki.data.classes import in_order, places_of
 from niwaki.data.dataset import Dataset, open_dataset
-from niwaki.data.datasets import built_in, kind_of
+from niwaki.data.datasets import BUILT_IN, built_in, kind_of
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
-from niwaki.errors import SpecError
+from niwaki.errors import DataError, SpecError, guess
 from niwaki.measure.accuracy import Accuracy, Predict
 from niwaki.measure.accuracy import evaluate as measure_accuracy
 from niwaki.measure.predict import torch_predictor
@@ -52,6 +52,8 @@ def load_data(name_or_folder: str | Path = "fashion-mnist", **settings: Any) -> 
     if built_in(name_or_folder):
         settings = {"name": name_or_folder, **settings}
     else:
+        if not Path(name_or_folder).exists() and (near := guess(str(name_or_folder), BUILT_IN)):
+            raise DataError(f"{name_or_folder}: {near}there is no such dataset, file or folder")
         settings = {"name": kind_of(name_or_folder), "path": name_or_folder, **settings}
     data = open_dataset(prepare(settings_of(DataSpec, settings)))
     for note in data.notes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from niwaki.cli.flags import all_in_flags, in_flags
@@ -36,8 +37,16 @@ def print_command(sentence: str, *arguments: object) -> None:
 
     >>> print_command("Compare the forms with", "niwaki", "verify", "my models/c")
     Compare the forms with: niwaki verify 'my models/c'
+    >>> print_command("Compare the forms with", "niwaki", "verify", Path("-c"))
+    Compare the forms with: niwaki verify ./-c
     """
-    print(printable(f"{sentence}: {shlex.join(map(str, arguments))}"))
+    print(printable(f"{sentence}: {shlex.join(map(_pasted, arguments))}"))
+
+
+def _pasted(argument: object) -> str:
+    """The text of an argument; a path is never taken for an option."""
+    text = str(argument)
+    return f"./{text}" if isinstance(argument, Path) and text.startswith("-") else text
 
 
 def print_tabular(console: Terminal, shown: Tabular) -> None:

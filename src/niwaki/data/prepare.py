@@ -19,7 +19,7 @@ from niwaki.data.source import Places, Raw, Source
 from niwaki.data.spec import DataSpec
 from niwaki.data.split import USUAL, first_of_each, hold_out, usual_validation
 from niwaki.device.text import printable
-from niwaki.errors import DataError, Setting, step
+from niwaki.errors import DataError, Setting, guess, step
 from niwaki.files import CACHE_VARIABLE, cache_folder, canonical_json, flush_folder, sha256_of
 from niwaki.notify import Notify, silent
 
@@ -86,7 +86,8 @@ def _redirected(spec: DataSpec, data: str) -> DataSpec:
             return DataSpec(name=within, path=path, preprocessing=spec.preprocessing, **settings)
     elif not (path.is_file() and path.suffix == DATASETS[kind_of(path)].suffix):
         own = (kind.given_as for kind in DATASETS.values() if kind.given_as)
-        raise DataError(Setting("data", f'"{data}"'), f": not {', not '.join((*BUILT_IN, *own))}")
+        near = guess(str(data), BUILT_IN)
+        raise DataError(Setting("data", f'"{data}"'), f": {near}not {', not '.join((*BUILT_IN, *own))}")
     name = "folder" if path.is_dir() else kind_of(path)
     return DataSpec(name=name, path=path, preprocessing=_sized(spec), test=spec.test, **settings)
 

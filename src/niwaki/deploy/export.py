@@ -16,7 +16,7 @@ from niwaki.deploy.formats import CHOICES, FILES, KINDS, C, Form
 from niwaki.deploy.forms import ExportOptions, Making, Material
 from niwaki.deploy.origin import Origin, model_origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
-from niwaki.errors import ModelError, NiwakiError, Setting, Wording
+from niwaki.errors import ModelError, NiwakiError, Setting, Wording, guess
 from niwaki.files import file_in_the_way, sha256_of
 from niwaki.models.opset import check_asked
 from niwaki.models.provenance import Provenance
@@ -251,8 +251,9 @@ def _wanted(origin: Origin, forms: Sequence[str]) -> tuple[Form, ...]:
     """The forms without repetition, in the order in which they are made. Raises ModelError for an unknown name."""
     unknown = [form for form in forms if form not in (*CHOICES, ALL)]
     if unknown or not forms:
-        asked = Setting("to", f'"{unknown[0] if unknown else ""}"')
-        raise ModelError(asked, f": expected {', '.join(CHOICES)}, or all")
+        asked = unknown[0] if unknown else ""
+        near = guess(asked, (*CHOICES, ALL))
+        raise ModelError(Setting("to", f'"{asked}"'), f": {near}expected {', '.join(CHOICES)}, or all")
     if ALL not in forms:
         return tuple(form for form in CHOICES if form in forms)
     if origin.kind == "int8":

@@ -171,7 +171,7 @@ def _observing(model: nn.Module, counter: FlopCounterMode) -> Iterator[dict[nn.M
 
 
 def _layers(model: nn.Module, observed: dict[nn.Module, _Seen]) -> tuple[LayerCost, ...]:
-    """A row for every module that contains no modules, owns weights, or does MACs of its own."""
+    """A row for every module that contains no modules, owns weights, or does MACs of its own; none for an `Identity`."""
     names = {module: name or ROOT for name, module in model.named_modules()}
     owner: dict[Tensor, nn.Module] = {}
     for module in names:
@@ -182,7 +182,8 @@ def _layers(model: nn.Module, observed: dict[nn.Module, _Seen]) -> tuple[LayerCo
         seen = observed.get(module, _Seen())
         weights = list(chain(module.parameters(recurse=False), module.buffers(recurse=False)))
         own = [tensor for tensor in weights if owner[tensor] is module]
-        if not (weights or seen.flops or not any(module.children())):
+        idle = isinstance(module, nn.Identity) or any(module.children())
+        if idle and not (weights or seen.flops):
             continue
         rows.append(
             LayerCost(

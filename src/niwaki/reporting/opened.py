@@ -150,8 +150,8 @@ class OpenedStudy:
     def table(self, name: str) -> ResultTable:
         """The table of an experiment. Raises SpecError if the study has no such experiment."""
         found = {table.name: table for table in self.tables}
-        if name not in found:
-            near = guess(name, found)
+        if not isinstance(name, str) or name not in found:
+            near = guess(str(name), found)
             raise SpecError(f"{self.folder}: no experiment {name!r}: {near}expected one of {', '.join(found)}")
         return found[name]
 
@@ -175,7 +175,12 @@ class OpenedStudy:
         return write_csv(file, self._records(name))
 
     def history(self, trial: Trial | StudyModel) -> list[HistoryEpoch]:
-        """Loss and accuracy of every epoch of a trial, or of all stages up to a model, in order."""
+        """Loss and accuracy of every epoch of a trial, or of all stages up to a model, in order.
+
+        Raises SpecError if `trial` is neither.
+        """
+        if not isinstance(trial, Trial | StudyModel):
+            raise SpecError(f"{self.folder}: {trial!r} is no trial and no model: take one of `trials` or `models`")
         records = self._view.records
         keys = trial.stages if isinstance(trial, Trial) else _way_to(records, trial.key)
         return [epoch for key in keys for epoch in _epochs(records.get(key))]

@@ -171,7 +171,7 @@ def _observing(model: nn.Module, counter: FlopCounterMode) -> Iterator[dict[nn.M
 
 
 def _layers(model: nn.Module, observed: dict[nn.Module, _Seen]) -> tuple[LayerCost, ...]:
-    """A row for every module that contains no modules, owns weights, or does MACs of its own; none for an `Identity`."""
+    """A row for every module that contains no modules, owns weights, or does MACs of its own, and is no `Identity`."""
     names = {module: name or ROOT for name, module in model.named_modules()}
     owner: dict[Tensor, nn.Module] = {}
     for module in names:

@@ -15,6 +15,7 @@ from niwaki.cli.entry import run
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.training.quantize import quantize
 from niwaki.training.settings import QuantizeSettings
+from qdq_models import start
 
 LABELS = tuple(f"class {number}" for number in range(10))
 
@@ -67,6 +68,44 @@ def test_it_prints_a_table(folder, capsys) -> None:
     assert "61,712 int8" in out
     assert "activations" not in out
     assert "ONNX, float, opset 13" in inspect(capsys, folder / "float.onnx")[1].replace("\n", "")
+
+
+def test_it_says_what_the_c_stores_of_each_layer(folder, capsys) -> None:
+    facts = json.loads(inspect(capsys, folder / "static.onnx", "--json")[1])
+    stored = {layer["name"]: (layer["bits"], layer["packed_bytes"]) for layer in facts["layers"] if layer["params"]}
+    assert stored == {
+        "conv1": (8, 150), "conv2": (8, 2_400), "fc1": (8, 48_000), "fc2": (8, 10_080), "fc3": (8, 840),
+    }  # fmt: skip
+    assert facts["flash"] == 61_470 + 236 * 9
+    for form in ("float", "dynamic"):  # from which no C is generated
+        facts = json.loads(inspect(capsys, folder / f"{form}.onnx", "--json")[1])
+        assert facts["flash"] is None
+        assert {layer["bits"] for layer in facts["layers"]} == {layer["packed_bytes"] for layer in facts["layers"]}
+        assert "in C" not in inspect(capsys, folder / f"{form}.onnx")[1]
+
+
+def test_weights_of_few_bits_are_counted_packed(tmp_path, capsys) -> None:
+    model, x = start()
+    x = model.qdq(model.conv(x, weights=np.full((3, 2, 2, 2), -8, np.int8)), 1)
+    x = model.qdq(model.conv(x, weights=np.full((5, 3, 1, 1), 1, np.int8), name="point"), 1)
+    onnx.save(model.build(x), tmp_path / "few.onnx")
+    facts = json.loads(inspect(capsys, tmp_path / "few.onnx", "--json")[1])
+    stored = {layer["name"]: (layer["bits"], layer["packed_bytes"]) for layer in facts["layers"] if layer["params"]}
+    assert stored == {"conv": (4, 12), "point": (2, 3 + 1)}
+    assert facts["bytes"]["int8"] == 24 + 15 + 8  # the file keeps a byte for each weight; eight zero points
+    assert [layer["macs"] for layer in facts["layers"] if layer["params"]] == [24 * 9, 15 * 9]
+    out = inspect(capsys, tmp_path / "few.onnx")[1]
+    assert f"C: {facts['flash']} bytes of constants" in out
+    assert [line.split()[-2:] for line in out.splitlines() if line.startswith(("conv", "point"))] == [
+        ["4", "12"], ["2", "4"]
+    ]  # fmt: skip
+
+
+def test_a_quantized_onnx_without_c_is_inspected_too(tmp_path, capsys) -> None:
+    model, x = start()
+    onnx.save(model.build(model.conv(x)), tmp_path / "float_output.onnx")
+    facts = json.loads(inspect(capsys, tmp_path / "float_output.onnx", "--json")[1])
+    assert (facts["quantization"], facts["flash"], facts["layers"][-1]["bits"]) == ("qdq", None, None)
 
 
 def foreign(domain: str = "") -> bytes:

@@ -29,13 +29,14 @@ if TYPE_CHECKING:  # ONNX and ONNX Runtime are loaded only by the functions that
 def inspect(file: str | Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
     """The content of a model file or an ONNX file: `cost` (parameters, MACs, bytes, layers), input shape, labels.
 
+    Of an int8 ONNX, `c` holds what the generated C stores: bits and packed bytes of each layer's weights.
     Raises ModelError if the file is neither, or cannot be read.
 
     >>> facts = niwaki.inspect("small.safetensors")
     >>> facts.cost.params, facts.info.input_shape
     (61706, (1, 32, 32))
     """
-    from niwaki.measure.facts import facts_of
+    from niwaki.deploy.facts import facts_of
 
     return facts_of(Path(file), trust=trust)
 

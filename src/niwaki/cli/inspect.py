@@ -10,7 +10,7 @@ from niwaki.cli.output import output, print_json, print_tabular
 
 def inspect(file: Path, *, as_json: bool, trust: bool) -> None:
     """Print the content of a model file or an ONNX file."""
-    from niwaki.measure.facts import facts_of
+    from niwaki.deploy.facts import facts_of
 
     allow(trust)
     facts = facts_of(file, trust=trust)

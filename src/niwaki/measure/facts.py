@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,16 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
+class InC:
+    """The constants that the generated C stores, in bytes: all of them, and the weights of each layer by its name."""
+
+    flash: int
+    bits: Mapping[str, int]
+    """Of a layer's weights: 8, 4 or 2."""
+    packed: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class OnnxFacts:
     """The contents of an ONNX file, float or int8, and what a runtime must know.
 
@@ -77,6 +87,8 @@ class OnnxFacts:
     about: Metadata
     cost: Cost
     input_shape: tuple[int, ...]
+    c: InC | None = None
+    """None if no C can be generated, as of float networks."""
 
     def __repr__(self) -> str:
         return f"<OnnxFacts {self.heading}>"
@@ -85,8 +97,20 @@ class OnnxFacts:
         return self.table().to_html()
 
     def table(self) -> Tabular:
-        """The layers as a table, with the sums below."""
-        return self.cost.table(self.heading, beside=f"; file {self.file.stat().st_size:,}")
+        """The layers as a table, with the sums below; if there can be C, with the bits and bytes of weights in it."""
+        table = self.cost.table(self.heading, beside=f"; file {self.file.stat().st_size:,}")
+        if self.c is None:
+            return table
+        cells = ((self.c.bits.get(layer.name), self.c.packed.get(layer.name)) for layer in self.cost.layers)
+        return replace(
+            table,
+            columns=(*table.columns, ("bits", "right"), ("in C", "right")),
+            rows=tuple(
+                (*row, *("–" if size is None else f"{size:,}" for size in sizes))
+                for row, sizes in zip(table.rows, cells, strict=True)
+            ),
+            notes=(*table.notes, f"C: {self.c.flash:,} bytes of constants, weights in so many bits each"),
+        )
 
     @property
     def heading(self) -> str:
@@ -119,7 +143,15 @@ class OnnxFacts:
             "producer": self.model.producer_name,
             "quantization": self.quantization,
             **_costs(self.cost, self.file),
-            "layers": [asdict(layer) for layer in self.cost.layers],
+            "flash": self.c.flash if self.c else None,
+            "layers": [
+                {
+                    **asdict(layer),
+                    "bits": self.c.bits.get(layer.name) if self.c else None,
+                    "packed_bytes": self.c.packed.get(layer.name) if self.c else None,
+                }
+                for layer in self.cost.layers
+            ],
         }
 
 

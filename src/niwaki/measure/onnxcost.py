@@ -135,7 +135,7 @@ class _Layers:
 
     def _begin(self, node: NodeProto) -> _Layer:
         shape = self._shape(node, node.output[0])
-        layer = _Layer(_layer_name(node), node.op_type, shape, self.dtypes.get(node.output[0], ""))
+        layer = _Layer(layer_name(node), node.op_type, shape, self.dtypes.get(node.output[0], ""))
         layer.macs = self._macs(node, shape)
         self._add(layer, node.output[0])
         return layer
@@ -251,8 +251,11 @@ def _dtype(elem_type: int) -> str:
     return str(helper.tensor_dtype_to_np_dtype(elem_type).name) if elem_type else ""
 
 
-def _layer_name(node: NodeProto) -> str:
-    """The layer that a weight names (`fc1.weight_quantized`: fc1), or the node's own name."""
+def layer_name(node: NodeProto) -> str:
+    """The name of a node's layer in `Cost.layers`: the layer that a weight names, or the node's own name.
+
+    A node that reads `fc1.weight_quantized` is of `fc1`.
+    """
     for name in node.input[1:]:
         layer, weight, _ = name.partition(".weight")
         if layer and weight:

@@ -1,4 +1,4 @@
-"""The benchmark of weights of few bits: what it counts, and what it says of its goal."""
+"""The benchmark of weights of few bits: its counts, and its verdict on the goal."""
 
 import sys
 from pathlib import Path

@@ -34,6 +34,13 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "str | Path | None": (str, Path, type(None)),
 }
 """The annotations that are checked, and the types that each one accepts."""
+_TEXTS = {
+    "Sequence[str]": (list, tuple),
+    "Sequence[str] | None": (list, tuple, type(None)),
+    "str | Sequence[str]": (str, list, tuple),
+    "tuple[str, ...] | list[str] | None": (list, tuple, type(None)),
+}
+"""The annotations of texts, and the types that each one accepts; every element must be a text."""
 _SAID_BETTER = {"factory"}  # the function checks them itself
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,6 +63,9 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
             if name in _SAID_BETTER:
                 continue
             annotation = known.parameters[name].annotation
+            _check_texts(function.__name__, name, value, annotation)
+            if annotation.startswith("Callable") and not (value is None or callable(value)):
+                raise SpecError(f"niwaki.{function.__name__}: {name} = {_short(value)}: expected a function")
             kinds = _KINDS.get(annotation, (object,))
             if not isinstance(value, kinds) or (isinstance(value, bool) and not {bool, object} & set(kinds)):
                 wanted = annotation.replace("Path", "path").replace("str", "text").replace(" | ", " or ")
@@ -63,6 +73,16 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return call
+
+
+def _check_texts(function: str, name: str, value: object, annotation: str) -> None:
+    kinds = _TEXTS.get(annotation, (object,))
+    fits = isinstance(value, kinds)
+    if annotation in _TEXTS and isinstance(value, list | tuple):
+        fits = all(isinstance(text, str) for text in value)
+    if not fits:
+        wanted = "a text or a list of texts" if str in kinds else "a list of texts"
+        raise SpecError(f"niwaki.{function}: {name} = {_short(value)}: expected {wanted}")
 
 
 def _explained(known: inspect.Signature, given: Mapping[str, object], error: TypeError) -> str:

@@ -107,6 +107,8 @@ def test_what_is_not_there_is_told(study: OpenedStudy, tmp_path: Path, monkeypat
         study.table(3)  # type: ignore[arg-type]
     with pytest.raises(SpecError, match=r"'ratio' is no trial and no model: take one of `trials` or `models`"):
         study.history("ratio")  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=r"file = 3: expected the path of the CSV file"):
+        study.to_csv(3)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match=r"cannot be written: .*give another name"):
         study.to_csv(Path("/dev/null/a.csv"))
     with pytest.raises(SpecError, match="`out=` is for the page that compares two studies: give both folders"):

@@ -172,6 +172,8 @@ class OpenedStudy:
 
         Raises StoreError if it cannot be written, SpecError if there is no such experiment.
         """
+        if not isinstance(file, str | Path):
+            raise SpecError(f"file = {file!r}: expected the path of the CSV file")
         return write_csv(file, self._records(name))
 
     def history(self, trial: Trial | StudyModel) -> list[HistoryEpoch]:

@@ -109,7 +109,7 @@ class OnnxFacts:
                 (*row, *("–" if size is None else f"{size:,}" for size in sizes))
                 for row, sizes in zip(table.rows, cells, strict=True)
             ),
-            notes=(*table.notes, f"C: {self.c.flash:,} bytes of constants, weights in so many bits each"),
+            notes=(*table.notes, f"C: {self.c.flash:,} bytes of constants"),
         )
 
     @property

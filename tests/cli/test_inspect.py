@@ -1,4 +1,4 @@
-"""`niwaki inspect` of ONNX files; of model files, see test_cli."""
+"""`niwaki inspect` of ONNX files, and the sensitivity of layers; of model files, see test_cli."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+import niwaki
 from exported import exported
 from handmade_onnx import by_hand, node
 from niwaki.cli.entry import run
@@ -163,3 +164,46 @@ def test_a_layer_that_does_nothing_has_no_row(small_model: Path, capsys: pytest.
     assert "Identity" not in shown
     _, facts, _ = inspect(capsys, small_model, "--json")
     assert {layer["kind"] for layer in json.loads(facts)["layers"]} == {"Conv2d", "MaxPool2d", "Linear"}
+
+
+def test_the_sensitivity_of_a_model_file(small_model, capsys) -> None:
+    code, out, err = inspect(capsys, small_model, "--sensitivity", "--images", 24, "--json")
+    assert (code, err) == (0, "measuring on 24 validation images of npz\n")
+    facts = json.loads(out)
+    found = facts["sensitivity"]
+    assert (found["images"], len(facts["layers"]) > 0) == (24, True)
+    names = ["conv1", "conv2", "fc1", "fc2", "fc3"]
+    assert [layer["name"] for layer in found["layers"]] == names
+    assert found["layers"][2]["left"] == {"25": 12, "50": 8, "75": 4}
+    assert found["layers"][4]["pruned"] == {"25": None, "50": None, "75": None}
+    assert "sensitivity" not in json.loads(inspect(capsys, small_model, "--json")[1])
+
+
+def test_the_table_of_sensitivity_follows_that_of_layers(small_model, small_folder, capsys) -> None:
+    code, out, _ = inspect(capsys, small_model, "--sensitivity", "--images", 24, "--data", "synthetic")
+    assert code == 2
+    code, out, _ = inspect(capsys, small_model, "--sensitivity", "--images", 24)
+    assert code == 0
+    assert out.index("MACs") < out.index("sensitivity: points of validation accuracy lost")
+    assert "fc3: its channels are the network's outputs" in out
+
+
+def test_the_sensitivity_of_what_cannot_be_measured(folder, small_model, tmp_path, capsys) -> None:
+    code, out, err = inspect(capsys, folder / "float.onnx", "--sensitivity")
+    assert (code, out) == (2, "")
+    assert "sensitivity needs a model file (.safetensors)" in err
+    assert err.count("\n") == 1
+    code, _, err = inspect(capsys, small_model, "--images", 10)
+    assert (code, err.startswith("niwaki: --data, --images: without --sensitivity")) == (2, True)
+    model = niwaki.load(small_model)
+    info = niwaki.read_info(small_model)
+    bare = niwaki.save(
+        model, tmp_path / "bare.safetensors", factory="lenet5", args=info.args, input_shape=info.input_shape,
+        labels=info.labels, preprocessing=info.preprocessing,
+    )  # fmt: skip
+    code, _, err = inspect(capsys, bare, "--sensitivity")
+    assert code == 2
+    assert err.endswith("the file names no dataset to measure on: name one with --data\n")
+    code, _, err = inspect(capsys, bare, "--sensitivity", "--data", tmp_path / "none")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "none" in err

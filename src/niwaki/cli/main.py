@@ -126,16 +126,25 @@ def report(
 @app.command("inspect")
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors) or an ONNX file.")],
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Measure what pruning or rounding each layer alone costs.")
+    ] = False,
+    data: Annotated[
+        str | None, typer.Option(help="Images for --sensitivity, if the file names none: fashion-mnist or a folder.")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Validation images for --sensitivity; default: all of them.")
+    ] = None,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Show a model's layers, parameters, MACs and bytes.
+    """Show a model's layers, parameters, MACs and bytes, and how sensitive its accuracy is to each layer.
 
-    Example: niwaki inspect studies/source/chosen.safetensors
+    Example: niwaki inspect studies/source/chosen.safetensors --sensitivity
     """
     from niwaki.cli.inspect import inspect as command
 
-    command(file, as_json=json, trust=trust)
+    command(file, sensitivity=sensitivity, data=data, images=images, as_json=json, trust=trust)
 
 
 @app.command("export")

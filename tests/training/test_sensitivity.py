@@ -92,6 +92,8 @@ def test_fewer_bits_leave_fewer_values_and_cost_more(found) -> None:
         errors.append(float((done - weights).square().mean()))
     assert errors[0] < 0.0002 < errors[1] < 0.02 < errors[2] < 0.3
     assert found["conv2"].rounded[8].loss <= found["conv2"].rounded[2].loss
+    by_hand = torch.tensor([[0.504, -1.27, 0.004]])  # a step of 0.01
+    assert torch.allclose(round_weights(by_hand, 8, axis=0), torch.tensor([[0.5, -1.27, 0.0]]))
     assert round_weights(torch.zeros(2, 3), 8, axis=0).tolist() == [[0, 0, 0]] * 2
 
 

@@ -40,7 +40,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
         (["study", "show", "/no/such/place"], "niwaki: /no/such/place: there is no such folder"),
         (
             ["study", "copy", "sauce", "x.toml"],
-            "niwaki: unknown study 'sauce': did you mean 'source'? built-in are camera, quick, source",
+            "niwaki: unknown study 'sauce': did you mean 'source'? built-in are bytes, camera, quick, source",
         ),
         (["study", "copy", "quick", "x.yaml"], "niwaki: x.yaml: a study's file ends in .toml"),
         (["inspect", "none.safetensors"], "niwaki: none.safetensors: there is no such file"),

@@ -91,5 +91,5 @@ def test_an_export_gives_the_models_in_it(small_export: Path, small_data: Datase
 def test_a_folder_without_an_export_is_looked_into_but_not_opened(tmp_path: Path) -> None:
     export = look_into(tmp_path)
     assert (export.files, export.has_c, export.broken) == ({}, False, {})
-    with pytest.raises(ModelError, match=r"no model\.onnx nor model-int8\.onnx in it"):
+    with pytest.raises(ModelError, match=r"contains neither model\.onnx nor model-int8\.onnx"):
         open_export(tmp_path)

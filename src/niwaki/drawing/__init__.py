@@ -1,4 +1,4 @@
-"""A figure as data, and as SVG that a style sheet colours. This package knows nothing about studies.
+"""A figure as data, and as SVG that a style sheet colours.
 
 May import: nothing else of niwaki.
 """

@@ -65,7 +65,7 @@ def seen(page: str) -> str:
 
 
 def bound(text: str) -> Markup:
-    """The text as HTML, without line breaks between a number and its unit or within an option such as `--seeds 3`."""
+    """The text as HTML, without line breaks between a number and its unit or within an option of a command."""
     return Markup(_OPTION.sub(r'<span class="nb">\g<0></span>', str(escape(_BEFORE_UNIT.sub("\u00a0", text)))))
 
 

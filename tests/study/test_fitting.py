@@ -14,9 +14,8 @@ from niwaki.errors import DataError, ModelError, SpecError
 from niwaki.models.modelfile import info_of
 from niwaki.study.environment import fingerprint
 from niwaki.study.fitting import check_networks
-from niwaki.study.imports import Imports
+from niwaki.study.imports import Imports, adopt_files
 from niwaki.study.plan import make_plan
-from niwaki.study.run import adopt_weights
 from niwaki.study.spec import Experiment, ModelSpec, StudySpec
 from niwaki.study.stages import Task, run_stage
 from tests.study.conftest import Niwaki
@@ -42,7 +41,7 @@ def spec_of(args: dict[str, object], factory: str = "lenet5") -> StudySpec:
 def test_stages_match_classes_by_name(small_model: Path, small_data: Dataset, other_order: Path) -> None:
     other = api.load_data(str(other_order), validation=60, preprocessing={"size": [16, 16]})
     right = api.evaluate(api.load(small_model), small_data).correct
-    spec, weights = adopt_weights(StudySpec(model=ModelSpec(weights=small_model), experiment=(Experiment(name="one"),)))
+    spec, files = adopt_files(StudySpec(model=ModelSpec(weights=small_model), experiment=(Experiment(name="one"),)))
     facts = fingerprint("cpu")
     plain, named = (
         make_plan(spec, data="d", environment=facts, imports=Imports("w"), classes=classes)
@@ -50,7 +49,7 @@ def test_stages_match_classes_by_name(small_model: Path, small_data: Dataset, ot
     )
     assert plain.stages.keys() != named.stages.keys()  # the same file and images, but another result
     (stage,) = named.stages.values()
-    done = run_stage(Task(stage, weights, "d", facts), other)
+    done = run_stage(Task(stage, files.weights, "d", facts), other)
     assert done.record.results is not None
     assert done.record.results.test.correct == right > 50
     assert done.weights is not None

@@ -322,7 +322,7 @@ def test_int8_is_not_quantized_again(kind) -> None:
 def test_settings_are_strict() -> None:
     for wrong in (
         {"kind": "static "}, {"calibration": "mean"}, {"images": 0}, {"images": "10"}, {"percentile": 50.0},
-        {"percentile": 100.1}, {"bits": 8},
+        {"percentile": 100.1}, {"bits": 3}, {"bits": "4"}, {"layer_bits": {"fc1": 5}}, {"bit": 4},
     ):  # fmt: skip
         with pytest.raises(ValidationError):
             QuantizeSettings(**wrong)

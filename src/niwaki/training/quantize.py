@@ -288,7 +288,7 @@ def _agreement_notes(float_onnx: bytes, int8_onnx: bytes, inputs: np.ndarray, bi
     told = f"int8 and float give the same class on {agreement:.1f} % of the {len(inputs)} calibration images"
     unoptimized = _same(expected, logits_of(scores(int8_onnx, inputs, mode="plain"), softmax))
     if unoptimized > (agreement + 100) / 2:
-        return (f"{told}; likely cause: the runtime: with its optimizations off it is {unoptimized:.1f} %",)
+        return (f"{told}; likely cause: the runtime: with its optimizations off, {unoptimized:.1f} % agree",)
     if bits < 8:
         return (f"{told}; likely cause: weights of {bits} bits, for which the network was not trained: use kind = qat",)
     return (f"{told}; likely cause: {cause_of_loss(expected, found, step)}",)

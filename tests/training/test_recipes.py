@@ -146,8 +146,8 @@ def test_a_teacher_must_fit(dataset: Dataset) -> None:
         make_teacher(niwaki.LeNet5(), info, dataset)
 
 
-def test_ema_follows_its_formula_and_ends_in_the_model() -> None:
-    """By hand: after step n (from 0), mean ← lerp(weights, mean, min(decay, (1 + n)/(10 + n)))."""
+def trained_step_by_step(**settings) -> tuple[nn.Module, list[torch.Tensor]]:
+    """A trained model, and the weights that each step of its optimizer left."""
     model, steps = linear(), []
     original = torch.optim.Adam.step
 
@@ -158,7 +158,13 @@ def test_ema_follows_its_formula_and_ends_in_the_model() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.Adam, "step", watched)
-        train(model, average="ema", ema_decay=0.5)
+        train(model, **settings)
+    return model, steps
+
+
+def test_ema_follows_its_formula_and_ends_in_the_model() -> None:
+    """By hand: after step n (from 0), mean ← lerp(weights, mean, min(decay, (1 + n)/(10 + n)))."""
+    model, steps = trained_step_by_step(average="ema", ema_decay=0.5)
     mean = steps[0]
     for seen, now in enumerate(steps[1:], 1):
         mean = torch.lerp(now, mean, min(0.5, (1 + seen) / (10 + seen)))
@@ -166,17 +172,7 @@ def test_ema_follows_its_formula_and_ends_in_the_model() -> None:
 
 
 def test_swa_is_the_mean_of_the_last_epochs() -> None:
-    model, steps = linear(), []
-    original = torch.optim.Adam.step
-
-    def watched(self, *args, **kwargs):
-        result = original(self, *args, **kwargs)
-        steps.append(weights(model).clone())
-        return result
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.Adam, "step", watched)
-        train(model, average="swa", swa_epochs=1)
+    model, steps = trained_step_by_step(average="swa", swa_epochs=1)
     assert torch.allclose(weights(model), torch.stack(steps[10:]).mean(0), atol=1e-6)
 
 

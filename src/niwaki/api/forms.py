@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from niwaki.api.teaching import Named_or_several, several
+from niwaki.api.teaching import Named_or_several, several, teachers_of
 from niwaki.arguments import checked, settings_of, text_of
 from niwaki.callbacks.events import Callbacks, Done, EpochEnd
 from niwaki.data.dataset import Dataset
@@ -107,9 +107,10 @@ def quantize(
         settings["train"] = settings_of(QatSettings, recipe, "train")
     check_device(device)
     how = settings_of(QuantizeSettings, settings)
+    named = several(teacher)  # refused, if at all, before any work
     images = data if isinstance(data, Dataset) else text_of(data)
     options = QuantizeOptions(
-        how, images, several(teacher), seed, device, trust, notify or logged,
+        how, images, lambda found: teachers_of(named, found, trust=trust), seed, device, trust, notify or logged,
         lambda number, epoch: heard.on_epoch(
             EpochEnd("quantize", 0, number, how.train.epochs, epoch.loss, epoch.validation_accuracy)
         ),

@@ -19,13 +19,15 @@ Named = nn.Module | str | Path
 Named_or_several = Named | Sequence[Named] | None
 
 
-def teachers_of(given: Named_or_several, data: Dataset, base: nn.Module | None = None) -> list[Teacher]:
+def teachers_of(
+    given: Named_or_several, data: Dataset, base: nn.Module | None = None, *, trust: bool = False
+) -> list[Teacher]:
     """The teachers that a user names; "base" is `base`, if there is one.
 
     A module is copied, and gets images as `data` prepares them. Raises SpecError for anything else, ModelError for a
     teacher that takes other images, knows other classes or needs trust.
     """
-    return [_teacher(one, data, base) for one in several(given)]
+    return [_teacher(one, data, base, trust) for one in several(given)]
 
 
 def several(given: Named_or_several) -> Sequence[Named]:
@@ -37,7 +39,7 @@ def several(given: Named_or_several) -> Sequence[Named]:
     return named
 
 
-def _teacher(given: Named, data: Dataset, base: nn.Module | None) -> Teacher:
+def _teacher(given: Named, data: Dataset, base: nn.Module | None, trust: bool) -> Teacher:
     if given == "base" and base is not None:
         given = base
     if isinstance(given, nn.Module):
@@ -46,5 +48,5 @@ def _teacher(given: Named, data: Dataset, base: nn.Module | None) -> Teacher:
             preprocessing=data.preprocessing,
         )  # fmt: skip
         return make_teacher(copy.deepcopy(given).cpu().eval(), info, data)
-    model, info = modelfile.load_with_info(Path(given))
+    model, info = modelfile.load_with_info(Path(given), trust=trust)
     return make_teacher(model, info, data, name=str(given))

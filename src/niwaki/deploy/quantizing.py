@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
-from torch import nn
 
 from niwaki.codegen.generate import Footprint, generate
 from niwaki.codegen.readers.qdq import read_qdq
@@ -28,7 +27,7 @@ from niwaki.tabular import Column, Tabular
 from niwaki.training.qat import quantize_aware
 from niwaki.training.quantize import quantize
 from niwaki.training.settings import QuantizeSettings
-from niwaki.training.teachers import Teacher, make_teacher
+from niwaki.training.teachers import Teacher
 from niwaki.training.train import Epoch, Training
 
 _COLUMNS: tuple[Column, ...] = (("network", "left"), ("validation %", "right"), ("test %", "right"))
@@ -41,7 +40,8 @@ class QuantizeOptions:
     settings: QuantizeSettings = field(default_factory=QuantizeSettings)
     data: Dataset | str | None = None
     """The data whose training images calibrate and train; None: the dataset that the file names."""
-    teachers: Sequence[str | Path | nn.Module] = ()
+    teachers: Callable[[Dataset], Sequence[Teacher]] = lambda _data: ()
+    """Those that training learns from, for the data that is found."""
     seed: int = 0
     device: str = "cpu"
     trust: bool = False
@@ -117,7 +117,7 @@ def quantize_file(file: Path, out: Path, options: QuantizeOptions) -> QuantizeRe
     if origin.kind not in ("model", "float"):
         raise ModelError(f"{file}: is int8 already: give the float network")
     data = _images(origin, options)
-    teachers = _teachers(options, data)
+    teachers = options.teachers(data)
     if origin.kind == "model":
         model, info = modelfile.loads(origin.data, trust=options.trust, name=origin.name)
         float_onnx = to_onnx(model, info)
@@ -152,20 +152,6 @@ def _images(origin: Origin, options: QuantizeOptions) -> Dataset:
             Setting("data"),
         )  # fmt: skip
     return pictures.data
-
-
-def _teachers(options: QuantizeOptions, data: Dataset) -> list[Teacher]:
-    found = []
-    for named in options.teachers:
-        if isinstance(named, nn.Module):
-            info = modelfile.ModelInfo(
-                factory="module", input_shape=data.input_shape, labels=data.labels, preprocessing=data.preprocessing
-            )
-            found.append(make_teacher(named, info, data))
-        else:
-            model, info = modelfile.load_with_info(Path(named), trust=options.trust)
-            found.append(make_teacher(model, info, data, name=str(named)))
-    return found
 
 
 def _footprint(int8_onnx: bytes) -> tuple[Footprint | None, tuple[str, ...]]:

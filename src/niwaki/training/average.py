@@ -19,7 +19,7 @@ Norm = nn.modules.batchnorm._NormBase
 
 
 class Average:
-    """The running mean of a model in training, as `settings.average` says; `steps` are the batches of all epochs."""
+    """The running mean of a model in training, as `settings.average` says; an epoch has so many `batches`."""
 
     def __init__(self, model: nn.Module, settings: TrainSettings, batches: int) -> None:
         self._settings, self._batches = settings, batches

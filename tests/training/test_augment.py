@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from niwaki.training.augment import augment
+from niwaki.training.augment import augment, count_views
 from niwaki.training.settings import TrainSettings
 
 
@@ -31,7 +31,7 @@ def test_shifts_move_zeros_in_and_are_whole_pixels() -> None:
     images = torch.arange(2 * 1 * 3 * 4, dtype=torch.uint8).view(2, 1, 3, 4) + 1
     seen = set()
     for seed in range(60):
-        moved = augment(images, TrainSettings(shift=1), draws(seed))
+        moved = augment(images, TrainSettings(shift=1), draws(seed))[0]
         assert moved.dtype == torch.uint8
         for before, after in zip(images, moved, strict=True):
             padded = F.pad(before, (1, 1, 1, 1))
@@ -41,11 +41,25 @@ def test_shifts_move_zeros_in_and_are_whole_pixels() -> None:
     assert len(seen) == 9
 
 
+def test_views_are_numbered_by_what_they_show() -> None:
+    """Mirrored or not, in nine places: the same number is the same picture, and another number another one."""
+    settings = TrainSettings(flip=True, shift=1)
+    images = torch.arange(3 * 1 * 5 * 4, dtype=torch.uint8).view(3, 1, 5, 4) + 1
+    seen: dict[tuple[int, int], torch.Tensor] = {}
+    for seed in range(200):
+        for number, (picture, view) in enumerate(zip(*augment(images, settings, draws(seed)), strict=True)):
+            assert torch.equal(seen.setdefault((number, int(view)), picture), picture)
+    assert len(seen) == len({(number, picture.numpy().tobytes()) for (number, _), picture in seen.items()}) == 3 * 18
+    assert count_views(settings) == 18
+    assert count_views(TrainSettings()) == 1
+    assert count_views(TrainSettings(flip=True, noise=1)) is None
+
+
 def test_flips_mirror_about_half() -> None:
     images = torch.arange(2 * 1 * 3 * 4, dtype=torch.uint8).view(2, 1, 3, 4)
     mirrored = 0
     for seed in range(100):
-        out = augment(images, TrainSettings(flip=True), draws(seed))
+        out = augment(images, TrainSettings(flip=True), draws(seed))[0]
         for before, after in zip(images, out, strict=True):
             assert torch.equal(after, before) or torch.equal(after, before.flip(-1))
             mirrored += torch.equal(after, before.flip(-1))
@@ -56,7 +70,7 @@ def test_turning_and_zooming_equal_pillow() -> None:
     """Pillow's own bilinear transform, with the angles and scales that the generator gives; the frame is no square."""
     images = smooth(count=8)
     height, width = images.shape[2:]
-    out = augment(images, TrainSettings(rotate=40, zoom=0.3), draws(3))
+    out = augment(images, TrainSettings(rotate=40, zoom=0.3), draws(3))[0]
     generator = draws(3)
     angles = -40 + 80 * torch.rand(8, generator=generator)
     scales = 0.7 + 0.6 * torch.rand(8, generator=generator)
@@ -75,14 +89,14 @@ def test_turning_and_zooming_equal_pillow() -> None:
 def test_channels_of_an_image_are_changed_alike() -> None:
     grey = smooth(count=6)
     settings = TrainSettings(flip=True, rotate=20, zoom=0.2, blur=1.0, contrast=0.4, shift=2)
-    one, three = (augment(images, settings, draws(1)) for images in (grey, grey.repeat(1, 3, 1, 1)))
+    one, three = (augment(images, settings, draws(1))[0] for images in (grey, grey.repeat(1, 3, 1, 1)))
     assert all(torch.equal(three[:, channel], one[:, 0]) for channel in range(3))
 
 
 def test_blur_is_a_gaussian() -> None:
     images = torch.zeros(50, 1, 9, 9, dtype=torch.uint8)
     images[:, :, 4, 4] = 255
-    out = augment(images, TrainSettings(blur=1.0), draws()).to(torch.float64)
+    out = augment(images, TrainSettings(blur=1.0), draws())[0].to(torch.float64)
     sigmas = torch.rand(50, generator=draws())
     totals = out.sum((1, 2, 3))
     assert (totals - 255).abs().max() < 13  # rounding of 25 pixels
@@ -95,7 +109,7 @@ def test_blur_is_a_gaussian() -> None:
 
 def test_contrast_multiplies() -> None:
     images = smooth(count=20)
-    out = augment(images, TrainSettings(contrast=0.5), draws(2))
+    out = augment(images, TrainSettings(contrast=0.5), draws(2))[0]
     gains = 0.5 + torch.rand(20, generator=draws(2))
     expected = (images * gains[:, None, None, None]).round().clamp(0, 255)
     assert (out.to(torch.float32) - expected).abs().max() <= 1
@@ -106,7 +120,7 @@ def test_contrast_multiplies() -> None:
 def test_noise_leaves_black_black() -> None:
     images = torch.zeros(40, 1, 32, 32, dtype=torch.uint8)
     images[:, :, 8:24, 8:24] = 128
-    out = augment(images, TrainSettings(noise=20), draws()).to(torch.float32)
+    out = augment(images, TrainSettings(noise=20), draws())[0].to(torch.float32)
     assert torch.equal(out == 0, images == 0)
     spread = 20 * torch.rand(40, generator=draws())
     assert (out[:, 0, 8:24, 8:24].std((1, 2)) - spread).abs().max() < 0.15 * 20
@@ -131,6 +145,6 @@ def test_an_option_that_is_off_draws_nothing(options, drawn) -> None:
 
 def test_the_same_generator_gives_the_same_bits() -> None:
     settings = TrainSettings(flip=True, rotate=15, zoom=0.1, blur=0.8, contrast=0.3, noise=10, shift=2)
-    first, again, other = (augment(smooth(), settings, draws(seed)) for seed in (5, 5, 6))
+    first, again, other = (augment(smooth(), settings, draws(seed))[0] for seed in (5, 5, 6))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

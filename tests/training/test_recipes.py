@@ -109,20 +109,41 @@ def test_several_teachers_say_the_mean_of_their_probabilities() -> None:
     lesson = Lesson(teachers, images, TrainSettings(temperature=2.0, teacher="x"))
     said = [F.softmax(one.model(images / 255) / 2, 1) for one in teachers]
     chosen = torch.tensor([3, 90])
-    assert torch.allclose(lesson.of(images[chosen], chosen), (said[0] + said[1])[chosen] / 2, atol=1e-6)
+    assert torch.allclose(
+        lesson.of(images[chosen], chosen, torch.zeros_like(chosen)), (said[0] + said[1])[chosen] / 2, atol=1e-6
+    )
 
 
-@pytest.mark.parametrize("augmented", [False, True])
-def test_a_teacher_sees_every_image_once_unless_each_view_is_new(augmented: bool) -> None:
-    seen = []
+@pytest.mark.parametrize(
+    ("settings", "kept", "asked"),
+    [
+        ({}, 2**28, 96),  # every image once
+        ({"shift": 1, "epochs": 60}, 2**28, 9 * 96),  # every view once
+        ({"shift": 1}, 9 * 96 * 2 * 4 - 1, 2 * 96),  # too many answers to keep: as they come
+        ({"noise": 1.0}, 2**28, 2 * 96),  # every view is new
+    ],
+)
+def test_a_teacher_is_asked_once_for_each_view(monkeypatch, settings: dict, kept: int, asked: int) -> None:
+    monkeypatch.setattr("niwaki.training.teachers.MOST_BYTES", kept)
+    seen, wrong = [], []
 
     class Counting(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             seen.append(len(x))
             return x.flatten(1)[:, :2]
 
-    train(linear(), Teacher(Counting(), Preprocessing().table()), shift=int(augmented))
-    assert sum(seen) == (2 * 96 if augmented else 96)
+    counting = Teacher(Counting(), Preprocessing().table())
+    of = Lesson.of
+
+    def checked(lesson: Lesson, pixels: torch.Tensor, chosen: torch.Tensor, view: torch.Tensor) -> torch.Tensor:
+        answer = of(lesson, pixels, chosen, view)
+        wrong.append(bool((answer != F.softmax(pixels.flatten(1)[:, :2] / 255 / 2, 1)).any()))
+        return answer
+
+    monkeypatch.setattr(Lesson, "of", checked)
+    train(linear(), counting, **settings)
+    assert sum(seen) == asked
+    assert not any(wrong)
 
 
 def test_a_teacher_with_classes_in_another_order_is_asked_by_name(dataset: Dataset) -> None:
@@ -134,7 +155,7 @@ def test_a_teacher_with_classes_in_another_order_is_asked_by_name(dataset: Datas
     images = torch.from_numpy(np.array(dataset.train.images[:4]))
     lesson = Lesson([make_teacher(model, turned, dataset)], images, TrainSettings(temperature=1.0, teacher="x"))
     expected = F.softmax(model(images / 255), 1).flip(1)
-    assert torch.allclose(lesson.of(images, torch.arange(4)), expected, atol=1e-6)
+    assert torch.allclose(lesson.of(images, torch.arange(4), torch.zeros(4, dtype=torch.int64)), expected, atol=1e-6)
 
 
 def test_a_teacher_must_fit(dataset: Dataset) -> None:

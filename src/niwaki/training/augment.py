@@ -16,23 +16,38 @@ from niwaki.training.settings import TrainSettings
 BLUR_REACH = 2  # pixels each way: enough for the deviations that settings allow
 
 
-def augment(images: torch.Tensor, settings: TrainSettings, generator: torch.Generator) -> torch.Tensor:
-    """A batch of uint8 (N, C, H, W), augmented as `settings` says; random numbers come from `generator` alone."""
+def count_views(settings: TrainSettings) -> int | None:
+    """How many different views of one image `augment` can make; None if there is no end to them."""
+    if any((settings.rotate, settings.zoom, settings.blur, settings.contrast, settings.noise)):
+        return None
+    return (1 + settings.flip) * (2 * settings.shift + 1) ** 2
+
+
+def augment(
+    images: torch.Tensor, settings: TrainSettings, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch of uint8 (N, C, H, W), augmented as `settings` says; random numbers come from `generator` alone.
+
+    With it, int64 (N,), which view of its image each is, below `count_views`: the same view has the same pixels, as
+    long as only mirroring and shifting are on.
+    """
+    view = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     if settings.flip:
-        images = _mirror(images, generator)
+        images, view = _mirror(images, generator)
     if settings.rotate or settings.zoom:
         images = _turn(images, settings.rotate, settings.zoom, generator)
     if settings.blur or settings.contrast or settings.noise:
         images = _photograph(images, settings, generator)
     if settings.shift:
-        images = _move(images, settings.shift, generator)
-    return images
+        images, moved = _move(images, settings.shift, generator)
+        view = view * (2 * settings.shift + 1) ** 2 + moved
+    return images, view
 
 
-def _mirror(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Half of the images mirrored left to right."""
+def _mirror(images: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Half of the images mirrored left to right, and 1 for each of them."""
     mirrored = torch.rand(len(images), generator=generator) < 0.5
-    return torch.where(_each(mirrored, images), images.flip(-1), images)
+    return torch.where(_each(mirrored, images), images.flip(-1), images), mirrored.to(images.device, torch.int64)
 
 
 def _turn(images: torch.Tensor, degrees: float, zoom: float, generator: torch.Generator) -> torch.Tensor:
@@ -75,8 +90,8 @@ def _blur(pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     return planes.view(pixels.shape)
 
 
-def _move(images: torch.Tensor, shift: int, generator: torch.Generator) -> torch.Tensor:
-    """Shift each image by up to `shift` whole pixels each way."""
+def _move(images: torch.Tensor, shift: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Shift each image by up to `shift` whole pixels each way; with it, the number of the shift that each got."""
     count, _, height, width = images.shape
     moves = torch.randint(0, 2 * shift + 1, (2, count), generator=generator).to(images.device)
     padded = F.pad(images, (shift, shift, shift, shift))
@@ -84,7 +99,7 @@ def _move(images: torch.Tensor, shift: int, generator: torch.Generator) -> torch
     columns = (moves[1][:, None] + torch.arange(width, device=images.device))[:, None, None, :]
     index = torch.arange(count, device=images.device)[:, None, None, None]
     channel = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
-    return padded[index, channel, rows, columns]
+    return padded[index, channel, rows, columns], moves[0] * (2 * shift + 1) + moves[1]
 
 
 def _between(low: float, high: float, count: int, generator: torch.Generator) -> torch.Tensor:

@@ -16,9 +16,10 @@ from niwaki.errors import ModelError
 from niwaki.models.examine import check_answers, check_numbers
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.pixels import pixel_scale
+from niwaki.training.augment import count_views
 from niwaki.training.settings import TrainSettings
 
-AT_ONCE = 1000  # images whose scores are computed together
+MOST_BYTES = 2**28  # of answers that are kept
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,32 @@ def make_teacher(model: nn.Module, info: ModelInfo, data: Dataset, *, name: str 
 class Lesson:
     """The teachers' answer for images: the mean of their probabilities at one temperature, float32 (N, classes).
 
-    If training shows each image unchanged, the teachers see it once, before training; augmented ones as they come.
+    Each view of an image is asked for once, if there are few enough to keep the answers; else as it comes.
     """
 
     def __init__(self, teachers: Sequence[Teacher], images: torch.Tensor, settings: TrainSettings) -> None:
-        device = images.device
-        self._ask = [_scores_of(teacher, device) for teacher in teachers]
+        self._ask = [_scores_of(teacher, images.device) for teacher in teachers]
         self._temperature, self._weight = settings.temperature, settings.teacher_weight
-        self._known = None
-        if not settings.augments:
-            self._known = torch.cat([self._probabilities(part) for part in torch.split(images, AT_ONCE)])
+        self._images, self._views = len(images), count_views(settings)
+        self._answers: torch.Tensor | None = None
+        """float32 (views, images, classes), NaN if not asked for yet."""
 
-    def of(self, pixels: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """The answer for a batch `pixels`, uint8 (N, C, H, W), of the training images numbered `chosen`, int64 (N,)."""
-        return self._probabilities(pixels) if self._known is None else self._known.index_select(0, chosen)
+    def of(self, pixels: torch.Tensor, chosen: torch.Tensor, view: torch.Tensor) -> torch.Tensor:
+        """The answer for a batch `pixels`, uint8 (N, C, H, W): a `view` each of the training images `chosen`."""
+        if self._views is None:
+            return self._probabilities(pixels)
+        known = self._answers
+        if known is None:
+            answer = self._probabilities(pixels)
+            if 4 * self._views * self._images * answer.shape[1] > MOST_BYTES:
+                self._views = None
+                return answer
+            known = self._answers = answer.new_full((self._views, self._images, answer.shape[1]), torch.nan)
+            known[view, chosen] = answer
+        unknown = known[view, chosen, 0].isnan()
+        if unknown.any():
+            known[view[unknown], chosen[unknown]] = self._probabilities(pixels[unknown])
+        return known[view, chosen]
 
     def loss(self, own: torch.Tensor, logits: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
         """The student's `own` loss, and the cross-entropy with the teachers' answer; T² keeps the gradients' size."""

@@ -213,7 +213,6 @@ def _one_epoch(work: _Work, seed: int) -> float:
     order = torch.randperm(count, generator=generator).to(data.labels.device)
     total = torch.zeros((), device=data.labels.device, dtype=torch.float64)
     parameters = [parameter for parameter in work.model.parameters() if parameter.requires_grad]
-    augmented = settings.augments
     seen = 0
     for chosen in torch.split(order, settings.batch_size):
         if len(chosen) == 1 < settings.batch_size and count > 1:
@@ -221,9 +220,8 @@ def _one_epoch(work: _Work, seed: int) -> float:
         pixels, labels = data.images.index_select(0, chosen), data.labels.index_select(0, chosen)
         if data.shapes is not None:
             pixels = torch.cat([pixels, draw_outliers(pixels, settings.outliers, data.shapes, generator)])
-        if augmented:
-            pixels = augment(pixels, settings, generator)
-        taught = None if work.lesson is None else work.lesson.of(pixels[: len(labels)], chosen)
+        pixels, view = augment(pixels, settings, generator)
+        taught = None if work.lesson is None else work.lesson.of(pixels[: len(labels)], chosen, view[: len(labels)])
         logits = work.model(data.scale(pixels))
         if not isinstance(logits, torch.Tensor):
             raise ModelError(_not_scores(logits))

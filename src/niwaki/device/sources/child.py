@@ -15,6 +15,7 @@ from .source import Frame, Source, SourceLost
 
 END_S = 2.0  # seconds that a program has to end by itself
 START_S = 10.0  # and to give its first frame: Argus takes several
+DRAIN_S = 10.0  # and its readers to see that its pipes ended: an instant, unless the machine itself stands still
 
 
 class Recipe(NamedTuple):
@@ -108,7 +109,7 @@ class ChildCamera(Source):
         """End the program, wait for it, and free both pipes."""
         _end(self._process)
         for thread in self._threads:
-            thread.join(END_S)
+            thread.join(DRAIN_S)
 
 
 def _start(recipe: Recipe) -> Tuple["subprocess.Popen[bytes]", str, IO[bytes]]:

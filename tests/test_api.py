@@ -95,7 +95,7 @@ def test_a_path_is_taken_wherever_a_text_is(small_npz: Path, tmp_path: Path, mon
 def test_settings_are_checked(data) -> None:
     with pytest.raises(SpecError, match=r"epoch is not a known key; did you mean 'epochs'"):
         niwaki.train(niwaki.LeNet5(**ARGS), data, epoch=3)
-    with pytest.raises(SpecError, match="ratio = 2: "):
+    with pytest.raises(SpecError, match="`ratio=2`: "):
         niwaki.prune(niwaki.LeNet5(**ARGS), data, ratio=2)
 
 

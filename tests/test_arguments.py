@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import niwaki
-from niwaki.callbacks import EpochEnd, StageEnd
-from niwaki.errors import SpecError
+from niwaki.callbacks import CSVLogger, EpochEnd, StageEnd
+from niwaki.errors import NiwakiError, SpecError
 
 ARGS = {"num_classes": 4, "image_size": 16, "widths": [3, 6, 16, 12]}
 QUICK = {"batch_size": 20, "lr": 3e-3}
@@ -25,7 +25,7 @@ def data(small_npz: Path) -> object:
     [
         (lambda m, d: niwaki.prune(m, d, finetune="two"), r"finetune = 'two': expected a dictionary, as \{'epochs': 5"),
         (lambda m, d: niwaki.prune(m, d, finetune=True), r"finetune = True: expected a dictionary"),
-        (lambda m, d: niwaki.prune(m, d, finetune=-1), r"epochs = -1: .*greater than or equal to 0"),
+        (lambda m, d: niwaki.prune(m, d, finetune=-1), r"`epochs=-1`: .*greater than or equal to 0"),
         (lambda m, d: niwaki.train(m, d, epochs="5"), r"niwaki.train: epochs = '5': expected int or None"),
         (lambda m, d: niwaki.train(m, d, seed=1.5), r"niwaki.train: seed = 1.5: expected int"),
         (lambda m, d: niwaki.train(m, d, seed=True), r"niwaki.train: seed = True: expected int"),
@@ -50,6 +50,32 @@ def test_what_is_of_the_wrong_kind_is_one_clear_line(call: Callable[..., object]
     with pytest.raises(SpecError, match=said) as error:
         call(niwaki.LeNet5(**ARGS), data)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", sorted(set(niwaki.__all__) - {"NiwakiError"}))
+@pytest.mark.parametrize("value", [3, [1], None])
+def test_no_public_name_shows_an_error_of_python(name: str, value: object) -> None:
+    with pytest.raises(NiwakiError):
+        getattr(niwaki, name)(value)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: niwaki.LeNet5(widths=3), "widths 3: give four positive numbers"),
+        (lambda: niwaki.LeNet5(widths=[1.5, 2, 3, 4]), r"widths \(1\.5, 2, 3, 4\): give four positive numbers"),
+        (lambda: niwaki.LeNet5(num_classes="ten"), "'ten' classes, 1 input channels"),
+        (lambda: niwaki.LeNet5(image_size=None), "image size None: it needs at least 16"),
+        (lambda: niwaki.Preprocessing(size=3), "^niwaki.Preprocessing: `size=3`: expected a list$"),
+        (lambda: niwaki.Preprocessing(2), "^niwaki.Preprocessing takes settings by name: color, size, resize, pad"),
+        (lambda: niwaki.run_study("quick", listener=3), "listener = 3: has no method message"),
+        (lambda: CSVLogger(3), "^CSVLogger: file = 3: expected a text or a path$"),
+        (lambda: niwaki.count(niwaki.LeNet5(), 3), r"the input shape is 3: expected \(channels, height, width\)"),
+    ],
+)
+def test_what_is_built_by_hand_says_what_it_takes(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(NiwakiError, match=said):
+        call()
 
 
 class Noted:

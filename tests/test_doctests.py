@@ -17,7 +17,6 @@ FOR_USERS = (
     "niwaki.api.forms",
     "niwaki.api.steps",
     "niwaki.api.studies",
-    "niwaki.models.modelfile",
     "niwaki.api.boards",
 )
 TINY = HEAD.replace("steps = 2", "steps = 1") + '[[experiment]]\nname = "ratio"\nset = {{ "prune.ratio" = 0.5 }}\n'

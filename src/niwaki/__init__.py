@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         bench,
         bundle,
         copy_study,
+        count,
         doctor,
         evaluate,
         export,
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     )
     from niwaki.data.preprocessing import Preprocessing
     from niwaki.errors import NiwakiError
-    from niwaki.measure.cost import count
     from niwaki.models.lenet5 import LeNet5
 
 _HOME = {
@@ -56,7 +56,7 @@ _HOME = {
     "bench": "niwaki.api",
     "bundle": "niwaki.api",
     "copy_study": "niwaki.api",
-    "count": "niwaki.measure.cost",
+    "count": "niwaki.api",
     "doctor": "niwaki.api",
     "evaluate": "niwaki.api",
     "export": "niwaki.api",

@@ -15,9 +15,8 @@ from torch import nn
 
 from niwaki.data.dataset import Dataset
 from niwaki.device.text import listed, printable
-from niwaki.errors import SpecError, guess
+from niwaki.errors import SpecError, explain, guess
 from niwaki.models.examine import check_module
-from niwaki.study.spec import explain
 
 Settings = TypeVar("Settings", bound=BaseModel)
 SPLITS = ("train", "validation", "test")
@@ -135,7 +134,7 @@ def settings_of(kind: type[Settings], values: object, name: str = "settings") ->
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        raise SpecError(explain(error, kind)) from error
+        raise SpecError(explain(error, kind, arguments=True)) from error
 
 
 def text_of(path: str | Path | None) -> str | None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from niwaki.device.text import printable
+
+if TYPE_CHECKING:  # errors are imported before everything else, pydantic only where it is used
+    from pydantic import BaseModel, ValidationError
 
 
 class Setting(NamedTuple):
@@ -84,7 +87,8 @@ def expectation(text: str) -> str:
     >>> expectation("Input should be a valid integer, unable to parse string as an integer")
     'expected a valid integer'
     """
-    return text.removeprefix("Value error, ").replace("Input should be", "expected").partition(", unable to parse")[0]
+    said = text.removeprefix("Value error, ").replace("Input should be", "expected").replace("a valid tuple", "a list")
+    return said.partition(", unable to parse")[0]
 
 
 class NiwakiError(Exception):
@@ -178,3 +182,54 @@ def step(what: str) -> Iterator[None]:
     except Exception as error:
         error.add_note(what)
         raise
+
+
+def explain(error: ValidationError, kind: type[BaseModel], *, arguments: bool = False) -> str:
+    """One line for the first error: the key, its value, what is allowed, and how many more errors there are.
+
+    If the keys were `arguments` of a function, the line names them as settings.
+    """
+    found = error.errors()
+    inside = {other["loc"][:end] for other in found for end in range(len(other["loc"]))}
+    errors = [e for e in found if not (e["type"] == "too_short" and e["loc"] in inside)]  # it only lacks what is wrong
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])  # it explains the others
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    if first["type"] == "extra_forbidden":
+        allowed = _keys_beside(kind, first["loc"])
+        near = guess(str(first["loc"][-1]), allowed)
+        text = f"{where} is not a known key; {near}allowed: {', '.join(allowed)}"
+    elif first["type"] == "missing":
+        text = f"{where} is missing"
+    else:
+        message = expectation(first["msg"])
+        given = repr(first["input"])
+        text = f"{where} = {given}: {message}"
+        if arguments and first["loc"]:
+            text = Wording(Setting(str(first["loc"][-1]), _in_double_quotes(given)), f": {message}")
+        if first["type"] == "value_error" and isinstance(first["input"], dict):  # a table: its message names the key
+            text = f"{where}: {message}" if first["loc"] else message
+    return text if len(errors) == 1 else Wording(text, f" (and {len(errors) - 1} more)")
+
+
+def _in_double_quotes(written: str) -> str:
+    return f'"{written[1:-1]}"' if written[0] == "'" and '"' not in written else written
+
+
+def _keys_beside(kind: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    current: Any = kind
+    for part in loc[:-1]:
+        if isinstance(part, int):
+            continue
+        current = _model_inside(current.model_fields[part].annotation)
+    return list(current.model_fields)
+
+
+def _model_inside(annotation: Any) -> Any:
+    """The pydantic model in `Model`, `Model | None` or `tuple[Model, ...]`."""
+    if hasattr(annotation, "model_fields"):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        found = _model_inside(part)
+        if found is not None:
+            return found
+    return None

@@ -53,8 +53,9 @@ def test_the_table_and_what_comes_next(tmp_path: Path, small_model: Path, capsys
         (["--epochs", 1], "--kind qat"),
         (["--layer-bits", "fc3"], "expected LAYER=BITS, as in fc3=8"),
         (["--layer-bits", "fc9=4"], "no layer is called 'fc9'"),
-        (["--kind", "int4"], "kind = 'int4'"),
-        (["--bits", 3], "bits = 3"),
+        (["--kind", "int4"], "--kind int4: expected 'static', 'dynamic' or 'qat'"),
+        (["--bits", 3], "--bits 3: expected 8, 4 or 2"),
+        (["--kind", "qat", "--epochs", -1], "--epochs -1: expected greater than or equal to 0"),
     ],
 )
 def test_wrong_flags_are_named(

@@ -36,6 +36,8 @@ def test_images_of_another_kind_are_refused(folder: Path) -> None:
     model = CModel(folder)
     with pytest.raises(ModelError, match=r"images are uint8 \(2, 1, 4, 4\): expected int8 \(n, 1, 4, 4\)"):
         model.run(np.zeros((2, 1, 4, 4), np.uint8))
+    with pytest.raises(ModelError, match="images are of type list: expected a numpy array of int8"):
+        model.run([1, 2])
     with pytest.raises(ModelError, match="expected int8"):
         model.run(np.zeros((2, 1, 5, 4), np.int8))
     assert model.run(np.zeros((0, 1, 4, 4), np.int8)).shape == (0, 3)

@@ -20,6 +20,7 @@ from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
 from niwaki.errors import DataError, SpecError, guess
+from niwaki.measure import cost
 from niwaki.measure.accuracy import Accuracy, Predict
 from niwaki.measure.accuracy import evaluate as measure_accuracy
 from niwaki.measure.predict import torch_predictor
@@ -257,6 +258,46 @@ def save(
         preprocessing=preprocessing, provenance=Provenance() if data is None else Provenance.of(data),
     )  # fmt: skip
     return modelfile.save(model, path, info)
+
+
+@checked
+def load(path: str | Path, *, trust: bool = False) -> nn.Module:
+    """The module that a model file holds, in eval mode, on the CPU.
+
+    `trust` allows code of your own to build it. Raises ModelError if the file cannot be read or is not a model file.
+
+    >>> model = niwaki.load("small.safetensors")
+    """
+    return modelfile.load(path, trust=trust)
+
+
+@checked
+def read_info(path: str | Path) -> ModelInfo:
+    """The description in a model file, without building the module.
+
+    Raises ModelError if the file cannot be read or is not a model file.
+
+    >>> niwaki.read_info("small.safetensors")
+    <ModelInfo lenet5: 1×32×32 to 10 classes>
+    """
+    return modelfile.read_info(path)
+
+
+@checked
+def count(model: nn.Module, input_shape: tuple[int, int, int]) -> cost.Cost:
+    """Count parameters, MACs and bytes of `model` for one image of `input_shape` (C, H, W).
+
+    MACs are the multiply-accumulates of convolutions and matrix products without bias, also those inside recurrent
+    layers, attention, einsum and bilinear layers (`in1 · in2 · out`). Operators with weights that it cannot count are
+    named in `uncounted`. Shared weights count once, in `params` and in `bytes`; buffers (the running statistics of
+    batch norm, its int64 step counter) are bytes, not params. The model runs on its own device and is left unchanged.
+
+    Raises ModelError if the model cannot run on that input or has modules of torch's own quantization.
+
+    >>> niwaki.count(niwaki.LeNet5(), (1, 32, 32)).macs
+    416520
+    """
+    return cost.count(model, input_shape)
 
 
 def _recovery(finetune: Mapping[str, Any] | int | None) -> tuple[FinetuneSettings, Any]:

@@ -46,6 +46,7 @@ def run_study(
     >>> result
     <StudyResult studies/tiny: 3 of 3 stages>
     """
+    _check_listener(listener)
     request = Request(
         str(name_or_file), text_of(data), seeds, jobs, ray, device, None if out is None else Path(out), trust
     )
@@ -55,6 +56,16 @@ def run_study(
     result = run(spec, options, Announcer(heard, listener or Silent()))
     heard.on_done(Done(not result.failed, result.folder, _chosen_metrics(result)))
     return result
+
+
+def _check_listener(listener: object) -> None:
+    """Raise SpecError unless `listener` is None or has every method of a listener."""
+    methods = [name for name, member in vars(Listener).items() if callable(member) and not name.startswith("_")]
+    missing = [name for name in methods if not callable(getattr(listener, name, None))]
+    if listener is not None and missing:
+        raise SpecError(
+            f"niwaki.run_study: listener = {listener!r}: has no method {missing[0]}; callbacks= takes any object"
+        )
 
 
 @checked

@@ -21,6 +21,8 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, file: str | Path, *, append: bool = False) -> None:
+        if not isinstance(file, str | Path):
+            raise SpecError(f"CSVLogger: file = {file!r}: expected a text or a path")
         self.file = Path(file)
         if self.file.exists() and not append:
             raise SpecError(f"{self.file} exists: give another name, or append=True to continue it")

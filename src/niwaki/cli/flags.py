@@ -10,8 +10,8 @@ OPTIONS = {
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
-            "data", "device", "jobs", "least_named", "names", "opset", "out", "ray", "scenes", "seeds",
-            "sound", "target", "to", "trust",
+            "bits", "data", "device", "epochs", "images", "jobs", "kind", "least_named", "lr", "names", "opset", "out",
+            "ray", "scenes", "seeds", "sound", "target", "to", "trust",
         )
     },
     "language": "--lang",

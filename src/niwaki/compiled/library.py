@@ -110,6 +110,8 @@ class CModel:
         return self._call(self._batch, inputs, np.dtype(np.int8))
 
     def _call(self, function: Callable[..., int], images: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+        if not isinstance(images, np.ndarray):
+            raise ModelError(f"images are of type {type(images).__name__}: expected a numpy array of {dtype}")
         if images.dtype != dtype or math.prod(images.shape[1:]) != self.interface.input_bytes:
             shape = ", ".join(map(str, self.interface.input_shape))
             raise ModelError(f"images are {images.dtype} {images.shape}: expected {dtype} (n, {shape})")

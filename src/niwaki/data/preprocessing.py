@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
-from pydantic import BaseModel, Field, StrictFloat, StrictInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from niwaki.data.limits import PIXELS
-from niwaki.errors import DataError
+from niwaki.errors import DataError, explain
 
 Side = Annotated[int, Field(ge=1, le=4096, strict=True)]
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
 
 
-class Preprocessing(BaseModel, frozen=True, extra="forbid"):
+class _OneLine(type(BaseModel)):  # type: ignore[misc]
+    """Makes a settings class raise one clear line if it is called with wrong values."""
+
+    def __call__(cls, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            raise DataError("niwaki.Preprocessing: ", explain(error, cls, arguments=True)) from error
+        except TypeError:
+            allowed = ", ".join(cls.model_fields)
+            raise DataError(f"niwaki.Preprocessing takes settings by name: {allowed}") from None
+
+
+class Preprocessing(BaseModel, frozen=True, extra="forbid", metaclass=_OneLine):
     """From an image to a network's input, in the order of the fields. The model file stores it as JSON.
 
     Up to `pad` everything is uint8 geometry, done once when a dataset is decoded; `mean` and `std` are the scale,

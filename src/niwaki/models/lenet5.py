@@ -6,7 +6,8 @@ ReLU instead of tanh, max-pooling instead of trained subsampling, a full second 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 import torch
 import torch.nn.functional as F
@@ -67,10 +68,18 @@ class LeNet5(nn.Module):
         return self.fc3(x)  # type: ignore[no-any-return]  # (N, 10)
 
 
-def _check(widths: Sequence[int], num_classes: int, in_channels: int, image_size: int) -> None:
-    if len(widths) != 4 or min(widths) < 1:
-        raise ModelError(f"LeNet-5: widths {tuple(widths)}: give four positive numbers, for conv1, conv2, fc1, fc2")
-    if num_classes < 1 or in_channels < 1:
-        raise ModelError(f"LeNet-5: {num_classes} classes, {in_channels} input channels: give at least 1 of each")
-    if image_size < SMALLEST_IMAGE:
-        raise ModelError(f"LeNet-5: image size {image_size}: it needs at least {SMALLEST_IMAGE} pixels; pad or enlarge")
+def _check(widths: object, num_classes: object, in_channels: object, image_size: object) -> None:
+    given = tuple(widths) if isinstance(widths, Iterable) else ()
+    if len(given) != 4 or not all(_is_count(width) for width in given):
+        said = given or widths
+        raise ModelError(f"LeNet-5: widths {said!r}: give four positive numbers, for conv1, conv2, fc1, fc2")
+    if not (_is_count(num_classes) and _is_count(in_channels)):
+        raise ModelError(f"LeNet-5: {num_classes!r} classes, {in_channels!r} input channels: give at least 1 of each")
+    if not (isinstance(image_size, Integral) and int(image_size) >= SMALLEST_IMAGE):
+        raise ModelError(
+            f"LeNet-5: image size {image_size!r}: it needs at least {SMALLEST_IMAGE} pixels; pad or enlarge"
+        )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1

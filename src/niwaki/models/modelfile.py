@@ -115,13 +115,7 @@ def loads(data: bytes, *, trust: bool = False, name: str = "model file") -> tupl
 
 
 def read_info(path: str | Path) -> ModelInfo:
-    """The description in a model file, without building the module.
-
-    Raises ModelError if the file cannot be read or is not a model file.
-
-    >>> niwaki.read_info("small.safetensors")
-    <ModelInfo lenet5: 1×32×32 to 10 classes>
-    """
+    """The description in a model file, without building the module."""
     return info_of(_read(Path(path)), name=str(path))
 
 
@@ -131,10 +125,7 @@ def info_of(data: bytes, *, name: str = "model file") -> ModelInfo:
 
 
 def load(path: str | Path, *, trust: bool = False) -> nn.Module:
-    """The module that a model file holds, in eval mode, on the CPU.
-
-    >>> model = niwaki.load("small.safetensors")
-    """
+    """The module that a model file holds, in eval mode, on the CPU."""
     return loads(_read(Path(path)), trust=trust, name=str(path))[0]
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from niwaki.errors import SpecError, StoreError, step
+from niwaki.errors import SpecError, StoreError, explain, step
 from niwaki.study.checked_json import File
 from niwaki.study.records import Record, Results, float_record
 from niwaki.study.result_files import (
@@ -22,7 +22,7 @@ from niwaki.study.result_files import (
     Timings,
     Verification,
 )
-from niwaki.study.spec import Experiment, StudySpec, explain, resolve
+from niwaki.study.spec import Experiment, StudySpec, resolve
 from niwaki.study.store import DamagedFile, DamagedStage, Store
 from niwaki.study.whole import damaged_models
 

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from niwaki.data.spec import DataSpec
-from niwaki.errors import SpecError, expectation, guess
+from niwaki.errors import SpecError, explain, guess
 from niwaki.files import TOML_LIMIT, parse_toml, read_at_most
 from niwaki.study.beside import beside
 from niwaki.study.budget import Budget, parse_budget
@@ -299,44 +299,3 @@ def _validated(kind: type[Any], values: Mapping[str, Any], name: str) -> Any:
         return kind.model_validate(values)
     except ValidationError as error:
         raise SpecError(f"{name}: {explain(error, kind)}") from error
-
-
-def explain(error: ValidationError, kind: type[BaseModel]) -> str:
-    """One line for the first error: the key, its value, what is allowed, and how many more errors there are."""
-    found = error.errors()
-    inside = {other["loc"][:end] for other in found for end in range(len(other["loc"]))}
-    errors = [e for e in found if not (e["type"] == "too_short" and e["loc"] in inside)]  # it only lacks what is wrong
-    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])  # it explains the others
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
-    if first["type"] == "extra_forbidden":
-        allowed = _keys_beside(kind, first["loc"])
-        near = guess(str(first["loc"][-1]), allowed)
-        text = f"{where} is not a known key; {near}allowed: {', '.join(allowed)}"
-    elif first["type"] == "missing":
-        text = f"{where} is missing"
-    else:
-        message = expectation(first["msg"])
-        text = f"{where} = {first['input']!r}: {message}"
-        if first["type"] == "value_error" and isinstance(first["input"], dict):  # a table: its message names the key
-            text = f"{where}: {message}" if first["loc"] else message
-    return text if len(errors) == 1 else f"{text} (and {len(errors) - 1} more)"
-
-
-def _keys_beside(kind: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    current: Any = kind
-    for part in loc[:-1]:
-        if isinstance(part, int):
-            continue
-        current = _model_inside(current.model_fields[part].annotation)
-    return list(current.model_fields)
-
-
-def _model_inside(annotation: Any) -> Any:
-    """The pydantic model in `Model`, `Model | None` or `tuple[Model, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for part in getattr(annotation, "__args__", ()):
-        found = _model_inside(part)
-        if found is not None:
-            return found
-    return None

@@ -191,8 +191,17 @@ def parse_toml(data: bytes | str, limit: int = TOML_LIMIT) -> dict[str, Any]:
         raise ValueError(f"not UTF-8 at byte {error.start:,}") from None
     except RecursionError:
         raise ValueError("brackets nested too deeply") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{error}{_line_of(str(error), text)}") from None
     check_depth(values)
     return values
+
+
+def _line_of(message: str, text: str) -> str:
+    """The line of a TOML document that an error message gives the number of, as `: epochs = five`."""
+    found = re.search(r"at line (\d+), column", message)
+    line = text.split("\n")[int(found[1]) - 1].strip() if found else ""
+    return f": {line[:_LINE_SHOWN]}" if line else ""
 
 
 def _check_keys(text: str) -> None:
@@ -201,6 +210,7 @@ def _check_keys(text: str) -> None:
         raise ValueError(f"a key of more than {DEPTH_LIMIT} parts")
 
 
+_LINE_SHOWN = 60  # characters
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+"""
 _LONG_KEY = re.compile(rf"""(?<![\w.\-"' \t])[ \t]*+(?>{_PART}){{{DEPTH_LIMIT}}}""")
 

@@ -127,6 +127,13 @@ def test_the_wrong_board(bundle_for, emulated):
 def test_one_bundle_for_every_board_of_a_kind(bundle_for):
     assert failed(bundle_for("jetson-nano"), TARGETS["raspberry-pi"]) == {}
     assert failed(bundle_for("jetson-nano"), TARGETS["jetson-orin"]) == {}
+    (made,) = (
+        check.found
+        for check in examine(bundle_for("jetson-nano"), TARGETS["jetson-orin"]).checks if check.name == "made for"
+    )  # fmt: skip
+    assert made == (
+        "jetson-nano (aarch64), which is also jetson-orin's; build one with --target jetson-orin for its camera"
+    )
 
 
 def test_a_changed_byte(copy):

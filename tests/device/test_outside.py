@@ -62,8 +62,10 @@ def test_good_json(tmp_path):
         (b"a = '\xff'", "not UTF-8 at byte 5"),
         ("#" * (TOML_LIMIT + 1), "larger than 1,048,576 bytes, which is the limit"),
         ("a = ", "Invalid value (at end of document)"),
+        ("[train]\nepochs = five\r\n", "Invalid value (at line 2, column 10): epochs = five"),
+        ("\n" + "é" * 90 + " = 1", "Invalid statement (at line 2, column 1): " + "é" * 60),
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_bad_toml(text, why):
     begun = time.monotonic()

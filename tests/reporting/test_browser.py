@@ -149,6 +149,8 @@ def test_a_phone_never_scrolls_sideways(page_file, korean_page, open_page, langu
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     wide = page.eval_on_selector_all(".scroll", "all => all.filter(s => s.scrollWidth > s.clientWidth).length")
     assert wide > 0  # wide tables scroll in a box of their own
+    answer = page.eval_on_selector("#table-answer .scroll", "box => box.scrollWidth - box.clientWidth")
+    assert answer == 0  # the answer is seen whole
 
 
 def test_the_longest_names_leave_a_phone_its_width(study_copy, open_page) -> None:

@@ -113,8 +113,9 @@ def choose(
     best = min(judged.fitting, key=lambda c: (_figure(c, select.minimize), -_figure(c, "validation")))
     seed = max(best.seeds, key=lambda s: (s.loss is None, s.validation))
     aim = f"{'least' if select.minimize in MEMORY else 'fewest'} {select.minimize}"
+    bounds = f" within {' and '.join(select.budget)} on validation" if select.budget else ", without a budget"
     said = [
-        f"Rule: {aim} within {' and '.join(select.budget)} on validation.",
+        f"Rule: {aim}{bounds}.",
         f"Chosen: {_describe(best, select, labels)}.",
         *_unknown(seed, plan.trials, records, labels),
         *(

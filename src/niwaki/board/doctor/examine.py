@@ -101,6 +101,8 @@ def _made_for(about: Description | None, target: BundleTarget) -> Iterator[Check
         return
     right = about.machine == target.machine.name
     text = f"{about.target} ({about.machine})"
+    if right and about.target != target.name:
+        text += f", which is also {target.name}'s; build one with --target {target.name} for its camera"
     yield Check("made for", right, text if right else f"{text}: {target.name} is {target.machine.name}")
 
 

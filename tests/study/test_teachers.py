@@ -64,6 +64,32 @@ def test_the_base_does_not_teach_itself_but_the_control_from_scratch() -> None:
         assert plan.stages[trial.stages[-1]].teachers == (trial.stages[0],)
 
 
+def test_the_study_teaches_networks_of_other_widths_but_not_itself() -> None:
+    """`study` is the network of [model] and [train], with the trial's seed, whatever the trial sets."""
+    plan = plan_of(
+        """
+seeds = 2
+[model]
+args = { widths = [6, 16, 120, 84] }
+[[experiment]]
+name = "one"
+vary = { "model.args.widths" = [[6, 16, 120, 84], [2, 3, 4, 5]] }
+[experiment.set]
+"train.epochs" = 7
+"train.teacher" = "study"
+"quantize.kind" = "qat"
+"quantize.train" = { teacher = "study" }
+"""
+    )
+    for trial in plan.trials:
+        base, last = plan.stages[trial.stages[0]], plan.stages[trial.stages[-1]]
+        (own,) = (stage for stage in plan.stages.values() if stage.epochs == 5 and stage.seed == trial.seed)
+        assert own.settings["args"] == {"widths": [6, 16, 120, 84]}
+        assert base.teachers == (() if trial.value[0] == 6 else (own.key,))
+        assert last.kind == "quantize"
+        assert last.teachers == (own.key,)
+
+
 def test_a_file_is_imported_once_and_known_by_its_content(big: Path, tmp_path: Path) -> None:
     other = tmp_path / "renamed.safetensors"
     other.write_bytes(big.read_bytes())

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 BASE = "base"
-"""The teacher that is not a file: the unpruned network of the trial."""
+"""The teacher that is the unpruned network of the trial."""
+STUDY = "study"
+"""The teacher that is the network of the study's own [model] and [train], whatever a trial sets."""
+OWN = (BASE, STUDY)
+"""The teachers that are no files."""
 PATHS = {("model", "weights"), ("data", "path")}
 TEACHER = "teacher"
 
@@ -31,4 +35,4 @@ def _paths(value: Any, folder: Path) -> Any:
     """A path, or a list of paths; anything else is left to the validation of the study."""
     if isinstance(value, list):
         return [_paths(entry, folder) for entry in value]
-    return str(folder / Path(value).expanduser()) if isinstance(value, str) and value != BASE else value
+    return str(folder / Path(value).expanduser()) if isinstance(value, str) and value not in OWN else value

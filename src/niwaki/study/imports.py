@@ -9,7 +9,7 @@ from pathlib import Path
 from niwaki.errors import SpecError
 from niwaki.files import sha256_of
 from niwaki.models import modelfile
-from niwaki.study.beside import BASE
+from niwaki.study.beside import OWN
 from niwaki.study.spec import ModelSpec, StudySpec, TrialSettings, resolve
 
 
@@ -83,7 +83,7 @@ def _teachers(spec: StudySpec) -> Iterator[tuple[str, str]]:
         if settings.quantize is not None:
             named["quantize.train.teacher"] = settings.quantize.train.teacher
         for key, names in named.items():
-            yield from ((key, name) for name in names if name != BASE)
+            yield from ((key, name) for name in names if name not in OWN)
 
 
 def _read(path: Path, key: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from niwaki.errors import ModelError, SpecError, step
 from niwaki.files import canonical_json, sha256_of
 from niwaki.models import factory as factories
-from niwaki.study.beside import BASE
+from niwaki.study.beside import BASE, STUDY
 from niwaki.study.environment import Facts
 from niwaki.study.imports import Imports
 from niwaki.study.spec import Experiment, ModelSpec, StudySpec, TrialSettings, resolve
@@ -125,7 +125,7 @@ def make_plan(
     data orders them differently: it is then measured on reordered data.
     """
     known = _Known(data, dict(environment), imports, list(classes or ()), dict(sources or {}))
-    planner = _Planner(known, several=spec.seeds > 1)
+    planner = _Planner(known, spec)
     for experiment in spec.experiment:
         paths: dict[tuple[str, ...], Any] = {}
         for value, settings in resolve(spec, experiment):
@@ -155,10 +155,11 @@ class _Known:
 class _Planner:
     """Builds a plan trial by trial; it never adds the same stage twice."""
 
-    def __init__(self, known: _Known, *, several: bool) -> None:
+    def __init__(self, known: _Known, spec: StudySpec) -> None:
         self.plan = Plan()
         self.known = known
-        self._several = several  # seeds, which labels name if there are several
+        self._spec = spec
+        self._several = spec.seeds > 1  # labels name the seed if there are several
         self._name = _Name("", None, None, longer=False)
 
     def add(self, experiment: Experiment, value: Any, settings: TrialSettings, seed: int) -> None:
@@ -190,27 +191,40 @@ class _Planner:
             classes: Settings = {"classes": self.known.classes} if self.known.classes else {}
             imported = {"sha256": self.known.imports.weights_sha256, **classes}
             return self._stage("import", {**self._model(settings.model), **imported}, None, 0, 0)
-        others = tuple(name for name in settings.train.teacher if name != BASE)  # it cannot teach itself
+        itself = {BASE, STUDY} if settings.model == self._spec.model else {BASE}  # it cannot teach itself
+        others = tuple(name for name in settings.train.teacher if name not in itself)
         return self._train(settings.model, settings.train.model_copy(update={"teacher": others}), None, seed, 0, "")
+
+    def _study_base(self, seed: int) -> str:
+        """The network of the study's own [model] and [train], which may teach those of every trial."""
+        name, self._name = self._name, _Name("", None, None, longer=False)
+        first = resolve(self._spec, Experiment(name="base"))[0][1]
+        key = self._base(first, seed)
+        self._name = name
+        return key
 
     def _train(
         self, model: ModelSpec, recipe: TrainSettings, parent: str | None, seed: int, position: int, base: str
     ) -> str:
-        taught = self._taught(recipe, base)
+        taught = self._taught(recipe, base, seed)
         settings = {**self._model(model), **taught.identity()}
         return self._stage("train", settings, parent, seed, position, taught)
 
     def _finetune(self, recipe: FinetuneSettings, parent: str, seed: int, position: int, base: str) -> str:
-        taught = self._taught(recipe, base)
+        taught = self._taught(recipe, base, seed)
         return self._stage("finetune", taught.identity(), parent, seed, position, taught)
 
-    def _taught(self, recipe: Recipe, base: str) -> Recipe:
+    def _taught(self, recipe: Recipe, base: str, seed: int) -> Recipe:
         """The recipe with its teachers named by the keys of their stages."""
-        keys = tuple(base if name == BASE else self._teacher(name) for name in recipe.teacher)
+        keys = tuple(self._teacher(name, base, seed) for name in recipe.teacher)
         return recipe.model_copy(update={"teacher": keys})
 
-    def _teacher(self, name: str) -> str:
-        """The stage that imports a teacher's file."""
+    def _teacher(self, name: str, base: str, seed: int) -> str:
+        """The stage that trains or imports a teacher."""
+        if name == BASE:
+            return base
+        if name == STUDY:
+            return self._study_base(seed)
         file = self.known.imports.teachers[name]
         return self._stage("import", {**self._model(file.model), "sha256": file.sha256}, None, 0, 0)
 
@@ -224,7 +238,7 @@ class _Planner:
 
     def _quantize(self, quantize: QuantizeSettings, parent: str, seed: int, base: str) -> str:
         """Calibration images are random; settings that the kind does not use are not part of the identity."""
-        recipe = self._taught(quantize.train, base) if quantize.kind == "qat" else None
+        recipe = self._taught(quantize.train, base, seed) if quantize.kind == "qat" else None
         settings = quantize.identity()
         if recipe is not None:
             settings["train"] = recipe.identity()

@@ -51,7 +51,9 @@ class TrainSettings(BaseModel):
     ema_decay: float = Field(0.999, gt=0, lt=1, description="ema only: what stays of the mean at each step")
     swa_epochs: int = Field(5, ge=1, description="swa only: how many of the last epochs are averaged")
     teacher: tuple[str, ...] = Field(
-        (), description="distillation: a model file, or base, the unpruned network of the trial; a list is averaged"
+        (),
+        description="distillation: a model file; base, the trial's unpruned network; study, the network of the study's "
+        "own [model] and [train]; a list is averaged",
     )
     temperature: float = Field(2.0, gt=0, le=100, description="teacher only: softens the scores that are compared")
     teacher_weight: float = Field(0.9, gt=0, le=1, description="teacher only: its share of the loss")

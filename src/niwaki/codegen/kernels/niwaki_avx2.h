@@ -49,7 +49,7 @@ NIWAKI_KERNEL niwaki_weights_8 niwaki_load_weights_8(const int8_t *w) {
 
 NIWAKI_KERNEL __m256i niwaki_four_inputs(const uint8_t *x) {
   int32_t four;
-  memcpy(&four, x, 4);
+  NIWAKI_COPY(&four, x, 4);
   return _mm256_cvtepi8_epi16(_mm_set1_epi32(four));
 }
 
@@ -130,7 +130,7 @@ NIWAKI_KERNEL void niwaki_put(__m128i a, __m128i b, int32_t low, int32_t high, i
   } else {
     int8_t each[8];
     _mm_storeu_si64(each, bytes);
-    memcpy(out, each, (size_t)count);
+    NIWAKI_COPY(out, each, (size_t)count);
   }
 }
 

@@ -18,7 +18,7 @@ NIWAKI_KERNEL N(weights) N(load_weights)(const int8_t *w) { return I(loadu_epi32
 /* Four inputs, the same for every lane, against four weights of each lane. */
 NIWAKI_KERNEL N(sums) N(dot)(N(sums) sums, const uint8_t *x, N(weights) weights) {
   int32_t four;
-  memcpy(&four, x, 4);
+  NIWAKI_COPY(&four, x, 4);
   return I(dpbusd_epi32)(sums, I(set1_epi32)(four), weights);
 }
 

@@ -89,7 +89,7 @@ NIWAKI_KERNEL void niwaki_conv_rows_from(const niwaki_conv *d, const int8_t *in,
   const int32_t row = niwaki_strip_row(d);
   const niwaki_strip strip = {scratch, row};
   niwaki_fill_strip(d, in, y, rows, row, scratch);
-  memset(scratch + niwaki_strip_height(d, rows) * row, 0, NIWAKI_SLACK);
+  NIWAKI_FILL(scratch + niwaki_strip_height(d, rows) * row, 0, NIWAKI_SLACK);
   niwaki_conv_strip(d, &strip, rows, out + y * d->out_w * d->out_c);
 }
 
@@ -104,7 +104,7 @@ NIWAKI_KERNEL void niwaki_run_conv(const niwaki_conv *d, const int8_t *in, int8_
 NIWAKI_KERNEL void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int8_t *out) {
   uint8_t x[NIWAKI_SCRATCH + NIWAKI_SLACK];
   for (int32_t i = 0; i < d->in; i++) x[i] = (uint8_t)(in[i] ^ NIWAKI_FLIP);
-  memset(x + d->in, 0, NIWAKI_SLACK);
+  NIWAKI_FILL(x + d->in, 0, NIWAKI_SLACK);
   if (d->out <= 4)
     niwaki_dense_blocks_4(d, x, 1, 4, out);
   else if (d->out <= 8)

@@ -51,7 +51,7 @@ NIWAKI_KERNEL void niwaki_depthwise_rows(const niwaki_conv *d, const int8_t *in,
   const int32_t row = niwaki_strip_row(d), places = niwaki_depthwise_places(d), rest = d->out_w % places;
   const int32_t tile_size = d->kernel_w * ((d->kernel_h + 3) / 4) * 64;
   niwaki_fill_strip(d, in, y0, rows, row, scratch);
-  memset(scratch + niwaki_strip_height(d, rows) * row, 0, NIWAKI_SLACK);
+  NIWAKI_FILL(scratch + niwaki_strip_height(d, rows) * row, 0, NIWAKI_SLACK);
   for (int32_t first = 0; first < d->out_c; first += 16) {
     const niwaki_scale_16 scale = niwaki_load_scale_16(d->multiplier + first, d->shift + first);
     const __m512i bias = niwaki_load_bias_16(d->bias + first);

@@ -48,6 +48,15 @@
 #define NIWAKI_KERNEL static
 #endif
 
+/* With -ffreestanding or -fno-builtin (Zephyr's default) memcpy of four bytes is a call; this stays a load. */
+#if defined(__GNUC__)
+#define NIWAKI_COPY __builtin_memcpy
+#define NIWAKI_FILL __builtin_memset
+#else
+#define NIWAKI_COPY memcpy
+#define NIWAKI_FILL memset
+#endif
+
 /* The arithmetic needs >> of negative numbers to keep the sign, as every known compiler does. */
 typedef char niwaki_needs_arithmetic_shift[((-3) >> 1) == -2 && ((int64_t)(-3) >> 1) == -2 ? 1 : -1];
 

@@ -53,7 +53,7 @@ NIWAKI_KERNEL int8x16_t niwaki_load_weights_4(const int8_t *w) { return vld1q_s8
 
 NIWAKI_KERNEL int8x16_t niwaki_four_inputs(const uint8_t *x) {
   int32_t four;
-  memcpy(&four, x, 4);
+  NIWAKI_COPY(&four, x, 4);
   return vreinterpretq_s8_s32(vdupq_n_s32(four));
 }
 
@@ -122,7 +122,7 @@ NIWAKI_KERNEL void niwaki_put(int32x4_t a, int32x4_t b, int32_t low, int32_t hig
   } else {
     int8_t each[8];
     vst1_s8(each, bytes);
-    memcpy(out, each, (size_t)count);
+    NIWAKI_COPY(out, each, (size_t)count);
   }
 }
 

@@ -273,7 +273,7 @@ NIWAKI_KERNEL void P(depthwise_lanes)(const niwaki_conv *d, const int8_t *in, in
   const int8_t *w = d->weights + first / NIWAKI_PER_BYTE;
   int8_t zeros[NIWAKI_LANES];
   int32_t sums[NIWAKI_LANES];
-  memset(zeros, d->in_zero, sizeof zeros);
+  NIWAKI_FILL(zeros, d->in_zero, sizeof zeros);
   for (int32_t c = 0; c < count; c++) sums[c] = d->bias[first + c];
   for (int32_t ky = 0; ky < d->kernel_h; ky++) {
     for (int32_t kx = 0; kx < d->kernel_w; kx++, w += row) {

@@ -56,9 +56,9 @@ NIWAKI_KERNEL void niwaki_write_pixels(const __m128i *c, int32_t channels, int32
   /* Each pixel but the last may write 8 bytes: the next one follows. */
   for (int32_t i = 0; i < count - 1; i++) {
     const int32_t room = (count - 1 - i) * channels;
-    memcpy(out + i * channels, pixels + 8 * i, room >= 8 ? 8 : (size_t)channels);
+    NIWAKI_COPY(out + i * channels, pixels + 8 * i, room >= 8 ? 8 : (size_t)channels);
   }
-  memcpy(out + (count - 1) * channels, pixels + 8 * (count - 1), (size_t)channels);
+  NIWAKI_COPY(out + (count - 1) * channels, pixels + 8 * (count - 1), (size_t)channels);
 }
 
 /* Channels `first` to `first + channels` of up to 16 columns; `windows` as niwaki_conv_columns lays them out. */
@@ -74,7 +74,7 @@ NIWAKI_KERNEL void niwaki_sum_columns(const niwaki_conv *d, const __m512i *windo
 #define DOT(i)                                                                                           \
   if (i < channels * places) {                                                                           \
     int32_t four;                                                                                        \
-    memcpy(&four, d->weights + ((ky * groups + g) * width + channel##i) * 4, 4);                         \
+    NIWAKI_COPY(&four, d->weights + ((ky * groups + g) * width + channel##i) * 4, 4);                         \
     sum##i = _mm512_dpbusd_epi32(sum##i, seen##i[ky * row + g], _mm512_set1_epi32(four));                \
   }
 #define PUT(i) sums[i] = sum##i;

@@ -5,7 +5,7 @@
 
 NIWAKI_KERNEL int32_t niwaki_four(const int8_t *x) {
   int32_t four;
-  memcpy(&four, x, 4);
+  NIWAKI_COPY(&four, x, 4);
   return four;
 }
 
@@ -126,13 +126,13 @@ NIWAKI_KERNEL void niwaki_gather(const niwaki_conv *d, const int8_t *in, int32_t
     for (int32_t kx = 0; kx < d->kernel_w; kx++, patch += d->in_c) {
       const int32_t x = left + kx * d->dilation_w;
       if (y < 0 || y >= d->in_h || x < 0 || x >= d->in_w) {
-        memset(patch, d->in_zero, (size_t)d->in_c);
+        NIWAKI_FILL(patch, d->in_zero, (size_t)d->in_c);
       } else if (d->dilation_w == 1 && x + d->kernel_w - kx <= d->in_w) { /* the rest of the row at once */
-        memcpy(patch, in + (y * d->in_w + x) * d->in_c, (size_t)((d->kernel_w - kx) * d->in_c));
+        NIWAKI_COPY(patch, in + (y * d->in_w + x) * d->in_c, (size_t)((d->kernel_w - kx) * d->in_c));
         patch += (d->kernel_w - kx) * d->in_c;
         break;
       } else {
-        memcpy(patch, in + (y * d->in_w + x) * d->in_c, (size_t)d->in_c);
+        NIWAKI_COPY(patch, in + (y * d->in_w + x) * d->in_c, (size_t)d->in_c);
       }
     }
   }
@@ -248,14 +248,14 @@ NIWAKI_KERNEL void niwaki_run_max_pool(const niwaki_max_pool *d, const int8_t *i
       for (int32_t first = 0; first < d->channels; first += NIWAKI_LANES) {
         const int32_t count = d->channels - first < NIWAKI_LANES ? d->channels - first : NIWAKI_LANES;
         int8_t best[NIWAKI_LANES];
-        memset(best, -128, sizeof best);
+        NIWAKI_FILL(best, -128, sizeof best);
         for (int32_t yy = y0; yy < y1; yy++) {
           for (int32_t xx = x0; xx < x1; xx++) {
             const int8_t *p = in + (yy * d->in_w + xx) * d->channels + first;
             for (int32_t c = 0; c < count; c++) best[c] = p[c] > best[c] ? p[c] : best[c];
           }
         }
-        memcpy(out + first, best, (size_t)count);
+        NIWAKI_COPY(out + first, best, (size_t)count);
       }
     }
   }
@@ -307,14 +307,14 @@ NIWAKI_KERNEL void niwaki_run_requantize(const niwaki_requantize *d, const int8_
 NIWAKI_KERNEL void niwaki_run_pad(const niwaki_pad *d, const int8_t *in, int8_t *out) {
   const int32_t row = d->in_w * d->channels, left = d->left * d->channels, right = d->right * d->channels;
   const int32_t whole = left + row + right;
-  memset(out, d->value, (size_t)(d->top * whole));
+  NIWAKI_FILL(out, d->value, (size_t)(d->top * whole));
   out += d->top * whole;
   for (int32_t y = 0; y < d->in_h; y++, in += row, out += whole) {
-    memset(out, d->value, (size_t)left);
-    memcpy(out + left, in, (size_t)row);
-    memset(out + left + row, d->value, (size_t)right);
+    NIWAKI_FILL(out, d->value, (size_t)left);
+    NIWAKI_COPY(out + left, in, (size_t)row);
+    NIWAKI_FILL(out + left + row, d->value, (size_t)right);
   }
-  memset(out, d->value, (size_t)(d->bottom * whole));
+  NIWAKI_FILL(out, d->value, (size_t)(d->bottom * whole));
 }
 
 NIWAKI_KERNEL void niwaki_run_reshape(const niwaki_reshape *d, const int8_t *in, int8_t *out) {

@@ -50,13 +50,13 @@ NIWAKI_KERNEL void niwaki_fill_strip(const niwaki_conv *d, const int8_t *in, int
   for (int32_t r = 0; r < count; r++, strip += row) {
     const int32_t y = from + r;
     if (y < 0 || y >= d->in_h) {
-      memset(strip, fill, (size_t)row);
+      NIWAKI_FILL(strip, fill, (size_t)row);
       continue;
     }
     const int8_t *x = in + y * d->in_w * d->in_c;
-    if (left) memset(strip, fill, (size_t)left);
+    if (left) NIWAKI_FILL(strip, fill, (size_t)left);
     for (int32_t i = 0; i < taken; i++) strip[left + i] = (uint8_t)(x[i] ^ NIWAKI_FLIP);
-    if (row > left + taken) memset(strip + left + taken, fill, (size_t)(row - left - taken));
+    if (row > left + taken) NIWAKI_FILL(strip + left + taken, fill, (size_t)(row - left - taken));
   }
 }
 

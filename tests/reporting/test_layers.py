@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import niwaki
+from niwaki.models import modelfile
 from niwaki.reporting.charts.layers import MOST, MOST_CODES, Pair, codes_charts, layers_chart, pairs_of
+from niwaki.reporting.charts.sensitivity import sensitivity_chart
 from niwaki.reporting.document import Figure, Grid
 from niwaki.reporting.sections.layers import layers_section
 from niwaki.reporting.view import View, load_view
 from niwaki.reporting.words import words_in
-from niwaki.study.layer_facts import LayerCodes, LayerFacts
+from niwaki.study.layer_facts import ChangeFacts, LayerCodes, LayerFacts, LayerLosses, Sensitivity
 
 WORDS = words_in("en")
 
@@ -115,6 +119,38 @@ def test_every_weight_has_its_place_on_the_grid(view) -> None:
         assert counts == [layer.params - bias for layer, bias in zip(layers, biases, strict=True)]
 
 
+def test_what_the_base_loses_layer_by_layer_is_what_python_says(view, finished_study) -> None:
+    found = view.evidence.sensitivity
+    section = tomllib.loads((finished_study.parent / "s.toml").read_text())["data"]
+    data = niwaki.load_data(section.pop("path"), **{name: value for name, value in section.items() if name != "name"})
+    base = modelfile.loads((finished_study / "stages" / view.evidence.base.key / "weights.safetensors").read_bytes())[0]
+    said = niwaki.sensitivity(base, data)
+    assert (found.images, found.accuracy) == (said.images, said.accuracy)
+    channels, bits = sensitivity_chart(found, WORDS).panels
+    assert [series.name for series in channels.series] == [f"{percent} % fewer channels" for percent in (25, 50, 75)]
+    assert [series.name for series in bits.series] == ["8 bits", "4 bits", "2 bits"]
+    for panel, what, degrees in ((channels, "pruned", (25, 50, 75)), (bits, "rounded", (8, 4, 2))):
+        for series, degree in zip(panel.series, degrees, strict=True):
+            changes = {layer.name: getattr(layer, what)[degree] for layer in said.layers}
+            drawn = {point.y: (point.x, point.low, point.high) for point in series.points}
+            assert drawn == {
+                name: (change.loss, change.loss - change.noise, change.loss + change.noise)
+                for name, change in changes.items() if change is not None
+            }  # fmt: skip
+            assert drawn
+
+
+def test_of_many_layers_those_that_lose_most_are_shown() -> None:
+    none = dict.fromkeys(("25", "50", "75"))
+    layers = tuple(
+        LayerLosses(name=f"layer{n}", pruned=none, rounded={"2": ChangeFacts(loss=float(n), noise=1.0)})
+        for n in range(30)
+    )
+    chart = sensitivity_chart(Sensitivity(images=50, accuracy=90.0, layers=layers), WORDS)
+    assert chart.panels[1].y.categories == tuple(f"layer{n}" for n in range(6, 30))
+    assert chart.caption.endswith("The 24 layers that lose most.")
+
+
 def test_a_study_of_an_earlier_version_shows_channels(view) -> None:
     earlier = replace(view, evidence=view.evidence.model_copy(update={"layers": {}, "codes": {}}))
     said, grid = layers_section(earlier, WORDS).blocks
@@ -122,4 +158,4 @@ def test_a_study_of_an_earlier_version_shows_channels(view) -> None:
     base = view.records[view.evidence.base.key].results.widths
     assert [(row[0], row[1]) for row in grid.rows] == [(name, str(width)) for name, width in base.items()]
     whole = layers_section(view, WORDS).blocks
-    assert [type(block) for block in whole[1:]] == [Figure, Grid, Figure, Figure]
+    assert [type(block) for block in whole[1:]] == [Figure, Grid, Figure, Figure, Figure]

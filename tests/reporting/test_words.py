@@ -44,7 +44,7 @@ def test_every_text_is_asked_for() -> None:
     source = "\n".join(file.read_text(encoding="utf-8") for file in SOURCES)
     families = re.compile(
         r"^(column|minimize|budget|form|forms|kind|int8|run|gaps|mistakes|headline|chart|answer|finding|status|value"
-        r"|latency|epochs|experiments|learning|layers|compare)\."
+        r"|latency|epochs|experiments|learning|layers|sensitivity|compare)\."
     )
     unused = [key for key in words_in("en").texts if f'"{key}"' not in source and not families.match(key)]
     assert unused == []

@@ -132,11 +132,11 @@ def test_what_an_earlier_version_did_not_gather_is_gathered(
     assert {name: (study / "out" / name).read_bytes() for name in names} == before
 
 
-@pytest.mark.parametrize("lost", ["layers", "layers of the C"])
+@pytest.mark.parametrize("lost", ["layers", "sensitivity", "layers of the C"])
 def test_what_is_there_is_not_enough_without_what_a_later_version_knows(study: Path, lost: str) -> None:
     known = read(study, "evidence.json")
     assert is_complete(stored(Evidence, known))
-    del (known if lost == "layers" else known["base"]["int8"])["layers"]
+    del (known["base"]["int8"] if lost == "layers of the C" else known)["layers" if "layers" in lost else lost]
     assert not is_complete(stored(Evidence, known))
 
 
@@ -166,6 +166,7 @@ def test_nothing_is_said_of_a_chosen_model_where_none_was_chosen(
     same = Answers(np.zeros(images, np.int64), np.ones((images, small_data.num_classes), np.float32))
     monkeypatch.setattr("niwaki.study.evidence._answers", lambda *_arguments: {"base": same})
     monkeypatch.setattr("niwaki.study.evidence._layers", lambda *_arguments: {})
+    monkeypatch.setattr("niwaki.study.evidence._sensitivity", lambda *_arguments: None)
     told: list[str] = []
     gather_evidence(Store(tmp_path), result, small_data, told.append, trust=False)
     assert told == ["storing the base's answers for the report"]

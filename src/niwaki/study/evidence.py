@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from niwaki.data.dataset import Dataset
-from niwaki.errors import ModelError, StoreError, step
+from niwaki.errors import ModelError, NiwakiError, StoreError, step
 from niwaki.folders import temporary
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
+from niwaki.models.structure import weighted_layers
 from niwaki.notify import Notify
 from niwaki.study import environment
 from niwaki.study.answers import Answers, answers_of, moved, pictures, samples, telling
 from niwaki.study.export_chosen import exported_forms
-from niwaki.study.layer_facts import LayerCodes, LayerFacts
+from niwaki.study.layer_facts import ChangeFacts, LayerCodes, LayerFacts, LayerLosses, Sensitivity
 from niwaki.study.layers import codes_of, layers_of
 from niwaki.study.records import Record, float_record
 from niwaki.study.result_files import (
@@ -39,11 +40,13 @@ from niwaki.study.result_files import (
 from niwaki.study.scheduler import StudyResult
 from niwaki.study.store import FORMS, Store
 from niwaki.study.structure import one_thread
+from niwaki.training.sensitivity import Change, sensitivity
 
 if TYPE_CHECKING:
     from niwaki.deploy.exported import Export
 
 ROUNDS, BUDGET_S = 100, 30.0
+MOST, FEWEST, AT_ONCE = 2000, 200, 40_000  # images on which sensitivity is measured: fewer for networks of many layers
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def _identity(pair: Pair, result: StudyResult, data: Dataset) -> Compared:
 
 def is_complete(evidence: Evidence) -> bool:
     """Whether it says all that this version gathers."""
-    return "layers" in evidence.model_fields_set and evidence.base.int8.complete
+    return {"layers", "sensitivity"} <= evidence.model_fields_set and evidence.base.int8.complete
 
 
 Gathered = TypeVar("Gathered", Evidence, Bench)
@@ -185,7 +188,33 @@ def _evidence(job: Job, made_of: Compared, forms: Forms) -> Evidence:
         answers={name: found.of(labels, shown) for name, found in answers.items()},
         layers=_layers(job),
         codes=_codes(job, forms),
+        sensitivity=_sensitivity(job),
     )
+
+
+def _sensitivity(job: Job) -> Sensitivity | None:
+    """What the base loses layer by layer; None for a network that cannot be examined so."""
+    model, _ = modelfile.loads(job.store.weights(job.pair.base.key, job.pair.base), trust=job.trust)
+    layers = sum(1 for _ in weighted_layers(model))
+    most = max(FEWEST, min(MOST, AT_ONCE // max(layers, 1)))
+    with contextlib.suppress(NiwakiError):
+        found = sensitivity(model, job.data, most if most < len(job.data.validation) else None)
+        return Sensitivity(
+            images=found.images,
+            accuracy=found.accuracy,
+            layers=tuple(
+                LayerLosses(name=layer.name, pruned=_losses(layer.pruned), rounded=_losses(layer.rounded))
+                for layer in found.layers
+            ),
+        )
+    return None
+
+
+def _losses(changes: Mapping[int, Change | None]) -> dict[str, ChangeFacts | None]:
+    return {
+        str(how): None if change is None else ChangeFacts(loss=change.loss, noise=change.noise)
+        for how, change in changes.items()
+    }
 
 
 def _layers(job: Job) -> dict[str, tuple[LayerFacts, ...]]:

@@ -22,6 +22,29 @@ class LayerFacts(Part):
     bytes: int
 
 
+class ChangeFacts(Part):
+    """Points of validation accuracy that one change costs, and the 95 % limit of chance in them."""
+
+    loss: float
+    noise: float = Field(ge=0)
+
+
+class LayerLosses(Part):
+    """What the network loses if this layer alone loses a percentage of its channels, or has weights of fewer bits."""
+
+    name: Letters
+    pruned: dict[Letters, ChangeFacts | None]
+    rounded: dict[Letters, ChangeFacts | None]
+
+
+class Sensitivity(Part):
+    """The losses of every layer, measured on so many validation images without training."""
+
+    images: int
+    accuracy: float
+    layers: tuple[LayerLosses, ...]
+
+
 Counts = Annotated[tuple[int, ...], Field(min_length=LAYER_BINS, max_length=LAYER_BINS)]
 
 

@@ -13,7 +13,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model
 
 from niwaki.deploy.formats import TIMED, RunForm
 from niwaki.study.checked_json import Letters, Part, ResultFile
-from niwaki.study.layer_facts import LayerCodes, LayerFacts
+from niwaki.study.layer_facts import LayerCodes, LayerFacts, Sensitivity
 from niwaki.training.settings import QuantizeSettings
 
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # it names a folder
@@ -291,8 +291,9 @@ class Evidence(ResultFile):
     classes: list[str | None]
     images: dict[str, ShownImage]
     answers: dict[str, dict[str, ShownAnswer]]
-    layers: dict[str, tuple[LayerFacts, ...]] = Field(default_factory=dict)  # files of earlier versions lack both
+    layers: dict[str, tuple[LayerFacts, ...]] = Field(default_factory=dict)  # files of earlier versions lack these
     codes: dict[str, tuple[LayerCodes, ...]] = Field(default_factory=dict)
+    sensitivity: Sensitivity | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Evidence:

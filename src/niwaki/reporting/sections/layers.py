@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from niwaki.reporting.charts.layers import MEASURES, Pair, codes_charts, layer_name, layers_chart, pairs_of
+from niwaki.reporting.charts.sensitivity import sensitivity_chart
 from niwaki.reporting.chosen import Which, base_key, c_layers
 from niwaki.reporting.document import Block, Figure, Grid, Section, Text
 from niwaki.reporting.sections.tables import plain_csv
@@ -28,6 +29,8 @@ def layers_section(view: View, words: Words) -> Section:
     stored = _stored(view, pairs, ("base", "chosen") if chosen else ("base",))
     blocks += [Figure(layers_chart(pairs, words)), _grid(pairs, stored, chosen, words)]
     assert view.evidence is not None
+    if view.evidence.sensitivity is not None:
+        blocks.append(Figure(sensitivity_chart(view.evidence.sensitivity, words)))
     blocks += [Figure(chart) for chart in codes_charts(view.evidence.codes, words)]
     return Section("layers", heading, tuple(blocks))
 

@@ -9,12 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import niwaki
-from benchmarks import convolutions, domain_gap, few_bits, inference, overhead, report, scaling, study, vision
+from benchmarks import (
+    convolutions,
+    domain_gap,
+    few_bits,
+    inference,
+    microcontrollers,
+    overhead,
+    report,
+    scaling,
+    study,
+    vision,
+)
 from niwaki.data.dataset import Dataset
 
 TRAINING = ("overhead", "convolutions", "study", "scaling")
 INFERENCE, DOMAIN_GAP, VISION, FEW_BITS = "inference", "domain-gap", "vision", "few-bits"
-ALONE = (INFERENCE, DOMAIN_GAP, VISION, FEW_BITS)  # each has a part of README.md to itself
+MICROCONTROLLERS = "microcontrollers"
+TIMELESS = (DOMAIN_GAP, FEW_BITS, MICROCONTROLLERS)  # nothing there depends on time
+ALONE = (INFERENCE, DOMAIN_GAP, VISION, FEW_BITS, MICROCONTROLLERS)  # each has a part of README.md to itself
 NAMES = (*TRAINING, *ALONE)
 README = Path(__file__).with_name("README.md")
 
@@ -26,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write and (options.bench not in ("all", *ALONE) or options.quick):
         parser.error(
             "--write replaces results in README.md, those of training all at once: it goes with `all`, `inference`, "
-            "`domain-gap`, `vision` or `few-bits`, and not with --quick"
+            "`domain-gap`, `vision`, `few-bits` or `microcontrollers`, and not with --quick"
         )
     if options.wall is not None and options.wall <= 0:
         parser.error(f"--wall {options.wall:g}: give the seconds that the study took")
@@ -60,8 +73,7 @@ def _write(machine: Mapping[str, Any], results: Mapping[str, report.Report]) -> 
         report.write_results(README, machine, training)
     for name in ALONE:
         if name in results:
-            timeless = name in (DOMAIN_GAP, FEW_BITS)  # nothing there depends on time
-            where = {**machine, "load": None} if timeless else machine
+            where = {**machine, "load": None} if name in TIMELESS else machine
             report.write_results(README, where, {name: results[name]}, part=name)
 
 
@@ -77,6 +89,7 @@ def _bench(name: str, data: Dataset, options: argparse.Namespace) -> report.Repo
         INFERENCE: inference.run,
         VISION: vision.run,
         FEW_BITS: few_bits.run,
+        MICROCONTROLLERS: microcontrollers.run,
     }
     return benches[name](data, quick=options.quick)
 

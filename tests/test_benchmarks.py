@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ is beside test
 
 from benchmarks import __main__ as command
 from benchmarks import (
+    accelerator,
     convolutions,
     domain_gap,
     domain_gap_networks,
@@ -531,3 +532,20 @@ def test_intervals_are_wilsons() -> None:
     assert domain_gap.share(0.0, 500) == "0.0 (0.0–0.8)"
     assert domain_gap.share(1.0, 10) == "100.0 (72.2–100.0)"
     assert domain_gap.share(float("nan"), 0) == "–"
+
+
+def test_the_script_for_a_gpu_says_that_there_is_none(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["accelerator", "--device", "cuda:99"])
+    assert accelerator.main() == 2
+    assert capsys.readouterr().err.startswith("benchmarks: device 'cuda:99': ")
+
+
+@pytest.mark.soak
+def test_the_script_for_a_gpu_compares_the_cpu_with_itself(monkeypatch) -> None:
+    monkeypatch.setattr(
+        accelerator, "_source", lambda *_arguments, **_options: iter(())
+    )  # minutes: the study is tested
+    found = accelerator.run("cpu", quick=True)
+    assert [row[0] for row in found.tables[0].rows] == ["train", "prune 60 %", "4 bits, trained"]
+    assert all(row[1] == row[2] and row[3] == "+0.00 ± 0.00" for row in found.tables[0].rows)
+    assert "the same bits in 6 of 6 models" in found.findings[0]

@@ -24,6 +24,7 @@ from niwaki.models.onnxfile import load_onnx
 
 HEADER_BYTES = 1 << 20  # of a model.h: niwaki's have a few thousand
 MODEL = ("model.c", "model.h")
+_LATER = re.compile(rb"^#define NIWAKI_PAIRS \d+\n", re.MULTILINE)
 _TITLE = re.compile(r"/\* (.*)\n")
 
 
@@ -35,13 +36,22 @@ def own_files(folder: Path, graph: Graph, onnx: str, *, read: Mapping[str, bytes
     not niwaki's; `onnx` is the graph's file.
     """
     fresh = fresh_files(folder, graph, onnx, read=read)
-    other = [name for name, content in sorted(fresh.items()) if _content(folder, name, read, len(content)) != content]
+    other = [
+        name
+        for name, content in sorted(fresh.items())
+        if all(_content(folder, name, read, len(form)) != form for form in _forms(name, content))
+    ]
     model = {name: fresh[name] for name in MODEL}
     if other and model.keys().isdisjoint(other) and (kernels := _earlier_kernels(folder, fresh, read)):
         return model | kernels
     if other:
         raise ModelError(f"{folder / other[0]}: differs from what this niwaki generates from {onnx}; {_way_out(onnx)}")
     return fresh
+
+
+def _forms(name: str, content: bytes) -> tuple[bytes, ...]:
+    """What a file of these contents may also be: an earlier `model.c` did not say what its kernels did not ask."""
+    return (content, _LATER.sub(b"", content)) if name == "model.c" else (content,)
 
 
 def _content(folder: Path, name: str, read: Mapping[str, bytes] | None, size: int) -> bytes | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from niwaki.codegen.emit import pack
 from niwaki.codegen.graph.graph import Graph
-from niwaki.codegen.graph.layout import stack_bytes
+from niwaki.codegen.graph.layout import pair_bytes, stack_bytes
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
 
 _CALLS = {"depthwise": "niwaki_run_depthwise{bits}", "rows": "niwaki_{kernel}_rows{bits}"}  # by layout of the weights
@@ -65,6 +65,7 @@ def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Sou
         **names,
         patch=patch,
         scratch=scratch,
+        pairs=f"\n#define NIWAKI_PAIRS {pairs}" if (pairs := pair_bytes(program.steps)) else "",
         constants="\n".join(writer.lines),
         calls="\n".join(_call(program, index, writer.suffixes[index]) for index in range(len(program.steps))),
         arrange=_arrange(graph, program),

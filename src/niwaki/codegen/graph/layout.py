@@ -9,6 +9,7 @@ from niwaki.codegen.graph.program import Step
 STRIP_BYTES = 24576  # NIWAKI_STRIP: what vector kernels copy of an image at a time, where more than a row fits
 MOST_STRIP_BYTES = 49152  # and at most, on the stack
 MOST_PATCH_BYTES = 1152  # what the plain kernel gathers of one place, on the stack
+MORE_STACK = 1024  # beyond one place's bytes, for what the Cortex-M kernel widens of two
 MAX_COLUMNS = 12  # NIWAKI_COLUMNS: the widest depthwise window
 
 
@@ -33,6 +34,25 @@ def stack_bytes(steps: Sequence[Step]) -> tuple[int, int]:
                 places = step.fields["pool_h"] * step.fields["pool_w"]
                 patch = max(patch, step.arrays["weights"][0].size * places)
     return patch, scratch
+
+
+def pair_bytes(steps: Sequence[Step]) -> int:
+    """What kernels/niwaki_dsp.h keeps on the stack: what two places see, widened, all of it or some kernel rows and two
+    sums of every output channel. 0 if all convolutions are pooled: what plain C gathers for these is enough.
+    """
+    most, pooled = 16, True
+    for step in steps:
+        if step.weights != "blocks" or step.kernel == "dense":
+            continue
+        f, size = step.fields, step.arrays["weights"][0].size
+        row, sums, room = 4 * f["kernel_w"] * f["in_c"], 8 * (f["out_c"] + 1), size + MORE_STACK
+        alone = f["pool_h"] * f["pool_w"] == 1
+        pooled &= not alone
+        if 16 * -(-size // 4) <= room:
+            most = max(most, 16 * -(-size // 4))
+        elif alone and row % 16 == 0 and row + sums <= room:
+            most = max(most, (room - sums) // row * row + sums)
+    return 0 if pooled else most
 
 
 def weights_layout(fields: dict[str, int]) -> str:

@@ -132,6 +132,17 @@ NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, 
 
 #include "niwaki_portable.h"
 
+#if defined(NIWAKI_DSP)
+#if !defined(NIWAKI_PAIRS) /* model.c says so where a convolution is not pooled */
+#define NIWAKI_PAIRS (NIWAKI_PATCH + 16)
+#define NIWAKI_POOLED 1
+#endif
+#define NIWAKI_PLANE 1024 /* bytes of the stack for some rows of one channel */
+#include "niwaki_dsp.h"
+#include "niwaki_first.h"
+#include "niwaki_planes.h"
+#endif
+
 #define NIWAKI_BITS 4
 #include "niwaki_packed.h"
 #undef NIWAKI_BITS

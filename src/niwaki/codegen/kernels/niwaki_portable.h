@@ -330,10 +330,12 @@ NIWAKI_KERNEL void niwaki_run_reshape(const niwaki_reshape *d, const int8_t *in,
 }
 
 #if !NIWAKI_BLOCKS
+#if !defined(NIWAKI_DSP)
 #define niwaki_run_conv niwaki_conv_patches
 #define niwaki_run_large_conv niwaki_conv_rows
 #define niwaki_run_depthwise niwaki_depthwise
 #define niwaki_run_dense niwaki_dense_rows
+#endif
 NIWAKI_KERNEL void niwaki_run_add(const niwaki_add *d, const int8_t *a, const int8_t *b, int8_t *out) {
   niwaki_add_values(d, a, b, out, 0);
 }

@@ -1,0 +1,223 @@
+/* Cortex-M with the DSP extension: SMLAD adds two products of 16 bits. Included by niwaki_kernels.h.
+ *
+ * A convolution sees two output places at a time. What they see is widened once to pairs of 16 bits, for four inputs
+ *
+ *   word 0 (x0, x2) and 1 (x1, x3) of the first place, 2 and 3 of the second,
+ *
+ * and serves all output channels, two at a time: per four inputs two LDRD, and for each channel LDR, SXTB16, SXTB16 of
+ * the rotated word and four SMLAD, 16 instructions for 16 products. A kernel row whose length is no multiple of four
+ * ends with a word that overlaps the one before it; the inputs that were seen already are zeros there.
+ */
+
+/* Any shift: seldom, so it is not inlined. */
+static __attribute__((noinline, unused)) int32_t niwaki_scaled_any(int32_t sum, int32_t multiplier, int32_t shift) {
+  const int64_t value = ((int64_t)sum * multiplier + ((int64_t)1 << (shift - 1))) >> shift;
+  return (int32_t)(value < -1024 ? -1024 : value > 1024 ? 1024 : value);
+}
+
+/* The lower 32 bits of a product say nothing once it is shifted by more: SMMUL, and a shift whose last bit rounds. */
+NIWAKI_KERNEL int32_t niwaki_rounded(int32_t sum, int32_t multiplier, int32_t shift, int32_t zero, int32_t low,
+                                     int32_t high) {
+  const int32_t beyond = shift - 32;
+  int32_t value;
+  if (__builtin_expect(beyond > 0, 1))
+    __asm__("smmul %0, %1, %2\n\tasrs %0, %0, %3\n\tadc %0, %0, %4"
+            : "=&r"(value)
+            : "r"(sum), "r"(multiplier), "r"(beyond), "rIK"(zero)
+            : "cc");
+  else
+    value = niwaki_scaled_any(sum, multiplier, shift) + zero;
+  if (low > -128 || high < 127) return niwaki_clamp(value, low, high);
+  __asm__("ssat %0, #8, %0" : "+r"(value));
+  return value;
+}
+
+/* Kernel rows that are widened at a time, so that they and, where they are not all, two sums of each output channel fit
+ * into NIWAKI_PAIRS bytes; 0: not even one does. */
+NIWAKI_KERNEL int32_t niwaki_pair_rows(const niwaki_conv *d) {
+  const int32_t line = d->kernel_w * d->in_c, rows = (NIWAKI_PAIRS - 8 * (d->out_c + 1)) / (4 * line);
+  if (line < 4) return 0;
+  if (NIWAKI_PAIRS / 16 >= (line * d->kernel_h + 3) / 4) return d->kernel_h;
+  return line % 4 == 0 && d->pool_h * d->pool_w == 1 && rows > 0 ? rows : 0;
+}
+
+/* Four bytes of the image from byte `at` of a row on; beyond its ends is the zero point. */
+static __attribute__((noinline, unused)) uint32_t niwaki_four_seen(const int8_t *row, int32_t at, int32_t size,
+                                                                   int32_t zero) {
+  uint32_t four = 0;
+  for (int32_t i = at + 3; i >= at; i--) four = four << 8 | (uint8_t)(i >= 0 && i < size ? row[i] : zero);
+  return four;
+}
+
+NIWAKI_KERNEL int32_t *niwaki_put_pairs(int32_t *to, uint32_t four) {
+  to[0] = niwaki_bytes_02((int32_t)four);
+  to[1] = niwaki_bytes_13((int32_t)four);
+  return to + 4;
+}
+
+/* What one place sees in kernel rows `ky` to `ky + rows`, one after the other. */
+NIWAKI_KERNEL void niwaki_widen(const niwaki_conv *d, const int8_t *in, int32_t top, int32_t left, int32_t ky,
+                                int32_t rows, int32_t *to) {
+  const int32_t line = d->kernel_w * d->in_c, width = d->in_w * d->in_c, at = left * d->in_c;
+  const int inside = left >= 0 && left + d->kernel_w <= d->in_w;
+  const uint32_t zeros = (uint32_t)(d->in_zero & 0xff) * 0x01010101u;
+  uint32_t kept = 0; /* the end of a row, `have` bytes in eighths, of which no word has been made */
+  int32_t have = 0;
+  for (int32_t y = top + ky * d->dilation_h; rows > 0; rows--, y += d->dilation_h) {
+    const int seen = y >= 0 && y < d->in_h;
+    const int8_t *const row = in + y * width;
+    int32_t i = 0;
+#define NIWAKI_SEEN(i) \
+  (!seen ? zeros : inside ? (uint32_t)niwaki_four(row + at + (i)) : niwaki_four_seen(row, at + (i), width, d->in_zero))
+    if (line % 4 && have) {
+      to = niwaki_put_pairs(to, kept | NIWAKI_SEEN(0) << have);
+      i = 4 - have / 8;
+    }
+    if (seen && inside) {
+      const int8_t *x = row + at + i;
+      for (; i + 4 <= line; i += 4, x += 4) to = niwaki_put_pairs(to, (uint32_t)niwaki_four(x));
+    } else {
+      for (; i + 4 <= line; i += 4) to = niwaki_put_pairs(to, NIWAKI_SEEN(i));
+    }
+    if (line % 4) {
+      have = 8 * (line - i);
+      if (have) kept = NIWAKI_SEEN(line - 4) >> (32 - have);
+    }
+#undef NIWAKI_SEEN
+  }
+  if (line % 4 && have) niwaki_put_pairs(to, kept << (32 - have));
+}
+
+/* Four inputs of one channel, and of two, at two places. In assembly: compilers spill what they reorder here. */
+#define NIWAKI_CHANNEL(w, first, second)                                                                       \
+  "ldr %[ws], [%[" w "]], #4\n\tsxtb16 %[even], %[ws]\n\tsxtb16 %[ws], %[ws], ror #8\n\t"                      \
+  "smlad %[" first "], %[x0], %[even], %[" first "]\n\tsmlad %[" second "], %[x2], %[even], %[" second "]\n\t" \
+  "smlad %[" first "], %[x1], %[ws], %[" first "]\n\tsmlad %[" second "], %[x3], %[ws], %[" second "]\n\t"
+#define NIWAKI_ONE                                                               \
+  "ldrd %[x0], %[x1], [%[x]], #8\n\tldrd %[x2], %[x3], [%[x]], #8\n\t" \
+  NIWAKI_CHANNEL("w", "s0", "s1")
+#define NIWAKI_TWO NIWAKI_ONE NIWAKI_CHANNEL("v", "s2", "s3")
+#define NIWAKI_USED                                                                                            \
+  [x] "+r"(x), [w] "+r"(w), [s0] "+r"(s0), [s1] "+r"(s1), [x0] "=&r"(x0), [x1] "=&r"(x1), [x2] "=&r"(x2), \
+      [x3] "=&r"(x3), [ws] "=&r"(ws), [even] "=&r"(even)
+#define NIWAKI_USED_TWO NIWAKI_USED, [v] "+r"(v), [s2] "+r"(s2), [s3] "+r"(s3)
+#define NIWAKI_UNTIL(inputs) "1:\n\t" inputs inputs inputs inputs "ldr %[ws], %[end]\n\tcmp %[x], %[ws]\n\tbne 1b"
+
+/* Add `size` products of two channels (or one), whose weights lie `apart`, at two places. */
+NIWAKI_KERNEL void niwaki_pair_sums(const int32_t *x, const int8_t *w, int32_t apart, int32_t size, int32_t channels,
+                                    int32_t *s) {
+  const int8_t *v = w + apart;
+  const int32_t *const end = x + (size & ~15);
+  int32_t s0 = s[0], s1 = s[1], s2 = s[2], s3 = s[3], x0, x1, x2, x3, ws, even;
+  if (channels == 2) {
+    if (size >= 16) __asm__(NIWAKI_UNTIL(NIWAKI_TWO) : NIWAKI_USED_TWO : [end] "m"(end) : "memory", "cc");
+    if (size & 8) __asm__(NIWAKI_TWO NIWAKI_TWO : NIWAKI_USED_TWO : : "memory");
+    if (size & 4) __asm__(NIWAKI_TWO : NIWAKI_USED_TWO : : "memory");
+    if (size & 3) {
+      w -= -size & 3;
+      v -= -size & 3;
+      __asm__(NIWAKI_TWO : NIWAKI_USED_TWO : : "memory");
+    }
+  } else {
+    if (size >= 16) __asm__(NIWAKI_UNTIL(NIWAKI_ONE) : NIWAKI_USED : [end] "m"(end) : "memory", "cc");
+    if (size & 8) __asm__(NIWAKI_ONE NIWAKI_ONE : NIWAKI_USED : : "memory");
+    if (size & 4) __asm__(NIWAKI_ONE : NIWAKI_USED : : "memory");
+    if (size & 3) {
+      w -= -size & 3;
+      __asm__(NIWAKI_ONE : NIWAKI_USED : : "memory");
+    }
+  }
+  s[0] = s0;
+  s[1] = s1;
+  s[2] = s2;
+  s[3] = s3;
+}
+
+/* One channel's sums at two places, rounded. With `more`, out[channel] is the largest so far. */
+NIWAKI_KERNEL void niwaki_pair_out(const niwaki_conv *d, int32_t channel, const int32_t *sums, int more, int8_t *out,
+                                   int8_t *next) {
+  const int32_t multiplier = d->multiplier[channel], shift = d->shift[channel];
+  if (d->pool_h * d->pool_w > 1) {
+    const int32_t best = sums[0] < sums[1] ? sums[1] : sums[0];
+    const int32_t value = niwaki_rounded(best, multiplier, shift, d->out_zero, d->low, d->high);
+    out[channel] = (int8_t)(more && out[channel] > value ? out[channel] : value);
+    return;
+  }
+  next[channel] = (int8_t)niwaki_rounded(sums[1], multiplier, shift, d->out_zero, d->low, d->high);
+  out[channel] = (int8_t)niwaki_rounded(sums[0], multiplier, shift, d->out_zero, d->low, d->high);
+}
+
+/* All channels at two places that are widened: `ky` is the first of `rows` kernel rows. */
+NIWAKI_KERNEL void niwaki_pair_channels(const niwaki_conv *d, const int32_t *x, int32_t ky, int32_t rows, int more,
+                                        int32_t *parts, int8_t *out, int8_t *next) {
+  const int32_t line = d->kernel_w * d->in_c, size = d->kernel_h * line, last = d->out_c - 1;
+  const int8_t *w = d->weights + ky * line;
+  for (int32_t c = 0; c < d->out_c; c += 2, w += 2 * size) {
+    int32_t sums[4];
+    if (ky == 0) {
+      sums[0] = sums[1] = d->bias[c];
+      sums[2] = sums[3] = c < last ? d->bias[c + 1] : 0;
+    } else {
+      for (int32_t i = 0; i < 4; i++) sums[i] = parts[2 * c + i];
+    }
+    if (!(d->out_c & 1) || c < last)
+      niwaki_pair_sums(x, w, size, rows * line, 2, sums);
+    else
+      niwaki_pair_sums(x, w, size, rows * line, 1, sums);
+    if (ky + rows < d->kernel_h) {
+      for (int32_t i = 0; i < 4; i++) parts[2 * c + i] = sums[i];
+    } else {
+      niwaki_pair_out(d, c, sums, more, out, next);
+      if (!(d->out_c & 1) || c < last) niwaki_pair_out(d, c + 1, sums + 2, more, out, next);
+    }
+  }
+}
+
+/* The places of an output row, or of a pooling window, one after the other. */
+typedef struct {
+  int32_t top, left, x;
+} niwaki_place;
+
+NIWAKI_KERNEL void niwaki_next_place(const niwaki_conv *d, niwaki_place *place, int32_t across) {
+  place->left += d->stride_w;
+  if (++place->x == across) {
+    place->x = 0;
+    place->left -= across * d->stride_w;
+    place->top += d->stride_h;
+  }
+}
+
+/* `count` places from the one at `top`, `left` on, two at a time; the last may be without a second. */
+NIWAKI_KERNEL void niwaki_conv_places(const niwaki_conv *d, const int8_t *in, int32_t top, int32_t left,
+                                      int32_t across, int32_t count, int8_t *out) {
+  const int32_t step = niwaki_pair_rows(d), pooled = d->pool_h * d->pool_w > 1;
+  int32_t pairs[NIWAKI_PAIRS / 4], *const parts = pairs + step * d->kernel_w * d->in_c;
+  niwaki_place place = {top, left, 0};
+  for (int32_t i = 0; i < count; i += 2) {
+    const niwaki_place first = place;
+    if (i + 1 < count) niwaki_next_place(d, &place, across);
+    for (int32_t ky = 0; ky < d->kernel_h; ky += step) {
+      const int32_t rows = d->kernel_h - ky < step ? d->kernel_h - ky : step;
+      niwaki_widen(d, in, first.top, first.left, ky, rows, pairs);
+      niwaki_widen(d, in, place.top, place.left, ky, rows, pairs + 2);
+      niwaki_pair_channels(d, pairs, ky, rows, i > 0, parts, out, i + 1 < count ? out + d->out_c : out);
+    }
+    niwaki_next_place(d, &place, across);
+    if (!pooled) out += 2 * d->out_c;
+  }
+}
+
+/* A convolution without groups, two places at a time: neighbours, or of one pooling window. */
+NIWAKI_KERNEL void niwaki_conv_pairs(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+  if (d->pool_h * d->pool_w == 1) {
+    niwaki_conv_places(d, in, -d->pad_top, -d->pad_left, d->out_w, d->out_h * d->out_w, out);
+    return;
+  }
+  for (int32_t y = 0; y < d->out_h; y++) {
+    for (int32_t x = 0; x < d->out_w; x++, out += d->out_c)
+      niwaki_conv_places(d, in, y * d->pool_h * d->stride_h - d->pad_top, x * d->pool_w * d->stride_w - d->pad_left,
+                         d->pool_w, d->pool_h * d->pool_w, out);
+  }
+}
+
+#define niwaki_run_dense niwaki_dense_rows

@@ -1,0 +1,121 @@
+/* Cortex-M with the DSP extension: depthwise convolution of 3x3, a channel at a time. Included by niwaki_kernels.h.
+ *
+ * Some rows of one channel are copied, with their padding, to a plane of bytes side by side. The nine weights stay in
+ * registers while the plane is worked off:
+ *
+ *   w02  w0 and w2 of a kernel row     middle  w1 of the first and the second kernel row     last  w1 of the third
+ *
+ * A word of the plane, widened to (x0, x2) and (x1, x3), gives two neighbouring outputs in four instructions:
+ * SMLAD (x0, x2) w02, SMLABB x1 w1;  SMLAD (x1, x3) w02, SMLATB x2 w1.
+ */
+
+typedef struct {
+  int32_t w02[3], middle, last;
+} niwaki_taps;
+
+NIWAKI_KERNEL niwaki_taps niwaki_taps_of(const int32_t *w) {
+  niwaki_taps taps;
+  for (int32_t ky = 0; ky < 3; ky++) taps.w02[ky] = (w[3 * ky] & 0xffff) | (int32_t)((uint32_t)w[3 * ky + 2] << 16);
+  taps.middle = (w[1] & 0xffff) | (int32_t)((uint32_t)w[4] << 16);
+  taps.last = w[7];
+  return taps;
+}
+
+/* Whether the kernel can do it: 3x3, and three padded rows fit. */
+NIWAKI_KERNEL int32_t niwaki_plane_row(const niwaki_conv *d) {
+  return ((d->out_w - 1) * d->stride_w + 3 + 4) & ~1; /* the last word may reach beyond */
+}
+
+NIWAKI_KERNEL int niwaki_has_planes(const niwaki_conv *d) {
+  return d->kernel_h == 3 && d->kernel_w == 3 && d->dilation_h == 1 && d->dilation_w == 1 && d->stride_w <= 2 && d->pad_left <= 2 &&
+         3 * niwaki_plane_row(d) <= NIWAKI_PLANE;
+}
+
+/* Copy `rows` rows of one channel from row `top` on; padding is the zero point. */
+NIWAKI_KERNEL void niwaki_fill_plane(const niwaki_conv *d, const int8_t *in, int32_t top, int32_t rows, int8_t *plane) {
+  const int32_t row = niwaki_plane_row(d), room = row - d->pad_left;
+  const int32_t taken = d->in_w < room ? d->in_w : room;
+  for (int32_t y = top; y < top + rows; y++, plane += row) {
+    if (y < 0 || y >= d->in_h) {
+      NIWAKI_FILL(plane, d->in_zero, (size_t)row);
+      continue;
+    }
+    const int8_t *x = in + y * d->in_w * d->in_c;
+    int8_t *to = plane;
+    for (int32_t i = 0; i < d->pad_left; i++) *to++ = (int8_t)d->in_zero;
+    int32_t i = taken;
+    for (; i >= 4; i -= 4, x += 4 * d->in_c, to += 4) {
+      const int32_t a = x[0], b = x[d->in_c], c = x[2 * d->in_c], e = x[3 * d->in_c];
+      to[0] = (int8_t)a;
+      to[1] = (int8_t)b;
+      to[2] = (int8_t)c;
+      to[3] = (int8_t)e;
+    }
+    for (; i > 0; i--, x += d->in_c) *to++ = *x;
+    for (i = room - taken; i > 0; i--) *to++ = (int8_t)d->in_zero;
+  }
+}
+
+#define NIWAKI_ROW_OF_TWO(x, ky, one, top)                    \
+  four = niwaki_four(x);                                      \
+  even = niwaki_bytes_02(four);                               \
+  odd = niwaki_bytes_13(four);                                \
+  first = __smlad(even, taps.w02[ky], first);                 \
+  second = __smlad(odd, taps.w02[ky], second);                \
+  first = top ? __smlabt(odd, one, first) : __smlabb(odd, one, first); \
+  second = top ? __smlatt(even, one, second) : __smlatb(even, one, second);
+
+#define NIWAKI_ROW_OF_ONE(x, ky, one, top)                    \
+  four = niwaki_four(x);                                      \
+  even = niwaki_bytes_02(four);                               \
+  odd = niwaki_bytes_13(four);                                \
+  first = __smlad(even, taps.w02[ky], first);                 \
+  first = top ? __smlabt(odd, one, first) : __smlabb(odd, one, first);
+
+/* `rows` output rows of a channel from its plane. */
+NIWAKI_KERNEL void niwaki_plane(const niwaki_conv *d, const int8_t *plane, int32_t rows, int32_t channel,
+                                niwaki_taps taps, int8_t *out) {
+  const int32_t row = niwaki_plane_row(d), bias = d->bias[channel], multiplier = d->multiplier[channel];
+  const int32_t shift = d->shift[channel], step = d->out_c;
+  for (; rows > 0; rows--, plane += d->stride_h * row) {
+    const int8_t *x = plane;
+    int32_t i = d->out_w, four, even, odd, first, second;
+    for (; d->stride_w == 1 && i >= 2; i -= 2, x += 2, out += 2 * step) {
+      first = second = bias;
+      NIWAKI_ROW_OF_TWO(x, 0, taps.middle, 0)
+      NIWAKI_ROW_OF_TWO(x + row, 1, taps.middle, 1)
+      NIWAKI_ROW_OF_TWO(x + 2 * row, 2, taps.last, 0)
+      out[0] = (int8_t)niwaki_rounded(first, multiplier, shift, d->out_zero, d->low, d->high);
+      out[step] = (int8_t)niwaki_rounded(second, multiplier, shift, d->out_zero, d->low, d->high);
+    }
+    for (; i > 0; i--, x += d->stride_w, out += step) {
+      first = bias;
+      NIWAKI_ROW_OF_ONE(x, 0, taps.middle, 0)
+      NIWAKI_ROW_OF_ONE(x + row, 1, taps.middle, 1)
+      NIWAKI_ROW_OF_ONE(x + 2 * row, 2, taps.last, 0)
+      out[0] = (int8_t)niwaki_rounded(first, multiplier, shift, d->out_zero, d->low, d->high);
+    }
+  }
+}
+
+/* All channels, some output rows at a time. */
+NIWAKI_KERNEL void niwaki_depthwise_planes(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+  const int32_t most = (NIWAKI_PLANE / niwaki_plane_row(d) - 3) / d->stride_h + 1;
+  int8_t plane[NIWAKI_PLANE];
+  for (int32_t y = 0; y < d->out_h; y += most) {
+    const int32_t rows = d->out_h - y < most ? d->out_h - y : most;
+    for (int32_t c = 0; c < d->out_c; c++) {
+      int32_t w[9];
+      for (int32_t i = 0; i < 9; i++) w[i] = d->weights[i * d->in_c + c];
+      niwaki_fill_plane(d, in + c, y * d->stride_h - d->pad_top, (rows - 1) * d->stride_h + 3, plane);
+      niwaki_plane(d, plane, rows, c, niwaki_taps_of(w), out + y * d->out_w * d->out_c + c);
+    }
+  }
+}
+
+NIWAKI_KERNEL void niwaki_run_depthwise(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+  if (niwaki_has_planes(d))
+    niwaki_depthwise_planes(d, in, out);
+  else
+    niwaki_depthwise(d, in, out);
+}

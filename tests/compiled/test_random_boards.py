@@ -1,0 +1,114 @@
+"""Random networks, and shapes at the edges of the kernels, give the reference's bits on a Cortex-M4 in the emulator."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from niwaki.codegen.generate import generate, write
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
+from niwaki.compiled.on_target import compile_sources
+from niwaki.toolchain.targets import TARGETS, missing_tools, run_program
+from random_graphs import Builder, graphs
+
+M4 = TARGETS["cortex-m4"]
+STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
+MANY = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+IMAGES = 2
+MAIN = """#include "host.h"
+static int8_t input[{most}], output[{most}];
+{declarations}
+int main(void) {{
+  const host_file inputs = host_open("inputs.bin", "rb"), outputs = host_open("scores.bin", "wb");
+{calls}
+  return host_close(outputs) == 0 ? 0 : 4;
+}}
+"""
+CALL = """  for (int i = 0; i < {count}; i++) {{
+    if (host_read(inputs, input, {taken}) != {taken} || m{index}_run(input, output) != 0) return 3;
+    if (host_write(outputs, output, {given}) != {given}) return 4;
+  }}"""
+
+
+@pytest.fixture(autouse=True)
+def tools() -> None:
+    if missing_tools(M4):
+        pytest.skip(f"needs {M4.packages}: apt-get install {M4.packages}")
+
+
+def check(batch: Sequence[Graph], levels: Sequence[str]) -> None:
+    """One program of all networks for each level of the compiler."""
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(-128, 128, (IMAGES, *g.tensors[g.input].shape)).astype(np.int8) for g in batch]
+    expected = [reference.run(graph, x).reshape(IMAGES, -1) for graph, x in zip(batch, inputs, strict=True)]
+    sizes = [(graph.tensors[graph.input].size, graph.tensors[graph.output].size) for graph in batch]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sources = [
+            write(generate(graph, prefix=f"m{index}"), folder / str(index)) / "model.c"
+            for index, graph in enumerate(batch)
+        ]
+        main = folder / "main.c"
+        main.write_text(
+            MAIN.format(
+                most=max(map(max, sizes)),
+                declarations="\n".join(f"int m{i}_run(const int8_t *, int8_t *);" for i in range(len(batch))),
+                calls="\n".join(
+                    CALL.format(index=index, count=IMAGES, taken=taken, given=given)
+                    for index, (taken, given) in enumerate(sizes)
+                ),
+            )
+        )
+        (folder / "inputs.bin").write_bytes(b"".join(x.tobytes() for x in inputs))
+        for level in levels:
+            program = compile_sources([*sources, main], M4, (level, *STRICT), out=folder / "program")
+            assert run_program(program, M4, folder=folder).returncode == 0
+            got = np.split(np.fromfile(folder / "scores.bin", np.int8), np.cumsum([x.size for x in expected])[:-1])
+            for graph, scores, right in zip(batch, got, expected, strict=True):
+                layers = [type(layer).__name__ for layer in graph.layers]
+                np.testing.assert_array_equal(scores, right.reshape(-1), err_msg=f"{level}: {layers}")
+
+
+def edges() -> list[Graph]:
+    """Rows and windows that end in the middle of a word, padding on all sides, odd numbers of places and channels."""
+    first = Builder((3, 9, 7), 1)
+    first.conv(7, (3, 3), pads=(1, 1, 1, 1))
+    first.conv(5, (2, 3), strides=(2, 1), pads=(0, 2, 1, 2), dilations=(2, 1))
+    first.conv(8, (1, 1))
+    first.conv(8, (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), groups=8)
+    first.conv(8, (3, 3), pads=(2, 2, 2, 2), groups=8)
+    second = Builder((1, 20, 17), 2)
+    second.conv(3, (5, 5))
+    second.max_pool((2, 2), (2, 2))
+    second.conv(6, (3, 3), pads=(1, 1, 1, 1))
+    second.max_pool((3, 3), (3, 3))
+    second.conv(70, (1, 1))
+    second.conv(4, (2, 2), pads=(1, 1, 0, 0))
+    third = Builder((60, 5, 5), 3)
+    third.conv(64, (3, 3), pads=(1, 1, 1, 1))  # its kernel rows are widened one at a time
+    third.conv(64, (3, 3), strides=(1, 2), pads=(1, 0, 1, 2), groups=64)
+    third.conv(9, (1, 1))
+    return [builder.graph() for builder in (first, second, third)]
+
+
+def test_shapes_at_the_edges_of_the_kernels() -> None:
+    check(edges(), ("-O2",))
+
+
+@pytest.mark.soak
+def test_shapes_at_the_edges_at_every_level() -> None:
+    check(edges(), ("-O0", "-Og", "-O1", "-Os", "-O3", "-Ofast"))
+
+
+@pytest.mark.soak
+@MANY
+@given(st.lists(graphs(), min_size=25, max_size=25))
+def test_many_random_networks(batch: list[Graph]) -> None:
+    check(batch, ("-O2", "-Os"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from niwaki.codegen.emit.lower import lower
@@ -14,6 +13,7 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.program import Program
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.files import write_whole
+from niwaki.kernels import headers
 
 PREFIX = "niwaki_model"
 EXAMPLE = "example"
@@ -108,10 +108,7 @@ def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None
             f"{report.output_bytes:,}), more than the limit of {ram_limit:,}: prune further or raise the limit"
         )
     files = {"model.h": source.model_h.encode(), "model.c": source.model_c.encode()}
-    folder = resources.files("niwaki.codegen") / "kernels"
-    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".h"):
-            files[entry.name] = entry.read_bytes()
+    files |= headers()
     files |= _companions(graph, report, prefix, title or prefix)
     return Generated(files, report, program, prefix)
 

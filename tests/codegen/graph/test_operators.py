@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import niwaki.codegen
+import niwaki.kernels
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Layer, Tensor
 from niwaki.codegen.graph.operators.table import OPERATORS
 from random_graphs import Builder
 
-KERNELS = Path(niwaki.codegen.__file__).parent / "kernels"
+KERNELS = Path(niwaki.kernels.__file__).parent
 
 
 def test_every_kind_of_layer_has_an_entry() -> None:

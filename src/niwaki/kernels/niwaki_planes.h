@@ -98,15 +98,21 @@ NIWAKI_KERNEL void niwaki_plane(const niwaki_conv *d, const int8_t *plane, int32
   }
 }
 
+/* The weight of a channel in a tap; packed ones lie as niwaki_packed.h says. */
+NIWAKI_KERNEL int32_t niwaki_tap(const niwaki_conv *d, int32_t bits, int32_t tap, int32_t channel) {
+  const int32_t lane = channel % (8 / bits), byte = d->weights[tap * ((d->in_c * bits + 7) / 8) + channel / (8 / bits)];
+  return (int32_t)((uint32_t)byte << (24 + bits * lane)) >> (32 - bits);
+}
+
 /* All channels, some output rows at a time. */
-NIWAKI_KERNEL void niwaki_depthwise_planes(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+NIWAKI_KERNEL void niwaki_depthwise_planes(const niwaki_conv *d, int32_t bits, const int8_t *in, int8_t *out) {
   const int32_t most = (NIWAKI_PLANE / niwaki_plane_row(d) - 3) / d->stride_h + 1;
   int8_t plane[NIWAKI_PLANE];
   for (int32_t y = 0; y < d->out_h; y += most) {
     const int32_t rows = d->out_h - y < most ? d->out_h - y : most;
     for (int32_t c = 0; c < d->out_c; c++) {
       int32_t w[9];
-      for (int32_t i = 0; i < 9; i++) w[i] = d->weights[i * d->in_c + c];
+      for (int32_t i = 0; i < 9; i++) w[i] = niwaki_tap(d, bits, i, c);
       niwaki_fill_plane(d, in + c, y * d->stride_h - d->pad_top, (rows - 1) * d->stride_h + 3, plane);
       niwaki_plane(d, plane, rows, c, niwaki_taps_of(w), out + y * d->out_w * d->out_c + c);
     }
@@ -115,7 +121,7 @@ NIWAKI_KERNEL void niwaki_depthwise_planes(const niwaki_conv *d, const int8_t *i
 
 NIWAKI_KERNEL void niwaki_run_depthwise(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   if (niwaki_has_planes(d))
-    niwaki_depthwise_planes(d, in, out);
+    niwaki_depthwise_planes(d, 8, in, out);
   else
     niwaki_depthwise(d, in, out);
 }

@@ -163,8 +163,23 @@ NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, 
 #define niwaki_run_dense_4bit niwaki_run_dense
 #define niwaki_run_dense_2bit niwaki_run_dense
 #else
+#if defined(NIWAKI_DSP)
+NIWAKI_KERNEL void niwaki_run_conv_4bit(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+  if (niwaki_is_packed_first(d))
+    niwaki_conv_packed_first(d, 4, in, out);
+  else
+    niwaki_conv_patches_4bit(d, in, out);
+}
+NIWAKI_KERNEL void niwaki_run_conv_2bit(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+  if (niwaki_is_packed_first(d))
+    niwaki_conv_packed_first(d, 2, in, out);
+  else
+    niwaki_conv_patches_2bit(d, in, out);
+}
+#else
 #define niwaki_run_conv_4bit niwaki_conv_patches_4bit
 #define niwaki_run_conv_2bit niwaki_conv_patches_2bit
+#endif
 #define niwaki_run_large_conv_4bit niwaki_conv_rows_4bit
 #define niwaki_run_large_conv_2bit niwaki_conv_rows_2bit
 #define niwaki_run_dense_4bit niwaki_dense_rows_4bit
@@ -173,6 +188,19 @@ NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, 
 #if defined(NIWAKI_AVX512)
 #define niwaki_run_depthwise_4bit niwaki_run_depthwise
 #define niwaki_run_depthwise_2bit niwaki_run_depthwise
+#elif defined(NIWAKI_DSP)
+NIWAKI_KERNEL void niwaki_run_depthwise_4bit(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+  if (niwaki_has_planes(d))
+    niwaki_depthwise_planes(d, 4, in, out);
+  else
+    niwaki_depthwise_4bit(d, in, out);
+}
+NIWAKI_KERNEL void niwaki_run_depthwise_2bit(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+  if (niwaki_has_planes(d))
+    niwaki_depthwise_planes(d, 2, in, out);
+  else
+    niwaki_depthwise_2bit(d, in, out);
+}
 #else
 #define niwaki_run_depthwise_4bit niwaki_depthwise_4bit
 #define niwaki_run_depthwise_2bit niwaki_depthwise_2bit

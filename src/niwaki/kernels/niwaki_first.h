@@ -58,6 +58,36 @@ NIWAKI_KERNEL void niwaki_conv_first(const niwaki_conv *d, const int8_t *in, int
   }
 }
 
+/* The weights of all channels, packed as niwaki_packed.h says, as bytes. */
+NIWAKI_KERNEL void niwaki_unpack(const int8_t *from, int32_t bits, int32_t size, int32_t count, int8_t *w) {
+  for (int32_t c = 0, channels; c < count; c += channels) {
+    channels = count - c >= 4 ? 4 : count - c >= 2 ? 2 : 1;
+    const int32_t beside = channels < 8 / bits ? channels : 8 / bits, strips = 8 / bits / beside;
+    for (int32_t part = 0; part < channels; part += beside, w += beside * size) {
+      for (int32_t i = 0; i < size; i++) {
+        const int32_t strip = i / (size / strips), left = i - strips * (size / strips);
+        const int32_t byte = left < 0 ? i % (size / strips) : size / strips, lane = left < 0 ? strip : left;
+        for (int32_t k = 0; k < beside; k++)
+          w[k * size + i] =
+              (int8_t)((int32_t)((uint32_t)from[byte] << (24 + bits * (lane * beside + k))) >> (32 - bits));
+      }
+      from += (size * beside * bits + 7) / 8;
+    }
+  }
+}
+
+NIWAKI_KERNEL int niwaki_is_packed_first(const niwaki_conv *d) {
+  return niwaki_is_first(d) && d->out_c * d->kernel_h * 5 <= NIWAKI_PATCH / 2;
+}
+
+NIWAKI_KERNEL void niwaki_conv_packed_first(const niwaki_conv *d, int32_t bits, const int8_t *in, int8_t *out) {
+  int8_t weights[NIWAKI_PATCH / 2];
+  niwaki_conv bytes = *d;
+  niwaki_unpack(d->weights, bits, d->kernel_h * 5, d->out_c, weights);
+  bytes.weights = weights;
+  niwaki_conv_first(&bytes, in, out);
+}
+
 /* Compiled for size, a model whose convolutions are all pooled does without the kernel for two places: the code of both
  * takes more than the time that it saves is worth. */
 #if defined(__OPTIMIZE_SIZE__) && defined(NIWAKI_POOLED)

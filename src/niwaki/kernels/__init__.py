@@ -1,6 +1,6 @@
 """The integer kernels of the generated C, as headers: codegen copies them into every folder that it writes.
-
-One header for each vector unit; all give the same bits. Imports nothing.
+One header for each vector unit; all give the same bits.
+May import: nothing else of niwaki.
 """
 
 from __future__ import annotations

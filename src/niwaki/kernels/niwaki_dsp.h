@@ -15,21 +15,28 @@ static __attribute__((noinline, unused)) int32_t niwaki_scaled_any(int32_t sum, 
   return (int32_t)(value < -1024 ? -1024 : value > 1024 ? 1024 : value);
 }
 
-/* The lower 32 bits of a product say nothing once it is shifted by more: SMMUL, and a shift whose last bit rounds. */
-NIWAKI_KERNEL int32_t niwaki_rounded(int32_t sum, int32_t multiplier, int32_t shift, int32_t zero, int32_t low,
-                                     int32_t high) {
-  const int32_t beyond = shift - 32;
-  int32_t value;
-  if (__builtin_expect(beyond > 0, 1))
-    __asm__("smmul %0, %1, %2\n\tasrs %0, %0, %3\n\tadc %0, %0, %4"
-            : "=&r"(value)
-            : "r"(sum), "r"(multiplier), "r"(beyond), "rIK"(zero)
-            : "cc");
-  else
-    value = niwaki_scaled_any(sum, multiplier, shift) + zero;
+NIWAKI_KERNEL int32_t niwaki_saturated(int32_t value, int32_t low, int32_t high) {
   if (low > -128 || high < 127) return niwaki_clamp(value, low, high);
   __asm__("ssat %0, #8, %0" : "+r"(value));
   return value;
+}
+
+/* The lower 32 bits of a product say nothing once it is shifted by more: SMMUL, and a shift by what is `beyond` them,
+ * whose last bit rounds. */
+NIWAKI_KERNEL int32_t niwaki_rounded_beyond(int32_t sum, int32_t multiplier, int32_t beyond, int32_t zero, int32_t low,
+                                            int32_t high) {
+  int32_t value;
+  __asm__("smmul %0, %1, %2\n\tasrs %0, %0, %3\n\tadc %0, %0, %4"
+          : "=&r"(value)
+          : "r"(sum), "r"(multiplier), "r"(beyond), "rIK"(zero)
+          : "cc");
+  return niwaki_saturated(value, low, high);
+}
+
+NIWAKI_KERNEL int32_t niwaki_rounded(int32_t sum, int32_t multiplier, int32_t shift, int32_t zero, int32_t low,
+                                     int32_t high) {
+  if (__builtin_expect(shift > 32, 1)) return niwaki_rounded_beyond(sum, multiplier, shift - 32, zero, low, high);
+  return niwaki_clamp(niwaki_scaled_any(sum, multiplier, shift) + zero, low, high);
 }
 
 /* Kernel rows that are widened at a time, so that they and, where they are not all, two sums of each output channel fit
@@ -41,51 +48,91 @@ NIWAKI_KERNEL int32_t niwaki_pair_rows(const niwaki_conv *d) {
   return line % 4 == 0 && d->pool_h * d->pool_w == 1 && rows > 0 ? rows : 0;
 }
 
-/* Four bytes of the image from byte `at` of a row on; beyond its ends is the zero point. */
-static __attribute__((noinline, unused)) uint32_t niwaki_four_seen(const int8_t *row, int32_t at, int32_t size,
-                                                                   int32_t zero) {
-  uint32_t four = 0;
-  for (int32_t i = at + 3; i >= at; i--) four = four << 8 | (uint8_t)(i >= 0 && i < size ? row[i] : zero);
-  return four;
-}
-
 NIWAKI_KERNEL int32_t *niwaki_put_pairs(int32_t *to, uint32_t four) {
   to[0] = niwaki_bytes_02((int32_t)four);
   to[1] = niwaki_bytes_13((int32_t)four);
   return to + 4;
 }
 
-/* What one place sees in kernel rows `ky` to `ky + rows`, one after the other. */
+/* `size` bytes side by side, of which the last word may overlap the one before it. */
+NIWAKI_KERNEL int32_t *niwaki_widen_bytes(const int8_t *x, int32_t size, int32_t *to) {
+#define NIWAKI_WIDEN "ldr %[a], [%[x]], #4\n\tsxtb16 %[b], %[a]\n\tsxtb16 %[a], %[a], ror #8\n\tstrd %[b], %[a], [%[to]], #16\n\t"
+#define NIWAKI_WIDENED [x] "+r"(x), [to] "+r"(to), [a] "=&r"(a), [b] "=&r"(b)
+  int32_t a, b;
+  for (const int8_t *const end = x + (size & ~7); x < end;)
+    __asm__ volatile(NIWAKI_WIDEN NIWAKI_WIDEN : NIWAKI_WIDENED : : "memory");
+  if (size & 4) __asm__ volatile(NIWAKI_WIDEN : NIWAKI_WIDENED : : "memory");
+  if (size & 3) to = niwaki_put_pairs(to, (uint32_t)niwaki_four(x - (-size & 3)) >> 8 * (-size & 3) << 8 * (-size & 3));
+  return to;
+}
+
+NIWAKI_KERNEL int32_t *niwaki_widen_zeros(int32_t zero, int32_t size, int32_t *to) {
+  for (const int32_t pair = (zero & 0xffff) * 0x10001; size > 0; size -= 4, to += 4) to[0] = to[1] = pair;
+  return to;
+}
+
+/* What a place sees in `rows` kernel rows from row `top` of the image on, if some of it is padding. A kernel row begins
+ * at byte `at` of the image's. */
+static __attribute__((noinline, unused)) void niwaki_widen_edge(const niwaki_conv *d, const int8_t *in, int32_t top,
+                                                                int32_t at, int32_t rows, int32_t *to) {
+  const int32_t line = d->kernel_w * d->in_c, width = d->in_w * d->in_c, over = -(rows * line) & 3;
+  uint32_t word = 0;
+  int32_t i = 0;
+  for (int32_t y = top; rows > 0; rows--, y += d->dilation_h) {
+    const int8_t *const row = in + y * width;
+    const int32_t seen = y >= 0 && y < d->in_h ? width : 0;
+    if (d->in_c % 4 == 0) { /* words are padding as a whole, or not at all */
+      const int32_t begin = at < 0 ? 0 : at > seen ? seen : at, end = at + line < seen ? at + line : seen;
+      const int32_t run = end > begin ? end - begin : 0, before = run ? begin - at : line;
+      to = niwaki_widen_zeros(d->in_zero, before, to);
+      to = niwaki_widen_bytes(row + begin, run, to);
+      to = niwaki_widen_zeros(d->in_zero, line - before - run, to);
+      continue;
+    }
+    for (int32_t x = at; x < at + line; x++) {
+      word = word >> 8 | (uint32_t)(uint8_t)(x >= 0 && x < seen ? row[x] : d->in_zero) << 24;
+      if (++i % 4 == 0) to = niwaki_put_pairs(to, word);
+    }
+  }
+  if (over) niwaki_put_pairs(to, word >> 8 * over << 8 * over);
+}
+
+#define NIWAKI_FEW 48 /* bytes that are put together before they are widened */
+
 NIWAKI_KERNEL void niwaki_widen(const niwaki_conv *d, const int8_t *in, int32_t top, int32_t left, int32_t ky,
                                 int32_t rows, int32_t *to) {
-  const int32_t line = d->kernel_w * d->in_c, width = d->in_w * d->in_c, at = left * d->in_c;
-  const int inside = left >= 0 && left + d->kernel_w <= d->in_w;
-  const uint32_t zeros = (uint32_t)(d->in_zero & 0xff) * 0x01010101u;
-  uint32_t kept = 0; /* the end of a row, `have` bytes in eighths, of which no word has been made */
-  int32_t have = 0;
-  for (int32_t y = top + ky * d->dilation_h; rows > 0; rows--, y += d->dilation_h) {
-    const int seen = y >= 0 && y < d->in_h;
-    const int8_t *const row = in + y * width;
-    int32_t i = 0;
-#define NIWAKI_SEEN(i) \
-  (!seen ? zeros : inside ? (uint32_t)niwaki_four(row + at + (i)) : niwaki_four_seen(row, at + (i), width, d->in_zero))
-    if (line % 4 && have) {
-      to = niwaki_put_pairs(to, kept | NIWAKI_SEEN(0) << have);
-      i = 4 - have / 8;
-    }
-    if (seen && inside) {
-      const int8_t *x = row + at + i;
-      for (; i + 4 <= line; i += 4, x += 4) to = niwaki_put_pairs(to, (uint32_t)niwaki_four(x));
-    } else {
-      for (; i + 4 <= line; i += 4) to = niwaki_put_pairs(to, NIWAKI_SEEN(i));
-    }
-    if (line % 4) {
-      have = 8 * (line - i);
-      if (have) kept = NIWAKI_SEEN(line - 4) >> (32 - have);
-    }
-#undef NIWAKI_SEEN
+  const int32_t line = d->kernel_w * d->in_c, width = d->in_w * d->in_c, first = top + ky * d->dilation_h;
+  const int32_t reach_h = ((d->out_h * d->pool_h - 1) * d->stride_h + (d->kernel_h - 1) * d->dilation_h) - d->in_h;
+  const int32_t reach_w = ((d->out_w * d->pool_w - 1) * d->stride_w + d->kernel_w - 1) - d->in_w;
+  const int never = d->pad_top == 0 && d->pad_left == 0 && reach_h < 0 && reach_w < 0; /* no place sees padding */
+  if (!never && (first < 0 || first + (rows - 1) * d->dilation_h >= d->in_h || left < 0 ||
+                 left + d->kernel_w > d->in_w)) {
+    niwaki_widen_edge(d, in, first, left * d->in_c, rows, to);
+    return;
   }
-  if (line % 4 && have) niwaki_put_pairs(to, kept << (32 - have));
+  const int8_t *x = in + first * width + left * d->in_c;
+  if (line % 4 == 0) {
+    for (; rows > 0; rows--, x += d->dilation_h * width) to = niwaki_widen_bytes(x, line, to);
+  } else if (d->kernel_h * line <= NIWAKI_FEW) {
+    int8_t bytes[NIWAKI_FEW];
+    for (int32_t i = 0; i < d->kernel_h; i++, x += d->dilation_h * width)
+      NIWAKI_COPY(bytes + i * line, x, (size_t)line);
+    niwaki_widen_bytes(bytes, d->kernel_h * line, to);
+  } else {
+    uint32_t kept = 0; /* the end of a row, `have` bits of which no word has been made */
+    int32_t have = 0;
+    for (; rows > 0; rows--, x += d->dilation_h * width) {
+      int32_t i = 0;
+      if (have) {
+        to = niwaki_put_pairs(to, kept | (uint32_t)niwaki_four(x) << have);
+        i = 4 - have / 8;
+      }
+      for (; i + 4 <= line; i += 4) to = niwaki_put_pairs(to, (uint32_t)niwaki_four(x + i));
+      have = 8 * (line - i);
+      if (have) kept = (uint32_t)niwaki_four(x + line - 4) >> (32 - have);
+    }
+    if (have) niwaki_put_pairs(to, kept << (32 - have));
+  }
 }
 
 /* Four inputs of one channel, and of two, at two places. In assembly: compilers spill what they reorder here. */

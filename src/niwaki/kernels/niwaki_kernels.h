@@ -137,7 +137,7 @@ NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, 
 #define NIWAKI_PAIRS (NIWAKI_PATCH + 16)
 #define NIWAKI_POOLED 1
 #endif
-#define NIWAKI_PLANE 1024 /* bytes of the stack for some rows of one channel */
+#define NIWAKI_PLANE 960 /* bytes of the stack for some rows of one channel */
 #include "niwaki_dsp.h"
 #include "niwaki_first.h"
 #include "niwaki_planes.h"

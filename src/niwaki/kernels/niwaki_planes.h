@@ -13,11 +13,22 @@ typedef struct {
   int32_t w02[3], middle, last;
 } niwaki_taps;
 
-NIWAKI_KERNEL niwaki_taps niwaki_taps_of(const int32_t *w) {
-  niwaki_taps taps;
-  for (int32_t ky = 0; ky < 3; ky++) taps.w02[ky] = (w[3 * ky] & 0xffff) | (int32_t)((uint32_t)w[3 * ky + 2] << 16);
-  taps.middle = (w[1] & 0xffff) | (int32_t)((uint32_t)w[4] << 16);
-  taps.last = w[7];
+/* The weight of a channel in a tap; packed ones lie as niwaki_packed.h says. */
+NIWAKI_KERNEL int32_t niwaki_tap(const niwaki_conv *d, int32_t bits, int32_t tap, int32_t channel) {
+  const int32_t lane = channel % (8 / bits), row = (d->in_c * bits + 7) / 8;
+  const int32_t byte = d->weights[tap * row + channel / (8 / bits)];
+  return (int32_t)((uint32_t)byte << (24 + bits * lane)) >> (32 - bits);
+}
+
+NIWAKI_KERNEL int32_t niwaki_two_taps(const niwaki_conv *d, int32_t bits, int32_t low, int32_t high, int32_t channel) {
+  return (niwaki_tap(d, bits, low, channel) & 0xffff) |
+         (int32_t)((uint32_t)niwaki_tap(d, bits, high, channel) << 16);
+}
+
+NIWAKI_KERNEL niwaki_taps niwaki_taps_of(const niwaki_conv *d, int32_t bits, int32_t channel) {
+  const niwaki_taps taps = {{niwaki_two_taps(d, bits, 0, 2, channel), niwaki_two_taps(d, bits, 3, 5, channel),
+                             niwaki_two_taps(d, bits, 6, 8, channel)},
+                            niwaki_two_taps(d, bits, 1, 4, channel), niwaki_tap(d, bits, 7, channel)};
   return taps;
 }
 
@@ -44,14 +55,18 @@ NIWAKI_KERNEL void niwaki_fill_plane(const niwaki_conv *d, const int8_t *in, int
     int8_t *to = plane;
     for (int32_t i = 0; i < d->pad_left; i++) *to++ = (int8_t)d->in_zero;
     int32_t i = taken;
+#define NIWAKI_PUT(k)      \
+  to[k] = x[(k) * d->in_c]; \
+  __asm__("" : : : "memory"); /* else bytes are put together, in twice as many instructions */
     for (; i >= 4; i -= 4, x += 4 * d->in_c, to += 4) {
-      const int32_t a = x[0], b = x[d->in_c], c = x[2 * d->in_c], e = x[3 * d->in_c];
-      to[0] = (int8_t)a;
-      to[1] = (int8_t)b;
-      to[2] = (int8_t)c;
-      to[3] = (int8_t)e;
+      NIWAKI_PUT(0)
+      NIWAKI_PUT(1)
+      NIWAKI_PUT(2)
+      NIWAKI_PUT(3)
     }
-    for (; i > 0; i--, x += d->in_c) *to++ = *x;
+    for (; i > 0; i--, x += d->in_c, to++) {
+      NIWAKI_PUT(0)
+    }
     for (i = room - taken; i > 0; i--) *to++ = (int8_t)d->in_zero;
   }
 }
@@ -72,9 +87,13 @@ NIWAKI_KERNEL void niwaki_fill_plane(const niwaki_conv *d, const int8_t *in, int
   first = __smlad(even, taps.w02[ky], first);                 \
   first = top ? __smlabt(odd, one, first) : __smlabb(odd, one, first);
 
-/* `rows` output rows of a channel from its plane. */
+#define NIWAKI_END(sum)                                                                            \
+  (int8_t)(any ? niwaki_rounded(sum, multiplier, shift, d->out_zero, d->low, d->high)              \
+               : niwaki_rounded_beyond(sum, multiplier, shift - 32, d->out_zero, d->low, d->high))
+
+/* `rows` output rows of a channel from its plane; without `any`, its shift is beyond 32. */
 NIWAKI_KERNEL void niwaki_plane(const niwaki_conv *d, const int8_t *plane, int32_t rows, int32_t channel,
-                                niwaki_taps taps, int8_t *out) {
+                                niwaki_taps taps, int any, int8_t *out) {
   const int32_t row = niwaki_plane_row(d), bias = d->bias[channel], multiplier = d->multiplier[channel];
   const int32_t shift = d->shift[channel], step = d->out_c;
   for (; rows > 0; rows--, plane += d->stride_h * row) {
@@ -85,23 +104,22 @@ NIWAKI_KERNEL void niwaki_plane(const niwaki_conv *d, const int8_t *plane, int32
       NIWAKI_ROW_OF_TWO(x, 0, taps.middle, 0)
       NIWAKI_ROW_OF_TWO(x + row, 1, taps.middle, 1)
       NIWAKI_ROW_OF_TWO(x + 2 * row, 2, taps.last, 0)
-      out[0] = (int8_t)niwaki_rounded(first, multiplier, shift, d->out_zero, d->low, d->high);
-      out[step] = (int8_t)niwaki_rounded(second, multiplier, shift, d->out_zero, d->low, d->high);
+      out[0] = NIWAKI_END(first);
+      out[step] = NIWAKI_END(second);
     }
     for (; i > 0; i--, x += d->stride_w, out += step) {
       first = bias;
       NIWAKI_ROW_OF_ONE(x, 0, taps.middle, 0)
       NIWAKI_ROW_OF_ONE(x + row, 1, taps.middle, 1)
       NIWAKI_ROW_OF_ONE(x + 2 * row, 2, taps.last, 0)
-      out[0] = (int8_t)niwaki_rounded(first, multiplier, shift, d->out_zero, d->low, d->high);
+      out[0] = NIWAKI_END(first);
     }
   }
 }
 
-/* The weight of a channel in a tap; packed ones lie as niwaki_packed.h says. */
-NIWAKI_KERNEL int32_t niwaki_tap(const niwaki_conv *d, int32_t bits, int32_t tap, int32_t channel) {
-  const int32_t lane = channel % (8 / bits), byte = d->weights[tap * ((d->in_c * bits + 7) / 8) + channel / (8 / bits)];
-  return (int32_t)((uint32_t)byte << (24 + bits * lane)) >> (32 - bits);
+static __attribute__((noinline, unused)) void niwaki_plane_any(const niwaki_conv *d, const int8_t *plane, int32_t rows,
+                                                               int32_t channel, const niwaki_taps *taps, int8_t *out) {
+  niwaki_plane(d, plane, rows, channel, *taps, 1, out);
 }
 
 /* All channels, some output rows at a time. */
@@ -111,10 +129,12 @@ NIWAKI_KERNEL void niwaki_depthwise_planes(const niwaki_conv *d, int32_t bits, c
   for (int32_t y = 0; y < d->out_h; y += most) {
     const int32_t rows = d->out_h - y < most ? d->out_h - y : most;
     for (int32_t c = 0; c < d->out_c; c++) {
-      int32_t w[9];
-      for (int32_t i = 0; i < 9; i++) w[i] = niwaki_tap(d, bits, i, c);
       niwaki_fill_plane(d, in + c, y * d->stride_h - d->pad_top, (rows - 1) * d->stride_h + 3, plane);
-      niwaki_plane(d, plane, rows, c, niwaki_taps_of(w), out + y * d->out_w * d->out_c + c);
+      const niwaki_taps taps = niwaki_taps_of(d, bits, c);
+      if (__builtin_expect(d->shift[c] > 32, 1))
+        niwaki_plane(d, plane, rows, c, taps, 0, out + y * d->out_w * d->out_c + c);
+      else
+        niwaki_plane_any(d, plane, rows, c, &taps, out + y * d->out_w * d->out_c + c);
     }
   }
 }

@@ -84,6 +84,8 @@ def edges() -> list[Graph]:
     first.conv(8, (1, 1))
     first.conv(8, (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), groups=8)
     first.conv(8, (3, 3), pads=(2, 2, 2, 2), groups=8)
+    first.dense(43)
+    first.dense(7)
     second = Builder((1, 20, 17), 2)
     second.conv(3, (5, 5))
     second.max_pool((2, 2), (2, 2))
@@ -91,10 +93,12 @@ def edges() -> list[Graph]:
     second.max_pool((3, 3), (3, 3))
     second.conv(70, (1, 1))
     second.conv(4, (2, 2), pads=(1, 1, 0, 0))
+    second.dense(6)
     third = Builder((60, 5, 5), 3)
     third.conv(64, (3, 3), pads=(1, 1, 1, 1))  # its kernel rows are widened one at a time
     third.conv(64, (3, 3), strides=(1, 2), pads=(1, 0, 1, 2), groups=64)
     third.conv(9, (1, 1))
+    third.dense(5)
     return [builder.graph() for builder in (first, second, third)]
 
 

@@ -235,7 +235,7 @@ NIWAKI_KERNEL void niwaki_next_place(const niwaki_conv *d, niwaki_place *place, 
 }
 
 /* `count` places from the one at `top`, `left` on, two at a time; the last may be without a second. */
-NIWAKI_KERNEL void niwaki_conv_places(const niwaki_conv *d, const int8_t *in, int32_t top, int32_t left,
+NIWAKI_LARGE void niwaki_conv_places(const niwaki_conv *d, const int8_t *in, int32_t top, int32_t left,
                                       int32_t across, int32_t count, int8_t *out) {
   const int32_t step = niwaki_pair_rows(d), pooled = d->pool_h * d->pool_w > 1;
   int32_t pairs[NIWAKI_PAIRS / 4], *const parts = pairs + step * d->kernel_w * d->in_c;
@@ -266,5 +266,3 @@ NIWAKI_KERNEL void niwaki_conv_pairs(const niwaki_conv *d, const int8_t *in, int
                          d->pool_w, d->pool_h * d->pool_w, out);
   }
 }
-
-#define niwaki_run_dense niwaki_dense_rows

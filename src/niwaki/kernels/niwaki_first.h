@@ -37,7 +37,7 @@ NIWAKI_KERNEL int32_t niwaki_first_sum(const int32_t *x, const int8_t *w, int32_
   return s2 > s0 ? s2 : s0;
 }
 
-NIWAKI_KERNEL void niwaki_conv_first(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+NIWAKI_LARGE void niwaki_conv_first(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   int32_t rows[4 * 8];
   for (int32_t y = 0; y < d->out_h; y++) {
     for (int32_t x = 0; x < d->out_w; x++) {
@@ -80,7 +80,7 @@ NIWAKI_KERNEL int niwaki_is_packed_first(const niwaki_conv *d) {
   return niwaki_is_first(d) && d->out_c * d->kernel_h * 5 <= NIWAKI_PATCH / 2;
 }
 
-NIWAKI_KERNEL void niwaki_conv_packed_first(const niwaki_conv *d, int32_t bits, const int8_t *in, int8_t *out) {
+NIWAKI_LARGE void niwaki_conv_packed_first(const niwaki_conv *d, int32_t bits, const int8_t *in, int8_t *out) {
   int8_t weights[NIWAKI_PATCH / 2];
   niwaki_conv bytes = *d;
   niwaki_unpack(d->weights, bits, d->kernel_h * 5, d->out_c, weights);
@@ -88,9 +88,7 @@ NIWAKI_KERNEL void niwaki_conv_packed_first(const niwaki_conv *d, int32_t bits, 
   niwaki_conv_first(&bytes, in, out);
 }
 
-/* Compiled for size, a model whose convolutions are all pooled does without the kernel for two places: the code of both
- * takes more than the time that it saves is worth. */
-#if defined(__OPTIMIZE_SIZE__) && defined(NIWAKI_POOLED)
+#if defined(NIWAKI_SMALL)
 #define niwaki_takes_pairs(d) 0
 #else
 #define niwaki_takes_pairs(d) (niwaki_pair_rows(d) > 0)

@@ -48,6 +48,13 @@
 #define NIWAKI_KERNEL static
 #endif
 
+/* A kernel that keeps much on the stack: compiled for size it is not inlined, else the stack of two would add up. */
+#if defined(__GNUC__) && defined(__OPTIMIZE_SIZE__)
+#define NIWAKI_LARGE static __attribute__((noinline, unused))
+#else
+#define NIWAKI_LARGE NIWAKI_KERNEL
+#endif
+
 /* With -ffreestanding or -fno-builtin (Zephyr's default) memcpy of four bytes is a call; this stays a load. */
 #if defined(__GNUC__)
 #define NIWAKI_COPY __builtin_memcpy
@@ -135,11 +142,14 @@ NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, 
 #if defined(NIWAKI_DSP)
 #if !defined(NIWAKI_PAIRS) /* model.c says so where a convolution is not pooled */
 #define NIWAKI_PAIRS (NIWAKI_PATCH + 16)
-#define NIWAKI_POOLED 1
+#if defined(__OPTIMIZE_SIZE__)
+#define NIWAKI_SMALL 1 /* the code of more kernels would take more than is worth the time of so small a model */
+#endif
 #endif
 #define NIWAKI_PLANE 960 /* bytes of the stack for some rows of one channel */
 #include "niwaki_dsp.h"
 #include "niwaki_first.h"
+#include "niwaki_outputs.h"
 #include "niwaki_planes.h"
 #endif
 

@@ -203,7 +203,7 @@ NIWAKI_KERNEL void P(outputs)(const niwaki_dense *d, const int8_t *x, int32_t pl
 NIWAKI_KERNEL void P(dense_rows)(const niwaki_dense *d, const int8_t *in, int8_t *out) { P(outputs)(d, in, 1, out); }
 
 /* A convolution without groups that sees at most NIWAKI_PATCH bytes at a place. */
-NIWAKI_KERNEL void P(conv_patches)(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+NIWAKI_LARGE void P(conv_patches)(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   const int32_t size = d->kernel_h * d->kernel_w * d->in_c;
   const niwaki_dense each = {.in = size, .out = d->out_c, .out_zero = d->out_zero, .low = d->low, .high = d->high,
                              .weights = d->weights, .bias = d->bias, .multiplier = d->multiplier, .shift = d->shift};

@@ -123,7 +123,7 @@ static __attribute__((noinline, unused)) void niwaki_plane_any(const niwaki_conv
 }
 
 /* All channels, some output rows at a time. */
-NIWAKI_KERNEL void niwaki_depthwise_planes(const niwaki_conv *d, int32_t bits, const int8_t *in, int8_t *out) {
+NIWAKI_LARGE void niwaki_depthwise_planes(const niwaki_conv *d, int32_t bits, const int8_t *in, int8_t *out) {
   const int32_t most = (NIWAKI_PLANE / niwaki_plane_row(d) - 3) / d->stride_h + 1;
   int8_t plane[NIWAKI_PLANE];
   for (int32_t y = 0; y < d->out_h; y += most) {

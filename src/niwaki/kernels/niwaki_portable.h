@@ -159,7 +159,7 @@ NIWAKI_KERNEL void niwaki_conv_channels(const niwaki_conv *d, const int8_t *patc
 }
 
 /* A convolution without groups that sees at most NIWAKI_PATCH bytes at a place: model.c says how many. */
-NIWAKI_KERNEL void niwaki_conv_patches(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+NIWAKI_LARGE void niwaki_conv_patches(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   const int32_t size = d->kernel_h * d->kernel_w * d->in_c;
   int8_t patches[NIWAKI_PATCH];
   for (int32_t y = 0; y < d->out_h; y++) {

@@ -10,6 +10,7 @@ STRIP_BYTES = 24576  # NIWAKI_STRIP: what vector kernels copy of an image at a t
 MOST_STRIP_BYTES = 49152  # and at most, on the stack
 MOST_PATCH_BYTES = 1152  # what the plain kernel gathers of one place, on the stack
 MORE_STACK = 1024  # beyond one place's bytes, for what the Cortex-M kernel widens of two
+MOST_INPUTS = 256  # of a matrix product, that it widens beforehand
 MAX_COLUMNS = 12  # NIWAKI_COLUMNS: the widest depthwise window
 
 
@@ -40,8 +41,10 @@ def pair_bytes(steps: Sequence[Step]) -> int:
     """What kernels/niwaki_dsp.h keeps on the stack: what two places see, widened, all of it or some kernel rows and two
     sums of every output channel. 0 if all convolutions are pooled: what plain C gathers for these is enough.
     """
-    most, pooled = 16, True
+    most, pooled = 16, any(step.fields.get("pool_h", 1) > 1 for step in steps)
     for step in steps:
+        if step.kernel == "dense" and step.fields["in"] <= MOST_INPUTS:
+            most = max(most, 8 * -(-step.fields["in"] // 4))
         if step.weights != "blocks" or step.kernel == "dense":
             continue
         f, size = step.fields, step.arrays["weights"][0].size

@@ -1,0 +1,88 @@
+/* Cortex-M with the DSP extension: matrix product, four outputs at a time. Included by niwaki_kernels.h.
+ *
+ * Per four inputs three instructions widen them, or one LDRD reads them from where all were widened before; each output
+ * then takes LDR, SXTB16, SXTB16 of the rotated word and two SMLAD. Rows of weights lie `apart`: with an index register
+ * two pointers reach four of them.
+ */
+
+#define NIWAKI_READ "ldr %[odd], [%[x]], #4\n\tsxtb16 %[even], %[odd]\n\tsxtb16 %[odd], %[odd], ror #8\n\t"
+#define NIWAKI_READ_WIDE "ldrd %[even], %[odd], [%[x]], #8\n\t"
+#define NIWAKI_OUTPUT(from, sum)                                                                                 \
+  "ldr %[ws], " from "\n\tsxtb16 %[w02], %[ws]\n\tsxtb16 %[ws], %[ws], ror #8\n\t"                               \
+  "smlad %[" sum "], %[even], %[w02], %[" sum "]\n\tsmlad %[" sum "], %[odd], %[ws], %[" sum "]\n\t"
+#define NIWAKI_OUTPUTS                                                                                          \
+  NIWAKI_OUTPUT("[%[w], %[apart]]", "s1") NIWAKI_OUTPUT("[%[w]], #4", "s0")                                      \
+  NIWAKI_OUTPUT("[%[v], %[apart]]", "s3") NIWAKI_OUTPUT("[%[v]], #4", "s2")
+/* No register serves two operands: `apart` may equal a sum. */
+#define NIWAKI_IN_REGISTERS                                                                                     \
+  [x] "+&r"(x), [w] "+&r"(w), [v] "+&r"(v), [s0] "+&r"(s[0]), [s1] "+&r"(s[1]), [s2] "+&r"(s[2]), [s3] "+&r"(s[3]),    \
+      [even] "=&r"(even), [odd] "=&r"(odd), [ws] "=&r"(ws), [w02] "=&r"(w02)
+#define NIWAKI_ALL_INPUTS(read, each)                                                                           \
+  {                                                                                                             \
+    const int8_t *v = w + 2 * apart, *const end = x + (size & ~15) * each;                                      \
+    int32_t even, odd, ws, w02;                                                                                 \
+    if (size >= 16)                                                                                             \
+      __asm__("1:\n\t" read NIWAKI_OUTPUTS read NIWAKI_OUTPUTS read NIWAKI_OUTPUTS read NIWAKI_OUTPUTS          \
+              "ldr %[ws], %[end]\n\tcmp %[x], %[ws]\n\tbne 1b"                                                  \
+              : NIWAKI_IN_REGISTERS                                                                             \
+              : [apart] "r"(apart), [end] "m"(end)                                                              \
+              : "memory", "cc");                                                                                \
+    for (int32_t i = size & 12; i > 0; i -= 4)                                                                  \
+      __asm__(read NIWAKI_OUTPUTS : NIWAKI_IN_REGISTERS : [apart] "r"(apart) : "memory");                       \
+    if (each == 2 && size & 3) { /* the last word overlaps the one before it */                                 \
+      w -= -size & 3;                                                                                           \
+      v -= -size & 3;                                                                                           \
+      __asm__(read NIWAKI_OUTPUTS : NIWAKI_IN_REGISTERS : [apart] "r"(apart) : "memory");                       \
+    }                                                                                                           \
+  }
+
+/* Add the products of `size` inputs with four rows of weights: inputs as bytes, a multiple of four, or widened. */
+NIWAKI_KERNEL void niwaki_four_outputs(const int8_t *x, const int8_t *w, int32_t apart, int32_t size, int wide,
+                                       int32_t *s) {
+  if (wide)
+    NIWAKI_ALL_INPUTS(NIWAKI_READ_WIDE, 2)
+  else
+    NIWAKI_ALL_INPUTS(NIWAKI_READ, 1)
+}
+
+NIWAKI_KERNEL void niwaki_dense_four(const niwaki_dense *d, const int8_t *x, int wide, int8_t *out) {
+  const int8_t *w = d->weights;
+  int32_t o = 0;
+  for (; o + 4 <= d->out; o += 4, w += 4 * d->in) {
+    int32_t s[4] = {d->bias[o], d->bias[o + 1], d->bias[o + 2], d->bias[o + 3]};
+    niwaki_four_outputs(x, w, d->in, d->in, wide, s);
+#define NIWAKI_END_OF(i) \
+  out[o + i] = (int8_t)niwaki_rounded(s[i], d->multiplier[o + i], d->shift[o + i], d->out_zero, d->low, d->high);
+    NIWAKI_END_OF(0)
+    NIWAKI_END_OF(1)
+    NIWAKI_END_OF(2)
+    NIWAKI_END_OF(3)
+  }
+  for (; o < d->out; o++, w += d->in) { /* the same row four times */
+    int32_t s[4] = {d->bias[o], 0, 0, 0};
+    niwaki_four_outputs(x, w, 0, d->in, wide, s);
+    out[o] = (int8_t)niwaki_rounded(s[0], d->multiplier[o], d->shift[o], d->out_zero, d->low, d->high);
+  }
+}
+
+#if defined(NIWAKI_SMALL)
+#define niwaki_run_dense niwaki_dense_rows
+#else
+NIWAKI_KERNEL void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int8_t *out) {
+  if (d->in >= 4 && (d->in + 3) / 4 * 8 <= NIWAKI_PAIRS) {
+    int32_t x[NIWAKI_PAIRS / 4];
+    int32_t *to = x;
+    for (int32_t i = 0; i + 4 <= d->in; i += 4, to += 2) {
+      to[0] = niwaki_bytes_02(niwaki_four(in + i));
+      to[1] = niwaki_bytes_13(niwaki_four(in + i));
+    }
+    if (d->in % 4)
+      niwaki_put_pairs(to, (uint32_t)niwaki_four(in + d->in - 4) >> 8 * (-d->in & 3) << 8 * (-d->in & 3));
+    niwaki_dense_four(d, (const int8_t *)x, 1, out);
+  } else if (d->in % 4 == 0) {
+    niwaki_dense_four(d, in, 0, out);
+  } else {
+    niwaki_dense_rows(d, in, out);
+  }
+}
+#endif

@@ -28,6 +28,10 @@
 #endif
 #endif
 
+#if defined(NIWAKI_DSP) && defined(__OPTIMIZE__)
+#define NIWAKI_TUNED 1 /* kernels in assembly, for which unoptimized code has no registers left */
+#endif
+
 #if defined(NIWAKI_AVX512) || defined(NIWAKI_AVX2) || defined(NIWAKI_NEON)
 #define NIWAKI_BLOCKS 1 /* weights lie in blocks of output channels, four inputs of each side by side */
 #else
@@ -139,7 +143,7 @@ NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, 
 
 #include "niwaki_portable.h"
 
-#if defined(NIWAKI_DSP)
+#if defined(NIWAKI_TUNED)
 #if !defined(NIWAKI_PAIRS) /* model.c says so where a convolution is not pooled */
 #define NIWAKI_PAIRS (NIWAKI_PATCH + 16)
 #if defined(__OPTIMIZE_SIZE__)
@@ -173,7 +177,7 @@ NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, 
 #define niwaki_run_dense_4bit niwaki_run_dense
 #define niwaki_run_dense_2bit niwaki_run_dense
 #else
-#if defined(NIWAKI_DSP)
+#if defined(NIWAKI_TUNED)
 NIWAKI_KERNEL void niwaki_run_conv_4bit(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   if (niwaki_is_packed_first(d))
     niwaki_conv_packed_first(d, 4, in, out);
@@ -198,7 +202,7 @@ NIWAKI_KERNEL void niwaki_run_conv_2bit(const niwaki_conv *d, const int8_t *in, 
 #if defined(NIWAKI_AVX512)
 #define niwaki_run_depthwise_4bit niwaki_run_depthwise
 #define niwaki_run_depthwise_2bit niwaki_run_depthwise
-#elif defined(NIWAKI_DSP)
+#elif defined(NIWAKI_TUNED)
 NIWAKI_KERNEL void niwaki_run_depthwise_4bit(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   if (niwaki_has_planes(d))
     niwaki_depthwise_planes(d, 4, in, out);

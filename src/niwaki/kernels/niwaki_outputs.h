@@ -17,16 +17,18 @@
 #define NIWAKI_IN_REGISTERS                                                                                     \
   [x] "+&r"(x), [w] "+&r"(w), [v] "+&r"(v), [s0] "+&r"(s[0]), [s1] "+&r"(s[1]), [s2] "+&r"(s[2]), [s3] "+&r"(s[3]),    \
       [even] "=&r"(even), [odd] "=&r"(odd), [ws] "=&r"(ws), [w02] "=&r"(w02)
+#define NIWAKI_SIXTEEN(read) read NIWAKI_OUTPUTS read NIWAKI_OUTPUTS read NIWAKI_OUTPUTS read NIWAKI_OUTPUTS
+#define NIWAKI_TO_THE_END(inputs) \
+  __asm__("1:\n\t" inputs "ldr %[ws], %[end]\n\tcmp %[x], %[ws]\n\tbne 1b" \
+          : NIWAKI_IN_REGISTERS : [apart] "r"(apart), [end] "m"(end) : "memory", "cc")
 #define NIWAKI_ALL_INPUTS(read, each)                                                                           \
   {                                                                                                             \
     const int8_t *v = w + 2 * apart, *const end = x + (size & ~15) * each;                                      \
     int32_t even, odd, ws, w02;                                                                                 \
-    if (size >= 16)                                                                                             \
-      __asm__("1:\n\t" read NIWAKI_OUTPUTS read NIWAKI_OUTPUTS read NIWAKI_OUTPUTS read NIWAKI_OUTPUTS          \
-              "ldr %[ws], %[end]\n\tcmp %[x], %[ws]\n\tbne 1b"                                                  \
-              : NIWAKI_IN_REGISTERS                                                                             \
-              : [apart] "r"(apart), [end] "m"(end)                                                              \
-              : "memory", "cc");                                                                                \
+    if (size % 32 == 0 && size > 0)                                                                             \
+      NIWAKI_TO_THE_END(NIWAKI_SIXTEEN(read) NIWAKI_SIXTEEN(read));                                             \
+    else if (size >= 16)                                                                                        \
+      NIWAKI_TO_THE_END(NIWAKI_SIXTEEN(read));                                                                  \
     for (int32_t i = size & 12; i > 0; i -= 4)                                                                  \
       __asm__(read NIWAKI_OUTPUTS : NIWAKI_IN_REGISTERS : [apart] "r"(apart) : "memory");                       \
     if (each == 2 && size & 3) { /* the last word overlaps the one before it */                                 \
@@ -51,14 +53,16 @@ NIWAKI_KERNEL void niwaki_dense_four(const niwaki_dense *d, const int8_t *x, int
   for (; o + 4 <= d->out; o += 4, w += 4 * d->in) {
     int32_t s[4] = {d->bias[o], d->bias[o + 1], d->bias[o + 2], d->bias[o + 3]};
     niwaki_four_outputs(x, w, d->in, d->in, wide, s);
-#define NIWAKI_END_OF(i) \
-  out[o + i] = (int8_t)niwaki_rounded(s[i], d->multiplier[o + i], d->shift[o + i], d->out_zero, d->low, d->high);
+    const uint32_t shifts = (uint32_t)niwaki_four((const int8_t *)d->shift + o);
+#define NIWAKI_END_OF(i)                                                                                        \
+  out[o + i] = (int8_t)niwaki_rounded(s[i], d->multiplier[o + i], (int32_t)(shifts >> 8 * i & 0xff), d->out_zero, \
+                                      d->low, d->high);
     NIWAKI_END_OF(0)
     NIWAKI_END_OF(1)
     NIWAKI_END_OF(2)
     NIWAKI_END_OF(3)
   }
-  for (; o < d->out; o++, w += d->in) { /* the same row four times */
+  for (int32_t left = d->out & 3; left > 0; left--, o++, w += d->in) { /* the same row four times */
     int32_t s[4] = {d->bias[o], 0, 0, 0};
     niwaki_four_outputs(x, w, 0, d->in, wide, s);
     out[o] = (int8_t)niwaki_rounded(s[0], d->multiplier[o], d->shift[o], d->out_zero, d->low, d->high);

@@ -330,7 +330,7 @@ NIWAKI_KERNEL void niwaki_run_reshape(const niwaki_reshape *d, const int8_t *in,
 }
 
 #if !NIWAKI_BLOCKS
-#if !defined(NIWAKI_DSP)
+#if !defined(NIWAKI_TUNED)
 #define niwaki_run_conv niwaki_conv_patches
 #define niwaki_run_large_conv niwaki_conv_rows
 #define niwaki_run_depthwise niwaki_depthwise

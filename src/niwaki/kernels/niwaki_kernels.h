@@ -145,7 +145,7 @@ NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, 
 
 #if defined(NIWAKI_TUNED)
 #if !defined(NIWAKI_PAIRS) /* model.c says so where a convolution is not pooled */
-#define NIWAKI_PAIRS (NIWAKI_PATCH + 16)
+#define NIWAKI_PAIRS ((NIWAKI_PATCH + 12) & ~7)
 #if defined(__OPTIMIZE_SIZE__)
 #define NIWAKI_SMALL 1 /* the code of more kernels would take more than is worth the time of so small a model */
 #endif

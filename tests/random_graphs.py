@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,15 +19,16 @@ from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph.arithmetic import Rescale, common_rescale_of, rescale_of
 from niwaki.codegen.graph.graph import Graph, Layer, Pads, Pair, Tensor
 from niwaki.codegen.graph.operators.arrange import Concat, Pad, Reshape
-from niwaki.codegen.graph.operators.elementwise import Add, Requantize
-from niwaki.codegen.graph.operators.pooling import AveragePool, MaxPool
+from niwaki.codegen.graph.operators.elementwise import FINE, Add, FineAdd, Requantize
+from niwaki.codegen.graph.operators.pooling import AveragePool, IntegerMean, MaxPool
 from niwaki.codegen.graph.operators.products import Conv, Dense
 
 
 class Builder:
-    """Adds layers to a graph, drawing what is not given."""
+    """Adds layers to a graph, drawing what is not given; `twice`: as TensorFlow Lite rounds, in rows of pixels."""
 
-    def __init__(self, shape: tuple[int, ...], seed: int) -> None:
+    def __init__(self, shape: tuple[int, ...], seed: int, *, twice: bool = False) -> None:
+        self.twice = twice
         self.rng = np.random.default_rng(seed)
         self.bits = 8  # of the weights of layers to come
         self.tensors: dict[str, Tensor] = {}
@@ -47,7 +49,8 @@ class Builder:
         return name
 
     def graph(self) -> Graph:
-        return Graph(self.tensors, tuple(self.layers), self.input, self.last)
+        layout = "HWC" if self.twice else "CHW"
+        return Graph(self.tensors, tuple(self.layers), self.input, self.last, layout=layout, rounds_twice=self.twice)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -72,6 +75,9 @@ class Builder:
             factors[-1] = 2.0**-40
         return weights, bias, rescale_of([Fraction(float(f)) for f in factors], "random")
 
+    def rounded(self, rescale: Rescale) -> Rescale:
+        return replace(rescale, twice=self.twice)
+
     def conv(
         self, filters: int, kernel: Pair, strides: Pair = (1, 1), pads: Pads = (0, 0, 0, 0), dilations: Pair = (1, 1),
         groups: int = 1, source: str | None = None,
@@ -79,6 +85,7 @@ class Builder:
         source = source or self.last
         channels, height, width = self.tensors[source].shape
         weights, bias, rescale = self.weights(filters, channels // groups, *kernel)
+        rescale = self.rounded(rescale)
         out_h = (height + pads[0] + pads[2] - (kernel[0] - 1) * dilations[0] - 1) // strides[0] + 1
         out_w = (width + pads[1] + pads[3] - (kernel[1] - 1) * dilations[1] - 1) // strides[1] + 1
         out = self.tensor((filters, out_h, out_w))
@@ -108,10 +115,17 @@ class Builder:
         source = self.tensors[self.last]
         out = self.tensor(self._pooled(kernel, strides, pads))
         ratio = Fraction(source.scale) / Fraction(self.tensors[out].scale)
-        rescale = {n: rescale_of([ratio / n], "pool") for n in self._divisors(kernel, strides, pads, count_pads, out)}
+        rescale = {
+            n: self.rounded(rescale_of([ratio / n], "pool"))
+            for n in self._divisors(kernel, strides, pads, count_pads, out)
+        }
         return self._put(
             AveragePool(self._name(), (self.last,), out, kernel, strides, pads, count_pads, rescale, self.clamp())
         )
+
+    def integer_mean(self, kernel: tuple[int, int], strides: tuple[int, int], pads: tuple[int, int, int, int]) -> str:
+        out = self.tensor(self._pooled(kernel, strides, pads), self.last)
+        return self._put(IntegerMean(self._name(), (self.last,), out, kernel, strides, pads, self.clamp()))
 
     def _divisors(self, kernel, strides, pads, count_pads, out) -> set[int]:  # type: ignore[no-untyped-def]
         if count_pads:
@@ -137,6 +151,11 @@ class Builder:
         out = self.tensor(self.tensors[a].shape)
         scale = Fraction(self.tensors[out].scale)
         factors = [Fraction(self.tensors[x].scale) / scale for x in (a, b)]
+        if self.twice:
+            largest = 2 * max(factors)
+            parts = [self.rounded(rescale_of([factor / largest], "add")) for factor in factors]
+            whole = self.rounded(rescale_of([largest / 2**FINE], "add"))
+            return self._put(FineAdd(self._name(), (a, b), out, (parts[0], parts[1]), whole, self.clamp()))
         return self._put(Add(self._name(), (a, b), out, common_rescale_of(factors, "add"), self.clamp()))
 
     def concat(self, names: Sequence[str], axis: int = 0) -> str:
@@ -145,13 +164,14 @@ class Builder:
         shape[axis] = sum(s[axis] for s in shapes)
         out = self.tensor(tuple(shape))
         ratios = [Fraction(self.tensors[name].scale) / Fraction(self.tensors[out].scale) for name in names]
-        rescale = tuple(rescale_of([ratio], "concat") for ratio in ratios)
+        rescale = tuple(self.rounded(rescale_of([ratio], "concat")) for ratio in ratios)
         return self._put(Concat(self._name(), tuple(names), out, axis, rescale))
 
     def requantize(self) -> str:
         out = self.tensor(self.shape)
         ratio = Fraction(self.tensors[self.last].scale) / Fraction(self.tensors[out].scale)
-        return self._put(Requantize(self._name(), (self.last,), out, rescale_of([ratio], "q"), self.clamp()))
+        rescale = self.rounded(rescale_of([ratio], "q"))
+        return self._put(Requantize(self._name(), (self.last,), out, rescale, self.clamp()))
 
     def pad(self, pads: tuple[int, int, int, int]) -> str:
         channels, height, width = self.shape
@@ -172,7 +192,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     """A network of one to five layers with anything in it that the generator knows."""
     side = st.integers(1, 12)
     shape = (draw(st.sampled_from([1, 1, 2, 3, 4, 5, 8, 16, 17, 20])), draw(side), draw(st.integers(1, 20)))
-    builder = Builder(shape, draw(st.integers(0, 2**32 - 1)))
+    builder = Builder(shape, draw(st.integers(0, 2**32 - 1)), twice=draw(st.booleans()))
     for _ in range(draw(st.integers(1, 5))):
         builder.bits = draw(st.sampled_from([8, 4, 2]))
         _add_layer(draw, builder)
@@ -196,6 +216,8 @@ def _add_layer(draw: st.DrawFn, b: Builder) -> None:  # noqa: PLR0912 (one branc
         inner = tuple(min(p, k - 1) for p, k in zip(pads, (*kernel, *kernel), strict=True))
         if kind == "max_pool":
             b.max_pool(kernel, strides, inner)
+        elif b.twice and draw(st.booleans()):
+            b.integer_mean(kernel, strides, inner)
         else:
             b.average_pool(kernel, strides, inner, draw(st.booleans()))
     elif kind == "global_pool":
@@ -274,10 +296,19 @@ def _run(command: list[str]) -> None:
 
 
 def run_c(library: ctypes.CDLL, index: int, graph: Graph, inputs: np.ndarray) -> np.ndarray:
-    """Outputs (n, size) of model `index` for int8 inputs."""
+    """Outputs (n, size) of model `index`, channels first, for int8 inputs (n, C, H, W)."""
     function = getattr(library, f"m{index}_run_batch")
     function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
     outputs = np.empty((len(inputs), graph.tensors[graph.output].size), np.int8)
-    inputs = np.ascontiguousarray(inputs)
+    inputs = np.ascontiguousarray(in_rows(inputs) if graph.layout == "HWC" else inputs)
     assert function(inputs.ctypes.data, outputs.ctypes.data, len(inputs)) == 0
+    shape = graph.tensors[graph.output].shape
+    if graph.layout == "HWC" and len(shape) == 3:
+        channels, height, width = shape
+        return outputs.reshape(-1, height, width, channels).transpose(0, 3, 1, 2).reshape(len(outputs), -1)
     return outputs
+
+
+def in_rows(images: np.ndarray) -> np.ndarray:
+    """Images (n, C, H, W) as rows of pixels (n, H, W, C); what is flat stays."""
+    return images.transpose(0, 2, 3, 1) if images.ndim == 4 else images

@@ -17,6 +17,7 @@ from niwaki.data.preprocessing import Preprocessing
 from niwaki.training.quantize import quantize
 from niwaki.training.settings import QuantizeSettings
 from qdq_models import start
+from tflite_files import small_file
 
 LABELS = tuple(f"class {number}" for number in range(10))
 
@@ -207,3 +208,22 @@ def test_the_sensitivity_of_what_cannot_be_measured(folder, small_model, tmp_pat
     code, _, err = inspect(capsys, bare, "--sensitivity", "--data", tmp_path / "none")
     assert (code, err.count("\n")) == (2, 1)
     assert "none" in err
+
+
+def test_a_tensorflow_lite_file_is_shown_as_the_onnx_that_it_becomes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "theirs.tflite"
+    file.write_bytes(small_file().build())
+    code, out, _ = inspect(capsys, file, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert (facts["quantization"], facts["input_shape"]) == ("qdq", [2, 9, 7])
+    assert facts["bytes"]["file"] == file.stat().st_size
+    assert facts["macs"] == 20 * 6 * 18 + 20 * 6 * 9 + 24 * 5
+    assert [layer["packed_bytes"] for layer in facts["layers"] if layer["packed_bytes"]] == [108, 54, 120]
+    file.write_bytes(b"TFL3")
+    code, _, err = inspect(capsys, file)
+    assert (code, err) == (2, f"niwaki: {file}: not a TensorFlow Lite file: the identifier TFL3 is missing\n")
+    file.unlink()
+    assert "there is no such file" in inspect(capsys, file)[2]

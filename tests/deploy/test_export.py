@@ -36,6 +36,7 @@ from niwaki.models.onnxfile import load_onnx, metadata, write_metadata
 from niwaki.models.provenance import Provenance
 from niwaki.toolchain.compiler import find_compiler
 from niwaki.training.settings import QuantizeSettings
+from tflite_files import small_file
 
 ALL = {"model.safetensors", "model.onnx", "model-int8.onnx", "model-dynamic.onnx", "c", NOTE}
 
@@ -229,9 +230,21 @@ def test_a_foreign_int8_onnx_becomes_c_as_it_is(small_export: Path, tmp_path: Pa
     report = export_file(source, ["all"], tmp_path / "out", options=ExportOptions(prefix="theirs"))
     assert {path.name for path in report.folder.iterdir()} == {"model-int8.onnx", "c", NOTE}
     assert (report.folder / "model-int8.onnx").read_bytes() == source.read_bytes()
-    remark = "the ONNX does not say how pixels become its input: the C takes pixels as x/255"
+    remark = "the file does not say how pixels become its input: the C takes pixels as x/255"
     assert any(note.startswith(remark) for note in report.notes)
     assert "int theirs_run(const int8_t *input" in (report.folder / "c" / "model.h").read_text()
+
+
+def test_a_tensorflow_lite_file_becomes_c_in_its_own_order(tmp_path: Path) -> None:
+    (tmp_path / "theirs.tflite").write_bytes(small_file().build())
+    report = export_file(tmp_path / "theirs.tflite", ["all"], tmp_path / "out")
+    assert {path.name for path in report.folder.iterdir()} == {"model-int8.onnx", "c", NOTE}
+    told = next(note for note in report.notes if note.startswith("the file does not say how pixels become its input"))
+    assert "the C takes int8 inputs only, in the file's own order (rows of pixels, HWC)" in told
+    assert told.endswith("q = round(number / 0.0500000007) +3")
+    header = (report.folder / "c" / "model.h").read_text()
+    assert "int8, rows of pixels (HWC)" in header
+    assert "run_pixels" not in header
 
 
 def test_weights_beside_a_foreign_onnx_come_into_the_export(small_export: Path, tmp_path: Path) -> None:
@@ -256,7 +269,9 @@ def test_weights_beside_a_foreign_onnx_come_into_the_export(small_export: Path, 
         ("model-int8.onnx", "tflite", {}, '`to="tflite"`: expected onnx, onnx-int8, onnx-dynamic, c, or all'),
         ("theirs.onnx", "c", {}, "a float ONNX that does not say how pixels become its input"),
         ("short.onnx", "c", {}, "short.onnx: "),
-        ("model.tflite", "c", {}, "expected a model file (.safetensors)"),
+        ("model.h5", "c", {}, "expected a model file (.safetensors)"),
+        ("model.tflite", "c", {}, "model.tflite: not a TensorFlow Lite file"),
+        ("whole.tflite", "onnx", {}, "whole.tflite: is int8, and no float form can be made from it"),
         ("none.onnx", "c", {}, "there is no such file"),
     ],
 )
@@ -266,7 +281,9 @@ def test_what_is_refused(name, form, settings, message, small_export, small_mode
     dynamic = forms.quantize_dynamic((small_export / "model.onnx").read_bytes())
     (tmp_path / "model-dynamic.onnx").write_bytes(dynamic.onnx)
     (tmp_path / "short.onnx").write_bytes((small_export / "model.onnx").read_bytes()[:500])
+    (tmp_path / "model.h5").write_bytes(b"")
     (tmp_path / "model.tflite").write_bytes(b"TFL3")
+    (tmp_path / "whole.tflite").write_bytes(small_file().build())
     foreign(small_export / "model.onnx", tmp_path / "theirs.onnx")
     with pytest.raises(ModelError) as caught:
         export_file(tmp_path / name, [form], tmp_path / "out", options=ExportOptions(**settings))

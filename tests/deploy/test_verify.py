@@ -32,6 +32,7 @@ from niwaki.models.modelfile import load
 from niwaki.toolchain import compiler
 from niwaki.toolchain.compiler import find_compiler
 from niwaki.toolchain.targets import TARGETS, Target, missing_tools
+from tflite_files import small_file
 
 INTEGER_FORMS = ("reference", "onnx-int8", "c", "c")
 
@@ -626,3 +627,17 @@ def test_where_macs_are_unknown_few_images_are_tried(small_export: Path, small_d
     export = open_export(small_export)
     assert export.macs == exported.MACS
     assert len(choose_sample(export, Pictures(small_data), None).images) == 100
+
+
+def test_the_c_of_a_tensorflow_lite_file_has_the_bits_of_its_reference(tmp_path: Path, here_only: None) -> None:
+    """ONNX Runtime, which cannot round twice, is reported and not judged."""
+    (tmp_path / "theirs.tflite").write_bytes(small_file().build())
+    report = verify_file(tmp_path / "theirs.tflite", options=VerifyOptions(20))
+    assert report.ok, report.disagreements
+    assert [form.ok for form in forms_of(report)["c"]] == [True, True, None, None]
+    (runtime,) = forms_of(report)["onnx-int8"]
+    assert runtime.ok is None
+    assert runtime.agreement is not None
+    assert runtime.agreement.against == "reference"
+    assert not report.not_held
+    assert any("ONNX Runtime rounds once, TensorFlow Lite twice" in note for note in report.notes)

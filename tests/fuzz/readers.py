@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from fuzz.mutate import Mutate, damaged, damaged_json, damaged_onnx, damaged_zip
+from fuzz.tflite_damage import damaged_tflite
 from niwaki.board.manifest import differences, read_manifest
 from niwaki.codegen.generate import generate
 from niwaki.codegen.readers.qdq import read_qdq
@@ -49,6 +50,7 @@ from niwaki.reporting.text import print_study
 from niwaki.reporting.view import load_view
 from niwaki.study.records import from_bytes
 from niwaki.study.spec import load_spec, presets
+from tflite_files import small_file
 
 ALLOWED = (NiwakiError, DeviceError, Refused)
 """What a reader may raise."""
@@ -120,6 +122,11 @@ def _onnx(data: bytes, place: Path, _: Samples) -> None:
 
 def _onnx_samples(samples: Samples) -> Sequence[bytes]:
     return [(samples.export / name).read_bytes() for name in ("model.onnx", "model-int8.onnx", "model-int8.onnx")]
+
+
+def _tflite(data: bytes, place: Path, _: Samples) -> None:
+    origin = open_origin(_file(place, "m.tflite", data))
+    generate(read_qdq(load_onnx(origin.data), "m.tflite"))
 
 
 def _npz(data: bytes, place: Path, _: Samples) -> None:
@@ -366,6 +373,7 @@ def _study_reader(name: str) -> Reader:
 READERS: dict[str, Reader] = {
     "model file": Reader(_model_samples, _damaged_model, _model),
     "onnx": Reader(_onnx_samples, damaged_onnx, _onnx),
+    "tflite": Reader(lambda _: [small_file(seed).build() for seed in range(3)], damaged_tflite, _tflite),
     "npz": Reader(lambda samples: [samples.npz.read_bytes()], damaged_zip, _npz),
     "idx": Reader(_idx_samples, damaged, _idx),
     "folder of images": Reader(lambda _: _pictures(), _damaged_picture, _folder),

@@ -58,6 +58,13 @@ def test_a_few_damaged_inputs_for_every_reader(run_campaign: Callable[..., dict[
 
 
 @pytest.mark.soak
+def test_five_thousand_damaged_tensorflow_lite_files(run_campaign: Callable[..., dict[str, Any]]) -> None:
+    found = run_campaign("--only", "tflite", "--count", 5000)
+    assert found["tflite"]["faults"] == []
+    assert found["tflite"]["inputs"] == 5000
+
+
+@pytest.mark.soak
 def test_twenty_minutes_of_damaged_inputs(
     run_campaign: Callable[..., dict[str, Any]], small_npz: Path, tmp_path: Path
 ) -> None:

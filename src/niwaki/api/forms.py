@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # ONNX and ONNX Runtime are loaded only by the functions that
 def inspect(file: str | Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
     """The content of a model file or an ONNX file: `cost` (parameters, MACs, bytes, layers), input shape, labels.
 
-    Of an int8 ONNX, `c` holds what the generated C stores: bits and packed bytes of each layer's weights.
-    Raises ModelError if the file is neither, or cannot be read.
+    Of an int8 ONNX, `c` holds what the generated C stores: bits and packed bytes of each layer's weights. A .tflite
+    file is shown as the int8 ONNX that it becomes. Raises ModelError if the file is none of these, or cannot be read.
 
     >>> facts = niwaki.inspect("small.safetensors")
     >>> facts.cost.params, facts.info.input_shape
@@ -57,8 +57,9 @@ def export(
 ) -> ExportReport:
     """Export a model file or an ONNX file to the folder `out`: as onnx, onnx-int8, onnx-dynamic, c, or all.
 
-    `data` names the dataset whose training images calibrate int8, if the file names none; `ram_limit` is in bytes;
-    `settings` are those of `[quantize]` (calibration, images, percentile). Raises NiwakiError if no form can be made.
+    `file` may also be an int8 .tflite file, which becomes onnx-int8 and c. `data` names the dataset whose training
+    images calibrate int8, if the file names none; `ram_limit` is in bytes; `settings` are those of
+    `[quantize]` (calibration, images, percentile). Raises NiwakiError if no form can be made.
 
     >>> niwaki.export("small.safetensors", "int8", to=["onnx-int8", "c"], images=100)
     <ExportReport int8: model, onnx-int8, c>
@@ -131,7 +132,7 @@ def verify(
     notify: Notify | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
-    """Run the same images through every form of an exported folder, a model file or an ONNX file; `ok` if all agree.
+    """Run the same images through every form of an exported folder, a model, ONNX or .tflite file; `ok` if all agree.
 
     `data` names the dataset with the test images, if the files name none; `images` is how many to use. A score from
     ONNX Runtime's int8 may differ from the integer reference by `steps` int8 steps.
@@ -156,7 +157,7 @@ def bench(
 ) -> BenchReport:
     """The time for one image in every form and runtime on this machine, in microseconds, all measured in one run.
 
-    `files` is a model file, an ONNX file or an exported folder, or a list of them to compare. niwaki times them in
+    `files` is a model, ONNX or .tflite file or an exported folder, or a list of them to compare. niwaki times them in
     turn, `rounds` times or for a minute. Raises NiwakiError if there is nothing to time.
 
     >>> report = niwaki.bench("exported", rounds=3)

@@ -125,7 +125,9 @@ def report(
 
 @app.command("inspect")
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors) or an ONNX file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A model file (.safetensors), an ONNX or a TensorFlow Lite file.")
+    ],
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Measure what pruning or rounding each layer alone costs.")
     ] = False,
@@ -149,7 +151,9 @@ def inspect(
 
 @app.command("export")
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.safetensors) or an ONNX file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A model file (.safetensors), an ONNX or a TensorFlow Lite file.")
+    ],
     to: Annotated[list[str], typer.Option(metavar="FORM", help=f"{listed((*CHOICES, 'all'))}; repeat for more.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")],
     opset: Annotated[int | None, typer.Option(help="ONNX operator set, 13 to 18; default: 17.")] = None,
@@ -211,7 +215,9 @@ def quantize(
 
 @app.command("verify")
 def verify(
-    path: Annotated[Path, typer.Argument(metavar="DIR|FILE", help="An exported folder, a model file or an ONNX file.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="DIR|FILE", help="An exported folder, a model file, an ONNX or a .tflite file.")
+    ],
     data: Annotated[
         str | None, typer.Option(help="Test images, if the files name none: fashion-mnist or a folder.")
     ] = None,
@@ -234,7 +240,8 @@ def verify(
 @app.command("bench")
 def bench(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Model files, ONNX files or exported folders.")
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Model files, ONNX files, .tflite files or exported folders."),
     ],
     json: Json = False,
     trust: Trust = False,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from niwaki.codegen.emit.lower import lower
-from niwaki.codegen.emit.source import Constant, StoredWeights, fill, input_shape, write_source
+from niwaki.codegen.emit.source import LAYOUTS, Constant, StoredWeights, fill, input_shape, write_source
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.program import Program
 from niwaki.errors import ModelError, NiwakiError
@@ -129,9 +129,9 @@ def _companions(graph: Graph, report: Footprint, prefix: str, title: str) -> dic
     pixels = graph.table is not None
     channels, height, width = input_shape(graph)
     call = (
-        f"{prefix}_run_pixels(pixels, scores); /* {report.input_bytes} raw 8-bit pixels, channels first */"
+        f"{prefix}_run_pixels(pixels, scores); /* {report.input_bytes} raw 8-bit pixels, {LAYOUTS[graph.layout]} */"
         if pixels
-        else f"{prefix}_run(input, scores); /* {report.input_bytes} int8 values, channels first */"
+        else f"{prefix}_run(input, scores); /* {report.input_bytes} int8 values, {LAYOUTS[graph.layout]} */"
     )
     readme = fill(
         "README.md", **names, title=title, channels=channels, height=height, width=width,
@@ -151,7 +151,7 @@ def _companions(graph: Graph, report: Footprint, prefix: str, title: str) -> dic
 
 def _main(graph: Graph, names: dict[str, str]) -> str:
     shown, value = ("%s", f"{names['prefix']}_labels[best]") if graph.labels else ("class %d", "best")
-    text = fill("main.c", **names, shown=shown, shown_value=value)
+    text = fill("main.c", **names, layout=LAYOUTS[graph.layout], shown=shown, shown_value=value)
     if graph.table is None:  # no raw pixels: the file holds the int8 input itself
         text = text.replace(f"{names['prefix']}_run_pixels(pixels", f"{names['prefix']}_run((const int8_t *)pixels")
         text = text.replace("8-bit pixels", "int8 values")

@@ -24,6 +24,7 @@ BATCH = 200
 FLOAT = (TORCH, *(form.name for form in FORMS if form.is_float and form.name != MODEL))
 FAR = 0.2  # of the images: a note says so if int8 differs from float for more of them
 _WRONG = "ONNX Runtime's default session gives wrong scores on this processor"
+_ONCE = "ONNX Runtime rounds once, TensorFlow Lite twice, as the reference and the C do"
 SHOWN = 12  # scores of an image in a message
 
 Progress = Callable[[str, int, int], None]
@@ -128,6 +129,8 @@ class Judge:
         if report.form == C:
             return replace(report, ok=found.equal, reason=self._first(found, ours, theirs))
         judge, percent = kind_of(report.form).same_class or ("", 0.0)
+        if report.form == INT8 and self._rounds_twice:  # ONNX cannot say so: the difference is reported, not judged
+            return report
         if judge != against:  # the cost of int8 is reported, not judged
             if report.form == REFERENCE and unit and 100 * found.same_class < POOR_AGREEMENT * len(ours):
                 self.causes[REFERENCE] = cause_of_loss(theirs, ours, self._step())
@@ -162,6 +165,9 @@ class Judge:
         """What you have to know to deploy a form that agrees: whether ONNX Runtime's default session is wrong."""
         images = self.sample.images[:BATCH]
         found = self.scores.get(subject.form)
+        if subject.form == INT8 and self._rounds_twice and found is not None:
+            yield f"{INT8}: not judged: {_ONCE}"
+            return
         if subject.dynamic is not None and found is not None:
             data, table = subject.dynamic
             if wrong := dynamic_is_wrong(data, table, images, found[: len(images)]):
@@ -173,6 +179,10 @@ class Judge:
         if wrong := saturation(subject.int8, images, expected[: len(images)], self.steps):
             yield f"{subject.form}: {_WRONG}: {wrong}"
             yield f"{subject.form}: {way_out(subject.int8.data)}"
+
+    @property
+    def _rounds_twice(self) -> bool:
+        return self.export.graph is not None and self.export.graph.rounds_twice
 
     def _step(self) -> float | None:
         graph = self.export.graph

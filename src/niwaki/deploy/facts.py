@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import onnx
+
+from niwaki.deploy.origin import open_origin
 from niwaki.errors import ModelError
 from niwaki.measure import facts
 from niwaki.measure.facts import InC, ModelFacts, OnnxFacts
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 
 def facts_of(file: Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
     """`measure.facts.facts_of`, with the bits and bytes that the C takes for each layer if C can be generated.
 
-    Raises ModelError if the file is neither a model file nor an ONNX, or cannot be read.
+    A TensorFlow Lite file is described as the ONNX that it becomes. Raises ModelError if the file is none of these, or
+    cannot be read.
     """
-    found = facts.facts_of(file, trust=trust)
+    if file.suffix == ".tflite" and file.is_file():
+        found: ModelFacts | OnnxFacts = facts.describe_onnx(file, onnx.load_from_string(open_origin(file).data))
+    else:
+        found = facts.facts_of(file, trust=trust)
     if isinstance(found, OnnxFacts) and found.quantization == "qdq":
         return replace(found, c=_in_c(found.model))
     return found
 
 
-def _in_c(model: ModelProto) -> InC | None:
+def _in_c(model: onnx.ModelProto) -> InC | None:
     from niwaki.codegen.generate import generate
     from niwaki.codegen.readers.qdq import read_qdq
     from niwaki.codegen.readers.qdq_constants import name_of

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from niwaki.codegen.generate import PREFIX, Footprint, generate
+from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.cause import way_out
@@ -188,10 +189,22 @@ class Making:
         generated = generate(graph, prefix=options.prefix, ram_limit=options.ram_limit, title=self.origin.title)
         self.footprint = generated.report
         if graph.preprocessing is None:
-            taken = "int8 inputs only" if graph.table is None else "pixels as x/255; if that is wrong, pass int8 inputs"
-            self.remarks.append(f"the ONNX does not say how pixels become its input: the C takes {taken}")
+            self.remarks.append(f"the file does not say how pixels become its input: the C takes {_taken(graph)}")
         files = {f"{FILES[C]}/{file}": content for file, content in generated.files.items()}
         self._take(C, files, {"prefix": options.prefix}, int8_onnx)
+
+
+def _taken(graph: Graph) -> str:
+    """What the C of a file without preprocessing takes."""
+    if graph.table is not None:
+        return "pixels as x/255; if that is wrong, pass int8 inputs"
+    if graph.layout == "CHW":
+        return "int8 inputs only"
+    source = graph.tensors[graph.input]
+    return (
+        f"int8 inputs only, in the file's own order (rows of pixels, HWC), q = round(number / {source.scale:.9g}) "
+        f"{source.zero_point:+d}"
+    )
 
 
 def _its_data(origin: Origin) -> str:

@@ -1,8 +1,9 @@
-"""What is exported or tried: a model in any of its files, a model file or an ONNX file, float or int8."""
+"""What is exported or tried: a model in any of its files, a model file, an ONNX or a TensorFlow Lite file."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,8 @@ import onnx
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.pictures import ImageNeeds
 from niwaki.errors import ModelError
+from niwaki.foreign.tflite import read_tflite
+from niwaki.measure.facts import FILES_TAKEN
 from niwaki.models import modelfile
 from niwaki.models.onnxfile import load_onnx, metadata
 from niwaki.models.provenance import Provenance
@@ -45,20 +48,18 @@ class Origin:
 
 
 def open_origin(path: Path) -> Origin:
-    """Read and check a model file (.safetensors) or an ONNX file (.onnx), whose weights may be in files beside it.
+    """Read and check a model file (.safetensors), an ONNX file (.onnx), whose weights may be in files beside it, or an
+    int8 TensorFlow Lite file (.tflite), which becomes ONNX.
 
     Raises ModelError for another kind of file, and for one that is damaged or missing.
     """
     if not path.exists():
         raise ModelError(f"{path}: there is no such file")
-    if path.suffix not in (".safetensors", ".onnx"):
-        raise ModelError(
-            f"{path}: expected a model file (.safetensors), as niwaki.save and studies write it, or an ONNX file "
-            "(.onnx)"
-        )
+    if path.suffix not in _OPENED:
+        raise ModelError(f"{path}: expected {FILES_TAKEN}")
     if not path.is_file():
         raise ModelError(f"{path}: is not a file")
-    return onnx_origin(path) if path.suffix == ".onnx" else model_origin(path.read_bytes(), str(path), path.stem)
+    return _OPENED[path.suffix](path)
 
 
 def model_origin(data: bytes, name: str = "model file", title: str = "") -> Origin:
@@ -84,6 +85,19 @@ def onnx_origin(path: Path, data: bytes | None = None, model: onnx.ModelProto | 
         str(path), path.stem, kind, data, about.labels, about.preprocessing, input_shape_of(model),
         outputs=outputs_of(model),
     )  # fmt: skip
+
+
+def _tflite_origin(path: Path) -> Origin:
+    model = read_tflite(_bytes(path), str(path))
+    return onnx_origin(path, model.SerializeToString(deterministic=True), model)
+
+
+_OPENED: Mapping[str, Callable[[Path], Origin]] = {
+    ".safetensors": lambda path: model_origin(path.read_bytes(), str(path), path.stem),
+    ".onnx": onnx_origin,
+    ".tflite": _tflite_origin,
+}
+"""How each kind of file is opened, by the end of its name."""
 
 
 def input_of(model: onnx.ModelProto) -> onnx.ValueInfoProto:

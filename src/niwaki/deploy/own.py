@@ -45,7 +45,8 @@ def own_files(folder: Path, graph: Graph, onnx: str, *, read: Mapping[str, bytes
     if other and model.keys().isdisjoint(other) and (kernels := _earlier_kernels(folder, fresh, read)):
         return model | kernels
     if other:
-        raise ModelError(f"{folder / other[0]}: differs from what this niwaki generates from {onnx}; {_way_out(onnx)}")
+        strange = next((name for name in other if not _is_earlier(folder, name, read)), other[0])
+        raise ModelError(f"{folder / strange}: differs from what this niwaki generates from {onnx}; {_way_out(onnx)}")
     return fresh
 
 
@@ -61,14 +62,25 @@ def _content(folder: Path, name: str, read: Mapping[str, bytes] | None, size: in
     return read_inside(folder, name) if _size(folder, name) == size else None
 
 
+def _known() -> set[tuple[str, str]]:
+    """SHA-256 and name of each kernel file that an earlier niwaki wrote."""
+    lines = (resources.files("niwaki.codegen") / "earlier_kernels.txt").read_text(encoding="ascii").splitlines()
+    return {(sha256, name) for sha256, name in map(str.split, lines)}
+
+
+def _is_earlier(folder: Path, name: str, read: Mapping[str, bytes] | None) -> bool:
+    """Whether a file of the folder is a kernel that an earlier niwaki wrote."""
+    size = _size(folder, name)
+    content = _content(folder, name, read, size) if size <= HEADER_BYTES else None
+    return content is not None and (sha256_of(content), name) in _known()
+
+
 def _earlier_kernels(folder: Path, fresh: Mapping[str, bytes], read: Mapping[str, bytes] | None) -> dict[str, bytes]:
     """The kernels in a folder that an earlier niwaki exported; none if one of them is not niwaki's."""
-    lines = (resources.files("niwaki.codegen") / "earlier_kernels.txt").read_text(encoding="ascii").splitlines()
-    names = sorted(path.name for path in folder.glob("niwaki_*.h"))
+    known, names = _known(), sorted(path.name for path in folder.glob("niwaki_*.h"))
     if any(_size(folder, name) > HEADER_BYTES for name in names):
         return {}
     found = {name: read[name] if read and name in read else read_inside(folder, name) for name in names}
-    known = {tuple(line.split()) for line in lines}
     ours = all(data == fresh.get(name) or (sha256_of(data), name) in known for name, data in found.items())
     return found if ours else {}
 

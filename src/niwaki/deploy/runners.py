@@ -134,6 +134,11 @@ def inputs_of(graph: Graph, pixels: np.ndarray) -> np.ndarray:
     return (pixels.astype(np.int16) - 128).astype(np.int8).reshape(-1, *graph.tensors[graph.input].shape)
 
 
+def in_layout(graph: Graph, images: np.ndarray) -> np.ndarray:
+    """Images (n, C, H, W) as the C takes them: as they are, or in rows of pixels (n, H, W, C)."""
+    return images.transpose(0, 2, 3, 1) if graph.layout == "HWC" and images.ndim == 4 else images
+
+
 def takes_pixels(graph: Graph) -> bool:
     """Whether its file says how pixels become its input; if not, the C's own guess is not used."""
     return graph.preprocessing is not None and graph.table is not None
@@ -194,7 +199,7 @@ def _run_c(
     pixels: np.ndarray,
 ) -> np.ndarray:
     """The C as a program of its own, so a crash in it affects nothing else; from `files`, or the folder."""
-    images = np.ascontiguousarray(pixels if takes_pixels(graph) else inputs_of(graph, pixels))
+    images = np.ascontiguousarray(in_layout(graph, pixels if takes_pixels(graph) else inputs_of(graph, pixels)))
     if files is None:
         return run_on_target(folder, images, target, flags)
     with temporary("verify") as name:

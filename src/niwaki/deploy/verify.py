@@ -11,7 +11,7 @@ from niwaki.deploy.compare_forms import FormReport, Judge, Progress, far_from_fl
 from niwaki.deploy.export import check_possible, write_forms
 from niwaki.deploy.exported import Export, open_export
 from niwaki.deploy.folder import export_within
-from niwaki.deploy.formats import CHOICES, KINDS, C, Form
+from niwaki.deploy.formats import CHOICES, KINDS, REFERENCE, C, Form
 from niwaki.deploy.forms import ExportOptions, Material
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
@@ -62,6 +62,7 @@ class VerifyReport:
         """The forms that ran, but have no counterpart to be compared with."""
         bases = {form.agreement.against for form in self.forms if form.agreement and form.ok is not None}
         reported = {form.form for form in self.forms if has_price(form.form) and form.agreement}
+        reported |= {form.form for form in self.forms if form.agreement and form.agreement.against == REFERENCE}
         known = bases | reported
         return tuple(_named(form) for form in self.forms if form.images and form.ok is None and form.form not in known)
 

@@ -17,6 +17,9 @@ typedef __m256i niwaki_weights_4;
 /* Multipliers, shifts, halves, and what moving the product above zero adds to the result; 64 bits each. */
 typedef struct {
   __m256i multiplier, shift, half, excess;
+#if defined(NIWAKI_TWICE)
+  __m256i less; /* the half for negative products */
+#endif
 } niwaki_scale_4;
 typedef struct {
   niwaki_scale_4 low, high;
@@ -106,6 +109,9 @@ NIWAKI_KERNEL niwaki_scale_4 niwaki_load_scale_4(const int32_t *multiplier, cons
   s.shift = _mm256_cvtepu8_epi64(_mm_loadu_si32(shift));
   s.half = _mm256_add_epi64(_mm256_sllv_epi64(one, _mm256_sub_epi64(s.shift, one)), top);
   s.excess = _mm256_srlv_epi64(top, s.shift);
+#if defined(NIWAKI_TWICE)
+  s.less = s.half;
+#endif
   return s;
 }
 
@@ -114,8 +120,30 @@ NIWAKI_KERNEL niwaki_scale_8 niwaki_load_scale_8(const int32_t *multiplier, cons
   return s;
 }
 
+#if defined(NIWAKI_TWICE)
+/* The halves of both steps, from those of one rounding. */
+NIWAKI_KERNEL void niwaki_halve_twice_4(niwaki_scale_4 *s, const uint8_t *shift) {
+  (void)shift;
+  const __m256i steps = _mm256_cmpgt_epi64(s->shift, _mm256_set1_epi64x(31));
+  const __m256i more = _mm256_and_si256(steps, _mm256_set1_epi64x(NIWAKI_FIRST_HALF));
+  s->less = _mm256_sub_epi64(s->half, more);
+  s->half = _mm256_add_epi64(s->half, more);
+}
+
+NIWAKI_KERNEL void niwaki_halve_twice_8(niwaki_scale_8 *s, const uint8_t *shift) {
+  niwaki_halve_twice_4(&s->low, shift);
+  niwaki_halve_twice_4(&s->high, shift + 4);
+}
+#endif
+
 NIWAKI_KERNEL __m128i niwaki_rounded_4(__m256i sums, const niwaki_scale_4 *s, int32_t zero) {
+#if defined(NIWAKI_TWICE)
+  const __m256i exact = _mm256_mul_epi32(niwaki_whole(sums), s->multiplier);
+  const __m256i negative = _mm256_cmpgt_epi64(_mm256_setzero_si256(), exact);
+  const __m256i product = _mm256_add_epi64(exact, _mm256_blendv_epi8(s->half, s->less, negative));
+#else
   const __m256i product = _mm256_add_epi64(_mm256_mul_epi32(niwaki_whole(sums), s->multiplier), s->half);
+#endif
   const __m256i value = _mm256_sub_epi64(_mm256_srlv_epi64(product, s->shift), s->excess);
   return _mm_add_epi32(niwaki_narrow(value), _mm_set1_epi32(zero));
 }

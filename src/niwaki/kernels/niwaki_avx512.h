@@ -9,7 +9,23 @@ typedef V N(weights);
 /* Multipliers, shifts and halves for the lanes of even and of odd numbers, 64 bits each. */
 typedef struct {
   V even, odd, shift_even, shift_odd, half_even, half_odd;
+#if defined(NIWAKI_TWICE)
+  V less_even, less_odd; /* the halves for negative products */
+#endif
 } N(scale);
+
+#if defined(NIWAKI_TWICE)
+/* The halves of both steps, from those of one rounding. */
+NIWAKI_KERNEL void N(halve_twice)(N(scale) *s, const uint8_t *shift) {
+  const V more = I(srli_epi64)(I(set1_epi32)(NIWAKI_FIRST_HALF), 32), most = I(srli_epi64)(I(set1_epi32)(31), 32);
+  (void)shift;
+  const __mmask8 even = I(cmpgt_epi64_mask)(s->shift_even, most), odd = I(cmpgt_epi64_mask)(s->shift_odd, most);
+  s->less_even = I(mask_sub_epi64)(s->half_even, even, s->half_even, more);
+  s->less_odd = I(mask_sub_epi64)(s->half_odd, odd, s->half_odd, more);
+  s->half_even = I(mask_add_epi64)(s->half_even, even, s->half_even, more);
+  s->half_odd = I(mask_add_epi64)(s->half_odd, odd, s->half_odd, more);
+}
+#endif
 
 NIWAKI_KERNEL N(sums) N(load_bias)(const int32_t *bias) { return I(loadu_epi32)(bias); }
 
@@ -39,13 +55,23 @@ NIWAKI_KERNEL N(scale) N(load_scale)(const int32_t *multiplier, const uint8_t *s
   s.shift_odd = I(srli_epi64)(shifts, 32);
   s.half_even = I(sllv_epi64)(one, I(sub_epi64)(s.shift_even, one));
   s.half_odd = I(sllv_epi64)(one, I(sub_epi64)(s.shift_odd, one));
+#if defined(NIWAKI_TWICE)
+  s.less_even = s.half_even;
+  s.less_odd = s.half_odd;
+#endif
   return s;
 }
 
 /* The one rounding, then the zero point. */
 NIWAKI_KERNEL V N(rounded)(V sums, const N(scale) *s, int32_t zero) {
+#if defined(NIWAKI_TWICE)
+  const V first = I(mul_epi32)(sums, s->even), second = I(mul_epi32)(I(srli_epi64)(sums, 32), s->odd);
+  const V even = I(add_epi64)(first, I(mask_blend_epi64)(I(movepi64_mask)(first), s->half_even, s->less_even));
+  const V odd = I(add_epi64)(second, I(mask_blend_epi64)(I(movepi64_mask)(second), s->half_odd, s->less_odd));
+#else
   const V even = I(add_epi64)(I(mul_epi32)(sums, s->even), s->half_even);
   const V odd = I(add_epi64)(I(mul_epi32)(I(srli_epi64)(sums, 32), s->odd), s->half_odd);
+#endif
   const V both = I(mask_shuffle_epi32)(I(srav_epi64)(even, s->shift_even), (N(mask))0xaaaa,
                                        I(srav_epi64)(odd, s->shift_odd), (_MM_PERM_ENUM)0xa0);
   return I(add_epi32)(both, I(set1_epi32)(zero));

@@ -53,7 +53,10 @@ NIWAKI_KERNEL void niwaki_depthwise_rows(const niwaki_conv *d, const int8_t *in,
   niwaki_fill_strip(d, in, y0, rows, row, scratch);
   NIWAKI_FILL(scratch + niwaki_strip_height(d, rows) * row, 0, NIWAKI_SLACK);
   for (int32_t first = 0; first < d->out_c; first += 16) {
-    const niwaki_scale_16 scale = niwaki_load_scale_16(d->multiplier + first, d->shift + first);
+    niwaki_scale_16 scale = niwaki_load_scale_16(d->multiplier + first, d->shift + first);
+#if defined(NIWAKI_TWICE)
+    niwaki_halve_twice_16(&scale, d->shift + first);
+#endif
     const __m512i bias = niwaki_load_bias_16(d->bias + first);
     const int8_t *const weights = d->weights + first / 16 * tile_size;
     const int32_t channels = niwaki_least(16, d->out_c - first);

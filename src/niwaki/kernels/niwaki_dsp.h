@@ -39,6 +39,19 @@ NIWAKI_KERNEL int32_t niwaki_rounded(int32_t sum, int32_t multiplier, int32_t sh
   return niwaki_clamp(niwaki_scaled_any(sum, multiplier, shift) + zero, low, high);
 }
 
+#if defined(NIWAKI_TWICE)
+/* A convolution's sum, in two steps: the first one's half moves the upper 32 bits of the product. */
+NIWAKI_KERNEL int32_t niwaki_conv_rounded(int32_t sum, int32_t multiplier, int32_t shift, int32_t zero, int32_t low,
+                                          int32_t high) {
+  const int64_t product = (int64_t)sum * multiplier;
+  if (!__builtin_expect(shift > 32, 1)) return niwaki_round(product, shift, zero, low, high);
+  const int32_t top = (int32_t)((product + (sum < 0 ? -NIWAKI_FIRST_HALF : NIWAKI_FIRST_HALF)) >> 32);
+  return niwaki_saturated((((top >> (shift - 33)) + 1) >> 1) + zero, low, high);
+}
+#else
+#define niwaki_conv_rounded niwaki_rounded
+#endif
+
 /* Kernel rows that are widened at a time, so that they and, where they are not all, two sums of each output channel fit
  * into NIWAKI_PAIRS bytes; 0: not even one does. */
 NIWAKI_KERNEL int32_t niwaki_pair_rows(const niwaki_conv *d) {
@@ -186,12 +199,12 @@ NIWAKI_KERNEL void niwaki_pair_out(const niwaki_conv *d, int32_t channel, const 
   const int32_t multiplier = d->multiplier[channel], shift = d->shift[channel];
   if (d->pool_h * d->pool_w > 1) {
     const int32_t best = sums[0] < sums[1] ? sums[1] : sums[0];
-    const int32_t value = niwaki_rounded(best, multiplier, shift, d->out_zero, d->low, d->high);
+    const int32_t value = niwaki_conv_rounded(best, multiplier, shift, d->out_zero, d->low, d->high);
     out[channel] = (int8_t)(more && out[channel] > value ? out[channel] : value);
     return;
   }
-  next[channel] = (int8_t)niwaki_rounded(sums[1], multiplier, shift, d->out_zero, d->low, d->high);
-  out[channel] = (int8_t)niwaki_rounded(sums[0], multiplier, shift, d->out_zero, d->low, d->high);
+  next[channel] = (int8_t)niwaki_conv_rounded(sums[1], multiplier, shift, d->out_zero, d->low, d->high);
+  out[channel] = (int8_t)niwaki_conv_rounded(sums[0], multiplier, shift, d->out_zero, d->low, d->high);
 }
 
 /* All channels at two places that are widened: `ky` is the first of `rows` kernel rows. */

@@ -52,7 +52,7 @@ NIWAKI_LARGE void niwaki_conv_first(const niwaki_conv *d, const int8_t *in, int8
       const int8_t *w = d->weights;
       for (int32_t c = 0; c < d->out_c; c++, w += 5 * d->kernel_h) {
         const int32_t sum = niwaki_first_sum(rows, w, d->kernel_h, d->bias[c]);
-        *out++ = (int8_t)niwaki_rounded(sum, d->multiplier[c], d->shift[c], d->out_zero, d->low, d->high);
+        *out++ = (int8_t)niwaki_conv_rounded(sum, d->multiplier[c], d->shift[c], d->out_zero, d->low, d->high);
       }
     }
   }

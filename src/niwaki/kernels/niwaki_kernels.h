@@ -5,7 +5,9 @@
  *   NIWAKI_AVX2     x86 with AVX2                NIWAKI_DSP    Cortex-M with the DSP extension
  *
  * model.c says how much its layers keep on the stack: NIWAKI_PATCH bytes in plain C, NIWAKI_SCRATCH in vector kernels.
- * -DNIWAKI_PORTABLE leaves only plain C. Activations lie in memory as rows of pixels, the channels of a pixel side by
+ * With NIWAKI_TWICE, all but matrix products is rounded in two steps, as TensorFlow Lite does: first by 31 bits, ties
+ * up, then by the rest, ties away from zero. That is one rounding with another half: NIWAKI_FIRST_HALF more, or less for a
+ * negative product. -DNIWAKI_PORTABLE leaves only plain C. Activations lie in memory as rows of pixels, the channels of a pixel side by
  * side (HWC). A layer is described by a constant structure; compiled for speed, its kernel is inlined and every number
  * in the structure becomes a literal; compiled for size (-Os), the layers of a kind share one function.
  */
@@ -90,6 +92,9 @@ typedef struct {
   int32_t in, out;
   int16_t out_zero, low, high;
   int8_t wide;
+#if defined(NIWAKI_TWICE)
+  int8_t twice; /* in place of a convolution: round in two steps */
+#endif
   const int8_t *weights;
   const int32_t *bias;
   const int32_t *multiplier;
@@ -105,7 +110,7 @@ typedef struct {
   int16_t in_h, in_w, channels, out_h, out_w;
   int16_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
   int16_t in_zero, out_zero, low, high;
-  int32_t divisors;  /* 1: every window has one divisor; else the multiplier of divisor n is the n-th */
+  int32_t divisors;  /* 1: every window has one; else the multiplier of divisor n is the n-th; 0: see the kernel */
   int8_t count_pads; /* padding counts in the divisor, as zeros */
   const int32_t *multiplier;
   const uint8_t *shift;
@@ -126,6 +131,12 @@ typedef struct {
   int16_t in_h, in_w, channels, top, left, bottom, right, value;
 } niwaki_pad;
 
+/* The sum of two tensors, each first rounded to a fine common unit: as TensorFlow Lite adds. */
+typedef struct {
+  int32_t size, multiplier_a, multiplier_b, multiplier;
+  int16_t shift_a, shift_b, shift, zero_a, zero_b, out_zero, low, high;
+} niwaki_fine_add;
+
 /* The same elements, counted channels first, under another shape. */
 typedef struct {
   int32_t in_h, in_w, in_c, out_h, out_w, out_c;
@@ -135,11 +146,32 @@ NIWAKI_KERNEL int32_t niwaki_clamp(int32_t value, int32_t low, int32_t high) {
   return value < low ? low : value > high ? high : value;
 }
 
+#define NIWAKI_FIRST_HALF 0x40000000
+
+#if !defined(NIWAKI_TWICE)
+#define niwaki_round_once niwaki_round
+#endif
+
 /* The one rounding: to nearest, ties up. */
-NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, int32_t low, int32_t high) {
+NIWAKI_KERNEL int8_t niwaki_round_once(int64_t product, int32_t shift, int32_t zero, int32_t low, int32_t high) {
   int64_t value = ((product + ((int64_t)1 << (shift - 1))) >> shift) + zero;
   return (int8_t)(value < low ? low : value > high ? high : value);
 }
+
+#if defined(NIWAKI_TWICE)
+NIWAKI_KERNEL int64_t niwaki_more(int64_t product, int32_t shift) {
+  return shift <= 31 ? 0 : product < 0 ? -NIWAKI_FIRST_HALF : NIWAKI_FIRST_HALF;
+}
+
+NIWAKI_KERNEL int8_t niwaki_round(int64_t product, int32_t shift, int32_t zero, int32_t low, int32_t high) {
+  return niwaki_round_once(product + niwaki_more(product, shift), shift, zero, low, high);
+}
+
+NIWAKI_KERNEL int32_t niwaki_scaled(int32_t value, int32_t multiplier, int32_t shift) {
+  const int64_t product = (int64_t)value * multiplier;
+  return (int32_t)((product + niwaki_more(product, shift) + ((int64_t)1 << (shift - 1))) >> shift);
+}
+#endif
 
 #include "niwaki_portable.h"
 

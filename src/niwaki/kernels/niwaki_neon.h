@@ -25,6 +25,9 @@ typedef struct {
 typedef struct {
   int32x4_t multiplier;
   int64x2_t right_low, right_high;
+#if defined(NIWAKI_TWICE)
+  int64x2_t more_low, more_high; /* what the first of two roundings adds to the half */
+#endif
 } niwaki_scale_4;
 typedef struct {
   niwaki_scale_4 low, high;
@@ -101,14 +104,40 @@ NIWAKI_KERNEL niwaki_scale_4 niwaki_load_scale_4(const int32_t *multiplier, cons
   s.multiplier = vld1q_s32(multiplier);
   s.right_low = vld1q_s64(right);
   s.right_high = vld1q_s64(right + 2);
+#if defined(NIWAKI_TWICE)
+  s.more_low = s.more_high = vdupq_n_s64(0);
+#endif
   return s;
 }
+
+#if defined(NIWAKI_TWICE)
+/* What the first of two roundings adds. */
+NIWAKI_KERNEL void niwaki_halve_twice_4(niwaki_scale_4 *s, const uint8_t *shift) {
+  int64_t more[4];
+  for (int i = 0; i < 4; i++) more[i] = shift[i] > 31 ? NIWAKI_FIRST_HALF : 0;
+  s->more_low = vld1q_s64(more);
+  s->more_high = vld1q_s64(more + 2);
+}
+
+NIWAKI_KERNEL void niwaki_halve_twice_8(niwaki_scale_8 *s, const uint8_t *shift) {
+  niwaki_halve_twice_4(&s->low, shift);
+  niwaki_halve_twice_4(&s->high, shift + 4);
+}
+
+/* `more` with the sign of the product, added to it. */
+NIWAKI_KERNEL int64x2_t niwaki_moved(int64x2_t product, int64x2_t more) {
+  const int64x2_t sign = vshrq_n_s64(product, 63);
+  return vaddq_s64(product, vsubq_s64(veorq_s64(more, sign), sign));
+}
+#else
+#define niwaki_moved(product, more) (product)
+#endif
 
 /* vrshl with a negative count shifts right and rounds ties up: the one rounding, in one instruction. */
 NIWAKI_KERNEL int32x4_t niwaki_rounded_4(niwaki_sums_4 sums, const niwaki_scale_4 *s, int32_t zero) {
   const int32x4_t whole = niwaki_whole(sums);
-  const int64x2_t low = vmull_s32(vget_low_s32(whole), vget_low_s32(s->multiplier));
-  const int64x2_t high = vmull_s32(vget_high_s32(whole), vget_high_s32(s->multiplier));
+  const int64x2_t low = niwaki_moved(vmull_s32(vget_low_s32(whole), vget_low_s32(s->multiplier)), s->more_low);
+  const int64x2_t high = niwaki_moved(vmull_s32(vget_high_s32(whole), vget_high_s32(s->multiplier)), s->more_high);
   const int32x4_t value =
       vcombine_s32(vmovn_s64(vrshlq_s64(low, s->right_low)), vmovn_s64(vrshlq_s64(high, s->right_high)));
   return vaddq_s32(value, vdupq_n_s32(zero));

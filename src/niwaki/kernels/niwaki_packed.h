@@ -183,9 +183,13 @@ NIWAKI_KERNEL void P(channels)(const niwaki_dense *d, const int8_t *x, int32_t p
     P(dot)(x, w, d->in, channels, sums);
     for (int32_t c = 0; c < channels; c++) best[c] = sums[c] > best[c] ? sums[c] : best[c];
   }
-  for (int32_t c = 0; c < channels; c++)
-    out[first + c] = niwaki_round((int64_t)best[c] * d->multiplier[first + c], d->shift[first + c], d->out_zero,
-                                  d->low, d->high);
+  for (int32_t c = 0; c < channels; c++) {
+    int64_t product = (int64_t)best[c] * d->multiplier[first + c];
+#if defined(NIWAKI_TWICE)
+    if (d->twice) product += niwaki_more(product, d->shift[first + c]);
+#endif
+    out[first + c] = niwaki_round_once(product, d->shift[first + c], d->out_zero, d->low, d->high);
+  }
 }
 
 NIWAKI_KERNEL void P(outputs)(const niwaki_dense *d, const int8_t *x, int32_t places, int8_t *out) {
@@ -206,6 +210,9 @@ NIWAKI_KERNEL void P(dense_rows)(const niwaki_dense *d, const int8_t *in, int8_t
 NIWAKI_LARGE void P(conv_patches)(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   const int32_t size = d->kernel_h * d->kernel_w * d->in_c;
   const niwaki_dense each = {.in = size, .out = d->out_c, .out_zero = d->out_zero, .low = d->low, .high = d->high,
+#if defined(NIWAKI_TWICE)
+                             .twice = 1,
+#endif
                              .weights = d->weights, .bias = d->bias, .multiplier = d->multiplier, .shift = d->shift};
   int8_t patches[NIWAKI_PATCH];
   for (int32_t y = 0; y < d->out_h; y++) {

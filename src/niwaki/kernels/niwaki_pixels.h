@@ -33,6 +33,9 @@ NIWAKI_KERNEL __m128i niwaki_round_columns(const niwaki_conv *d, __m512i sums, i
   s.even = s.odd = _mm512_set1_epi32(d->multiplier[channel]);
   s.shift_even = s.shift_odd = _mm512_set1_epi64(d->shift[channel]);
   s.half_even = s.half_odd = _mm512_set1_epi64(1LL << (d->shift[channel] - 1));
+#if defined(NIWAKI_TWICE)
+  niwaki_halve_twice_16(&s, d->shift);
+#endif
   __m512i v = niwaki_rounded_16(sums, &s, d->out_zero);
   if (d->low > -128) v = _mm512_max_epi32(v, _mm512_set1_epi32(d->low));
   if (d->high < 127) v = _mm512_min_epi32(v, _mm512_set1_epi32(d->high));

@@ -87,9 +87,14 @@ NIWAKI_KERNEL void niwaki_fill_plane(const niwaki_conv *d, const int8_t *in, int
   first = __smlad(even, taps.w02[ky], first);                 \
   first = top ? __smlabt(odd, one, first) : __smlabb(odd, one, first);
 
+#if defined(NIWAKI_TWICE)
+#define NIWAKI_END(sum) \
+  (int8_t)((void)any, niwaki_conv_rounded(sum, multiplier, shift, d->out_zero, d->low, d->high))
+#else
 #define NIWAKI_END(sum)                                                                            \
   (int8_t)(any ? niwaki_rounded(sum, multiplier, shift, d->out_zero, d->low, d->high)              \
                : niwaki_rounded_beyond(sum, multiplier, shift - 32, d->out_zero, d->low, d->high))
+#endif
 
 /* `rows` output rows of a channel from its plane; without `any`, its shift is beyond 32. */
 NIWAKI_KERNEL void niwaki_plane(const niwaki_conv *d, const int8_t *plane, int32_t rows, int32_t channel,

@@ -232,8 +232,8 @@ NIWAKI_KERNEL void niwaki_dense_rows(const niwaki_dense *d, const int8_t *in, in
       for (int32_t c = 0; c < channels; c++) sums[c] = niwaki_dot(in, w + c * d->in, d->in, sums[c]);
     }
     for (int32_t c = 0; c < channels; c++)
-      out[o + c] = niwaki_round((int64_t)sums[c] * d->multiplier[o + c], d->shift[o + c], d->out_zero, d->low,
-                                d->high);
+      out[o + c] = niwaki_round_once((int64_t)sums[c] * d->multiplier[o + c], d->shift[o + c], d->out_zero, d->low,
+                                     d->high);
   }
 }
 
@@ -280,9 +280,17 @@ NIWAKI_KERNEL void niwaki_run_average_pool(const niwaki_average_pool *d, const i
             for (int32_t c = 0; c < count; c++) sums[c] += p[c];
           }
         }
-        for (int32_t c = 0; c < count; c++)
+        for (int32_t c = 0; c < count; c++) {
+#if defined(NIWAKI_TWICE)
+          if (d->divisors == 0) { /* the mean itself: division cuts towards zero */
+            const int32_t sum = sums[c] + (sums[c] < 0 ? -(seen / 2) : seen / 2);
+            out[first + c] = (int8_t)niwaki_clamp(sum / seen, d->low, d->high);
+            continue;
+          }
+#endif
           out[first + c] = niwaki_round((int64_t)sums[c] * d->multiplier[index], d->shift[index], d->out_zero, d->low,
                                         d->high);
+        }
       }
     }
   }
@@ -292,9 +300,21 @@ NIWAKI_KERNEL void niwaki_run_average_pool(const niwaki_average_pool *d, const i
 NIWAKI_KERNEL void niwaki_add_values(const niwaki_add *d, const int8_t *a, const int8_t *b, int8_t *out, int32_t from) {
   for (int32_t i = from; i < d->size; i++) {
     const int64_t sum = (int64_t)(a[i] - d->zero_a) * d->multiplier_a + (int64_t)(b[i] - d->zero_b) * d->multiplier_b;
-    out[i] = niwaki_round(sum, d->shift, d->out_zero, d->low, d->high);
+    out[i] = niwaki_round_once(sum, d->shift, d->out_zero, d->low, d->high);
   }
 }
+
+#if defined(NIWAKI_TWICE)
+/* May work in place. */
+NIWAKI_KERNEL void niwaki_run_fine_add(const niwaki_fine_add *d, const int8_t *a, const int8_t *b, int8_t *out) {
+  const int32_t fine = 1 << 20;
+  for (int32_t i = 0; i < d->size; i++) {
+    const int32_t first = niwaki_scaled((a[i] - d->zero_a) * fine, d->multiplier_a, d->shift_a);
+    const int32_t sum = first + niwaki_scaled((b[i] - d->zero_b) * fine, d->multiplier_b, d->shift_b);
+    out[i] = niwaki_round((int64_t)sum * d->multiplier, d->shift, d->out_zero, d->low, d->high);
+  }
+}
+#endif
 
 /* May work in place. */
 NIWAKI_KERNEL void niwaki_run_requantize(const niwaki_requantize *d, const int8_t *in, int8_t *out) {

@@ -11,6 +11,9 @@ typedef struct {
   const int32_t *bias, *multiplier;
   const uint8_t *shift;
   int32_t width, count; /* `count` lanes are real channels */
+#if defined(NIWAKI_TWICE)
+  int32_t twice; /* a convolution's */
+#endif
 } N(block);
 
 /* Round one by one: for scales with which a rounded sum may leave 32 bits. */
@@ -18,8 +21,13 @@ NIWAKI_KERNEL void N(store_wide)(N(sums) sums, const N(block) *b, int32_t zero, 
                                  int8_t *out) {
   int32_t each[NIWAKI_W];
   N(spread)(sums, each);
-  for (int32_t c = 0; c < b->count; c++)
-    out[c] = niwaki_round((int64_t)each[c] * b->multiplier[c], b->shift[c], zero, low, high);
+  for (int32_t c = 0; c < b->count; c++) {
+    int64_t product = (int64_t)each[c] * b->multiplier[c];
+#if defined(NIWAKI_TWICE)
+    if (b->twice) product += niwaki_more(product, b->shift[c]);
+#endif
+    out[c] = niwaki_round_once(product, b->shift[c], zero, low, high);
+  }
 }
 
 /* Output places `place` to `place + places` of a strip, all lanes of a block. */
@@ -72,7 +80,10 @@ NIWAKI_KERNEL void N(conv_tile)(const niwaki_conv *d, const niwaki_strip *strip,
 NIWAKI_KERNEL void N(conv_block)(const niwaki_conv *d, const niwaki_strip *strip, int32_t rows, const N(block) *b,
                                  int8_t *out) {
   const niwaki_cut cut = niwaki_cut_evenly(rows * d->out_w, NIWAKI_TILE);
-  const N(scale) scale = N(load_scale)(b->multiplier, b->shift);
+  N(scale) scale = N(load_scale)(b->multiplier, b->shift);
+#if defined(NIWAKI_TWICE)
+  N(halve_twice)(&scale, b->shift);
+#endif
   int32_t place = 0;
   for (int32_t i = 0; i < cut.more; i++, place += cut.size + 1)
     N(conv_tile)(d, strip, b, &scale, place, cut.size + 1, out);
@@ -92,6 +103,9 @@ NIWAKI_KERNEL N(block) N(part)(const int8_t *weights, const int32_t *bias, const
   b.shift = shift + first;
   b.width = width;
   b.count = niwaki_least(channels - first, NIWAKI_W);
+#if defined(NIWAKI_TWICE)
+  b.twice = 0;
+#endif
   return b;
 }
 
@@ -101,8 +115,10 @@ NIWAKI_KERNEL void N(conv_blocks)(const niwaki_conv *d, const niwaki_strip *stri
   const int32_t groups = d->kernel_h * ((d->kernel_w * d->in_c + 3) / 4);
   for (int32_t block = 0; block < count; block++) {
     for (int32_t vector = 0; vector < width / NIWAKI_W; vector++) {
-      const N(block) b =
-          N(part)(d->weights, d->bias, d->multiplier, d->shift, d->out_c, groups, block, width, vector);
+      N(block) b = N(part)(d->weights, d->bias, d->multiplier, d->shift, d->out_c, groups, block, width, vector);
+#if defined(NIWAKI_TWICE)
+      b.twice = 1;
+#endif
       if (b.count > 0) N(conv_block)(d, strip, rows, &b, out + block * 16 + vector * NIWAKI_W);
     }
   }

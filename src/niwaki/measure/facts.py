@@ -155,6 +155,12 @@ class OnnxFacts:
         }
 
 
+FILES_TAKEN = (
+    "a model file (.safetensors), as niwaki.save and studies write it, an ONNX file (.onnx) or an int8 TensorFlow Lite "
+    "file (.tflite)"
+)
+
+
 def facts_of(file: Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
     """The contents of a model file (.safetensors) or an ONNX file (.onnx): parameters, MACs, bytes, layers.
 
@@ -163,10 +169,7 @@ def facts_of(file: Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
     if not file.exists():
         raise ModelError(f"{file}: there is no such file")
     if file.suffix not in (".safetensors", ".onnx"):
-        raise ModelError(
-            f"{file}: expected a model file (.safetensors), as niwaki.save and studies write it, or an "
-            "ONNX file (.onnx)"
-        )
+        raise ModelError(f"{file}: expected {FILES_TAKEN}")
     return describe_onnx(file) if file.suffix == ".onnx" else describe(file, trust=trust)
 
 
@@ -178,12 +181,12 @@ def describe(file: Path, *, trust: bool) -> ModelFacts:
 
 
 @step("counting an ONNX file")
-def describe_onnx(file: Path) -> OnnxFacts:
-    """Parameters, MACs, bytes and layers of an ONNX file."""
+def describe_onnx(file: Path, model: ModelProto | None = None) -> OnnxFacts:
+    """Parameters, MACs, bytes and layers of an ONNX file, or of the ONNX `model` made from another file."""
     from niwaki.measure.onnxcost import count_onnx  # imported here: a model file does not need ONNX
     from niwaki.models.onnxfile import load_onnx, metadata
 
-    model = load_onnx(file)
+    model = load_onnx(file) if model is None else model
     try:
         about, cost = metadata(model), count_onnx(model)
     except ModelError as error:

@@ -22,6 +22,8 @@ from niwaki.models.onnxcheck import put_in_order, tensors_of
 from niwaki.models.onnxsize import check_sizes
 
 LABELS, PREPROCESSING = "niwaki.labels", "niwaki.preprocessing"
+LAYOUT, ROUNDING = "niwaki.layout", "niwaki.rounding"
+_CHOICES = {LAYOUT: ("CHW", "HWC"), ROUNDING: ("once", "twice")}  # the first: if a file does not say
 _BAD_NODE = re.compile(r"Bad node spec for node\. Name: (.*) OpType: (.*)")  # what onnx.checker adds on a line below
 
 
@@ -31,6 +33,10 @@ class Metadata:
 
     labels: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    rows_of_pixels: bool = False
+    """Whether C made from it takes and gives rows of pixels (HWC), as the file that it was made from does."""
+    rounds_twice: bool = False
+    """Whether integers round in two steps, as TensorFlow Lite does."""
 
 
 def load_onnx(source: Path | bytes, name: str | None = None, beside: Path | None = None) -> ModelProto:
@@ -67,8 +73,12 @@ def load_onnx(source: Path | bytes, name: str | None = None, beside: Path | None
 
 
 def metadata(model: ModelProto) -> Metadata:
-    """Labels and preprocessing of a model. Raises ModelError if they cannot be read."""
+    """Labels, preprocessing and origin of a model. Raises ModelError if they cannot be read."""
     entries = {entry.key: entry.value for entry in model.metadata_props}
+    for key, choices in _CHOICES.items():
+        if entries.get(key, choices[0]) not in choices:
+            raise ModelError(f"metadata {key}: {entries[key][:40]!r}: expected {' or '.join(choices)}")
+    origin = (entries.get(LAYOUT) == "HWC", entries.get(ROUNDING) == "twice")
     labels: tuple[str, ...] = ()
     if LABELS in entries:
         try:
@@ -81,9 +91,9 @@ def metadata(model: ModelProto) -> Metadata:
             _check_label(label)
         labels = tuple(found)
     if PREPROCESSING not in entries:
-        return Metadata(labels)
+        return Metadata(labels, None, *origin)
     try:
-        return Metadata(labels, Preprocessing.model_validate(parse_json(entries[PREPROCESSING])))
+        return Metadata(labels, Preprocessing.model_validate(parse_json(entries[PREPROCESSING])), *origin)
     except ValidationError as error:
         raise ModelError(f"metadata {PREPROCESSING}: {expectation(first_line(error.errors()[0]['msg']))}") from error
     except ValueError as error:

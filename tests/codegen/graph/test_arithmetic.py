@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
@@ -8,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwaki.codegen.graph.arithmetic import common_rescale_of, requantize, rescale_of, round_off
+from niwaki.codegen.graph.arithmetic import (
+    Rescale,
+    common_rescale_of,
+    requantize,
+    rescale_of,
+    rescaled,
+    round_off,
+    rounded_twice,
+)
 from niwaki.errors import ModelError
 
 positive = st.fractions(min_value=Fraction(1, 1 << 32), max_value=(1 << 30) - 1)
@@ -126,3 +135,30 @@ def test_a_factor_that_is_too_large(rescale, factor):
     with pytest.raises(ModelError) as error:
         rescale([factor], "conv1")
     assert str(error.value) == ("conv1: the scale ratio 1.07374e+09 is too large for 32-bit arithmetic: requantize it")
+
+
+def in_two_steps(value: int, multiplier: int, shift: int) -> int:
+    """In Python's integers: the upper half of the doubled product, ties up; the rest, ties away from zero."""
+    first = (value * multiplier + (1 << 30)) >> 31
+    rest = shift - 31
+    return first if rest == 0 else (1 if first > 0 else -1) * ((abs(first) + (1 << rest - 1)) >> rest)
+
+
+@given(
+    st.integers(-(1 << 31) + 1, (1 << 31) - 1).map(lambda value: value >> value % 29),
+    st.integers(1 << 30, (1 << 31) - 1),
+    st.integers(31, 62),
+)
+def test_two_roundings_are_those_of_tensorflow_lite(value, multiplier, shift):
+    rescale = Rescale(np.array([multiplier]), np.array([shift]), twice=True)
+    right = in_two_steps(value, multiplier, shift)
+    assert rounded_twice(np.array([value]), rescale).tolist() == [right]
+    assert rescaled(np.array([value]), rescale, 5).tolist() == [min(max(right + 5, -128), 127)]
+
+
+@pytest.mark.parametrize(("halves", "once", "twice"), [(-1, 0, -1), (-3, -1, -2), (3, 2, 2), (1, 1, 1), (-6, -3, -3)])
+def test_ties_of_negative_numbers_go_down_in_the_second_step(halves, once, twice):
+    """-1.5 is -1 with ties up, and -2 with ties away from zero."""
+    quarter = Rescale(np.array([1 << 30]), np.array([32]))
+    assert rescaled(np.array([2 * halves]), quarter, 0).tolist() == [once]
+    assert rescaled(np.array([2 * halves]), replace(quarter, twice=True), 0).tolist() == [twice]

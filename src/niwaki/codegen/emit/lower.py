@@ -59,13 +59,14 @@ def _check_sides(layer: Layer, graph: Graph) -> None:
 
 
 def _into_output(lowering: Lowering) -> list[Step]:
-    """Let the last step write to the caller's output, channels first; add a copy if it cannot."""
+    """Let the last step write to the caller's output, in the layout of the interface; add a copy if it cannot."""
     graph, last = lowering.graph, lowering.home[lowering.graph.output]
     tensor = graph.tensors[graph.output]
     written = [step for step in lowering.steps if step.output == last]
     read = any(last in step.inputs for step in lowering.steps)
-    if ordered_alike(tensor) and written and not read:
+    as_it_is = graph.layout == "HWC" or ordered_alike(tensor)
+    if as_it_is and written and not read:
         return [replace(step, output=OUTPUT) if step.output == last else step for step in lowering.steps]
     flat = replace(tensor, shape=(tensor.size,))
-    copy = Step("reshape", "output", (last,), OUTPUT, reshape_fields(tensor, flat))
+    copy = Step("reshape", "output", (last,), OUTPUT, reshape_fields(flat if as_it_is else tensor, flat))
     return [*lowering.steps, copy]

@@ -9,11 +9,13 @@ from string import Template
 import numpy as np
 
 from niwaki.codegen.emit import pack
-from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.graph.graph import Graph, Layout
 from niwaki.codegen.graph.layout import pair_bytes, stack_bytes
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
 
 _CALLS = {"depthwise": "niwaki_run_depthwise{bits}", "rows": "niwaki_{kernel}_rows{bits}"}  # by layout of the weights
+LAYOUTS: dict[Layout, str] = {"CHW": "channels first (CHW)", "HWC": "rows of pixels (HWC)"}
+"""In words."""
 _TYPES = {"bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t"}  # the others are int8
 
 
@@ -63,6 +65,7 @@ def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Sou
     model_c = fill(
         "model.c",
         **names,
+        rounding="#define NIWAKI_TWICE 1 /* round as TensorFlow Lite does */\n" if graph.rounds_twice else "",
         patch=patch,
         scratch=scratch,
         pairs=f"\n#define NIWAKI_PAIRS {pairs}" if (pairs := pair_bytes(program.steps)) else "",
@@ -114,8 +117,10 @@ def _header(graph: Graph, program: Program, names: dict[str, str]) -> str:
         input_scale=f"{source.scale.hex()}f /* {source.scale:.9g} */", input_zero=source.zero_point,
         output_scale=f"{target.scale.hex()}f /* {target.scale:.9g} */", output_zero=target.zero_point,
         arena_bytes=max(program.arena_bytes, 1),
-        label_declaration=declaration if graph.labels else "",
-        pixels_declaration=fill("pixels.h", **names, preprocessing=_preprocessing(graph)) if pixels else "",
+        layout=LAYOUTS[graph.layout], label_declaration=declaration if graph.labels else "",
+        pixels_declaration=(
+            fill("pixels.h", **names, order=graph.layout, preprocessing=_preprocessing(graph)) if pixels else ""
+        ),
     )  # fmt: skip
 
 
@@ -253,7 +258,9 @@ def _convert(graph: Graph, program: Program) -> str:
     shifted = pixels_are_shifted(graph)
     if not program.arrange_input:
         per_channel = channels > 1 and not shifted
-        value = "p[i] - 128" if shifted else "pixel_table[256 * i + p[i]]" if per_channel else "pixel_table[p[i]]"
+        channel = "i" if size == 1 else f"(i % {channels})"
+        looked_up = f"pixel_table[256 * {channel} + p[i]]" if per_channel else "pixel_table[p[i]]"
+        value = "p[i] - 128" if shifted else looked_up
         return (
             "  const uint8_t *const p = pixels ? pixels : (const uint8_t *)image;\n"
             f"  for (int32_t i = 0; i < {channels * size}; i++) image[i] = (int8_t)({value});"

@@ -18,11 +18,19 @@ MAX_SHIFT = 62
 class Rescale:
     """A real factor for each channel as integers: `(value * multiplier + 2**(shift - 1)) >> shift`.
 
-    `multiplier` and `shift` are int64 of one shape: (channels,), or (1,) for a whole tensor.
+    `multiplier` and `shift` are int64 of one shape: (channels,), or (1,) for a whole tensor. With `twice`, a shift
+    beyond 31 rounds in two steps, as TensorFlow Lite does: first by 31 bits (ties up), then by the rest (ties away from
+    zero).
     """
 
     multiplier: np.ndarray
     shift: np.ndarray
+    twice: bool = False
+
+    def along_first_of(self, axes: int) -> Rescale:
+        """The same factors, to broadcast against values with so many axes whose first are the channels."""
+        shape = (-1,) + (1,) * (axes - 1)
+        return Rescale(self.multiplier.reshape(shape), self.shift.reshape(shape), self.twice)
 
 
 def rescale_of(factors: Sequence[Fraction], name: str) -> Rescale:
@@ -79,6 +87,27 @@ def requantize(
     if values.size and max(-int(values.min()), int(values.max())) > 1 << 31:
         raise OverflowError("an accumulator left 32 bits")
     return round_off(values.astype(np.int64) * multiplier.astype(np.int64), shift, zero_point, low, high)
+
+
+def rescaled(values: np.ndarray, rescale: Rescale, zero_point: int, low: int = LOW, high: int = HIGH) -> np.ndarray:
+    """`requantize` by a `Rescale`, whose factors broadcast against `values`, in one rounding or in two."""
+    if not rescale.twice:
+        return requantize(values, rescale.multiplier, rescale.shift, zero_point, low, high)
+    clamped: np.ndarray = np.clip(rounded_twice(values, rescale) + zero_point, low, high)
+    return clamped.astype(np.int8)
+
+
+def rounded_twice(values: np.ndarray, rescale: Rescale) -> np.ndarray:
+    """`values` (int64, within 32 bits) times the factors, rounded in two steps: int64.
+
+    Two roundings are one with another half: the first adds 2**30 before 31 bits are dropped, and the second takes one
+    unit less for negative numbers.
+    """
+    products, shift = values.astype(np.int64) * rescale.multiplier, rescale.shift
+    more = np.where(products < 0, -(1 << 30), 1 << 30)
+    half = (np.int64(1) << (shift - 1)) + np.where(shift > 31, more, 0)
+    rounded: np.ndarray = (products + half) >> shift
+    return rounded
 
 
 def round_off(products: np.ndarray, shift: np.ndarray, zero_point: int, low: int = LOW, high: int = HIGH) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A quantized network as a short list of fused int8 layers: the reference runs it, and the C is written from it.
 
 Every tensor is int8 with one scale and zero point; shapes are without the batch, channels first. Each layer
-ends with one rounding and a clamp, in which Relu and Clip are fused. Padding of Conv, AveragePool and Pad is
+ends with a rounding and a clamp, in which Relu and Clip are fused. Padding of Conv, AveragePool and Pad is
 the zero point (the number zero); of MaxPool, minus infinity.
 """
 
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from niwaki.codegen.graph.bits import bits_of, packed_bytes
 from niwaki.data.preprocessing import Preprocessing
 
+Layout = Literal["CHW", "HWC"]
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]  # top, left, bottom, right
 
@@ -55,6 +57,8 @@ class Graph:
     preprocessing: Preprocessing | None = None  # None: the file does not say
     table: np.ndarray | None = None  # int8 (C, 256): the input's value for each raw pixel; None if unknown
     dropped: tuple[str, ...] = field(default=())  # nodes dropped at the end, such as a last Softmax
+    layout: Layout = "CHW"  # in which the C takes the image and gives its output; within the graph it is always CHW
+    rounds_twice: bool = False  # as TensorFlow Lite does; its layers' factors say so too
 
     @property
     def weight_bytes(self) -> int:

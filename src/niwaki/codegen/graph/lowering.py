@@ -47,7 +47,7 @@ class Lowering:
     @property
     def arrange_input(self) -> bool:
         """Whether the image must be copied to rows of pixels first."""
-        return not ordered_alike(self.graph.tensors[self.graph.input])
+        return self.graph.layout == "CHW" and not ordered_alike(self.graph.tensors[self.graph.input])
 
     @property
     def sizes(self) -> dict[str, int]:

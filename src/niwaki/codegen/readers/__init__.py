@@ -1,4 +1,4 @@
 """Files of int8 networks become the integer graph: what a file says is checked here, and nowhere after it.
 
-May import: codegen.graph, models, data, errors.
+May import: codegen.graph, models, errors.
 """

@@ -14,12 +14,12 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq_constants import DEQUANTIZE, QUANTIZE, Constants, Quantization, attributes, name_of
 from niwaki.codegen.readers.qdq_operators import AT_THE_INPUT, OPERATORS, SUPPORTED, WAYS_OUT
-from niwaki.codegen.readers.qdq_shapes import ends, for_one_image
-from niwaki.codegen.readers.qdq_values import Layers, Value
-from niwaki.data.preprocessing import Preprocessing
+from niwaki.codegen.readers.qdq_values import LayerOf, Layers, Value, layer_rounded_once
+from niwaki.codegen.readers.rounded_twice import layer_rounded_twice
 from niwaki.errors import ModelError
+from niwaki.models.one_image import ends, for_one_image
 from niwaki.models.onnxcheck import label
-from niwaki.models.onnxfile import LABELS, metadata
+from niwaki.models.onnxfile import LABELS, Metadata, metadata
 from niwaki.models.onnxfold import Shape, shapes_of
 
 _HOW = "niwaki export --to onnx-int8, or onnxruntime.quantization.quantize_static with QuantFormat.QDQ"
@@ -44,17 +44,19 @@ def read_qdq(model: ModelProto, name: str) -> Graph:
         raise ModelError(f"{name}: {kind}, without {QUANTIZE}: quantize it first: {_HOW}")
     model = for_one_image(model, name)
     source, target = ends(model, name)
-    reader = _Reader(model, source)
+    about = metadata(model)
+    reader = _Reader(model, source, layer_rounded_twice if about.rounds_twice else layer_rounded_once)
     before_softmax, dropped = _before_softmax(model, target.name)
     for node in _needed(model, before_softmax, reader.constants):
         reader.read(node)
     output = reader.output(before_softmax)
-    about, tensors = metadata(model), reader.layers.tensors
+    tensors = reader.layers.tensors
     _check_labels(about.labels, tensors[output].size)
     return Graph(
         tensors=tensors, layers=tuple(reader.layers.layers), input=source.name, output=output,
         labels=about.labels, preprocessing=about.preprocessing, dropped=dropped,
-        table=_table(about.preprocessing, tensors[source.name].shape, reader.input_quantization),
+        table=_table(about, tensors[source.name].shape, reader.input_quantization),
+        layout="HWC" if about.rows_of_pixels else "CHW", rounds_twice=about.rounds_twice,
     )  # fmt: skip
 
 
@@ -70,9 +72,9 @@ def _check_labels(labels: tuple[str, ...], outputs: int) -> None:
 class _Reader:
     """Visits the nodes in order, and knows the value of each float name."""
 
-    def __init__(self, model: ModelProto, source: ValueInfoProto) -> None:
+    def __init__(self, model: ModelProto, source: ValueInfoProto, layer_of: LayerOf) -> None:
         self.constants = Constants(model)
-        self.layers = Layers()
+        self.layers = Layers(layer_of)
         self.source = source.name
         self.input_quantization: Quantization | None = None
         self._shapes = shapes_of(model)
@@ -224,9 +226,13 @@ def _needed(model: ModelProto, output: str, constants: Constants) -> list[NodePr
     return needed[::-1]
 
 
-def _table(preprocessing: Preprocessing | None, shape: Shape, quantization: Quantization | None) -> np.ndarray | None:
-    """The input's int8 value for each raw pixel, (C, 256): the float32 of the preprocessing, or of x/255, quantized."""
-    if len(shape) != 3 or quantization is None:
+def _table(about: Metadata, shape: Shape, quantization: Quantization | None) -> np.ndarray | None:
+    """The input's int8 value for each raw pixel, (C, 256): the float32 of the preprocessing, or of x/255, quantized.
+
+    None for another tool's file in rows of pixels that states no preprocessing: nothing is assumed about that.
+    """
+    preprocessing = about.preprocessing
+    if len(shape) != 3 or quantization is None or (preprocessing is None and about.rows_of_pixels):
         return None
     if preprocessing is None:
         return quantization.quantize_all(np.tile(np.arange(256, dtype=np.float32) / np.float32(255), (shape[0], 1)))

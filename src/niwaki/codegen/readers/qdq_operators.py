@@ -106,7 +106,7 @@ def _whole_mean(node: NodeProto, inputs: Inputs) -> Value:
     source = _image(node, inputs)
     pooled = (source[0], 1, 1)
     tensor = inputs.tensor(node.input[0], node)
-    value = Value(Mean(name_of(node), (tensor,), pooled, Window((source[1], source[2]))), pooled)
+    value = Value(Mean(name_of(node), (tensor,), pooled, Window((source[1], source[2])), whole=True), pooled)
     target = inputs.shape(node.output[0])
     return value if target == pooled else value.seen(View(name_of(node), target))
 

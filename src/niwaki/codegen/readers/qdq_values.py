@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
-from niwaki.codegen.graph.arithmetic import HIGH, LOW, common_rescale_of, rescale_of
+from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale, common_rescale_of, rescale_of
 from niwaki.codegen.graph.graph import Layer, Pads, Pair, Tensor
 from niwaki.codegen.graph.operators import arrange, elementwise, pooling, products
 from niwaki.codegen.readers.qdq_constants import Quantization, Weights
@@ -75,7 +75,11 @@ class Product(Operation):
         units = [unit for unit, _ in fitted]
         bias = [round(number / unit) for number, unit in zip(self.bias, units, strict=True)]
         rescale = rescale_of([unit / Fraction(output.scale) for unit in units], self.name)
-        weights, numbers = np.stack([values for _, values in fitted]).astype(np.int8), np.array(bias, np.int32)
+        weights = np.stack([values for _, values in fitted]).astype(np.int8)
+        return self.made(output, weights, np.array(bias, np.int32), rescale, clamp)
+
+    def made(self, output: Tensor, weights: np.ndarray, numbers: np.ndarray, rescale: Rescale, clamp: Pair) -> Layer:
+        """The layer from its integers: weights int8, outputs first, and bias int32."""
         if self.window is None:
             return products.Dense(self.name, self.inputs, output.name, weights, numbers, rescale, clamp)
         window = self.window
@@ -127,10 +131,11 @@ def _divided(values: np.ndarray, by: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Mean(Operation):
-    """Average pooling."""
+    """Average pooling; `whole`: a mean over the image."""
 
     window: Window
     count_include_pad: bool = False
+    whole: bool = False
 
     def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
         """One factor for each number of pixels that a window can have."""
@@ -169,6 +174,25 @@ class Join(Operation):
         factors = [Fraction(tensors[name].scale) / Fraction(output.scale) for name in self.inputs]
         rescale = tuple(rescale_of([factor], self.name) for factor in factors)
         return arrange.Concat(self.name, self.inputs, output.name, self.axis, rescale)
+
+
+@dataclass(frozen=True, eq=False)
+class Rescaled(Operation):
+    """The same numbers, clamped or in another scale."""
+
+    def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
+        """One factor for all."""
+        factor = Fraction(tensors[self.inputs[0]].scale) / Fraction(output.scale)
+        return elementwise.Requantize(self.name, self.inputs, output.name, rescale_of([factor], self.name), clamp)
+
+
+LayerOf = Callable[[Operation, Tensor, Mapping[str, Tensor], Pair], Layer]
+"""From an operation, the tensor that it rounds into, all tensors, and the clamp to its layer."""
+
+
+def layer_rounded_once(operation: Operation, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
+    """The rounding of niwaki's own contract: once, from exact fractions."""
+    return operation.layer(output, tensors, clamp)
 
 
 @dataclass(frozen=True)
@@ -218,9 +242,10 @@ class Value:
 
 
 class Layers:
-    """The layers and tensors of a graph, as far as they are known."""
+    """The layers and tensors of a graph, as far as they are known. `layer_of` decides how operations round."""
 
-    def __init__(self) -> None:
+    def __init__(self, layer_of: LayerOf) -> None:
+        self._layer_of = layer_of
         self.tensors: dict[str, Tensor] = {}
         self.layers: list[Layer] = []
         self._names: set[str] = set()  # of the layers
@@ -259,7 +284,7 @@ class Layers:
         source, whole = value.source, clamp == (LOW, HIGH)
         if isinstance(source, Operation):
             output = self.add_tensor(name, source.shape, quantization)
-            self._add(source.layer(output, self.tensors, clamp))
+            self._add(self._layer_of(source, output, self.tensors, clamp))
             if whole or not isinstance(source, Join):
                 return output
             tensor = output
@@ -269,8 +294,7 @@ class Layers:
             if whole and (tensor.scale, tensor.zero_point) == (quantization.scale, quantization.zero_point):
                 return tensor
         output = self.add_tensor(name, tensor.shape, quantization)
-        rescale = rescale_of([Fraction(tensor.scale) / Fraction(quantization.scale)], name)
-        self._add(elementwise.Requantize(name, (tensor.name,), output.name, rescale, clamp))
+        self._add(self._layer_of(Rescaled(name, (tensor.name,), tensor.shape), output, self.tensors, clamp))
         return output
 
     def _add(self, layer: Layer) -> None:

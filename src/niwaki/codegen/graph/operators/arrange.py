@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from niwaki.codegen.graph.arithmetic import Rescale, requantize
+from niwaki.codegen.graph.arithmetic import Rescale, rescaled
 from niwaki.codegen.graph.graph import Layer, Pads, Tensor
 from niwaki.codegen.graph.lowering import Lowering, hwc, ordered_alike, reshape_fields
 from niwaki.codegen.graph.operators.elementwise import requantize_fields
@@ -39,7 +39,7 @@ class Reshape(Layer):
 
 def _run_concat(layer: Concat, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor) -> np.ndarray:
     parts = [
-        requantize(centred(values, tensor), rescale.multiplier, rescale.shift, target.zero_point)
+        rescaled(centred(values, tensor), rescale, target.zero_point)
         for values, tensor, rescale in zip(inputs, sources, layer.rescale, strict=True)
     ]
     return np.concatenate(parts, axis=1 + layer.axis)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale, requantize, round_off
+from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale, rescaled, round_off, rounded_twice
 from niwaki.codegen.graph.graph import Layer, Pair, Tensor
 from niwaki.codegen.graph.lowering import Lowering
 from niwaki.codegen.graph.operators.operator import Operator
@@ -19,6 +19,21 @@ class Add(Layer):
     """Sum of two tensors of one shape. `out = clamp(zo + ((a - za)*m[0] + (b - zb)*m[1] + half >> s))`, one shift."""
 
     rescale: Rescale  # shape (2,): s_a / s_out, s_b / s_out, with a common shift
+    clamp: Pair = (LOW, HIGH)
+
+
+FINE = 20  # bits of a fine unit: a tensor's numbers are its int8 values times 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class FineAdd(Layer):
+    """Sum of two tensors as TensorFlow Lite computes it: both are rounded to one fine unit, then their sum.
+
+    `out = clamp(zo + sum(part(a) + part(b)))` with `part(x) = rescale_x((x - zx) * 2**20)`; each rounds twice.
+    """
+
+    parts: tuple[Rescale, Rescale]  # shape (1,): s_x / (2 * the larger scale)
+    sum: Rescale  # shape (1,): 2 * the larger scale / (2**20 * s_out)
     clamp: Pair = (LOW, HIGH)
 
 
@@ -36,11 +51,20 @@ def _run_add(layer: Add, inputs: Sequence[np.ndarray], sources: Sequence[Tensor]
     return round_off(a * factors[0] + b * factors[1], shift, target.zero_point, *layer.clamp)
 
 
+def _run_fine_add(
+    layer: FineAdd, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor
+) -> np.ndarray:
+    a, b = (
+        rounded_twice(centred(values, tensor) << FINE, part)
+        for values, tensor, part in zip(inputs, sources, layer.parts, strict=True)
+    )
+    return rescaled(a + b, layer.sum, target.zero_point, *layer.clamp)
+
+
 def _run_requantize(
     layer: Requantize, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor
 ) -> np.ndarray:
-    numbers, factor = centred(inputs[0], sources[0]), layer.rescale
-    return requantize(numbers, factor.multiplier, factor.shift, target.zero_point, *layer.clamp)
+    return rescaled(centred(inputs[0], sources[0]), layer.rescale, target.zero_point, *layer.clamp)
 
 
 def _lower_add(layer: Add, lowering: Lowering) -> None:
@@ -52,6 +76,16 @@ def _lower_add(layer: Add, lowering: Lowering) -> None:
         "size": a.size, "multiplier_a": int(ma), "multiplier_b": int(mb), "shift": int(shift),
         "zero_a": a.zero_point, "zero_b": b.zero_point, **ends,
     })  # fmt: skip
+
+
+def _lower_fine_add(layer: FineAdd, lowering: Lowering) -> None:
+    a, b = (lowering.graph.tensors[name] for name in layer.inputs)
+    ends = lowering.ends(layer)
+    del ends["in_zero"]
+    fields = {"size": a.size, "zero_a": a.zero_point, "zero_b": b.zero_point, **ends}
+    for end, rescale in zip(("_a", "_b", ""), (*layer.parts, layer.sum), strict=True):
+        fields |= {f"multiplier{end}": int(rescale.multiplier[0]), f"shift{end}": int(rescale.shift[0])}
+    lowering.emit("fine_add", layer, fields)
 
 
 def _lower_requantize(layer: Requantize, lowering: Lowering) -> None:
@@ -67,5 +101,6 @@ def requantize_fields(rescale: Rescale, rows: int, size: int, out_step: int) -> 
 
 OPERATORS = {
     Add: Operator(_run_add, _lower_add, ("add",)),
+    FineAdd: Operator(_run_fine_add, _lower_fine_add, ("fine_add",)),
     Requantize: Operator(_run_requantize, _lower_requantize, ("requantize",)),
 }

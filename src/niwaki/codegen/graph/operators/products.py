@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale, requantize
+from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale, rescaled
 from niwaki.codegen.graph.graph import Layer, Pads, Pair, Tensor
 from niwaki.codegen.graph.layout import MOST_PATCH_BYTES, MOST_STRIP_BYTES, over_pixels, weights_layout
 from niwaki.codegen.graph.lowering import Lowering
@@ -45,20 +45,18 @@ def _run_conv(layer: Conv, inputs: Sequence[np.ndarray], sources: Sequence[Tenso
     filters, _, height, width = layer.weights.shape
     groups = layer.groups
     weights = layer.weights.reshape(groups, filters // groups, -1)
-    bias, multiplier, shift = (
-        values[:, None, None, None] for values in (layer.bias, layer.rescale.multiplier, layer.rescale.shift)
-    )
+    bias, rescale = layer.bias[:, None, None, None], layer.rescale.along_first_of(4)
     parts = []
     for columns in in_rows(padded(x, layer.pads, 0), (height, width), layer.strides, target, layer.dilations):
         pixels = columns.shape[2:]
         sums = _sums(weights, columns.reshape(groups, weights.shape[2], -1)).reshape(filters, *pixels)
-        parts.append(requantize(sums + bias, multiplier, shift, target.zero_point, *layer.clamp).swapaxes(0, 1))
+        parts.append(rescaled(sums + bias, rescale, target.zero_point, *layer.clamp).swapaxes(0, 1))
     return np.concatenate(parts, axis=2)
 
 
 def _run_dense(layer: Dense, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor) -> np.ndarray:
     sums = _sums(layer.weights[None], centred(inputs[0], sources[0]).T[None])[0].T + layer.bias
-    return requantize(sums, layer.rescale.multiplier, layer.rescale.shift, target.zero_point, *layer.clamp)
+    return rescaled(sums, layer.rescale, target.zero_point, *layer.clamp)
 
 
 def _sums(weights: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -1,11 +1,10 @@
-"""The shapes of an ONNX for one image."""
+"""An ONNX for one image: batch 1, every type and shape known."""
 
 from __future__ import annotations
 
 import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
-from niwaki.codegen.readers.qdq_constants import DEQUANTIZE, QUANTIZE
 from niwaki.errors import ModelError, first_line
 from niwaki.models.onnxfold import fold
 from niwaki.models.onnxsize import check_sizes
@@ -37,7 +36,7 @@ def for_one_image(model: ModelProto, name: str) -> ModelProto:
     del fixed.graph.value_info[:]
     target.type.tensor_type.ClearField("shape")
     for node in fixed.graph.node:
-        if node.domain == "com.microsoft" and node.op_type in (QUANTIZE, DEQUANTIZE):
+        if node.domain == "com.microsoft" and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             node.domain = ""  # older files from ONNX Runtime; the same operators
     fixed = _inferred(fixed, name)
     while fold(fixed):

@@ -13,6 +13,7 @@ import onnx
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.pictures import ImageNeeds
 from niwaki.errors import ModelError
+from niwaki.foreign.qoperator import as_qdq
 from niwaki.foreign.tflite import read_tflite
 from niwaki.measure.facts import FILES_TAKEN
 from niwaki.models import modelfile
@@ -76,6 +77,9 @@ def onnx_origin(path: Path, data: bytes | None = None, model: onnx.ModelProto | 
     """
     data = _bytes(path) if data is None else data
     model = load_onnx(data, str(path), path.parent) if model is None else model
+    if (rewritten := as_qdq(model)) is not model:
+        data = rewritten.SerializeToString(deterministic=True)
+        model = load_onnx(data, str(path))
     about = metadata(model)
     operators = {node.op_type for node in model.graph.node}
     kind: Kind = "int8" if operators & set(_INT8) else "dynamic" if operators & set(_DYNAMIC) else "float"

@@ -19,10 +19,11 @@ NIWAKI_KERNEL int niwaki_is_first(const niwaki_conv *d) {
   "smlad %[" left "], %[b], %[w13], %[" left "]\n\tsmlad %[" right "], %[c], %[w13], %[" right "]\n\t"            \
   "smlatb %[" left "], %[c], %[w4], %[" left "]\n\tsmlatb %[" right "], %[e], %[w4], %[" right "]\n\t"
 
-/* The largest of the sums of one channel, whose kernel rows begin at `w`, at 2x2 places. */
-NIWAKI_KERNEL int32_t niwaki_first_sum(const int32_t *x, const int8_t *w, int32_t rows, int32_t bias) {
+/* The largest of the sums of one channel at 2x2 places. Its kernel rows begin at `from`, which moves on to the next. */
+NIWAKI_KERNEL int32_t niwaki_first_sum(const int32_t *x, const int8_t **from, int32_t rows, int32_t bias) {
+  const int8_t *w = *from;
   int32_t s0 = bias, s1 = bias, s2 = bias, s3 = bias, a, b, c, e, w02, w13, w4;
-  for (const int8_t *const end = w + 5 * rows; w < end;) {
+  for (; rows > 0; rows--) {
     __asm__("ldr %[w13], [%[w]], #4\n\tldrsb %[w4], [%[w]], #1\n\t"
             "sxtb16 %[w02], %[w13]\n\tsxtb16 %[w13], %[w13], ror #8\n\t"
             "ldrd %[a], %[b], [%[x]], #8\n\tldrd %[c], %[e], [%[x]], #8\n\t" NIWAKI_PRODUCTS("s0", "s1")
@@ -32,6 +33,7 @@ NIWAKI_KERNEL int32_t niwaki_first_sum(const int32_t *x, const int8_t *w, int32_
             :
             : "memory");
   }
+  *from = w;
   s0 = s1 > s0 ? s1 : s0;
   s2 = s3 > s2 ? s3 : s2;
   return s2 > s0 ? s2 : s0;
@@ -50,8 +52,8 @@ NIWAKI_LARGE void niwaki_conv_first(const niwaki_conv *d, const int8_t *in, int8
         rows[4 * i + 3] = niwaki_bytes_13(right);
       }
       const int8_t *w = d->weights;
-      for (int32_t c = 0; c < d->out_c; c++, w += 5 * d->kernel_h) {
-        const int32_t sum = niwaki_first_sum(rows, w, d->kernel_h, d->bias[c]);
+      for (int32_t c = 0; c < d->out_c; c++) {
+        const int32_t sum = niwaki_first_sum(rows, &w, d->kernel_h, d->bias[c]);
         *out++ = (int8_t)niwaki_conv_rounded(sum, d->multiplier[c], d->shift[c], d->out_zero, d->low, d->high);
       }
     }

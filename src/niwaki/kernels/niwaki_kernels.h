@@ -30,8 +30,8 @@
 #endif
 #endif
 
-#if defined(NIWAKI_DSP) && defined(__OPTIMIZE__)
-#define NIWAKI_TUNED 1 /* kernels in assembly, for which unoptimized code has no registers left */
+#if defined(NIWAKI_DSP) && defined(__OPTIMIZE__) && !defined(__clang__)
+#define NIWAKI_TUNED 1 /* kernels in assembly, for which unoptimized code and Clang have too few registers left */
 #endif
 
 #if defined(NIWAKI_AVX512) || defined(NIWAKI_AVX2) || defined(NIWAKI_NEON)

@@ -76,30 +76,36 @@ def check(batch: Sequence[Graph], levels: Sequence[str]) -> None:
                 np.testing.assert_array_equal(scores, right.reshape(-1), err_msg=f"{level}: {layers}")
 
 
+class Sensitive(Builder):
+    """Outputs of the whole range: what is wrong in a layer is seen at the end."""
+
+    def clamp(self) -> tuple[int, int]:
+        return -128, 127
+
+
 def edges() -> list[Graph]:
     """Rows and windows that end in the middle of a word, padding on all sides, odd numbers of places and channels."""
-    first = Builder((3, 9, 7), 1)
-    first.conv(7, (3, 3), pads=(1, 1, 1, 1))
-    first.conv(5, (2, 3), strides=(2, 1), pads=(0, 2, 1, 2), dilations=(2, 1))
-    first.conv(8, (1, 1))
-    first.conv(8, (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), groups=8)
-    first.conv(8, (3, 3), pads=(2, 2, 2, 2), groups=8)
-    first.dense(43)
-    first.dense(7)
-    second = Builder((1, 20, 17), 2)
-    second.conv(3, (5, 5))
-    second.max_pool((2, 2), (2, 2))
-    second.conv(6, (3, 3), pads=(1, 1, 1, 1))
-    second.max_pool((3, 3), (3, 3))
-    second.conv(70, (1, 1))
-    second.conv(4, (2, 2), pads=(1, 1, 0, 0))
-    second.dense(6)
-    third = Builder((60, 5, 5), 3)
-    third.conv(64, (3, 3), pads=(1, 1, 1, 1))  # its kernel rows are widened one at a time
-    third.conv(64, (3, 3), strides=(1, 2), pads=(1, 0, 1, 2), groups=64)
-    third.conv(9, (1, 1))
-    third.dense(5)
-    return [builder.graph() for builder in (first, second, third)]
+    made = []
+
+    def start(shape: tuple[int, ...]) -> Sensitive:
+        made.append(Sensitive(shape, len(made)))
+        return made[-1]
+
+    start((3, 9, 7)).conv(7, (3, 3), pads=(1, 1, 1, 1))
+    start((5, 9, 7)).conv(6, (2, 3), strides=(2, 1), pads=(0, 2, 1, 2), dilations=(2, 1))
+    two = start((7, 5, 5))
+    two.conv(9, (1, 1))
+    two.conv(8, (3, 3), pads=(2, 2, 2, 2))
+    start((1, 20, 17)).conv(3, (5, 5))
+    made[-1].max_pool((2, 2), (2, 2))
+    start((6, 9, 10)).conv(5, (3, 3), pads=(1, 1, 1, 1))
+    made[-1].max_pool((3, 3), (3, 3))
+    start((60, 5, 5)).conv(64, (3, 3), pads=(1, 1, 1, 1))  # its kernel rows are widened one at a time
+    start((8, 9, 8)).conv(8, (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), groups=8)
+    start((5, 6, 7)).conv(5, (3, 3), pads=(2, 2, 2, 2), groups=5)
+    for inputs, outputs in ((42, 7), (300, 6), (33, 4)):
+        start((inputs,)).dense(outputs)
+    return [builder.graph() for builder in made]
 
 
 def test_shapes_at_the_edges_of_the_kernels() -> None:

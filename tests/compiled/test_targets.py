@@ -67,7 +67,7 @@ KERNELS = {  # that must have been chosen; elsewhere it is plain C
     "x86-64 avx2": "NIWAKI_AVX2", "x86-64 avx2 clang": "NIWAKI_AVX2",
     "x86-64 avx512": "NIWAKI_AVX512", "x86-64 avx512 clang": "NIWAKI_AVX512",
     "aarch64": "NIWAKI_NEON", "aarch64-dotprod": "NIWAKI_NEON", "armhf-neon": "NIWAKI_NEON",
-    "cortex-m4": "NIWAKI_DSP", "cortex-m7": "NIWAKI_DSP",
+    "cortex-m4": "NIWAKI_DSP", "cortex-m7": "NIWAKI_DSP", "cortex-m55": "NIWAKI_MVE",
 }  # fmt: skip
 ALL_KERNELS = frozenset(KERNELS.values())
 

@@ -3,6 +3,7 @@
  *
  *   NIWAKI_AVX512   x86 with AVX-512 VNNI        NIWAKI_NEON   ARM with NEON, and its dot product where compiled for
  *   NIWAKI_AVX2     x86 with AVX2                NIWAKI_DSP    Cortex-M with the DSP extension
+ *                                                NIWAKI_MVE    Cortex-M with Helium
  *
  * model.c says how much its layers keep on the stack: NIWAKI_PATCH bytes in plain C, NIWAKI_SCRATCH in vector kernels.
  * With NIWAKI_TWICE, all but matrix products is rounded in two steps, as TensorFlow Lite does: first by 31 bits, ties
@@ -25,6 +26,8 @@
 #define NIWAKI_AVX2 1
 #elif defined(__ARM_NEON) && (!defined(__BYTE_ORDER__) || __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 #define NIWAKI_NEON 1
+#elif defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && defined(__OPTIMIZE__) /* else a register is missing */
+#define NIWAKI_MVE 1
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_UNALIGNED) && __ARM_ARCH_PROFILE == 'M'
 #define NIWAKI_DSP 1
 #endif
@@ -198,6 +201,8 @@ NIWAKI_KERNEL int32_t niwaki_scaled(int32_t value, int32_t multiplier, int32_t s
 
 #if NIWAKI_BLOCKS
 #include "niwaki_blocks.h"
+#elif defined(NIWAKI_MVE)
+#include "niwaki_helium.h"
 #endif
 
 /* Layers whose weights are packed in plain C: in blocks and tiles these are bytes. */

@@ -349,7 +349,7 @@ NIWAKI_KERNEL void niwaki_run_reshape(const niwaki_reshape *d, const int8_t *in,
   }
 }
 
-#if !NIWAKI_BLOCKS
+#if !NIWAKI_BLOCKS && !defined(NIWAKI_MVE)
 #if !defined(NIWAKI_TUNED)
 #define niwaki_run_conv niwaki_conv_patches
 #define niwaki_run_large_conv niwaki_conv_rows

@@ -54,6 +54,7 @@ _A7 = ("qemu-arm-static", "-cpu", "cortex-a7")
 _QEMU = ("qemu-system-arm",)
 _MPS2 = 4 << 20  # bytes of code memory and of RAM on ARM's MPS2 boards, whose clock of 25 MHz ticks every 40 ns
 _MICROBIT = Board("microbit", 256 << 10, 16 << 10, 62.5)
+_MPS3 = Board("mps3-an547", 512 << 10, 512 << 10, 31.25)
 _KNOWN = (
     Target("native", "", (), (), "gcc libc6-dev"),
     Target(
@@ -73,6 +74,7 @@ _KNOWN = (
         "cortex-m7", _M, ("-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-d16"),
         _QEMU, _M_PACKAGES, Board("mps2-an500", _MPS2, _MPS2, 40),
     ),
+    Target("cortex-m55", _M, ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), _QEMU, _M_PACKAGES, _MPS3),
 )  # fmt: skip
 TARGETS = {target.name: target for target in _KNOWN}
 

@@ -1,4 +1,4 @@
-"""Instructions, flash, RAM and stack of small networks on an emulated Cortex-M4, beside those of CMSIS-NN.
+"""Instructions, flash, RAM and stack of small networks on emulated Cortex-M, beside those of CMSIS-NN.
 
 Scores are compared with those of the integer reference. Nothing here depends on time.
 """
@@ -6,7 +6,7 @@ Scores are compared with those of the integer reference. Nothing here depends on
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,18 +27,39 @@ from niwaki.models.onnxfile import load_onnx
 from niwaki.toolchain.targets import find_target
 
 COMMAND = "python -m benchmarks microcontrollers"
-TARGET = "cortex-m4"
 LEVELS = ("-O2", "-Os", "-O3")
 QUICK = ("LeNet-5, 60 %",)
-GOALS = {
-    "LeNet-5": 1.8, "LeNet-5, 60 %": 2.8, "ResNet-8": 1.5, "DS-CNN": 1.9, "MobileNetV1-0.25": 1.7, "autoencoder": 1.4,
-}  # instructions a MAC, at -O2  # fmt: skip
-TIMES = 1.5  # fewer instructions than CMSIS-NN
-PEER = Path(__file__).with_name("cmsis_nn_cortex_m4.txt")
+
+
+@dataclass(frozen=True, eq=False)
+class Processor:
+    """A target, the goals for it in instructions a MAC at -O2, how many times fewer than CMSIS-NN, and its figures."""
+
+    target: str
+    goals: dict[str, float]
+    times: float
+    peer: Path
+    peer_level: str
+
+
+M4 = Processor(
+    "cortex-m4",
+    {
+        "LeNet-5": 1.8, "LeNet-5, 60 %": 2.8, "ResNet-8": 1.5, "DS-CNN": 1.9, "MobileNetV1-0.25": 1.7,
+        "autoencoder": 1.4,
+    },
+    1.5, Path(__file__).with_name("cmsis_nn_cortex_m4.txt"), "-O2",
+)  # fmt: skip
+M55 = Processor(
+    "cortex-m55",
+    {"LeNet-5": 0.6, "ResNet-8": 0.28, "DS-CNN": 0.45, "MobileNetV1-0.25": 0.55, "autoencoder": 0.4},
+    1.0, Path(__file__).with_name("cmsis_nn_cortex_m55.txt"), "-O3",
+)  # fmt: skip
 METHOD = (
-    f"one image from int8 inputs to scores on a {TARGET}; qemu counts the instructions and knows no wait states. Flash "
-    "is the linker's; RAM is arena and scores; stack is measured in the run at -O2. Weights are random; scores are "
-    f"compared with the integer reference. CMSIS-NN at -O2: see benchmarks/{PEER.name}."
+    "one image from int8 inputs to scores; qemu counts the instructions and knows no wait states. Flash is the "
+    "linker's; RAM is arena and scores; stack is measured in the run at -O2. Weights are random; scores are compared "
+    "with the integer reference. CMSIS-NN at -O2, on cortex-m55 at -O3 with its kernels for Helium: see "
+    f"benchmarks/{M4.peer.name} and {M55.peer.name}."
 )
 
 
@@ -57,10 +78,11 @@ class Cost:
 def run(data: Dataset, *, quick: bool) -> Report:
     """All networks; quick: a small one."""
     makers = networks(data, QUICK if quick else (*NAMES, "autoencoder"))
-    return report([cost_of(make()) for make in makers.values()])
+    known = [make() for make in makers.values()]
+    return report({chip: [cost_of(network, chip.target) for network in known] for chip in (M4, M55)})
 
 
-def cost_of(network: Network) -> Cost:
+def cost_of(network: Network, target: str = M4.target) -> Cost:
     """What a network takes. Raises NiwakiError if its scores differ from the reference."""
     model = load_onnx(network.int8_onnx)
     graph = read_qdq(model, network.name)
@@ -70,10 +92,10 @@ def cost_of(network: Network) -> Cost:
     with TemporaryDirectory(prefix="niwaki-benchmark-microcontrollers-") as work:
         folder = write(generate(graph), Path(work) / "c")
         for level in LEVELS:
-            runs[level] = measure_on_board(folder, inputs, find_target(TARGET), (level,))
+            runs[level] = measure_on_board(folder, inputs, find_target(target), (level,))
             if not np.array_equal(runs[level].scores, expected):
                 raise NiwakiError(f"{network.name} at {level}: other scores than those of the reference: this is a bug")
-        sizes = {level: measure_footprint(folder, TARGET, level) for level in LEVELS[:2]}
+        sizes = {level: measure_footprint(folder, target, level) for level in LEVELS[:2]}
     return Cost(
         network.name,
         count_onnx(model).macs,
@@ -84,38 +106,51 @@ def cost_of(network: Network) -> Cost:
     )
 
 
-def peers(level: str = "-O2") -> dict[str, int]:
+def peers(chip: Processor = M4, level: str = "") -> dict[str, int]:
     """Instructions that CMSIS-NN takes for each network, compiled at `level`."""
-    found = re.findall(rf"^{TARGET} {level} (\S+) total ([\d,]+)", PEER.read_text(encoding="utf-8"), re.MULTILINE)
+    lines = chip.peer.read_text(encoding="utf-8")
+    found = re.findall(rf"^{chip.target} {level or chip.peer_level} (\S+) total ([\d,]+)", lines, re.MULTILINE)
     return {name.replace("LeNet-560", "LeNet-5, 60 %"): int(count.replace(",", "")) for name, count in found}
 
 
-def report(costs: Sequence[Cost]) -> Report:
-    """One table, and for every network whether its goals are met."""
-    peer = peers()
-    rows, findings = [], []
-    for cost in costs:
-        fast, name = cost.instructions["-O2"], cost.network
-        each, times = fast / cost.macs, peer[name] / fast
-        cells = [f"{cost.macs:,}", f"{fast:,}", f"{each:.2f}", f"{peer[name]:,}", f"{times:.2f}"]
-        cells += [f"{cost.instructions[level]:,}" for level in LEVELS[1:]]
-        cells += [f"{cost.flash[level]:,}" for level in LEVELS[:2]]
-        rows.append((name, *cells, f"{cost.ram:,}", f"{cost.stack:,}"))
-        findings += [
-            f"{name}: {each:.2f} instructions a MAC; goal: at most {GOALS[name]:g} ({_verdict(each <= GOALS[name])}).",
-            f"{name}: {times:.2f} times fewer than CMSIS-NN; goal: {TIMES:g} ({_verdict(times >= TIMES)}).",
-        ]
-    columns = (
-        "network", "MACs", "-O2", "a MAC", "CMSIS-NN", "times", "-Os", "-O3", "flash -O2", "flash -Os", "RAM", "stack",
-    )  # fmt: skip
+def report(costs: Mapping[Processor, Sequence[Cost]]) -> Report:
+    """A table for each processor, and for every network whether its goals are met."""
+    found = [_of(chip, of_chip) for chip, of_chip in costs.items()]
     return Report(
         "Microcontrollers",
         METHOD,
         COMMAND,
-        (Table("Instructions of one inference, and bytes", columns, tuple(rows)),),
-        tuple(findings),
-        {cost.network: {**asdict(cost), "cmsis_nn": peer[cost.network]} for cost in costs},
+        tuple(table for table, _ in found),
+        tuple(finding for _, findings in found for finding in findings),
+        {
+            chip.target: {cost.network: {**asdict(cost), "cmsis_nn": peers(chip)[cost.network]} for cost in of_chip}
+            for chip, of_chip in costs.items()
+        },
     )
+
+
+def _of(chip: Processor, costs: Sequence[Cost]) -> tuple[Table, list[str]]:
+    peer = peers(chip)
+    rows, findings = [], []
+    for cost in costs:
+        fast, name = cost.instructions["-O2"], cost.network
+        each, times, goal = fast / cost.macs, peer[name] / fast, chip.goals.get(name)
+        cells = [f"{cost.macs:,}", f"{fast:,}", f"{each:.2f}", f"{peer[name]:,}", f"{times:.2f}"]
+        cells += [f"{cost.instructions[level]:,}" for level in LEVELS[1:]]
+        cells += [f"{cost.flash[level]:,}" for level in LEVELS[:2]]
+        rows.append((name, *cells, f"{cost.ram:,}", f"{cost.stack:,}"))
+        where = f"{chip.target}, {name}"
+        if goal is not None:
+            findings.append(
+                f"{where}: {each:.2f} instructions a MAC; goal: at most {goal:g} ({_verdict(each <= goal)})."
+            )
+        findings.append(
+            f"{where}: {times:.2f} times fewer than CMSIS-NN; goal: {chip.times:g} ({_verdict(times >= chip.times)})."
+        )
+    columns = (
+        "network", "MACs", "-O2", "a MAC", "CMSIS-NN", "times", "-Os", "-O3", "flash -O2", "flash -Os", "RAM", "stack",
+    )  # fmt: skip
+    return Table(f"{chip.target}: instructions of one inference, and bytes", columns, tuple(rows)), findings
 
 
 def _verdict(met: bool) -> str:

@@ -83,25 +83,27 @@ NIWAKI_KERNEL int32_t niwaki_one_sum(const int8_t *x, const int8_t *w, int32_t c
 }
 
 /* The sums of `channels` channels, a multiple of four, over one input; their rows of weights lie `count` apart. The
- * stack holds what no register is left for: the input, the end of the sums, the next row. */
+ * stack holds what no register is left for: the input, the count, the end of the sums, the next row. */
 NIWAKI_KERNEL void niwaki_sums_of_fours(const int8_t *x, const int8_t *w, int32_t count, int32_t channels,
                                         int32_t *sums) {
-  const int8_t *w1 = (const int8_t *)(sums + channels), *w2, *w3;
-  register int32_t s0 __asm__("r0"), s1 __asm__("r2"), s2 __asm__("r4"), s3 __asm__("r6");
+  uintptr_t w1 = (uintptr_t)(sums + channels), w2 = (uintptr_t)count, w3;
+  int32_t s0, s1, s2, s3;
   __asm__ volatile(
       "push {%[w1]}\n\t"
+      "push {%[w2]}\n\t"
       "push {%[x]}\n"
       "1:\n\t"
       "ldr %[x], [sp]\n\t"
-      "add %[w1], %[w], %[count]\n\t"
-      "add %[w2], %[w1], %[count]\n\t"
-      "add %[w3], %[w2], %[count]\n\t"
+      "ldr lr, [sp, #4]\n\t"
+      "add %[w1], %[w], lr\n\t"
+      "add %[w2], %[w1], lr\n\t"
+      "add %[w3], %[w2], lr\n\t"
       "push {%[w3]}\n\t"
-      "movs %[s0], #0\n\t"
-      "movs %[s1], #0\n\t"
-      "movs %[s2], #0\n\t"
-      "movs %[s3], #0\n\t"
-      "dlstp.8 lr, %[count]\n"
+      "mov %[s0], #0\n\t"
+      "mov %[s1], #0\n\t"
+      "mov %[s2], #0\n\t"
+      "mov %[s3], #0\n\t"
+      "dlstp.8 lr, lr\n"
       "2:\n\t"
       "vldrb.8 q0, [%[x]], #16\n\t"
       "vldrb.8 q1, [%[w]], #16\n\t"
@@ -114,16 +116,17 @@ NIWAKI_KERNEL void niwaki_sums_of_fours(const int8_t *x, const int8_t *w, int32_
       "vmladava.s8 %[s3], q0, q1\n\t"
       "letp lr, 2b\n\t"
       "pop {%[w]}\n\t"
-      "add %[w], %[w], %[count]\n\t"
+      "ldr lr, [sp, #4]\n\t"
+      "add %[w], %[w], lr\n\t"
       "strd %[s0], %[s1], [%[sums]], #8\n\t"
       "strd %[s2], %[s3], [%[sums]], #8\n\t"
-      "ldr %[w1], [sp, #4]\n\t"
+      "ldr %[w1], [sp, #8]\n\t"
       "cmp %[sums], %[w1]\n\t"
       "bne 1b\n\t"
-      "add sp, sp, #8"
-      : [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2), [s3] "=&r"(s3), [x] "+r"(x), [w] "+r"(w), [w1] "+r"(w1),
-        [w2] "=&r"(w2), [w3] "=&r"(w3), [sums] "+r"(sums)
-      : [count] "r"(count)
+      "add sp, sp, #12"
+      : [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2), [s3] "=&Te"(s3), [x] "+r"(x), [w] "+r"(w), [w1] "+r"(w1),
+        [w2] "+r"(w2), [w3] "=&r"(w3), [sums] "+r"(sums)
+      :
       : "lr", "q0", "q1", "q2", "q3", "memory", "cc");
 }
 

@@ -28,7 +28,8 @@ typedef struct {
   const int32_t *bias, *multiplier;
   const uint8_t *shift;
   int32_t zero, low, high;
-  int upper; /* all shifts are above 32 */
+  int once;  /* else in two steps, one by one */
+  int upper; /* once, and all shifts are above 32 */
 } niwaki_rounding;
 
 /* Store `count` sums, each with its bias, as int8. */
@@ -63,8 +64,11 @@ NIWAKI_KERNEL void niwaki_store_sums(const niwaki_rounding *r, const int32_t *su
       vstrbq_p_s8(from, vminq_s8(vmaxq_s8(vldrbq_z_s8(from, lanes), low), high), lanes);
     }
   } else {
-    for (int32_t c = 0; c < count; c++)
-      out[c] = niwaki_round((int64_t)(sums[c] + bias[c]) * multiplier[c], shift[c], r->zero, r->low, r->high);
+    for (int32_t c = 0; c < count; c++) {
+      const int64_t product = (int64_t)(sums[c] + bias[c]) * multiplier[c];
+      out[c] = r->once ? niwaki_round_once(product, shift[c], r->zero, r->low, r->high)
+                       : niwaki_round(product, shift[c], r->zero, r->low, r->high);
+    }
   }
 }
 
@@ -223,8 +227,13 @@ NIWAKI_KERNEL void niwaki_helium_place(const niwaki_conv *d, const niwaki_roundi
 }
 
 NIWAKI_KERNEL niwaki_rounding niwaki_rounding_of(const niwaki_conv *d) {
-  return (niwaki_rounding){d->bias, d->multiplier, d->shift, d->out_zero, d->low, d->high,
-                           niwaki_rounds_upper(d->shift, d->out_c)};
+#if defined(NIWAKI_TWICE)
+  const int once = 0;
+#else
+  const int once = 1;
+#endif
+  return (niwaki_rounding){d->bias, d->multiplier, d->shift, d->out_zero, d->low, d->high, once,
+                           once && niwaki_rounds_upper(d->shift, d->out_c)};
 }
 
 /* A convolution without groups that sees at most NIWAKI_PATCH bytes at a place: model.c says how many. */
@@ -253,8 +262,13 @@ NIWAKI_KERNEL void niwaki_run_conv(const niwaki_conv *d, const int8_t *in, int8_
 }
 
 NIWAKI_KERNEL void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int8_t *out) {
-  const niwaki_rounding r = {d->bias, d->multiplier, d->shift, d->out_zero, d->low, d->high,
-                             niwaki_rounds_upper(d->shift, d->out)};
+#if defined(NIWAKI_TWICE)
+  const int once = !d->twice;
+#else
+  const int once = 1;
+#endif
+  const niwaki_rounding r = {d->bias, d->multiplier, d->shift, d->out_zero, d->low, d->high, once,
+                             once && niwaki_rounds_upper(d->shift, d->out)};
   for (int32_t o = 0; o < d->out; o += NIWAKI_AT_ONCE) {
     const int32_t channels = d->out - o < NIWAKI_AT_ONCE ? d->out - o : NIWAKI_AT_ONCE;
     int32_t sums[NIWAKI_AT_ONCE];

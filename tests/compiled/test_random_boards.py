@@ -1,4 +1,4 @@
-"""Random networks, and shapes at the edges of the kernels, give the reference's bits on a Cortex-M4 in the emulator."""
+"""Random networks, and shapes at the edges of the kernels, give the reference's bits on emulated Cortex-M."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.compiled.on_target import compile_sources
-from niwaki.toolchain.targets import TARGETS, missing_tools, run_program
-from random_graphs import Builder, graphs
+from niwaki.toolchain.targets import TARGETS, Target, missing_tools, run_program
+from random_graphs import Builder, graphs, in_rows
 
-M4 = TARGETS["cortex-m4"]
+M4, M55 = TARGETS["cortex-m4"], TARGETS["cortex-m55"]
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 LOOSER = "-Wno-error=array-bounds"  # at -Os GCC 12 sees the remainder of a row where there is none
 MANY = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
@@ -44,11 +44,15 @@ def tools() -> None:
         pytest.skip(f"needs {M4.packages}: apt-get install {M4.packages}")
 
 
-def check(batch: Sequence[Graph], levels: Sequence[str]) -> None:
+def check(batch: Sequence[Graph], target: Target, levels: Sequence[str]) -> None:
     """One program of all networks for each level of the compiler."""
     rng = np.random.default_rng(0)
     inputs = [rng.integers(-128, 128, (IMAGES, *g.tensors[g.input].shape)).astype(np.int8) for g in batch]
-    expected = [reference.run(graph, x).reshape(IMAGES, -1) for graph, x in zip(batch, inputs, strict=True)]
+    expected = [reference.run(graph, x) for graph, x in zip(batch, inputs, strict=True)]
+    inputs, expected = (
+        [in_rows(x) if graph.layout == "HWC" else x for graph, x in zip(batch, found, strict=True)]
+        for found in (inputs, expected)
+    )
     sizes = [(graph.tensors[graph.input].size, graph.tensors[graph.output].size) for graph in batch]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -69,12 +73,12 @@ def check(batch: Sequence[Graph], levels: Sequence[str]) -> None:
         )
         (folder / "inputs.bin").write_bytes(b"".join(x.tobytes() for x in inputs))
         for level in levels:
-            program = compile_sources([*sources, main], M4, (level, *STRICT, LOOSER), out=folder / "program")
-            assert run_program(program, M4, folder=folder).returncode == 0
+            program = compile_sources([*sources, main], target, (level, *STRICT, LOOSER), out=folder / "program")
+            assert run_program(program, target, folder=folder).returncode == 0
             got = np.split(np.fromfile(folder / "scores.bin", np.int8), np.cumsum([x.size for x in expected])[:-1])
             for graph, scores, right in zip(batch, got, expected, strict=True):
                 layers = [type(layer).__name__ for layer in graph.layers]
-                np.testing.assert_array_equal(scores, right.reshape(-1), err_msg=f"{level}: {layers}")
+                np.testing.assert_array_equal(scores, right.reshape(-1), err_msg=f"{target.name} {level}: {layers}")
 
 
 class Sensitive(Builder):
@@ -109,17 +113,20 @@ def edges() -> list[Graph]:
     return [builder.graph() for builder in made]
 
 
-def test_shapes_at_the_edges_of_the_kernels() -> None:
-    check(edges(), ("-O2", "-O0"))
+@pytest.mark.parametrize(("target", "levels"), [(M4, ("-O2", "-O0")), (M55, ("-O2", "-Os"))], ids=["m4", "m55"])
+def test_shapes_at_the_edges_of_the_kernels(target: Target, levels: Sequence[str]) -> None:
+    check(edges(), target, levels)
 
 
 @pytest.mark.soak
-def test_shapes_at_the_edges_at_every_level() -> None:
-    check(edges(), ("-Og", "-O1", "-Os", "-O3", "-Ofast"))
+@pytest.mark.parametrize("target", [M4, M55], ids=["m4", "m55"])
+def test_shapes_at_the_edges_at_every_level(target: Target) -> None:
+    check(edges(), target, ("-O0", "-Og", "-O1", "-Os", "-O3", "-Ofast"))
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("target", [M4, M55], ids=["m4", "m55"])
 @MANY
-@given(st.lists(graphs(), min_size=25, max_size=25))
-def test_many_random_networks(batch: list[Graph]) -> None:
-    check(batch, ("-O2", "-Os"))
+@given(batch=st.lists(graphs(), min_size=25, max_size=25))
+def test_many_random_networks(target: Target, batch: list[Graph]) -> None:
+    check(batch, target, ("-O2", "-Os"))

@@ -151,7 +151,7 @@ def test_boards(lenet5, name):
     target = TARGETS[name]
     need(target)
     example = lenet5("base")
-    check_kernels(name, target, (), example.folder)
+    check_kernels(name, target, ("-Os",), example.folder)
     check_bits(example, target, ("-Os",), example.inputs)  # as numbers; elsewhere they are pixels
 
 

@@ -132,7 +132,7 @@ def test_one_bundle_for_every_board_of_a_kind(bundle_for):
         for check in examine(bundle_for("jetson-nano"), TARGETS["jetson-orin"]).checks if check.name == "made for"
     )  # fmt: skip
     assert made == (
-        "jetson-nano (aarch64), which is also jetson-orin's; build one with --target jetson-orin for its camera"
+        "jetson-nano (aarch64), which is also jetson-orin's; for its camera: niwaki bundle MODEL --target jetson-orin"
     )
 
 

@@ -10,8 +10,8 @@ OPTIONS = {
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
-            "bits", "data", "device", "epochs", "images", "jobs", "kind", "least_named", "lr", "names", "opset", "out",
-            "ray", "scenes", "seeds", "sound", "target", "to", "trust",
+            "bits", "calibration", "data", "device", "epochs", "images", "jobs", "kind", "least_named", "lr",
+            "names", "opset", "out", "ray", "scenes", "seeds", "sound", "target", "to", "trust",
         )
     },
     "language": "--lang",

@@ -102,7 +102,7 @@ def _made_for(about: Description | None, target: BundleTarget) -> Iterator[Check
     right = about.machine == target.machine.name
     text = f"{about.target} ({about.machine})"
     if right and about.target != target.name:
-        text += f", which is also {target.name}'s; build one with --target {target.name} for its camera"
+        text += f", which is also {target.name}'s; for its camera: niwaki bundle MODEL --target {target.name}"
     yield Check("made for", right, text if right else f"{text}: {target.name} is {target.machine.name}")
 
 

@@ -290,7 +290,7 @@ NIWAKI_KERNEL int niwaki_pairs_fit(const int8_t *w, int32_t count) {
 }
 
 /* The sums of 16 channels at one place, whose taps lie at `offsets` from `x`. Two taps at a time, in 16 bits, even channels and odd ones; then widened to the sums, by channel modulo 4.
- * `lanes` is empty or reads only the lanes of a predicate. Written out, since compilers load all taps first, and spill. */
+ * `read` loads all lanes, or those of a predicate. Written out, since compilers load all taps first, and spill. */
 #define NIWAKI_ALL(load, register, address) load ".8 " register ", [" address "]\n\t"
 #define NIWAKI_SOME(load, register, address) "vpst\n\t" load "t.8 " register ", [" address "]\n\t"
 #define NIWAKI_WIDEN                             \

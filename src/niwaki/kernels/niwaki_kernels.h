@@ -7,10 +7,10 @@
  *
  * model.c says how much its layers keep on the stack: NIWAKI_PATCH bytes in plain C, NIWAKI_SCRATCH in vector kernels.
  * With NIWAKI_TWICE, all but matrix products is rounded in two steps, as TensorFlow Lite does: first by 31 bits, ties
- * up, then by the rest, ties away from zero. That is one rounding with another half: NIWAKI_FIRST_HALF more, or less for a
- * negative product. -DNIWAKI_PORTABLE leaves only plain C. Activations lie in memory as rows of pixels, the channels of a pixel side by
- * side (HWC). A layer is described by a constant structure; compiled for speed, its kernel is inlined and every number
- * in the structure becomes a literal; compiled for size (-Os), the layers of a kind share one function.
+ * up, then by the rest, ties away from zero. That is one rounding with another half: NIWAKI_FIRST_HALF more, or less for
+ * a negative product. -DNIWAKI_PORTABLE leaves only plain C. Activations lie in memory as rows of pixels, the channels of
+ * a pixel side by side (HWC). A layer is described by a constant structure; compiled for speed, its kernel is inlined and
+ * every number in the structure becomes a literal; compiled for size (-Os), the layers of a kind share one function.
  */
 #ifndef NIWAKI_KERNELS_H
 #define NIWAKI_KERNELS_H

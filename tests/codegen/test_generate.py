@@ -139,7 +139,7 @@ def test_constants_in_the_source_are_those_reported() -> None:
 
 
 def check_constants(generated: Generated) -> None:
-    declared = re.findall(r"static const (u?int\d+)_t (\w+)\[(\d+)\]", generated.files["model.c"].decode())
+    declared = re.findall(r"static const NIWAKI_FLASH (u?int\d+)_t (\w+)\[(\d+)\]", generated.files["model.c"].decode())
     widths = {"int8": 1, "uint8": 1, "int32": 4}
     sizes = {name: {int(count) * widths[kind]} for kind, name, count in declared}
     for kind, name, count in declared:

@@ -25,6 +25,7 @@ from niwaki.models.onnxfile import load_onnx
 HEADER_BYTES = 1 << 20  # of a model.h: niwaki's have a few thousand
 MODEL = ("model.c", "model.h")
 _LATER = re.compile(rb"^#define NIWAKI_PAIRS \d+\n", re.MULTILINE)
+_CALL = re.compile(rb"NIWAKI_RUN\((\w+), \w+, ")
 _TITLE = re.compile(r"/\* (.*)\n")
 
 
@@ -36,13 +37,10 @@ def own_files(folder: Path, graph: Graph, onnx: str, *, read: Mapping[str, bytes
     not niwaki's; `onnx` is the graph's file.
     """
     fresh = fresh_files(folder, graph, onnx, read=read)
-    other = [
-        name
-        for name, content in sorted(fresh.items())
-        if all(_content(folder, name, read, len(form)) != form for form in _forms(name, content))
-    ]
-    model = {name: fresh[name] for name in MODEL}
-    if other and model.keys().isdisjoint(other) and (kernels := _earlier_kernels(folder, fresh, read)):
+    forms = {name: _form(folder, name, content, read) for name, content in sorted(fresh.items())}
+    other = [name for name, form in forms.items() if form is None]
+    model = {name: form for name in MODEL if (form := forms[name]) is not None}
+    if other and len(model) == len(MODEL) and (kernels := _earlier_kernels(folder, fresh, read)):
         return model | kernels
     if other:
         strange = next((name for name in other if not _is_earlier(folder, name, read)), other[0])
@@ -50,9 +48,18 @@ def own_files(folder: Path, graph: Graph, onnx: str, *, read: Mapping[str, bytes
     return fresh
 
 
-def _forms(name: str, content: bytes) -> tuple[bytes, ...]:
-    """What a file of these contents may also be: an earlier `model.c` did not say what its kernels did not ask."""
-    return (content, _LATER.sub(b"", content)) if name == "model.c" else (content,)
+def _form(folder: Path, name: str, content: bytes, read: Mapping[str, bytes] | None) -> bytes | None:
+    """A file of the folder if it is `content`, or what an earlier niwaki wrote in its place; else None."""
+    forms = (content, *_earlier_models(content)) if name == "model.c" else (content,)
+    return next((form for form in forms if _content(folder, name, read, len(form)) == form), None)
+
+
+def _earlier_models(model: bytes) -> tuple[bytes, ...]:
+    """Earlier forms of a `model.c`: it did not say where constants lie on an AVR, nor what its kernels did not ask."""
+    in_ram = _CALL.sub(rb"\1(&", model).replace(b" NIWAKI_FLASH", b"")
+    in_ram = in_ram.replace(b" arrange = {\n        .in_h", b" arrange = {.in_h")
+    in_ram = in_ram.replace(b"\n        .out_h", b"\n" + b" " * 43 + b".out_h")
+    return in_ram, _LATER.sub(b"", in_ram)
 
 
 def _content(folder: Path, name: str, read: Mapping[str, bytes] | None, size: int) -> bytes | None:

@@ -73,6 +73,23 @@
 #define NIWAKI_FILL memset
 #endif
 
+/* Constants of an AVR stay in flash, which has addresses of its own there: NIWAKI_FLASH is where they lie, elsewhere
+ * nothing. The description of one layer at a time is copied to the stack. */
+#if defined(__AVR__) && defined(__FLASH) && !defined(__STRICT_ANSI__)
+#define NIWAKI_FLASH __flash
+#define NIWAKI_RUN(kernel, kind, layer, ...)  \
+  do {                                        \
+    const kind in_ram = layer;                \
+    kernel(&in_ram, __VA_ARGS__);             \
+  } while (0)
+#else
+#if defined(__AVR__)
+#warning "the constants take RAM: compile with -std=gnu99, then they stay in flash"
+#endif
+#define NIWAKI_FLASH
+#define NIWAKI_RUN(kernel, kind, layer, ...) kernel(&layer, __VA_ARGS__)
+#endif
+
 /* The arithmetic needs >> of negative numbers to keep the sign, as every known compiler does. */
 typedef char niwaki_needs_arithmetic_shift[((-3) >> 1) == -2 && ((int64_t)(-3) >> 1) == -2 ? 1 : -1];
 
@@ -85,10 +102,10 @@ typedef struct {
   int16_t in_zero, out_zero, low, high;
   int8_t wide;   /* a product may leave 32 bits: round one by one */
   int8_t pixels; /* vectors run over pixels, not over output channels */
-  const int8_t *weights;
-  const int32_t *bias; /* takes in the input's zero point */
-  const int32_t *multiplier;
-  const uint8_t *shift;
+  const NIWAKI_FLASH int8_t *weights;
+  const NIWAKI_FLASH int32_t *bias; /* takes in the input's zero point */
+  const NIWAKI_FLASH int32_t *multiplier;
+  const NIWAKI_FLASH uint8_t *shift;
 } niwaki_conv;
 
 typedef struct {
@@ -98,10 +115,10 @@ typedef struct {
 #if defined(NIWAKI_TWICE)
   int8_t twice; /* in place of a convolution: round in two steps */
 #endif
-  const int8_t *weights;
-  const int32_t *bias;
-  const int32_t *multiplier;
-  const uint8_t *shift;
+  const NIWAKI_FLASH int8_t *weights;
+  const NIWAKI_FLASH int32_t *bias;
+  const NIWAKI_FLASH int32_t *multiplier;
+  const NIWAKI_FLASH uint8_t *shift;
 } niwaki_dense;
 
 typedef struct {
@@ -115,8 +132,8 @@ typedef struct {
   int16_t in_zero, out_zero, low, high;
   int32_t divisors;  /* 1: every window has one; else the multiplier of divisor n is the n-th; 0: see the kernel */
   int8_t count_pads; /* padding counts in the divisor, as zeros */
-  const int32_t *multiplier;
-  const uint8_t *shift;
+  const NIWAKI_FLASH int32_t *multiplier;
+  const NIWAKI_FLASH uint8_t *shift;
 } niwaki_average_pool;
 
 typedef struct {

@@ -47,7 +47,8 @@ NIWAKI_KERNEL int32_t P(weight)(int32_t byte, int32_t lane) {
 #endif
 
 /* `count` bytes of four channels; rows of bytes are `row` apart. */
-NIWAKI_KERNEL void P(dot_four)(const int8_t *x, const int8_t *w, int32_t row, int32_t count, int32_t *sums) {
+NIWAKI_KERNEL void P(dot_four)(const int8_t *x, const NIWAKI_FLASH int8_t *w, int32_t row, int32_t count,
+                                int32_t *sums) {
   int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, i = 0;
 #if defined(NIWAKI_DSP)
   const int32_t top = (int32_t)NIWAKI_TOP;
@@ -90,7 +91,8 @@ NIWAKI_KERNEL void P(dot_four)(const int8_t *x, const int8_t *w, int32_t row, in
 }
 
 /* `count` bytes of two channels; inputs of further lanes are `row` apart. */
-NIWAKI_KERNEL void P(dot_two)(const int8_t *x, const int8_t *w, int32_t row, int32_t count, int32_t *sums) {
+NIWAKI_KERNEL void P(dot_two)(const int8_t *x, const NIWAKI_FLASH int8_t *w, int32_t row, int32_t count,
+                               int32_t *sums) {
   int32_t s0 = 0, s1 = 0, i = 0;
 #if defined(NIWAKI_DSP)
   const int32_t top = (int32_t)NIWAKI_TOP;
@@ -123,7 +125,7 @@ NIWAKI_KERNEL void P(dot_two)(const int8_t *x, const int8_t *w, int32_t row, int
 }
 
 /* `count` bytes of one channel; inputs of further lanes are `row` apart. */
-NIWAKI_KERNEL int32_t P(dot_one)(const int8_t *x, const int8_t *w, int32_t row, int32_t count) {
+NIWAKI_KERNEL int32_t P(dot_one)(const int8_t *x, const NIWAKI_FLASH int8_t *w, int32_t row, int32_t count) {
   int32_t s0 = 0, i = 0;
 #if defined(NIWAKI_DSP)
   const int32_t top = (int32_t)NIWAKI_TOP;
@@ -155,7 +157,8 @@ NIWAKI_KERNEL int32_t P(dot_one)(const int8_t *x, const int8_t *w, int32_t row, 
 }
 
 /* Add the products of `size` inputs with the weights of 4, 2 or 1 channels to their sums. */
-NIWAKI_KERNEL void P(dot)(const int8_t *x, const int8_t *w, int32_t size, int32_t channels, int32_t *sums) {
+NIWAKI_KERNEL void P(dot)(const int8_t *x, const NIWAKI_FLASH int8_t *w, int32_t size, int32_t channels,
+                           int32_t *sums) {
   const int32_t parts = channels < NIWAKI_PER_BYTE ? NIWAKI_PER_BYTE / channels : 1;
   const int32_t row = size / parts, most = (512 / parts) - 4;
   for (int32_t i = 0; i < row; i += most) {
@@ -174,8 +177,8 @@ NIWAKI_KERNEL void P(dot)(const int8_t *x, const int8_t *w, int32_t size, int32_
 }
 
 /* Channels `first` to `first + channels` (4, 2 or 1) of what lies side by side: the largest of `places` sums, rounded. */
-NIWAKI_KERNEL void P(channels)(const niwaki_dense *d, const int8_t *x, int32_t places, const int8_t *w, int32_t first,
-                               int32_t channels, int8_t *out) {
+NIWAKI_KERNEL void P(channels)(const niwaki_dense *d, const int8_t *x, int32_t places, const NIWAKI_FLASH int8_t *w,
+                               int32_t first, int32_t channels, int8_t *out) {
   int32_t best[4] = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN};
   for (int32_t place = 0; place < places; place++, x += d->in) {
     int32_t sums[4] = {0, 0, 0, 0};
@@ -193,7 +196,7 @@ NIWAKI_KERNEL void P(channels)(const niwaki_dense *d, const int8_t *x, int32_t p
 }
 
 NIWAKI_KERNEL void P(outputs)(const niwaki_dense *d, const int8_t *x, int32_t places, int8_t *out) {
-  const int8_t *w = d->weights;
+  const NIWAKI_FLASH int8_t *w = d->weights;
   int32_t first = 0;
   for (; first + 4 <= d->out; first += 4, w += d->in * NIWAKI_BITS / 2) P(channels)(d, x, places, w, first, 4, out);
   if (d->out & 2) {
@@ -208,7 +211,7 @@ NIWAKI_KERNEL void P(dense_rows)(const niwaki_dense *d, const int8_t *in, int8_t
 
 /* A convolution without groups that sees at most NIWAKI_PATCH bytes at a place. */
 NIWAKI_LARGE void P(conv_patches)(const niwaki_conv *d, const int8_t *in, int8_t *out) {
-  const int32_t size = d->kernel_h * d->kernel_w * d->in_c;
+  const int32_t size = (int32_t)d->kernel_h * d->kernel_w * d->in_c;
   const niwaki_dense each = {.in = size, .out = d->out_c, .out_zero = d->out_zero, .low = d->low, .high = d->high,
 #if defined(NIWAKI_TWICE)
                              .twice = 1,
@@ -226,7 +229,7 @@ NIWAKI_LARGE void P(conv_patches)(const niwaki_conv *d, const int8_t *in, int8_t
   }
 }
 
-NIWAKI_KERNEL int32_t P(sum)(const int8_t *w, int32_t bytes) {
+NIWAKI_KERNEL int32_t P(sum)(const NIWAKI_FLASH int8_t *w, int32_t bytes) {
   int32_t sum = 0;
   for (int32_t i = 0; i < bytes; i++)
     for (int32_t lane = 0; lane < NIWAKI_PER_BYTE; lane++) sum += P(weight)(w[i], lane);
@@ -234,8 +237,8 @@ NIWAKI_KERNEL int32_t P(sum)(const int8_t *w, int32_t bytes) {
 }
 
 /* One output channel at one place, a row of weights for each tap. */
-NIWAKI_KERNEL int32_t P(conv_at)(const niwaki_conv *d, const int8_t *in, const int8_t *w, int32_t channel, int32_t sum,
-                                 int32_t top, int32_t left) {
+NIWAKI_KERNEL int32_t P(conv_at)(const niwaki_conv *d, const int8_t *in, const NIWAKI_FLASH int8_t *w, int32_t channel,
+                                 int32_t sum, int32_t top, int32_t left) {
   const int32_t depth = d->in_c / d->groups, bytes = (depth * NIWAKI_BITS + 7) / 8;
   for (int32_t ky = 0; ky < d->kernel_h; ky++) {
     for (int32_t kx = 0; kx < d->kernel_w; kx++, w += bytes) {
@@ -252,7 +255,7 @@ NIWAKI_KERNEL int32_t P(conv_at)(const niwaki_conv *d, const int8_t *in, const i
 /* Any convolution. */
 NIWAKI_KERNEL void P(conv_rows)(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   const int32_t depth = d->in_c / d->groups, filters = d->out_c / d->groups;
-  const int32_t bytes = d->kernel_h * d->kernel_w * ((depth * NIWAKI_BITS + 7) / 8);
+  const int32_t bytes = (int32_t)d->kernel_h * d->kernel_w * ((depth * NIWAKI_BITS + 7) / 8);
   for (int32_t y = 0; y < d->out_h; y++) {
     for (int32_t x = 0; x < d->out_w; x++) {
       for (int32_t o = 0; o < d->out_c; o++) {
@@ -277,7 +280,7 @@ NIWAKI_KERNEL void P(conv_rows)(const niwaki_conv *d, const int8_t *in, int8_t *
 NIWAKI_KERNEL void P(depthwise_lanes)(const niwaki_conv *d, const int8_t *in, int32_t top, int32_t left, int32_t first,
                                       int32_t count, int8_t *out) {
   const int32_t row = (d->in_c * NIWAKI_BITS + 7) / 8;
-  const int8_t *w = d->weights + first / NIWAKI_PER_BYTE;
+  const NIWAKI_FLASH int8_t *w = d->weights + first / NIWAKI_PER_BYTE;
   int8_t zeros[NIWAKI_LANES];
   int32_t sums[NIWAKI_LANES];
   NIWAKI_FILL(zeros, d->in_zero, sizeof zeros);

@@ -18,7 +18,7 @@ NIWAKI_KERNEL int32_t niwaki_bytes_13(int32_t four) {
 }
 #endif
 
-NIWAKI_KERNEL int32_t niwaki_dot(const int8_t *x, const int8_t *w, int32_t count, int32_t sum) {
+NIWAKI_KERNEL int32_t niwaki_dot(const int8_t *x, const NIWAKI_FLASH int8_t *w, int32_t count, int32_t sum) {
   int32_t i = 0;
 #if defined(NIWAKI_DSP)
   for (; i + 4 <= count; i += 4) {
@@ -32,8 +32,8 @@ NIWAKI_KERNEL int32_t niwaki_dot(const int8_t *x, const int8_t *w, int32_t count
 }
 
 /* Four sums over one input: the rows of weights lie `count` apart. */
-NIWAKI_KERNEL void niwaki_dot_by_four(const int8_t *x, const int8_t *w, int32_t count, int32_t *sums) {
-  const int8_t *const w1 = w + count, *const w2 = w1 + count, *const w3 = w2 + count;
+NIWAKI_KERNEL void niwaki_dot_by_four(const int8_t *x, const NIWAKI_FLASH int8_t *w, int32_t count, int32_t *sums) {
+  const NIWAKI_FLASH int8_t *const w1 = w + count, *const w2 = w1 + count, *const w3 = w2 + count;
   int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3], i = 0;
 #if defined(NIWAKI_DSP)
 #define NIWAKI_STEP(sum, row)                                   \
@@ -62,7 +62,7 @@ NIWAKI_KERNEL void niwaki_dot_by_four(const int8_t *x, const int8_t *w, int32_t 
   sums[3] = s3;
 }
 
-NIWAKI_KERNEL int32_t niwaki_sum(const int8_t *w, int32_t count) {
+NIWAKI_KERNEL int32_t niwaki_sum(const NIWAKI_FLASH int8_t *w, int32_t count) {
   int32_t sum = 0;
   for (int32_t i = 0; i < count; i++) sum += w[i];
   return sum;
@@ -70,18 +70,18 @@ NIWAKI_KERNEL int32_t niwaki_sum(const int8_t *w, int32_t count) {
 
 /* One output channel at one place, the weights row by row [kernel_h][kernel_w][in_c / groups]. Taps that lie in the
  * padding see the zero point, which the bias takes away again. */
-NIWAKI_KERNEL int32_t niwaki_conv_at(const niwaki_conv *d, const int8_t *in, const int8_t *w, int32_t channel,
-                                     int32_t bias, int32_t top, int32_t left) {
+NIWAKI_KERNEL int32_t niwaki_conv_at(const niwaki_conv *d, const int8_t *in, const NIWAKI_FLASH int8_t *w,
+                                     int32_t channel, int32_t bias, int32_t top, int32_t left) {
   const int32_t depth = d->in_c / d->groups;
-  const int32_t row = d->in_w * d->in_c;
+  const int32_t row = (int32_t)d->in_w * d->in_c, taps = (int32_t)d->kernel_w * d->in_c;
   int32_t sum = bias;
-  if (d->groups == 1 && d->dilation_w == 1 && top >= 0 && top + (d->kernel_h - 1) * d->dilation_h < d->in_h &&
+  if (d->groups == 1 && d->dilation_w == 1 && top >= 0 && top + (int32_t)(d->kernel_h - 1) * d->dilation_h < d->in_h &&
       left >= 0 && left + d->kernel_w <= d->in_w) {
     const int8_t *x = in + top * row + left * d->in_c;
     for (int32_t ky = 0; ky < d->kernel_h; ky++) {
-      sum = niwaki_dot(x, w, d->kernel_w * d->in_c, sum);
+      sum = niwaki_dot(x, w, taps, sum);
       x += d->dilation_h * row;
-      w += d->kernel_w * d->in_c;
+      w += taps;
     }
     return sum;
   }
@@ -103,7 +103,7 @@ NIWAKI_KERNEL void niwaki_conv_rows(const niwaki_conv *d, const int8_t *in, int8
   for (int32_t y = 0; y < d->out_h; y++) {
     for (int32_t x = 0; x < d->out_w; x++) {
       for (int32_t o = 0; o < d->out_c; o++) {
-        const int8_t *w = d->weights + o * d->kernel_h * d->kernel_w * depth;
+        const NIWAKI_FLASH int8_t *w = d->weights + o * d->kernel_h * d->kernel_w * depth;
         int32_t best = INT32_MIN;
         for (int32_t py = 0; py < d->pool_h; py++) {
           for (int32_t px = 0; px < d->pool_w; px++) {
@@ -141,7 +141,7 @@ NIWAKI_KERNEL void niwaki_gather(const niwaki_conv *d, const int8_t *in, int32_t
 /* `channels` output channels (at most 4) of one place: the largest of its `places` sums, rounded. */
 NIWAKI_KERNEL void niwaki_conv_channels(const niwaki_conv *d, const int8_t *patches, int32_t size, int32_t first,
                                         int32_t channels, int8_t *out) {
-  const int8_t *const w = d->weights + first * size;
+  const NIWAKI_FLASH int8_t *const w = d->weights + first * size;
   int32_t best[4] = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN};
   for (int32_t place = 0; place < d->pool_h * d->pool_w; place++, patches += size) {
     int32_t sums[4] = {0, 0, 0, 0};
@@ -160,7 +160,7 @@ NIWAKI_KERNEL void niwaki_conv_channels(const niwaki_conv *d, const int8_t *patc
 
 /* A convolution without groups that sees at most NIWAKI_PATCH bytes at a place: model.c says how many. */
 NIWAKI_LARGE void niwaki_conv_patches(const niwaki_conv *d, const int8_t *in, int8_t *out) {
-  const int32_t size = d->kernel_h * d->kernel_w * d->in_c;
+  const int32_t size = (int32_t)d->kernel_h * d->kernel_w * d->in_c;
   int8_t patches[NIWAKI_PATCH];
   for (int32_t y = 0; y < d->out_h; y++) {
     for (int32_t x = 0; x < d->out_w; x++, out += d->out_c) {
@@ -184,7 +184,7 @@ NIWAKI_KERNEL void niwaki_depthwise_sums(const niwaki_conv *d, const int8_t *in,
   for (int32_t ky = 0; ky < d->kernel_h; ky++) {
     for (int32_t kx = 0; kx < d->kernel_w; kx++) {
       const int32_t y = top + ky * d->dilation_h, x = left + kx * d->dilation_w;
-      const int8_t *w = d->weights + (ky * d->kernel_w + kx) * d->in_c + first;
+      const NIWAKI_FLASH int8_t *w = d->weights + (ky * d->kernel_w + kx) * d->in_c + first;
       if (inside || (y >= 0 && y < d->in_h && x >= 0 && x < d->in_w)) {
         const int8_t *p = in + (y * d->in_w + x) * d->in_c + first;
         for (int32_t c = 0; c < count; c++) sums[c] += p[c] * w[c];
@@ -199,8 +199,8 @@ NIWAKI_KERNEL void niwaki_depthwise_lanes(const niwaki_conv *d, const int8_t *in
                                           int32_t count, int8_t *out) {
   const int32_t top = y * d->stride_h - d->pad_top, left = x * d->stride_w - d->pad_left;
   int32_t sums[NIWAKI_LANES];
-  if (top >= 0 && left >= 0 && top + (d->kernel_h - 1) * d->dilation_h < d->in_h &&
-      left + (d->kernel_w - 1) * d->dilation_w < d->in_w)
+  if (top >= 0 && left >= 0 && top + (int32_t)(d->kernel_h - 1) * d->dilation_h < d->in_h &&
+      left + (int32_t)(d->kernel_w - 1) * d->dilation_w < d->in_w)
     niwaki_depthwise_sums(d, in, first, count, top, left, 1, sums);
   else
     niwaki_depthwise_sums(d, in, first, count, top, left, 0, sums);
@@ -222,7 +222,7 @@ NIWAKI_KERNEL void niwaki_depthwise(const niwaki_conv *d, const int8_t *in, int8
 
 NIWAKI_KERNEL void niwaki_dense_rows(const niwaki_dense *d, const int8_t *in, int8_t *out) {
   for (int32_t o = 0; o < d->out; o += 4) {
-    const int8_t *const w = d->weights + o * d->in;
+    const NIWAKI_FLASH int8_t *const w = d->weights + o * d->in;
     const int32_t channels = d->out - o < 4 ? d->out - o : 4;
     int32_t sums[4] = {0, 0, 0, 0};
     for (int32_t c = 0; c < channels; c++) sums[c] = d->bias[o + c];
@@ -269,7 +269,7 @@ NIWAKI_KERNEL void niwaki_run_average_pool(const niwaki_average_pool *d, const i
       const int32_t y1 = top + d->kernel_h < d->in_h ? top + d->kernel_h : d->in_h;
       const int32_t x1 = left + d->kernel_w < d->in_w ? left + d->kernel_w : d->in_w;
       const int32_t seen = (y1 - y0) * (x1 - x0);
-      const int32_t index = d->divisors == 1 ? 0 : (d->count_pads ? d->kernel_h * d->kernel_w : seen) - 1;
+      const int32_t index = d->divisors == 1 ? 0 : (d->count_pads ? (int32_t)d->kernel_h * d->kernel_w : seen) - 1;
       for (int32_t first = 0; first < d->channels; first += NIWAKI_LANES) {
         const int32_t count = d->channels - first < NIWAKI_LANES ? d->channels - first : NIWAKI_LANES;
         int32_t sums[NIWAKI_LANES];
@@ -307,7 +307,7 @@ NIWAKI_KERNEL void niwaki_add_values(const niwaki_add *d, const int8_t *a, const
 #if defined(NIWAKI_TWICE)
 /* May work in place. */
 NIWAKI_KERNEL void niwaki_run_fine_add(const niwaki_fine_add *d, const int8_t *a, const int8_t *b, int8_t *out) {
-  const int32_t fine = 1 << 20;
+  const int32_t fine = (int32_t)1 << 20;
   for (int32_t i = 0; i < d->size; i++) {
     const int32_t first = niwaki_scaled((a[i] - d->zero_a) * fine, d->multiplier_a, d->shift_a);
     const int32_t sum = first + niwaki_scaled((b[i] - d->zero_b) * fine, d->multiplier_b, d->shift_b);
@@ -325,7 +325,8 @@ NIWAKI_KERNEL void niwaki_run_requantize(const niwaki_requantize *d, const int8_
 }
 
 NIWAKI_KERNEL void niwaki_run_pad(const niwaki_pad *d, const int8_t *in, int8_t *out) {
-  const int32_t row = d->in_w * d->channels, left = d->left * d->channels, right = d->right * d->channels;
+  const int32_t row = (int32_t)d->in_w * d->channels;
+  const int32_t left = (int32_t)d->left * d->channels, right = (int32_t)d->right * d->channels;
   const int32_t whole = left + row + right;
   NIWAKI_FILL(out, d->value, (size_t)(d->top * whole));
   out += d->top * whole;

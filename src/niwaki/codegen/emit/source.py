@@ -158,8 +158,9 @@ class _Writer:
         self.suffixes.append(stored.suffix if stored else "")
         members = [f".{key} = {value}" for key, value in step.fields.items() if key != "at"]
         members += [f".{key} = {name}_{key}" for key in arrays]
-        kind = step.kernel.removeprefix("large_")
-        self.lines.append(f"static const niwaki_{kind} {name} = {{\n  {_wrap(', '.join(members))}\n}};\n")
+        self.lines.append(
+            f"static const NIWAKI_FLASH niwaki_{_kind(step)} {name} = {{\n  {_wrap(', '.join(members))}\n}};\n"
+        )
 
     def table(self, table: np.ndarray) -> None:
         self.lines.append("/* The int8 value of every raw pixel, for each channel. */")
@@ -215,7 +216,12 @@ class _Writer:
 
     def _values(self, name: str, kind: str, values: np.ndarray) -> None:
         flat = [str(value) for value in values.reshape(-1).tolist()]
-        self.lines.append(f"static const {kind} {name}[{len(flat)}] = {{\n  {_wrap(', '.join(flat))}\n}};")
+        self.lines.append(f"static const NIWAKI_FLASH {kind} {name}[{len(flat)}] = {{\n  {_wrap(', '.join(flat))}\n}};")
+
+
+def _kind(step: Step) -> str:
+    """The structure that describes such a step, without its prefix."""
+    return step.kernel.removeprefix("large_")
 
 
 def _type(key: str) -> str:
@@ -234,7 +240,8 @@ def _call(program: Program, index: int, bits: str) -> str:
 
     target = place(step.output) + (f" + {step.fields['at']}" if step.fields.get("at") else "")
     kernel = _CALLS.get(step.weights, "niwaki_run_{kernel}{bits}").format(kernel=step.kernel, bits=bits)
-    return f"  {kernel}(&layer{index}_{step.kernel}, {', '.join(map(place, step.inputs))}, {target});"
+    layer, inputs = f"layer{index}_{step.kernel}", ", ".join(map(place, step.inputs))
+    return f"  NIWAKI_RUN({kernel}, niwaki_{_kind(step)}, {layer}, {inputs}, {target});"
 
 
 def _arrange(graph: Graph, program: Program) -> str:
@@ -243,9 +250,10 @@ def _arrange(graph: Graph, program: Program) -> str:
     channels, height, width = input_shape(graph)
     return (
         "  if (input) { /* channels first, as the ONNX has it, to rows of pixels */\n"
-        f"    static const niwaki_reshape arrange = {{.in_h = 1, .in_w = 1, .in_c = {channels * height * width},\n"
-        f"                                           .out_h = {height}, .out_w = {width}, .out_c = {channels}}};\n"
-        "    niwaki_run_reshape(&arrange, input, work + INPUT_AT);\n"
+        "    static const NIWAKI_FLASH niwaki_reshape arrange = {\n"
+        f"        .in_h = 1, .in_w = 1, .in_c = {channels * height * width},\n"
+        f"        .out_h = {height}, .out_w = {width}, .out_c = {channels}}};\n"
+        "    NIWAKI_RUN(niwaki_run_reshape, niwaki_reshape, arrange, input, work + INPUT_AT);\n"
         "  }\n"
         "  layers(work, work + INPUT_AT, output);"
     )

@@ -26,6 +26,7 @@ COMMANDS = {
     "study run": ("run_study", "guides/studies.md"),
     "study show": ("open_study", "guides/studies.md"),
     "study copy": ("copy_study", "guides/studies.md"),
+    "study new": ("new_study", "tutorials/your-own.md"),
     "report": ("report", "tutorials/reading-the-report.md"),
     "inspect": ("inspect", "tutorials/microcontroller.md"),
     "export": ("export", "guides/exporting.md"),

@@ -49,7 +49,7 @@ def test_json_gives_the_same_back(spec):
         ({"name": "npz"}, "path", "needs path: the .npz file"),
         ({"name": "synthetic", "path": "x"}, "path", "path does not apply to synthetic, only to"),
         ({"train_samples": 100}, "train_samples", "does not apply to fashion-mnist, only to synthetic"),
-        ({"name": "synthetic", "test": 0.5}, "test", "only to folder, npz"),
+        ({"name": "synthetic", "test": 0.5}, "test", "only to folder, csv, idx, npz"),
         ({"name": "folder", "path": "x", "fallback": True}, "fallback", "does not apply to folder"),
         ({"path": "x", "fallback": True}, "fallback", "never falls back"),
         ({"name": "mnist"}, "name", "Input should be"),

@@ -26,7 +26,7 @@ def test_every_dataset_has_a_module_that_finds_it_and_is_in_the_docs(kind) -> No
 
 def test_keys_are_those_of_the_data_section() -> None:
     assert set(MEANT_FOR) <= set(DataSpec.model_fields)
-    assert MEANT_FOR["path"] == ("fashion-mnist", "folder", "npz")
+    assert MEANT_FOR["path"] == ("fashion-mnist", "folder", "csv", "idx", "npz")
 
 
 def test_what_is_built_in_and_what_a_path_is() -> None:

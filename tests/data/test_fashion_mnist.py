@@ -25,7 +25,10 @@ needs_true_files = pytest.mark.skipif(
 def test_folder_within(tmp_path):
     assert fashion_mnist.folder_within(tmp_path) is None
     (tmp_path / "fashion-mnist").mkdir()
-    (tmp_path / "fashion-mnist" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"")
+    labels = tmp_path / "fashion-mnist" / "t10k-labels-idx1-ubyte.gz"
+    labels.write_bytes(b"of MNIST")
+    assert fashion_mnist.folder_within(tmp_path) is None
+    labels.write_bytes(bytes(5148))
     assert fashion_mnist.folder_within(tmp_path) == tmp_path / "fashion-mnist"
     assert fashion_mnist.folder_within(tmp_path / "fashion-mnist") == tmp_path / "fashion-mnist"
 

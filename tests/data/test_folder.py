@@ -67,10 +67,13 @@ def test_identity_follows_contents_and_names_not_the_place(leaves, tmp_path_fact
     assert len({before, changed, folder.source(moved).identity}) == 3
 
 
-def test_different_sizes_are_named(leaves):
-    put(leaves / "elm" / "1.png", 5, size=(7, 3))
-    with pytest.raises(DataError, match=r"elm/1\.png is 3 × 7, but .*ash/0\.png is 3 × 4 .*set preprocessing\.size"):
-        folder.source(leaves).decode(Preprocessing())
+def test_different_sizes_get_one_that_is_told(leaves):
+    put(leaves / "elm" / "1.png", 5, size=(100, 70))
+    raw = folder.source(leaves).decode(Preprocessing())
+    assert raw.preprocessing.size == (32, 32)
+    assert raw.train.images.shape == (6, 1, 32, 32)
+    assert raw.notes == ("images of 3×4 to 70×100 are resized to 32×32 (preprocessing.size)",)
+    assert folder.source(leaves).decode(Preprocessing(size=(8, 9))).preprocessing.size == (8, 9)
 
 
 @pytest.mark.parametrize("size", [None, (4, 4)])
@@ -89,9 +92,9 @@ def test_a_cut_image_is_named(leaves):
         folder.source(leaves).decode(Preprocessing(size=(4, 4)))
 
 
-def test_deep_pixels_are_named(leaves):
-    Image.new("I;16", (4, 3)).save(leaves / "elm" / "1.png")
-    with pytest.raises(DataError, match=r"elm/1\.png: pixels of mode I;16"):
+def test_pixels_of_32_bits_are_named(leaves):
+    Image.new("F", (4, 3)).save(leaves / "elm" / "1.tiff")
+    with pytest.raises(DataError, match=r"elm/1\.tiff: pixels of mode F are not 8 or 16 bits deep"):
         folder.source(leaves).decode(Preprocessing())
 
 
@@ -101,8 +104,11 @@ def test_deep_pixels_are_named(leaves):
         (lambda root: (root / "notes.txt").write_text("x"), r"notes\.txt: a file among the class folders"),
         (lambda root: (root / "yew").mkdir(), "yew: no images in it"),
         (lambda root: [(root / name).rename(root / f".{name}") for name in ("oak", "ash")], "only the class 'elm'"),
-        (lambda root: [(root / name).rename(root / f".{name}") for name in ("oak", "ash", "elm")], "no folder in it"),
-        (lambda root: (root / "oak" / "deeper").mkdir(), "oak/deeper: a folder among the images of class 'oak'"),
+        (
+            lambda root: [(root / name).rename(root / f".{name}") for name in ("oak", "ash", "elm")],
+            "no folder in it that has images",
+        ),
+        (lambda root: (root / "oak" / "back").symlink_to(root), "oak/back: leads back to a folder that it is in"),
     ],
 )
 def test_a_folder_that_is_no_dataset(leaves, spoil, message):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from niwaki.data import folder
+from niwaki.data import folder, pictures
 from niwaki.data.layout import find_layout
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
@@ -49,7 +49,8 @@ def test_what_nothing_reads_beside_train_is_named(tmp_path: Path, stray: str) ->
     (tmp_path / stray).write_bytes(b"")
     entry = Path(stray).parts[0]
     with pytest.raises(DataError, match=rf"{entry}: unexpected beside train/ \(known folders: train"):
-        find_layout(tmp_path)
+        folder.source(tmp_path)
+    assert folder.source(tmp_path, skip=True).train_images == 2
 
 
 def test_what_is_about_the_data_may_lie_there(tmp_path: Path) -> None:
@@ -121,16 +122,19 @@ def test_too_many_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         find_layout(tmp_path)
 
 
-def test_every_file_that_cannot_be_read_is_in_one_report(tmp_path: Path) -> None:
+def test_every_file_that_cannot_be_read_is_in_one_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(*(tmp_path / name / f"{number}.png" for name in "ab" for number in range(9)))
     for number in range(7):
         (tmp_path / "b" / f"{number}.png").write_bytes(b"no image")
+    monkeypatch.setattr(pictures, "NAMED", 5)
     for how in (Preprocessing(), Preprocessing(size=(3, 4))):
         with pytest.raises(DataError) as caught:
             folder.source(tmp_path).decode(how)
         text = str(caught.value)
         assert text.startswith(f"7 of 18 files cannot be used: {tmp_path}/b/0.png: not a readable image")
-        assert text.endswith("4.png: not a readable image: repair or remove it; and 2 more")
+        assert text.endswith(
+            "4.png: not a readable image: repair or remove it; and 2 more; or go on without them: data.skip = true"
+        )
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

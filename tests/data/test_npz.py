@@ -42,10 +42,11 @@ def test_classes_without_names_are_numbers(tmp_path):
         ({"x_train": X}, "y_train is missing; it has x_train"),
         ({}, "x_train is missing; it has nothing"),
         ({"x_train": X, "y_train": Y, "y_test": Y}, "x_test is missing"),
-        ({"x_train": X, "y_train": Y, "x_val": X}, "unknown key 'x_val'"),
+        ({"x_train": X, "y_train": Y, "x_valid": X}, "y_val is missing"),
+        ({"x_train": X, "y_train": Y, "weights": X}, "unknown key 'weights'; known are x_train, y_train, x_val"),
         ({"x_train": X, "y_train": Y[:3]}, "x_train has 4 images, but y_train has 3 labels"),
         ({"x_train": X, "y_train": Y.astype(float)}, r"y_train is float64 \(4,\): expected integers"),
-        ({"x_train": X, "y_train": Y[:, None]}, r"y_train is int64 \(4, 1\)"),
+        ({"x_train": X, "y_train": np.stack([Y, Y, Y + 2], axis=1)}, r"y_train is int64 \(4, 3\)"),
         ({"x_train": X / 255, "y_train": Y}, r"x_train: images are float64 \(4, 2, 3\)"),
         ({"x_train": X, "y_train": np.array([0, 1, -1, 1])}, r"y_train\[2\] is -1: expected 0 to 1"),
         (
@@ -213,3 +214,45 @@ def test_one_byte_flipped_is_told_or_changes_nothing(tmp_path, method):
             told = str(error)
         assert not told or told.startswith(f"{path}: ")
         assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels"),
+        ("X_train", "y_train", "X_val", "y_val", "X_test", "y_test"),
+        ("x_train", "y_train", "x_valid", "y_valid", "x_test", "y_test"),
+        ("arr_0", "arr_1", "arr_2", "arr_3", "arr_4", "arr_5"),
+    ],
+)
+def test_arrays_have_many_names(tmp_path, names):
+    given = (X, Y[:, None], X[:2], Y[:2, None], X[2:], np.eye(2, dtype=int)[Y[2:]])
+    path = tmp_path / "data.npz"
+    np.savez(path, **dict(zip(names, given, strict=True)))
+    source = npz.source(path)
+    raw = source.decode(Preprocessing())
+    assert (source.train_images, source.has_validation, source.has_test) == (4, True, True)
+    assert [split.labels.tolist() for split in (raw.train, raw.validation, raw.test)] == [[0, 1, 0, 1], [0, 1], [0, 1]]
+    np.testing.assert_array_equal(raw.test.images[:, 0], X[2:])
+
+
+def test_arrays_without_names_in_another_order(tmp_path):
+    np.savez(tmp_path / "data.npz", X, X[:2], Y, Y[:2])
+    raw = npz.source(tmp_path / "data.npz").decode(Preprocessing())
+    assert (len(raw.train), len(raw.test)) == (4, 2)
+    np.savez(tmp_path / "data.npz", X, Y[:3])
+    with pytest.raises(DataError, match=r"its arrays have no names \(arr_0 .*: save them by name"):
+        npz.source(tmp_path / "data.npz")
+
+
+def test_labels_may_be_numbers_beside_images(tmp_path):
+    raw = decode(tmp_path, images=X, labels=Y)
+    assert raw.train.labels.tolist() == Y.tolist()
+    with pytest.raises(DataError, match="x_train and images would both be x_train: keep one"):
+        decode(tmp_path, x_train=X, images=X, y_train=Y)
+
+
+def test_channels_may_come_first(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 5, 6), dtype=np.uint8)
+    raw = decode(tmp_path, Preprocessing(color="rgb"), x_train=images, y_train=Y)
+    np.testing.assert_array_equal(raw.train.images, images)

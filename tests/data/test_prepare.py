@@ -294,7 +294,7 @@ def test_data_option_names_an_npz_file(tmp_path):
 
 def test_data_option_that_is_nothing(tmp_path):
     with pytest.raises(
-        DataError, match=r'`data="nowhere"`: not fashion-mnist, not synthetic, not a folder, not an \.npz'
+        DataError, match=r'`data="nowhere"`: not fashion-mnist, not synthetic, not a folder, not a \.csv'
     ):
         prepare(fashion(), data="nowhere", cache=tmp_path)
     with pytest.raises(DataError, match=r"""`data="fasion-mnist"`: did you mean 'fashion-mnist'\? not fashion-mnist"""):

@@ -70,8 +70,17 @@ def test_exif_orientation_is_obeyed(tmp_path):
 
 
 def test_deep_pixels_are_refused():
-    with pytest.raises(DataError, match="mode I;16 are not 8 bits"):
-        Preprocessing().decode(Image.new("I;16", (2, 2)))
+    with pytest.raises(DataError, match="mode F are not 8 or 16 bits"):
+        Preprocessing().decode(Image.new("F", (2, 2)))
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_grey_of_16_bits_becomes_8(tmp_path, ending):
+    deep = np.array([[0, 128, 129, 385, 386, 32768, 65535]], dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / f"x.{ending}")
+    by_hand = [0, 0, 1, 1, 2, 128, 255]  # v / 257, rounded: 32768 / 257 = 127.502
+    with Image.open(tmp_path / f"x.{ending}") as image:
+        assert Preprocessing().decode(image)[0, 0].tolist() == by_hand
 
 
 @given(

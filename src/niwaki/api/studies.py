@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from niwaki.arguments import checked, text_of
 from niwaki.callbacks.events import Callbacks, Done
@@ -95,6 +95,33 @@ def copy_study(name: str, file: str | Path) -> Path:
     'mine.toml'
     """
     return copy_preset(name, Path(file))
+
+
+@checked
+def new_study(
+    images: str | Path,
+    file: str | Path | None = None,
+    *,
+    factory: str = "lenet5",
+    args: Mapping[str, Any] | None = None,
+    trust: bool = False,
+    notify: Notify | None = None,
+) -> Path:
+    """Write a study of your own images, a commented .toml file ready to run, and return its path (default: NAME.toml).
+
+    `images` is a folder or a file that `load_data` reads; niwaki looks at them for size, colour and classes. `factory`
+    and `args` name your network; with `trust`, its own names of arguments are used for classes and channels.
+
+    Raises SpecError if the file exists or is no .toml file, DataError if the images cannot be used.
+
+    >>> niwaki.new_study("photos", "photos.toml").name  # doctest: +SKIP
+    'photos.toml'
+    """
+    from niwaki.study.new import new_study as make
+
+    model = {"factory": factory, "args": dict(args or {})}
+    out = None if file is None else Path(file)
+    return make(Path(images), out, model=model, trust=trust, notify=notify or logged).file
 
 
 @checked

@@ -10,7 +10,7 @@ OPTIONS = {
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
-            "bits", "calibration", "data", "device", "epochs", "images", "jobs", "kind", "least_named", "lr",
+            "args", "bits", "calibration", "data", "device", "epochs", "images", "jobs", "kind", "least_named", "lr",
             "names", "opset", "out", "ray", "scenes", "seeds", "sound", "target", "to", "trust",
         )
     },

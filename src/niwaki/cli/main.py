@@ -100,6 +100,31 @@ def study_copy(
     commands.copy(name, file)
 
 
+@study_app.command("new")
+def study_new(
+    images: Annotated[
+        Path,
+        typer.Argument(metavar="IMAGES", help="A folder of images, a .csv or .npz file, or a folder of IDX files."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="The file to create; default: NAME.toml.")
+    ] = None,
+    factory: Annotated[str, typer.Option(help="Your network: package.module:callable.")] = "lenet5",
+    args: Annotated[str, typer.Option(metavar="TOML", help="Its arguments, as in 'width = 16, name = \"a\"'.")] = "",
+    trust: Trust = False,
+) -> None:
+    """Write a study of your own images: a commented file, ready to run.
+
+    niwaki reads the images and proposes size, colour and shares for validation and test. Files that cannot be read are
+    left out and named.
+
+    Example: niwaki study new photos --factory mynet:Net --trust
+    """
+    from niwaki.cli import study as commands
+
+    commands.new(images, out, factory=factory, args=args, trust=trust)
+
+
 @app.command("report")
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")],

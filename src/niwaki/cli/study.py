@@ -96,6 +96,27 @@ def copy(name: str, file: Path) -> None:
     print_command(f"Wrote {file}; run it with", "niwaki", "study", "run", file)
 
 
+def new(images: Path, file: Path | None, *, factory: str, args: str, trust: bool) -> None:
+    """Write a study of the user's own images, and print what it holds."""
+    from niwaki.cli.deploy import Lines, allow
+    from niwaki.study.new import arguments, new_study
+
+    allow(trust)
+    model = {"factory": factory, "args": arguments(args)}
+    with Lines() as lines:
+        made = new_study(images, file, model=model, trust=trust, notify=lines.message)
+    data = made.found.data
+    kind = "colour" if made.found.coloured else "grey"
+    held = ", ".join(f"{counted(len(getattr(data, name)), 'image')} for {name}" for name in ("validation", "test"))
+    output().print(
+        f"{data.num_classes} classes; {len(data.train):,} images for training, {held}; {kind}, {made.found.sizes}; "
+        f"the network sees {'×'.join(map(str, data.input_shape))}",
+        highlight=False, markup=False,
+    )  # fmt: skip
+    run = ["--trust"] if made.needs_trust else []
+    print_command(f"Wrote {made.file}; read it, then run it with", "niwaki", "study", "run", made.file, *run)
+
+
 def _dry_run(request: Request, spec: StudySpec, *, as_json: bool) -> int:
     from niwaki.study.dryrun import dry_run
     from niwaki.study.run import RunOptions, check_options

@@ -62,8 +62,16 @@ _KNOWN = (
     DatasetKind("fashion-mnist", "fashion_mnist", _GARMENTS, keys=("fallback", "path"), in_folders=True),
     DatasetKind("synthetic", "synthetic", _GARMENTS, keys=("train_samples", "test_samples", "synthetic_seed")),
     DatasetKind(
-        "folder", "folder", keys=("path", "test"), given_as="a folder",
+        "folder", "folder", keys=("path", "test", "skip"), given_as="a folder",
         path_is="the folder that holds one sub-folder of images per class",
+    ),
+    DatasetKind(
+        "csv", "table", keys=("path", "test", "skip"), given_as="a .csv file",
+        path_is="a .csv file with the columns file and label", suffix=".csv",
+    ),
+    DatasetKind(
+        "idx", "idx_files", keys=("path", "test"), given_as="a folder of IDX files", in_folders=True,
+        path_is="the folder with the IDX files, or its file of training images",
     ),
     DatasetKind(
         "npz", "npz", keys=("path", "test"), given_as="an .npz file", path_is="the .npz file", suffix=".npz"
@@ -82,5 +90,9 @@ def built_in(name: object) -> BuiltIn | None:
 
 
 def kind_of(place: str | Path) -> str:
-    """The name of the kind of dataset that a user's file or folder is, by its ending."""
-    return next((kind.name for kind in _KNOWN if kind.suffix and str(place).endswith(kind.suffix)), "folder")
+    """The name of the kind of dataset that a user's file or folder is, by its ending or by what is in it."""
+    by_ending = next((kind.name for kind in _KNOWN if kind.suffix and str(place).endswith(kind.suffix)), None)
+    if by_ending or not Path(place).exists():
+        return by_ending or "folder"
+    inside = next((kind.name for kind in _KNOWN if kind.is_in(Path(place))), None)
+    return inside or ("idx" if Path(place).is_file() and "-idx" in str(place) else "folder")

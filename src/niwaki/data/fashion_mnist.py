@@ -89,9 +89,12 @@ def _named_place(spec: DataSpec) -> Path | None:
 
 
 def folder_within(place: Path) -> Path | None:
-    """`place`, or its sub-folder `fashion-mnist`, whichever holds any of the four files; None if neither does."""
+    """`place`, or its sub-folder `fashion-mnist`, whichever holds any of the four files; None if neither does.
+
+    MNIST and its relatives have files of the same names: these differ in size.
+    """
     for folder in (place, place / FOLDER):
-        if any((folder / file.name).exists() for file in FILES):
+        if any((folder / file.name).is_file() and (folder / file.name).stat().st_size == file.size for file in FILES):
             return folder
     return None
 

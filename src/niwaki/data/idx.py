@@ -32,6 +32,19 @@ def read_labels(path: Path, classes: int) -> np.ndarray:
     return labels.astype(np.int64)
 
 
+def count(path: Path) -> int:
+    """How many labels the header of an IDX file states; 0 if it is none (reading it then says why)."""
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            with gzip.open(file) if zipped else file as inside:
+                head = inside.read(8)
+    except (OSError, EOFError, zlib.error):
+        return 0
+    return int.from_bytes(head[4:8], "big") if head[:4] == _magic(1) and len(head) == 8 else 0
+
+
 def parse_idx(data: bytes, *, dimensions: int, name: str) -> np.ndarray:
     """The array in the bytes of an IDX file: uint8 with the requested number of dimensions.
 

@@ -1,19 +1,21 @@
 """Which split and class each file of a folder belongs to: FOLDER/CLASS/IMAGE, or FOLDER/train/CLASS/IMAGE and the like.
 
 Splits are recognized by the names in `PARTS`, in upper or lower case. Classes are numbered in the order of
-`labels.txt`, one name a line, or by name. An entry that no rule covers is an error: only hidden files, files of the
-operating system, a README and a licence are skipped.
+`labels.txt`, one name a line, or by name. Folders within a class are read with it. Hidden files, files of the operating
+system, empty files, a README and a licence are passed over; any other entry that no rule covers is a `Problem`.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from niwaki.data.classes import places_of, shown
 from niwaki.data.limits import CLASSES
+from niwaki.data.pictures import Problem
+from niwaki.device.text import counted
 from niwaki.errors import DataError
 from niwaki.files import read_at_most
 
@@ -21,9 +23,30 @@ PARTS = {"train": ("train", "training"), "validation": ("val", "valid", "validat
 LABELS, LABELS_LIMIT = "labels.txt", 1 << 20
 LEFT_BY_SYSTEMS = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx")  # like .DS_Store, but not hidden
 DOCUMENTS = ("readme", "license", "licence")  # prefixes of files that describe the data
-_PART_OF = {name: part for part, names in PARTS.items() for name in names}
+DEEPEST = 16  # folders within each other, below a class
+PART_OF = {name: part for part, names in PARTS.items() for name in names}
 
 Files = dict[str, list[Path]]  # class name → its images
+
+
+@dataclass
+class Found:
+    """What is met on the way through a folder, besides images."""
+
+    problems: list[Problem] = field(default_factory=list)
+    empty: list[Path] = field(default_factory=list)
+    nested: list[Path] = field(default_factory=list)
+    """Folders of images within a class."""
+
+    def notes(self, root: Path) -> tuple[str, ...]:
+        """A line for each kind of thing that was passed over, or read although it is unusual."""
+        lines = []
+        if self.empty:
+            lines.append(f"passed over {counted(len(self.empty), 'empty file')} ({_below(root, self.empty[0])})")
+        if self.nested:
+            inside = counted(len(self.nested), "folder")
+            lines.append(f"read {inside} within classes as part of them ({_below(root, self.nested[0])})")
+        return tuple(lines)
 
 
 @dataclass(frozen=True)
@@ -34,6 +57,8 @@ class Layout:
     train: Files
     validation: Files
     test: Files
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -41,23 +66,49 @@ class Layout:
         return tuple(self.train)
 
     @property
+    def parts(self) -> dict[str, Files]:
+        """The images of each split."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
     def paths(self) -> list[Path]:
         """Every image: those of train, of validation, of test."""
-        return [*files_of(self.train), *files_of(self.validation), *files_of(self.test)]
+        return [path for files in self.parts.values() for path in files_of(files)]
+
+    def name_of(self, path: Path) -> str:
+        """A file's name below the folder, or its whole path if it is elsewhere."""
+        return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
+
+    def without(self, problems: Sequence[Problem]) -> Layout:
+        """The layout without these files; the classes stay the same."""
+        if not problems:
+            return self
+        bad = {problem.path for problem in problems}
+        train, validation, test = (
+            {name: [path for path in images if path not in bad] for name, images in files.items()}
+            for files in self.parts.values()
+        )
+        return replace(self, train=train, validation=validation, test=test)
 
 
 def find_layout(root: Path) -> Layout:
-    """The contents of a folder of images. Raises DataError, naming the entry, for anything that it cannot interpret."""
-    parts = _parts(root)
+    """The contents of a folder of images, with everything in it that cannot be used.
+
+    Raises DataError, naming the entry, if it is unclear what the classes are.
+    """
+    found = Found()
+    root = _inside(root)
+    parts = _parts(root, found)
     if not parts:
-        return Layout(root, _in_listed_order(root, _classes(root, listed=True)), {}, {})
-    train = _in_listed_order(root, _classes(parts["train"]))
-    beside = {part: _classes(parts[part]) if part in parts else {} for part in ("validation", "test")}
+        train = in_listed_order(root, _classes(root, found, listed=True))
+        return Layout(root, train, {}, {}, tuple(found.problems), found.notes(root))
+    train = in_listed_order(root, _classes(parts["train"], found))
+    beside = {part: _classes(parts[part], found, least=1) if part in parts else {} for part in ("validation", "test")}
     for part, files in beside.items():
         strangers = sorted(set(files) - set(train))
         if strangers:
             raise DataError(f"{parts[part] / strangers[0]}: no such class in {parts['train']}: {shown(list(train))}")
-    return Layout(root, train, beside["validation"], beside["test"])
+    return Layout(root, train, beside["validation"], beside["test"], tuple(found.problems), found.notes(root))
 
 
 def files_of(files: Files) -> Iterator[Path]:
@@ -66,58 +117,86 @@ def files_of(files: Files) -> Iterator[Path]:
         yield from images
 
 
-def _parts(root: Path) -> dict[str, Path]:
+def _inside(root: Path) -> Path:
+    """The folder that holds the classes: archives often unpack to a folder with a single folder in it."""
+    for _ in range(DEEPEST):
+        entries = [entry for entry in _entries(root) if not _is_about(entry)]
+        if len(entries) != 1 or not entries[0].is_dir() or entries[0].name.casefold() in PART_OF:
+            return root
+        inner = _entries(entries[0])
+        if not any(entry.is_dir() for entry in inner) or not all(entry.is_dir() or _is_about(entry) for entry in inner):
+            return root
+        root = entries[0]
+    return root
+
+
+def _parts(root: Path, found: Found) -> dict[str, Path]:
     """The folders that are splits; none if the classes are in `root` itself.
 
     A class may well be called train and hold images: only a folder of folders is a split.
     """
     entries = _entries(root)
-    named = [entry for entry in entries if entry.is_dir() and entry.name.casefold() in _PART_OF]
+    named = [entry for entry in entries if entry.is_dir() and entry.name.casefold() in PART_OF]
     holding = [entry for entry in named if any(inner.is_dir() for inner in _entries(entry))]
     if not holding:
         return {}
     parts: dict[str, Path] = {}
     for entry in named:
-        part = _PART_OF[entry.name.casefold()]
+        part = PART_OF[entry.name.casefold()]
         if part in parts:
             raise DataError(f"{parts[part]} and {entry.name}: both are read as {part}: merge them, or keep one")
         parts[part] = entry
     if "train" not in parts:
         raise DataError(f"{holding[0]}: looks like a part of a dataset, but there is no train/ beside it")
+    known = ", ".join(name for names in PARTS.values() for name in names)
     for entry in entries:
         if entry not in named and not _is_about(entry):
-            known = ", ".join(name for names in PARTS.values() for name in names)
-            raise DataError(
-                f"{entry}: unexpected beside {parts['train'].name}/ (known folders: {known}): rename it, move it out "
+            why = (
+                f"unexpected beside {parts['train'].name}/ (known folders: {known}): rename it, move it out "
                 "of the folder, or start its name with a dot"
             )
+            found.problems.append(Problem(entry, why))
     return parts
 
 
-def _classes(root: Path, *, listed: bool = False) -> Files:
+def _classes(root: Path, found: Found, *, listed: bool = False, least: int = 2) -> Files:
     """The images of each class below `root`, both sorted by name; with `listed`, a list of the classes may be there."""
     entries = [entry for entry in _entries(root) if not (listed and _is_about(entry))]
-    loose = [entry for entry in entries if not entry.is_dir()]
-    if loose:
-        raise DataError(f"{loose[0]}: a file among the class folders: move it into its class, or out of {root}")
-    if len(entries) < 2:
-        found = f"only the class {entries[0].name!r}" if entries else "no folder in it"
-        raise DataError(f"{root}: {found}: at least two are needed, one folder of images per class")
-    CLASSES.check(len(entries), str(root))
-    _check_names(root, [entry.name for entry in entries])
-    return {entry.name: _images(entry) for entry in entries}
+    for entry in entries:
+        if not entry.is_dir():
+            why = f"a file among the class folders: move it into its class, or out of {root}"
+            found.problems.append(Problem(entry, why))
+    folders = [entry for entry in entries if entry.is_dir()]
+    CLASSES.check(len(folders), str(root))
+    _check_names(root, [entry.name for entry in folders])
+    classes = {entry.name: _images(entry, found) for entry in folders}
+    for name in [name for name, images in classes.items() if not images]:
+        found.problems.append(Problem(root / name, "no images in it: add some, or remove the folder"))
+        del classes[name]
+    if len(classes) < least:
+        seen = f"only the class {next(iter(classes))!r}" if classes else "no folder in it that has images"
+        raise DataError(f"{root}: {seen}: at least two are needed, one folder of images per class")
+    return classes
 
 
-def _images(folder: Path) -> list[Path]:
-    images = _entries(folder)
-    if not images:
-        raise DataError(f"{folder}: no images in it: add some, or remove the folder")
-    for entry in images:
+def _images(folder: Path, found: Found, depth: int = 1) -> list[Path]:
+    """The files of a class, those in folders within it after its own; each real folder once, whatever links to it."""
+    files: list[Path] = []
+    folders: list[Path] = []
+    for entry in _entries(folder):
         if entry.is_dir():
-            raise DataError(
-                f"{entry}: a folder among the images of class {folder.name!r}: move its images up, or out of it"
-            )
-    return images
+            folders.append(entry)
+        elif entry.is_file() and not entry.stat().st_size:
+            found.empty.append(entry)
+        else:
+            files.append(entry)
+    found.nested += [folder] if depth > 1 and files else []
+    for entry in folders:
+        if depth == DEEPEST or entry.resolve() in (folder.resolve(), *folder.resolve().parents):
+            found.problems.append(Problem(entry, "leads back to a folder that it is in, or too deep: remove it"))
+            continue
+        files += _images(entry, found, depth + 1)
+    return files
 
 
 def _check_names(root: Path, names: Sequence[str]) -> None:
@@ -136,7 +215,7 @@ def _check_names(root: Path, names: Sequence[str]) -> None:
         seen[folded] = name
 
 
-def _in_listed_order(root: Path, files: Files) -> Files:
+def in_listed_order(root: Path, files: Files) -> Files:
     """The classes in the order of `labels.txt`, if the file exists."""
     path = root / LABELS
     if not path.is_file():
@@ -170,3 +249,7 @@ def _entries(folder: Path) -> list[Path]:
 
 def _is_overlooked(name: str) -> bool:
     return name.startswith(".") or name.casefold() in LEFT_BY_SYSTEMS
+
+
+def _below(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()

@@ -1,7 +1,8 @@
 """A user's dataset as one NumPy .npz file.
 
-Keys: `x_train` uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3) and `y_train` integers (N,); optionally `x_test` and
-`y_test`, and `labels`, the class names as strings (otherwise the classes are named by their numbers).
+Keys: `x_train` uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3), or with channels first, and `y_train` integers (N,);
+optionally `x_val`, `y_val`, `x_test` and `y_test`, and `labels`, the class names as strings (otherwise the classes are
+named by their numbers). `niwaki.data.npz_names` has the other names that these may have.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import numpy as np
 from niwaki.data.classes import shown
 from niwaki.data.dataset import Split
 from niwaki.data.limits import CLASSES, check_images
-from niwaki.data.npzfile import read_arrays, read_shapes
+from niwaki.data.npz_names import READ, by_part, images_of, labels_of
+from niwaki.data.npzfile import read_arrays, read_headers
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.source import Places, Raw, Source
 from niwaki.data.spec import DataSpec
 from niwaki.errors import DataError
 
-KEYS = ("x_train", "y_train", "x_test", "y_test", "labels")
 LAST_CHARACTER, SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)  # of Unicode
 
 
@@ -42,14 +43,32 @@ def source(path: Path) -> Source:
     def decode(preprocessing: Preprocessing) -> Raw:
         return _decode(path, preprocessing)
 
-    shapes = read_shapes(path, KEYS)
+    headers = read_headers(path, READ)
+    roles = _roles(path)
+    shapes = {roles[key]: header.shape for key, header in headers.items()}
     count = (shapes.get("y_train") or (0,))[0]
-    return Source("npz", identity, path.name, decode, train_images=count, has_test="x_test" in shapes)
+    return Source(
+        "npz", identity, path.name, decode, train_images=count, has_validation="x_val" in shapes,
+        has_test="x_test" in shapes,
+    )  # fmt: skip
+
+
+def _roles(path: Path) -> dict[str, str]:
+    """Which part of the dataset each array of the file is."""
+    try:
+        return by_part({key: (header.shape, header.dtype.kind) for key, header in read_headers(path, READ).items()})
+    except DataError as error:
+        text = str(error)
+        raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from error
 
 
 def _decode(path: Path, preprocessing: Preprocessing) -> Raw:
-    arrays = read_arrays(path, KEYS)
-    for pair in (("x_train", "y_train"), ("x_test", "y_test")):
+    roles = _roles(path)
+    arrays = {roles[key]: array for key, array in read_arrays(path, READ).items()}
+    for key, array in arrays.items():
+        if key != "labels":
+            arrays[key] = images_of(array) if key.startswith("x_") else labels_of(array)
+    for pair in (("x_train", "y_train"), ("x_val", "y_val"), ("x_test", "y_test")):
         present = [key for key in pair if key in arrays]
         if len(present) == 1 or (not present and pair[0] == "x_train"):
             missing = next(key for key in pair if key not in arrays)
@@ -59,18 +78,18 @@ def _decode(path: Path, preprocessing: Preprocessing) -> Raw:
     absent = set(range(len(names))) - set(np.unique(train.labels).tolist())
     if absent:
         raise DataError(f"{path}: y_train has no image of class {names[min(absent)]!r} (label {min(absent)})")
+    beside: dict[str, Split] = {}
+    for part in (part for part in ("val", "test") if f"x_{part}" in arrays):
+        beside[part] = _split(arrays, part, names, path, preprocessing)
+        if beside[part].images.shape[1:] != train.images.shape[1:]:
+            shapes = f"{arrays[f'x_{part}'].shape[1:]}, those of x_train {arrays['x_train'].shape[1:]}"
+            raise DataError(f"{path}: images of x_{part} are {shapes}: set preprocessing.size = [height, width]")
     called = {
-        part: [f"x_{part}[{number}]" for number in range(len(arrays[f"y_{part}"]))]
-        for part in ("train", "test")
+        split: [f"x_{part}[{number}]" for number in range(len(arrays[f"y_{part}"]))]
+        for part, split in (("train", "train"), ("val", "validation"), ("test", "test"))
         if f"y_{part}" in arrays
     }
-    if "x_test" not in arrays:
-        return Raw(names, train, names=called)
-    test = _split(arrays, "test", names, path, preprocessing)
-    if test.images.shape[1:] != train.images.shape[1:]:
-        shapes = f"{arrays['x_test'].shape[1:]}, those of x_train {arrays['x_train'].shape[1:]}"
-        raise DataError(f"{path}: images of x_test are {shapes}: set preprocessing.size = [height, width]")
-    return Raw(names, train, test=test, names=called)
+    return Raw(names, train, beside.get("val"), beside.get("test"), called)
 
 
 def _names(arrays: dict[str, np.ndarray], path: Path) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ KINDS = "biufU"  # numbers and strings
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 PACKERS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA"}  # types with no natural bound
 DEFLATE_MOST = 1032  # bytes that one byte of deflated data can expand to
+KEYS_SHOWN = 7
 HEADER_LIMIT, CHUNK = 10_000, 1 << 20
 
 
@@ -45,9 +46,9 @@ def read_arrays(path: Path, known: Sequence[str]) -> dict[str, np.ndarray]:
     return dict(_of_file(path, known, _array))
 
 
-def read_shapes(path: Path, known: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """The shapes of the file's arrays by key, from their headers alone. Raises DataError as `read_arrays`."""
-    return {key: header.shape for key, header in _of_file(path, known, _header)}
+def read_headers(path: Path, known: Sequence[str]) -> dict[str, Header]:
+    """The headers of the file's arrays by key. Raises DataError as `read_arrays`."""
+    return dict(_of_file(path, known, _header))
 
 
 def _of_file(
@@ -70,7 +71,7 @@ def _members(archive: zipfile.ZipFile, known: Sequence[str]) -> dict[str, zipfil
     for member in archive.infolist():
         key = member.filename.removesuffix(".npy")
         if key not in known:
-            raise DataError(f"unknown key {key!r}; known are {', '.join(known)}")
+            raise DataError(f"unknown key {key!r}; known are {', '.join(known[:KEYS_SHOWN])}")
         if key in found:
             raise DataError(f"{key} occurs twice")
         if member.flag_bits & 1:

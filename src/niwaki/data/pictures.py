@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,36 +15,47 @@ from niwaki.data.limits import PIXELS
 from niwaki.errors import DataError, first_line
 
 Result = TypeVar("Result")
-NAMED = 5  # unreadable files named in an error
+NAMED = 20  # problems named in one line
 OTHER_PROGRAMS = ("EPS",)  # formats for which Pillow starts an external program
 ORIENTATION = 0x0112  # EXIF's orientation tag
 QUARTER_TURNS = (5, 6, 7, 8)
 
 
-def each(paths: Sequence[Path], use: Callable[[int, Image.Image], object]) -> None:
-    """Call `use` with the number and the image of each file.
+@dataclass(frozen=True)
+class Problem:
+    """A file or folder that cannot be used, and why."""
 
-    Raises one DataError for all unreadable files: it names the first few and gives their number.
-    """
-    failures: list[str] = []
+    path: Path
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.why}"
+
+
+def each(paths: Sequence[Path], use: Callable[[int, Image.Image], object]) -> list[Problem]:
+    """Call `use` with the number and the image of each file; returns the files that cannot be read."""
+    failures: list[Problem] = []
     with _bounded():
         formats = [name for name in Image.OPEN if name not in OTHER_PROGRAMS]
         for number, path in enumerate(paths):
             try:
                 _open(path, formats, lambda image, number=number: use(number, image))  # type: ignore[misc]
             except DataError as error:
-                failures.append(str(error))
-    raise_together(failures, len(paths))
+                failures.append(Problem(path, str(error).removeprefix(f"{path}: ")))
+    return failures
 
 
-def raise_together(failures: Sequence[str], total: int) -> None:
-    """Raise one DataError for all failures, if there are any."""
+def raise_together(failures: Sequence[Problem], total: int) -> None:
+    """Raise one DataError that names all problems, if there are any: the first with their reasons."""
     if not failures:
         return
     if len(failures) == 1:
-        raise DataError(failures[0])
+        raise DataError(f"{failures[0]}; or go on without it: data.skip = true")
     more = f"; and {len(failures) - NAMED} more" if len(failures) > NAMED else ""
-    raise DataError(f"{len(failures)} of {total} files cannot be used: {'; '.join(failures[:NAMED])}{more}")
+    raise DataError(
+        f"{len(failures)} of {total} files cannot be used: {'; '.join(map(str, failures[:NAMED]))}{more}; "
+        "or go on without them: data.skip = true"
+    )
 
 
 def size_of(image: Image.Image) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from filelock import FileLock
 
 from niwaki.data.dataset import FORMAT, MANIFEST, About, Dataset, Split, check_contents, open_dataset, write_dataset
-from niwaki.data.datasets import BUILT_IN, DATASETS, built_in, kind_of
+from niwaki.data.datasets import BUILT_IN, DATASETS, MEANT_FOR, built_in, kind_of
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.repeats import absent, repeats
 from niwaki.data.source import Places, Raw, Source
@@ -81,14 +81,15 @@ def _redirected(spec: DataSpec, data: str) -> DataSpec:
             return spec.model_copy(update={"fallback": False})
         return DataSpec(name=data, preprocessing=_sized(spec, known.size), **settings)
     if path.is_dir():
-        within = next((kind.name for kind in DATASETS.values() if kind.is_in(path)), None)
+        within = next((kind.name for kind in DATASETS.values() if kind.built_in and kind.is_in(path)), None)
         if within is not None:
             return DataSpec(name=within, path=path, preprocessing=spec.preprocessing, **settings)
-    elif not (path.is_file() and path.suffix == DATASETS[kind_of(path)].suffix):
+    elif not (path.is_file() and kind_of(path) != "folder"):
         own = (kind.given_as for kind in DATASETS.values() if kind.given_as)
         near = guess(str(data), BUILT_IN)
         raise DataError(Setting("data", f'"{data}"'), f": {near}not {', not '.join((*BUILT_IN, *own))}")
-    name = "folder" if path.is_dir() else kind_of(path)
+    name = kind_of(path)
+    settings |= {"skip": spec.skip} if name in MEANT_FOR["skip"] else {}
     return DataSpec(name=name, path=path, preprocessing=_sized(spec), test=spec.test, **settings)
 
 
@@ -149,6 +150,7 @@ def _key(found: Source, spec: DataSpec) -> str:
         mode="json", include={"validation", "test", "split_seed", "limit", "test_limit", "preprocessing"}
     )
     identity = {"format": FORMAT, "name": found.name, "identity": found.identity, "origin": found.origin, **settings}
+    identity |= {"skip": True} if spec.skip else {}
     return sha256_of(canonical_json(identity))[:32]
 
 
@@ -159,8 +161,9 @@ def _write(found: Source, spec: DataSpec, target: Path, tell: Notify) -> None:
     splits = _divide(raw, spec)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        notes = (*absent(raw), *repeats(raw)) if raw.names else ()
-        about = About(found.name, raw.labels, spec.preprocessing, found.origin, found.synthetic, notes)
+        notes = (*raw.notes, *absent(raw), *repeats(raw)) if raw.names else raw.notes
+        preprocessing = raw.preprocessing or spec.preprocessing
+        about = About(found.name, raw.labels, preprocessing, found.origin, found.synthetic, notes)
         write_dataset(temporary, splits, about)
         temporary.chmod(0o755)
         temporary.rename(target)

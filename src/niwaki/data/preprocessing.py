@@ -22,6 +22,7 @@ from niwaki.errors import DataError, explain
 
 Side = Annotated[int, Field(ge=1, le=4096, strict=True)]
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
+SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 class _OneLine(type(BaseModel)):  # type: ignore[misc]
@@ -101,7 +102,7 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid", metaclass=_OneLine):
     def decode(self, image: Image.Image) -> np.ndarray:
         """One image as uint8 (C, H, W): turned as its EXIF says, transparency on black, resized bilinearly, padded.
 
-        Raises DataError for pixels that are not 8 bits deep.
+        Grey of 16 bits becomes 8 bits: v/257, rounded. Raises DataError for pixels of other depths.
         """
         flat = self._flatten(image)
         resized = flat if self.size is None else _RESIZE[self.resize](flat, *self.size)
@@ -150,8 +151,12 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid", metaclass=_OneLine):
         return np.stack([table[channel][pixels[:, channel]] for channel in range(self.channels)], axis=1)
 
     def _flatten(self, image: Image.Image) -> Image.Image:
+        if image.mode in SIXTEEN_BIT_MODES:
+            image = _eight_bits(image)
         if image.mode not in EIGHT_BIT_MODES:
-            raise DataError(f"pixels of mode {image.mode} are not 8 bits deep: save the image with 8 bits per channel")
+            raise DataError(
+                f"pixels of mode {image.mode} are not 8 or 16 bits deep: save the image with 8 bits per channel"
+            )
         upright = ImageOps.exif_transpose(image)
         if upright.has_transparency_data:
             upright = upright.convert("RGBA")
@@ -167,6 +172,14 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid", metaclass=_OneLine):
     def _padded(self, images: np.ndarray) -> np.ndarray:
         sides = (self.pad, self.pad)
         return np.ascontiguousarray(np.pad(images, ((0, 0), (0, 0), sides, sides)))
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits in 8: 65535/255 = 257 levels become one."""
+    deep = np.asarray(image).astype(np.uint32)
+    shallow = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+    shallow.info = {"exif": image.info["exif"]} if "exif" in image.info else {}
+    return shallow
 
 
 def _stretch(image: Image.Image, height: int, width: int) -> Image.Image:

@@ -20,6 +20,10 @@ class Raw:
     test: Split | None = None
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The names of the images in each split, if they are the user's own."""
+    preprocessing: Preprocessing | None = None
+    """The preprocessing with what was chosen by the images; None: the one that was given."""
+    notes: tuple[str, ...] = ()
+    """What was passed over, skipped or chosen, one line each."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,5 @@ class Source:
     train_images: int = 0
     has_validation: bool = False
     has_test: bool = False
+    paths: tuple[Path, ...] = ()
+    """The image files, if each image is one."""

@@ -50,6 +50,9 @@ class DataSpec(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     test: StrictFloat = Field(
         0.2, gt=0, lt=1, description="folder, npz: fraction held out as the test set if the data has none"
     )
+    skip: StrictBool = Field(
+        False, description="folder, csv: leave out files that cannot be read, counted and named in a note"
+    )
     split_seed: StrictInt = Field(0, ge=0, description="seed of both splits, independent of the training seeds")
     limit: StrictInt | None = Field(None, ge=1, description="use at most this many training images, stratified")
     test_limit: StrictInt | None = Field(None, ge=1, description="use at most this many test images, stratified")

@@ -55,6 +55,14 @@ def find(factory: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
+def parameters(factory: str) -> dict[str, inspect.Parameter]:
+    """The parameters of a factory by name; none if it does not state them. The caller has checked trust."""
+    try:
+        return dict(inspect.signature(find(factory)).parameters)
+    except (TypeError, ValueError):
+        return {}
+
+
 def _absent(error: ModuleNotFoundError, module_name: str) -> str:
     """Which module is not there: the factory's own, or one that it imports."""
     if error.name is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 import torch
 from torch import nn
 
@@ -180,7 +178,7 @@ def _works(module: nn.Module, shape: Shape) -> bool:
 
 def _argument(model: ModelSpec, kind: str) -> str | None:
     """The factory's argument for the number of classes or channels, or the size of its images."""
-    known = {*model.args, *_parameters(model.factory)}
+    known = {*model.args, *factories.parameters(model.factory)}
     return next((name for name in ARGUMENTS[kind] if name in known), None)
 
 
@@ -188,13 +186,6 @@ def _value(model: ModelSpec, kind: str) -> int | None:
     name = _argument(model, kind)
     if name is None:
         return None
-    default = _parameters(model.factory).get(name)
+    default = factories.parameters(model.factory).get(name)
     value = model.args.get(name, default.default if default is not None else None)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def _parameters(factory: str) -> dict[str, inspect.Parameter]:
-    try:
-        return dict(inspect.signature(factories.find(factory)).parameters)
-    except (TypeError, ValueError):  # a callable that does not state its parameters
-        return {}

@@ -38,6 +38,8 @@ class DataFacts(Part):
     labels: Annotated[list[Letters], Field(min_length=1)]
     images: Images
     input_shape: tuple[int, int, int]
+    notes: tuple[Letters, ...] = ()
+    """What was skipped, passed over or is repeated among the images; not written if there is nothing."""
 
 
 class Machine(Part):

@@ -134,6 +134,7 @@ def describe_study(spec: StudySpec, plan: Plan, data: Dataset) -> Study:
             labels=list(data.labels),
             images=Images(train=len(data.train), validation=len(data.validation), test=len(data.test)),
             input_shape=data.input_shape,
+            **({"notes": data.notes} if data.notes else {}),
         ),
         environment=Machine(**environment.describe()),
         stages=tuple(plan.stages),

@@ -38,8 +38,7 @@ class DataFacts(Part):
     labels: Annotated[list[Letters], Field(min_length=1)]
     images: Images
     input_shape: tuple[int, int, int]
-    notes: tuple[Letters, ...] = ()
-    """What was skipped, passed over or is repeated among the images; not written if there is nothing."""
+    notes: tuple[Letters, ...] = ()  # what was skipped, passed over or is repeated; written only if there is any
 
 
 class Machine(Part):

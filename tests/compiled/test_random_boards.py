@@ -1,4 +1,4 @@
-"""Random networks, and shapes at the edges of the kernels, give the reference's bits on emulated Cortex-M."""
+"""Random networks, and shapes at the edges of the kernels, give the reference's bits on emulated microcontrollers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from niwaki.compiled.on_target import compile_sources
 from niwaki.toolchain.targets import TARGETS, Target, missing_tools, run_program
 from random_graphs import Builder, graphs, in_rows
 
-M4, M55 = TARGETS["cortex-m4"], TARGETS["cortex-m55"]
+M4, M55, RV32, AVR = (TARGETS[name] for name in ("cortex-m4", "cortex-m55", "rv32imc", "avr"))
+ALL = (M4, M55, RV32, AVR)
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 LOOSER = "-Wno-error=array-bounds"  # at -Os GCC 12 sees the remainder of a row where there is none
 MANY = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 IMAGES = 2
 MAIN = """#include "host.h"
-static int8_t input[{most}], output[{most}];
+static int8_t input[{most}], output[{most}], arena[{arena}]; /* one arena for all: an AVR has 8 KB of RAM */
 {declarations}
 int main(void) {{
   const host_file inputs = host_open("inputs.bin", "rb"), outputs = host_open("scores.bin", "wb");
@@ -33,19 +34,35 @@ int main(void) {{
 }}
 """
 CALL = """  for (int i = 0; i < {count}; i++) {{
-    if (host_read(inputs, input, {taken}) != {taken} || m{index}_run(input, output) != 0) return 3;
+    if (host_read(inputs, input, {taken}) != {taken} || m{index}_run_in(arena, input, output) != 0) return 3;
     if (host_write(outputs, output, {given}) != {given}) return 4;
   }}"""
 
 
-@pytest.fixture(autouse=True)
-def tools() -> None:
-    if missing_tools(M4):
-        pytest.skip(f"needs {M4.packages}: apt-get install {M4.packages}")
+AVR_ARRAY, AVR_CONSTANTS, AVR_RAM = 32767, 50_000, 6000  # bytes: avr-gcc's limit, 64 KB in reach of `__flash`, 8 KB
+
+
+def fitting(batch: Sequence[Graph], target: Target) -> list[Graph]:
+    """Those of a batch that an AVR has room for; all on other targets."""
+    if target is not AVR:
+        return list(batch)
+    kept, constants = [], 0
+    for graph in batch:
+        report = generate(graph).report
+        ram = report.arena_bytes + 2 * max(report.input_bytes, report.output_bytes)
+        largest = max((weights.bytes for weights in report.weights), default=0)
+        if ram <= AVR_RAM and largest <= AVR_ARRAY and constants + report.constant_bytes <= AVR_CONSTANTS:
+            kept.append(graph)
+            constants += report.constant_bytes
+    assert 2 * len(kept) > len(batch)
+    return kept
 
 
 def check(batch: Sequence[Graph], target: Target, levels: Sequence[str]) -> None:
     """One program of all networks for each level of the compiler."""
+    if missing_tools(target):
+        pytest.skip(f"needs {target.packages}: apt-get install {target.packages}")
+    batch = fitting(batch, target)
     rng = np.random.default_rng(0)
     inputs = [rng.integers(-128, 128, (IMAGES, *g.tensors[g.input].shape)).astype(np.int8) for g in batch]
     expected = [reference.run(graph, x) for graph, x in zip(batch, inputs, strict=True)]
@@ -56,15 +73,16 @@ def check(batch: Sequence[Graph], target: Target, levels: Sequence[str]) -> None
     sizes = [(graph.tensors[graph.input].size, graph.tensors[graph.output].size) for graph in batch]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sources = [
-            write(generate(graph, prefix=f"m{index}"), folder / str(index)) / "model.c"
-            for index, graph in enumerate(batch)
-        ]
+        made = [generate(graph, prefix=f"m{index}") for index, graph in enumerate(batch)]
+        sources = [write(generated, folder / str(index)) / "model.c" for index, generated in enumerate(made)]
         main = folder / "main.c"
         main.write_text(
             MAIN.format(
                 most=max(map(max, sizes)),
-                declarations="\n".join(f"int m{i}_run(const int8_t *, int8_t *);" for i in range(len(batch))),
+                arena=max(generated.report.arena_bytes for generated in made),
+                declarations="\n".join(
+                    f"int m{i}_run_in(void *, const int8_t *, int8_t *);" for i in range(len(batch))
+                ),
                 calls="\n".join(
                     CALL.format(index=index, count=IMAGES, taken=taken, given=given)
                     for index, (taken, given) in enumerate(sizes)
@@ -73,8 +91,10 @@ def check(batch: Sequence[Graph], target: Target, levels: Sequence[str]) -> None
         )
         (folder / "inputs.bin").write_bytes(b"".join(x.tobytes() for x in inputs))
         for level in levels:
-            program = compile_sources([*sources, main], target, (level, *STRICT, LOOSER), out=folder / "program")
-            assert run_program(program, target, folder=folder).returncode == 0
+            own_arenas = [f"-DM{index}_NO_STATIC_ARENA" for index in range(len(batch))]
+            flags = (level, *STRICT, LOOSER, *own_arenas)
+            program = compile_sources([*sources, main], target, flags, out=folder / "program")
+            assert run_program(program, target, folder=folder, timeout=300).returncode == 0
             got = np.split(np.fromfile(folder / "scores.bin", np.int8), np.cumsum([x.size for x in expected])[:-1])
             for graph, scores, right in zip(batch, got, expected, strict=True):
                 layers = [type(layer).__name__ for layer in graph.layers]
@@ -113,19 +133,23 @@ def edges() -> list[Graph]:
     return [builder.graph() for builder in made]
 
 
-@pytest.mark.parametrize(("target", "levels"), [(M4, ("-O2", "-O0")), (M55, ("-O2", "-Os"))], ids=["m4", "m55"])
+@pytest.mark.parametrize(
+    ("target", "levels"),
+    [(M4, ("-O2", "-O0")), (M55, ("-O2", "-Os")), (RV32, ("-Os",)), (AVR, ("-Os",))],
+    ids=["m4", "m55", "rv32", "avr"],
+)
 def test_shapes_at_the_edges_of_the_kernels(target: Target, levels: Sequence[str]) -> None:
     check(edges(), target, levels)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("target", [M4, M55], ids=["m4", "m55"])
+@pytest.mark.parametrize("target", ALL, ids=[target.name for target in ALL])
 def test_shapes_at_the_edges_at_every_level(target: Target) -> None:
     check(edges(), target, ("-O0", "-Og", "-O1", "-Os", "-O3", "-Ofast"))
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("target", [M4, M55], ids=["m4", "m55"])
+@pytest.mark.parametrize("target", ALL, ids=[target.name for target in ALL])
 @MANY
 @given(batch=st.lists(graphs(), min_size=25, max_size=25))
 def test_many_random_networks(target: Target, batch: list[Graph]) -> None:

@@ -68,21 +68,22 @@ KERNELS = {  # that must have been chosen; elsewhere it is plain C
     "x86-64 avx512": "NIWAKI_AVX512", "x86-64 avx512 clang": "NIWAKI_AVX512",
     "aarch64": "NIWAKI_NEON", "aarch64-dotprod": "NIWAKI_NEON", "armhf-neon": "NIWAKI_NEON",
     "cortex-m4": "NIWAKI_DSP", "cortex-m7": "NIWAKI_DSP", "cortex-m55": "NIWAKI_MVE",
+    "avr": "NIWAKI_AVR",
 }  # fmt: skip
 ALL_KERNELS = frozenset(KERNELS.values())
 
 
 def need(target, sanitizers=False):
     """Skip, with what to install, where a compiler, its headers or libraries, or an emulator are missing."""
-    if missing_tools(target) or not compiles(target.compiler or "cc", sanitizers):
+    if missing_tools(target) or not compiles(target.compiler or "cc", target.flags, sanitizers):
         pytest.skip(f"needs {target.packages}: apt-get install {target.packages}")
 
 
 @functools.cache
-def compiles(compiler, sanitizers):
+def compiles(compiler, flags, sanitizers):
     if shutil.which(compiler) is None:  # `missing_tools` takes zig for this machine's compiler
         return False
-    flags = SANITIZE if sanitizers else ("-E",)
+    flags = (*flags, *(SANITIZE if sanitizers else ("-E",)))
     source = "#include <string.h>\nint main(void) { return 0; }\n"
     command = [compiler, *flags, "-o", "/dev/null", "-x", "c", "-"]
     return subprocess.run(command, input=source.encode(), capture_output=True, check=False).returncode == 0

@@ -42,14 +42,16 @@ def compile_program(
 def compile_sources(sources: Sequence[Path], target: Target, flags: Sequence[str] = SPEED, *, out: Path) -> Path:
     """Compile C files into the program `out` and return it; `host.h` can be included.
 
-    For a board, start-up code and linker script are added. Raises NiwakiError if the compiler is missing, or with its
-    first error.
+    For a board, start-up code and linker script are added; for a serial line, what asks for files by it. Raises
+    NiwakiError if the compiler is missing, or with its first error.
     """
     check_tools(target, emulator=False)
     compiler = target.compiler or find_compiler() or ""
     board = target.board
     with board_files() as files:
         linked = link_flags(files, board.flash_bytes, board.ram_bytes) if board else ()
+        if target.by_serial:
+            linked = (str(files / "avr.c"), "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
         run_compiler(
             [*shlex.split(compiler), *STANDARD, *target.flags, *flags, f"-I{files}", "-o", str(out),
              *(str(source.absolute()) for source in sources), *linked],

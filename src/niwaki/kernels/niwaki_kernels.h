@@ -3,7 +3,7 @@
  *
  *   NIWAKI_AVX512   x86 with AVX-512 VNNI        NIWAKI_NEON   ARM with NEON, and its dot product where compiled for
  *   NIWAKI_AVX2     x86 with AVX2                NIWAKI_DSP    Cortex-M with the DSP extension
- *                                                NIWAKI_MVE    Cortex-M with Helium
+ *   NIWAKI_AVR      an AVR that multiplies       NIWAKI_MVE    Cortex-M with Helium
  *
  * model.c says how much its layers keep on the stack: NIWAKI_PATCH bytes in plain C, NIWAKI_SCRATCH in vector kernels.
  * With NIWAKI_TWICE, all but matrix products is rounded in two steps, as TensorFlow Lite does: first by 31 bits, ties
@@ -30,6 +30,8 @@
 #define NIWAKI_MVE 1
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_UNALIGNED) && __ARM_ARCH_PROFILE == 'M'
 #define NIWAKI_DSP 1
+#elif defined(__AVR_HAVE_MUL__) && defined(__FLASH) && !defined(__STRICT_ANSI__)
+#define NIWAKI_AVR 1
 #endif
 #endif
 
@@ -174,6 +176,13 @@ NIWAKI_KERNEL int32_t niwaki_clamp(int32_t value, int32_t low, int32_t high) {
 
 /* The one rounding: to nearest, ties up. */
 NIWAKI_KERNEL int8_t niwaki_round_once(int64_t product, int32_t shift, int32_t zero, int32_t low, int32_t high) {
+#if defined(NIWAKI_AVR) /* shifts of 64 bits take a loop of their own */
+  if (shift > 32) {
+    const uint8_t rest = (uint8_t)(shift - 32);
+    const int32_t upper = (int32_t)(product >> 32) + ((int32_t)1 << (rest - 1)), rounded = (upper >> rest) + zero;
+    return (int8_t)(rounded < low ? low : rounded > high ? high : rounded);
+  }
+#endif
   int64_t value = ((product + ((int64_t)1 << (shift - 1))) >> shift) + zero;
   return (int8_t)(value < low ? low : value > high ? high : value);
 }
@@ -220,6 +229,8 @@ NIWAKI_KERNEL int32_t niwaki_scaled(int32_t value, int32_t multiplier, int32_t s
 #include "niwaki_blocks.h"
 #elif defined(NIWAKI_MVE)
 #include "niwaki_helium.h"
+#elif defined(NIWAKI_AVR)
+#include "niwaki_avr.h"
 #endif
 
 /* Layers whose weights are packed in plain C: in blocks and tiles these are bytes. */

@@ -352,10 +352,12 @@ NIWAKI_KERNEL void niwaki_run_reshape(const niwaki_reshape *d, const int8_t *in,
 
 #if !NIWAKI_BLOCKS && !defined(NIWAKI_MVE)
 #if !defined(NIWAKI_TUNED)
+#define niwaki_run_depthwise niwaki_depthwise
+#if !defined(NIWAKI_AVR)
 #define niwaki_run_conv niwaki_conv_patches
 #define niwaki_run_large_conv niwaki_conv_rows
-#define niwaki_run_depthwise niwaki_depthwise
 #define niwaki_run_dense niwaki_dense_rows
+#endif
 #endif
 NIWAKI_KERNEL void niwaki_run_add(const niwaki_add *d, const int8_t *a, const int8_t *b, int8_t *out) {
   niwaki_add_values(d, a, b, out, 0);

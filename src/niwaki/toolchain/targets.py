@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from niwaki.errors import NiwakiError, ToolMissing
 from niwaki.toolchain.compiler import WAYS_OUT, find_compiler
+from niwaki.toolchain.serial_host import run_with_files
 
 TIMEOUT_S = 1800.0
 
@@ -43,6 +45,8 @@ class Target:
     """The target's name where every export's C is run on it; empty: it is not."""
     macs: int | None = None
     """Multiply-accumulates that its emulator does in a few seconds."""
+    by_serial: bool = False
+    """Whether the emulator's standard input and output are a serial line, by which the program has its files."""
 
 
 _M = "arm-none-eabi-gcc"
@@ -52,6 +56,19 @@ _A32, _A32_PACKAGES = "arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf libc6-
 _A57, _A76 = ("qemu-aarch64-static", "-cpu", "cortex-a57"), ("qemu-aarch64-static", "-cpu", "cortex-a76")
 _A7 = ("qemu-arm-static", "-cpu", "cortex-a7")
 _QEMU = ("qemu-system-arm",)
+_AVR = (
+    "qemu-system-avr", "-M", "mega2560", "-display", "none", "-monitor", "none", "-serial", "stdio", "-bios",
+)  # fmt: skip
+_MEGABYTES_4 = 0x400000
+_RISCV_FLAGS = (
+    "-march=rv32imc", "-mabi=ilp32", "-misa-spec=2.2", "--specs=picolibc.specs", "--oslib=semihost", "--crt0=hosted",
+    f"-Wl,--defsym=__flash=0x80000000,--defsym=__flash_size={_MEGABYTES_4}",
+    f"-Wl,--defsym=__ram=0x80400000,--defsym=__ram_size={_MEGABYTES_4}",
+)  # fmt: skip
+_RISCV = (
+    "qemu-system-riscv32", "-M", "virt", "-bios", "none", "-display", "none", "-monitor", "none", "-serial", "none",
+    "-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel",
+)  # fmt: skip
 _MPS2 = 4 << 20  # bytes of code memory and of RAM on ARM's MPS2 boards, whose clock of 25 MHz ticks every 40 ns
 _MICROBIT = Board("microbit", 256 << 10, 16 << 10, 62.5)
 _MPS3 = Board("mps3-an547", 512 << 10, 512 << 10, 31.25)
@@ -75,6 +92,13 @@ _KNOWN = (
         _QEMU, _M_PACKAGES, Board("mps2-an500", _MPS2, _MPS2, 40),
     ),
     Target("cortex-m55", _M, ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), _QEMU, _M_PACKAGES, _MPS3),
+    Target(
+        "rv32imc", "riscv64-unknown-elf-gcc", _RISCV_FLAGS, _RISCV,
+        "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc",
+    ),
+    Target(
+        "avr", "avr-gcc", ("-mmcu=atmega2560", "-std=gnu99"), _AVR, "gcc-avr avr-libc qemu-system-misc", by_serial=True,
+    ),
 )  # fmt: skip
 TARGETS = {target.name: target for target in _KNOWN}
 
@@ -114,14 +138,19 @@ def run_program(
     """
     check_tools(target, compiler=False)
     command = [*target.emulator, str(program.resolve())]
+    run = run_with_files if target.by_serial else _run
     if target.board:
         command = [
             *target.emulator, "-M", target.board.machine, "-display", "none", "-monitor", "none", "-serial", "none",
             "-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel", str(program.resolve()),
         ]  # fmt: skip
     try:
-        return subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL
-        )
+        return run(command, folder, timeout)
     except subprocess.TimeoutExpired as error:
         raise NiwakiError(f"{program.name} on {target.name}: not finished after {timeout:g} seconds") from error
+
+
+def _run(command: Sequence[str], folder: Path, timeout: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL
+    )

@@ -1,15 +1,19 @@
-/* Files of the machine that runs this program: by stdio under an operating system, by semihosting on a bare board.
- * A board also counts instructions and watches its stack. */
+/* Files of the machine that runs this program: by stdio under an operating system, by semihosting on a bare
+ * Cortex-M, by serial line on an AVR. A Cortex-M also counts instructions and watches its stack. */
 #ifndef HOST_H
 #define HOST_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#if defined(__AVR__) || (defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M')
 #define HOST_IS_BOARD 1
 
+#if defined(__AVR__)
+typedef int8_t host_file;
+#else
 typedef int32_t host_file;
+#endif
 #define HOST_NO_FILE (-1)
 
 host_file host_open(const char *name, const char *mode);         /* mode "rb" or "wb" */

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import niwaki
@@ -14,6 +15,7 @@ from small_study import HEAD
 
 HOME = Path(niwaki.__file__).parent
 FOR_USERS = (
+    "niwaki.api.data",
     "niwaki.api.forms",
     "niwaki.api.steps",
     "niwaki.api.studies",
@@ -52,7 +54,12 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> Path:
 @pytest.mark.parametrize("module", [*FOR_USERS[:-1], pytest.param(FOR_USERS[-1], marks=pytest.mark.soak)])
 def test_examples_for_users_do_what_they_say(module: str, workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workshop)
-    check(module, data=niwaki.load_data("synthetic", limit=200, validation=40, test_limit=60), model=niwaki.LeNet5())
+    check(
+        module,
+        np=np,
+        data=niwaki.load_data("synthetic", limit=200, validation=40, test_limit=60),
+        model=niwaki.LeNet5(),
+    )
 
 
 def test_every_public_function_has_an_example() -> None:

@@ -1,4 +1,4 @@
-"""The steps of a study as single functions: load data, train, prune, evaluate, save."""
+"""The steps of a study as single functions: train, prune, evaluate, save."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from niwaki.api.teaching import Named_or_several, teachers_of
 from niwaki.arguments import check_data, check_factory, check_pair, check_split, checked, settings_of, warn
 from niwaki.callbacks.events import Callbacks, Done, EpochEnd, StageEnd
 from niwaki.data.classes import in_order, places_of
-from niwaki.data.dataset import Dataset, open_dataset
-from niwaki.data.datasets import BUILT_IN, built_in, kind_of
-from niwaki.data.prepare import prepare
+from niwaki.data.dataset import Dataset
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.data.spec import DataSpec
-from niwaki.errors import DataError, SpecError, guess
+from niwaki.errors import SpecError
 from niwaki.measure import cost
 from niwaki.measure.accuracy import Accuracy, Predict
 from niwaki.measure.accuracy import evaluate as measure_accuracy
@@ -38,30 +35,6 @@ from niwaki.training.prune import COMPARED, Given, PruneReport, prune_step
 from niwaki.training.sensitivity import SensitivityReport
 from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
 from niwaki.training.train import Epoch, Training, fit, resting_norms, sample, tensor_of
-
-
-@checked
-def load_data(name_or_folder: str | Path = "fashion-mnist", **settings: Any) -> Dataset:
-    """A dataset, decoded once and memory-mapped: training, validation and test images as uint8 (N, C, H, W).
-
-    `name_or_folder` is fashion-mnist, synthetic, a folder with one folder of images per class, or an .npz file;
-    `settings` are those of a study's `[data]` section (`limit=1000`, `preprocessing={"size": [32, 32]}`).
-
-    Warns if images are duplicated. Raises NiwakiError if the dataset is missing or damaged.
-
-    >>> niwaki.load_data("synthetic", limit=200, validation=40, test_limit=60)
-    <Dataset synthetic: 200 + 40 + 60 images 1×32×32, 10 classes>
-    """
-    if built_in(name_or_folder):
-        settings = {"name": name_or_folder, **settings}
-    else:
-        if not Path(name_or_folder).exists() and (near := guess(str(name_or_folder), BUILT_IN)):
-            raise DataError(f"{name_or_folder}: {near}there is no such dataset, file or folder")
-        settings = {"name": kind_of(name_or_folder), "path": name_or_folder, **settings}
-    data = open_dataset(prepare(settings_of(DataSpec, settings)))
-    for note in data.notes:
-        warn(f"{data.origin}: {note}")
-    return data
 
 
 @checked
@@ -101,7 +74,7 @@ def train(
     remember(model, data.labels)
     training = Training(
         data.validation, seed, device=device, resting=resting_norms(model), teachers=teachers_of(teacher, data),
-        after_epoch=partial(_tell_epoch, heard, "train", 0, recipe.epochs),
+        after_epoch=partial(_tell_epoch, heard, "train", 0, recipe.epochs), transform=data.transform,
     )  # fmt: skip
     history = fit(model, data.train, data.preprocessing, recipe, training)
     heard.on_done(Done(True, metrics={"loss": history[-1].loss} if history else {}))
@@ -155,7 +128,7 @@ def prune(
         original = original or {name: report.widths[name] + gone for name, gone in report.removed.items()}
         if recover.epochs:
             tell = partial(_tell_epoch, heard, f"fine-tune step {step}/{how.steps}", step, recover.epochs)
-            training = Training(data.validation, seed, "finetune", step, device, resting, taught, tell)
+            training = Training(data.validation, seed, "finetune", step, device, resting, taught, tell, data.transform)
             fit(model, data.train, data.preprocessing, recover, training)
         reports.append(report)
         if after_step:

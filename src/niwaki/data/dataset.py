@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -50,6 +51,8 @@ class Dataset:
     test: Split
     notes: tuple[str, ...] = ()
     """Remarks on the images from when they were decoded, one line each."""
+    transform: Callable[[Any], Any] | None = field(default=None, compare=False)
+    """Of the user's own, called in training on each image: a uint8 tensor (C, H, W), and another of the same shape."""
 
     def __repr__(self) -> str:
         images = " + ".join(f"{len(getattr(self, split)):,}" for split in SPLITS)
@@ -146,7 +149,7 @@ def open_dataset(folder: Path) -> Dataset:
         raise DataError(f"{folder / MANIFEST}: {error.strerror}: not a decoded dataset; {_again(folder)}") from error
     except ValueError as error:  # pydantic's error is one
         raise DataError(f"{folder / MANIFEST}: damaged or of another version; {_again(folder)}") from error
-    parts = {part: _open_split(folder, part, manifest) for part in SPLITS}
+    train, validation, test = (_open_split(folder, part, manifest) for part in SPLITS)
     return Dataset(
         name=manifest.name,
         labels=manifest.labels,
@@ -155,7 +158,9 @@ def open_dataset(folder: Path) -> Dataset:
         origin=manifest.origin,
         synthetic=manifest.synthetic,
         notes=manifest.notes,
-        **parts,
+        train=train,
+        validation=validation,
+        test=test,
     )
 
 

@@ -96,6 +96,7 @@ def find_layout(root: Path) -> Layout:
 
     Raises DataError, naming the entry, if it is unclear what the classes are.
     """
+    _check_is_of_images(root)
     found = Found()
     root = _inside(root)
     parts = _parts(root, found)
@@ -109,6 +110,22 @@ def find_layout(root: Path) -> Layout:
         if strangers:
             raise DataError(f"{parts[part] / strangers[0]}: no such class in {parts['train']}: {shown(list(train))}")
     return Layout(root, train, beside["validation"], beside["test"], tuple(found.problems), found.notes(root))
+
+
+def _check_is_of_images(root: Path) -> None:
+    """Raise DataError, with the way out, for the folders of other tools that hold no files of images."""
+    names = {entry.name for entry in _entries(root)}
+    pickles = {"train", "test", "meta"} <= names and not (root / "train").is_dir()
+    if pickles or names & {"data_batch_1", "batches.meta"}:
+        raise DataError(
+            f"{root}: Python pickles, as CIFAR's, which can run code and which niwaki never opens: read them with "
+            "torchvision, and give that dataset to niwaki.dataset(train=…, test=…)"
+        )
+    if names & {"dataset_dict.json", "dataset_info.json"}:
+        raise DataError(
+            f"{root}: a dataset that Hugging Face's `datasets` saved: read it with datasets.load_from_disk, and give "
+            "its splits to niwaki.dataset(train=…, test=…)"
+        )
 
 
 def files_of(files: Files) -> Iterator[Path]:

@@ -46,7 +46,12 @@ def prepare(
     cache = cache or cache_folder()
     if data is not None:
         spec = _redirected(spec, data)
-    found = DATASETS[spec.name].find(spec, Places(cache, tell, mirrors))
+    return keep(DATASETS[spec.name].find(spec, Places(cache, tell, mirrors)), spec, cache=cache, notify=notify)
+
+
+def keep(found: Source, spec: DataSpec, *, cache: Path | None = None, notify: Notify | None = None) -> Path:
+    """The folder of a dataset that was found, split and preprocessed as `spec` says. Raises DataError as `prepare`."""
+    tell, cache = _in_visible_characters(notify), cache or cache_folder()
     spec = _with_validation(spec, found)
     try:
         target = _decoded(found, spec, cache / "decoded", tell)

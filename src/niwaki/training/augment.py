@@ -7,10 +7,13 @@ fixed order, and an option that is off draws none, so it does not change what th
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional as F
 
+from niwaki.errors import DataError, kind_and_line
+from niwaki.models.examine import describe
 from niwaki.training.settings import TrainSettings
 
 BLUR_REACH = 2  # pixels each way: enough for the deviations that settings allow
@@ -42,6 +45,25 @@ def augment(
         images, moved = _move(images, settings.shift, generator)
         view = view * (2 * settings.shift + 1) ** 2 + moved
     return images, view
+
+
+def transformed(images: torch.Tensor, transform: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """A batch of uint8 (N, C, H, W) after a user's own transform of each image.
+
+    Raises DataError if it fails or gives something other than uint8 of the same shape.
+    """
+    made = []
+    for image in images:
+        try:
+            made.append(transform(image.clone()))
+        except Exception as error:  # whatever a user's transform raises
+            raise DataError(f"transform failed on an image of {tuple(image.shape)}: {kind_and_line(error)}") from error
+        if not isinstance(made[-1], torch.Tensor) or made[-1].dtype != torch.uint8 or made[-1].shape != image.shape:
+            raise DataError(
+                f"transform gave {describe(made[-1])}: expected bytes (uint8) of the same shape, {tuple(image.shape)}; "
+                "scaling and normalizing are in preprocessing"
+            )
+    return torch.stack(made)
 
 
 def _mirror(images: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

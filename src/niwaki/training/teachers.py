@@ -63,9 +63,11 @@ class Lesson:
         self._answers: torch.Tensor | None = None
         """float32 (views, images, classes), NaN if not asked for yet."""
 
-    def of(self, pixels: torch.Tensor, chosen: torch.Tensor, view: torch.Tensor) -> torch.Tensor:
-        """The answer for a batch `pixels`, uint8 (N, C, H, W): a `view` each of the training images `chosen`."""
-        if self._views is None:
+    def of(self, pixels: torch.Tensor, chosen: torch.Tensor, view: torch.Tensor | None) -> torch.Tensor:
+        """The answer for a batch `pixels`, uint8 (N, C, H, W): a `view` each of the training images `chosen`; none if
+        there is no end of views.
+        """
+        if self._views is None or view is None:
             return self._probabilities(pixels)
         known = self._answers
         if known is None:

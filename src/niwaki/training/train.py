@@ -23,7 +23,7 @@ from niwaki.models.examine import check_answers, check_numbers, describe
 from niwaki.models.generators import generators_kept, reseed
 from niwaki.models.pixels import pixel_scale
 from niwaki.randomness import derive_seed
-from niwaki.training.augment import augment
+from niwaki.training.augment import augment, transformed
 from niwaki.training.average import Average, estimate_norms
 from niwaki.training.fast_convolutions import fast_narrow_convolutions
 from niwaki.training.optimizer import make_optimizer, make_scheduler
@@ -76,6 +76,8 @@ class Training:
     """Networks from whose scores it also learns."""
     after_epoch: Callable[[int, Epoch], None] | None = None
     """Called with the number of each epoch, from 1, and its result."""
+    transform: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """The user's own augmentation of one image, uint8 (C, H, W)."""
 
 
 _ALONE = Training()
@@ -93,15 +95,16 @@ class _Work:
     scheduler: torch.optim.lr_scheduler.LRScheduler | None
     lesson: Lesson | None
     average: Average | None
+    transform: Callable[[torch.Tensor], torch.Tensor] | None
 
     @staticmethod
-    def on(model: nn.Module, data: Batches, settings: TrainSettings, teachers: Sequence[Teacher]) -> _Work:
+    def on(model: nn.Module, data: Batches, settings: TrainSettings, training: Training) -> _Work:
         batches = _batches(len(data.labels), settings.batch_size)
         optimizer = make_optimizer(model, settings)
         return _Work(
             model, data, settings, optimizer, make_scheduler(optimizer, settings, batches),
-            Lesson(teachers, data.images, settings) if teachers else None,
-            Average(model, settings, batches) if settings.average != "none" else None,
+            Lesson(training.teachers, data.images, settings) if training.teachers else None,
+            Average(model, settings, batches) if settings.average != "none" else None, training.transform,
         )  # fmt: skip
 
     @property
@@ -147,7 +150,7 @@ def fit(
     model.to(device)
     check_numbers(model)
     check_answers(model, data.scale(data.images[:2]))
-    work = _Work.on(model, data, settings, training.teachers)
+    work = _Work.on(model, data, settings, training)
     history: list[Epoch] = []
     best: tuple[float, dict[str, torch.Tensor]] | None = None
     with generators_kept(), fast_narrow_convolutions(model), _quiet_schedulers():
@@ -218,10 +221,13 @@ def _one_epoch(work: _Work, seed: int) -> float:
         if len(chosen) == 1 < settings.batch_size and count > 1:
             continue
         pixels, labels = data.images.index_select(0, chosen), data.labels.index_select(0, chosen)
+        if work.transform is not None:
+            pixels = transformed(pixels, work.transform)
         if data.shapes is not None:
             pixels = torch.cat([pixels, draw_outliers(pixels, settings.outliers, data.shapes, generator)])
         pixels, view = augment(pixels, settings, generator)
-        taught = None if work.lesson is None else work.lesson.of(pixels[: len(labels)], chosen, view[: len(labels)])
+        known = None if work.transform else view[: len(labels)]
+        taught = None if work.lesson is None else work.lesson.of(pixels[: len(labels)], chosen, known)
         logits = work.model(data.scale(pixels))
         if not isinstance(logits, torch.Tensor):
             raise ModelError(_not_scores(logits))

@@ -113,7 +113,7 @@ def find_layout(root: Path) -> Layout:
 
 
 def _check_is_of_images(root: Path) -> None:
-    """Raise DataError, with the way out, for the folders of other tools that hold no files of images."""
+    """Raise DataError for folders of other tools that hold no files of images; it says how to read them."""
     names = {entry.name for entry in _entries(root)}
     pickles = {"train", "test", "meta"} <= names and not (root / "train").is_dir()
     if pickles or names & {"data_batch_1", "batches.meta"}:

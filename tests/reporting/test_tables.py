@@ -130,6 +130,17 @@ def test_the_sources_figures_are_hidden_for_synthetic_data() -> None:
     assert "source" not in text.replace("and the published ones are left out", "")
 
 
+def test_tables_with_times_at_different_batches_share_one_remark_on_how_they_were_measured() -> None:
+    timed = view([*bases()], timings=TIMINGS)
+    at_1, at_256, at_both = (
+        times.remarks(timed, columns, words_in("en"))
+        for columns in (["latency_1"], ["latency_256"], ["latency_1", "latency_256"])
+    )
+    assert at_1[0] == at_256[0] == at_both[0]
+    assert at_both[1:] == (at_1[1], at_256[1])
+    assert at_1[1] == "Measured twice at batch 1, the same network differs by up to 5.0 %."
+
+
 def test_times_within_the_noise_are_not_called_different() -> None:
     table = make_tables(view([*bases(), record("0.5-0", 910, 40), record("0.5-1", 920, 40)], timings=TIMINGS))[0]
     half = table.rows[1]

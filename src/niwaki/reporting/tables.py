@@ -262,8 +262,7 @@ def _remarks(view: View, experiment: Experiment, rows: list[Row], words: Words) 
         low, high = wilson_interval(round(figure.mean / 100 * tested), tested)
         remarks.append(words("remark.one_seed", tested=tested, reach=(high - low) / 2))
     remarks += [words(key) for columns, key in _EXPLAINED if columns & set(experiment.columns)]
-    said = times.remark(view, experiment.columns, words)
-    return (*remarks, *([said] if said else []))
+    return (*remarks, *times.remarks(view, experiment.columns, words))
 
 
 _EXPLAINED: tuple[tuple[set[str], str], ...] = (

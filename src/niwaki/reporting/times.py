@@ -48,17 +48,17 @@ def slower_than(view: View, int8: Results, before: Results, words: Words) -> tup
     return (words("note.slower", ours=ours, theirs=theirs),)
 
 
-def remark(view: View, columns: Sequence[str], words: Words) -> str | None:
-    """How the times in these columns were measured."""
+def remarks(view: View, columns: Sequence[str], words: Words) -> tuple[str, ...]:
+    """How the times in these columns were measured, and then how certain they are at each batch."""
     timed = [name for name in COLUMNS if name in columns]
     if not timed or not view.timings:
-        return None
+        return ()
     batches = sorted({COLUMNS[name][1] for name in timed})
-    floors = ", ".join(
+    floors = [
         words("remark.times.floor", floor=100 * view.timings.noise_floor[str(batch)], batch=batch) for batch in batches
-    )
+    ]
     pinned = words("remark.times.pinned") if view.timings.pinned else ""
-    return words("remark.times", pinned=pinned, floors=floors)
+    return (words("remark.times", pinned=pinned), *floors)
 
 
 def _mean(view: View, results: Sequence[Results], column: str) -> float | None:

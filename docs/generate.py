@@ -31,6 +31,7 @@ COMMANDS = {
     "inspect": ("inspect", "tutorials/microcontroller.md"),
     "export": ("export", "guides/exporting.md"),
     "quantize": ("quantize", "guides/int8.md"),
+    "compress": ("compress", "tutorials/sixteen-kilobytes.md"),
     "verify": ("verify", "guides/exporting.md"),
     "bench": ("bench", "guides/exporting.md"),
     "bundle": ("bundle", "guides/board.md"),

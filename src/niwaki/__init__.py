@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from niwaki.api import (
         bench,
         bundle,
+        compress,
         copy_study,
         count,
         dataset,
@@ -57,6 +58,7 @@ _HOME = {
     "Preprocessing": "niwaki.data.preprocessing",
     "bench": "niwaki.api",
     "bundle": "niwaki.api",
+    "compress": "niwaki.api",
     "copy_study": "niwaki.api",
     "count": "niwaki.api",
     "dataset": "niwaki.api",
@@ -87,6 +89,7 @@ __all__ = [
     "Preprocessing",
     "bench",
     "bundle",
+    "compress",
     "copy_study",
     "count",
     "dataset",

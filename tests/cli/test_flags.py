@@ -88,7 +88,7 @@ def test_every_argument_that_a_text_names_is_one_and_has_its_option(nodes: dict[
     assert set(OPTIONS) <= named | of_settings
     assert set(OPTIONS.values()) <= options
     assert named <= set(OPTIONS)
-    functions = (niwaki.export, niwaki.bundle, niwaki.verify, niwaki.run_study)
+    functions = (niwaki.export, niwaki.bundle, niwaki.verify, niwaki.run_study, niwaki.compress)
     arguments = of_settings | {name for function in functions for name in inspect.signature(function).parameters}
     assert set(OPTIONS) - arguments == {"language"}  # of `niwaki report`
 

@@ -1,17 +1,18 @@
 """niwaki's functions for Python: each command of the command line has a function of the same name.
 
-May import: callbacks, arguments, reporting, study, board, deploy, compiled, training, measure, models, data,
+May import: callbacks, arguments, reporting, search, study, board, deploy, compiled, training, measure, models, data,
 randomness, notify, errors.
 """
 
 from niwaki.api.boards import bundle, doctor, watch
+from niwaki.api.compressing import compress
 from niwaki.api.data import dataset, load_data
 from niwaki.api.forms import bench, export, inspect, load_c, quantize, verify
 from niwaki.api.steps import count, evaluate, load, prune, read_info, save, sensitivity, train
 from niwaki.api.studies import copy_study, new_study, open_study, report, run_study
 
 __all__ = [
-    "bench", "bundle", "copy_study", "count", "dataset", "doctor", "evaluate", "export", "inspect", "load",
-    "load_c", "load_data", "new_study", "open_study", "prune", "quantize", "read_info", "report", "run_study",
+    "bench", "bundle", "compress", "copy_study", "count", "dataset", "doctor", "evaluate", "export", "inspect",
+    "load", "load_c", "load_data", "new_study", "open_study", "prune", "quantize", "read_info", "report", "run_study",
     "save", "sensitivity", "train", "verify", "watch",
 ]  # fmt: skip

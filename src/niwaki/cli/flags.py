@@ -11,10 +11,13 @@ OPTIONS = {
         name: f"--{name.replace('_', '-')}"
         for name in (
             "args", "bits", "calibration", "data", "device", "epochs", "images", "jobs", "kind", "least_named", "lr",
-            "names", "opset", "out", "ray", "scenes", "seeds", "sound", "target", "to", "trust",
+            "fit", "names", "opset", "out", "ray", "sampler", "scenes", "seeds", "sound", "target", "time", "to",
+            "trials", "trust",
         )
     },
     "language": "--lang",
+    "maximize": "--max",
+    "minimize": "--min",
     "languages": "--lang",
 }  # fmt: skip
 """The options that the library's texts mention, by argument name."""

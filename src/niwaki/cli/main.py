@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from niwaki.cli import board_commands
+from niwaki.cli import board_commands, search_commands
 from niwaki.cli.options import Data, Json, Trust
 from niwaki.cli.usage import Commands
 from niwaki.cli.version import print_version
@@ -236,6 +236,9 @@ def quantize(
         file, out, recipe, bits=bits, data=data, calibration=calibration, images=images, seed=seed, device=device,
         as_json=json, trust=trust,
     )  # fmt: skip
+
+
+app.command("compress")(search_commands.compress)
 
 
 @app.command("verify")

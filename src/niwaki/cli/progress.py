@@ -38,17 +38,21 @@ class Progression:
 
     def planned(self, plan: Plan, missing: list[Stage]) -> None:
         """Print what will be done and start the bar."""
+        asked, shared, longer = plan.requested, plan.unique, plan.longer
+        self.message(
+            f"{counted(len(plan.own), 'trial')}: {counted_work(*shared)}"
+            + (f" ({counted_work(*asked)} without sharing)" if asked != shared else "")
+            + (f", and {counted_work(*longer)} to train the unpruned network longer" if longer[0] else "")
+            + f"; {len(plan.stages) - len(missing)} stored, {len(missing)} to run"
+        )
+        self.begin(plan, missing)
+
+    def begin(self, plan: Plan, missing: list[Stage]) -> None:
+        """Start the bar for the stages that are missing of a plan."""
         self.total = len(plan.stages)
         self.stored = self.total - len(missing)
-        asked, shared, longer = plan.requested, plan.unique, plan.longer
-        self._epochs[1] = sum(stage.epochs for stage in missing)
+        self._epochs = [0, sum(stage.epochs for stage in missing)]
         self._begun = time.monotonic()
-        self.message(
-            f"{counted(len(plan.own), 'trial')}: {_work(*shared)}"
-            + (f" ({_work(*asked)} without sharing)" if asked != shared else "")
-            + (f", and {_work(*longer)} to train the unpruned network longer" if longer[0] else "")
-            + f"; {self.stored} stored, {len(missing)} to run"
-        )
         if missing and self.console.is_interactive:
             bar: list[ProgressColumn] = [BarColumn(BAR)] if self.console.width >= WIDE else []
             self._bar = Progress(*bar, _Line(self), console=self.console, transient=True, refresh_per_second=4)
@@ -152,5 +156,6 @@ def _shortened(label: str, room: int) -> str:
     return f"{label[: room - 1 - end]}…{label[len(label) - end :]}"
 
 
-def _work(stages: int, epochs: int) -> str:
+def counted_work(stages: int, epochs: int) -> str:
+    """Stages and epochs in words."""
     return f"{counted(stages, 'stage')}, {counted(epochs, 'epoch')}"

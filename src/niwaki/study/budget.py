@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-AT_LEAST = ("balanced_accuracy", "worst_class")
+AT_LEAST = ("accuracy", "balanced_accuracy", "worst_class")
 _UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "kb": 1024.0, "mb": 1024.0**2, "us": 1.0, "ms": 1e3, "%": 1.0}
 _FORM = re.compile(r"^\s*([a-z_]+)\s*(<=|>=)\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z%]*)\s*$")
 _ALLOWED_UNITS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from niwaki.errors import ModelError, SpecError, step
@@ -20,10 +20,10 @@ Recipe = TypeVar("Recipe", bound=TrainSettings)
 Settings = dict[str, object]
 """What determines a stage, as JSON values: it is hashed, stored, and read by the worker that runs the stage."""
 
-Kind = Literal["import", "train", "prune", "finetune", "quantize"]
+Kind = Literal["import", "train", "prune", "cut", "finetune", "quantize"]
 
 # raised whenever a stage of that kind gives another result than before with the same settings
-VERSIONS: dict[Kind, int] = {"import": 1, "train": 1, "prune": 2, "finetune": 1, "quantize": 2}
+VERSIONS: dict[Kind, int] = {"import": 1, "train": 1, "prune": 2, "cut": 1, "finetune": 1, "quantize": 2}
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def make_plan(
     (computed here by default, which imports them: check trust before). `classes` are those of the imported model if the
     data orders them differently: it is then measured on reordered data.
     """
-    known = _Known(data, dict(environment), imports, list(classes or ()), dict(sources or {}))
+    known = Known(data, dict(environment), imports, list(classes or ()), dict(sources or {}))
     planner = _Planner(known, spec)
     for experiment in spec.experiment:
         paths: dict[tuple[str, ...], Any] = {}
@@ -142,20 +142,47 @@ def make_plan(
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """What decides results besides the settings of a study."""
 
     data: str
     environment: Facts
-    imports: Imports
-    classes: list[str]
-    sources: dict[str, str]
+    imports: Imports = _NOTHING
+    classes: list[str] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+
+
+def stage_of(
+    kind: Kind, settings: Settings, parent: str | None, drawn: tuple[int, int], known: Known,
+    recipe: TrainSettings | None = None,
+) -> Stage:  # fmt: skip
+    """A stage, without a label; `drawn` are its seed and its position, `recipe` is its training, if it trains.
+
+    Raises ModelError for settings that cannot be written as JSON.
+    """
+    seed, position = drawn
+    identity = {
+        "kind": kind,
+        "version": VERSIONS[kind],
+        "settings": settings,
+        "parent": parent,
+        "seed": seed,
+        "position": position,
+        "data": known.data,
+        "environment": known.environment,
+    }
+    try:
+        key = sha256_of(canonical_json(identity))[:32]
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{kind}: the settings {settings!r} cannot be written as JSON: {error}") from error
+    epochs, teachers = (recipe.epochs, recipe.teacher) if recipe is not None else (0, ())
+    return Stage(key, kind, settings, parent, seed, position, epochs, "", teachers)
 
 
 class _Planner:
     """Builds a plan trial by trial; it never adds the same stage twice."""
 
-    def __init__(self, known: _Known, spec: StudySpec) -> None:
+    def __init__(self, known: Known, spec: StudySpec) -> None:
         self.plan = Plan()
         self.known = known
         self._spec = spec
@@ -257,25 +284,11 @@ class _Planner:
         recipe: TrainSettings | None = None,
     ) -> str:  # fmt: skip
         """The key of a stage, which is added if it is new; `recipe` is the stage's training, if it trains."""
-        identity = {
-            "kind": kind,
-            "version": VERSIONS[kind],
-            "settings": settings,
-            "parent": parent,
-            "seed": seed,
-            "position": position,
-            "data": self.known.data,
-            "environment": self.known.environment,
-        }
-        try:
-            key = sha256_of(canonical_json(identity))[:32]
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"{kind}: the settings {settings!r} cannot be written as JSON: {error}") from error
-        if key not in self.plan.stages:
+        made = stage_of(kind, settings, parent, (seed, position), self.known, recipe)
+        if made.key not in self.plan.stages:
             label = self._name.of(kind, settings, position) + (f", seed {seed}" if self._several else "")
-            epochs, teachers = (recipe.epochs, recipe.teacher) if recipe is not None else (0, ())
-            self.plan.stages[key] = Stage(key, kind, settings, parent, seed, position, epochs, label, teachers)
-        return key
+            self.plan.stages[made.key] = replace(made, label=label)
+        return made.key
 
 
 @dataclass(frozen=True)
@@ -299,6 +312,7 @@ class _Name:
             "import": f"import {settings.get('factory')}",
             "train": f"train from scratch{self._trial}",
             "prune": f"prune{self._trial}{step}",
+            "cut": "cut",
             "finetune": f"fine-tune{self._trial}{step}",
             "quantize": f"quantize{self._trial}{quantization}",
         }[kind]

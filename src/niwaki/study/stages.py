@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from niwaki.data.classes import in_order
-from niwaki.data.dataset import Dataset
+from niwaki.data.dataset import Dataset, Split
 from niwaki.errors import DataError, FactoryError, ModelError, StageFailed, WorkerLost
 from niwaki.files import sha256_of
 from niwaki.measure.accuracy import evaluate
@@ -37,6 +37,9 @@ from niwaki.training.prune import COMPARED, Given, prune_step, widths
 from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
 from niwaki.training.teachers import Teacher, make_teacher
 from niwaki.training.train import Training, fit, sample
+
+TEST = "test"  # in a stage's environment: the test images are kept from it
+_HEAD = 100
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def run_stage(task: Task, data: Dataset, tell: Tell = nobody) -> Outcome:
     _make_deterministic(task.device)
     _check_machine(task)
     try:
-        data = _as_the_model_counts(task, data)
+        data = _as_the_model_counts(task, without_test(data) if task.environment.get(TEST) else data)
         if task.stage.kind == "quantize":
             from niwaki.study.quantize import quantize_stage  # imported here: workers that train do not need ONNX
 
@@ -85,6 +88,12 @@ def run_stage(task: Task, data: Dataset, tell: Tell = nobody) -> Outcome:
         raise
     except (StageFailed, ModelError) as error:
         return Outcome(_record(task, reason=str(error)), None)
+
+
+def without_test(data: Dataset) -> Dataset:
+    """The data for a search, which never sees a test image: some for validation stand in their place."""
+    head = Split(data.validation.images[:_HEAD], data.validation.labels[:_HEAD])
+    return replace(data, test=head)
 
 
 def _float_stage(task: Task, data: Dataset, tell: Tell) -> tuple[bytes, Results]:
@@ -226,13 +235,23 @@ def _prune(task: Task, data: Dataset, _tell: Tell) -> Step:
     return model, info, told
 
 
+def _cut(task: Task, data: Dataset, _tell: Tell) -> Step:
+    """The parent with so many channels in each group as `widths` says: the most important ones."""
+    model, info = modelfile.loads(_parent(task), trust=task.trust)
+    asked = task.stage.settings["widths"]
+    keep = {str(name): int(width) for name, width in asked.items()} if isinstance(asked, dict) else {}
+    how = PruneSettings(ratio=0.5, steps=1)  # of which only the ranking counts
+    report = prune_step(model, how, data.input_shape, step=1, given=Given(keep=keep, original=info.original_widths))
+    return model, info, Told((), report.removed)
+
+
 def _finetune(task: Task, data: Dataset, tell: Tell) -> Step:
     model, info = modelfile.loads(_parent(task), trust=task.trust)
     recipe = FinetuneSettings.model_validate(task.stage.settings)
     return model, info, Told(_fit(model, task, data, recipe, tell))
 
 
-_STEPS = {"import": _import, "train": _train, "prune": _prune, "finetune": _finetune}
+_STEPS = {"import": _import, "train": _train, "prune": _prune, "cut": _cut, "finetune": _finetune}
 
 
 def _fit(

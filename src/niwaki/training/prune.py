@@ -22,7 +22,7 @@ from niwaki.tabular import Column, Tabular
 from niwaki.training.comparison import Comparison
 from niwaki.training.cuts import Cut, Scissors, Snapshot
 from niwaki.training.output_layers import check_still_runs, find_heads
-from niwaki.training.ranking import Candidate, Survey, Surveyor, choose, fails_on_it, probes, ratio_at
+from niwaki.training.ranking import Candidate, Survey, Surveyor, choose, fails_on_it, keeping, probes, ratio_at
 from niwaki.training.ratios import nothing_removed, nothing_to_prune, widths_in_scope
 from niwaki.training.settings import PruneSettings
 from niwaki.training.tracing import BoundedGraph, trace
@@ -80,6 +80,8 @@ class Given:
     """Images as above and labels (N,), for Taylor importance."""
     seed: int = 0
     """Seed of random importance."""
+    keep: Mapping[str, int] | None = None
+    """How many channels each group keeps, by the name of its first layer, in place of the settings' ratio."""
 
 
 _NOTHING = Given()
@@ -118,7 +120,7 @@ def prune_step(
         if settings.importance == "taylor":
             _accumulate_gradients(model, given.gradients_from)
         original = given.original or (before if step == 1 else {})
-        todo = _Step(model, settings, input_shape, step, heads, images, given.seed, ties(model), original)
+        todo = _Step(model, settings, input_shape, step, heads, images, given.seed, ties(model), original, given.keep)
         done = todo.take(given.state)
         model.zero_grad(set_to_none=True)
     after = widths(model, heads)
@@ -158,6 +160,7 @@ class _Step:
     seed: int
     shared: list[tuple[str, ...]]
     original: Mapping[str, int]
+    keep: Mapping[str, int] | None = None
 
     def take(self, state: PruningState | None) -> _Done:
         before = Snapshot(self.model)
@@ -190,7 +193,8 @@ class _Step:
         scissors = Scissors(graph)
         groups: list[list[str]] = []
         made: list[tuple[Candidate, list[int]]] = []
-        for candidate, indices in choose(found, self.settings, self.step, sizes):
+        asked = choose(found, self.settings, self.step, sizes) if self.keep is None else keeping(found, self.keep)
+        for candidate, indices in asked:
             group = _group(graph, candidate, indices)
             if not graph.check_pruning_group(group):
                 why = "what it feeds would lose all of its inputs with it"

@@ -97,6 +97,20 @@ def choose(
             yield candidate, torch.unique(torch.cat(every_part)).tolist()
 
 
+def keeping(survey: Survey, keep: Mapping[str, int]) -> Iterator[tuple[Candidate, list[int]]]:
+    """The candidates that lose channels if each keeps so many, by its name, with the indices of the channels it loses.
+
+    A group in parts keeps the same number in each; what `keep` does not name loses nothing.
+    """
+    for candidate in survey.candidates:
+        own = len(candidate.scores)
+        count = own - max(1, keep.get(candidate.name, own * candidate.parts) // candidate.parts)
+        if count > 0:
+            lowest = torch.topk(candidate.scores, k=count, largest=False).indices
+            every_part = [lowest + part * own for part in range(candidate.parts)]
+            yield candidate, torch.unique(torch.cat(every_part)).tolist()
+
+
 class Surveyor:
     """Finds a network's candidates: groups without a head, a layer out of scope, or one that must stay whole."""
 

@@ -1,0 +1,132 @@
+"""The answer: which candidate is best among those that keep to the limits, and what binds it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from niwaki.codegen.generate import Footprint, generate, write
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.compiled.library import CModel
+from niwaki.data.dataset import Split
+from niwaki.deploy.runners import in_layout
+from niwaki.errors import NiwakiError
+from niwaki.folders import temporary
+from niwaki.measure.accuracy import Accuracy, evaluate, wilson_interval
+from niwaki.search.limits import AT_LEAST, Limits
+from niwaki.search.measured import measure
+from niwaki.search.tried import Score, Tried
+
+NEAR = 0.97  # of a limit: it binds
+SPREAD = 0.5  # doublings of a cost that a front must span to have a slope
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A network of the answer: the stage that it is, its accuracy in integers, and what its C needs."""
+
+    tried: Tried
+    score: Score
+    validation: Accuracy
+    test: Accuracy | None
+    footprint: Footprint
+    target: dict[str, float]
+    """Flash, stack and instructions, if a target was asked for and its compiler is here."""
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON: accuracies in percent, sizes in bytes."""
+        low, high = wilson_interval(self.validation.correct, self.validation.total)
+        return {
+            "id": self.tried.shape.id,
+            "validation": self.validation.accuracy,
+            "validation_interval": [low, high],
+            "test": self.test.accuracy if self.test else None,
+            "seeds": {str(score.seed): score.validation for score in self.tried.last},
+            "epochs": self.score.epochs,
+            "constants": self.footprint.constant_bytes,
+            "flash": _whole(self.target.get("flash")),
+            "ram": self.footprint.ram_bytes,
+            "stack": _whole(self.target.get("stack")),
+            "macs": int(self.tried.figures["macs"]),
+            "instructions": _whole(self.target.get("instructions")),
+            "bits": dict(self.tried.shape.bits),
+            "widths": dict(self.tried.shape.widths),
+            "args": self.tried.args,
+            "trained": self.score.way,
+        }
+
+
+def graph_of(int8: bytes) -> Graph:
+    """The integer network in an int8 ONNX."""
+    return read_qdq(onnx.load_from_string(int8), "the int8 ONNX")
+
+
+def integer_accuracy(graph: Graph, split: Split, classes: int) -> Accuracy:
+    """How often the integer network itself is right: its C on this machine, or the reference without a compiler."""
+    try:
+        with temporary("integer") as name:
+            folder = write(generate(graph), Path(name) / "c")
+            network = CModel(folder)
+            return evaluate(lambda images: network(in_layout(graph, images)), split.images, split.labels, classes)
+    except NiwakiError:
+        return evaluate(
+            lambda images: reference.run(graph, reference.quantize_pixels(graph, images)),
+            split.images, split.labels, classes,
+        )  # fmt: skip
+
+
+def on_target(graph: Graph, target: str | None, *, instructions: bool) -> dict[str, float]:
+    """What the C needs on a target; nothing without one."""
+    return {} if target is None else measure(graph, target, instructions=instructions)
+
+
+def ranked(tried: Sequence[Tried], minimized: str | None) -> list[Tried]:
+    """Candidates that fit, the best first: those trained longest, by accuracy, or by what is minimized."""
+    if minimized is None:
+        return sorted(tried, key=lambda one: (-one.epochs, -one.validation, one.shape.id))
+    return sorted(tried, key=lambda one: (-one.epochs, one.figures[minimized], -one.validation, one.shape.id))
+
+
+def binding(limits: Limits, chosen: Tried, front: Sequence[Tried], epochs: int) -> list[str]:
+    """What keeps the chosen network from being better, in words: each limit and how much of it is used."""
+    said = []
+    for limit in limits.budgets:
+        figure = chosen.figures.get(limit.quantity)
+        if figure is None or limit.quantity in AT_LEAST:
+            continue
+        used = figure / limit.limit if limit.limit else 1.0
+        state = "binds" if used >= NEAR else f"is used to {100 * used:.0f} %"
+        said.append(f"{limit.text} {state}{_worth_of_more(limit.quantity, limit.limit, front, epochs, used)}")
+    return said
+
+
+def _worth_of_more(quantity: str, limit: float, front: Sequence[Tried], epochs: int, used: float) -> str:
+    """What more of a limit that binds would buy, from the slope of the front below it."""
+    slope = slope_of(front, quantity, epochs)
+    if used < NEAR or slope is None:
+        return ""
+    more, word = (1024.0, "1 KB") if quantity in ("constants", "flash", "ram", "stack") else (limit / 10, "a tenth")
+    return f"; {word} more would buy about {max(slope * math.log2((limit + more) / limit), 0.0):.1f} points"
+
+
+def slope_of(front: Sequence[Tried], quantity: str, epochs: int) -> float | None:
+    """Points of accuracy for each doubling of a cost, along the front; None if it spans too little."""
+    points = sorted(
+        (math.log2(one.figures[quantity]), at)
+        for one in front
+        if one.figures.get(quantity, 0) > 0 and (at := one.at(epochs)) is not None
+    )
+    if len(points) < 2 or points[-1][0] - points[0][0] < SPREAD:
+        return None
+    return float(np.polyfit([x for x, _ in points], [y for _, y in points], 1)[0])
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)

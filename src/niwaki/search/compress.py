@@ -1,0 +1,243 @@
+"""The search from beginning to end: plan → batches → finalists, trained in full → the answer in the folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from niwaki.errors import NiwakiError, StageFailed, StoreError
+from niwaki.notify import Notify
+from niwaki.search.candidates import Costs, Member, check_members, figures, infeasible
+from niwaki.search.exploring import Exploring
+from niwaki.search.fitting import Fitter
+from niwaki.search.limits import TRAINED, Limits
+from niwaki.search.measured import OnTarget, check_target
+from niwaki.search.outcome import Answer, answer, forget
+from niwaki.search.paths import Paths
+from niwaki.search.request import TRIALS, Wanted
+from niwaki.search.running import Running
+from niwaki.search.sampling import Asking
+from niwaki.search.space import Space
+from niwaki.search.state import Search
+from niwaki.search.subject import Subject, open_subject
+from niwaki.search.timing import plan_for
+from niwaki.search.tried import Known, SearchNote, Tried, fitting, from_note
+from niwaki.study import environment
+from niwaki.study.listener import Listener
+from niwaki.study.plan import Known as Identity
+from niwaki.study.run import RunOptions
+from niwaki.study.stages import TEST
+from niwaki.study.store import Store
+from niwaki.study.workers.processes import check_guard
+
+
+def compress(
+    wanted: Wanted, space: Space, listener: Listener, *, device: str = "cpu", paths: tuple[str, ...] = ()
+) -> Answer:  # fmt: skip
+    """Search, or resume a search, and write the answer into the folder.
+
+    Without `trials` and `time`, a folder that holds a search already is asked only: what it knows answers another
+    budget. Raises NiwakiError for bad input; StageFailed, whose exit code is 1, if nothing fits: before training, if
+    the smallest candidate does not. On KeyboardInterrupt the best so far is written, and the error passed on.
+    """
+    started = time.monotonic()
+    check_guard()
+    wanted.check(space)
+    target = check_target(wanted.target, wanted.limits, wanted.minimized)
+    subject = open_subject(wanted.model, wanted.data, space.data, trust=wanted.trust, notify=listener.message)
+    store = Store(wanted.folder)
+    with store.driver():
+        search = _opened(wanted, space, subject, store, target, (listener, device, paths))
+        try:
+            if _asks_for_more(search):
+                _search(search, started)
+            search.running.close()
+        except KeyboardInterrupt:
+            search.running.drop()
+            _answer_so_far(search, started)
+            raise
+        except BaseException:
+            search.running.drop()
+            raise
+        return answer(search, started)
+
+
+def _opened(
+    wanted: Wanted, space: Space, subject: Subject, store: Store, target: str | None,
+    how: tuple[Listener, str, tuple[str, ...]],
+) -> Search:  # fmt: skip
+    listener, device, paths = how
+    facts = {**environment.fingerprint(device), TEST: "kept back"}
+    identity = Identity(subject.data.fingerprint, facts)
+    options = RunOptions(wanted.folder, None, wanted.jobs, wanted.ray, device, wanted.trust, paths)
+    running = Running(subject, store, facts, options, listener)
+    search = Search(
+        wanted, space, subject, store, running, Paths(subject, space, identity), Costs([]), wanted.limits,
+        wanted.minimized, target, listener.message,
+    )  # fmt: skip
+    before = store.load(SearchNote)
+    if before is not None:
+        _check_same(before, subject, store)
+        search.known = Known(map(from_note, before.tried))
+        search.whole = before.whole
+        search.plan = dict(before.plan) if isinstance(before.plan, Mapping) else {}
+    return search
+
+
+def _check_same(before: SearchNote, subject: Subject, store: Store) -> None:
+    """Raise StoreError if the folder holds the search of another network or of other data."""
+    if before.data.fingerprint != subject.data.fingerprint:
+        raise StoreError(f"{store.folder}: this search is on other data ({before.data.origin}): use another folder")
+    if (before.factory, before.weights) != (subject.model.factory, subject.weights_sha256):
+        raise StoreError(f"{store.folder}: this search is of another network ({before.subject}): use another folder")
+
+
+def _asks_for_more(search: Search) -> bool:
+    asked = search.wanted.trials is not None or search.wanted.time is not None
+    return asked or not any(one.scores for one in search.known)
+
+
+def make_members(subject: Subject, space: Space, notify: Notify, *, trust: bool) -> list[Member]:
+    """The networks of the family with their blueprints.
+
+    Raises SpecError for an empty space, ModelError for a network that cannot be pruned or written as C.
+    """
+    members = []
+    combinations = space.members()
+    for number, args in enumerate(combinations):
+        said = ", ".join(f"{name} = {value}" for name, value in args.items())
+        notify(f"working out what {subject.name}{f' with {said}' if said else ''} costs for any widths and bits")
+        blueprint = subject.blueprint(args, trust=trust)
+        spec = subject.with_args(args) if args else subject.model
+        members.append(Member(number, spec, blueprint, space.bits_of(blueprint), space.widths_of(blueprint)))
+    check_members(members)
+    return members
+
+
+def _search(search: Search, started: float) -> None:
+    wanted = search.wanted
+    search.costs.members[:] = make_members(search.subject, search.space, search.notify, trust=wanted.trust)
+    if why := infeasible(search.costs, search.limits):
+        forget(search.store)
+        raise StageFailed(f"nothing fits: {why}")
+    fitter = make_fitter(search)
+    if why := _too_large_on_target(search, fitter):
+        forget(search.store)
+        raise StageFailed(f"nothing fits: {why}")
+    exploring = Exploring(
+        search.paths, search.running, search.costs, search.space, fitter, search.explored, search.notify, search.save,
+        minimized=search.minimized, answers=search.answers,
+    )  # fmt: skip
+    trials = _planned(search, exploring, started)
+    search.save()
+    exploring.explore(Asking(search.costs.members, 0, wanted.sampler), trials)
+    if search.limits.of(("accuracy_drop",)):
+        _measure_whole(search, exploring)
+    _finals(search, exploring)
+
+
+def make_fitter(search: Search) -> Fitter:
+    """What turns proposals into candidates within the limits."""
+    on_target = None
+    if search.target is not None:
+        counted = "instructions" in (search.minimized, *(limit.quantity for limit in search.limits.budgets))
+        on_target = OnTarget(search.target, search.costs, counted)
+    largest = [figures(search.costs.of(member.largest)) for member in search.costs.members]
+    reference = {}
+    if search.minimized is not None:
+        stands_for = {"flash": "constants", "instructions": "macs"}.get(search.minimized, search.minimized)
+        reference = {stands_for: max(found[stands_for] for found in largest)}
+    return Fitter(search.costs, search.limits, on_target, reference)
+
+
+def _too_large_on_target(search: Search, fitter: Fitter) -> str | None:
+    """Why not even the smallest candidate fits on the target; None if one does, or if nothing is measured there."""
+    if fitter.on_target is None:
+        return None
+    found = [fitter.on_target.all_of(member.smallest) for member in search.costs.members]
+    for limit in search.limits.budgets:
+        known = [figure[limit.quantity] for figure in found if limit.quantity in figure]
+        if known and not limit.allows(min(known)):
+            best = min(found, key=lambda figure: figure[limit.quantity])
+            code = f" ({best['code']:,.0f} of them code)" if limit.quantity == "flash" else ""
+            return f"{limit.text}: the smallest candidate needs {min(known):,.0f}{code} on {search.target}"
+    return None
+
+
+def _planned(search: Search, exploring: Exploring, started: float) -> int:
+    """How many candidates are tried: as asked, or as many as the time allows, by what the first of them take."""
+    if search.wanted.seconds is None:
+        trials = search.wanted.trials or TRIALS
+        search.plan = {"trials": trials, "final_epochs": search.space.search.final_epochs}
+        return trials
+    asked = f"{search.wanted.seconds:g} s"
+    if search.plan.get("time") == asked:
+        return int(search.plan["trials"])
+    asking = Asking(search.costs.members, 0, search.wanted.sampler)
+    found = plan_for(exploring, asking, search.wanted.seconds - (time.monotonic() - started), search.wanted.seeds)
+    search.plan = {"time": asked, "trials": found.trials, "final_epochs": found.final_epochs}
+    search.notify(
+        f"{search.wanted.time}: {found.trials} candidates, {found.final_epochs} epochs for each finalist, "
+        f"by what the first took: {found.said}"
+    )
+    return found.trials
+
+
+def _measure_whole(search: Search, exploring: Exploring) -> None:
+    """The accuracy of the whole network, from which a drop counts."""
+    path = search.paths.whole(search.costs.members[0], search.epochs, exploring.way)
+    search.notify("measuring the whole network, from which the drop counts")
+    search.running.run([path])
+    found = search.running.record(path.end).results
+    search.whole = found.validation.accuracy if found else None
+
+
+def _finals(search: Search, exploring: Exploring) -> None:
+    """Train the best candidates in full with every seed; more of them until one keeps to the limits on accuracy."""
+    last = search.space.search.rungs[-1]
+    able = [one for one in search.explored if one.at(last) is not None]
+    able = [one for one in able if not search.limits.broken(one.figures, _cost_names(search.limits))]
+    order = _order(search, able, last)
+    seeds = range(search.wanted.seeds)
+    count = search.space.search.finalists
+    for begin in range(0, len(order), count) if search.limits.of(TRAINED) else (0,):
+        finalists = order[begin : begin + count]
+        names = ", ".join(one.shape.id for one in finalists)
+        search.notify(f"finalists {names}: {search.epochs} epochs, {len(seeds)} seeds")
+        exploring.evaluate(finalists, search.epochs, seeds)
+        if fitting(finalists, search.limits, search.whole):
+            return
+
+
+def _order(search: Search, able: list[Tried], last: int) -> list[Tried]:
+    """Who is trained in full first: the most accurate; or the least costly that may become accurate enough."""
+    if search.minimized is None:
+        return sorted(able, key=lambda one: (-(one.at(last) or 0.0), one.shape.id))
+    cost = search.minimized
+    accurate = search.limits.of(TRAINED)
+    hopeful = [one for one in able if all(_nearly(one, search, limit.quantity, limit.limit) for limit in accurate)]
+    rest = [one for one in able if one not in hopeful]
+    return [
+        *sorted(hopeful, key=lambda one: (one.figures[cost], one.shape.id)),
+        *sorted(rest, key=lambda one: (-(one.at(last) or 0.0), one.shape.id)),
+    ]
+
+
+def _nearly(tried: Tried, search: Search, quantity: str, limit: float) -> bool:
+    """Whether full training may bring a candidate to a limit on accuracy: it is a point away at most."""
+    found = tried.accuracies(search.whole).get(quantity)
+    if found is None:
+        return False
+    return found <= limit + 1.0 if quantity == "accuracy_drop" else found >= limit - 1.0
+
+
+def _cost_names(limits: Limits) -> list[str]:
+    return [limit.quantity for limit in limits.budgets if limit.quantity not in TRAINED]
+
+
+def _answer_so_far(search: Search, started: float) -> None:
+    try:
+        search.save()
+        answer(search, started)
+    except NiwakiError as error:
+        search.notify(f"nothing to keep yet: {error}")

@@ -1,0 +1,211 @@
+"""The search itself: batches of candidates, each trained on the first rung, the better ones on the next (halving).
+
+Successive halving (Jamieson and Talwalkar, 2016), synchronous: the size of a batch and the rungs are fixed, results are
+told in the order of the trials. So the number of workers and any interruption change nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+
+import numpy as np
+
+from niwaki.notify import Notify
+from niwaki.search.candidates import Costs, Proposal, Shape, figures
+from niwaki.search.fitting import Fitter
+from niwaki.search.paths import Path, Paths, Way
+from niwaki.search.running import Running
+from niwaki.search.sampling import Asking
+from niwaki.search.space import Space
+from niwaki.search.tried import Known, Score, Tried
+from niwaki.study.records import Record
+
+SMALLER = (0.5, 0.25, 0.125)  # shares of the budget that show what less of it would give
+GAIN = 0.2  # points by which another way of training must be better
+_COMPARED = 2  # candidates that it must be better for, on average
+_SHARES = (1.0, 0.5, 0.7, 0.35, 0.25, 0.5, 0.18, 0.12)  # of the largest, when something is minimized
+
+
+@dataclass
+class Exploring:
+    """A search in progress."""
+
+    paths: Paths
+    running: Running
+    costs: Costs
+    space: Space
+    fitter: Fitter
+    known: Known
+    """What this search tried; nothing that an earlier one knew, so that a repeated search is the same search."""
+    notify: Notify
+    saved: Callable[[], None]
+    """Called after each rung: it writes what is known."""
+    way: Way = field(default_factory=Way)
+    minimized: str | None = None
+    """What is minimized; None if accuracy is maximized."""
+    answers: list[str] = field(default_factory=list)
+    """What the questions gave."""
+
+    def explore(self, asking: Asking, trials: int) -> None:
+        """Try so many candidates of the sampler, and some with less of the budget."""
+        batches = math.ceil(trials / self.space.search.batch)
+        for batch in range(batches):
+            count = min(self.space.search.batch, trials - batch * self.space.search.batch)
+            self._batch(asking, batch, batches, count)
+
+    def _batch(self, asking: Asking, batch: int, batches: int, count: int) -> None:
+        rungs = self.space.search.rungs
+        asked = [asking.ask() for _ in range(count)]
+        tried = [self._met(one.proposal, self._share(batch, index)) for index, one in enumerate(asked)]
+        smaller = self._smaller(batch)
+        self.notify(f"batch {batch + 1} of {batches}: {len(asked)} candidates for {rungs[0]} epochs")
+        self.evaluate([one for one in (*tried, *smaller) if one is not None], rungs[0])
+        values = self._values(tried, rungs[0])
+        for one, value in zip(asked, values, strict=True):
+            asking.tell(one, value)
+        if batch == 0 and self.space.search.questions:
+            self._ask_questions([one for one in tried if one is not None])
+        left = _unique([one for one in tried if one is not None])
+        for before, epochs in itertools.pairwise(rungs):
+            left = _best(left, before, max(1, round(len(left) * self.space.search.keep)), self._worth)
+            self.evaluate([*left, *smaller], epochs)
+
+    def first(self, asking: Asking, count: int) -> list[Tried]:
+        """The candidates that the sampler asks for first."""
+        met = [self._met(asking.ask().proposal, self._share(0, index)) for index in range(count)]
+        return _unique([one for one in met if one is not None])
+
+    def evaluate(
+        self, tried: Sequence[Tried], epochs: int, seeds: Sequence[int] = (0,), way: Way | None = None
+    ) -> None:
+        """Train candidates for so many epochs with each seed, in the way found best, and note how good they are."""
+        used = way or self.way
+        paths = {(one.shape.id, seed): self._path(one, epochs, seed, used) for one in tried for seed in seeds}
+        records = self.running.run(paths.values())
+        for one in tried:
+            for seed in seeds:
+                path = paths[one.shape.id, seed]
+                self._score(one, path, (epochs, seed), used, records.get(path.end))
+        self.saved()
+
+    def _path(self, tried: Tried, epochs: int, seed: int, way: Way) -> Path:
+        member = self.costs.members[tried.shape.member]
+        return self.paths.of(member, tried.shape, epochs, seed, way)
+
+    def _score(self, tried: Tried, path: Path, at: tuple[int, int], way: Way, record: Record | None) -> None:
+        if record is None or record.results is None:
+            tried.reason = tried.reason or (record.reason if record else None) or "its training gave no result"
+            return
+        answers = record.results.validation
+        score = Score(
+            epochs=at[0], seed=at[1], way=way.text, key=path.end, float_key=path.float_end,
+            validation=answers.accuracy, balanced=answers.balanced, worst=answers.worst,
+        )  # fmt: skip
+        self.known.scored(tried, score)
+
+    def _share(self, batch: int, index: int) -> float:
+        return _SHARES[(batch + index) % len(_SHARES)] if self.minimized else 1.0
+
+    def _met(self, proposal: Proposal, share: float) -> Tried | None:
+        shape = self.fitter.fit(proposal, share)
+        return None if shape is None else self.met(shape, share)
+
+    def met(self, shape: Shape, share: float) -> Tried:
+        """The candidate of a shape, with what it costs."""
+        found = figures(self.costs.of(shape))
+        if self.fitter.on_target is not None:
+            found |= self.fitter.on_target.of(shape)
+        args = self.costs.members[shape.member].model.args
+        return self.known.add(Tried(shape, share, found, args))
+
+    def _smaller(self, batch: int) -> list[Tried]:
+        """The best candidate so far, with its proportions, in less of the budget: a share for each batch in turn."""
+        if batch == 0 or self.minimized:
+            return []
+        first = self.space.search.rungs[0]
+        full = [one for one in self.known if one.share == 1.0 and one.at(first) is not None]
+        if not full:
+            return []
+        best = max(full, key=lambda one: (one.at(first) or 0.0, one.shape.id))
+        groups = self.costs.members[best.shape.member].blueprint.groups
+        shares = {group.name: best.shape.widths[group.name] / group.width for group in groups}
+        met = self._met(Proposal(best.shape.member, best.shape.bits, shares), SMALLER[(batch - 1) % len(SMALLER)])
+        return [] if met is None or met in full else [met]
+
+    def _values(self, tried: Sequence[Tried | None], epochs: int) -> list[float | None]:
+        """What the sampler learns: accuracy; if something is minimized, what is above the trend for such a cost."""
+        found = [None if one is None else one.at(epochs) for one in tried]
+        if self.minimized is None:
+            return found
+        return [
+            None if one is None or value is None else value - self._trend(epochs)(one)
+            for one, value in zip(tried, found, strict=True)
+        ]
+
+    def _trend(self, epochs: int) -> Callable[[Tried], float]:
+        cost = str(self.minimized)
+        points = [(math.log(one.figures[cost] + 1), at) for one in self.known if (at := one.at(epochs)) is not None]
+        if len({x for x, _ in points}) < 2:
+            return lambda _: fmean(y for _, y in points)
+        slope, level = np.polyfit([x for x, _ in points], [y for _, y in points], 1)
+        return lambda one: float(level + slope * math.log(one.figures[cost] + 1))
+
+    def _worth(self, tried: Tried, epochs: int) -> float:
+        value = tried.at(epochs)
+        if value is None:
+            return float("-inf")
+        return value if self.minimized is None else value - self._trend(epochs)(tried)
+
+    def _ask_questions(self, tried: Sequence[Tried]) -> None:
+        """Find out by measuring how these networks train best; each answer counts from then on."""
+        first = self.space.search.rungs[0]
+        compared = _best(_unique(tried), first, _COMPARED, self._worth)
+        before = [one.at(first) for one in compared]
+        for question, change in self._questions() if compared else ():
+            way = change(self.way)
+            after = self._measured(compared, first, way)
+            gains = [new - old for old, new in zip(before, after, strict=True) if old is not None and new is not None]
+            better = bool(gains) and fmean(gains) >= GAIN
+            said = f"{fmean(gains):+.2f} points in {first} epochs" if gains else "no result"
+            self.answers.append(f"{question}: {said}: {'yes' if better else 'no'}")
+            self.notify(self.answers[-1])
+            if better:
+                self.way, before = way, after
+
+    def _questions(self) -> list[tuple[str, Callable[[Way], Way]]]:
+        """Each question, and what a yes changes."""
+        recipe = self.space.recipe(1)
+        trained = self.running.subject.weights is not None
+        found: list[tuple[str, Callable[[Way], Way]]] = []
+        if trained and self.space.start == "auto":
+            found.append(("start from the given weights", lambda way: replace(way, start="inherited")))
+        if trained:
+            found.append(("learn from the given network", lambda way: replace(way, taught=True)))
+        if "flip" not in self.space.train:
+            found.append(("mirror images", lambda way: replace(way, changed=(*way.changed, ("flip", True)))))
+        if recipe.shift and "shift" not in self.space.train:
+            found.append(
+                ("leave images where they are", lambda way: replace(way, changed=(*way.changed, ("shift", 0))))
+            )
+        return found
+
+    def _measured(self, compared: Sequence[Tried], epochs: int, way: Way) -> list[float | None]:
+        paths = [self._path(one, epochs, 0, way) for one in compared]
+        records = self.running.run(paths)
+        found = [records.get(path.end) for path in paths]
+        return [record.results.validation.accuracy if record and record.results else None for record in found]
+
+
+def _unique(tried: Sequence[Tried]) -> list[Tried]:
+    return list({one.shape.id: one for one in tried}.values())
+
+
+def _best(
+    tried: Sequence[Tried], epochs: int, count: int, worth: Callable[[Tried, int], float]
+) -> list[Tried]:  # fmt: skip
+    able = [one for one in tried if one.at(epochs) is not None]
+    return sorted(able, key=lambda one: (-worth(one, epochs), one.shape.id))[:count]

@@ -1,0 +1,88 @@
+"""What the C of a candidate needs on a target, from the compiler and the emulator: code, stack, instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from niwaki.codegen.generate import generate, write
+from niwaki.codegen.graph.graph import Graph
+from niwaki.compiled.footprint import measure_footprint
+from niwaki.compiled.on_target import measure_on_board
+from niwaki.deploy.images import random_images
+from niwaki.errors import SpecError
+from niwaki.folders import temporary
+from niwaki.search.candidates import Costs, Shape, figures
+from niwaki.search.limits import COMPILED, Limits
+from niwaki.toolchain.targets import TARGETS, check_tools, find_target
+
+OPTIMIZATION = "-Os"
+
+
+@dataclass
+class OnTarget:
+    """The figures of shapes on a target, each measured once: the same program gives flash, stack and instructions.
+
+    The weights are made up: the program's code and the instructions that it takes do not depend on their values.
+    """
+
+    target: str
+    costs: Costs
+    instructions: bool = False
+    """Whether to run the program, in the emulator, to count them."""
+    _known: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def of(self, shape: Shape) -> dict[str, float]:
+        """`flash`, `code`, `stack` and, if they are counted, `instructions` of a candidate."""
+        if shape.id not in self._known:
+            graph = self.costs.members[shape.member].blueprint.graph(shape.widths, shape.bits)
+            self._known[shape.id] = measure(graph, self.target, instructions=self.instructions)
+        return self._known[shape.id]
+
+    def all_of(self, shape: Shape) -> dict[str, float]:
+        """These, and what is known without a compiler."""
+        return {**figures(self.costs.of(shape)), **self.of(shape)}
+
+
+def measure(graph: Graph, target: str, *, instructions: bool) -> dict[str, float]:
+    """Bytes of flash, code and stack of a graph's C on a target at -Os, and the instructions of one inference.
+
+    Raises NiwakiError if the compiler or the emulator is missing or fails.
+    """
+    with temporary("candidate") as name:
+        folder = write(generate(graph), Path(name) / "c")
+        found = measure_footprint(folder, target, OPTIMIZATION)
+        figure = {"flash": float(found.flash), "code": float(found.all_code), "stack": float(found.stack)}
+        if instructions:
+            shape = graph.tensors[graph.input].shape
+            image = (random_images(shape, 1).astype("i2") - 128).astype("i1")
+            run = measure_on_board(folder, image, find_target(target), (OPTIMIZATION,))
+            figure["instructions"] = float(run.instructions.max())
+    return figure
+
+
+def check_target(target: str, limits: Limits, minimized: str | None) -> str | None:
+    """The target if anything must be measured on it, else None.
+
+    Raises SpecError for an unknown one, or one that is no microcontroller; ToolMissing without its compiler.
+    """
+    boards = [name for name, known in TARGETS.items() if known.board is not None]
+    if target not in boards:
+        raise SpecError(f"target {target!r}: expected one of {', '.join(boards)}")
+    asked = {limit.quantity for limit in limits.of(COMPILED)} | ({minimized} if minimized in COMPILED else set())
+    if not asked:
+        return None
+    check_tools(find_target(target), emulator="instructions" in asked)
+    return target
+
+
+def proxies(limits: Limits, ratio: Mapping[str, float]) -> dict[str, float]:
+    """Limits on what is known at once, that stand for those on a target: `ratio` is what was measured so far."""
+    found = {}
+    for limit in limits.of(COMPILED):
+        if limit.quantity == "flash":
+            found["constants"] = limit.limit - ratio["code"]
+        elif limit.quantity == "instructions":
+            found["macs"] = limit.limit / ratio["per_mac"]
+    return found

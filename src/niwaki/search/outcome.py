@@ -1,0 +1,265 @@
+"""What a search leaves in its folder: chosen/, front.csv, result.json."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+from niwaki.codegen.generate import generate
+from niwaki.deploy.export import export_all
+from niwaki.deploy.forms import ExportOptions
+from niwaki.deploy.verify import VerifyOptions, verify_folder
+from niwaki.errors import Setting, StageFailed, Wording
+from niwaki.folders import sweep
+from niwaki.measure.accuracy import Accuracy
+from niwaki.search.answer import Figures, binding, graph_of, integer_accuracy, on_target, ranked
+from niwaki.search.limits import COMPILED
+from niwaki.search.state import Search
+from niwaki.search.tried import Score, Tried, fitting, front
+from niwaki.study.store import CHOSEN, FORMS, Store
+from niwaki.study.structure import one_thread
+from niwaki.training.settings import QuantizeSettings
+
+RESULT, FRONT, REPORT = "result.json", "front.csv", "report.html"
+_JUDGED = 3  # candidates whose integers are compared
+_COLUMNS = ("constants", "ram", "macs", "flash", "stack", "instructions")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The best network that keeps to the limits, the next best, and the front of what was tried."""
+
+    folder: Path
+    fit: str
+    chosen: Figures
+    runner_up: Figures | None
+    front: tuple[dict[str, object], ...]
+    binding: tuple[str, ...]
+    verified: bool
+    seconds: float
+    tried: int
+    trained: int
+    """Stages that this call trained; 0 if everything was known."""
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON: accuracies in percent, sizes in bytes."""
+        return {
+            "fit": self.fit,
+            "chosen": self.chosen.to_dict(),
+            "runner_up": self.runner_up.to_dict() if self.runner_up else None,
+            "front": list(self.front),
+            "binding": list(self.binding),
+            "verified": self.verified,
+            "seconds": round(self.seconds, 1),
+            "tried": self.tried,
+            "trained": self.trained,
+            "notes": list(self.notes),
+            "folder": str(self.folder),
+        }
+
+
+def forget(store: Store) -> None:
+    """Remove the answer of an earlier run."""
+    for name in (CHOSEN, RESULT, FRONT, REPORT):
+        (store.folder / name).unlink(missing_ok=True)
+    shutil.rmtree(store.folder / FORMS, ignore_errors=True)
+
+
+def answer(search: Search, started: float) -> Answer:
+    """Choose among all that is known, and write the answer. Raises StageFailed (exit code 1) if nothing fits."""
+    forget(search.store)
+    judged = _judged(search)
+    if not judged:
+        raise StageFailed(_nothing(search))
+    chosen = _with_test(search, judged[0])
+    runner_up = _with_test(search, judged[1]) if len(judged) > 1 else None
+    search.notify("exporting the chosen network and verifying its forms")
+    verified = _export(search, chosen)
+    rung = search.space.search.rungs[-1]
+    points = front(search.known, "constants", rung)
+    found = Answer(
+        search.store.folder, search.limits.text, chosen, runner_up, tuple(_row(one, rung) for one in points),
+        tuple(binding(search.limits, chosen.tried, points, rung)), verified, time.monotonic() - started,
+        len(search.known), search.running.ran, tuple(_notes(search, chosen)),
+    )  # fmt: skip
+    search.store.write(FRONT, front_csv(search.known, points, chosen.tried).encode())
+    search.store.write(RESULT, (json.dumps(found.to_dict(), indent=1, ensure_ascii=False) + "\n").encode())
+    sweep(search.store.folder)
+    return found
+
+
+def _judged(search: Search) -> list[Figures]:
+    """The two best candidates by the accuracy of their integers, mean over the seeds, each with its best seed."""
+    found: list[tuple[float, Figures]] = []
+    for one in ranked(fitting(_measured(search), search.limits, search.whole), search.minimized):
+        judged = [_figures(search, one, score) for score in one.last]
+        kept = [entry for entry in judged if not search.limits.broken(_known_figures(entry), _asked(search))]
+        if kept:
+            best = max(kept, key=lambda entry: (entry.validation.accuracy, -entry.score.seed))
+            found.append((fmean(entry.validation.accuracy for entry in judged), best))
+        if len(found) == _JUDGED:
+            break
+    if search.minimized is None:
+        found.sort(key=lambda entry: -entry[0])
+    return [entry for _, entry in found[:2]]
+
+
+def _measured(search: Search) -> list[Tried]:
+    """Everything known, with what a target needs: of a network that an earlier search left unmeasured, its own C."""
+    if search.target is None:
+        return list(search.known)
+    asked = _asked(search)
+    found = []
+    for one in search.known:
+        if one.scores and any(name not in one.figures for name in asked):
+            graph = graph_of(_int8(search, one.last[0].key))
+            one.figures |= on_target(graph, search.target, instructions="instructions" in asked)
+        found.append(one)
+    return found
+
+
+def _asked(search: Search) -> list[str]:
+    """The words of the budget that a compiler or an emulator answers."""
+    words = [limit.quantity for limit in search.limits.of(COMPILED)]
+    return words + ([search.minimized] if search.minimized in COMPILED else [])
+
+
+def _known_figures(entry: Figures) -> dict[str, float | None]:
+    return {**entry.tried.figures, **entry.target}
+
+
+def _int8(search: Search, key: str) -> bytes:
+    record = search.store.checked(key)
+    if record is None:
+        raise StageFailed(f"stage {key} is not in {search.store.folder}: run the search again")
+    return search.store.weights(key, record)
+
+
+def _figures(search: Search, tried: Tried, score: Score) -> Figures:
+    graph = graph_of(_int8(search, score.key))
+    data = search.subject.data
+    with one_thread():
+        validation = integer_accuracy(graph, data.validation, data.num_classes)
+    target = on_target(graph, search.target, instructions="instructions" in _asked(search))
+    return Figures(tried, score, validation, None, generate(graph).report, target)
+
+
+def _with_test(search: Search, figures: Figures) -> Figures:
+    """The same with its accuracy on the test images, which nothing was chosen on."""
+    data = search.subject.data
+    graph = graph_of(_int8(search, figures.score.key))
+    test: Accuracy = integer_accuracy(graph, data.test, data.num_classes)
+    return replace(figures, test=test)
+
+
+def _export(search: Search, chosen: Figures) -> bool:
+    """Write the forms of the chosen network and verify that they agree; returns whether they do."""
+    record = search.store.checked(chosen.score.float_key)
+    if record is None:
+        raise StageFailed(f"stage {chosen.score.float_key} is not in {search.store.folder}: run the search again")
+    search.store.write(CHOSEN, search.store.weights(record.key, record))
+    few = {layer: bits for layer, bits in chosen.tried.shape.bits.items() if bits != 8}
+    settings = QuantizeSettings.model_validate({"kind": "qat" if few else "static", "layer_bits": few})
+    folder, data, trust = search.store.folder / FORMS, search.subject.data, search.wanted.trust
+    with one_thread():
+        export_all(
+            search.store.folder / CHOSEN, folder, data=data, options=ExportOptions(settings=settings, trust=trust),
+            int8=_int8(search, chosen.score.key), notify=search.notify,
+        )  # fmt: skip
+        report = verify_folder(folder, data=data, options=VerifyOptions(trust=trust), notify=search.notify)
+    for line in report.disagreements:
+        search.notify(line)
+    return report.ok
+
+
+def _nothing(search: Search) -> str:
+    known = [one for one in search.known if one.scores]
+    if not known:
+        return "nothing fits: no candidate was trained yet"
+    cheap = fitting(known, search.limits, search.whole, trained=False)
+    if cheap:
+        best = max(cheap, key=lambda one: one.validation)
+        drop = f", a drop of {search.whole - best.validation:.2f}" if search.whole is not None else ""
+        return (
+            f"nothing found that fits {search.limits.text}: the best of {len(cheap)} candidates within the costs "
+            f"reaches {best.validation:.2f} % on validation{drop}"
+        )
+    words = [limit for limit in search.limits.budgets if any(limit.quantity in one.figures for one in known)]
+    least = [f"{limit.quantity} of at least {min(one.figures.get(limit.quantity, float('inf')) for one in known):,.0f}"
+             for limit in words]  # fmt: skip
+    return Wording(
+        f"nothing known fits {search.limits.text}: what was tried has {', '.join(least)}; search further with ",
+        Setting("trials"),
+    )
+
+
+def _notes(search: Search, chosen: Figures) -> list[str]:
+    said = []
+    test = chosen.test
+    if test is not None:
+        gap = chosen.validation.accuracy - test.accuracy
+        said.append(f"validation minus test: {gap:+.2f} points: the best of many looks better than it is")
+    if chosen.score.epochs < search.epochs:
+        said.append(
+            Wording(
+                f"the chosen network was trained for {chosen.score.epochs} epochs only: a search for this budget would "
+                f"train its finalists for {search.epochs}; say how far: ",
+                Setting("trials"),
+                " or ",
+                Setting("time"),
+            )
+        )
+    elif search.running.ran == 0:
+        batch, rungs = search.space.search.batch, search.space.search.rungs
+        said.append(
+            f"answered from what is known; searching further costs about {batch * rungs[0]} to {batch * sum(rungs)} "
+            f"epochs for every {batch} trials, and the finalists {search.epochs} each"
+        )
+    return said + search.answers
+
+
+def front_csv(known: Iterable[Tried], points: Sequence[Tried], chosen: Tried) -> str:
+    """Every candidate with a score: what it costs, how good it is, and whether it is on the front."""
+    tried = [one for one in known if one.scores]
+    layers = list(dict.fromkeys(name for one in tried for name in one.shape.widths))
+    weighted = list(dict.fromkeys(name for one in tried for name in one.shape.bits))
+    head = ("id", "validation", "epochs", "seeds", *_COLUMNS, "front", "chosen", "args",
+            *(f"width {name}" for name in layers), *(f"bits {name}" for name in weighted))  # fmt: skip
+    rows = []
+    for one in sorted(tried, key=lambda one: (one.figures["constants"], one.shape.id)):
+        costs = [f"{one.figures[name]:.0f}" if name in one.figures else "" for name in _COLUMNS]
+        flags = ["yes" if one in points else "", "yes" if one is chosen else ""]
+        widths = [str(one.shape.widths.get(name, "")) for name in layers]
+        bits = [str(one.shape.bits.get(name, "")) for name in weighted]
+        args = json.dumps(one.args, sort_keys=True)
+        rows.append(
+            (
+                one.shape.id,
+                f"{one.validation:.4f}",
+                str(one.epochs),
+                str(len(one.last)),
+                *costs,
+                *flags,
+                args,
+                *widths,
+                *bits,
+            )
+        )
+    out = io.StringIO()
+    csv.writer(out).writerows([head, *rows])
+    return out.getvalue()
+
+
+def _row(one: Tried, epochs: int) -> dict[str, object]:
+    return {
+        "id": one.shape.id, "validation": one.at(epochs), "epochs": epochs, "widths": dict(one.shape.widths),
+        "bits": dict(one.shape.bits), **{name: round(value) for name, value in one.figures.items()},
+    }  # fmt: skip

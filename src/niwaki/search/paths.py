@@ -1,0 +1,141 @@
+"""A candidate as stages of a study: the network, cut to its widths, trained, and quantized."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from niwaki.models import factory as factories
+from niwaki.search.candidates import Member, Shape
+from niwaki.search.space import Space, Values
+from niwaki.search.subject import Subject
+from niwaki.study.plan import Kind, Known, Settings, Stage, stage_of
+from niwaki.training.settings import QatSettings, QuantizeSettings, TrainSettings
+
+Start = Literal["scratch", "inherited"]
+CALIBRATION = 1000  # images
+
+
+@dataclass(frozen=True)
+class Way:
+    """How candidates are trained: from which weights, with which settings that differ from the space's, by whom."""
+
+    start: Start = "scratch"
+    changed: tuple[tuple[str, object], ...] = ()
+    taught: bool = False
+
+    @property
+    def settings(self) -> Values:
+        """The settings that differ."""
+        return dict(self.changed)
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        parts = ["from the given weights" if self.start == "inherited" else "from new weights"]
+        parts += ["with the given network as a teacher"] if self.taught else []
+        return ", ".join([*parts, *(f"{name} = {value}" for name, value in self.changed)])
+
+
+@dataclass(frozen=True)
+class Path:
+    """The stages of a candidate, each after what it needs; the last one is the integer network."""
+
+    stages: tuple[Stage, ...]
+
+    @property
+    def end(self) -> str:
+        """The key of the integer network."""
+        return self.stages[-1].key
+
+    @property
+    def float_end(self) -> str:
+        """The key of the network before it was quantized."""
+        return str(self.stages[-1].parent)
+
+
+class Paths:
+    """Makes the stages of candidates, for one subject and one space."""
+
+    def __init__(self, subject: Subject, space: Space, known: Known) -> None:
+        self._subject, self._space, self._known = subject, space, known
+        self._source = factories.source_hash(subject.model.factory)
+
+    def of(self, member: Member, shape: Shape, epochs: int, seed: int, way: Way) -> Path:
+        """A candidate trained for so many epochs."""
+        base = self.base(member)
+        teachers = (self.teacher(),) if way.taught else ()
+        extra: Values = {"teacher": tuple(stage.key for stage in teachers)} if teachers else {}
+        label = f"{shape.id}, {epochs} epochs" + (f", seed {seed}" if seed else "")
+        named = {group.name: shape.widths[group.name] for group in member.blueprint.groups}
+        settings: Settings = {"widths": named, "torch_pruning": importlib.metadata.version("torch-pruning")}
+        cut = self._stage("cut", settings, base.key, (0, 1), f"cut {shape.id}")
+        recipe = self._space.recipe(epochs, **way.settings, **extra)
+        trained = self._trained(member, cut, recipe, (seed, 1), way, label)
+        quantized = self._quantized(member, shape, trained, epochs, way, extra)
+        return Path((base, *(stage for stage in teachers if stage.key != base.key), cut, trained, quantized))
+
+    def base(self, member: Member) -> Stage:
+        """The network before it is cut: the given one, or a fresh one that is not trained."""
+        if self._subject.weights is not None and member.model == self._subject.model:
+            return self.teacher()
+        recipe = TrainSettings(epochs=0)
+        settings = {**self._model(member), **recipe.identity()}
+        return self._stage("train", settings, None, (0, 0), f"build {member.model.factory}", recipe)
+
+    def teacher(self) -> Stage:
+        """The given network."""
+        model = self._subject.model
+        settings = {**self._built_by(model.factory, model.args), "sha256": self._subject.weights_sha256}
+        return self._stage("import", settings, None, (0, 0), f"import {self._subject.name}")
+
+    def whole(self, member: Member, epochs: int, way: Way) -> Path:
+        """The uncut network in 8 bits, to measure an accuracy drop from: the given one, or a trained one."""
+        if self._subject.weights is not None:
+            base = self.teacher()
+        else:
+            recipe = self._space.recipe(epochs, **way.settings)
+            settings = {**self._model(member), **recipe.identity()}
+            base = self._stage("train", settings, None, (0, 0), f"train the whole network, {epochs} epochs", recipe)
+        int8 = QuantizeSettings(images=CALIBRATION)
+        return Path((base, self._stage("quantize", self._tools(int8), base.key, (0, 0), "quantize the whole network")))
+
+    def _trained(
+        self, member: Member, cut: Stage, recipe: TrainSettings, drawn: tuple[int, int], way: Way, label: str
+    ) -> Stage:  # fmt: skip
+        if way.start == "inherited":
+            return self._stage("finetune", recipe.identity(), cut.key, drawn, f"fine-tune {label}", recipe)
+        settings = {**self._model(member), **recipe.identity()}
+        return self._stage("train", settings, cut.key, drawn, f"train {label}", recipe)
+
+    def _quantized(
+        self, member: Member, shape: Shape, trained: Stage, epochs: int, way: Way, extra: Values
+    ) -> Stage:  # fmt: skip
+        drawn, label = (trained.seed, 1), f"quantize {trained.label.partition(' ')[2]}"
+        bits = {layer: shape.bits[layer] for layer in member.blueprint.layers}
+        few = {layer: number for layer, number in bits.items() if number != 8}
+        if not few:
+            return self._stage("quantize", self._tools(QuantizeSettings(images=CALIBRATION)), trained.key, drawn, label)
+        rounding: QatSettings = self._space.rounding(epochs, **way.settings, **extra)
+        settings = QuantizeSettings.model_validate(
+            {"kind": "qat", "images": CALIBRATION, "layer_bits": few, "train": rounding}
+        )
+        stated = {**self._tools(settings), "train": rounding.identity()}
+        return self._stage("quantize", stated, trained.key, drawn, label, rounding)
+
+    def _tools(self, settings: QuantizeSettings) -> Settings:
+        tools = {name: importlib.metadata.version(name) for name in ("onnx", "onnxscript", "onnxruntime")}
+        return {**settings.identity(), "tools": tools}
+
+    def _model(self, member: Member) -> Settings:
+        return self._built_by(member.model.factory, member.model.args)
+
+    def _built_by(self, factory: str, args: Values) -> Settings:
+        return {"factory": factory, "args": dict(args), "source": self._source}
+
+    def _stage(
+        self, kind: Kind, settings: Settings, parent: str | None, drawn: tuple[int, int], label: str,
+        recipe: TrainSettings | None = None,
+    ) -> Stage:  # fmt: skip
+        return replace(stage_of(kind, settings, parent, drawn, self._known, recipe), label=label)

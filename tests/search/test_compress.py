@@ -1,0 +1,207 @@
+"""A search from the command line: its answer, another budget, resuming, and everything that is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import niwaki
+from niwaki.cli.entry import run
+
+SPACE = """
+[data]
+validation = 60
+preprocessing = { size = [16, 16] }
+[train]
+batch_size = 20
+lr = 1e-2
+[qat]
+batch_size = 20
+[search]
+batch = 3
+rungs = [1, 2]
+final_epochs = 3
+finalists = 2
+questions = false
+[widths]
+fc1 = [1, 16]
+fc2 = [1, 12]
+"""
+COMMAND = ("compress", "lenet5", "--trials", "3", "--seeds", "1", "--jobs", "1", "--json")
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, object]]:
+    code = run([str(argument) for argument in arguments])
+    out = capsys.readouterr().out
+    return code, json.loads(out) if out else {}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("space") / "space.toml"
+    file.write_text(SPACE)
+    return file
+
+
+@pytest.fixture(scope="module")
+def searched(small_npz: Path, space: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search for 2 KB of constants."""
+    folder = tmp_path_factory.mktemp("search") / "found"
+    niwaki.compress("lenet5", small_npz, fit="constants<=2KB", trials=3, seeds=1, jobs=1, space=space, out=folder)
+    return folder
+
+
+def test_the_answer_keeps_to_the_budget_and_is_written_in_every_form(searched: Path) -> None:
+    found = json.loads((searched / "result.json").read_text())
+    chosen = found["chosen"]
+    assert 0.8 * 2048 < chosen["constants"] <= 2048
+    assert found["verified"]
+    assert {
+        "validation",
+        "test",
+        "constants",
+        "flash",
+        "ram",
+        "stack",
+        "macs",
+        "instructions",
+        "bits",
+        "widths",
+    } <= set(chosen)
+    for name in ("chosen.safetensors", "chosen/model.onnx", "chosen/model-int8.onnx", "chosen/c/model.c", "front.csv"):
+        assert (searched / name).is_file(), name
+    assert found["runner_up"]["id"] != chosen["id"]
+    # the figures known before training are those of the C that was made
+    facts = niwaki.inspect(searched / "chosen/model-int8.onnx").to_dict()
+    assert facts["c"]["flash"] == chosen["constants"]
+
+
+def test_another_budget_is_answered_from_the_same_folder(
+    searched: Path, small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(searched, folder)
+    found = [one for one in json.loads((folder / "search.json").read_text())["tried"] if one["scores"]]
+    least = min(one["figures"]["ram"] for one in found)
+    options = ("compress", "lenet5", "--data", small_npz, "--space", space, "--seeds", 1, "--json", "--out", folder)
+    code, answer = run_json(capsys, *options, "--fit", f"ram<={least:.0f}")
+    assert (code, answer["trained"]) == (0, 0)
+    assert answer["chosen"]["ram"] == least  # type: ignore[index]
+    assert any("searching further costs" in note or "epochs only" in note for note in answer["notes"])  # type: ignore[attr-defined]
+    code, answer = run_json(capsys, *options, "--fit", "ram<=100")
+    assert code == 1
+
+
+def test_a_search_that_lost_stages_gives_the_same_answer_with_more_workers(
+    searched: Path, small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "resumed"
+    shutil.copytree(searched, folder)
+    for number, stage in enumerate(sorted((folder / "stages").iterdir())):
+        if number % 3 == 0:
+            shutil.rmtree(stage)
+    (folder / "search.json").unlink()
+    code, answer = run_json(
+        capsys, "compress", "lenet5", "--data", small_npz, "--space", space, "--fit", "constants<=2KB", "--trials", 3,
+        "--seeds", 1, "--jobs", 2, "--json", "--out", folder,
+    )  # fmt: skip
+    before = json.loads((searched / "result.json").read_text())
+    assert code == 0
+    assert answer["trained"] > 0  # type: ignore[operator]
+    for name in ("chosen", "runner_up", "front", "binding"):
+        assert answer[name] == before[name]
+    one, other = (json.loads((place / "search.json").read_text())["tried"] for place in (searched, folder))
+    assert one == other
+
+
+def test_a_budget_below_the_smallest_candidate_is_refused_before_training(
+    small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(
+        [
+            *COMMAND,
+            "--data",
+            str(small_npz),
+            "--space",
+            str(space),
+            "--fit",
+            "constants<=20, ram<=8KB",
+            "--out",
+            str(tmp_path / "x"),
+        ]
+    )
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert code == 1
+    assert "nothing fits: constants<=20: the smallest candidate needs " in said
+    assert "of them for" in said
+    assert not (tmp_path / "x" / "stages").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--fit", "flash<=16KiB"), "flash has no unit 'KiB'"),
+        (("--fit", "ram<=2KB", "--max", "speed"), "--max speed: expected accuracy"),
+        (("--fit", "ram<=2KB", "--min", "flesh"), "--min flesh: did you mean 'flash'?"),
+        (("--fit", "ram<=2KB", "--min", "flash"), "--min flash: say how good the network must be"),
+        (("--fit", "ram<=2KB", "--time", "soon"), "--time soon: expected a time such as 60m"),
+        (("--fit", "ram<=2KB", "--time", "1m", "--trials", "3"), "--time and --trials exclude each other"),
+        (("--fit", "ram<=2KB", "--sampler", "best"), "expected tpe or random"),
+        (("--fit", "flash<=2KB", "--target", "cortex-m9"), "target 'cortex-m9': expected one of"),
+        (("--fit", "ram<=2KB", "--seeds", "0"), "--seeds 0: expected 1 to 100"),
+        (("--fit", "ram<=2KB", "--trials", "0"), "--trials 0: expected 1 to 100,000"),
+        (("--fit", "ram<=2KB", "--jobs", "0"), "--jobs 0: at least one worker"),
+        (("--fit", "ram<=2KB", "--jobs", "1", "--ray", "auto"), "--jobs and --ray exclude each other"),
+        (("--fit", "latency<=2ms"), "use instructions or macs"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line(
+    options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(["compress", "lenet5", *options, "--out", str(tmp_path / "x")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert said in lines[-1]
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("lenet6", "did you mean 'lenet5'? there is no such model file, study or factory"),
+        ("my.module:Net", "if you trust it, say --trust"),
+        ("nothing.safetensors", "cannot be read"),
+        (".", "the folder has no chosen.safetensors"),
+    ],
+)
+def test_a_network_that_is_not_there_is_named(
+    model: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["compress", model, "--fit", "ram<=2KB", "--data", "synthetic", "--out", "x"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_of_another_search_is_refused(
+    searched: Path, small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "other"
+    shutil.copytree(searched, folder)
+    other = tmp_path / "space.toml"
+    other.write_text(SPACE.replace("validation = 60", "validation = 50"))
+    options = ("compress", "lenet5", "--data", str(small_npz), "--fit", "ram<=2KB", "--out", str(folder))
+    assert run([*options, "--space", str(other)]) == 2
+    assert "this search is on other data" in capsys.readouterr().err
+
+
+def test_the_space_is_shown_without_training(
+    small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--data", small_npz, "--space", space, "--fit", "constants<=1KB", "--out", tmp_path / "x", "--dry-run")
+    code, found = run_json(capsys, *COMMAND, *options)
+    assert code == 0
+    assert found["widths"] == {"conv1": [1, 6], "conv2": [1, 16], "fc1": [1, 16], "fc2": [1, 12]}
+    assert 0 < found["feasible_share"] < 1  # type: ignore[operator]
+    assert not (tmp_path / "x").exists()

@@ -176,3 +176,58 @@ def test_settings_that_make_no_sense(settings, message):
 def test_json_gives_the_same_back():
     how = Preprocessing(color="rgb", size=(3, 4), mean=(0.1, 0.2, 0.3), std=(0.5,))
     assert Preprocessing.model_validate_json(how.model_dump_json()) == how
+
+
+def picture(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("size", [(300, 400), (401, 333), (256, 256), (57, 1000)])
+@pytest.mark.parametrize("name", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])
+def test_resized_then_cropped_as_torchvision_does(name, size):
+    """Resize(256) and CenterCrop(224), written out: their rules for the sides, Pillow for the pixels."""
+    image = picture(*size)
+    width, height = image.size
+    wide, tall = (256, int(256 * height / width)) if width <= height else (int(256 * width / height), 256)
+    resized = image.resize((wide, tall), Image.Resampling[name.upper()])
+    left, top = round((wide - 224) / 2.0), round((tall - 224) / 2.0)
+    expected = np.asarray(resized.crop((left, top, left + 224, top + 224))).transpose(2, 0, 1)
+    how = Preprocessing(color="rgb", size=(224, 224), resize="crop", shorter=256, interpolation=name)
+    np.testing.assert_array_equal(how.decode(image), expected)
+
+
+def test_without_antialias_only_the_nearest_pixels_count():
+    stripes = np.zeros((4, 64), np.uint8)
+    stripes[:, ::2] = 200
+    image = Image.fromarray(stripes)
+    plain = Preprocessing(size=(4, 16), resize="stretch", antialias=False).decode(image)
+    by_hand = (stripes[:, 1::4].astype(int) + stripes[:, 2::4]) // 2  # the centre lies between two pixels
+    np.testing.assert_array_equal(plain[0], by_hand)
+    smooth = Preprocessing(size=(4, 15), resize="stretch").decode(image)
+    assert np.ptp(smooth[0, :, 2:-2]) < np.ptp(
+        Preprocessing(size=(4, 15), resize="stretch", antialias=False).decode(image)
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"shorter": 256}, 'shorter applies to resize = "crop" with a size: set both'),
+        ({"shorter": 200, "size": (224, 224), "resize": "crop"}, "shorter = 200 is less than size"),
+        (
+            {"antialias": False, "interpolation": "lanczos"},
+            "antialias = false applies to nearest, bil",
+        ),
+        ({"interpolation": "cubic"}, "interpolation"),
+    ],
+)
+def test_resizing_that_makes_no_sense(settings, message):
+    with pytest.raises(DataError, match=message):
+        Preprocessing(**settings)
+
+
+def test_newer_settings_are_written_only_if_used():
+    assert set(Preprocessing().model_dump()) == {"color", "size", "resize", "pad", "mean", "std"}
+    how = Preprocessing(size=(8, 8), resize="crop", shorter=9, interpolation="box")
+    assert how.model_dump(mode="json") | {"shorter": 9, "interpolation": "box"} == how.model_dump(mode="json")
+    assert Preprocessing.model_validate_json(how.model_dump_json()) == how

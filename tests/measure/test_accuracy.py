@@ -146,3 +146,21 @@ def test_wilson_interval_narrows_with_more_images(correct, times):
 def test_wilson_interval_of_impossible_counts(correct, total):
     with pytest.raises(DataError, match=f"{correct} correct of {total}"):
         wilson_interval(correct, total)
+
+
+def test_top5_by_hand() -> None:
+    images = np.zeros((4, 1, 1, 1), np.uint8)
+    images[:, 0, 0, 0] = range(4)
+    scores = np.zeros((4, 12))
+    scores[0, :6] = [6, 5, 4, 3, 2, 1]  # classes 0 to 4 are among the five
+    scores[1] = 1.0  # a tie: the first five
+    scores[2, 11] = 1.0
+    scores[3, :6] = [6, 5, 4, 3, 2, 1]
+    found = evaluate(lambda some: scores[some[:, 0, 0, 0]], images, np.array([4, 5, 11, 5]), 12)
+    assert (found.correct, found.in_top5, found.top5) == (1, 2, 50.0)
+    assert Accuracy.from_dict(found.to_dict()) == found
+    assert Accuracy.fault(found.to_dict()) is None
+    assert Accuracy.fault({**found.to_dict(), "in_top5": 5}) == "in_top5 does not match confusion"
+    few = evaluate(lambda some: scores[some[:, 0, 0, 0], :10], images, np.array([4, 5, 1, 5]), 10)
+    assert few.top5 is None
+    assert "in_top5" not in few.to_dict()

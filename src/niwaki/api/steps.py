@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from torch import nn
+from torch.optim import Optimizer
 
 from niwaki.api.teaching import Named_or_several, teachers_of
 from niwaki.arguments import check_data, check_factory, check_pair, check_split, checked, settings_of, warn
@@ -31,6 +32,7 @@ from niwaki.models.provenance import Provenance
 from niwaki.randomness import derive_seed
 from niwaki.study.fitting import check_outputs
 from niwaki.training import sensitivity as measuring
+from niwaki.training.carry import Following
 from niwaki.training.prune import COMPARED, Given, PruneReport, prune_step
 from niwaki.training.sensitivity import SensitivityReport
 from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
@@ -89,16 +91,18 @@ def prune(
     seed: int = 0,
     finetune: Mapping[str, Any] | int | None = None,
     device: str = "cpu",
+    optimizer: Optimizer | None = None,
     after_step: Callable[[PruneReport], None] | None = None,
     callbacks: Sequence[object] = (),
     **settings: Any,
 ) -> list[PruneReport]:
     """Prune `model` in place in steps, and fine-tune after each step if `finetune` is given.
 
-    `settings` are those of `[prune]` (ratio, steps, scope, importance, distribution), `finetune` those of `[finetune]`
-    (epochs, lr, …), or just the number of epochs; its `teacher` may be "base" (the model as it is now), a module or a
-    model file. niwaki calls `after_step` with the report of each fine-tuned step; `callbacks` are called after each
+    `settings` are those of `[prune]` (ratio, steps, scope, importance, …), `finetune` those of `[finetune]`, or just the
+    number of epochs; its `teacher` may be "base" (the model as it is now), a module or a model file. niwaki calls `after_step` with the report of each fine-tuned step; `callbacks` are called after each
     epoch, and after each step as a stage (see `niwaki.callbacks`).
+
+    Pruning replaces parameters: `optimizer`, of your own, gets the new ones. One left behind warns at its next step.
 
     Raises NiwakiError if the network cannot be pruned: its output is random in eval mode, it contains NaN, or none of
     its layers can lose channels.
@@ -116,6 +120,7 @@ def prune(
     check_bare(model)
     check_numbers(model)
     check_answers(model.cpu(), sample(data, 2, seed)[0])
+    following = Following(model, optimizer)
     resting, taught = resting_norms(model), teachers_of(teacher, data, model)
     reports: list[PruneReport] = []
     original: dict[str, int] | None = None
@@ -125,6 +130,7 @@ def prune(
         state = reports[-1].state if reports else None
         given = Given(state, original, sample(data, COMPARED, step_seed)[0], gradients, step_seed)
         report = prune_step(model.cpu(), how, data.input_shape, step=step, given=given)
+        following.step()
         original = original or {name: report.widths[name] + gone for name, gone in report.removed.items()}
         if recover.epochs:
             tell = partial(_tell_epoch, heard, f"fine-tune step {step}/{how.steps}", step, recover.epochs)
@@ -136,6 +142,7 @@ def prune(
         heard.on_stage(
             StageEnd(f"prune step {step}/{how.steps}", step, step, how.steps, _figures(report), tuple(report.notes))
         )
+    following.end()
     heard.on_done(Done(True, metrics=_figures(reports[-1])))
     return reports
 

@@ -10,16 +10,21 @@ from PIL import Image, ImageOps
 from pydantic import (
     BaseModel,
     Field,
+    SerializerFunctionWrapHandler,
+    StrictBool,
     StrictFloat,
     StrictInt,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
 from niwaki.data.limits import PIXELS
 from niwaki.errors import DataError, explain
 
+LATER = ("shorter", "interpolation", "antialias")
+Interpolation = Literal["bilinear", "nearest", "box", "hamming", "bicubic", "lanczos"]
 Side = Annotated[int, Field(ge=1, le=4096, strict=True)]
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -57,9 +62,24 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid", metaclass=_OneLine):
     resize: Literal["stretch", "fit", "crop"] = Field(
         "fit", description="fit: the whole image with zero borders; crop: its centre; stretch: both sides to size"
     )
+    shorter: Side | None = Field(
+        None,
+        description="crop only: the shorter side after resizing, before the centre of `size` is cut out (256 for 224)",
+    )
+    interpolation: Interpolation = Field("bilinear", description="how pixels are resized: Pillow's filter of that name")
+    antialias: StrictBool = Field(
+        True, description="whether a filter covers all pixels that become one; false: only the nearest ones"
+    )
     pad: StrictInt = Field(0, ge=0, le=4096, description="zero pixels to add on each side; 2 for the built-in datasets")
     mean: tuple[StrictFloat, ...] = Field((0.0,), description="subtracted from x/255: one value, or one per channel")
     std: tuple[StrictFloat, ...] = Field((1.0,), description="then divided by: one value, or one per channel; above 0")
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Settings that are newer than the first model files are written only if they are used."""
+        written: dict[str, object] = handler(self)
+        defaults = {name: type(self).model_fields[name].default for name in LATER}
+        return {name: value for name, value in written.items() if name not in LATER or value != defaults[name]}
 
     @field_validator("mean", "std")
     @classmethod
@@ -83,6 +103,17 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid", metaclass=_OneLine):
                 raise ValueError(f"{name} has {len(values)} values, but color {self.color!r} takes {allowed}")
         return self
 
+    @model_validator(mode="after")
+    def _resizing_fits_together(self) -> Preprocessing:
+        if self.shorter is not None:
+            if self.resize != "crop" or self.size is None:
+                raise ValueError('shorter applies to resize = "crop" with a size: set both')
+            if self.shorter < max(self.size):
+                raise ValueError(f"shorter = {self.shorter} is less than size, {list(self.size)}: nothing to cut out")
+        if not self.antialias and self.interpolation not in ("bilinear", "bicubic", "nearest"):
+            raise ValueError(f"antialias = false applies to nearest, bilinear and bicubic, not to {self.interpolation}")
+        return self
+
     @property
     def channels(self) -> int:
         """1 for grey, 3 for colour (red, green, blue)."""
@@ -100,12 +131,12 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid", metaclass=_OneLine):
         return self.channels, known[0] + 2 * self.pad, known[1] + 2 * self.pad
 
     def decode(self, image: Image.Image) -> np.ndarray:
-        """One image as uint8 (C, H, W): turned as its EXIF says, transparency on black, resized bilinearly, padded.
+        """One image as uint8 (C, H, W): turned as its EXIF says, transparency on black, resized, padded.
 
         Grey of 16 bits becomes 8 bits: v/257, rounded. Raises DataError for pixels of other depths.
         """
         flat = self._flatten(image)
-        resized = flat if self.size is None else _RESIZE[self.resize](flat, *self.size)
+        resized = flat if self.size is None else _RESIZE[self.resize](flat, self)
         stack = self._padded(self._channels_first(np.asarray(resized)[None]))
         return stack.reshape(stack.shape[1:])
 
@@ -126,7 +157,7 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid", metaclass=_OneLine):
             raise DataError(f"images have the shape {images.shape}: they are empty")
         if images.ndim == 4 and images.shape[3] == 1:
             images = images[..., 0]
-        if self.size is not None and self.size != images.shape[1:3]:
+        if self.size is not None and (self.size != images.shape[1:3] or self.shorter not in (None, min(self.size))):
             return np.stack([self.decode(Image.fromarray(image)) for image in images])
         if images.ndim == 4 and self.color == "grey":
             count, height, width = images.shape[:3]
@@ -182,26 +213,46 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return shallow
 
 
-def _stretch(image: Image.Image, height: int, width: int) -> Image.Image:
+def _to(image: Image.Image, height: int, width: int, how: Preprocessing) -> Image.Image:
+    """The whole image in another size, by Pillow: `resize`, or without antialiasing `transform`."""
     if image.size == (width, height):
         return image
-    return image.resize((width, height), Image.Resampling.BILINEAR)
+    method = Image.Resampling[how.interpolation.upper()]
+    if how.antialias:
+        return image.resize((width, height), method)
+    whole = (0, 0, image.width, image.height)
+    return image.transform((width, height), Image.Transform.EXTENT, whole, method)
 
 
-def _fit(image: Image.Image, height: int, width: int) -> Image.Image:
+def _stretch(image: Image.Image, how: Preprocessing) -> Image.Image:
+    assert how.size is not None  # else there is nothing to resize to
+    return _to(image, *how.size, how)
+
+
+def _fit(image: Image.Image, how: Preprocessing) -> Image.Image:
+    assert how.size is not None
+    height, width = how.size
     factor = min(height / image.height, width / image.width)
-    inner = _stretch(image, max(1, round(image.height * factor)), max(1, round(image.width * factor)))
+    inner = _to(image, max(1, round(image.height * factor)), max(1, round(image.width * factor)), how)
     whole = Image.new(image.mode, (width, height))
     whole.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
     return whole
 
 
-def _crop(image: Image.Image, height: int, width: int) -> Image.Image:
-    factor = max(height / image.height, width / image.width)
-    tall, wide = max(height, round(image.height * factor)), max(width, round(image.width * factor))
+def _crop(image: Image.Image, how: Preprocessing) -> Image.Image:
+    assert how.size is not None
+    height, width = how.size
+    if how.shorter is None:
+        factor = max(height / image.height, width / image.width)
+        tall, wide = max(height, round(image.height * factor)), max(width, round(image.width * factor))
+    else:  # as torchvision's Resize: the longer side is cut off to a whole number
+        least = min(image.width, image.height)
+        tall, wide = (int(how.shorter * side / least) for side in (image.height, image.width))
     PIXELS.check(tall * wide, f'{image.width}×{image.height}, too narrow to crop (resize = "fit" does)')
-    outer = _stretch(image, tall, wide)
+    outer = _to(image, tall, wide, how)
     left, top = (outer.width - width) // 2, (outer.height - height) // 2
+    if how.shorter is not None:  # as torchvision's CenterCrop: half pixels are rounded to even
+        left, top = round((outer.width - width) / 2), round((outer.height - height) / 2)
     return outer.crop((left, top, left + width, top + height))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from niwaki.errors import DataError, ModelError, SpecError, StageFailed
 from niwaki.tabular import Column, Tabular
 
+FEW_CLASSES = 10  # up to which the five highest scores say little
 Predict = Callable[[np.ndarray], np.ndarray]
 """From uint8 images (n, C, H, W) to one row of scores per image (n, classes)."""
 
@@ -25,6 +26,8 @@ class Accuracy:
     correct: int
     confusion: tuple[tuple[int, ...], ...]
     """`confusion[t][p]`: how many images of class t were predicted as class p."""
+    in_top5: int | None = None
+    """Images whose class has one of the five highest scores; None if there are at most ten classes."""
 
     def __repr__(self) -> str:
         percent = f"{self.accuracy:.2f} %" if self.total else "unknown"
@@ -42,6 +45,11 @@ class Accuracy:
     def accuracy(self) -> float:
         """Correct predictions in percent of all images."""
         return 100 * self.correct / self.total
+
+    @property
+    def top5(self) -> float | None:
+        """Images whose class is among the five highest scores, in percent; None if there are at most ten classes."""
+        return None if self.in_top5 is None else 100 * self.in_top5 / self.total
 
     @property
     def rows(self) -> list[list[int]]:
@@ -92,7 +100,8 @@ class Accuracy:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON: the counts, from which everything else follows."""
-        return {"total": self.total, "correct": self.correct, "confusion": self.rows}
+        said: dict[str, object] = {"total": self.total, "correct": self.correct, "confusion": self.rows}
+        return said if self.in_top5 is None else {**said, "in_top5": self.in_top5}
 
     @staticmethod
     def fault(values: Mapping[str, object]) -> str | None:
@@ -106,12 +115,17 @@ class Accuracy:
             return "confusion holds something other than counts"
         counted = {"total": sum(map(sum, confusion)), "correct": sum(row[i] for i, row in enumerate(confusion))}
         wrong = [name for name, count in counted.items() if type(values.get(name)) is not int or values[name] != count]
+        top = values.get("in_top5")
+        if top is not None and not (type(top) is int and counted["correct"] <= top <= counted["total"]):
+            return "in_top5 does not match confusion"
         return f"{wrong[0]} does not match confusion" if wrong else None if counted["total"] else "no images"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Accuracy:
         """The Accuracy from the values that `to_dict` wrote."""
-        return cls(values["total"], values["correct"], tuple(tuple(row) for row in values["confusion"]))
+        return cls(
+            values["total"], values["correct"], tuple(tuple(row) for row in values["confusion"]), values.get("in_top5")
+        )
 
 
 def _chance(right: int, total: int) -> float:
@@ -133,7 +147,7 @@ def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray, num_class
     if batch < 1:
         raise SpecError(f"batch = {batch}: give at least 1 image per call")
     confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
-    broken = 0
+    broken = among = 0
     for start in range(0, len(images), batch):
         some = images[start : start + batch]
         scores = np.asarray(predict(some))
@@ -143,13 +157,22 @@ def evaluate(predict: Predict, images: np.ndarray, labels: np.ndarray, num_class
                 "one score per class"
             )
         broken += int((~np.isfinite(scores)).any(axis=1).sum())
+        among += _in_top5(scores, labels[start : start + batch]) if num_classes > FEW_CLASSES else 0
         np.add.at(confusion, (labels[start : start + batch], scores.argmax(axis=1)), 1)
     if broken:
         raise StageFailed(
             f"the outputs for {broken} of {len(images)} images are not finite (NaN or infinite): "
             "training diverged; lower the learning rate"
         )
-    return Accuracy(len(images), int(confusion.trace()), tuple(tuple(int(n) for n in row) for row in confusion))
+    counts = tuple(tuple(int(n) for n in row) for row in confusion)
+    return Accuracy(len(images), int(confusion.trace()), counts, among if num_classes > FEW_CLASSES else None)
+
+
+def _in_top5(scores: np.ndarray, labels: np.ndarray) -> int:
+    """How many images have their class among the five highest scores; in a tie, the first classes count as higher."""
+    true = np.take_along_axis(scores, labels[:, None], axis=1)
+    before = np.arange(scores.shape[1]) < labels[:, None]
+    return int((((scores > true) | ((scores == true) & before)).sum(axis=1) < 5).sum())
 
 
 def wilson_interval(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:

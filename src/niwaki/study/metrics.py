@@ -43,6 +43,7 @@ def _channels(results: Results) -> float:
 METRICS = {
     "validation": Metric(lambda r: r.accuracy("validation"), "validation %", 2),
     "accuracy": Metric(lambda r: r.accuracy("test"), "test %", 2),
+    "top5": Metric(lambda r: r.test.top5, "top 5 %", 2),
     "params": Metric(lambda r: r.params, "parameters"),
     "macs": Metric(lambda r: r.macs, "MACs"),
     "macs_tp": Metric(lambda r: r.macs_tp, "macs_tp"),

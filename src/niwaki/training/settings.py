@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 # For training, newer than the first stored stages: in a stage's key only if used.
 LATER_OPTIONS = (
     "rotate", "zoom", "blur", "contrast", "noise", "outliers", "label_smoothing", "decay", "warmup", "average",
-    "ema_decay", "swa_epochs", "teacher", "temperature", "teacher_weight",
+    "ema_decay", "swa_epochs", "teacher", "temperature", "teacher_weight", "class_weights", "sampling",
 )  # fmt: skip
 
 
@@ -58,6 +58,13 @@ class TrainSettings(BaseModel):
     temperature: float = Field(2.0, gt=0, le=100, description="teacher only: softens the scores that are compared")
     teacher_weight: float = Field(0.9, gt=0, le=1, description="teacher only: its share of the loss")
 
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: an image counts in the loss as N/(classes · images of its class)"
+    )
+    sampling: Literal["shuffle", "balanced"] = Field(
+        "shuffle", description="balanced: images are drawn so that every class comes equally often, with repetition"
+    )
+
     @field_validator("teacher", mode="before")
     @classmethod
     def _one_or_more(cls, value: object) -> object:
@@ -69,6 +76,8 @@ class TrainSettings(BaseModel):
             raise ValueError("warmup: the one-cycle schedule has a warm-up of its own; use constant or cosine")
         if self.warmup > self.epochs > 0:
             raise ValueError(f"warmup = {self.warmup:g} is longer than the {self.epochs} epochs of training")
+        if self.outliers and self.class_weights != "none":
+            raise ValueError("class_weights: outliers have a loss of their own; use sampling = 'balanced'")
         return self
 
     @property
@@ -93,6 +102,8 @@ class TrainSettings(BaseModel):
             "swa_epochs": self.average == "swa",
             "decay": self.decay != "all" and self.weight_decay > 0,
             "average": self.average != "none",
+            "class_weights": self.class_weights != "none",
+            "sampling": self.sampling != "shuffle",
         }
         return needed.get(name, bool(getattr(self, name)))
 

@@ -96,6 +96,8 @@ class _Work:
     lesson: Lesson | None
     average: Average | None
     transform: Callable[[torch.Tensor], torch.Tensor] | None
+    weights: torch.Tensor | None
+    """Of the classes in the loss, float32 (classes,)."""
 
     @staticmethod
     def on(model: nn.Module, data: Batches, settings: TrainSettings, training: Training) -> _Work:
@@ -105,6 +107,7 @@ class _Work:
             model, data, settings, optimizer, make_scheduler(optimizer, settings, batches),
             Lesson(training.teachers, data.images, settings) if training.teachers else None,
             Average(model, settings, batches) if settings.average != "none" else None, training.transform,
+            class_weights(data.labels) if settings.class_weights == "balanced" else None,
         )  # fmt: skip
 
     @property
@@ -118,7 +121,10 @@ class _Work:
         if self.data.shapes is not None:
             loss = against_none(logits, labels, smoothing)
         else:
-            loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+            weights = (
+                self.weights if self.weights is None else F.pad(self.weights, (0, logits.shape[1] - len(self.weights)))
+            )
+            loss = F.cross_entropy(logits, labels, weights, label_smoothing=smoothing)
         return loss if self.lesson is None or taught is None else self.lesson.loss(loss, logits[: len(labels)], taught)
 
 
@@ -213,7 +219,7 @@ def _one_epoch(work: _Work, seed: int) -> float:
     generator = torch.Generator().manual_seed(seed)
     reseed(seed)  # for what the model draws itself: dropout, layers skipped at random
     count = len(data.labels)
-    order = torch.randperm(count, generator=generator).to(data.labels.device)
+    order = _order(data.labels, settings, generator)
     total = torch.zeros((), device=data.labels.device, dtype=torch.float64)
     parameters = [parameter for parameter in work.model.parameters() if parameter.requires_grad]
     seen = 0
@@ -244,6 +250,25 @@ def _one_epoch(work: _Work, seed: int) -> float:
         total += loss.detach() * len(chosen)
         seen += len(chosen)
     return float(total) / max(seen, 1)  # the only wait for the device in an epoch
+
+
+def class_weights(labels: torch.Tensor) -> torch.Tensor:
+    """A weight for each class, float32 (classes,), so that all count the same: N/(classes · images of the class).
+
+    >>> class_weights(torch.tensor([0, 0, 0, 1])).tolist()
+    [0.6666666865348816, 2.0]
+    """
+    counts = torch.bincount(labels)
+    return len(labels) / ((counts > 0).sum() * counts.clamp(min=1)).float()
+
+
+def _order(labels: torch.Tensor, settings: TrainSettings, generator: torch.Generator) -> torch.Tensor:
+    """The numbers of the images of an epoch: each once, or drawn so that every class comes equally often."""
+    count = len(labels)
+    if settings.sampling == "balanced":
+        chances = class_weights(labels)[labels].cpu()
+        return torch.multinomial(chances, count, replacement=True, generator=generator).to(labels.device)
+    return torch.randperm(count, generator=generator).to(labels.device)
 
 
 def _batches(images: int, size: int) -> int:

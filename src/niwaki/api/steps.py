@@ -98,9 +98,9 @@ def prune(
 ) -> list[PruneReport]:
     """Prune `model` in place in steps, and fine-tune after each step if `finetune` is given.
 
-    `settings` are those of `[prune]` (ratio, steps, scope, importance, …), `finetune` those of `[finetune]`, or just the
-    number of epochs; its `teacher` may be "base" (the model as it is now), a module or a model file. niwaki calls `after_step` with the report of each fine-tuned step; `callbacks` are called after each
-    epoch, and after each step as a stage (see `niwaki.callbacks`).
+    `settings` are those of `[prune]` (ratio, steps, scope, importance, …), `finetune` those of `[finetune]`, or the
+    number of epochs; its `teacher` may be "base" (the model as it is now), a module or a model file. niwaki calls
+    `after_step` with the report of each fine-tuned step; `callbacks` are called after each epoch, and after each step.
 
     Pruning replaces parameters: `optimizer`, of your own, gets the new ones. One left behind warns at its next step.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -117,9 +118,7 @@ def prune(
     check_device(device)
     recover, teacher = _recovery(finetune)
     data = _as_the_model_counts(model, data)
-    check_bare(model)
-    check_numbers(model)
-    check_answers(model.cpu(), sample(data, 2, seed)[0])
+    _check_whole(model, sample(data, 2, seed)[0])
     following = Following(model, optimizer)
     resting, taught = resting_norms(model), teachers_of(teacher, data, model)
     reports: list[PruneReport] = []
@@ -127,8 +126,9 @@ def prune(
     for step in range(1, how.steps + 1):
         step_seed = derive_seed(seed, "prune", step)
         gradients = sample(data, how.taylor_images, step_seed) if how.importance == "taylor" else None
-        state = reports[-1].state if reports else None
-        given = Given(state, original, sample(data, COMPARED, step_seed)[0], gradients, step_seed)
+        given = Given(
+            reports[-1].state if reports else None, original, sample(data, COMPARED, step_seed)[0], gradients, step_seed
+        )
         report = prune_step(model.cpu(), how, data.input_shape, step=step, given=given)
         following.step()
         original = original or {name: report.widths[name] + gone for name, gone in report.removed.items()}
@@ -278,6 +278,13 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> cost.Cost:
     416520
     """
     return cost.count(model, input_shape)
+
+
+def _check_whole(model: nn.Module, images: torch.Tensor) -> None:
+    """Raise ModelError unless the network is bare, finite and answers images the same way each time."""
+    check_bare(model)
+    check_numbers(model)
+    check_answers(model.cpu(), images)
 
 
 def _recovery(finetune: Mapping[str, Any] | int | None) -> tuple[FinetuneSettings, Any]:

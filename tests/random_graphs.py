@@ -31,6 +31,7 @@ class Builder:
         self.twice = twice
         self.rng = np.random.default_rng(seed)
         self.bits = 8  # of the weights of layers to come
+        self.lowest = seed % 2 == 0  # weights of −128 occur
         self.tensors: dict[str, Tensor] = {}
         self.layers: list[Layer] = []
         self.last = self.tensor(shape)
@@ -61,8 +62,10 @@ class Builder:
         return low, int(self.rng.choice([127, 127, low, low + 40]))
 
     def weights(self, *shape: int) -> tuple[np.ndarray, np.ndarray, Rescale]:
-        """Weights, biases and factors; some channels dead, with scale 1.0 as quantizers give them; −128 occurs."""
+        """Weights, biases and factors; some channels dead, with scale 1.0 as quantizers give them."""
         weights = self.rng.integers(-(1 << self.bits - 1), 1 << self.bits - 1, shape).astype(np.int8)
+        if not self.lowest:
+            np.maximum(weights, -127, out=weights)
         count = int(np.prod(shape[1:]))
         bias = (self.rng.integers(-3000, 3000, shape[0]) >> 8 - self.bits).astype(np.int32)
         factors = self.rng.uniform(0.2, 3, shape[0]) / (60 * np.sqrt(count)) * 2.0 ** (8 - self.bits)

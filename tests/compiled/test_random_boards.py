@@ -92,7 +92,7 @@ def check(batch: Sequence[Graph], target: Target, levels: Sequence[str]) -> None
         (folder / "inputs.bin").write_bytes(b"".join(x.tobytes() for x in inputs))
         for level in levels:
             own_arenas = [f"-DM{index}_NO_STATIC_ARENA" for index in range(len(batch))]
-            flags = (level, *STRICT, LOOSER, *own_arenas)
+            flags = (*level.split(), *STRICT, LOOSER, *own_arenas)
             program = compile_sources([*sources, main], target, flags, out=folder / "program")
             assert run_program(program, target, folder=folder, timeout=300).returncode == 0
             got = np.split(np.fromfile(folder / "scores.bin", np.int8), np.cumsum([x.size for x in expected])[:-1])
@@ -131,6 +131,47 @@ def edges() -> list[Graph]:
     for inputs, outputs in ((42, 7), (300, 6), (33, 4)):
         start((inputs,)).dense(outputs)
     return [builder.graph() for builder in made]
+
+
+def vector_edges() -> list[Graph]:
+    """Strips and tiles that end early, few places, long rows, columns and pairs of places."""
+    made = []
+
+    def start(shape: tuple[int, ...]) -> Sensitive:
+        made.append(Sensitive(shape, len(made)))
+        return made[-1]
+
+    for filters, kernel in ((7, (5, 5)), (2, (3, 4)), (8, (1, 1)), (3, (2, 7))):  # columns of a first layer
+        start((1, 13, 25)).conv(filters, kernel, pads=(1, 0, 2, 1))
+        made[-1].max_pool((2, 2), (2, 2))
+    for width in (6, 7):
+        for pads in ((1, 1, 1, 1), (0, 2, 1, 2)):  # two rows at once, then one; of 8 channels two places at once
+            start((8, 6, width)).conv(8, (3, 3), pads=pads, groups=8)
+    start((21, 9, 8)).conv(21, (3, 3), strides=(2, 1), pads=(1, 1, 1, 1), groups=21)
+    start((20, 7, 8)).conv(20, (2, 4), pads=(1, 1, 1, 1), dilations=(2, 1), groups=20)
+    start((16, 30, 31)).conv(23, (3, 3), pads=(1, 1, 1, 1))  # more than a strip
+    start((32, 26, 17)).conv(32, (3, 3), pads=(1, 1, 1, 1), groups=32)
+    start((120, 4, 4)).conv(17, (3, 3), pads=(1, 1, 1, 1))  # too many weights to widen
+    start((9, 4, 2)).conv(40, (4, 2))  # one place
+    start((6, 9, 9)).conv(8, (5, 5), pads=(2, 2, 2, 2))
+    made[-1].max_pool((2, 2), (2, 2))
+    start((3, 7, 7)).add(made[-1].last, made[-1].requantize())
+    for inputs, outputs in ((42, 20), (300, 5), (33, 3)):
+        start((inputs,)).dense(outputs)
+    return [builder.graph() for builder in made]
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [("native", "-O1 -march=x86-64-v3"), ("aarch64", "-O1"), ("aarch64-dotprod", "-O1")],
+    ids=["avx2", "neon", "dotprod"],
+)
+def test_shapes_at_the_edges_of_vector_kernels(name: str, level: str) -> None:
+    if missing_tools(TARGETS[name]):
+        pytest.skip(f"needs {TARGETS[name].packages}: apt-get install {TARGETS[name].packages}")
+    if name == "native" and " avx2 " not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("needs an x86-64 processor with AVX2")
+    check(vector_edges(), TARGETS[name], (level,))
 
 
 @pytest.mark.parametrize(

@@ -50,31 +50,24 @@ typedef __mmask8 niwaki_mask_8, niwaki_mask_4;
 #include "niwaki_depthwise.h"
 #include "niwaki_add_avx512.h"
 
-#else /* AVX2 and NEON: at most 8 lanes */
+#else
 
-#define NIWAKI_TILE 4
-#define NIWAKI_WIDEST(name) niwaki_##name##_8
 #if defined(NIWAKI_AVX2)
 #include "niwaki_avx2.h"
 #else
 #include "niwaki_neon.h"
 #endif
-#define NIWAKI_W 8
-#include "niwaki_tile.h"
-#undef NIWAKI_W
-#define NIWAKI_W 4
-#include "niwaki_tile.h"
-#undef NIWAKI_W
+#include "niwaki_places.h"
 
 #endif
 
-NIWAKI_KERNEL void niwaki_conv_strip(const niwaki_conv *d, const niwaki_strip *strip, int32_t rows, int8_t *out) {
 #if defined(NIWAKI_AVX512)
+
+NIWAKI_KERNEL void niwaki_conv_strip(const niwaki_conv *d, const niwaki_strip *strip, int32_t rows, int8_t *out) {
   if (d->pixels) {
     niwaki_conv_pixels(d, strip, rows, out);
     return;
   }
-#endif
   if (d->out_c <= 4)
     niwaki_conv_blocks_4(d, strip, rows, 1, 4, out);
   else if (d->out_c <= 8)
@@ -99,8 +92,6 @@ NIWAKI_KERNEL void niwaki_run_conv(const niwaki_conv *d, const int8_t *in, int8_
   if (rest) niwaki_conv_rows_from(d, in, d->out_h - rest, rest, out);
 }
 
-#define niwaki_run_large_conv niwaki_run_conv
-
 NIWAKI_KERNEL void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int8_t *out) {
   uint8_t x[NIWAKI_SCRATCH + NIWAKI_SLACK];
   for (int32_t i = 0; i < d->in; i++) x[i] = (uint8_t)(in[i] ^ NIWAKI_FLIP);
@@ -113,9 +104,6 @@ NIWAKI_KERNEL void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int
     NIWAKI_WIDEST(dense_blocks)(d, x, (d->out + 15) / 16, 16, out);
 }
 
-#if !defined(NIWAKI_AVX512)
-#define niwaki_run_depthwise niwaki_depthwise
-NIWAKI_KERNEL void niwaki_run_add(const niwaki_add *d, const int8_t *a, const int8_t *b, int8_t *out) {
-  niwaki_add_values(d, a, b, out, 0);
-}
 #endif
+
+#define niwaki_run_large_conv niwaki_run_conv

@@ -66,6 +66,15 @@
 #define NIWAKI_LARGE NIWAKI_KERNEL
 #endif
 
+/* A kernel that all layers share. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define NIWAKI_SHARED static __attribute__((noinline, noclone, unused))
+#elif defined(__GNUC__)
+#define NIWAKI_SHARED static __attribute__((noinline, unused))
+#else
+#define NIWAKI_SHARED static
+#endif
+
 /* With -ffreestanding or -fno-builtin (Zephyr's default) memcpy of four bytes is a call; this stays a load. */
 #if defined(__GNUC__)
 #define NIWAKI_COPY __builtin_memcpy
@@ -264,7 +273,7 @@ NIWAKI_KERNEL void niwaki_run_conv_2bit(const niwaki_conv *d, const int8_t *in, 
 #define niwaki_run_dense_4bit niwaki_dense_rows_4bit
 #define niwaki_run_dense_2bit niwaki_dense_rows_2bit
 #endif
-#if defined(NIWAKI_AVX512)
+#if NIWAKI_BLOCKS
 #define niwaki_run_depthwise_4bit niwaki_run_depthwise
 #define niwaki_run_depthwise_2bit niwaki_run_depthwise
 #elif defined(NIWAKI_TUNED)

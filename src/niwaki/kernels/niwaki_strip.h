@@ -2,7 +2,12 @@
 #ifndef NIWAKI_STRIP_H
 #define NIWAKI_STRIP_H
 
-#define NIWAKI_STRIP 24576 /* bytes of an image copied at a time, where more than a row fits: the first-level cache */
+/* Values of an image copied at a time, where more than a row fits: the first-level cache. */
+#if defined(NIWAKI_AVX2)
+#define NIWAKI_STRIP 12288 /* of 16 bits */
+#else
+#define NIWAKI_STRIP 24576
+#endif
 #define NIWAKI_SLACK 128   /* vectors may read beyond the end */
 
 #define NIWAKI_EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)

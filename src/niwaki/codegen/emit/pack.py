@@ -50,6 +50,15 @@ def in_tiles(weights: np.ndarray) -> np.ndarray:
     return whole.reshape(tiles, BLOCK, groups, GROUP, columns).transpose(0, 4, 2, 1, 3).reshape(-1)
 
 
+def by_taps(weights: np.ndarray) -> np.ndarray:
+    """Depthwise weights (C, KH, KW) as [tile of 16 channels][KH][KW][channel], flat; padding is zero."""
+    channels, rows, columns = weights.shape
+    tiles = -(-channels // BLOCK)
+    whole = np.zeros((tiles * BLOCK, rows * columns), weights.dtype)
+    whole[:channels] = weights.reshape(channels, -1)
+    return whole.reshape(tiles, BLOCK, -1).transpose(0, 2, 1).reshape(-1)
+
+
 def fill(values: np.ndarray, filler: int = 0, *, to: int | None = None) -> np.ndarray:
     """One value for each output channel, padded to whole blocks (or to `to` values)."""
     result = np.full(to or padded(len(values)), filler, np.int64)

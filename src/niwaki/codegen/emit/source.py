@@ -9,6 +9,7 @@ from string import Template
 import numpy as np
 
 from niwaki.codegen.emit import pack
+from niwaki.codegen.graph.arithmetic import LOW
 from niwaki.codegen.graph.graph import Graph, Layout
 from niwaki.codegen.graph.layout import pair_bytes, stack_bytes
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
@@ -65,7 +66,7 @@ def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Sou
     model_c = fill(
         "model.c",
         **names,
-        rounding="#define NIWAKI_TWICE 1 /* round as TensorFlow Lite does */\n" if graph.rounds_twice else "",
+        rounding=_conditions(graph, program),
         patch=patch,
         scratch=scratch,
         pairs=f"\n#define NIWAKI_PAIRS {pairs}" if (pairs := pair_bytes(program.steps)) else "",
@@ -79,6 +80,13 @@ def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Sou
         dispatch_pixels=_DISPATCH_PIXELS.format(prefix=prefix) if has_pixels else "",
     )
     return Source(model_c, _header(graph, program, names), tuple(writer.constants), tuple(writer.weights))
+
+
+def _conditions(graph: Graph, program: Program) -> str:
+    """What the kernels must know of the whole model."""
+    lowest = any((step.arrays["weights"] == LOW).any() for step in program.steps if step.weights)
+    twice = "#define NIWAKI_TWICE 1 /* round as TensorFlow Lite does */\n" if graph.rounds_twice else ""
+    return twice + ("#define NIWAKI_LOWEST 1 /* some weights are -128 */\n" if lowest else "")
 
 
 _DISPATCH_PIXELS = """
@@ -186,16 +194,20 @@ class _Writer:
         self._plain(name, step, plain, blocks)
 
     def _depthwise(self, name: str, step: Step, arrays: dict[str, np.ndarray], plain: dict[str, np.ndarray]) -> None:
-        """Tap by tap, and in tiles of 16 channels for AVX-512."""
-        sums = step.arrays["sums"]
+        """Tap by tap, for vector units in tiles of 16 channels, which AVX-512 has by columns."""
+        weights, sums = arrays["weights"], step.arrays["sums"]
         tiles = -(-len(sums) // pack.BLOCK) * pack.BLOCK
         tiled = {
-            "weights": pack.in_tiles(arrays["weights"]),
+            "weights": pack.in_tiles(weights),
             "bias": pack.fill(arrays["bias"] - 128 * sums, to=tiles),
             "multiplier": pack.fill(arrays["multiplier"], to=tiles), "shift": pack.fill(arrays["shift"], 1, to=tiles),
         }  # fmt: skip
         self.lines.append("#if defined(NIWAKI_AVX512)")
         for key, values in tiled.items():
+            self._values(f"{name}_{key}", _type(key), values)
+        self.lines.append("#elif NIWAKI_BLOCKS")
+        by_taps = tiled | {"weights": pack.by_taps(weights), "bias": pack.fill(arrays["bias"], to=tiles)}
+        for key, values in by_taps.items():
             self._values(f"{name}_{key}", _type(key), values)
         self.lines.append("#else")
         self._plain(name, step, plain, tiled)

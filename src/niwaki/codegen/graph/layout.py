@@ -12,6 +12,7 @@ MOST_PATCH_BYTES = 1152  # what the plain kernel gathers of one place, on the st
 MORE_STACK = 1024  # beyond one place's bytes, for what the Cortex-M kernel widens of two
 MOST_INPUTS = 256  # of a matrix product, that it widens beforehand
 MAX_COLUMNS = 12  # NIWAKI_COLUMNS: the widest depthwise window
+MAX_TAPS = 128  # NIWAKI_MOST_TAPS: its weights for each channel
 
 
 def strip_bytes(fields: dict[str, int]) -> int:
@@ -64,7 +65,8 @@ def weights_layout(fields: dict[str, int]) -> str:
     if strip_bytes(fields) > MOST_STRIP_BYTES:
         return "rows"
     if fields["groups"] == fields["in_c"] == fields["out_c"] > 1:
-        return "rows" if around > MAX_COLUMNS or fields["wide"] else "depthwise"
+        taps = fields["kernel_h"] * fields["kernel_w"]
+        return "rows" if around > MAX_COLUMNS or taps > MAX_TAPS or fields["wide"] else "depthwise"
     return "rows" if fields["groups"] > 1 or fields["dilation_w"] > 1 else "blocks"
 
 

@@ -20,6 +20,7 @@ from niwaki.codegen.graph.arithmetic import Rescale, common_rescale_of, rescale_
 from niwaki.codegen.graph.graph import Graph, Layer, Pads, Pair, Tensor
 from niwaki.codegen.graph.operators.arrange import Concat, Pad, Reshape
 from niwaki.codegen.graph.operators.elementwise import FINE, Add, FineAdd, Requantize
+from niwaki.codegen.graph.operators.functions import KINDS, Lookup, Pairwise
 from niwaki.codegen.graph.operators.pooling import AveragePool, IntegerMean, MaxPool
 from niwaki.codegen.graph.operators.products import Conv, Dense
 
@@ -176,6 +177,30 @@ class Builder:
         rescale = self.rounded(rescale_of([ratio], "q"))
         return self._put(Requantize(self._name(), (self.last,), out, rescale, self.clamp()))
 
+    def lookup(self, axis: int | None = None) -> str:
+        """A table of random numbers, or one for each index of an axis."""
+        tables = self.rng.integers(-128, 128, (1 if axis is None else self.shape[axis], 256)).astype(np.int8)
+        return self._put(Lookup(self._name(), (self.last,), self.tensor(self.shape), tables, axis or 0))
+
+    def pairwise(self, kind: str, a: str, b: str) -> str:
+        assert kind in KINDS
+        shape = np.broadcast_shapes(self.tensors[a].shape, self.tensors[b].shape)
+        out = self.tensor(shape)
+        scales = [Fraction(self.tensors[name].scale) for name in (a, b)]
+        step = Fraction(self.tensors[out].scale)
+        if kind == "product":
+            rescale = self.rounded(rescale_of([scales[0] * scales[1] / step], "product"))
+        else:
+            both = common_rescale_of([scale / step for scale in scales], "pair")
+            rescale = Rescale(both.multiplier * self.rng.choice([-1, 1], 2), both.shift)
+        return self._put(Pairwise(self._name(), (a, b), out, kind, rescale, self.clamp()))
+
+    def shrunk(self, sides: Sequence[bool]) -> str:
+        """The image with one element along some axes: a maximum over rows or columns, one convolution over channels."""
+        _, height, width = self.shape
+        self.max_pool((height if sides[1] else 1, width if sides[2] else 1), (1, 1))
+        return self.conv(1, (1, 1)) if sides[0] else self.last
+
     def pad(self, pads: tuple[int, int, int, int]) -> str:
         channels, height, width = self.shape
         out = self.tensor((channels, height + pads[0] + pads[2], width + pads[1] + pads[3]), self.last)
@@ -204,11 +229,12 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 def _add_layer(draw: st.DrawFn, b: Builder) -> None:  # noqa: PLR0912 (one branch for each kind of layer)
     if len(b.shape) == 1:
-        kind = draw(st.sampled_from(["dense", "add", "requantize", "concat", "unflatten"]))
+        kind = draw(st.sampled_from(["dense", "add", "requantize", "concat", "unflatten", "lookup", "pairwise"]))
     else:
         kinds = [
-            "conv", "conv", "conv", "depthwise", "grouped", "max_pool", "average_pool", "global_pool", "add", "concat",
-            "requantize", "pad", "dense", "pooled_conv", "pooled_conv", "flatten",
+            "conv", "conv", "conv", "depthwise", "depthwise", "grouped", "max_pool", "average_pool", "global_pool",
+            "add", "concat", "requantize", "pad", "dense", "pooled_conv", "pooled_conv", "flatten", "lookup",
+            "pairwise",
         ]  # fmt: skip
         kind = draw(st.sampled_from(kinds))
     pads = draw(st.tuples(*[st.integers(0, 2)] * 4)) if draw(st.booleans()) else (0, 0, 0, 0)
@@ -233,6 +259,12 @@ def _add_layer(draw: st.DrawFn, b: Builder) -> None:  # noqa: PLR0912 (one branc
         b.concat([left, b.requantize(), left], draw(st.integers(0, len(b.shape) - 1)))
     elif kind == "requantize":
         b.requantize()
+    elif kind == "lookup":
+        b.lookup(draw(st.sampled_from([None, *range(len(b.shape))])))
+    elif kind == "pairwise":
+        whole = b.last
+        other = b.shrunk(draw(st.tuples(*[st.booleans()] * 3))) if len(b.shape) == 3 else b.requantize()
+        b.pairwise(draw(st.sampled_from(KINDS)), *draw(st.permutations([whole, other])))
     elif kind == "pad":
         b.pad(pads)
     elif kind == "flatten":

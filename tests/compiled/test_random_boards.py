@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.graph.operators.functions import KINDS
 from niwaki.compiled.on_target import compile_sources
 from niwaki.toolchain.targets import TARGETS, Target, missing_tools, run_program
 from random_graphs import Builder, graphs, in_rows
@@ -130,6 +131,11 @@ def edges() -> list[Graph]:
     start((5, 6, 7)).conv(5, (3, 3), pads=(2, 2, 2, 2), groups=5)
     for inputs, outputs in ((42, 7), (300, 6), (33, 4)):
         start((inputs,)).dense(outputs)
+    for axis in (None, 0, 1, 2):
+        start((5, 4, 3)).lookup(axis)
+    for kind in KINDS:
+        gate = start((5, 4, 3))
+        gate.pairwise(kind, gate.last, gate.shrunk((False, True, True)))
     return [builder.graph() for builder in made]
 
 

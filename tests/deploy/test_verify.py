@@ -466,7 +466,7 @@ def test_an_int8_onnx_that_is_no_integer_network(copy: Path, small_data: Dataset
     last = graph.output[0].name  # something in float at the end
     for node in graph.node:
         node.output[:] = ["before" if name == last else name for name in node.output]
-    graph.node.append(helper.make_node("Tanh", ["before"], [last], "end"))
+    graph.node.append(helper.make_node("Sin", ["before"], [last], "end"))
     onnx.save(model, copy / "model-int8.onnx")
     relist(copy)
     report = verify_folder(copy, data=small_data, options=VerifyOptions(10))

@@ -34,6 +34,7 @@ from niwaki.training.quantize_checks import (
 )
 from niwaki.training.quantize_graph import in_order, last_softmax, prepared
 from niwaki.training.quantize_ranges import Range, activation_ranges
+from niwaki.training.quantize_regions import regions_of
 from niwaki.training.settings import QuantizeSettings
 
 AT_ONCE = 100  # images through the network together
@@ -226,15 +227,31 @@ def _insert(model: ModelProto, ranges: dict[str, Range], fixed: tuple[np.float32
             model.graph.input[0].name: [{"scale": np.array(scale), "zero_point": np.array(zero_point)}]
         },
     }
+    regions = regions_of(model)
     with quiet():
-        quantizer = QDQQuantizer(
+        quantizer = _Quantizer(
             model, per_channel=True, reduce_range=False, weight_qType=QuantType.QInt8,
-            activation_qType=QuantType.QInt8, nodes_to_quantize=[], nodes_to_exclude=last_softmax(model),
+            activation_qType=QuantType.QInt8, nodes_to_quantize=[],
+            nodes_to_exclude=[*last_softmax(model), *regions.nodes],
             tensors_range=TensorsData(CalibrationMethod.MinMax, measured),
             op_types_to_quantize=INT8_OPERATORS, extra_options=options,
         )  # fmt: skip
+        quantizer.inside = regions.inside
+        for name in regions.ends:
+            quantizer.quantize_activation_tensor(name)
         quantized: ModelProto = quantizer.quantize_model()
     return quantized
+
+
+class _Quantizer(QDQQuantizer):  # type: ignore[misc]
+    """ONNX Runtime's, which leaves activations inside a region as they are."""
+
+    inside: frozenset[str] = frozenset()
+
+    def quantize_activation_tensor(self, tensor_name: str) -> None:
+        """Have an activation quantized, unless it is inside a region."""
+        if tensor_name not in self.inside:
+            super().quantize_activation_tensor(tensor_name)
 
 
 def _finished(quantized: ModelProto, model: ModelProto) -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from niwaki.codegen.readers.qdq_operators import COMPUTED
+from niwaki.codegen.readers.qdq_operators import COMPUTED, ELEMENTWISE
 from niwaki.errors import ModelError
 
 # Operators that become int8: those that C can be generated from, and others that ONNX Runtime has in int8.
-INT8_OPERATORS = (*COMPUTED, "Mul", "Split", "Slice", "Transpose", "Softmax")
+_JOINED, _PRODUCTS = (*ELEMENTWISE, "Relu", "Clip"), ("Conv", "Gemm", "MatMul")  # several between two quantizers
+INT8_OPERATORS = (*COMPUTED, "Split", "Slice", "Transpose", "Softmax")
 
 
 def check_scales(model: ModelProto) -> None:
@@ -87,7 +88,7 @@ def check_accumulators(model: ModelProto) -> None:
 def float_nodes(model: ModelProto) -> list[NodeProto]:
     """The nodes that compute in float: not in INT8_OPERATORS, or not between DequantizeLinear and QuantizeLinear.
 
-    A final softmax does not count.
+    Element-wise nodes one after another count as one, also after a layer; a final softmax does not count.
     """
     makers = {name: node for node in model.graph.node for name in node.output}
     readers: dict[str, list[NodeProto]] = {}
@@ -96,20 +97,24 @@ def float_nodes(model: ModelProto) -> list[NodeProto]:
             readers.setdefault(name, []).append(node)
     outputs = {output.name for output in model.graph.output}
 
-    def dequantized(name: str) -> bool:
-        return name not in makers or makers[name].op_type == "DequantizeLinear"
+    def dequantized(name: str, node: NodeProto) -> bool:
+        before = ("DequantizeLinear", *_JOINED, *_PRODUCTS) if node.op_type in _JOINED else ("DequantizeLinear",)
+        return name not in makers or makers[name].op_type in before
 
-    def quantized(name: str) -> bool:
-        return bool(readers.get(name)) and all(node.op_type == "QuantizeLinear" for node in readers[name])
+    def quantized(name: str, node: NodeProto) -> bool:
+        after = ("QuantizeLinear", *_JOINED) if node.op_type in (*_JOINED, *_PRODUCTS) else ("QuantizeLinear",)
+        return bool(readers.get(name)) and all(reader.op_type in after for reader in readers[name])
+
+    def between(node: NodeProto) -> bool:
+        ready = all(dequantized(name, node) for name in node.input)
+        return ready and all(quantized(name, node) for name in node.output)
 
     return [
         node
         for node in model.graph.node
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear")
         and not (node.op_type in ("Softmax", "LogSoftmax") and node.output[0] in outputs)
-        and not (
-            node.op_type in INT8_OPERATORS and all(map(dequantized, node.input)) and all(map(quantized, node.output))
-        )
+        and not (node.op_type in INT8_OPERATORS and between(node))
     ]
 
 

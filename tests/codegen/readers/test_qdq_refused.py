@@ -87,6 +87,12 @@ def transposed_badly(model: Qdq, x: str) -> str:
     return model.node("Transpose", [weights(ONES)(model, x)], perm=[0, 0])
 
 
+def two_axes(model: Qdq, x: str, kind: str, name: str) -> str:
+    """A slope for each channel, then a constant for each row, without a quantizer in between."""
+    y = model.node("PRelu", [x, model.constant(np.ones((2, 1, 1), np.float32))])
+    return model.qdq(model.node(kind, [y, model.constant(np.full((4, 1), 0.5, np.float32))], name=name), 1)
+
+
 def minus(model: Qdq) -> str:
     return model.qdq(model.node("Sub", ["x", model.constant(np.float32(0.5))], name="sub"), 1)
 
@@ -104,13 +110,12 @@ NAN, HALF, EIGHT = np.float32(np.nan), np.float32(0.7), np.eye(8, dtype=np.int8)
 SEEN = weights(np.ones((1, 2, 4, 4), np.int8))
 IN_16_BITS: Bad = lambda model, _: model.qdq(model.constant(np.float32(ONES)), 1, 0, np.int16)  # noqa: E731
 OF_NAN: Bad = lambda model, _: model.qdq(model.constant(np.full((3, 2, 1, 1), NAN)), 1)  # noqa: E731
-MEAN: Bad = lambda model, x: model.qdq(model.node("GlobalAveragePool", [x]), 1)  # noqa: E731
 
 OF_IMAGES: list[tuple[str, Bad]] = [
-    ("Sigmoid 'sigmoid' is not supported; these are: Add, .*Conv.* a last Softmax", op("Sigmoid")),
+    ("Det 'det' is not supported; these are: .*Add, .*Conv.* a last Softmax", op("Det")),
     (
-        "BatchNormalization 'batchn.*' is not supported: fold it into the layer before it",
-        op("BatchNormalization", *[np.ones(2, np.float32)] * 4),
+        "BatchNormalization 'batchn.*': constants of other shapes than \\(2,\\): one number for each channel",
+        op("BatchNormalization", *[np.ones(3, np.float32)] * 4),
     ),
     ("the model: its shapes do not fit: .*No opset import for domain own", op("Conv", "x", domain="own")),
     ("If 'if' is not supported", control_flow),
@@ -130,7 +135,15 @@ OF_IMAGES: list[tuple[str, Bad]] = [
     ("QuantizeLinear '.*': 2 scales for one activation: .*per_channel=False", lambda m, x: m.qdq(x, [1, 1])),
     ("ArgMax 'argmax' is not supported: leave it out: the C returns the scores", op("ArgMax", axis=1)),
     ("Sub 'sub' is not supported: leave it out of the network and say it as preprocessing", lambda m, _: minus(m)),
-    ("Mul 'mul' is not supported: fold it into the layer before it", op("Mul", np.float32(2))),
+    ("Max 'max': 3 inputs: two are supported", op("Max", "x", "x")),
+    ("Div 'div': two activations: a constant is supported, or two functions", op("Div", "x")),
+    (
+        r"PRelu 'prelu': a constant of shape \(2, 4, 4\) for values of shape",
+        op("PRelu", np.ones((2, 4, 4), np.float32)),
+    ),
+    (r"PRelu 'prelu': slopes along another axis", lambda m, x: two_axes(m, x, "PRelu", "prelu")),
+    (r"Mul 'mul': constants along two axes", lambda m, x: two_axes(m, x, "Mul", "mul")),
+    (r"Max 'max': constants along two axes", lambda m, x: two_axes(m, x, "Max", "max")),
     ("QLinearAdd 'qlinearadd' is not supported: quantize it as QDQ", op("QLinearAdd")),
     ("Clip 'clip': a bound of 2 numbers: one is needed", lambda m, x: clipped(m, x, np.int8([1, 2]))),
     ("a different scale or zero point than 'Q", lambda m, x: m.dq(m.q(x, 1), 2)),
@@ -170,8 +183,7 @@ OF_IMAGES: list[tuple[str, Bad]] = [
     ),
     (r"ReduceMean 'reducemean': axes \[1\] of \(1, 2, 4, 4\)", op("ReduceMean", axes=[1])),
     (r"ReduceMean 'reducemean': axes \[\]", op("ReduceMean")),
-    (r"Add 'add': shapes \(2, 4, 4\) and \(2, 1, 1\): two of one shape", op("Add", MEAN)),
-    (r"Add 'add': a bias of shape \(1, 2, 4, 4\)", op("Add", np.ones((1, 2, 4, 4), np.float32))),
+    (r"Add 'add': a constant of shape \(1, 2, 4, 4\)", op("Add", np.ones((1, 2, 4, 4), np.float32))),
     (r"'Concat.*': shape \(2, 2, 4, 4\) for one image: \(1, C, H, W\) and", op("Concat", "x", axis=0)),
     ("Pad 'pad': mode reflect", op("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]), mode="reflect")),
     (r"Pad 'pad': mode constant, pads \[0, 0, -1", op("Pad", np.array([0, 0, -1, 0, 0, 0, 0, 0]))),

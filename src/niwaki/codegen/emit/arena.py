@@ -46,10 +46,10 @@ def share_in_place(steps: Sequence[Step], lives: dict[str, Life]) -> Lives:
 
 
 def _may_be_in_place(step: Step) -> bool:
-    """A sum, a rescaled tensor, and a maximum without padding read ahead of what they write."""
+    """A sum, a table, a rescaled tensor, and a maximum without padding read ahead of what they write."""
     if step.kernel == "max_pool":
         return step.fields["pad_top"] == 0 and step.fields["pad_left"] == 0
-    return step.kernel in ("add", "fine_add") or (
+    return step.kernel in ("add", "fine_add", "lookup") or (
         step.kernel == "requantize" and step.fields["rows"] == 1 and "at" not in step.fields
     )
 

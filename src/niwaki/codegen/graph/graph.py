@@ -23,7 +23,7 @@ Pads = tuple[int, int, int, int]  # top, left, bottom, right
 
 @dataclass(frozen=True)
 class Tensor:
-    """An int8 activation: the number is `(q - zero_point) * scale`. Shape (C, H, W) or (N,)."""
+    """An int8 activation: the number is `(q - zero_point) * scale`. Shape (C, H, W), (N,), or up to four other axes."""
 
     name: str
     shape: tuple[int, ...]
@@ -63,8 +63,8 @@ class Graph:
     @property
     def weight_bytes(self) -> int:
         """Bytes of the weights of all layers, each in the fewest bits that hold its int8 arrays."""
-        arrays = [value for layer in self.layers for value in vars(layer).values() if isinstance(value, np.ndarray)]
-        return sum(packed_bytes(array.size, bits_of(array)) for array in arrays if array.dtype == np.int8)
+        arrays = [weights for layer in self.layers if (weights := vars(layer).get("weights")) is not None]
+        return sum(packed_bytes(array.size, bits_of(array)) for array in arrays)
 
     def readers(self, tensor: str) -> Iterator[Layer]:
         """The layers that read a tensor."""

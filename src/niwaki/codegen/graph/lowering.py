@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -11,11 +12,11 @@ from niwaki.codegen.graph.program import INPUT, Step
 
 
 def hwc(tensor: Tensor) -> tuple[int, int, int]:
-    """Height, width, channels of a tensor; a flat one is a single pixel."""
-    if len(tensor.shape) == 1:
-        return 1, 1, tensor.shape[0]
-    channels, height, width = tensor.shape
-    return height, width, channels
+    """Height, width, channels of a tensor; a flat one is a single pixel, one of two axes is one pixel to a row."""
+    if len(tensor.shape) == 3:
+        channels, height, width = tensor.shape
+        return height, width, channels
+    return prod(tensor.shape[:-1]), 1, tensor.shape[-1]
 
 
 def ordered_alike(tensor: Tensor) -> bool:
@@ -30,6 +31,9 @@ def reshape_fields(source: Tensor, target: Tensor) -> dict[str, int]:
     return dict(zip(names, (*hwc(source), *hwc(target)), strict=True))
 
 
+Axes = tuple[int, ...]
+
+
 @dataclass
 class Lowering:
     """The steps so far. `fuse`: whether pooling may be fused into convolutions."""
@@ -39,6 +43,7 @@ class Lowering:
     steps: list[Step] = field(default_factory=list)
     home: dict[str, str] = field(default_factory=dict)  # the buffer that holds a tensor
     layout: dict[str, Tensor] = field(default_factory=dict)  # the shape of the bytes after a free reshape
+    order: dict[str, Axes] = field(default_factory=dict)  # of axes, where it is not that of rows of pixels
     done: set[str] = field(default_factory=set)  # layers that others absorbed
 
     def __post_init__(self) -> None:
@@ -54,6 +59,30 @@ class Lowering:
         """Bytes of every buffer."""
         tensors = self.graph.tensors
         return {**{name: tensor.size for name, tensor in tensors.items()}, INPUT: tensors[self.graph.input].size}
+
+    def axes(self, name: str) -> Axes:
+        """The axes of a tensor in the order of its bytes, the outermost first."""
+        rank = len(self.graph.tensors[name].shape)
+        return self.order.get(name, (1, 2, 0) if rank == 3 else tuple(range(rank)))
+
+    def places(self, name: str) -> np.ndarray:
+        """The address of every element of a tensor within its buffer, in the tensor's shape."""
+        axes, shape = self.axes(name), self.graph.tensors[name].shape
+        addresses = np.arange(prod(shape)).reshape([shape[axis] for axis in axes])
+        return addresses.transpose(np.argsort(axes))
+
+    def as_bytes(self, name: str, values: np.ndarray) -> np.ndarray:
+        """`values` in a tensor's shape, flat and in the order of its bytes."""
+        flat: np.ndarray = values.transpose(self.axes(name)).reshape(-1)
+        return flat
+
+    def same_order(self, layer: Layer) -> None:
+        """The output's bytes lie as those of the input that has its shape."""
+        shape = self.graph.tensors[layer.output].shape
+        for name in layer.inputs:
+            if self.graph.tensors[name].shape == shape:
+                self.order[layer.output] = self.axes(name)
+                return
 
     def emit(
         self, kernel: str, layer: Layer, fields: dict[str, int], arrays: dict[str, np.ndarray] | None = None,

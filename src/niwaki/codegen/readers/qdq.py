@@ -11,9 +11,10 @@ from dataclasses import replace
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.graph.graph import Graph, Tensor
+from niwaki.codegen.graph.merge import merged
 from niwaki.codegen.readers.qdq_constants import DEQUANTIZE, QUANTIZE, Constants, Quantization, attributes, name_of
-from niwaki.codegen.readers.qdq_operators import AT_THE_INPUT, OPERATORS, SUPPORTED, WAYS_OUT
+from niwaki.codegen.readers.qdq_operators import AT_THE_INPUT, ELEMENTWISE, OPERATORS, SUPPORTED, WAYS_OUT
 from niwaki.codegen.readers.qdq_values import LayerOf, Layers, Value, layer_rounded_once
 from niwaki.codegen.readers.rounded_twice import layer_rounded_twice
 from niwaki.errors import ModelError
@@ -52,12 +53,13 @@ def read_qdq(model: ModelProto, name: str) -> Graph:
     output = reader.output(before_softmax)
     tensors = reader.layers.tensors
     _check_labels(about.labels, tensors[output].size)
-    return Graph(
+    graph = Graph(
         tensors=tensors, layers=tuple(reader.layers.layers), input=source.name, output=output,
         labels=about.labels, preprocessing=about.preprocessing, dropped=dropped,
         table=_table(about, tensors[source.name].shape, reader.input_quantization),
         layout="HWC" if about.rows_of_pixels else "CHW", rounds_twice=about.rounds_twice,
     )  # fmt: skip
+    return merged(graph)
 
 
 def _check_labels(labels: tuple[str, ...], outputs: int) -> None:
@@ -92,13 +94,18 @@ class _Reader:
             self._dequantize(node)
         elif node.op_type == "Clip" and node.input[0] in self._quantized:
             self._clip_integers(node)
-        elif node.op_type in OPERATORS and node.domain in ("", "ai.onnx"):
+        elif node.op_type in OPERATORS and node.domain in ("", "ai.onnx") and not self._changes_pixels(node):
             self._values[node.output[0]] = OPERATORS[node.op_type](node, self)
         else:
             kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             way = AT_THE_INPUT if self.source in node.input else WAYS_OUT.get(node.op_type)
             told = f"is not supported: {way}" if way else "is not supported"
             raise ModelError(f"{kind} {name_of(node)!r} {told}; these are: {SUPPORTED}")
+
+    def _changes_pixels(self, node: NodeProto) -> bool:
+        """Whether a node computes with the float input, before anything quantizes it."""
+        known = (self._values.get(name) for name in node.input)
+        return node.op_type in ELEMENTWISE and any(value is not None and value.source is None for value in known)
 
     def output(self, name: str) -> str:
         """The tensor of the model's output, `name` in the ONNX."""
@@ -120,6 +127,10 @@ class _Reader:
     def held(self, value: Value, name: str, reader: NodeProto) -> str:
         """The tensor that represents `value` exactly, named `name` if it is new. Raises ModelError if there is none."""
         return self._held(value, name, label(reader))
+
+    def held_tensor(self, name: str) -> Tensor:
+        """A tensor of the graph."""
+        return self.layers.tensors[name]
 
     def shape(self, name: str) -> Shape:
         """The shape of a float value, without the batch. Raises ModelError if it is unknown or of another rank."""

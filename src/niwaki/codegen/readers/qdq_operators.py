@@ -5,40 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from onnx import NodeProto
 
 from niwaki.codegen.graph.graph import Pads
-from niwaki.codegen.readers.qdq_constants import Constants, Weights, attributes, name_of
+from niwaki.codegen.readers import qdq_functions, qdq_pairs
+from niwaki.codegen.readers.qdq_constants import Weights, attributes, name_of
+from niwaki.codegen.readers.qdq_functions import rows_of, same_tensor
+from niwaki.codegen.readers.qdq_inputs import Inputs
 from niwaki.codegen.readers.qdq_values import Border, Join, Largest, Mean, Product, Sum, Value, View, Window
 from niwaki.errors import ModelError
 from niwaki.models.onnxcheck import label
 from niwaki.models.onnxfold import Shape
 
 _ONE = 127  # the weight that represents one if a constant is added: in steps of a 127th of the input's
-
-
-class Inputs(Protocol):
-    """Gives an operator its inputs."""
-
-    constants: Constants
-
-    def value(self, name: str, reader: NodeProto) -> Value:
-        """A float value."""
-
-    def tensor(self, name: str, reader: NodeProto) -> str:
-        """The tensor that represents a float value exactly."""
-
-    def held(self, value: Value, name: str, reader: NodeProto) -> str:
-        """The tensor, named `name` if it is new, that represents `value` exactly."""
-
-    def shape(self, name: str) -> Shape:
-        """The shape of a float value, without the batch: (C, H, W) or (N,)."""
-
-    def any_shape(self, name: str) -> Shape:
-        """The same, or the shape of a value that only changes its shape."""
 
 
 def _conv(node: NodeProto, inputs: Inputs) -> Value:
@@ -112,12 +94,16 @@ def _whole_mean(node: NodeProto, inputs: Inputs) -> Value:
 
 
 def _add(node: NodeProto, inputs: Inputs) -> Value:
+    """Two tensors of one shape, or a bias; whatever else there is, as any operator of two inputs."""
     for constant, other in (node.input, reversed(node.input)):
         if constant in inputs.constants:
-            return _add_constant(node, inputs, other, constant)
+            few = rows_of(inputs.constants.numbers(constant, node), inputs.shape(other))
+            if few and few[1] == 0 and len(few[0]) > 1:
+                return _add_constant(node, inputs, other, constant)
+            return qdq_pairs.pair(node, inputs)
     shapes = [inputs.shape(name) for name in node.input]
-    if shapes[0] != shapes[1]:
-        raise ModelError(f"{label(node)}: shapes {shapes[0]} and {shapes[1]}: two of one shape are supported")
+    if shapes[0] != shapes[1] or same_tensor(*(inputs.value(name, node) for name in node.input)):
+        return qdq_pairs.pair(node, inputs)
     tensors = tuple(inputs.tensor(name, node) for name in node.input)
     return Value(Sum(name_of(node), tensors, shapes[0]), shapes[0])
 
@@ -273,6 +259,8 @@ def _for_each_channel(constant: str, shape: Shape, node: NodeProto, inputs: Inpu
 
 
 OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = {
+    **qdq_functions.OPERATORS,
+    **qdq_pairs.OPERATORS,
     "Add": _add,
     "AveragePool": _average_pool,
     "Clip": _clip,
@@ -292,6 +280,8 @@ OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = {
     "Squeeze": _reshape,
     "Unsqueeze": _reshape,
 }
+ELEMENTWISE = (*qdq_functions.OPERATORS, *qdq_pairs.OPERATORS)
+"""Those that compute element by element, in one table if they are functions of one tensor."""
 COMPUTED = tuple(name for name, read in OPERATORS.items() if read is not _same)
 """The operators allowed between DequantizeLinear and QuantizeLinear: all except those that do nothing."""
 SUPPORTED = ", ".join((*OPERATORS, "a last Softmax"))
@@ -300,7 +290,5 @@ AT_THE_INPUT = "leave it out of the network and say it as preprocessing (niwaki.
 _AS_QDQ = "quantize it as QDQ (QuantFormat.QDQ), not as QOperator"
 WAYS_OUT = {
     "ArgMax": "leave it out: the C returns the scores, and the largest is the class",
-    "BatchNormalization": "fold it into the layer before it (torch.nn.utils.fuse_conv_bn_eval) and quantize again",
-    "Mul": "fold it into the layer before it and quantize again",
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm"), _AS_QDQ),
 }

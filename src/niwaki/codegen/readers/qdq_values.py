@@ -78,6 +78,16 @@ class Product(Operation):
         weights = np.stack([values for _, values in fitted]).astype(np.int8)
         return self.made(output, weights, np.array(bias, np.int32), rescale, clamp)
 
+    def times(self, factors: np.ndarray, offsets: np.ndarray) -> Product:
+        """`factors * result + offsets`: Fractions, one for all or one for each channel."""
+        count = len(self.bias)
+        factors = np.broadcast_to(factors, count)
+        scales = np.broadcast_to(np.array(self.weights.scale, object), count)
+        signs = np.array([int(f > 0) - int(f < 0) for f in factors]).reshape(-1, *(1,) * (self.weights.values.ndim - 1))
+        kept = tuple(abs(f) * s if f else s for f, s in zip(factors, scales, strict=True))
+        weights = replace(self.weights, values=self.weights.values * signs, scale=kept, axis=0)
+        return replace(self, weights=weights, bias=self.bias * factors + np.broadcast_to(offsets, count))
+
     def made(self, output: Tensor, weights: np.ndarray, numbers: np.ndarray, rescale: Rescale, clamp: Pair) -> Layer:
         """The layer from its integers: weights int8, outputs first, and bias int32."""
         if self.window is None:

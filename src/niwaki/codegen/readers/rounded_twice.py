@@ -15,6 +15,7 @@ import numpy as np
 from niwaki.codegen.graph.arithmetic import MAX_SHIFT, Rescale
 from niwaki.codegen.graph.graph import Layer, Pair, Tensor
 from niwaki.codegen.graph.operators import arrange, elementwise, pooling
+from niwaki.codegen.readers.qdq_functions import Function
 from niwaki.codegen.readers.qdq_values import Join, Mean, Operation, Product, Rescaled, Sum
 from niwaki.errors import ModelError
 
@@ -40,6 +41,8 @@ def layer_rounded_twice(operation: Operation, output: Tensor, tensors: Mapping[s
         case Join():
             parts = tuple(_rescale([source.scale / output.scale], operation.name) for source in sources)
             return arrange.Concat(operation.name, operation.inputs, output.name, operation.axis, parts)
+        case Function():
+            return operation.layer(output, tensors, clamp)
         case _:
             raise TypeError(f"{operation.name}: {type(operation).__name__}")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from niwaki.codegen.graph.graph import Layer
-from niwaki.codegen.graph.operators import arrange, elementwise, pooling, products
+from niwaki.codegen.graph.operators import arrange, elementwise, functions, pooling, products
 from niwaki.codegen.graph.operators.operator import Operator
 
 OPERATORS: dict[type[Layer], Operator] = {
     **products.OPERATORS,
     **pooling.OPERATORS,
     **elementwise.OPERATORS,
+    **functions.OPERATORS,
     **arrange.OPERATORS,
 }
 

@@ -1,0 +1,111 @@
+"""A function of every element, as a table; and the sum, product, larger and smaller of two tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale, rescaled, round_off
+from niwaki.codegen.graph.graph import Layer, Pair, Tensor
+from niwaki.codegen.graph.loops import DEPTH, loops_of
+from niwaki.codegen.graph.lowering import Lowering
+from niwaki.codegen.graph.operators.operator import Operator
+from niwaki.codegen.graph.windows import centred
+
+Kind = Literal["sum", "product", "largest", "smallest"]
+KINDS: tuple[Kind, ...] = ("sum", "product", "largest", "smallest")
+"""What can be done with two tensors; the place of each is its number in the C."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup(Layer):
+    """Any function of one element: `out = table[c][q + 128]`, c the index along `axis`, or 0 if there is one table."""
+
+    table: np.ndarray  # int8 (1 or the size of `axis`, 256)
+    axis: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Pairwise(Layer):
+    """Two tensors element by element; an axis of one element is repeated, and missing axes come first.
+
+    `sum`: `out = clamp(zo + (a*m[0] + b*m[1] + half >> s))` with a, b the differences from the zero points. `largest`
+    and `smallest` take one of these two products in place of their sum. `product`: `out = clamp(zo + rescale(a * b))`.
+    """
+
+    kind: Kind
+    rescale: Rescale  # product: shape (1,); otherwise (2,) with a common shift, the second negative for a difference
+    clamp: Pair = (LOW, HIGH)
+
+
+def aligned(values: np.ndarray, rank: int) -> np.ndarray:
+    """Some images (n, …) with axes of one element inserted after the first, up to `rank` axes for each."""
+    return values.reshape(len(values), *(1,) * (rank + 1 - values.ndim), *values.shape[1:])
+
+
+def _run_lookup(layer: Lookup, inputs: Sequence[np.ndarray], _: Sequence[Tensor], __: Tensor) -> np.ndarray:
+    index = inputs[0].astype(np.intp) + 128
+    if len(layer.table) == 1:
+        one: np.ndarray = layer.table[0][index]
+        return one
+    channel = np.arange(len(layer.table)).reshape(-1, *(1,) * (index.ndim - 2 - layer.axis))
+    looked_up: np.ndarray = layer.table[channel, index]
+    return looked_up
+
+
+def _run_pairwise(
+    layer: Pairwise, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor
+) -> np.ndarray:
+    a, b = (
+        aligned(centred(values, tensor), len(target.shape)).astype(np.int64)
+        for values, tensor in zip(inputs, sources, strict=True)
+    )
+    if layer.kind == "product":
+        return rescaled(a * b, layer.rescale, target.zero_point, *layer.clamp)
+    factors, shift = layer.rescale.multiplier, layer.rescale.shift[:1]
+    a, b = a * factors[0], b * factors[1]
+    chosen = a + b if layer.kind == "sum" else np.maximum(a, b) if layer.kind == "largest" else np.minimum(a, b)
+    return round_off(chosen, shift, target.zero_point, *layer.clamp)
+
+
+def _lower_lookup(layer: Lookup, lowering: Lowering) -> None:
+    size, tables = lowering.graph.tensors[layer.output].size, len(layer.table)
+    lowering.same_order(layer)
+    inner = size
+    if tables > 1:
+        axes = lowering.axes(layer.output)
+        shape = lowering.graph.tensors[layer.output].shape
+        inner = int(np.prod([shape[axis] for axis in axes[axes.index(layer.axis) + 1 :]]))
+    fields = {"outer": size // (tables * inner), "tables": tables, "inner": inner}
+    lowering.emit("lookup", layer, fields, {"table": layer.table})
+
+
+def _lower_pairwise(layer: Pairwise, lowering: Lowering) -> None:
+    lowering.same_order(layer)
+    graph = lowering.graph
+    tensors, shape = [graph.tensors[name] for name in layer.inputs], graph.tensors[layer.output].shape
+    seen = [lowering.as_bytes(layer.output, np.broadcast_to(lowering.places(name), shape)) for name in layer.inputs]
+    loops = loops_of(*seen)
+    assert loops is not None  # a tensor has fewer axes than DEPTH
+    fields = {"kind": KINDS.index(layer.kind)}
+    for index in range(DEPTH - 1, -1, -1):
+        place = index - DEPTH + len(loops)
+        count, steps = (loops[place].count, loops[place].steps) if place >= 0 else (1, (0, 0))
+        fields |= {f"count{index}": count, f"a{index}": steps[0], f"b{index}": steps[1]}
+    factors = layer.rescale.multiplier.tolist()
+    ends = lowering.ends(layer)
+    del ends["in_zero"]
+    fields |= {
+        "multiplier_a": factors[0], "multiplier_b": factors[-1], "shift": int(layer.rescale.shift[0]),
+        "zero_a": tensors[0].zero_point, "zero_b": tensors[1].zero_point, **ends,
+    }  # fmt: skip
+    lowering.emit("pairwise", layer, fields)
+
+
+OPERATORS = {
+    Lookup: Operator(_run_lookup, _lower_lookup, ("lookup",), any_size=True),
+    Pairwise: Operator(_run_pairwise, _lower_pairwise, ("pairwise",), any_size=True),
+}

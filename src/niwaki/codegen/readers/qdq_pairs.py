@@ -1,0 +1,137 @@
+"""Operators of two inputs, element by element: with a constant, a function of the same tensor, or another tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from onnx import NodeProto
+
+from niwaki.codegen.graph.arithmetic import Rescale, common_rescale_of, rescale_of
+from niwaki.codegen.graph.graph import Layer, Pair, Tensor
+from niwaki.codegen.graph.operators.functions import Kind, Pairwise
+from niwaki.codegen.readers.qdq_constants import name_of
+from niwaki.codegen.readers.qdq_functions import (
+    Function,
+    function_of,
+    line_of,
+    rows_of,
+    same_tensor,
+    together,
+)
+from niwaki.codegen.readers.qdq_inputs import Inputs
+from niwaki.codegen.readers.qdq_values import Operation, Product, Value
+from niwaki.errors import ModelError
+from niwaki.models.onnxcheck import label
+
+_FREE = (-np.inf, np.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Two(Operation):
+    """Two tensors, element by element; shapes are repeated where an axis has one element."""
+
+    kind: Kind
+    sign: int = 1  # of the second in a sum
+
+    def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
+        """A product has the product of both scales; the others count both in one unit."""
+        scales = [Fraction(tensors[name].scale) for name in self.inputs]
+        step = Fraction(output.scale)
+        if self.kind == "product":
+            rescale = rescale_of([scales[0] * scales[1] / step], self.name)
+        else:
+            both = common_rescale_of([scale / step for scale in scales], self.name)
+            rescale = Rescale(both.multiplier * np.array([1, self.sign]), both.shift)
+        return Pairwise(self.name, self.inputs, output.name, self.kind, rescale, clamp)
+
+
+def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        quotient: np.ndarray = a / b
+    return quotient
+
+
+def _power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        power: np.ndarray = np.power(a, b)
+    return power
+
+
+_COMPUTE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": _quotient, "Max": np.maximum, "Min": np.minimum,
+    "Pow": _power, "Equal": np.equal, "Greater": np.greater, "GreaterOrEqual": np.greater_equal, "Less": np.less,
+    "LessOrEqual": np.less_equal,
+}  # fmt: skip
+_KINDS: dict[str, tuple[Kind, int]] = {
+    "Add": ("sum", 1), "Sub": ("sum", -1), "Mul": ("product", 1), "Max": ("largest", 1), "Min": ("smallest", 1),
+}  # fmt: skip
+
+
+def pair(node: NodeProto, inputs: Inputs) -> Value:
+    """A node of two inputs. Raises ModelError naming it if there is no integer form of it."""
+    if len(node.input) != 2:
+        raise ModelError(f"{label(node)}: {len(node.input)} inputs: two are supported")
+    for index in (0, 1):
+        if node.input[index] in inputs.constants:
+            return _with_constant(node, inputs, 1 - index)
+    values = [inputs.value(name, node) for name in node.input]
+    if same_tensor(*values):
+        functions = [function_of(v, name, node, inputs) for v, name in zip(values, node.input, strict=True)]
+        return together(node, functions[0], functions[1], _COMPUTE[node.op_type])
+    if node.op_type not in _KINDS:
+        raise ModelError(f"{label(node)}: two activations: a constant is supported, or two functions of one tensor")
+    kind, sign = _KINDS[node.op_type]
+    target = inputs.shape(node.output[0])
+    tensors = tuple(inputs.tensor(name, node) for name in node.input)
+    return Value(Two(name_of(node), tensors, target, kind, sign), target)
+
+
+def _with_constant(node: NodeProto, inputs: Inputs, other: int) -> Value:
+    name, constant = node.input[other], node.input[1 - other]
+    value, shape = inputs.value(name, node), inputs.shape(name)
+    numbers = inputs.constants.numbers(constant, node)
+    rows = rows_of(numbers, shape)
+    product = value.source if isinstance(value.source, Product) and value.clamp == _FREE and not value.views else None
+    line = _line(node, rows[0], other) if rows else None
+    if product is not None and line is not None and rows is not None and rows[1] == 0:
+        return replace(value, source=product.times(*line))
+    if rows is None:
+        return _with_tensor(node, inputs, other, numbers)
+    function = function_of(value, name, node, inputs)
+    if line is not None:
+        return line_of(function, node, *line, rows[1])
+    number = Function(function.name, function.inputs, shape, rows[0].astype(np.float64)[:, None], rows[1])
+    both = (function, number) if other == 0 else (number, function)
+    if len(number.numbers) > 1 and len(function.numbers) > 1 and function.axis != number.axis:
+        raise ModelError(f"{label(node)}: constants along two axes, one after the other: quantize in between")
+    return together(node, *both, _COMPUTE[node.op_type])
+
+
+def _line(node: NodeProto, numbers: np.ndarray, other: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Factors and offsets for the other input, if what the node does to it is a line."""
+    ones = np.full(len(numbers), Fraction(1), object)
+    match node.op_type:
+        case "Add":
+            return ones, numbers
+        case "Sub":
+            return (ones, -numbers) if other == 0 else (-ones, numbers)
+        case "Mul":
+            return numbers, 0 * ones
+        case "Div" if other == 0 and all(numbers != 0):
+            return ones / numbers, 0 * ones
+        case _:
+            return None
+
+
+def _with_tensor(node: NodeProto, inputs: Inputs, other: int, numbers: np.ndarray) -> Value:
+    """A constant that varies along several axes: a tensor in the C."""
+    raise ModelError(
+        f"{label(node)}: a constant of shape {numbers.shape} for values of {inputs.shape(node.input[other])}: one "
+        "number, or one for each index of one axis, is supported"
+    )
+
+
+OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = dict.fromkeys(_COMPUTE, pair)

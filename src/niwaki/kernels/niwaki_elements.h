@@ -1,0 +1,50 @@
+/* Element by element, in plain C: a table, two tensors together. Included by niwaki_kernels.h. */
+
+/* Any function of one value: table[value + 128], one table for all or one for each index of an axis, whose elements lie
+ * `inner` apart. */
+typedef struct {
+  int32_t outer, tables, inner;
+  const NIWAKI_FLASH int8_t *table;
+} niwaki_lookup;
+
+/* Five loops over two tensors, the innermost last; a and b are the steps of each loop. kind: 0 sum, 1 product, 2 the
+ * larger, 3 the smaller. */
+typedef struct {
+  int32_t kind, count0, count1, count2, count3, count4;
+  int32_t a0, a1, a2, a3, a4, b0, b1, b2, b3, b4;
+  int32_t multiplier_a, multiplier_b;
+  int16_t shift, zero_a, zero_b, out_zero, low, high;
+} niwaki_pairwise;
+
+/* May work in place. */
+NIWAKI_KERNEL void niwaki_run_lookup(const niwaki_lookup *d, const int8_t *in, int8_t *out) {
+  for (int32_t o = 0; o < d->outer; o++) {
+    for (int32_t t = 0; t < d->tables; t++) {
+      const NIWAKI_FLASH int8_t *const table = d->table + 256 * t + 128;
+      for (int32_t i = 0; i < d->inner; i++) *out++ = table[*in++];
+    }
+  }
+}
+
+NIWAKI_KERNEL int8_t niwaki_pair(const niwaki_pairwise *d, int8_t x, int8_t y) {
+  const int32_t a = x - d->zero_a, b = y - d->zero_b;
+  if (d->kind == 1)
+    return niwaki_round((int64_t)(a * b) * d->multiplier_a, d->shift, d->out_zero, d->low, d->high);
+  const int64_t p = (int64_t)a * d->multiplier_a, q = (int64_t)b * d->multiplier_b;
+  const int64_t value = d->kind == 0 ? p + q : (d->kind == 2) == (p > q) ? p : q;
+  return niwaki_round_once(value, d->shift, d->out_zero, d->low, d->high);
+}
+
+NIWAKI_KERNEL void niwaki_run_pairwise(const niwaki_pairwise *d, const int8_t *a, const int8_t *b, int8_t *out) {
+  for (int32_t i0 = 0; i0 < d->count0; i0++) {
+    for (int32_t i1 = 0; i1 < d->count1; i1++) {
+      for (int32_t i2 = 0; i2 < d->count2; i2++) {
+        for (int32_t i3 = 0; i3 < d->count3; i3++) {
+          const int8_t *p = a + i0 * d->a0 + i1 * d->a1 + i2 * d->a2 + i3 * d->a3;
+          const int8_t *q = b + i0 * d->b0 + i1 * d->b1 + i2 * d->b2 + i3 * d->b3;
+          for (int32_t i = 0; i < d->count4; i++, p += d->a4, q += d->b4) *out++ = niwaki_pair(d, *p, *q);
+        }
+      }
+    }
+  }
+}

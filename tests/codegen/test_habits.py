@@ -1,0 +1,111 @@
+"""Small torch networks, with every operator and habit: no node stays float, and their C has the reference's bits."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bundled import need_tool
+from random_graphs import compile_together, run_c
+from whole_way import Way, seeded, whole_way
+
+RGB = (3, 1, 1)
+
+
+ACTIVATIONS: tuple[nn.Module, ...] = (
+    nn.SiLU(), nn.Hardswish(), nn.GELU(), nn.GELU("tanh"), nn.ELU(), nn.SELU(), nn.LeakyReLU(0.1), nn.Tanh(),
+    nn.Sigmoid(), nn.Softplus(), nn.Hardsigmoid(), nn.CELU(), nn.Softsign(), nn.LogSigmoid(), nn.Tanhshrink(),
+    nn.Threshold(0.1, 0.0), nn.PReLU(),
+)  # fmt: skip
+
+
+class Activated(nn.Module):
+    """Every activation behind a convolution of its own, all joined: exporting one network takes a second or more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(3, 4, 3, stride=2) for _ in ACTIVATIONS)
+        self.activations = nn.ModuleList(ACTIVATIONS)
+        self.last = nn.Linear(4 * len(ACTIVATIONS), 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pairs = zip(self.activations, self.layers, strict=True)
+        joined = torch.cat([activation(layer(x) * 4) for activation, layer in pairs], 1)
+        return self.last(joined.mean((2, 3)))
+
+
+class Excited(nn.Module):
+    """Squeeze and excitation."""
+
+    def __init__(self, gate: nn.Module, activation: nn.Module) -> None:
+        super().__init__()
+        self.first, self.gate, self.activation = nn.Conv2d(3, 8, 3), gate, activation
+        self.squeeze, self.excite, self.last = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1), nn.Linear(8, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.activation(self.first(x))
+        gate = self.gate(self.excite(F.relu(self.squeeze(x.mean((2, 3), keepdim=True)))))
+        return self.last((x * gate).mean((2, 3)))
+
+
+class Scaled(nn.Module):
+    """Normalizes its own input, scales a branch per channel, and normalizes where no layer absorbs it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.grouped = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, padding=1, groups=4)
+        self.slopes, self.last = nn.PReLU(8), nn.Linear(8, 10)
+        self.norm = nn.BatchNorm2d(8)
+        self.norm.running_var.uniform_(0.5, 2)
+        self.scale = nn.Parameter(torch.linspace(-0.5, 1, 8).view(8, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = (x - torch.tensor([0.485, 0.456, 0.406]).view(RGB)) / torch.tensor([0.229, 0.224, 0.225]).view(RGB)
+        x = self.slopes(self.first(x))
+        branch = F.relu(self.grouped(x))
+        x = x + self.scale * branch
+        return self.last((torch.maximum(x, branch) - self.norm(x)).mean((2, 3)))
+
+
+HABITS: dict[str, nn.Module] = {
+    "activated": seeded(Activated),
+    "excitation": seeded(Excited, nn.Sigmoid(), nn.SiLU()),
+    "scaled": seeded(Scaled),
+}
+MORE: dict[str, nn.Module] = {"hard excitation": seeded(Excited, nn.Hardsigmoid(), nn.Hardswish())}
+KINDS = {
+    "activated": [*["Conv"] * 17, *["Lookup"] * 17, "Concat", "AveragePool", "Reshape", "Dense"],
+}
+
+
+def check(habits: dict[str, nn.Module]) -> dict[str, Way]:
+    """No node stays float, integers are near the float network, the C has their bits: all compiled together."""
+    need_tool("cc", "gcc libc6-dev")
+    ways = {name: whole_way(network) for name, network in habits.items()}
+    for name, way in ways.items():
+        assert way.floats == (), name
+        assert way.from_int8 < 0.75, name
+        assert way.noise > 15, (name, way.noise)
+        assert len(np.unique(way.integers)) > 20, name
+    with tempfile.TemporaryDirectory() as folder:
+        library = compile_together([way.graph for way in ways.values()], Path(folder), ("-O1", "-march=native"))
+        for index, (name, way) in enumerate(ways.items()):
+            np.testing.assert_array_equal(run_c(library, index, way.graph, way.inputs), way.integers, err_msg=name)
+    return ways
+
+
+def test_habits_become_integers_and_c() -> None:
+    ways = check(HABITS)
+    for name, kinds in KINDS.items():
+        assert sorted(ways[name].kinds) == sorted(kinds), name
+
+
+@pytest.mark.soak
+def test_more_habits_become_integers_and_c() -> None:
+    check(MORE)

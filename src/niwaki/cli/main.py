@@ -115,8 +115,8 @@ def study_new(
 ) -> None:
     """Write a study of your own images: a commented file, ready to run.
 
-    niwaki reads the images and proposes size, colour and shares for validation and test. Files that cannot be read are
-    left out and named.
+    niwaki proposes size, colour and shares for validation and test from the images.
+    It leaves out files that cannot be read, and names them.
 
     Example: niwaki study new photos --factory mynet:Net --trust
     """

@@ -1,16 +1,14 @@
 """What an inference takes on a Cortex-M4, counted by the emulator: exact, so any growth is seen."""
 
 import subprocess
-from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from niwaki.codegen.generate import generate, write
-from niwaki.codegen.graph.arithmetic import rescale_of
 from niwaki.compiled.on_target import compile_sources, measure_on_board
 from niwaki.toolchain.targets import TARGETS, missing_tools, run_program
-from random_graphs import Builder
+from typical_layers import SAME, Typical
 
 M4 = TARGETS["cortex-m4"]
 
@@ -28,19 +26,6 @@ def test_loads_stay_loads_without_a_c_library(lenet5, flag):
     hosted, alone = (measure_on_board(example.folder, example.images[:1], M4, ("-O2", *more)) for more in ((), (flag,)))
     assert (alone.scores == example.scores[:1]).all()
     assert alone.instructions[0] < 1.05 * hosted.instructions[0]
-
-
-class Typical(Builder):
-    """Layers as trained networks have them: shifts beyond 32, no dead channel, outputs of the whole range."""
-
-    def clamp(self):
-        return -128, 127
-
-    def weights(self, *shape):
-        weights = self.rng.integers(-127, 128, shape).astype(np.int8)
-        factors = self.rng.uniform(0.5, 1.5, shape[0]) / (80 * np.sqrt(np.prod(shape[1:])))
-        bias = self.rng.integers(-3000, 3000, shape[0]).astype(np.int32)
-        return weights, bias, rescale_of([Fraction(float(factor)) for factor in factors], "typical")
 
 
 def conv(shape, filters, kernel, strides=(1, 1), pads=(0, 0, 0, 0), groups=1, pool=0):
@@ -69,7 +54,6 @@ def average(shape):
     return builder.graph()
 
 
-SAME = (1, 1, 1, 1)
 LAYERS = {  # of the networks in benchmarks/microcontrollers.py; instructions at -O2, with the copy to channels first
     "LeNet-5, first": (conv((1, 32, 32), 6, (5, 5), pool=2), 204_000),
     "LeNet-5, second": (conv((6, 14, 14), 16, (5, 5), pool=2), 335_120),

@@ -513,7 +513,7 @@ NIWAKI_KERNEL void niwaki_tile_of(const niwaki_view *view, const niwaki_weights 
 
 /* Weights of 16 channels, tap by tap: in pairs, as 16 bits, channels 0 to 3 and 8 to 11, then the others. `twice`: of 8
  * channels, two times. */
-NIWAKI_KERNEL void niwaki_pair(const int8_t *first, const int8_t *second, int32_t twice, int16_t *out) {
+NIWAKI_KERNEL void niwaki_tap_pair(const int8_t *first, const int8_t *second, int32_t twice, int16_t *out) {
   const __m128i taps = first ? niwaki_load_128(first) : _mm_setzero_si128();
   const __m128i more = second ? niwaki_load_128(second) : _mm_setzero_si128();
   const __m256i a = _mm256_cvtepi8_epi16(twice ? _mm_unpacklo_epi64(taps, taps) : taps);
@@ -532,14 +532,14 @@ NIWAKI_KERNEL const int16_t *niwaki_prepare_taps(const niwaki_conv *d, const int
   const int32_t taps = d->kernel_h * d->kernel_w;
   int16_t *out = room;
   for (int32_t t = 0; t < taps; t += 2)
-    niwaki_pair(w + 16 * t, t + 1 < taps ? w + 16 * (t + 1) : NULL, twice, out + 16 * t);
+    niwaki_tap_pair(w + 16 * t, t + 1 < taps ? w + 16 * (t + 1) : NULL, twice, out + 16 * t);
   if (!niwaki_two_rows(d, rows)) return room;
   out += 16 * (taps + 1);
   for (int32_t kx = 0; kx < 3; kx++, w += 16, out += 128) {
-    niwaki_pair(w, w + 48, twice, out);
-    niwaki_pair(w + 96, NULL, twice, out + 32);
-    niwaki_pair(NULL, w, twice, out + 64);
-    niwaki_pair(w + 48, w + 96, twice, out + 96);
+    niwaki_tap_pair(w, w + 48, twice, out);
+    niwaki_tap_pair(w + 96, NULL, twice, out + 32);
+    niwaki_tap_pair(NULL, w, twice, out + 64);
+    niwaki_tap_pair(w + 48, w + 96, twice, out + 96);
   }
   return room;
 }

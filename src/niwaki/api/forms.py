@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from niwaki.api.teaching import Named_or_several, several, teachers_of
 from niwaki.arguments import checked, settings_of, text_of
 from niwaki.callbacks.events import Callbacks, Done, EpochEnd
 from niwaki.data.dataset import Dataset
-from niwaki.errors import SpecError
+from niwaki.errors import Setting, SpecError
 from niwaki.models.accelerator import check_device
 from niwaki.notify import Notify, logged, silent
 from niwaki.training.settings import QatSettings, QuantizeSettings
@@ -57,6 +58,8 @@ def export(
 ) -> ExportReport:
     """Export a model file or an ONNX file to the folder `out`: as onnx, onnx-int8, onnx-dynamic, c, or all.
 
+    As arduino, platformio, esp-idf, zephyr or cmake it also becomes a project for a microcontroller, in a folder of
+    that name with examples; the int8 ONNX comes with it.
     `file` may also be an int8 .tflite file, which becomes onnx-int8 and c. `data` names the dataset whose training
     images calibrate int8, if the file names none; `ram_limit` is in bytes; `settings` are those of
     `[quantize]` (calibration, images, percentile). Raises NiwakiError if no form can be made.
@@ -65,12 +68,19 @@ def export(
     <ExportReport int8: model, onnx-int8, c>
     """
     from niwaki.deploy.export import export_file
+    from niwaki.deploy.formats import INT8, PROJECTS
     from niwaki.deploy.forms import ExportOptions
+    from niwaki.firmware.projects import write_projects
 
     options = ExportOptions(opset, prefix, ram_limit, settings_of(QuantizeSettings, settings), trust)
-    forms = (to,) if isinstance(to, str) else to
-    tell = notify or logged
-    return export_file(Path(file), forms, Path(out), data=text_of(data), options=options, notify=tell)
+    asked = (to,) if isinstance(to, str) else to
+    kinds = [form for form in asked if form in PROJECTS]
+    forms = [*(form for form in asked if form not in PROJECTS), *([INT8] if kinds else [])]
+    tell, images = notify or logged, text_of(data)
+    report = export_file(Path(file), forms, Path(out), data=images, options=options, notify=tell)
+    if not kinds or INT8 in report.missing:
+        return report
+    return replace(report, projects=write_projects(Path(out), kinds, prefix=prefix, data=images, notify=tell))
 
 
 @checked
@@ -128,6 +138,7 @@ def verify(
     data: str | Path | None = None,
     images: int | None = None,
     steps: int = 3,
+    serial: str | None = None,
     trust: bool = False,
     notify: Notify | None = None,
     progress: Progress | None = None,
@@ -135,7 +146,8 @@ def verify(
     """Run the same images through every form of an exported folder, a model, ONNX or .tflite file; `ok` if all agree.
 
     `data` names the dataset with the test images, if the files name none; `images` is how many to use. A score from
-    ONNX Runtime's int8 may differ from the integer reference by `steps` int8 steps.
+    ONNX Runtime's int8 may differ from the integer reference by `steps` int8 steps. `serial` is a port, as in
+    "/dev/ttyACM0" or "COM3:115200", with a board that runs the `Serial` example of the folder's project: one more form.
 
     >>> niwaki.verify("small.safetensors", images=20).ok
     True
@@ -144,6 +156,10 @@ def verify(
 
     tell, show = notify or logged, progress or silent
     options = VerifyOptions(images, steps, trust)
+    if serial is not None:
+        from niwaki.firmware.on_board import verify_on_board
+
+        return verify_on_board(Path(path), serial, data=text_of(data), options=options, notify=tell, progress=show)
     return verify_file(Path(path), data=text_of(data), options=options, notify=tell, progress=show)
 
 
@@ -152,13 +168,15 @@ def bench(
     files: str | Path | Sequence[str | Path],
     *,
     rounds: int = 100,
+    serial: str | None = None,
     trust: bool = False,
     notify: Notify | None = None,
 ) -> BenchReport:
     """The time for one image in every form and runtime on this machine, in microseconds, all measured in one run.
 
     `files` is a model, ONNX or .tflite file or an exported folder, or a list of them to compare. niwaki times them in
-    turn, `rounds` times or for a minute. Raises NiwakiError if there is nothing to time.
+    turn, `rounds` times or for a minute. With `serial`, a port, only the board there is timed, by its own clock;
+    `files` is the folder of its project. Raises NiwakiError if there is nothing to time.
 
     >>> report = niwaki.bench("exported", rounds=3)
     >>> sorted({row.runtime for row in report.rows})
@@ -169,6 +187,12 @@ def bench(
     several = [files] if isinstance(files, str | Path) else list(files) if isinstance(files, Sequence) else [files]
     if not all(isinstance(file, str | Path) for file in several):
         raise SpecError(f"files = {files!r}: expected a path, or a list of paths")
+    if serial is not None:
+        from niwaki.firmware.on_board import bench_on_board
+
+        if len(several) != 1:
+            raise SpecError(Setting("serial"), f" times one board: give one folder, not {len(several)}")
+        return bench_on_board(Path(several[0]), serial, notify=notify or logged)
     return bench_files([Path(file) for file in several], rounds=rounds, trust=trust, notify=notify or logged)
 
 

@@ -107,16 +107,14 @@ def _layer_bits(given: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_json: bool, trust: bool) -> int:
+def verify(path: Path, *, as_json: bool, trust: bool, **settings: Any) -> int:
     """Run the same images through every form; returns 1 if one disagrees, or there is nothing to compare."""
     from niwaki import api
 
     check_file(path)
     allow(trust)
     with Lines() as lines:
-        report = api.verify(
-            path, data=data, images=images, steps=steps, trust=trust, notify=lines.message, progress=lines.progress
-        )
+        report = api.verify(path, trust=trust, notify=lines.message, progress=lines.progress, **settings)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -128,15 +126,15 @@ def verify(path: Path, *, data: str | None, images: int | None, steps: int, as_j
     return 0 if report.ok else 1
 
 
-def bench(files: Sequence[Path], *, as_json: bool, trust: bool) -> int:
-    """Time every form and runtime in one run; 1 if a file or one of its forms cannot be used."""
-    from niwaki.deploy.bench import bench_files
+def bench(files: Sequence[Path], *, serial: str | None, as_json: bool, trust: bool) -> int:
+    """Time every form and runtime in one run, or a board; 1 if a file or one of its forms cannot be used."""
+    from niwaki import api
 
     for file in files:
         check_file(file)
     allow(trust)
     with Lines() as lines:
-        report = bench_files(files, trust=trust, notify=lines.message)
+        report = api.bench(list(files), serial=serial, trust=trust, notify=lines.message)
     if as_json:
         print_json(report.to_dict())
     else:

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from niwaki.cli import board_commands, search_commands
-from niwaki.cli.options import Data, Json, Trust
+from niwaki.cli.options import Data, Json, Serial, Trust
 from niwaki.cli.usage import Commands
 from niwaki.cli.version import print_version
 from niwaki.data.datasets import BUILT_IN
-from niwaki.deploy.formats import CHOICES
+from niwaki.deploy.formats import CHOICES, PROJECTS
 from niwaki.device.text import listed
 
 app = typer.Typer(
@@ -179,7 +179,9 @@ def export(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A model file (.safetensors), an ONNX or a TensorFlow Lite file.")
     ],
-    to: Annotated[list[str], typer.Option(metavar="FORM", help=f"{listed((*CHOICES, 'all'))}; repeat for more.")],
+    to: Annotated[
+        list[str], typer.Option(metavar="FORM", help=f"{listed((*CHOICES, *PROJECTS, 'all'))}; repeat for more.")
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")],
     opset: Annotated[int | None, typer.Option(help="ONNX operator set, 13 to 18; default: 17.")] = None,
     prefix: Annotated[str, typer.Option(help="Prefix of every name in the C code.")] = "niwaki_model",
@@ -192,7 +194,7 @@ def export(
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Write a model as ONNX, int8 ONNX, or integer C; exit code 1 if a form fails.
+    """Write a model as ONNX, int8 ONNX, integer C, or a project for a microcontroller; exit code 1 if a form fails.
 
     Example: niwaki export studies/source/chosen.safetensors --to c --out small
     """
@@ -253,6 +255,7 @@ def verify(
         int | None, typer.Option(help="Number of images; default: as many as take a few seconds.")
     ] = None,
     steps: Annotated[int, typer.Option(help="Tolerance for ONNX Runtime's scores, in int8 steps.")] = 3,
+    serial: Serial = None,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
@@ -262,7 +265,8 @@ def verify(
     """
     from niwaki.cli import deploy as commands
 
-    raise typer.Exit(commands.verify(path, data=data, images=images, steps=steps, as_json=json, trust=trust))
+    code = commands.verify(path, data=data, images=images, steps=steps, serial=serial, as_json=json, trust=trust)
+    raise typer.Exit(code)
 
 
 @app.command("bench")
@@ -271,16 +275,17 @@ def bench(
         list[Path],
         typer.Argument(metavar="FILE...", help="Model files, ONNX files, .tflite files or exported folders."),
     ],
+    serial: Serial = None,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Time every form of a model in every runtime on this machine; exit code 1 if one fails.
+    """Time every form of a model in every runtime on this machine, or a board; exit code 1 if one fails.
 
     Example: niwaki bench studies/source/chosen.safetensors
     """
     from niwaki.cli import deploy as commands
 
-    raise typer.Exit(commands.bench(files, as_json=json, trust=trust))
+    raise typer.Exit(commands.bench(files, serial=serial, as_json=json, trust=trust))
 
 
 app.command("bundle")(board_commands.bundle)

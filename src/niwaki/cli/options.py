@@ -22,5 +22,9 @@ LeastNamed = Annotated[
 Data = Annotated[
     str | None, typer.Option(help="Calibration images, if the file names none: fashion-mnist or a folder.")
 ]
+Serial = Annotated[
+    str | None,
+    typer.Option(metavar="PORT[:BAUD]", help="A board with the Serial example, as in /dev/ttyACM0 or COM3."),
+]
 Board = Annotated[str, typer.Option(metavar="BOARD", help=f"{listed(TARGETS)}.")]
 Scenes = Annotated[int, typer.Option(min=0, help="Scenes to calibrate rejection on; 0: name everything.")]

@@ -12,7 +12,7 @@ from niwaki.compiled.footprint import TargetFootprint, measure_footprint
 from niwaki.data.dataset import Dataset
 from niwaki.data.datasets import BUILT_IN
 from niwaki.deploy.folder import FolderNote, put
-from niwaki.deploy.formats import CHOICES, FILES, KINDS, C, Form
+from niwaki.deploy.formats import CHOICES, FILES, KINDS, PROJECTS, C, Form
 from niwaki.deploy.forms import ExportOptions, Making, Material
 from niwaki.deploy.origin import Origin, model_origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
@@ -46,6 +46,8 @@ class ExportReport:
     notes: tuple[str, ...] = ()
     missing: Mapping[Form, str] = field(default_factory=dict)
     """Forms that were requested and cannot be made, each with the reason; the others are written."""
+    projects: Mapping[str, Path] = field(default_factory=dict)
+    """The folder of each project for a microcontroller."""
 
     def __repr__(self) -> str:
         missing = f"; missing: {', '.join(self.missing)}" if self.missing else ""
@@ -78,6 +80,7 @@ class ExportReport:
                 f"C on {board.cpu}, compiled with {board.optimization}: flash {board.flash:,} bytes (code "
                 f"{board.all_code:,}, constants {board.constant_bytes:,}), RAM {board.ram:,}, stack {board.stack:,}"
             )
+        said += [f"{kind}: {PROJECTS[kind]} in {folder}" for kind, folder in self.projects.items()]
         missing = (Wording(f"MISSING {form}: ", reason) for form, reason in self.missing.items())
         return Tabular(_COLUMNS, rows, f"{self.origin}: written to {self.folder}", (*said, *self.notes, *missing))
 
@@ -99,6 +102,7 @@ class ExportReport:
             "calibration": self.calibration or None,
             "forms": forms,
             "missing": dict(self.missing),
+            "projects": {kind: str(folder) for kind, folder in self.projects.items()},
             "notes": list(self.notes),
         }
 
@@ -251,9 +255,9 @@ def _wanted(origin: Origin, forms: Sequence[str]) -> tuple[Form, ...]:
     """The forms without repetition, in the order in which they are made. Raises ModelError for an unknown name."""
     unknown = [form for form in forms if form not in (*CHOICES, ALL)]
     if unknown or not forms:
-        asked = unknown[0] if unknown else ""
-        near = guess(asked, (*CHOICES, ALL))
-        raise ModelError(Setting("to", f'"{asked}"'), f": {near}expected {', '.join(CHOICES)}, or all")
+        asked, known = unknown[0] if unknown else "", (*CHOICES, *PROJECTS)
+        near = guess(asked, (*known, ALL))
+        raise ModelError(Setting("to", f'"{asked}"'), f": {near}expected {', '.join(known)}, or all")
     if ALL not in forms:
         return tuple(form for form in CHOICES if form in forms)
     if origin.kind == "int8":

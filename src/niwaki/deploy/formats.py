@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -59,5 +60,10 @@ else:
 FILES: dict[Form, str] = {form.name: form.file for form in FORMS}
 CHOICES: tuple[Form, ...] = tuple(name for name in KINDS if name != MODEL)
 """The forms that can be exported."""
+PROJECTS: Mapping[str, str] = {
+    "arduino": "an Arduino library", "platformio": "a PlatformIO project", "esp-idf": "an ESP-IDF component",
+    "zephyr": "a Zephyr module", "cmake": "a CMake package",
+}  # fmt: skip
+"""Projects for microcontrollers that the C can be exported as, and what people call them."""
 TIMED: tuple[str, ...] = (TORCH, *sorted(CHOICES, key=lambda name: KINDS[name].calibrated))
 """The forms that run, float first."""

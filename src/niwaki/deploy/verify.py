@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from niwaki.deploy.formats import CHOICES, KINDS, REFERENCE, C, Form
 from niwaki.deploy.forms import ExportOptions, Material
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
-from niwaki.deploy.runners import subjects_of
+from niwaki.deploy.runners import Subject, subjects_of
 from niwaki.deploy.sample import choose_sample
 from niwaki.errors import DataError, Setting, Wording
 from niwaki.folders import temporary
@@ -165,8 +166,9 @@ def verify_folder(
     options: VerifyOptions | None = None,
     notify: Notify = silent,
     progress: Progress = silent,
+    more: Callable[[Export], Subject] | None = None,
 ) -> VerifyReport:
-    """Run the same images through every form in an export's folder.
+    """Run the same images through every form in an export's folder, and through what `more` makes of it.
 
     The images are the test split of `data`, or of the dataset that the export names, or random if none is known: as
     many as requested, or as many as take a few seconds. The C (compiled for this machine, plain, and for emulated
@@ -180,17 +182,19 @@ def verify_folder(
     options = options or VerifyOptions()
     options.check()
     exported = open_export(folder)
-    return _verified(exported, find_pictures(exported.needs, data, notify), options, notify, progress)
+    added = [more(exported)] if more else []
+    return _verified(exported, find_pictures(exported.needs, data, notify), options, notify, progress, added)
 
 
 def _verified(
-    exported: Export, pictures: Pictures, options: VerifyOptions, notify: Notify, progress: Progress
-) -> VerifyReport:
+    exported: Export, pictures: Pictures, options: VerifyOptions, notify: Notify, progress: Progress,
+    added: Sequence[Subject] = (),
+) -> VerifyReport:  # fmt: skip
     sample = choose_sample(exported, pictures, options.images)
     judge = Judge(exported, sample, steps=options.steps)
     forms: list[FormReport] = []
     warned: list[str] = []
-    for subject in subjects_of(exported, trust=options.trust):
+    for subject in (*subjects_of(exported, trust=options.trust), *added):
         left_out = (": not run: ", subject.reason) if subject.reason else ()
         notify(Wording(f"{subject.form}, {subject.how}", *left_out))
         forms.append(judge.take(subject, progress))

@@ -1,0 +1,165 @@
+"""What every project has: the generated C, the class for C++, names, stored images, the serial line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from string import Template
+
+import numpy as np
+
+from niwaki.codegen.emit.source import c_string, comment
+from niwaki.codegen.generate import Generated, generate
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
+from niwaki.data.class_names import name_classes
+from niwaki.deploy.runners import inputs_of, takes_pixels
+from niwaki.errors import ModelError, Setting
+from niwaki.files import sha256_of
+
+VERSION = "1.0.0"
+MANY, FEWEST = 20, 8
+"""Stored images: where flash allows, and on an Uno."""
+UNO_FLASH, UNO_CODE = 32_256, 13_500
+"""Bytes of an Uno's flash without its boot loader; and what code takes, the sketch and its libraries included."""
+_NAME_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Content:
+    """A network and what its projects say of it."""
+
+    graph: Graph
+    generated: Generated
+    title: str
+    images: np.ndarray
+    """uint8 (n, C, H, W): raw pixels, or the bytes of int8 inputs."""
+    scores: np.ndarray
+    """int8 (n, classes): the reference's."""
+    of: str
+    """The images in words."""
+    hash: str
+    """SHA-256 of the int8 ONNX."""
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of all names."""
+        return self.generated.prefix
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether raw pixels go in, and not int8 values."""
+        return takes_pixels(self.graph)
+
+    @property
+    def values(self) -> dict[str, object]:
+        """What templates name."""
+        report, shape = self.generated.report, self.graph.tensors[self.graph.input].shape
+        channels, height, width = (1, 1, *shape)[-3:] if len(shape) < 3 else shape
+        kind = "raw 8-bit pixels" if self.takes_pixels else "int8 values"
+        colour = "" if channels == 1 else f", the {channels} channels of a pixel side by side"
+        return {
+            "prefix": self.prefix, "macro": self.prefix.upper(), "class_name": class_name(self.prefix),
+            "title": comment(self.title), "version": VERSION, "classes": report.output_bytes,
+            "run": f"{self.prefix}_run_pixels" if self.takes_pixels else f"{self.prefix}_run",
+            "input_bytes": report.input_bytes, "constant_bytes": f"{report.constant_bytes:,}",
+            "ram_bytes": f"{report.ram_bytes:,}", "image_in_words": f"{height} x {width} {kind}{colour}",
+        }  # fmt: skip
+
+
+def content_of(graph: Graph, images: np.ndarray, of: str, *, int8: bytes, prefix: str, title: str) -> Content:
+    """The content of the projects of a graph, whose int8 ONNX is `int8`; `images` are raw pixels, uint8 (n, C, H, W).
+
+    Raises ModelError if the network takes no image, or a file of that prefix would take the place of another.
+    """
+    shape = graph.tensors[graph.input].shape
+    if len(shape) != 3:
+        raise ModelError(f"{title}: takes {'×'.join(map(str, shape))} values: projects are for networks of images")
+    inputs = inputs_of(graph, images)
+    scores = reference.run(graph, inputs).reshape(len(images), -1)
+    stored = images if takes_pixels(graph) else inputs.view(np.uint8)
+    generated = generate(graph, prefix=prefix, title=title)
+    if f"{prefix}.h" in generated.files:
+        raise ModelError(Setting("prefix", f'"{prefix}"'), f": {prefix}.h is a file of the C already: give another")
+    return Content(graph, generated, title, stored, scores, of, sha256_of(int8))
+
+
+def class_name(prefix: str) -> str:
+    """The C++ class of a prefix: NiwakiModel of niwaki_model."""
+    return "".join(part[:1].upper() + part[1:] for part in prefix.split("_"))
+
+
+def fill(template: str, values: Mapping[str, object]) -> bytes:
+    """A template of this package with its names filled in."""
+    text = (resources.files("niwaki.firmware") / "templates" / f"{template}.in").read_text(encoding="utf-8")
+    return Template(text).substitute(values).encode()
+
+
+def headers_of(content: Content) -> dict[str, bytes]:
+    """The headers that programs include, by name."""
+    values = content.values | _names(content) | _counts(content)
+    prefix, made = content.prefix, content.generated.files
+    common = {f"{prefix}_{name}.h": fill(f"common/{name}.h", values) for name in ("names", "serial", "test")}
+    return {"model.h": made["model.h"], f"{prefix}.h": fill("common/class.h", values), **common}
+
+
+def sources_of(content: Content) -> dict[str, bytes]:
+    """The C files, and the headers that only they include."""
+    prefix = content.prefix
+    digest = ", ".join(f"0x{content.hash[place : place + 2]}" for place in range(0, 16, 2))
+    values = content.values | _names(content) | _stored(content) | {"hash": digest}
+    kernels = {name: data for name, data in content.generated.compiled.items() if name != "model.h"}
+    common = {f"{prefix}_{name}.c": fill(f"common/{name}.c", values) for name in ("names", "serial", "test")}
+    return {**kernels, f"{prefix}_flash.h": fill("common/flash.h", values), **common}
+
+
+def _names(content: Content) -> dict[str, object]:
+    labels = content.graph.labels or tuple(f"class {index}" for index in range(content.generated.report.output_bytes))
+    named = name_classes(labels, ("en", "ko"))
+    words = {code: [_short(one.names[code]) for one in named] for code in ("en", "ko")}
+    longest = max(len(word.encode()) for group in words.values() for word in group)
+    lines = {code: "\n".join(f"        {c_string(word)}," for word in group) for code, group in words.items()}
+    return {"name_bytes": longest + 1, "english": lines["en"], "korean": lines["ko"]}
+
+
+def _short(word: str) -> str:
+    """As much of a name as has room, in whole letters."""
+    return word.encode()[: _NAME_BYTES - 1].decode(errors="ignore")
+
+
+def _pad(content: Content) -> int:
+    """The border of the images, if it is black in all of them, so that it need not be stored."""
+    pad = content.graph.preprocessing.pad if content.graph.preprocessing and content.takes_pixels else 0
+    inner = content.images[:, :, pad : content.images.shape[2] - pad, pad : content.images.shape[3] - pad]
+    return pad if int(content.images.sum(dtype=np.int64)) == int(inner.sum(dtype=np.int64)) else 0
+
+
+def _counts(content: Content) -> dict[str, object]:
+    many, pad = len(content.images), _pad(content)
+    _, channels, height, width = content.images.shape
+    each = channels * (height - 2 * pad) * (width - 2 * pad) + content.scores.shape[1]
+    room = (UNO_FLASH - UNO_CODE - content.generated.report.constant_bytes) // each
+    return {"many": many, "few": min(many, max(FEWEST, room)), "of": comment(content.of)}
+
+
+def _stored(content: Content) -> dict[str, object]:
+    """The images and their scores as C; an AVR has the first few."""
+    counts, pad = _counts(content), _pad(content)
+    inner = content.images[:, :, pad : content.images.shape[2] - pad, pad : content.images.shape[3] - pad]
+    rows = inner.transpose(0, 2, 3, 1)  # channels side by side
+    rows = rows.reshape(*rows.shape[:2], -1)
+    few = int(str(counts["few"]))
+    images = ["    {" + ",\n     ".join(_braced(row) for row in image) + "}," for image in rows]
+    scores = [f"    {_braced(row)}," for row in content.scores]
+    return {"pad": pad, "images": _split(images, few), "scores": _split(scores, few)}
+
+
+def _braced(numbers: Iterable[int]) -> str:
+    return "{" + ", ".join(str(int(number)) for number in numbers) + "}"
+
+
+def _split(items: list[str], few: int) -> str:
+    if few >= len(items):
+        return "\n".join(items)
+    return "\n".join([*items[:few], "#if !defined(__AVR__)", *items[few:], "#endif"])

@@ -1,0 +1,131 @@
+"""The files of a project, by path, as each ecosystem expects them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+
+from niwaki.deploy.formats import PROJECTS
+from niwaki.firmware.content import Content, fill, headers_of, sources_of
+
+_EXAMPLES = ("SelfTest", "Serial")
+_MAIN = """int main(void) { return selftest() ? 0 : 1; }"""
+_MAIN_ESP = """void app_main(void) { selftest(); }"""
+_MAIN_ZEPHYR = """int main(void) {
+  selftest();
+  return 0;
+}"""
+
+
+def project_files(content: Content, kind: str) -> dict[str, bytes]:
+    """The files of one kind of project, by path."""
+    return _LAYOUTS[kind](content)
+
+
+def _under(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {f"{folder}/{path}": data for path, data in files.items()}
+
+
+def _readme(content: Content, kind: str, **more: object) -> bytes:
+    values = content.values | more
+    how_to = fill(f"{kind}/README.part", values).decode().strip()
+    return fill("common/README.md", values | {"kind_title": PROJECTS[kind], "how_to": how_to})
+
+
+def _arduino_library(content: Content, kind: str) -> dict[str, bytes]:
+    """A library: `src/` with everything, examples, what the IDE reads."""
+    values = content.values
+    sketches = {f"examples/{name}/{name}.ino": fill(f"arduino/{name}.ino", values) for name in _EXAMPLES}
+    return {
+        **_under("src", {**headers_of(content), **sources_of(content)}), **sketches,
+        "library.properties": fill("arduino/library.properties", values),
+        "keywords.txt": fill("arduino/keywords.txt", values),
+        "README.md": _readme(content, kind, camera_note=""),
+    }  # fmt: skip
+
+
+def _arduino(content: Content) -> dict[str, bytes]:
+    library = _under(content.prefix, _arduino_library(content, "arduino"))
+    return {**library, f"{content.prefix}.zip": _zip(library)}
+
+
+def _zip(files: Mapping[str, bytes]) -> bytes:
+    """The same files give the same bytes."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(path), data, zipfile.ZIP_DEFLATED)
+    return made.getvalue()
+
+
+def _platformio(content: Content) -> dict[str, bytes]:
+    library = _arduino_library(content, "platformio")
+    readme = library.pop("README.md")
+    return {
+        **_under(f"lib/{content.prefix}", library),
+        f"lib/{content.prefix}/library.json": fill("platformio/library.json", content.values),
+        "platformio.ini": fill("platformio/platformio.ini", content.values),
+        "README.md": readme,
+    }
+
+
+def _c_files(content: Content) -> dict[str, bytes]:
+    return _under("src", {**headers_of(content), **sources_of(content)})
+
+
+def _selftest(content: Content, main: str, place: str = "", includes: str = "") -> bytes:
+    more = {"place": place, "selftest_includes": includes, "selftest_main": main}
+    return fill("common/selftest.c", content.values | more)
+
+
+def _esp_idf(content: Content) -> dict[str, bytes]:
+    values = content.values
+    mains = {"SelfTest": _selftest(content, _MAIN_ESP), "Serial": fill("esp-idf/serial.c", values)}
+    requires = {"SelfTest": content.prefix, "Serial": f"{content.prefix} esp_driver_uart"}
+    examples = {}
+    for name, main in mains.items():
+        more = values | {"example": name, "requires": requires[name]}
+        examples[f"examples/{name}/CMakeLists.txt"] = fill("esp-idf/project.cmake", more)
+        examples[f"examples/{name}/main/CMakeLists.txt"] = fill("esp-idf/main.cmake", more)
+        examples[f"examples/{name}/main/main.c"] = main
+    return _under(content.prefix, {
+        **_c_files(content), **examples, "CMakeLists.txt": fill("esp-idf/component.cmake", values),
+        "idf_component.yml": fill("esp-idf/idf_component.yml", values), "README.md": _readme(content, "esp-idf"),
+    })  # fmt: skip
+
+
+def _zephyr(content: Content) -> dict[str, bytes]:
+    values = content.values
+    mains = {"SelfTest": _selftest(content, _MAIN_ZEPHYR), "Serial": fill("zephyr/serial.c", values)}
+    config = {"SelfTest": "CONFIG_MAIN_STACK_SIZE=4096", "Serial": "CONFIG_SERIAL=y\nCONFIG_MAIN_STACK_SIZE=4096"}
+    expected = {"SelfTest": ".* images right to the bit", "Serial": ".*"}
+    samples = {}
+    for name, main in mains.items():
+        more = values | {"example": name, "config": config[name], "expected": expected[name]}
+        samples[f"samples/{name}/CMakeLists.txt"] = fill("zephyr/sample.cmake", more)
+        samples[f"samples/{name}/prj.conf"] = fill("zephyr/prj.conf", more)
+        samples[f"samples/{name}/sample.yaml"] = fill("zephyr/sample.yaml", more)
+        samples[f"samples/{name}/main.c"] = main
+    return _under(content.prefix, {
+        **_c_files(content), **samples, "CMakeLists.txt": fill("zephyr/module.cmake", values),
+        "Kconfig": fill("zephyr/Kconfig", values), "zephyr/module.yml": fill("zephyr/module.yml", values),
+        "README.md": _readme(content, "zephyr"),
+    })  # fmt: skip
+
+
+def _cmake(content: Content) -> dict[str, bytes]:
+    values, prefix = content.values, content.prefix
+    return _under(prefix, {
+        **_under("src", sources_of(content)), **_under(f"include/{prefix}", headers_of(content)),
+        "CMakeLists.txt": fill("cmake/CMakeLists.txt", values),
+        "cmake/config.cmake.in": fill("cmake/config.cmake.in", values),
+        "examples/selftest.c": _selftest(content, _MAIN, f"{prefix}/"),
+        "examples/serial.c": fill("cmake/serial.c", values),
+        "README.md": _readme(content, "cmake"),
+    })  # fmt: skip
+
+
+_LAYOUTS: dict[str, Callable[[Content], dict[str, bytes]]] = {
+    "arduino": _arduino, "platformio": _platformio, "esp-idf": _esp_idf, "zephyr": _zephyr, "cmake": _cmake,
+}  # fmt: skip

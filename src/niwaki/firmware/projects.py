@@ -1,0 +1,93 @@
+"""Projects for microcontrollers, each in a folder of its own beside the int8 ONNX that it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from niwaki.deploy.exported import Export, open_export
+from niwaki.deploy.folder import hashes_in
+from niwaki.deploy.formats import INT8, PROJECTS
+from niwaki.deploy.images import random_images
+from niwaki.deploy.pictures import Pictures, find_pictures
+from niwaki.errors import ModelError
+from niwaki.files import flush_folder, json_with_checksum, load_checked, sha256_of, write_whole
+from niwaki.firmware.content import MANY, Content, content_of
+from niwaki.firmware.layouts import project_files
+from niwaki.folders import Change, inside, staging
+from niwaki.notify import Notify
+
+NOTE = "project.json"
+
+
+def write_projects(
+    folder: Path, kinds: Sequence[str], *, prefix: str, data: str | None, notify: Notify
+) -> dict[str, Path]:
+    """Write projects of the given kinds into an exported folder that holds an int8 ONNX; the folder of each.
+
+    The stored images are test images of `data`, or of the dataset that the export names, or random ones. An older
+    project is replaced. Raises ModelError if the network takes no images, if a project there was changed since, or if
+    the folder cannot be written.
+    """
+    export = open_export(folder)
+    pictures = find_pictures(export.needs, data, notify)
+    content = _content(export, pictures, prefix)
+    places = {kind: folder / kind for kind in dict.fromkeys(kinds)}
+    for place in places.values():
+        _check_free(place)
+    for kind, place in places.items():
+        notify(f"writing {PROJECTS[kind]}")
+        _put(place, project_files(content, kind))
+    return places
+
+
+def _content(export: Export, pictures: Pictures, prefix: str) -> Content:
+    if pictures.data is None:
+        shape = export.input_shape
+        images, of = random_images(shape if len(shape) == 3 else (1, 1, *shape), MANY), f"{MANY} random images"
+    else:
+        test = pictures.data.test
+        places = np.sort(np.random.default_rng(0).permutation(len(test))[:MANY])
+        images, of = np.asarray(test.images[places]), f"{len(places)} test images of {pictures.data.name}"
+    title = Path(export.note.origin).stem if export.note else prefix
+    return content_of(
+        export.integer, images, of, int8=export.files[INT8], prefix=prefix, title=title
+    )  # fmt: skip
+
+
+def _check_free(place: Path) -> None:
+    """Raise ModelError if a place has contents that no export wrote, or that were changed since."""
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return
+    try:
+        written = load_checked(inside(place, NOTE))["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{place}: exists, and no export wrote it: move it away or give another folder") from error
+    found = {path: digest for path, digest in hashes_in(place).items() if path != NOTE}
+    if changed := sorted(path for path in {*found, *written} if found.get(path) != written.get(path)):
+        raise ModelError(
+            f"{place / changed[0]}: was changed since niwaki wrote the project: move {place} away, or give another "
+            "folder"
+        )
+
+
+def _put(place: Path, files: Mapping[str, bytes]) -> None:
+    """Move the files into place: all or none."""
+    hashes = {path: sha256_of(data) for path, data in files.items()}
+    try:
+        with staging(place.parent) as work:
+            fresh = work / "project"
+            for path, data in files.items():
+                write_whole(fresh / path, data)
+            write_whole(fresh / NOTE, json_with_checksum({"format": 1, "files": hashes}))
+            change = Change(work)
+            try:
+                change.put(fresh, place)
+                flush_folder(place.parent)
+            except BaseException:
+                change.undo()
+                raise
+    except OSError as error:
+        raise ModelError(f"{error.filename or place}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,72 @@
+"""Sketches for an Arduino Uno: compiled by Debian's arduino-builder, run by simavr and qemu."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bundled import need_tool
+
+HARDWARE = "/usr/share/arduino/hardware"
+STRICT = "-Wall -Wextra -Wpedantic -Wconversion"
+
+
+def compile_sketch(sketch: Path, libraries: Path, work: Path) -> tuple[Path, str]:
+    """The program of a sketch for an Uno, and what the compiler said of files that are not the core's."""
+    for tool, package in (("arduino-builder", "arduino-builder"), ("avr-gcc", "gcc-avr avr-libc")):
+        need_tool(tool, package)
+    if not Path(HARDWARE, "arduino/avr").is_dir():
+        pytest.skip("needs arduino-core-avr: apt-get install arduino-core-avr")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    command = [
+        "arduino-builder", "-compile", "-warnings", "all", "-hardware", "/usr/share/arduino-builder",
+        "-hardware", HARDWARE, "-tools", "/usr/bin", "-libraries", libraries, "-fqbn", "arduino:avr:uno",
+        "-build-path", work,
+        "-prefs=runtime.tools.avr-gcc.path=/usr", f"-prefs=compiler.c.extra_flags={STRICT}",
+        "-prefs=compiler.cpp.extra_flags=-DDECIMAL_DIG=9 -Wall -Wextra", sketch,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = [line for line in done.stderr.splitlines() if "warning:" in line and HARDWARE not in line]
+    return work / f"{sketch.name}.elf", "\n".join(said)
+
+
+def simulate(program: Path, end: str, timeout: int = 60) -> list[str]:
+    """What a program prints in simavr, line by line, up to the line with `end`."""
+    need_tool("simavr", "simavr")
+    command = ["timeout", str(timeout), "simavr", "-m", "atmega328p", "-f", "16000000", str(program)]
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            lines.append(re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip(".\n"))
+            if end in lines[-1]:
+                break
+        running.kill()
+    assert lines, "it printed nothing"
+    assert end in lines[-1], lines
+    return lines
+
+
+@contextmanager
+def uno(program: Path) -> Iterator[str]:
+    """An emulated Uno that runs a program; the port that its serial line is at."""
+    need_tool("qemu-system-avr", "qemu-system-misc")
+    command: Sequence[str] = (
+        "qemu-system-avr", "-M", "uno", "-display", "none", "-monitor", "none", "-serial", "pty", "-bios", str(program),
+    )  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        try:
+            assert running.stdout is not None
+            found = re.search(r"/dev/pts/\d+", running.stdout.readline())
+            assert found, "qemu named no port"
+            yield found[0]
+        finally:
+            running.kill()

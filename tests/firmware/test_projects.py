@@ -1,0 +1,223 @@
+"""Every kind of project: its files, that it compiles, and that it gives the reference's bits."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import niwaki
+from bundled import need_tool
+from emulated_uno import compile_sketch, simulate
+from niwaki.codegen.graph import reference
+from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.deploy.images import random_images
+from niwaki.errors import ModelError
+from niwaki.models.onnxfile import load_onnx
+
+SPARE = 50  # bytes of an Uno's RAM that must never be used
+MEASURED = """
+#include <avr/io.h>
+extern uint8_t __heap_start;
+extern "C" void paint() __attribute__((naked, used, section(".init3")));
+extern "C" void paint() { for (uint8_t *p = &__heap_start; p <= (uint8_t *)RAMEND; p++) *p = 0xc5; }
+void loop() {
+  uint16_t unused = 0;
+  while ((&__heap_start)[unused] == 0xc5) unused++;
+  Serial.print(F("never used: "));
+  Serial.println(unused);
+  Serial.flush();
+  for (;;) continue;
+}
+"""
+
+
+def test_an_uno_runs_the_pruned_lenet5_to_the_bit_with_ram_to_spare(pruned_projects: Path, tmp_path: Path) -> None:
+    library = pruned_projects / "arduino" / "niwaki_model"
+    sketch = tmp_path / "Measured" / "Measured.ino"
+    sketch.parent.mkdir()
+    text = (library / "examples/SelfTest/SelfTest.ino").read_text()
+    sketch.write_text(text.replace("void loop() {}", MEASURED))
+    program, warnings = compile_sketch(sketch, library.parent, tmp_path / "work")
+    assert warnings == ""
+    lines = simulate(program, "never used")
+    graph = read_qdq(load_onnx(pruned_projects / "model-int8.onnx"), "pruned")
+    images = random_images((1, 32, 32), 20)
+    expected = reference.run(graph, reference.quantize_pixels(graph, images))
+    shown = [re.search(r"scores((?: -?\d+){10}), right, (\d+) us", line) for line in lines]
+    found = [match for match in shown if match]
+    assert 8 <= len(found) <= 20
+    np.testing.assert_array_equal([[int(n) for n in match[1].split()] for match in found], expected[: len(found)])
+    assert 100_000 < np.median([int(match[2]) for match in found]) < 150_000  # microseconds at 16 MHz
+    assert any(f"{len(found)} of {len(found)} images right" in line for line in lines)
+    assert int(lines[-1].rpartition(" ")[2]) >= SPARE
+
+
+def test_the_serial_sketch_compiles_without_a_warning(pruned_projects: Path, tmp_path: Path) -> None:
+    library = pruned_projects / "arduino" / "niwaki_model"
+    assert compile_sketch(library / "examples/Serial/Serial.ino", library.parent, tmp_path / "work")[1] == ""
+
+
+def test_the_zip_is_the_library(small_projects: Path) -> None:
+    with zipfile.ZipFile(small_projects / "arduino" / "small.zip") as archive:
+        names = set(archive.namelist())
+        assert archive.testzip() is None
+    folder = small_projects / "arduino"
+    assert names == {path.relative_to(folder).as_posix() for path in (folder / "small").rglob("*") if path.is_file()}
+    properties = (folder / "small" / "library.properties").read_text()
+    assert re.findall(r"^(\w+)=.", properties, re.MULTILINE) == [
+        "name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url", "architectures",
+        "includes",
+    ]  # fmt: skip
+
+
+def test_names_are_in_english_and_korean(pruned_projects: Path, tmp_path: Path) -> None:
+    need_tool("cc", "gcc libc6-dev")
+    source = pruned_projects / "arduino" / "niwaki_model" / "src"
+    (tmp_path / "main.c").write_text(
+        '#include <stdio.h>\n#include "niwaki_model_names.h"\n'
+        "int main(void) { char name[NIWAKI_MODEL_NAME_BYTES]; for (int k = 0; k < 2; k++) for (int i = 0; i < 11; i++)"
+        " { niwaki_model_name((uint8_t)i, (uint8_t)k, name); puts(name); } return 0; }"
+    )
+    files = (tmp_path / "main.c", source / "niwaki_model_names.c")
+    subprocess.run(["cc", f"-I{source}", *files, "-o", tmp_path / "main"], check=True)
+    said = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout.split("\n")
+    assert len(said) == 23
+    assert said[10] == said[21] == ""
+
+
+FOREIGN = """
+cmake_minimum_required(VERSION 3.16)
+project(foreign LANGUAGES C CXX)
+find_package(first REQUIRED)
+find_package(second REQUIRED)
+add_executable(both main.cpp)
+target_link_libraries(both PRIVATE first::first second::second)
+"""
+BOTH = """
+#include <cstdio>
+#include <first/first.h>
+#include <first/first_test.h>
+#include <second/second.h>
+int main() {
+  First first;
+  Second second;
+  int8_t right[FIRST_OUTPUT_BYTES];
+  for (uint8_t i = 0; i < FIRST_TEST_IMAGES; i++) {
+    first_test_image(i, First::image());
+    first_test_image(i, Second::image());
+    first_test_scores(i, right);
+    if (first.classify() != second.classify()) return 1;
+    for (int c = 0; c < First::classes; c++)
+      if (first.score(c) != right[c] || second.score(c) != right[c]) return 2;
+  }
+  std::printf("%s\\n", first.name(0));
+  return 0;
+}
+"""
+
+
+def test_a_foreign_cmake_project_links_two_models(small_export: Path, tmp_path: Path) -> None:
+    need_tool("cmake", "cmake")
+    flags = "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Wconversion -Werror"
+    for prefix in ("first", "second"):
+        niwaki.export(small_export / "model-int8.onnx", tmp_path / prefix, to="cmake", prefix=prefix)
+        package = tmp_path / prefix / "cmake" / prefix
+        built = tmp_path / f"build-{prefix}"
+        where = f"-DCMAKE_INSTALL_PREFIX={tmp_path / 'installed'}"
+        run = ["cmake", "-S", package, "-B", built, where, flags, "-DCMAKE_BUILD_TYPE=Release"]
+        subprocess.run(run, check=True, capture_output=True)
+        subprocess.run(["cmake", "--build", built], check=True, capture_output=True)
+        subprocess.run(["cmake", "--install", built], check=True, capture_output=True)
+        said = subprocess.run([built / f"{prefix}_selftest"], capture_output=True, text=True, check=True).stdout
+        assert said.endswith("20 of 20 images right to the bit\n")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "CMakeLists.txt").write_text(FOREIGN)
+    (tmp_path / "foreign" / "main.cpp").write_text(BOTH)
+    built = tmp_path / "build-foreign"
+    path = f"-DCMAKE_PREFIX_PATH={tmp_path / 'installed'}"
+    subprocess.run(["cmake", "-S", tmp_path / "foreign", "-B", built, path], check=True, capture_output=True)
+    subprocess.run(["cmake", "--build", built], check=True, capture_output=True)
+    subprocess.run([built / "both"], check=True, capture_output=True)
+
+
+CROSS = {
+    "arm-none-eabi-gcc": ("gcc-arm-none-eabi libnewlib-arm-none-eabi", "-mcpu=cortex-m4 -mthumb"),
+    "riscv64-unknown-elf-gcc": (
+        "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+        "-march=rv32imc -mabi=ilp32 -misa-spec=2.2 --specs=picolibc.specs",
+    ),
+}
+
+
+@pytest.mark.parametrize("compiler", CROSS)
+def test_the_package_compiles_for_microcontrollers(compiler: str, small_projects: Path, tmp_path: Path) -> None:
+    need_tool("cmake", "cmake")
+    need_tool(compiler, CROSS[compiler][0])
+    system = (
+        f'set(CMAKE_SYSTEM_NAME Generic)\nset(CMAKE_C_COMPILER {compiler})\nset(CMAKE_C_FLAGS "{CROSS[compiler][1]}")\n'
+    )
+    (tmp_path / "cross.cmake").write_text(f"{system}set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)\n")
+    package, built = small_projects / "cmake" / "small", tmp_path / "build"
+    run = ["cmake", "-S", package, "-B", built, f"-DCMAKE_TOOLCHAIN_FILE={tmp_path / 'cross.cmake'}"]
+    subprocess.run(run, check=True, capture_output=True)
+    subprocess.run(["cmake", "--build", built], check=True, capture_output=True)
+    assert (built / "libsmall.a").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("kind", "files"),
+    [
+        ("platformio", ["platformio.ini", "lib/small/library.json", "lib/small/examples/SelfTest/SelfTest.ino"]),
+        (
+            "esp-idf",
+            ["small/CMakeLists.txt", "small/idf_component.yml", "small/examples/SelfTest/main/CMakeLists.txt",
+             "small/examples/Serial/CMakeLists.txt"],
+        ),
+        (
+            "zephyr",
+            ["small/zephyr/module.yml", "small/Kconfig", "small/CMakeLists.txt", "small/samples/SelfTest/prj.conf",
+             "small/samples/Serial/sample.yaml"],
+        ),
+    ],
+)  # fmt: skip
+def test_files_lie_where_the_ecosystem_looks_for_them(kind: str, files: list[str], small_projects: Path) -> None:
+    for file in files:
+        assert "$" not in re.sub(r"\$(ENV)?\{[A-Z_]+\}", "", (small_projects / kind / file).read_text()), file
+    place = "lib/small/src" if kind == "platformio" else "small/src"
+    assert {"model.c", "model.h", "small.h", "small_test.c", "niwaki_avr.h"} <= {
+        path.name for path in (small_projects / kind / place).iterdir()
+    }
+    if kind == "platformio":
+        assert json.loads((small_projects / kind / "lib/small/library.json").read_text())["headers"] == "small.h"
+
+
+def test_a_project_that_was_changed_is_not_overwritten(small_export: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def export() -> None:
+        niwaki.export(small_export / "model-int8.onnx", out, to="arduino", prefix="again")
+
+    export()
+    export()  # nothing was changed
+    sketch = out / "arduino/again/examples/Serial/Serial.ino"
+    sketch.write_text(sketch.read_text() + "// mine\n")
+    with pytest.raises(ModelError, match=r"Serial\.ino: was changed since niwaki wrote the project: move"):
+        export()
+    shutil.rmtree(out / "arduino")
+    (out / "arduino").mkdir()
+    (out / "arduino" / "mine.txt").touch()
+    with pytest.raises(ModelError, match="arduino: exists, and no export wrote it"):
+        export()
+
+
+@pytest.mark.parametrize("prefix", ["model", "niwaki_kernels"])
+def test_a_prefix_that_is_a_file_of_the_c_is_refused(prefix: str, small_export: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=rf"`prefix=\"{prefix}\"`: {prefix}\.h is a file of the C already"):
+        niwaki.export(small_export / "model-int8.onnx", tmp_path / "out", to="arduino", prefix=prefix)

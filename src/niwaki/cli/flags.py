@@ -11,7 +11,8 @@ OPTIONS = {
         name: f"--{name.replace('_', '-')}"
         for name in (
             "args", "bits", "calibration", "data", "device", "epochs", "images", "jobs", "kind", "least_named", "lr",
-            "fit", "names", "opset", "out", "prefix", "ray", "sampler", "scenes", "seeds", "serial", "sound", "target", "time", "to",
+            "fit", "names", "opset", "out", "prefix", "ray", "sampler", "scenes", "seeds", "serial",
+            "sound", "target", "time", "to",
             "trials", "trust",
         )
     },

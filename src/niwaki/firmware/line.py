@@ -55,7 +55,7 @@ class Line(Protocol):
 
 @dataclass(frozen=True)
 class Greeting:
-    """What a board says of itself."""
+    """What a board tells about itself."""
 
     hash: bytes
     """The first 8 bytes of the SHA-256 of its model's int8 ONNX."""

@@ -180,7 +180,7 @@ def check_model(greeting: Greeting, sha256: str, sizes: tuple[int, int], name: s
 def open_port(where: str) -> Iterator[tuple[Board, str]]:
     """A board at PORT or PORT:BAUD, and the port's name.
 
-    Raises ToolMissing if pyserial is missing, NiwakiError if the port cannot be opened or the rate is no number.
+    Raises ToolMissing if pyserial is missing, NiwakiError if the port cannot be opened or the rate is out of range.
     """
     try:
         import serial

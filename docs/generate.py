@@ -28,6 +28,7 @@ COMMANDS = {
     "study copy": ("copy_study", "guides/studies.md"),
     "study new": ("new_study", "tutorials/your-own.md"),
     "report": ("report", "tutorials/reading-the-report.md"),
+    "import": ("import_model", "guides/studies.md"),
     "inspect": ("inspect", "tutorials/microcontroller.md"),
     "export": ("export", "guides/exporting.md"),
     "quantize": ("quantize", "guides/int8.md"),

@@ -17,6 +17,7 @@ HOME = Path(niwaki.__file__).parent
 FOR_USERS = (
     "niwaki.api.data",
     "niwaki.api.forms",
+    "niwaki.api.importing",
     "niwaki.api.steps",
     "niwaki.api.studies",
     "niwaki.api.boards",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from niwaki.cli import board_commands, search_commands
+from niwaki.cli import board_commands, import_command, search_commands
 from niwaki.cli.options import Data, Json, Serial, Trust
 from niwaki.cli.usage import Commands
 from niwaki.cli.version import print_version
@@ -288,6 +288,7 @@ def bench(
     raise typer.Exit(commands.bench(files, serial=serial, as_json=json, trust=trust))
 
 
+app.command("import")(import_command.import_weights)
 app.command("bundle")(board_commands.bundle)
 app.command("watch")(board_commands.watch)
 app.command("doctor")(board_commands.doctor)

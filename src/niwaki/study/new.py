@@ -11,7 +11,7 @@ from typing import Any
 
 from niwaki.data.survey import Survey, survey
 from niwaki.errors import Setting, SpecError
-from niwaki.files import parse_toml, write_whole
+from niwaki.files import parse_toml, read_at_most, write_whole
 from niwaki.models import factory as factories
 from niwaki.notify import Notify, silent
 from niwaki.study.fitting import ARGUMENTS
@@ -27,13 +27,22 @@ class NewStudy:
     needs_trust: bool
 
 
-def arguments(text: str) -> dict[str, Any]:
-    """A factory's arguments from a text, as an inline table has them. Raises SpecError if it is not TOML."""
+def arguments(text: str, option: str = "args") -> dict[str, Any]:
+    """The settings in a text, as in an inline table. Raises SpecError, naming the option, if it is not TOML."""
     try:
         found: dict[str, Any] = parse_toml(f"args = {{ {text} }}")["args"]
     except ValueError as error:
-        raise SpecError(Setting("args", text), f': {error}: expected TOML, as in width = 16, name = "a"') from error
+        raise SpecError(Setting(option, text), f': {error}: expected TOML, as in width = 16, name = "a"') from error
     return found
+
+
+def listed_labels(file: Path) -> list[str]:
+    """The names in a file, one a line. Raises SpecError if it cannot be read."""
+    try:
+        text = read_at_most(file, 1 << 20).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise SpecError(Setting("labels", str(file)), f": cannot be read: {error}") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def new_study(

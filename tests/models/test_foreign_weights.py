@@ -121,7 +121,7 @@ def test_files_that_are_none(tmp_path: Path, name: str, content: object, message
         ({"preprocessing": None}, "states no preprocessing: give `preprocessing=`"),
         ({"preprocessing": {}}, "size is missing"),
         ({"preprocessing": {"size": [9, 9]}}, "does not take an input of 1×9×9"),
-        ({"preprocessing": {"sise": [9, 9]}}, "sise"),
+        ({"preprocessing": {"sized": [9, 9]}}, "sized"),
         ({"factory": "nowhere:build"}, "say `trust=True`"),
     ],
 )

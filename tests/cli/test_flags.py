@@ -88,7 +88,15 @@ def test_every_argument_that_a_text_names_is_one_and_has_its_option(nodes: dict[
     assert set(OPTIONS) <= named | of_settings
     assert set(OPTIONS.values()) <= options
     assert named <= set(OPTIONS)
-    functions = (niwaki.export, niwaki.bundle, niwaki.verify, niwaki.run_study, niwaki.compress)
+    functions = (
+        niwaki.export,
+        niwaki.bundle,
+        niwaki.verify,
+        niwaki.run_study,
+        niwaki.compress,
+        niwaki.new_study,
+        niwaki.import_model,
+    )
     arguments = of_settings | {name for function in functions for name in inspect.signature(function).parameters}
     assert set(OPTIONS) - arguments == {"language"}  # of `niwaki report`
 
@@ -122,7 +130,7 @@ def test_a_setting_stays_one_through_errors_workers_and_other_texts() -> None:
 
 def test_one_error_from_python_and_from_the_command_line(call, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    why = "not fashion-mnist, not synthetic, not a folder, not an .npz file"
+    why = "not fashion-mnist, not synthetic, not a folder, not a .csv file, not a folder of IDX files, not an .npz file"
     with pytest.raises(DataError) as error:
         niwaki.run_study("quick", data="nowhere", out="o")
     assert str(error.value) == f'`data="nowhere"`: {why}'

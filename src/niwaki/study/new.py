@@ -17,6 +17,8 @@ from niwaki.notify import Notify, silent
 from niwaki.study.fitting import ARGUMENTS
 from niwaki.study.spec import parse_spec
 
+TRUSTED, PLAN_ONLY = (f" --{option}" for option in ("trust", "dry-run"))  # in the commands that the file names
+
 
 @dataclass(frozen=True)
 class NewStudy:
@@ -32,7 +34,8 @@ def arguments(text: str, option: str = "args") -> dict[str, Any]:
     try:
         found: dict[str, Any] = parse_toml(f"args = {{ {text} }}")["args"]
     except ValueError as error:
-        raise SpecError(Setting(option, text), f': {error}: expected TOML, as in width = 16, name = "a"') from error
+        asked = Setting("preprocessing", text) if option == "preprocessing" else Setting("args", text)
+        raise SpecError(asked, f': {error}: expected TOML, as in width = 16, name = "a"') from error
     return found
 
 
@@ -88,17 +91,17 @@ def _arguments(found: Survey, model: Mapping[str, Any], trust: bool) -> dict[str
 
 def _text(found: Survey, file: Path, factory: str, args: Mapping[str, Any]) -> str:
     data, foreign = found.data, factories.is_foreign(factory)
-    run = f"niwaki study run {file}" + (" --trust" if foreign else "")
+    run = f"niwaki study run {file}" + (TRUSTED if foreign else "")
     images = " + ".join(f"{len(split):,}" for split in (data.train, data.validation, data.test))
     return "\n".join([
         f"# A study of {data.origin}: {images} images for training, validation and test.",
-        f"# Look at the plan: {run} --dry-run",
+        f"# Look at the plan: {run}{PLAN_ONLY}",
         f"# Run it:           {run}",
         f"title = {_quoted(f'{data.origin}, pruned and quantized')}",
         "",
         "[model]",
         f"factory = {_quoted(factory)}" + (
-            "" if foreign else '          # or your own: "package.module:callable", run with --trust'
+            "" if foreign else '          # or your own: "package.module:callable"'
         ),
         f"args = {_inline(args)}",
         "",

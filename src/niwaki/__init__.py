@@ -52,11 +52,13 @@ if TYPE_CHECKING:
     from niwaki.data.preprocessing import Preprocessing
     from niwaki.errors import NiwakiError
     from niwaki.models.lenet5 import LeNet5
+    from niwaki.models.separable import Separable
 
 _HOME = {
     "LeNet5": "niwaki.models.lenet5",
     "NiwakiError": "niwaki.errors",
     "Preprocessing": "niwaki.data.preprocessing",
+    "Separable": "niwaki.models.separable",
     "bench": "niwaki.api",
     "bundle": "niwaki.api",
     "compress": "niwaki.api",
@@ -89,6 +91,7 @@ __all__ = [
     "LeNet5",
     "NiwakiError",
     "Preprocessing",
+    "Separable",
     "bench",
     "bundle",
     "compress",

@@ -19,7 +19,7 @@ from niwaki.models.factory import build, build_seeded, check_trust, source_hash
 @pytest.mark.parametrize(
     ("factory", "args", "message"),
     [
-        ("resnet", {}, "expected one of lenet5, or package.module:callable"),
+        ("resnet", {}, "expected one of lenet5, separable, or package.module:callable"),
         ("networks:", {}, "expected one of lenet5"),
         ("no_such_package.net:Net", {}, "there is no module 'no_such_package': check the spelling"),
         ("networks:Nothing", {}, "networks has no 'Nothing'"),

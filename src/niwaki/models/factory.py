@@ -14,7 +14,7 @@ from niwaki.errors import FactoryError, Setting, guess, kind_and_line
 from niwaki.models.generators import seeded
 from niwaki.models.sources import hash_of_code
 
-BUILT_IN = {"lenet5": "niwaki.models.lenet5:LeNet5"}
+BUILT_IN = {"lenet5": "niwaki.models.lenet5:LeNet5", "separable": "niwaki.models.separable:Separable"}
 
 
 def is_foreign(factory: str) -> bool:

@@ -49,18 +49,21 @@ class Blueprint:
     """A network whose widths and bits can still change.
 
     `graph_of` gives the integer graph of the network with such widths, by exporting and quantizing it with any weights.
-    It is called once for each group of `groups`, and once more to check.
+    It is called for the whole network (no widths) and once for each group; `check`, which gives the same from the
+    network itself, once at the end. Raises ModelError if the sizes do not follow from the widths in this way.
     """
 
-    def __init__(self, groups: Sequence[Group], graph_of: Callable[[Widths], Graph]) -> None:
+    def __init__(
+        self, groups: Sequence[Group], graph_of: Callable[[Widths], Graph], check: Callable[[Widths], Graph]
+    ) -> None:
         self.groups = tuple(groups)
         self.whole = {group.name: group.width for group in groups}
-        self._base = graph_of(self.whole)
+        self._base = graph_of({})
         base = _sizes(self._base)
         self._slopes: dict[str, list[tuple[int, int]]] = {}
         cuttable = [group for group in groups if group.width > group.parts]
         for group in cuttable:
-            less = _sizes(graph_of({**self.whole, group.name: group.width - group.parts}))
+            less = _sizes(graph_of({group.name: group.width - group.parts}))
             if less.keys() != base.keys() or any(len(less[place]) != len(base[place]) for place in base):
                 raise ModelError(f"{group.name}: the network has other layers with fewer channels: leave it whole")
             self._slopes[group.name] = [
@@ -69,7 +72,7 @@ class Blueprint:
                 for one, other in zip(base[place], less[place], strict=True)
             ]
         half = {group.name: max(group.width // 2 // group.parts, 1) * group.parts for group in groups}
-        if _sizes(graph_of(half)) != _sizes(self.graph(half)):
+        if _sizes(check(half)) != _sizes(self.graph(half)):
             raise ModelError("the sizes of this network do not follow from its widths alone")
 
     @cached_property

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 
+import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
 from torch import nn
 
 from niwaki.codegen.graph.graph import Graph
@@ -16,6 +18,7 @@ from niwaki.errors import ModelError
 from niwaki.models.generators import seeded
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx
+from niwaki.models.structure import out_width
 from niwaki.search.blueprint import Blueprint, Group
 from niwaki.study.structure import one_thread
 from niwaki.training.output_layers import find_heads
@@ -36,7 +39,11 @@ def blueprint_of(model: nn.Module, info: ModelInfo) -> Blueprint:
     """
     with one_thread():
         groups = groups_of(model, info.input_shape)
-        return Blueprint(groups, lambda keep: _graph(model, info, keep))
+        exported = _Exported(model, info)
+        try:
+            return Blueprint(groups, exported.graph, exported.exactly)
+        except ModelError:  # sizes that a narrowed file does not show
+            return Blueprint(groups, exported.exactly, exported.exactly)
 
 
 def groups_of(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[Group, ...]:
@@ -72,8 +79,58 @@ def cut(model: nn.Module, keep: Mapping[str, int], input_shape: tuple[int, int, 
     return twin
 
 
-def _graph(model: nn.Module, info: ModelInfo, keep: Mapping[str, int]) -> Graph:
-    small = cut(model, keep, info.input_shape)
-    float_onnx = to_onnx(small, info)
-    int8 = quantize(float_onnx, random_images(info.input_shape, _IMAGES), QuantizeSettings()).onnx
-    return read_qdq(onnx.load_from_string(int8), "the int8 ONNX")
+class _Exported:
+    """The float ONNX of a network, from which that of a narrower one is made without a second export: it is slow."""
+
+    def __init__(self, model: nn.Module, info: ModelInfo) -> None:
+        self._model, self._info = model, info
+        self._whole: bytes | None = None
+
+    def graph(self, keep: Mapping[str, int]) -> Graph:
+        """The integer graph with such widths, quantized for made-up images."""
+        small = cut(self._model, keep, self._info.input_shape)
+        if self._whole is not None:
+            try:
+                return self._quantized(self._narrowed(small))
+            except Exception:  # whatever ONNX or its runtime says of a file that does not fit together
+                self._whole = None
+        exported = to_onnx(small, self._info)
+        self._whole = exported if self._whole is None and not keep else self._whole
+        return self._quantized(exported)
+
+    def exactly(self, keep: Mapping[str, int]) -> Graph:
+        """The same, exported."""
+        return self._quantized(to_onnx(cut(self._model, keep, self._info.input_shape), self._info))
+
+    def _quantized(self, float_onnx: bytes) -> Graph:
+        int8 = quantize(float_onnx, random_images(self._info.input_shape, _IMAGES), QuantizeSettings()).onnx
+        return read_qdq(onnx.load_from_string(int8), "the int8 ONNX")
+
+    def _narrowed(self, small: nn.Module) -> bytes:
+        """The whole network's file with the sizes of a narrower one: of its weights, its groups, its flat tensors."""
+        file = onnx.load_from_string(self._whole)
+        sizes = {name: list(tensor.shape) for name, tensor in small.state_dict().items()}
+        modules = dict(small.named_modules())
+        reshaped = {node.input[1] for node in file.graph.node if node.op_type == "Reshape"}
+        for tensor in file.graph.initializer:
+            owner, _, leaf = tensor.name.rpartition(".")
+            if leaf == "bias" and tensor.name not in sizes and f"{owner}.weight" in sizes:  # of a folded norm
+                sizes[tensor.name] = [out_width(modules[owner])]
+            if tensor.name in sizes and sizes[tensor.name] != list(tensor.dims):
+                tensor.CopyFrom(_other_size(tensor, sizes[tensor.name]))
+            elif tensor.name in reshaped and list(numpy_helper.to_array(tensor))[:1] == [-1] and tensor.dims == [2]:
+                tensor.CopyFrom(numpy_helper.from_array(np.array([0, -1], np.int64), tensor.name))
+        for node in file.graph.node:
+            for attribute in node.attribute:
+                if attribute.name == "group" and attribute.i > 1:
+                    attribute.i = int(getattr(modules[node.name], "groups"))  # noqa: B009
+                if attribute.name == "allowzero":
+                    attribute.i = 0
+        data: bytes = file.SerializeToString()
+        return data
+
+
+def _other_size(tensor: onnx.TensorProto, size: list[int]) -> onnx.TensorProto:
+    """Made-up weights of another size."""
+    array = np.random.default_rng(0).normal(size=size).astype(numpy_helper.to_array(tensor).dtype)
+    return numpy_helper.from_array(array, tensor.name)

@@ -22,8 +22,8 @@ lr = 1e-2
 batch_size = 20
 [search]
 batch = 3
-rungs = [1, 2]
-final_epochs = 3
+rungs = [1]
+final_epochs = 2
 finalists = 2
 questions = false
 [widths]
@@ -50,7 +50,12 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def searched(small_npz: Path, space: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a search for 2 KB of constants."""
     folder = tmp_path_factory.mktemp("search") / "found"
-    niwaki.compress("lenet5", small_npz, fit="constants<=2KB", trials=3, seeds=1, jobs=1, space=space, out=folder)
+    found = niwaki.compress(
+        "lenet5", small_npz, fit="constants<=2KB", trials=3, seeds=1, jobs=1, space=space, out=folder
+    )
+    assert repr(found).endswith("within constants<=2KB>")
+    assert len(found.front) == len(found.answer.front) > 0
+    assert found.report() == folder / "report.html"
     return folder
 
 
@@ -71,12 +76,29 @@ def test_the_answer_keeps_to_the_budget_and_is_written_in_every_form(searched: P
         "bits",
         "widths",
     } <= set(chosen)
-    for name in ("chosen.safetensors", "chosen/model.onnx", "chosen/model-int8.onnx", "chosen/c/model.c", "front.csv"):
+    for name in (
+        "chosen.safetensors",
+        "chosen/model.onnx",
+        "chosen/model-int8.onnx",
+        "chosen/c/model.c",
+        "front.csv",
+        "report.html",
+    ):
         assert (searched / name).is_file(), name
     assert found["runner_up"]["id"] != chosen["id"]
+    page = (searched / "report.html").read_text()
+    for text in (
+        "Accuracy against constants",
+        "The candidates in their order",
+        "Channels, bits and bytes of each layer",
+    ):
+        assert text in page
     # the figures known before training are those of the C that was made
     facts = niwaki.inspect(searched / "chosen/model-int8.onnx").to_dict()
     assert facts["c"]["flash"] == chosen["constants"]
+    tried = {one["id"]: one["figures"] for one in json.loads((searched / "search.json").read_text())["tried"]}
+    assert tried[chosen["id"]]["constants"] == chosen["constants"]
+    assert tried[chosen["id"]]["ram"] == chosen["ram"]
 
 
 def test_another_budget_is_answered_from_the_same_folder(

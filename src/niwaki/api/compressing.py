@@ -47,6 +47,12 @@ class Compressed:
             return list(self.answer.front)
         return pandas.DataFrame.from_records(list(self.answer.front))
 
+    def report(self) -> Path:
+        """Write the report, `report.html` in the folder, and return its path."""
+        from niwaki.reporting.search_page import build_search_report
+
+        return build_search_report(self.answer)
+
     def to_dict(self) -> dict[str, object]:
         """As JSON values: what the command prints."""
         return self.answer.to_dict()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from niwaki.cli.output import beside, output, print_json, print_tabular
 from niwaki.cli.searching import Searching
+from niwaki.device.text import printable
 from niwaki.errors import Stopped
 from niwaki.tabular import Column, Tabular
 
@@ -21,6 +22,7 @@ _COLUMNS: tuple[Column, ...] = (("", "left"), ("chosen", "right"), ("runner-up",
 
 def compress(wanted: Wanted, space: Path | None, *, dry_run: bool, as_json: bool) -> int:
     """Search, print the answer and write its report; returns 1 if the forms of the chosen network disagree."""
+    from niwaki.reporting.search_page import build_search_report
     from niwaki.search.compress import compress as search
     from niwaki.search.space import load_space
     from niwaki.study.request import Request
@@ -38,10 +40,12 @@ def compress(wanted: Wanted, space: Path | None, *, dry_run: bool, as_json: bool
         raise Stopped(f"the best so far, if there is one, is in {wanted.folder}; what is trained is kept") from None
     finally:
         progress.stop()
+    report = build_search_report(found)
     if as_json:
         print_json(found.to_dict())
     else:
         print_tabular(output(), table(found))
+        print(printable(f"Report: {report}"))
     return 0 if found.verified else 1
 
 

@@ -1,7 +1,7 @@
 """A small modern network: depthwise-separable blocks with batch norm, residual where shapes allow, global pooling.
 
-Blocks as in Howard et al., "MobileNets" (2017): a depthwise convolution of 3×3 and a pointwise one, each with batch norm
-and ReLU; the shortcut is that of He et al., "Deep Residual Learning" (2016). ONNX and C fold batch norm away.
+Blocks as in Howard et al., "MobileNets" (2017): a depthwise convolution of 3×3 and a pointwise one, each with batch
+norm and ReLU; the shortcut is that of He et al., "Deep Residual Learning" (2016). ONNX and C fold batch norm away.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _check(widths: object, others: tuple[object, ...]) -> int:
         raise ModelError(f"Separable: widths {given or widths!r}: give positive numbers, for the stem and each stage")
     if not all(map(_is_count, others)):
         raise ModelError(
-            f"Separable: depth, num_classes, in_channels, image_size, resolution are {others!r}: give at least 1 of each"
+            f"Separable: depth, num_classes, in_channels, image_size, resolution = {others!r}: give at least 1 of each"
         )
     depth, _, channels, size, resolution = (int(str(value)) for value in others)
     stride, rest = divmod(size, resolution)

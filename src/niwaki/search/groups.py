@@ -91,7 +91,7 @@ class _Exported:
         small = cut(self._model, keep, self._info.input_shape)
         if self._whole is not None:
             try:
-                return self._quantized(self._narrowed(small))
+                return self._quantized(self._narrowed(self._whole, small))
             except Exception:  # whatever ONNX or its runtime says of a file that does not fit together
                 self._whole = None
         exported = to_onnx(small, self._info)
@@ -106,9 +106,10 @@ class _Exported:
         int8 = quantize(float_onnx, random_images(self._info.input_shape, _IMAGES), QuantizeSettings()).onnx
         return read_qdq(onnx.load_from_string(int8), "the int8 ONNX")
 
-    def _narrowed(self, small: nn.Module) -> bytes:
+    @staticmethod
+    def _narrowed(whole: bytes, small: nn.Module) -> bytes:
         """The whole network's file with the sizes of a narrower one: of its weights, its groups, its flat tensors."""
-        file = onnx.load_from_string(self._whole)
+        file = onnx.load_from_string(whole)
         sizes = {name: list(tensor.shape) for name, tensor in small.state_dict().items()}
         modules = dict(small.named_modules())
         reshaped = {node.input[1] for node in file.graph.node if node.op_type == "Reshape"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -16,7 +17,7 @@ from niwaki.codegen.generate import generate
 from niwaki.deploy.export import export_all
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.verify import VerifyOptions, verify_folder
-from niwaki.errors import Setting, StageFailed, Wording
+from niwaki.errors import NiwakiError, Setting, StageFailed, Wording
 from niwaki.folders import sweep
 from niwaki.measure.accuracy import Accuracy
 from niwaki.search.answer import Figures, binding, graph_of, integer_accuracy, on_target, ranked
@@ -153,11 +154,18 @@ def _figures(search: Search, tried: Tried, score: Score) -> Figures:
 
 
 def _with_test(search: Search, figures: Figures) -> Figures:
-    """The same with its accuracy on the test images, which nothing was chosen on."""
+    """The same with its accuracy on the test images, which nothing was chosen on, and what it needs on the target."""
     data = search.subject.data
     graph = graph_of(_int8(search, figures.score.key))
-    test: Accuracy = integer_accuracy(graph, data.test, data.num_classes)
-    return replace(figures, test=test)
+    with one_thread():
+        test: Accuracy = integer_accuracy(graph, data.test, data.num_classes)
+    target = figures.target
+    if "instructions" not in target:
+        with contextlib.suppress(
+            NiwakiError
+        ):  # without a compiler or an emulator, nothing that was asked for is missing
+            target = on_target(graph, search.wanted.target, instructions=True)
+    return replace(figures, test=test, target=target)
 
 
 def _export(search: Search, chosen: Figures) -> bool:

@@ -1,7 +1,7 @@
 """niwaki's functions for Python: each command of the command line has a function of the same name.
 
-May import: callbacks, arguments, reporting, search, study, board, deploy, compiled, training, measure, models, data,
-randomness, notify, errors.
+May import: callbacks, arguments, search_report, reporting, search, study, board, firmware, deploy, compiled, training,
+measure, models, data, randomness, notify, errors.
 """
 
 from niwaki.api.boards import bundle, doctor, watch

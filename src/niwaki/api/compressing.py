@@ -49,7 +49,7 @@ class Compressed:
 
     def report(self) -> Path:
         """Write the report, `report.html` in the folder, and return its path."""
-        from niwaki.reporting.search_page import build_search_report
+        from niwaki.search_report.page import build_search_report
 
         return build_search_report(self.answer)
 

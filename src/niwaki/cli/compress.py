@@ -22,9 +22,9 @@ _COLUMNS: tuple[Column, ...] = (("", "left"), ("chosen", "right"), ("runner-up",
 
 def compress(wanted: Wanted, space: Path | None, *, dry_run: bool, as_json: bool) -> int:
     """Search, print the answer and write its report; returns 1 if the forms of the chosen network disagree."""
-    from niwaki.reporting.search_page import build_search_report
     from niwaki.search.compress import compress as search
     from niwaki.search.space import load_space
+    from niwaki.search_report.page import build_search_report
     from niwaki.study.request import Request
 
     ways = load_space(space)

@@ -1,4 +1,4 @@
 """What people see of a study: tables, charts, and both on one page.
 
-May import: live, drawing, search, study, measure, tabular, files, notify, errors, device.
+May import: live, drawing, study, measure, tabular, files, notify, errors, device.
 """

@@ -92,7 +92,7 @@ class _Exported:
         if self._whole is not None:
             try:
                 return self._quantized(self._narrowed(self._whole, small))
-            except Exception:  # whatever ONNX or its runtime says of a file that does not fit together
+            except Exception:  # whatever ONNX or its runtime make of a file whose sizes do not match
                 self._whole = None
         exported = to_onnx(small, self._info)
         self._whole = exported if self._whole is None and not keep else self._whole

@@ -32,6 +32,7 @@ COMMANDS = {
     "inspect": ("inspect", "tutorials/microcontroller.md"),
     "export": ("export", "guides/exporting.md"),
     "quantize": ("quantize", "guides/int8.md"),
+    "cost": ("cost", "guides/which-board.md"),
     "compress": ("compress", "tutorials/sixteen-kilobytes.md"),
     "verify": ("verify", "guides/exporting.md"),
     "bench": ("bench", "guides/exporting.md"),

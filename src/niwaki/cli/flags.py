@@ -10,9 +10,9 @@ OPTIONS = {
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
-            "args", "bits", "calibration", "data", "device", "epochs", "fit", "images", "jobs", "kind", "labels",
-            "least_named", "lr", "names", "opset", "out", "partial", "prefix", "preprocessing", "ray", "sampler",
-            "scenes", "seeds", "serial", "sound", "target", "time", "to", "trials", "trust",
+            "args", "bits", "boards", "calibration", "data", "device", "epochs", "fit", "images", "jobs", "kind",
+            "labels", "least_named", "lr", "names", "opset", "out", "partial", "prefix", "preprocessing", "ray",
+            "sampler", "scenes", "seeds", "serial", "shape", "sound", "target", "time", "to", "trials", "trust",
         )
     },
     "language": "--lang",

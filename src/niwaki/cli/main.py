@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from niwaki.cli import board_commands, import_command, search_commands
+from niwaki.cli import board_commands, firmware_commands, import_command, search_commands
 from niwaki.cli.options import Data, Json, Serial, Trust
 from niwaki.cli.usage import Commands
 from niwaki.cli.version import print_version
@@ -241,6 +241,7 @@ def quantize(
 
 
 app.command("compress")(search_commands.compress)
+app.command("cost")(firmware_commands.cost)
 
 
 @app.command("verify")

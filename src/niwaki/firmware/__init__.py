@@ -1,5 +1,5 @@
-"""Projects for microcontrollers that compile and flash as they are, and the board's end and ours of the serial line.
+"""Projects for microcontrollers, both ends of the serial line, and what a network costs on the boards of `boards.toml`.
 
 `templates/` has a folder for each kind of project, and `common/`, which all have.
-May import: deploy, codegen, data, folders, files, notify, errors.
+May import: deploy, codegen, training, measure, models, data, folders, files, tabular, notify, errors.
 """

@@ -1,0 +1,42 @@
+"""What a network costs on boards, before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from niwaki.arguments import checked
+from niwaki.notify import Notify, logged
+
+if TYPE_CHECKING:  # ONNX Runtime is loaded only when it is needed
+    from niwaki.firmware.cost import CostReport
+
+
+@checked
+def cost(
+    model: str | Path,
+    *,
+    args: Mapping[str, Any] | None = None,
+    shape: Sequence[int] | None = None,
+    boards: str | Path | None = None,
+    trust: bool = False,
+    notify: Notify | None = None,
+) -> CostReport:
+    """What a network needs on every known board: flash, RAM and stack in bytes, cycles, and about how many ms an image.
+
+    `model` is a model, ONNX or .tflite file, or a factory (`lenet5`, `package.module:callable`), called with `args` for
+    images of `shape` (C, H, W), by default (1, 32, 32): nothing need be trained. Constants and working memory are
+    exact. `boards` is a TOML file with boards of your own. Raises NiwakiError if no C can be made of it.
+
+    >>> report = niwaki.cost("lenet5", args={"widths": [2, 6, 48, 33]})
+    >>> report.constants, report.ram, report.boards[0].fits
+    (10355, 1426, True)
+    """
+    from niwaki.firmware.cost import cost_of
+
+    sides = None if shape is None else tuple(shape)
+    tell = notify or logged
+    return cost_of(
+        str(model), args=args, shape=sides, boards=None if boards is None else Path(boards), trust=trust, notify=tell
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""What a network costs on boards: sizes as the generator has them, reasons, the user's own boards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import niwaki
+from niwaki.codegen.generate import generate
+from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.errors import ModelError, NiwakiError, SpecError
+from niwaki.models.onnxfile import load_onnx
+
+UNO, PRUNED = "uno", {"widths": [2, 6, 48, 33]}
+
+
+def test_a_factory_costs_what_its_c_needs() -> None:
+    report = niwaki.cost("lenet5", args=PRUNED)
+    assert (report.macs, report.constants, report.ram) == (78_314, 10_355, 1_426)
+    uno = next(board for board in report.boards if board.name == UNO)
+    assert uno.fits
+    assert uno.ram > report.ram
+    assert 120 < uno.ms < 145  # 132 in simavr
+    assert "fits on 11 of 11 boards" in repr(report)
+
+
+def test_why_a_network_does_not_fit_is_said() -> None:
+    report = niwaki.cost("lenet5")
+    uno = next(board for board in report.boards if board.name == UNO)
+    assert not uno.fits
+    assert [reason.partition(" ")[0] for reason in uno.why_not] == ["flash", "RAM", "a"]
+    assert "48,000 bytes of weights" in uno.why_not[2]
+    assert report.to_dict()["boards"][0]["fits"] is False
+    assert any("Arduino Uno" in note for note in report.table().notes)
+
+
+def test_a_file_costs_what_its_c_needs(small_model: Path, small_export: Path) -> None:
+    whole = generate(read_qdq(load_onnx(small_export / "model-int8.onnx"), "small")).report
+    for file in (small_model, small_export / "model.onnx", small_export / "model-int8.onnx"):
+        report = niwaki.cost(file)
+        assert (report.constants, report.ram) == (whole.constant_bytes, whole.ram_bytes)
+
+
+def test_boards_of_ones_own(small_export: Path, tmp_path: Path) -> None:
+    file = tmp_path / "boards.toml"
+    board = '[[boards]]\nname = "uno"\ntitle = "Mine"\ncore = "toy"\nflash = 9\nram = 9\nclock = 1000\n'
+    file.write_text(board + "[cores.toy]\ncycles_per_mac = 2\n")
+    report = niwaki.cost(small_export / "model-int8.onnx", boards=file)
+    assert [one.title for one in report.boards if one.name == UNO] == ["Mine"]
+    assert report.boards[0].ms == 2 * report.macs
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read: No such file"),
+        ("[", "not TOML in UTF-8"),
+        ("[[boards]]\nname = 'x'\n", "boards.0.title: Field required"),
+        (
+            "[[boards]]\nname = 'x'\ntitle = 'x'\ncore = 'z80'\nflash = 1\nram = 1\nclock = 1\n",
+            r"x: core 'z80' is not known: expected one of avr, .*or describe it under \[cores\.z80\]",
+        ),
+    ],
+)
+def test_bad_boards_are_refused(text: str | None, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "boards.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SpecError, match=message):
+        niwaki.cost("lenet5", boards=file)
+
+
+def test_what_is_no_network_is_refused(small_export: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="lenet6: there is no such file or factory; factories are lenet5"):
+        niwaki.cost("lenet6")
+    with pytest.raises(ModelError, match=r"gone\.onnx: there is no such file"):
+        niwaki.cost(tmp_path / "gone.onnx")
+    with pytest.raises(ModelError, match="`args` belongs to a factory"):
+        niwaki.cost(small_export / "model-int8.onnx", args={})
+    with pytest.raises(ModelError, match=r"`shape=.*lenet5 does not take such images"):
+        niwaki.cost("lenet5", shape=(1, 8, 8))
+    with pytest.raises(NiwakiError, match="trust"):
+        niwaki.cost("networks:Bare")

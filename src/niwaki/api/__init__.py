@@ -15,6 +15,6 @@ from niwaki.api.studies import copy_study, new_study, open_study, report, run_st
 
 __all__ = [
     "bench", "bundle", "compress", "copy_study", "cost", "count", "dataset", "doctor", "evaluate", "export",
-    "import_model", "inspect", "load", "load_c", "load_data", "new_study", "open_study", "prune", "quantize", "read_info",
-    "report", "run_study", "save", "sensitivity", "train", "verify", "watch",
+    "import_model", "inspect", "load", "load_c", "load_data", "new_study", "open_study", "prune", "quantize",
+    "read_info", "report", "run_study", "save", "sensitivity", "train", "verify", "watch",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from niwaki.arguments import checked
 from niwaki.notify import Notify, logged
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # ONNX Runtime is loaded only when it is needed
 def cost(
     model: str | Path,
     *,
-    args: Mapping[str, Any] | None = None,
+    args: Mapping[str, object] | None = None,
     shape: Sequence[int] | None = None,
     boards: str | Path | None = None,
     trust: bool = False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -85,7 +84,7 @@ class CostReport:
         caption = f"{self.name}: {self.macs:,} MACs, {self.constants:,} bytes of constants, {self.ram:,} bytes of RAM"
         return Tabular(_COLUMNS, rows, caption, (*why, "sizes of code and stack, and times, are estimates"))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return {
             "name": self.name, "macs": self.macs, "constants": self.constants, "ram": self.ram,
@@ -94,7 +93,7 @@ class CostReport:
 
 
 def cost_of(
-    model: str, *, args: Mapping[str, Any] | None, shape: tuple[int, ...] | None, boards: Path | None, trust: bool,
+    model: str, *, args: Mapping[str, object] | None, shape: tuple[int, ...] | None, boards: Path | None, trust: bool,
     notify: Notify,
 ) -> CostReport:  # fmt: skip
     """What a model file, an ONNX or .tflite file, or the network of a factory costs on every known board.
@@ -132,7 +131,7 @@ def _int8_of(origin: Origin, trust: bool) -> bytes:
     return _quantized(data, origin.input_shape)
 
 
-def _of_factory(name: str, args: Mapping[str, Any], shape: tuple[int, ...], trust: bool) -> bytes:
+def _of_factory(name: str, args: Mapping[str, object], shape: tuple[int, ...], trust: bool) -> bytes:
     if ":" not in name and factories.is_foreign(name):
         raise ModelError(
             f"{name}: there is no such file or factory; factories are {', '.join(factories.BUILT_IN)}, or "

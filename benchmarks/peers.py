@@ -82,7 +82,8 @@ def niwaki_c(network: Network, folder: Path) -> Sequence[Contender]:
     """The generated C, `-O3 -march=native`: called from Python for one image, and for many, which is a loop in C."""
     compiler_for(OURS)
     model = CModel(generated_folder(network, folder))
-    one = predictor_call(model, network.pixels[:1])
+    one = model.prepare()
+    one.image[:] = network.pixels[0]
     images = images_in_a_loop(one)
     many = predictor_call(model, np.repeat(network.pixels[:1], images, axis=0))
     return Contender(OURS, "int8", one, model), Contender(OURS, "int8", many, model, images, looped=True)

@@ -49,6 +49,19 @@ def test_a_strided_view_is_read_as_it_looks(folder: Path) -> None:
     np.testing.assert_array_equal(model.run(images[::2, :, :, ::2]), model.run(images[::2, :, :, ::2].copy()))
 
 
+def test_a_prepared_call_gives_the_scores_of_what_its_image_holds(folder: Path) -> None:
+    model = CModel(folder)
+    images = np.random.default_rng(0).integers(-128, 128, (3, 1, 4, 4)).astype(np.int8)
+    call = model.prepare(inputs=True)
+    for image, scores in zip(images, model.run(images), strict=True):
+        call.image[:] = image
+        np.testing.assert_array_equal(call(), scores)
+    with pytest.raises(AttributeError):
+        call.images = images
+    with pytest.raises(ModelError, match=r"had no preprocessing: prepare\(inputs=True\) takes int8 inputs"):
+        model.prepare()
+
+
 def test_nothing_of_a_compiled_model_stays_on_the_disk(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -234,9 +234,22 @@ NIWAKI_KERNEL __m256i niwaki_bounded(__m256i bytes, const niwaki_panel *p) {
 }
 
 NIWAKI_SHARED void niwaki_store_some(__m128i bytes, int32_t count, int8_t *out) {
-  int8_t each[16];
-  _mm_storeu_si128((__m128i *)each, bytes);
-  for (int32_t i = 0; i < count; i++) out[i] = each[i];
+  if (count & 8) {
+    _mm_storel_epi64((__m128i *)out, bytes);
+    bytes = _mm_srli_si128(bytes, 8);
+    out += 8;
+  }
+  if (count & 4) {
+    _mm_storeu_si32(out, bytes);
+    bytes = _mm_srli_si128(bytes, 4);
+    out += 4;
+  }
+  if (count & 2) {
+    _mm_storeu_si16(out, bytes);
+    bytes = _mm_srli_si128(bytes, 2);
+    out += 2;
+  }
+  if (count & 1) *out = (int8_t)_mm_cvtsi128_si32(bytes);
 }
 
 /* What is read from memory is read again after it, in place of being kept in registers that are needed. */
@@ -447,26 +460,24 @@ NIWAKI_SHARED void niwaki_place(const niwaki_view *view, const int8_t *w, int32_
     const int16_t *in = view->x[0] + view->from + (ptrdiff_t)r * view->row;
     if (width == 16) {
       int32_t g = view->groups;
-      for (; g >= 2; g -= 2, in += 8, w += 128) {
-        __m256i four = niwaki_four_inputs(in);
-        ADD(a, 0)
-        ADD(b, 1)
-        ADD(c, 2)
-        ADD(d, 3)
-        four = niwaki_four_inputs(in + 4);
-        ADD(a, 4)
-        ADD(b, 5)
-        ADD(c, 6)
-        ADD(d, 7)
+#define STEP(i)                       \
+  four = niwaki_four_inputs(in + 4 * (i)); \
+  ADD(a, 4 * (i))                     \
+  ADD(b, 4 * (i) + 1)                 \
+  ADD(c, 4 * (i) + 2)                 \
+  ADD(d, 4 * (i) + 3)
+      for (; g >= 4; g -= 4, in += 16, w += 256) {
+        __m256i four;
+        STEP(0)
+        STEP(1)
+        STEP(2)
+        STEP(3)
       }
-      if (g > 0) {
-        const __m256i four = niwaki_four_inputs(in);
-        ADD(a, 0)
-        ADD(b, 1)
-        ADD(c, 2)
-        ADD(d, 3)
-        w += 64;
+      for (; g > 0; g--, in += 4, w += 64) {
+        __m256i four;
+        STEP(0)
       }
+#undef STEP
     } else {
       for (int32_t g = 0; g < view->groups; g++, in += 4, w += 4 * width) {
         const __m256i four = niwaki_four_inputs(in);

@@ -14,7 +14,7 @@ NIWAKI_KERNEL int niwaki_in_columns(const niwaki_conv *d) {
 
 #if defined(NIWAKI_AVX2)
 typedef struct {
-  int32_t pairs[NIWAKI_MOST_PAIRS]; /* of each channel, row by row, two weights of 16 bits */
+  int32_t pairs[NIWAKI_MOST_PAIRS + 1]; /* of each channel, row by row, two weights of 16 bits */
   niwaki_scale scale[8];
   niwaki_panel panel; /* its zero point and bounds */
 } niwaki_column_weights;
@@ -23,17 +23,18 @@ NIWAKI_SHARED void niwaki_prepare_columns(const niwaki_conv *d, niwaki_column_we
   const int32_t groups = (d->kernel_w + 3) / 4, width = d->out_c <= 4 ? 4 : 8;
   int32_t at = 0;
   w->panel.near = 0;
+  for (int32_t c = 0; c < d->out_c; c++) w->panel.near |= d->shift[c] < 33;
   for (int32_t c = 0; c < d->out_c; c++) {
     const __m256i shift = _mm256_set1_epi32(d->shift[c]);
-    w->panel.near |= d->shift[c] < 33;
-    w->scale[c] = niwaki_make_scale(_mm256_set1_epi32(d->bias[c]), _mm256_set1_epi32(d->multiplier[c]), shift, 1);
+    w->scale[c] = niwaki_make_scale(_mm256_set1_epi32(d->bias[c]), _mm256_set1_epi32(d->multiplier[c]), shift, w->panel.near);
 #if defined(NIWAKI_TWICE)
     niwaki_round_twice(&w->scale[c], shift);
 #endif
     for (int32_t ky = 0; ky < d->kernel_h; ky++) {
-      for (int32_t kx = 0; kx < d->kernel_w; kx += 2) {
-        const int8_t *const two = d->weights + ((ky * groups + kx / 4) * width + c) * 4 + kx % 4;
-        w->pairs[at++] = (int32_t)((uint32_t)(uint16_t)two[0] | (uint32_t)(uint16_t)two[1] << 16);
+      for (int32_t kx = 0; kx < d->kernel_w; kx += 4) { /* two pairs: the second one may be overwritten */
+        const int8_t *const four = d->weights + ((ky * groups + kx / 4) * width + c) * 4;
+        _mm_storel_epi64((__m128i *)(w->pairs + at), _mm_cvtepi8_epi16(_mm_loadu_si32(four)));
+        at += d->kernel_w - kx > 2 ? 2 : 1;
       }
     }
   }

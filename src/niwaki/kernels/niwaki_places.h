@@ -34,8 +34,11 @@ NIWAKI_SHARED void niwaki_see_strip(const niwaki_conv *d, const int8_t *in, int3
   }
   if (last < count) niwaki_see_fill(strip + (last > first ? last : first) * row, d->in_zero,
                                     (count - (last > first ? last : first)) * row);
-  niwaki_see_fill(strip + count * row, 0, NIWAKI_SLACK);
+  niwaki_see_fill(strip + count * row, 0, 32);
 }
+
+NIWAKI_SHARED void niwaki_conv_places(const niwaki_job *job, const niwaki_weights *w, int32_t width,
+                                      const niwaki_panel *p, int32_t channels, int8_t *out);
 
 /* All places of a strip, `most` to a tile; the last tile sees some places once more. Whole vectors are written, which
  * the next place overwrites in part; only the last one writes no more than its `channels`. */
@@ -55,6 +58,13 @@ NIWAKI_KERNEL void niwaki_conv_tiles(const niwaki_job *job, const niwaki_weights
     niwaki_sums sums[NIWAKI_PLACES];
     if (left < most) {
       const int32_t first = job->places - most;
+      if (left == 1) { /* one place alone takes less than a tile */
+        niwaki_job last = *job;
+        last.seen = column == out_w ? at + down - out_w * step : at;
+        last.places = 1;
+        niwaki_conv_places(&last, w, width, p, channels, out);
+        return;
+      }
       out -= (most - left) * out_c;
       left = most;
       column = first % out_w;
@@ -112,9 +122,9 @@ NIWAKI_SHARED void niwaki_conv_strip(const niwaki_job *job) {
   const int32_t groups = d->kernel_h * ((d->kernel_w * d->in_c + 3) / 4);
   niwaki_tap room[NIWAKI_ROOM];
   niwaki_panel panel;
+  niwaki_bound_panel(&panel, d->out_zero, d->low, d->high);
   for (int32_t first = (d->out_c - 1) / width * width; first >= 0; first -= width) {
     niwaki_make_panel(d->bias + first, d->multiplier + first, d->shift + first, width, 1, &panel);
-    niwaki_bound_panel(&panel, d->out_zero, d->low, d->high);
     const niwaki_weights w = niwaki_prepare(d->weights + first * 4 * groups, groups, width, job->places, room);
     const int32_t channels = niwaki_least(width, d->out_c - first);
     if (!niwaki_in_tiles(&w))
@@ -157,10 +167,10 @@ NIWAKI_SHARED void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int
   view.rows = 1;
   view.groups = (d->in + 3) / 4;
   niwaki_see(in, d->in, seen);
-  niwaki_see_fill(seen + d->in, 0, NIWAKI_SLACK);
+  niwaki_see_fill(seen + d->in, 0, 4);
+  niwaki_bound_panel(&panel, d->out_zero, d->low, d->high);
   for (int32_t first = 0; first < d->out; first += width) {
     niwaki_make_panel(d->bias + first, d->multiplier + first, d->shift + first, width, 0, &panel);
-    niwaki_bound_panel(&panel, d->out_zero, d->low, d->high);
     niwaki_place(&view, d->weights + first * 4 * view.groups, width, &sums);
     niwaki_store_sums(&sums, &panel, width, 1, 0, niwaki_least(width, d->out - first), out + first);
   }
@@ -177,6 +187,7 @@ NIWAKI_SHARED void niwaki_run_depthwise(const niwaki_conv *d, const int8_t *in, 
   const int32_t rows = niwaki_strip_rows(d), row = niwaki_strip_row(d), taps = d->kernel_h * d->kernel_w;
   const int32_t pairs = d->out_c == 8 && d->stride_w == 1 && d->out_w % 2 == 0;
   niwaki_conv two = *d;
+  niwaki_bound_panel(&panel, d->out_zero, d->low, d->high);
   if (pairs) {
     two.out_c = 16;
     two.out_w = (int16_t)(d->out_w / 2);
@@ -187,8 +198,7 @@ NIWAKI_SHARED void niwaki_run_depthwise(const niwaki_conv *d, const int8_t *in, 
     niwaki_see_strip(d, in, y0, some, row, seen);
     for (int32_t first = (d->out_c - 1) / 16 * 16; first >= 0; first -= 16) {
       niwaki_make_panel(d->bias + first, d->multiplier + first, d->shift + first, 16, 1, &panel);
-      niwaki_bound_panel(&panel, d->out_zero, d->low, d->high);
-      if (pairs) niwaki_double_panel(&panel);
+        if (pairs) niwaki_double_panel(&panel);
       const niwaki_tap *const w = niwaki_prepare_taps(d, d->weights + first * taps, some, pairs, room);
       for (int32_t y = 0; y < some;)
         y += niwaki_depthwise_some(&two, seen + y * d->stride_h * row + first, row, some - y, w, &panel,

@@ -94,6 +94,7 @@ def test_every_argument_that_a_text_names_is_one_and_has_its_option(nodes: dict[
         niwaki.verify,
         niwaki.run_study,
         niwaki.compress,
+        niwaki.cost,
         niwaki.new_study,
         niwaki.import_model,
     )

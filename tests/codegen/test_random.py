@@ -17,11 +17,15 @@ from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph, Layer
 from niwaki.codegen.graph.operators.table import OPERATORS
 from random_graphs import compile_together, graphs, run_c
+from random_shapes import shaped_graphs
 
 # A few hundred cases: every network in plain C and with this processor's widest vectors.
 FEW = settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 MANY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-BATCHES = st.lists(graphs(), min_size=50, max_size=50)
+BATCHES = st.builds(
+    lambda images, shaped: [*images, *shaped], st.lists(graphs(), min_size=50, max_size=50),
+    st.lists(shaped_graphs(), min_size=30, max_size=30),
+)  # fmt: skip
 PLAIN, WIDEST = ("-O1", "-DNIWAKI_PORTABLE"), ("-O0", "-march=native")
 BUILDS = (
     PLAIN, WIDEST, ("-O3", "-march=native"), ("-O1", "-march=native", "-mno-avx512vbmi"), ("-O1", "-march=x86-64-v3"),

@@ -18,6 +18,7 @@ from niwaki.codegen.graph.operators.functions import KINDS
 from niwaki.compiled.on_target import compile_sources
 from niwaki.toolchain.targets import TARGETS, Target, missing_tools, run_program
 from random_graphs import Builder, graphs, in_rows
+from random_shapes import STEPS, Shaped
 
 M4, M55, RV32, AVR = (TARGETS[name] for name in ("cortex-m4", "cortex-m55", "rv32imc", "avr"))
 ALL = (M4, M55, RV32, AVR)
@@ -111,11 +112,12 @@ class Sensitive(Builder):
 
 def edges() -> list[Graph]:
     """Rows and windows that end in the middle of a word, padding on all sides, odd numbers of places and channels."""
-    made = []
+    made: list[Builder] = []
 
     def start(shape: tuple[int, ...]) -> Sensitive:
-        made.append(Sensitive(shape, len(made)))
-        return made[-1]
+        builder = Sensitive(shape, len(made))
+        made.append(builder)
+        return builder
 
     start((3, 9, 7)).conv(7, (3, 3), pads=(1, 1, 1, 1))
     start((5, 9, 7)).conv(6, (2, 3), strides=(2, 1), pads=(0, 2, 1, 2), dilations=(2, 1))
@@ -136,6 +138,10 @@ def edges() -> list[Graph]:
     for kind in KINDS:
         gate = start((5, 4, 3))
         gate.pairwise(kind, gate.last, gate.shrunk((False, True, True)))
+    for number, kind in enumerate(STEPS):
+        shaped = Shaped((4, 3, 5), number)
+        shaped.step(kind)
+        made.append(shaped)
     return [builder.graph() for builder in made]
 
 

@@ -133,7 +133,9 @@ class Making:
     def _export(self) -> bytes:
         self.notify("exporting to ONNX")
         model, info = modelfile.loads(self.origin.data, trust=self.options.trust, name=self.origin.name)
-        data = to_onnx(model, info, opset=self.options.opset or DEFAULT_OPSET)
+        data = to_onnx(model, info, opset=self.options.opset)
+        if self.options.opset is None and (opset := load_onnx(data).opset_import[0].version) > DEFAULT_OPSET:
+            self.notify(f"opset {opset}: an operator of this network is newer than {DEFAULT_OPSET}")
         images = random_images(info.input_shape, CHECKED)
         if self.data is not None:
             images = calibration_images(self.data.train, CHECKED)

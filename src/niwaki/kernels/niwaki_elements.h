@@ -1,4 +1,4 @@
-/* Element by element, in plain C: a table, two tensors together. Included by niwaki_kernels.h. */
+/* Element by element, in plain C: a table, two tensors together, copies in another order. Included by niwaki_kernels.h. */
 
 /* Any function of one value: table[value + 128], one table for all or one for each index of an axis, whose elements lie
  * `inner` apart. */
@@ -15,6 +15,23 @@ typedef struct {
   int32_t multiplier_a, multiplier_b;
   int16_t shift, zero_a, zero_b, out_zero, low, high;
 } niwaki_pairwise;
+
+/* Five loops over one tensor, the innermost last: what a transposition, a slice or a repetition is. */
+typedef struct {
+  int32_t start, count0, count1, count2, count3, count4, step0, step1, step2, step3, step4;
+} niwaki_copy;
+
+/* Elements from anywhere: one of the two tables says where each is. */
+typedef struct {
+  int32_t size;
+  const NIWAKI_FLASH uint16_t *from;
+  const NIWAKI_FLASH int32_t *from_far;
+} niwaki_gather_from;
+
+typedef struct {
+  int32_t size;
+  const NIWAKI_FLASH int8_t *values;
+} niwaki_constant;
 
 /* May work in place. */
 NIWAKI_KERNEL void niwaki_run_lookup(const niwaki_lookup *d, const int8_t *in, int8_t *out) {
@@ -47,4 +64,26 @@ NIWAKI_KERNEL void niwaki_run_pairwise(const niwaki_pairwise *d, const int8_t *a
       }
     }
   }
+}
+
+NIWAKI_KERNEL void niwaki_run_copy(const niwaki_copy *d, const int8_t *in, int8_t *out) {
+  in += d->start;
+  for (int32_t i0 = 0; i0 < d->count0; i0++) {
+    for (int32_t i1 = 0; i1 < d->count1; i1++) {
+      for (int32_t i2 = 0; i2 < d->count2; i2++) {
+        for (int32_t i3 = 0; i3 < d->count3; i3++) {
+          const int8_t *p = in + i0 * d->step0 + i1 * d->step1 + i2 * d->step2 + i3 * d->step3;
+          for (int32_t i = 0; i < d->count4; i++, p += d->step4) *out++ = *p;
+        }
+      }
+    }
+  }
+}
+
+NIWAKI_KERNEL void niwaki_run_gather_from(const niwaki_gather_from *d, const int8_t *in, int8_t *out) {
+  for (int32_t i = 0; i < d->size; i++) out[i] = in[d->from ? (int32_t)d->from[i] : d->from_far[i]];
+}
+
+NIWAKI_KERNEL void niwaki_run_constant(const niwaki_constant *d, int8_t *out) {
+  for (int32_t i = 0; i < d->size; i++) out[i] = d->values[i];
 }

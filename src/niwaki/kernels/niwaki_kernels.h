@@ -213,6 +213,7 @@ NIWAKI_KERNEL int32_t niwaki_scaled(int32_t value, int32_t multiplier, int32_t s
 
 #include "niwaki_portable.h"
 #include "niwaki_elements.h"
+#include "niwaki_rows.h"
 
 #if defined(NIWAKI_TUNED)
 #if !defined(NIWAKI_PAIRS) /* model.c says so where a convolution is not pooled */

@@ -17,19 +17,19 @@ from niwaki.models.generators import seeded
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnxfile import write_metadata
 from niwaki.models.onnxsession import quiet, scores
-from niwaki.models.opset import DEFAULT_OPSET, EXPORTED, check_asked, check_opset, ir_version_of, lower
+from niwaki.models.opset import EXPORTED, check_asked, check_opset, ir_version_of, least_opset, lower
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
 _SCOPES = "pkg.torch.onnx.name_scopes"  # where torch's exporter records the modules that a node came from
 
 
-def to_onnx(model: nn.Module, info: ModelInfo, *, opset: int = DEFAULT_OPSET) -> bytes:
+def to_onnx(model: nn.Module, info: ModelInfo, *, opset: int | None = None) -> bytes:
     """The bytes of a float ONNX of `model`: `input` float32 (batch, C, H, W) → `logits` float32 (batch, classes).
 
     The input is what `info.preprocessing` gives, scale included. Batch norm is folded into the preceding layer. Nodes
-    are named after the modules that they come from. `opset` is 13 to 18, the file version the oldest that supports it;
-    both are checked in the bytes. The same module gives the same bytes, in any process; the module is not changed, and
-    the exporter's own output is kept off the screen.
+    are named after the modules that they come from. `opset` is 13 to 18; by default 17, or 18 if the network needs it.
+    The file version is the oldest that supports it. Both are checked in the bytes. The same module gives the same
+    bytes, in any process; the module is not changed, and the exporter's own output is kept off the screen.
 
     Raises ModelError for another opset, for NaN in the weights, for an operator that the opset lacks, and for a module
     that cannot be exported or does not return one row of scores per image.
@@ -39,12 +39,14 @@ def to_onnx(model: nn.Module, info: ModelInfo, *, opset: int = DEFAULT_OPSET) ->
     >>> onnx.load_from_string(to_onnx(LeNet5(), info)).graph.node[0].name
     'conv1'
     """
-    check_asked(opset)
+    if opset is not None:
+        check_asked(opset)
     check_numbers(model)
     exported = _export(model, info)
     _check_interface(exported, type(model).__name__, info)
     _name_nodes(exported)
     bare = _bare(exported)
+    opset = opset or least_opset(bare)
     lower(bare, opset)
     write_metadata(bare, info.labels, info.preprocessing)
     data: bytes = bare.SerializeToString(deterministic=True)

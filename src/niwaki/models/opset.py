@@ -73,6 +73,19 @@ def lower(model: ModelProto, opset: int) -> None:
     model.ir_version = ir_version_of(opset)
 
 
+def least_opset(model: ModelProto) -> int:
+    """The operator set to convert a model of operator set 18 to if nobody asks for one: 17, or what it needs."""
+    for opset in range(DEFAULT_OPSET, EXPORTED):
+        copied = ModelProto()
+        copied.CopyFrom(model)
+        try:
+            lower(copied, opset)
+        except ModelError:
+            continue
+        return opset
+    return EXPORTED
+
+
 Constants = Mapping[str, onnx.TensorProto]
 
 # Operators whose newer versions only added data types or attributes, and the values of those attributes that keep

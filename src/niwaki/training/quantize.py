@@ -215,6 +215,8 @@ def _usable(model: ModelProto, ranges: dict[str, Range]) -> dict[str, Range]:
 
 
 _SMALLEST_RANGE = 1e-9
+# Their factors and offsets stay as they are: the integer form takes them with more than 8 bits.
+NORMALIZATIONS = ("InstanceNormalization", "LayerNormalization", "RMSNormalization")
 
 
 def _insert(model: ModelProto, ranges: dict[str, Range], fixed: tuple[np.float32, np.int8]) -> ModelProto:
@@ -228,16 +230,17 @@ def _insert(model: ModelProto, ranges: dict[str, Range], fixed: tuple[np.float32
         },
     }
     regions = regions_of(model)
+    normal = [node for node in model.graph.node if node.op_type in NORMALIZATIONS]
     with quiet():
         quantizer = _Quantizer(
             model, per_channel=True, reduce_range=False, weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QInt8, nodes_to_quantize=[],
-            nodes_to_exclude=[*last_softmax(model), *regions.nodes],
+            nodes_to_exclude=[*last_softmax(model), *regions.nodes, *(node.name for node in normal)],
             tensors_range=TensorsData(CalibrationMethod.MinMax, measured),
             op_types_to_quantize=INT8_OPERATORS, extra_options=options,
         )  # fmt: skip
         quantizer.inside = regions.inside
-        for name in regions.ends:
+        for name in (*regions.ends, *(name for node in normal for name in (node.input[0], node.output[0]))):
             quantizer.quantize_activation_tensor(name)
         quantized: ModelProto = quantizer.quantize_model()
     return quantized

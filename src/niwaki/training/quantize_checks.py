@@ -10,7 +10,7 @@ from niwaki.errors import ModelError
 
 # Operators that become int8: those that C can be generated from, and others that ONNX Runtime has in int8.
 _JOINED, _PRODUCTS = (*ELEMENTWISE, "Relu", "Clip"), ("Conv", "Gemm", "MatMul")  # several between two quantizers
-INT8_OPERATORS = (*COMPUTED, "Split", "Slice", "Transpose", "Softmax")
+INT8_OPERATORS = (*COMPUTED, "Split")
 
 
 def check_scales(model: ModelProto) -> None:
@@ -97,9 +97,14 @@ def float_nodes(model: ModelProto) -> list[NodeProto]:
             readers.setdefault(name, []).append(node)
     outputs = {output.name for output in model.graph.output}
 
+    fixed = {tensor.name for tensor in model.graph.initializer}  # what depends on no image
+    for node in model.graph.node:
+        if node.op_type == "Shape" or all(name in fixed for name in node.input if name):
+            fixed.update(node.output)
+
     def dequantized(name: str, node: NodeProto) -> bool:
         before = ("DequantizeLinear", *_JOINED, *_PRODUCTS) if node.op_type in _JOINED else ("DequantizeLinear",)
-        return name not in makers or makers[name].op_type in before
+        return name not in makers or name in fixed or makers[name].op_type in before
 
     def quantized(name: str, node: NodeProto) -> bool:
         after = ("QuantizeLinear", *_JOINED) if node.op_type in (*_JOINED, *_PRODUCTS) else ("QuantizeLinear",)
@@ -113,6 +118,7 @@ def float_nodes(model: ModelProto) -> list[NodeProto]:
         node
         for node in model.graph.node
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear")
+        and not fixed.issuperset(node.output)
         and not (node.op_type in ("Softmax", "LogSoftmax") and node.output[0] in outputs)
         and not (node.op_type in INT8_OPERATORS and between(node))
     ]

@@ -41,6 +41,7 @@ class _State:
     base: str
     product: bool = False  # the result of a layer and of lines after it
     axis: int | None = None  # along which constants vary
+    channel: int = 0  # the axis, without the batch, of the layer's outputs
     line: bool = True
 
 
@@ -57,7 +58,8 @@ def regions_of(model: ModelProto) -> Regions:
         result = node.output[0]
         read = [name for name in dict.fromkeys(node.input) if name and name not in known]
         if node.op_type in _PRODUCTS and len(read) == 1 and uses[result] == 1:
-            states[result] = _State(result, product=True)
+            channel = 0 if node.op_type == "Conv" else max(len(shapes.get(result, ())) - 2, 0)
+            states[result] = _State(result, product=True, channel=channel)
             continue
         state = _joined(node, read, states, known, shapes)
         if state is None:
@@ -85,18 +87,18 @@ def _joined(
         return None
     axis = next(iter(axes), None)
     line = node.op_type in _LINES and len(read) == 1
-    before = [_continued(states.get(name, _State(name)), name, line, axis, shape) for name in read]
+    before = [_continued(states.get(name, _State(name)), name, line, axis) for name in read]
     first = before[0]
     if len({(state.base, state.axis) for state in before}) > 1 or (clamp and first.base == read[0]):
         return None  # two tensors; or a clamp, which the layer before it absorbs
     axis = first.axis if axis is None else axis
-    return _State(first.base, first.product, axis, line and all(state.line for state in before))
+    line = line and all(state.line for state in before)
+    return _State(first.base, first.product, axis, first.channel, line)
 
 
-def _continued(state: _State, name: str, line: bool, axis: int | None, shape: tuple[int, ...]) -> _State:
+def _continued(state: _State, name: str, line: bool, axis: int | None) -> _State:
     """The state to go on from: a new one if the activation `name` has to be quantized first."""
-    of_channels = axis is None or axis == _channels(shape)
-    if state.product and not (line and of_channels):
+    if state.product and not (line and axis in (None, state.channel)):
         return _State(name)
     if state.axis is not None and ((state.line and not line) or axis not in (None, state.axis)):
         return _State(name)
@@ -115,11 +117,6 @@ def _axes(node: NodeProto, known: dict[str, np.ndarray], shape: tuple[int, ...])
                 return None
             found.add(rows[1])
     return found
-
-
-def _channels(shape: tuple[int, ...]) -> int:
-    """The axis, without the batch, of a layer's outputs."""
-    return 0 if len(shape) == 4 else len(shape) - 2
 
 
 def _inside(

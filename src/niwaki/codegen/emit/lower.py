@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from niwaki.codegen.emit.arena import apart, lives_of, share_in_place
 from niwaki.codegen.emit.memory import check_plan, lifetimes_bytes, plan_arena
 from niwaki.codegen.graph.graph import Graph, Layer
-from niwaki.codegen.graph.lowering import Lowering, hwc, ordered_alike, reshape_fields
+from niwaki.codegen.graph.lowering import Lowering, Order, copy_fields, hwc, reshape_fields, usual_axes
 from niwaki.codegen.graph.operators.table import operator_of
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
 from niwaki.errors import ModelError
@@ -20,8 +22,8 @@ def lower(graph: Graph) -> Program:
 
     Raises ModelError naming the layer whose shape exceeds the C's 16-bit numbers.
     """
-    plain = _steps(Lowering(graph, fuse=False))
-    lowering = Lowering(graph, fuse=True)
+    plain = _steps(Lowering(graph, fuse=False, order_of=_order_of))
+    lowering = Lowering(graph, fuse=True, order_of=_order_of)
     steps = _steps(lowering)
     sizes = lowering.sizes
     lives = share_in_place(steps, lives_of(steps, sizes))
@@ -42,14 +44,27 @@ def lower(graph: Graph) -> Program:
     )
 
 
+def _order_of(layer: Layer) -> Order:
+    return operator_of(layer).order
+
+
 def _steps(lowering: Lowering) -> list[Step]:
     for layer in lowering.graph.layers:
         operator = operator_of(layer)
         if not operator.any_size:
             _check_sides(layer, lowering.graph)
         if layer.name not in lowering.done:
+            _order(layer, operator.order, lowering)
             operator.lower(layer, lowering)
     return _into_output(lowering)
+
+
+def _order(layer: Layer, order: Order, lowering: Lowering) -> None:
+    """Have the inputs' bytes in the order that the layer's kernel needs."""
+    if order == "same" and len({lowering.axes(name) for name in layer.inputs}) == 1:
+        lowering.same_order(layer)
+    elif order != "own":
+        lowering.in_rows(layer)
 
 
 def _check_sides(layer: Layer, graph: Graph) -> None:
@@ -64,9 +79,14 @@ def _into_output(lowering: Lowering) -> list[Step]:
     tensor = graph.tensors[graph.output]
     written = [step for step in lowering.steps if step.output == last]
     read = any(last in step.inputs for step in lowering.steps)
-    as_it_is = graph.layout == "HWC" or ordered_alike(tensor)
+    rank = len(tensor.shape)
+    expected = usual_axes(tensor.shape) if graph.layout == "HWC" else tuple(range(rank))
+    addresses = lowering.places(tensor.name).transpose(expected).reshape(-1)
+    as_it_is = np.array_equal(addresses, np.arange(tensor.size))
     if as_it_is and written and not read:
         return [replace(step, output=OUTPUT) if step.output == last else step for step in lowering.steps]
+    if not as_it_is and (graph.layout == "HWC" or lowering.axes(tensor.name) != usual_axes(tensor.shape)):
+        return [*lowering.steps, Step("copy", "output", (last,), OUTPUT, copy_fields(addresses))]
     flat = replace(tensor, shape=(tensor.size,))
     copy = Step("reshape", "output", (last,), OUTPUT, reshape_fields(flat if as_it_is else tensor, flat))
     return [*lowering.steps, copy]

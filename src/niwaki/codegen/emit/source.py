@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
+from math import prod
 from string import Template
 
 import numpy as np
@@ -17,7 +18,10 @@ from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
 _CALLS = {"depthwise": "niwaki_run_depthwise{bits}", "rows": "niwaki_{kernel}_rows{bits}"}  # by layout of the weights
 LAYOUTS: dict[Layout, str] = {"CHW": "channels first (CHW)", "HWC": "rows of pixels (HWC)"}
 """In words."""
-_TYPES = {"bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t"}  # the others are int8
+_TYPES = {
+    "bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t", "factor": "int32_t", "offset": "int32_t",
+    "powers": "int32_t", "from": "uint16_t", "from_far": "int32_t",
+}  # the others are int8  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,9 @@ def fill(template: str, **values: object) -> str:
 
 
 def input_shape(graph: Graph) -> tuple[int, int, int]:
-    """Channels, height, width of the input; a flat one counts as channels."""
+    """Channels, height, width of the input; a flat one counts as channels, a signal as an image of one row."""
     shape = graph.tensors[graph.input].shape
-    return (shape[0], 1, 1) if len(shape) == 1 else (shape[0], shape[1], shape[2])
+    return (shape[0], 1, 1) if len(shape) == 1 else (shape[0], prod(shape[1:-1]), shape[-1])
 
 
 def pixels_are_shifted(graph: Graph) -> bool:
@@ -252,8 +256,8 @@ def _call(program: Program, index: int, bits: str) -> str:
 
     target = place(step.output) + (f" + {step.fields['at']}" if step.fields.get("at") else "")
     kernel = _CALLS.get(step.weights, "niwaki_run_{kernel}{bits}").format(kernel=step.kernel, bits=bits)
-    layer, inputs = f"layer{index}_{step.kernel}", ", ".join(map(place, step.inputs))
-    return f"  NIWAKI_RUN({kernel}, niwaki_{_kind(step)}, {layer}, {inputs}, {target});"
+    places = ", ".join([f"layer{index}_{step.kernel}", *map(place, step.inputs), target])
+    return f"  NIWAKI_RUN({kernel}, niwaki_{_kind(step)}, {places});"
 
 
 def _arrange(graph: Graph, program: Program) -> str:

@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from niwaki.codegen.graph.graph import Graph, Layer, Tensor
+from niwaki.codegen.graph.operators.arrange import Reshape
 from niwaki.codegen.graph.operators.elementwise import Add, FineAdd, Requantize
 from niwaki.codegen.graph.operators.functions import Lookup, Pairwise
+from niwaki.codegen.graph.operators.moves import Rearrange
 from niwaki.codegen.graph.operators.table import operator_of
 
 _ELEMENTWISE = (Add, FineAdd, Requantize, Lookup, Pairwise)
@@ -25,7 +27,7 @@ def merged(graph: Graph) -> Graph:
     uses[graph.output] += 1
     makers: dict[str, Layer] = {}  # the merged layers by output
     for layer in graph.layers:
-        makers[layer.output] = _merged(layer, makers, graph, uses)
+        makers[layer.output] = _moved(_merged(layer, makers, graph, uses), makers, uses)
     kept = _reached(graph, makers)
     layers = tuple(makers[layer.output] for layer in graph.layers if layer.output in kept)
     tensors = {name: tensor for name, tensor in graph.tensors.items() if name in kept}
@@ -47,6 +49,22 @@ def _merged(layer: Layer, makers: dict[str, Layer], graph: Graph, uses: Counter[
     if not chain or any(uses[maker.output] > layer.inputs.count(maker.output) for maker in chain):
         return layer
     return _table([*chain, layer], found.pop(), graph)
+
+
+def _moved(layer: Layer, makers: dict[str, Layer], uses: Counter[str]) -> Layer:
+    """Two changes of place in a row are one."""
+    before = makers.get(layer.inputs[0]) if layer.inputs else None
+    if before is None or uses[layer.inputs[0]] > 1 or not any(isinstance(part, Rearrange) for part in (layer, before)):
+        return layer
+    match before, layer:
+        case Rearrange(), Rearrange():
+            return replace(layer, inputs=before.inputs, index=before.index[layer.index])
+        case Reshape(), Rearrange():
+            return replace(layer, inputs=before.inputs)
+        case Rearrange(), Reshape():
+            return replace(before, name=layer.name, output=layer.output)
+        case _:
+            return layer
 
 
 def _table(chain: Sequence[Layer], base: str, graph: Graph) -> Layer:

@@ -53,6 +53,7 @@ def _run(graph: Graph, inputs: np.ndarray) -> np.ndarray:
     values = {graph.input: inputs}
     for layer in graph.layers:
         result = run_layer(layer, [values[name] for name in layer.inputs], graph.tensors)
+        result = np.broadcast_to(result, (len(inputs), *result.shape[1:]))  # a constant is one for all
         assert result.shape[1:] == graph.tensors[layer.output].shape, (layer.name, result.shape)
         values[layer.output] = result
     return values[graph.output]

@@ -13,11 +13,14 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from niwaki.codegen.graph.graph import Graph, Tensor
 from niwaki.codegen.graph.merge import merged
+from niwaki.codegen.graph.operators.moves import Constant
 from niwaki.codegen.readers.qdq_constants import DEQUANTIZE, QUANTIZE, Constants, Quantization, attributes, name_of
+from niwaki.codegen.readers.qdq_inputs import MOST_AXES, axes_kept
+from niwaki.codegen.readers.qdq_moves import split
 from niwaki.codegen.readers.qdq_operators import AT_THE_INPUT, ELEMENTWISE, OPERATORS, SUPPORTED, WAYS_OUT
 from niwaki.codegen.readers.qdq_values import LayerOf, Layers, Value, layer_rounded_once
 from niwaki.codegen.readers.rounded_twice import layer_rounded_twice
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, first_line
 from niwaki.models.one_image import ends, for_one_image
 from niwaki.models.onnxcheck import label
 from niwaki.models.onnxfile import LABELS, Metadata, metadata
@@ -27,7 +30,10 @@ _HOW = "niwaki export --to onnx-int8, or onnxruntime.quantization.quantize_stati
 _DYNAMIC = {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}
 _SOFTMAX = ("Softmax", "LogSoftmax")
 _OUTPUT = "the output"
-_FIRST_ONLY = ("Clip", "Dropout", "Pad", "ReduceMean", "Reshape", "Squeeze", "Unsqueeze")  # other inputs: parameters
+_FIRST_ONLY = (
+    "Clip", "Dropout", "Expand", "Gather", "Pad", "ReduceMax", "ReduceMean", "ReduceSum", "Reshape", "Resize", "Slice",
+    "Split", "Squeeze", "Tile", "Unsqueeze",
+)  # other inputs: parameters  # fmt: skip
 
 
 def read_qdq(model: ModelProto, name: str) -> Graph:
@@ -94,18 +100,26 @@ class _Reader:
             self._dequantize(node)
         elif node.op_type == "Clip" and node.input[0] in self._quantized:
             self._clip_integers(node)
-        elif node.op_type in OPERATORS and node.domain in ("", "ai.onnx") and not self._changes_pixels(node):
-            self._values[node.output[0]] = OPERATORS[node.op_type](node, self)
+        elif node.domain in ("", "ai.onnx") and self._is_known(node):
+            self._compute(node)
         else:
             kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             way = AT_THE_INPUT if self.source in node.input else WAYS_OUT.get(node.op_type)
             told = f"is not supported: {way}" if way else "is not supported"
             raise ModelError(f"{kind} {name_of(node)!r} {told}; these are: {SUPPORTED}")
 
-    def _changes_pixels(self, node: NodeProto) -> bool:
-        """Whether a node computes with the float input, before anything quantizes it."""
+    def _compute(self, node: NodeProto) -> None:
+        try:
+            made = split(node, self) if node.op_type == "Split" else [OPERATORS[node.op_type](node, self)]
+        except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:  # attributes that do not fit
+            raise ModelError(f"{label(node)}: its attributes do not fit its inputs: {first_line(error)}") from error
+        self._values.update(zip(node.output, made, strict=False))
+
+    def _is_known(self, node: NodeProto) -> bool:
+        """Whether an operator is supported: one that computes with the float input, before its quantizer, is not."""
         known = (self._values.get(name) for name in node.input)
-        return node.op_type in ELEMENTWISE and any(value is not None and value.source is None for value in known)
+        pixels = node.op_type in ELEMENTWISE and any(value is not None and value.source is None for value in known)
+        return node.op_type in (*OPERATORS, "Split") and not pixels
 
     def output(self, name: str) -> str:
         """The tensor of the model's output, `name` in the ONNX."""
@@ -134,17 +148,29 @@ class _Reader:
 
     def shape(self, name: str) -> Shape:
         """The shape of a float value, without the batch. Raises ModelError if it is unknown or of another rank."""
-        shape = self._shapes.get(name, ())
-        if min(shape, default=0) < 1:
-            raise ModelError(f"{name!r}: its shape is not known: export the model for one size of image")
-        if len(shape) not in (2, 4) or shape[0] != 1:
-            raise ModelError(f"{name!r}: shape {shape} for one image: (1, C, H, W) and (1, N) are supported")
-        return shape[1:]
+        full = self.full_shape(name)
+        shape = tuple(full[axis] for axis in axes_kept(full)) if full else ()
+        if not 1 <= len(shape) <= MOST_AXES:
+            raise ModelError(
+                f"{name!r}: shape {full} for one image: up to {MOST_AXES} axes and the batch are supported"
+            )
+        return shape
 
-    def any_shape(self, name: str) -> Shape:
-        """`shape`, with (1, C, L) read as (1, C, L, 1): it may be between two changes of shape."""
-        shape = self._shapes.get(name, ())
-        return (*shape[1:], 1) if len(shape) == 3 and min(shape) > 0 and shape[0] == 1 else self.shape(name)
+    def full_shape(self, name: str) -> Shape:
+        """The shape of a float value for one image, the batch included. Raises ModelError if it is unknown."""
+        full = self._shapes.get(name, ())
+        if min(full, default=0) < 1:
+            raise ModelError(f"{name!r}: its shape is not known: export the model for one size of image")
+        return full
+
+    def constant_tensor(self, name: str, reader: NodeProto) -> str:
+        """A tensor that holds a constant, quantized as it is in the file, or to its own range."""
+        values, quantization = self.constants.quantized(name, reader)
+        full = values.shape
+        shape = full[1:] if len(full) > 1 and full[0] == 1 else full
+        tensor = self.layers.add_tensor(name, shape, quantization)
+        self.layers.add_layer(Constant(f"{name}, a constant", (), tensor.name, values.astype(np.int8).reshape(shape)))
+        return tensor.name
 
     def _value(self, name: str, who: str) -> Value:
         if name not in self._values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +16,7 @@ from niwaki.models.onnxcheck import label
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 # Operators that give a constant if their inputs are constants; others were folded with the shapes.
-_FOLDED = (QUANTIZE, DEQUANTIZE, "Clip", "Identity", "Transpose")
+_FOLDED = (QUANTIZE, DEQUANTIZE, "Clip", "Expand", "Identity", "Transpose")
 _INTEGERS = tuple(map(np.dtype, (np.int8, np.uint8, np.int16, np.uint16, np.int32)))
 _FEW_BITS = ("int4", "uint4", "int2", "uint2")  # types that NumPy itself does not have
 _TYPES = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}  # and the offset of uint8 from int8
@@ -104,6 +104,8 @@ class Constants:
             maker = self._makers[name]
             clipped: np.ndarray = np.clip(self.integers(maker.input[0], reader), *self.bounds(maker))
             return clipped
+        if name in self._makers and self._makers[name].op_type != QUANTIZE:
+            return self.weights(name, reader).numbers().astype(np.float32)
         raise ModelError(f"{label(reader)}: {name!r} must be a constant")
 
     def integers(self, name: str, reader: NodeProto) -> np.ndarray:
@@ -147,6 +149,12 @@ class Constants:
         maker = self._makers.get(name)
         if maker is not None and maker.op_type == "Identity":
             return self.weights(maker.input[0], reader)
+        if maker is not None and maker.op_type == "Expand":
+            weights = self.weights(maker.input[0], reader)
+            shape = np.broadcast_shapes(weights.values.shape, tuple(self.array(maker.input[1], reader).tolist()))
+            if len(weights.scale) > 1:
+                raise ModelError(f"{label(maker)}: a constant with {len(weights.scale)} scales: one is supported")
+            return replace(weights, values=np.broadcast_to(weights.values, shape), axis=0)
         if maker is not None and maker.op_type == "Transpose":
             weights = self.weights(maker.input[0], reader)
             axes = range(weights.values.ndim)
@@ -171,6 +179,20 @@ class Constants:
         if not np.isfinite(values).all():
             raise ModelError(f"{label(reader)}: {name!r} has values that are not finite")
         return np.array([Fraction(value) for value in values.ravel().tolist()], object).reshape(values.shape)
+
+    def quantized(self, name: str, reader: NodeProto) -> tuple[np.ndarray, Quantization]:
+        """A constant as int8 values, and what they stand for: by the file's scale, if it has one, or by its range."""
+        if name in self._makers:
+            weights = self.weights(name, reader)
+            low, high = int(weights.values.min()), int(weights.values.max())
+            zero_point = max(LOW - low, 0) or min(HIGH - high, 0)
+            if len(weights.scale) == 1 and high + zero_point <= HIGH:
+                return weights.values + zero_point, Quantization(float(weights.scale[0]), zero_point)
+        numbers = self.numbers(name, reader).astype(np.float64)
+        ends = min(float(numbers.min()), 0.0), max(float(numbers.max()), 0.0)
+        scale = float(np.float32((ends[1] - ends[0]) / 255)) or 1.0
+        found = Quantization(scale, round(LOW - ends[0] / scale))
+        return found.quantize_all(numbers), found
 
     def number(self, name: str, reader: NodeProto) -> float:
         """A constant with one element, infinity allowed. Raises ModelError naming `reader` for anything else."""

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto
 
-from niwaki.codegen.graph.arithmetic import HIGH, LOW
+from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale
 from niwaki.codegen.graph.graph import Layer, Pair, Tensor
-from niwaki.codegen.graph.operators import functions, products
+from niwaki.codegen.graph.operators import functions, rows
 from niwaki.codegen.readers.qdq_constants import Weights, attributes, name_of
 from niwaki.codegen.readers.qdq_inputs import Inputs
-from niwaki.codegen.readers.qdq_values import Operation, Product, Value, Window
+from niwaki.codegen.readers.qdq_values import Operation, Product, Value
+from niwaki.codegen.readers.qdq_views import Window
 from niwaki.errors import ModelError
 from niwaki.models.onnxcheck import label
 from niwaki.models.onnxfold import Shape
@@ -43,7 +44,8 @@ class Function(Operation):
 
     def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
         """A table: every number divided by the output's scale, rounded to the nearest, ties up; NaN is 0."""
-        if self.line is not None and len(self.numbers) > 1 and len(self.shape) == 3 and self.axis == 0:
+        of_channels = len(self.shape) == 3 and self.axis == 0
+        if self.line is not None and len(self.numbers) > 1 and (of_channels or self.axis == len(self.shape) - 1):
             return self._scaled(output, tensors, clamp)
         steps = np.clip(np.nan_to_num(self.numbers, posinf=1e30, neginf=-1e30) / output.scale, -1024, 1024)
         whole = np.floor(np.rint(steps * _SNAP) / _SNAP + 0.5) + output.zero_point
@@ -57,10 +59,21 @@ class Function(Operation):
         weights = np.array([[[[_ONE * ((f > 0) - (f < 0))]]] for f in factors], np.int64)
         step = Fraction(source.scale)
         scales = tuple(abs(f) / _ONE if f else step for f in factors)
-        made = _depthwise(self.name, self.inputs, self.shape, weights, scales, offsets)
-        layer = made.layer(output, tensors, clamp)
-        assert isinstance(layer, products.Conv)
-        return layer
+        if len(self.shape) == 3 and self.axis == 0:
+            return _depthwise(self.name, self.inputs, self.shape, weights, scales, offsets).layer(
+                output, tensors, clamp
+            )
+        held = Weights(weights.reshape(-1), scales, 0, np.dtype(np.int8), symmetric=True)
+        return Factors(self.name, self.inputs, self.shape, held, offsets).layer(output, tensors, clamp)
+
+
+@dataclass(frozen=True, eq=False)
+class Factors(Product):
+    """A factor and an offset for each index of the last axis."""
+
+    def made(self, output: Tensor, weights: np.ndarray, numbers: np.ndarray, rescale: Rescale, clamp: Pair) -> Layer:
+        """The layer from its integers: weights int8 (C,), bias int32."""
+        return rows.Scale(self.name, self.inputs, output.name, weights, numbers, rescale, clamp)
 
 
 def _depthwise(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from onnx import NodeProto
@@ -9,7 +10,11 @@ from onnx import NodeProto
 from niwaki.codegen.graph.graph import Tensor
 from niwaki.codegen.readers.qdq_constants import Constants
 from niwaki.codegen.readers.qdq_values import Value
+from niwaki.errors import ModelError
+from niwaki.models.onnxcheck import label
 from niwaki.models.onnxfold import Shape
+
+MOST_AXES = 5  # of a tensor, without the batch
 
 
 class Inputs(Protocol):
@@ -29,8 +34,27 @@ class Inputs(Protocol):
     def held_tensor(self, name: str) -> Tensor:
         """A tensor of the graph."""
 
+    def constant_tensor(self, name: str, reader: NodeProto) -> str:
+        """A tensor that holds a constant, quantized as it is in the file, or to its own range."""
+
     def shape(self, name: str) -> Shape:
         """The shape of a float value, without the batch."""
 
-    def any_shape(self, name: str) -> Shape:
-        """The same, or the shape of a value that only changes its shape."""
+    def full_shape(self, name: str) -> Shape:
+        """The shape of a float value for one image, the batch included."""
+
+
+def axes_of(node: NodeProto, full: Shape, axes: Iterable[int]) -> tuple[int, ...]:
+    """Axes of a node as axes of its tensors, which have no batch. Raises ModelError for the batch."""
+    kept, wanted = axes_kept(full), [axis % len(full) for axis in axes]
+    if not set(wanted) <= set(kept):
+        raise ModelError(f"{label(node)}: axes {list(axes)} of {full}: the batch stays as it is")
+    return tuple(kept.index(axis) for axis in wanted)
+
+
+def axes_kept(full: Shape) -> list[int]:
+    """The axes of a float value that its tensor has: no batch, and beyond MOST_AXES none of one element."""
+    kept = list(range(1 if full[0] == 1 and len(full) > 1 else 0, len(full)))
+    while len(kept) > MOST_AXES and any(full[axis] == 1 for axis in kept):
+        kept.remove(next(axis for axis in kept if full[axis] == 1))
+    return kept

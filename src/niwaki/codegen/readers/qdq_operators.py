@@ -11,11 +11,13 @@ import numpy as np
 from onnx import NodeProto
 
 from niwaki.codegen.graph.graph import Pads
-from niwaki.codegen.readers import qdq_functions, qdq_pairs
+from niwaki.codegen.readers import qdq_functions, qdq_moves, qdq_pairs, qdq_rows
 from niwaki.codegen.readers.qdq_constants import Weights, attributes, name_of
 from niwaki.codegen.readers.qdq_functions import rows_of, same_tensor
-from niwaki.codegen.readers.qdq_inputs import Inputs
-from niwaki.codegen.readers.qdq_values import Border, Join, Largest, Mean, Product, Sum, Value, View, Window
+from niwaki.codegen.readers.qdq_inputs import Inputs, axes_of
+from niwaki.codegen.readers.qdq_moves import padded
+from niwaki.codegen.readers.qdq_values import Join, Mean, Product, Sum, Value
+from niwaki.codegen.readers.qdq_views import Border, Largest, View, Window
 from niwaki.errors import ModelError
 from niwaki.models.onnxcheck import label
 from niwaki.models.onnxfold import Shape
@@ -24,16 +26,19 @@ _ONE = 127  # the weight that represents one if a constant is added: in steps of
 
 
 def _conv(node: NodeProto, inputs: Inputs) -> Value:
-    source = _image(node, inputs)
+    value, source = _as_image(node, inputs)
     weights = _symmetric(inputs.constants.weights(node.input[1], node), node)
+    if weights.values.ndim == 3:
+        weights = replace(weights, values=weights.values[..., None])
     given = attributes(node)
     groups = given.get("group", 1)
     shape = weights.values.shape
     if len(shape) != 4 or shape[1] * groups != source[0] or shape[0] % groups:
         raise ModelError(f"{label(node)}: weights {shape} in {groups} groups do not match an input of shape {source}")
     window = _window(node, {**given, "kernel_shape": shape[2:]}, inputs)
-    name, tensor, target = name_of(node), inputs.tensor(node.input[0], node), inputs.shape(node.output[0])
-    return Value(Product(name, (tensor,), target, weights, _bias(node, inputs, shape[0]), window, groups), target)
+    name, tensor, target = name_of(node), _image_tensor(value, node, inputs), _image_shape(node.output[0], inputs)
+    made = Product(name, (tensor,), target, weights, _bias(node, inputs, shape[0]), window, groups)
+    return _as_before(Value(made, target), node, inputs)
 
 
 def _dense(node: NodeProto, inputs: Inputs) -> Value:
@@ -41,26 +46,29 @@ def _dense(node: NodeProto, inputs: Inputs) -> Value:
     given = attributes(node)
     if given.get("transA", 0) or given.get("alpha", 1.0) != 1 or given.get("beta", 1.0) != 1:
         raise ModelError(f"{label(node)}: transA = 0, alpha = 1 and beta = 1 are supported")
+    if node.input[1] not in inputs.constants and node.op_type == "MatMul" and node.input[0] not in inputs.constants:
+        return qdq_rows.matrices(node, inputs)
     if node.input[1] not in inputs.constants:
-        raise ModelError(f"{label(node)}: a product of two activations: constant weights are supported")
+        raise ModelError(f"{label(node)}: weights that are an activation: constant weights are supported")
     source = inputs.shape(node.input[0])
     weights = inputs.constants.weights(node.input[1], node)
     if weights.values.ndim == 2 and not given.get("transB", 0):
         weights = weights.transposed((1, 0))
     weights = _symmetric(weights, node)
-    if len(source) != 1 or weights.values.shape[1:] != source:
+    if weights.values.shape[1:] != source[-1:]:
         raise ModelError(
             f"{label(node)}: weights {weights.values.shape} with an input of shape {source}: "
-            "(outputs, inputs) with a flat (batch, inputs) are supported"
+            "(outputs, inputs) for inputs along the last axis are supported"
         )
     outputs = len(weights.values)
-    tensor = inputs.tensor(node.input[0], node)
-    return Value(Product(name_of(node), (tensor,), (outputs,), weights, _bias(node, inputs, outputs)), (outputs,))
+    tensor, target = inputs.tensor(node.input[0], node), (*source[:-1], outputs)
+    return Value(Product(name_of(node), (tensor,), target, weights, _bias(node, inputs, outputs)), target)
 
 
 def _max_pool(node: NodeProto, inputs: Inputs) -> Value:
     window = _pooling_window(node, inputs)
-    return inputs.value(node.input[0], node).seen(Largest(name_of(node), inputs.shape(node.output[0]), window))
+    value, _ = _as_image(node, inputs)
+    return _as_before(value.seen(Largest(name_of(node), _image_shape(node.output[0], inputs), window)), node, inputs)
 
 
 def _average_pool(node: NodeProto, inputs: Inputs) -> Value:
@@ -68,23 +76,20 @@ def _average_pool(node: NodeProto, inputs: Inputs) -> Value:
     include = bool(given.get("count_include_pad", 0))
     if include and given.get("ceil_mode", 0) and window.pads[2:] != _pads(given)[2:]:
         raise ModelError(f"{label(node)}: ceil_mode with count_include_pad: windows beyond the padding: take one")
-    tensor, target = inputs.tensor(node.input[0], node), inputs.shape(node.output[0])
-    return Value(Mean(name_of(node), (tensor,), target, window, include), target)
+    value, _ = _as_image(node, inputs)
+    tensor, target = _image_tensor(value, node, inputs), _image_shape(node.output[0], inputs)
+    return _as_before(Value(Mean(name_of(node), (tensor,), target, window, include), target), node, inputs)
 
 
 def _reduce_mean(node: NodeProto, inputs: Inputs) -> Value:
-    source, axes = _image(node, inputs), attributes(node).get("axes", ())
-    if len(node.input) > 1 and node.input[1]:
-        axes = inputs.constants.array(node.input[1], node).tolist()
-    if sorted(axis % 4 for axis in axes) != [2, 3]:
-        raise ModelError(
-            f"{label(node)}: axes {list(axes)} of {(1, *source)}: the mean over height and width (2, 3) is supported"
-        )
-    return _whole_mean(node, inputs)
+    image = len(inputs.shape(node.input[0])) == 3 and qdq_rows.reduced_axes(node, inputs) == (1, 2)
+    return _whole_mean(node, inputs) if image else qdq_rows.total(node, inputs)
 
 
 def _whole_mean(node: NodeProto, inputs: Inputs) -> Value:
     """The mean of each channel."""
+    if len(inputs.shape(node.input[0])) != 3:
+        return qdq_rows.total(node, inputs)
     source = _image(node, inputs)
     pooled = (source[0], 1, 1)
     tensor = inputs.tensor(node.input[0], node)
@@ -98,7 +103,7 @@ def _add(node: NodeProto, inputs: Inputs) -> Value:
     for constant, other in (node.input, reversed(node.input)):
         if constant in inputs.constants:
             few = rows_of(inputs.constants.numbers(constant, node), inputs.shape(other))
-            if few and few[1] == 0 and len(few[0]) > 1:
+            if few and few[1] == 0 and len(few[0]) > 1 and len(inputs.shape(other)) in (1, 3):
                 return _add_constant(node, inputs, other, constant)
             return qdq_pairs.pair(node, inputs)
     shapes = [inputs.shape(name) for name in node.input]
@@ -126,9 +131,18 @@ def _add_constant(node: NodeProto, inputs: Inputs, other: str, constant: str) ->
 
 def _concat(node: NodeProto, inputs: Inputs) -> Value:
     target = inputs.shape(node.output[0])
-    axis = attributes(node)["axis"] % (len(target) + 1)
-    tensors = tuple(inputs.tensor(name, node) for name in node.input)
-    return Value(Join(name_of(node), tensors, target, axis - 1), target)
+    (axis,) = axes_of(node, inputs.full_shape(node.output[0]), [attributes(node)["axis"]])
+    tensors = tuple(
+        inputs.constant_tensor(name, node) if name in inputs.constants else inputs.tensor(name, node)
+        for name in node.input
+    )
+    shapes = [inputs.held_tensor(name).shape for name in tensors]
+    joined = [*target[:axis], sum(shape[axis] for shape in shapes), *target[axis + 1 :]]
+    if any((*shape[:axis], *shape[axis + 1 :]) != (*target[:axis], *target[axis + 1 :]) for shape in shapes):
+        joined = []
+    if list(target) != joined:
+        raise ModelError(f"{label(node)}: shapes {shapes} along axis {axis} do not give {target}")
+    return Value(Join(name_of(node), tensors, target, axis), target)
 
 
 def _pad(node: NodeProto, inputs: Inputs) -> Value:
@@ -142,6 +156,10 @@ def _pad(node: NodeProto, inputs: Inputs) -> Value:
     if pads.shape == (2 * axes.size,):
         sides[:, axes] = pads.reshape(2, -1)
     mode = given.get("mode", "constant")
+    if mode in ("reflect", "edge", "wrap") and sides.min() >= 0 and not sides[:, 0].any():
+        places = np.arange(int(np.prod(source))).reshape(1, *source)
+        index = padded(places, [(before, behind) for before, behind in sides.T.tolist()], mode)
+        return inputs.value(read[0], node).moved(name_of(node), inputs.shape(node.output[0]), index.reshape(-1))
     if mode != "constant" or pads.shape != (2 * axes.size,) or sides.min() < 0 or sides[:, :2].any():
         raise ModelError(
             f"{label(node)}: mode {mode}, pads {pads.tolist()}: a constant around height and width is supported"
@@ -166,7 +184,7 @@ def _relu(node: NodeProto, inputs: Inputs) -> Value:
 
 def _reshape(node: NodeProto, inputs: Inputs) -> Value:
     """Also Flatten, Squeeze and Unsqueeze: only the resulting shape matters."""
-    value, shape = inputs.value(node.input[0], node), inputs.any_shape(node.output[0])
+    value, shape = inputs.value(node.input[0], node), inputs.shape(node.output[0])
     return value if value.shape == shape else value.seen(View(name_of(node), shape))
 
 
@@ -175,11 +193,34 @@ def _same(node: NodeProto, inputs: Inputs) -> Value:
 
 
 def _image(node: NodeProto, inputs: Inputs) -> Shape:
-    """The shape (C, H, W) of a node's input."""
-    shape = inputs.shape(node.input[0])
+    """The shape (C, H, W) of a node's input; that of a signal (C, L) with one column."""
+    shape = _image_shape(node.input[0], inputs)
     if len(shape) != 3:
         raise ModelError(f"{label(node)}: an input of shape (batch, {_text(shape)}): (batch, C, H, W) is supported")
     return shape
+
+
+def _image_shape(name: str, inputs: Inputs) -> Shape:
+    shape = inputs.shape(name)
+    return (*shape, 1) if len(shape) == 2 else shape
+
+
+def _as_image(node: NodeProto, inputs: Inputs) -> tuple[Value, Shape]:
+    """A node's input, and its shape as `_image` gives it."""
+    value, shape = inputs.value(node.input[0], node), _image(node, inputs)
+    return (value if value.shape == shape else value.seen(View(name_of(node), shape))), shape
+
+
+def _image_tensor(value: Value, node: NodeProto, inputs: Inputs) -> str:
+    if value.shape == inputs.shape(node.input[0]):
+        return inputs.tensor(node.input[0], node)
+    return inputs.held(value, f"{node.input[0]}_image", node)
+
+
+def _as_before(value: Value, node: NodeProto, inputs: Inputs) -> Value:
+    """A result as a signal again, if it is one."""
+    target = inputs.shape(node.output[0])
+    return value if value.shape == target else value.seen(View(name_of(node), target))
 
 
 def _text(shape: Shape) -> str:
@@ -190,12 +231,15 @@ def _window(node: NodeProto, given: dict[str, Any], inputs: Inputs) -> Window:
     """Kernel, strides, pads and dilations; below and on the right, as much padding as the windows need."""
     kernel, strides, dilations = (tuple(given.get(name, (1, 1))) for name in ("kernel_shape", "strides", "dilations"))
     pads = _pads(given)
+    if len(inputs.shape(node.input[0])) == 2:  # along the rows alone
+        kernel, strides, dilations = ((*sides, 1)[:2] for sides in (kernel, strides, dilations))
+        pads = pads if len(pads) == 4 else (pads[0], 0, pads[1], 0)
     if not len(kernel) == len(strides) == len(dilations) == 2 or len(pads) != 4 or min(pads) < 0:
         raise ModelError(
             f"{label(node)}: kernel {kernel}, strides {strides}, pads {pads}: two of each, over height and width, "
             "and pads of 0 or more are supported"
         )
-    source, target = _image(node, inputs), inputs.shape(node.output[0])
+    source, target = _image(node, inputs), _image_shape(node.output[0], inputs)
     auto = given.get("auto_pad", "NOTSET")
     reach = [(target[1 + i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - source[1 + i] for i in (0, 1)]
     first = [pads[0], pads[1]]
@@ -213,7 +257,7 @@ def _pads(given: dict[str, Any]) -> Pads:
 def _pooling_window(node: NodeProto, inputs: Inputs) -> Window:
     """A window without dilations that covers a pixel of the image at every position."""
     source, window = _image(node, inputs), _window(node, attributes(node), inputs)
-    target = inputs.shape(node.output[0])
+    target = _image_shape(node.output[0], inputs)
     if window.dilations != (1, 1):
         raise ModelError(f"{label(node)}: dilations {window.dilations}: pooling without is supported")
     for axis in (0, 1):
@@ -261,6 +305,8 @@ def _for_each_channel(constant: str, shape: Shape, node: NodeProto, inputs: Inpu
 OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = {
     **qdq_functions.OPERATORS,
     **qdq_pairs.OPERATORS,
+    **qdq_moves.OPERATORS,
+    **qdq_rows.OPERATORS,
     "Add": _add,
     "AveragePool": _average_pool,
     "Clip": _clip,
@@ -284,7 +330,7 @@ ELEMENTWISE = (*qdq_functions.OPERATORS, *qdq_pairs.OPERATORS)
 """Those that compute element by element, in one table if they are functions of one tensor."""
 COMPUTED = tuple(name for name, read in OPERATORS.items() if read is not _same)
 """The operators allowed between DequantizeLinear and QuantizeLinear: all except those that do nothing."""
-SUPPORTED = ", ".join((*OPERATORS, "a last Softmax"))
+SUPPORTED = ", ".join((*OPERATORS, "Split"))
 # What to do about operators that often occur.
 AT_THE_INPUT = "leave it out of the network and say it as preprocessing (niwaki.save): the C takes raw pixels"
 _AS_QDQ = "quantize it as QDQ (QuantFormat.QDQ), not as QOperator"

@@ -96,10 +96,11 @@ def _with_constant(node: NodeProto, inputs: Inputs, other: int) -> Value:
     rows = rows_of(numbers, shape)
     product = value.source if isinstance(value.source, Product) and value.clamp == _FREE and not value.views else None
     line = _line(node, rows[0], other) if rows else None
-    if product is not None and line is not None and rows is not None and rows[1] == 0:
+    absorbed = product is not None and rows is not None and (len(rows[0]) == 1 or rows[1] == product.channels)
+    if product is not None and line is not None and absorbed:
         return replace(value, source=product.times(*line))
     if rows is None:
-        return _with_tensor(node, inputs, other, numbers)
+        return _with_tensor(node, inputs, other)
     function = function_of(value, name, node, inputs)
     if line is not None:
         return line_of(function, node, *line, rows[1])
@@ -126,12 +127,15 @@ def _line(node: NodeProto, numbers: np.ndarray, other: int) -> tuple[np.ndarray,
             return None
 
 
-def _with_tensor(node: NodeProto, inputs: Inputs, other: int, numbers: np.ndarray) -> Value:
-    """A constant that varies along several axes: a tensor in the C."""
-    raise ModelError(
-        f"{label(node)}: a constant of shape {numbers.shape} for values of {inputs.shape(node.input[other])}: one "
-        "number, or one for each index of one axis, is supported"
-    )
+def _with_tensor(node: NodeProto, inputs: Inputs, other: int) -> Value:
+    """A constant that varies along several axes, or makes the result larger: a tensor in the C."""
+    if node.op_type not in _KINDS:
+        raise ModelError(f"{label(node)}: a constant that varies along several axes: along one is supported")
+    tensor, held = inputs.tensor(node.input[other], node), inputs.constant_tensor(node.input[1 - other], node)
+    kind, sign = _KINDS[node.op_type]
+    target = inputs.shape(node.output[0])
+    pair_of = (tensor, held) if other == 0 else (held, tensor)
+    return Value(Two(name_of(node), pair_of, target, kind, sign), target)
 
 
 OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = dict.fromkeys(_COMPUTE, pair)

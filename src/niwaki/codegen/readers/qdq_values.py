@@ -16,25 +16,16 @@ from fractions import Fraction
 import numpy as np
 
 from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale, common_rescale_of, rescale_of
-from niwaki.codegen.graph.graph import Layer, Pads, Pair, Tensor
-from niwaki.codegen.graph.operators import arrange, elementwise, pooling, products
+from niwaki.codegen.graph.graph import Layer, Pair, Tensor
+from niwaki.codegen.graph.operators import arrange, elementwise, pooling, products, rows
 from niwaki.codegen.readers.qdq_constants import Quantization, Weights
+from niwaki.codegen.readers.qdq_views import Border, Moved, View, Window, after, view_layer
 from niwaki.errors import ModelError
 from niwaki.models.onnxfold import Shape
 
 _LIMIT = 1 << 31
 _LOST = Fraction(1, 8)  # of a step of the output: what weights may lose when they are rounded to a coarser unit
 _FINEST = 1 << 12  # steps of a bias within one step of the output, if no weight gives it a unit
-
-
-@dataclass(frozen=True)
-class Window:
-    """How windows move over an image."""
-
-    kernel: Pair
-    strides: Pair = (1, 1)
-    pads: Pads = (0, 0, 0, 0)
-    dilations: Pair = (1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +49,11 @@ class Product(Operation):
     bias: np.ndarray  # Fractions (O,)
     window: Window | None = None
     groups: int = 1
+
+    @property
+    def channels(self) -> int:
+        """The axis of its outputs."""
+        return 0 if self.window else len(self.shape) - 1
 
     def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
         """Raises ModelError naming the channel whose bias or sums could exceed 32 bits."""
@@ -91,7 +87,8 @@ class Product(Operation):
     def made(self, output: Tensor, weights: np.ndarray, numbers: np.ndarray, rescale: Rescale, clamp: Pair) -> Layer:
         """The layer from its integers: weights int8, outputs first, and bias int32."""
         if self.window is None:
-            return products.Dense(self.name, self.inputs, output.name, weights, numbers, rescale, clamp)
+            kind = products.Dense if len(self.shape) == 1 else rows.Linear
+            return kind(self.name, self.inputs, output.name, weights, numbers, rescale, clamp)
         window = self.window
         return products.Conv(
             self.name, self.inputs, output.name, weights, numbers, rescale, window.strides, window.pads,
@@ -205,29 +202,6 @@ def layer_rounded_once(operation: Operation, output: Tensor, tensors: Mapping[st
     return operation.layer(output, tensors, clamp)
 
 
-@dataclass(frozen=True)
-class View:
-    """The same numbers, some of them, or a constant around them. `shape` is the result's, without the batch."""
-
-    name: str
-    shape: Shape
-
-
-@dataclass(frozen=True)
-class Largest(View):
-    """Pooling by maximum."""
-
-    window: Window
-
-
-@dataclass(frozen=True)
-class Border(View):
-    """A constant around an image."""
-
-    pads: Pads
-    number: float
-
-
 @dataclass(frozen=True, eq=False)
 class Value:
     """A float value of the ONNX. `source` is a tensor, an operation, or None: the float input."""
@@ -248,7 +222,12 @@ class Value:
 
     def seen(self, view: View) -> Value:
         """Through one more view."""
-        return replace(self, shape=view.shape, views=(*self.views, view))
+        return replace(self, shape=view.shape, views=after(self.views, view))
+
+    def moved(self, name: str, shape: Shape, index: np.ndarray) -> Value:
+        """Elements from other places: `index` of each."""
+        whole = index.size == np.prod(self.shape) and np.array_equal(index, np.arange(index.size))
+        return self.seen(View(name, shape) if whole else Moved(name, shape, index))
 
 
 class Layers:
@@ -272,7 +251,7 @@ class Layers:
         tensor = self._settle_source(value, quantization, (min(low, high), high), name)
         for view in value.views:
             output = self.add_tensor(name, view.shape, quantization)
-            self._add(_view_layer(view, tensor.name, output.name, quantization))
+            self._add(view_layer(view, tensor.name, output.name, quantization))
             tensor = output
         return tensor.name
 
@@ -307,6 +286,10 @@ class Layers:
         self._add(self._layer_of(Rescaled(name, (tensor.name,), tensor.shape), output, self.tensors, clamp))
         return output
 
+    def add_layer(self, layer: Layer) -> None:
+        """A layer that depends on no value."""
+        self._add(layer)
+
     def _add(self, layer: Layer) -> None:
         name, count = layer.name, 2
         while name in self._names:
@@ -319,17 +302,6 @@ class Layers:
         while unique in self.tensors:
             unique, count = f"{name}_{count}", count + 1
         return unique
-
-
-def _view_layer(view: View, source: str, output: str, quantization: Quantization) -> Layer:
-    match view:
-        case Largest():
-            window = view.window
-            return pooling.MaxPool(view.name, (source,), output, window.kernel, window.strides, window.pads)
-        case Border():
-            return arrange.Pad(view.name, (source,), output, view.pads, quantization.quantize(view.number))
-        case _:
-            return arrange.Reshape(view.name, (source,), output)
 
 
 def _overlaps(window: Window, axis: int, size: int, count: int, include_pad: bool) -> set[int]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from niwaki.codegen.graph.arithmetic import Rescale, rescaled
 from niwaki.codegen.graph.graph import Layer, Pads, Tensor
-from niwaki.codegen.graph.lowering import Lowering, hwc, ordered_alike, reshape_fields
+from niwaki.codegen.graph.lowering import Lowering, ordered_alike, reshape_fields, usual_axes
 from niwaki.codegen.graph.operators.elementwise import requantize_fields
+from niwaki.codegen.graph.operators.moves import move
 from niwaki.codegen.graph.operators.operator import Operator
 from niwaki.codegen.graph.operators.products import Dense
 from niwaki.codegen.graph.windows import centred, padded
@@ -55,12 +56,12 @@ def _run_reshape(_: Reshape, inputs: Sequence[np.ndarray], __: Sequence[Tensor],
 
 def _lower_concat(layer: Concat, lowering: Lowering) -> None:
     """One step for each part; in rows of pixels the channels are the innermost axis."""
-    out = hwc(lowering.graph.tensors[layer.output])
-    axis = (2, 0, 1)[layer.axis] if len(lowering.graph.tensors[layer.output].shape) == 3 else 2
+    order = lowering.axes(layer.output)
+    out, axis = [lowering.graph.tensors[layer.output].shape[side] for side in order], order.index(layer.axis)
     inner, start = int(np.prod(out[axis + 1 :])), 0
     for index, name in enumerate(layer.inputs):
         tensor = lowering.graph.tensors[name]
-        size = hwc(tensor)[axis] * inner
+        size = tensor.shape[layer.axis] * inner
         part = replace(layer, inputs=(name,))
         step = requantize_fields(layer.rescale[index], int(np.prod(out[:axis])), size, out[axis] * inner)
         fields = {**step, **lowering.ends(part), "at": start}
@@ -80,6 +81,9 @@ def _lower_pad(layer: Pad, lowering: Lowering) -> None:
 def _lower_reshape(layer: Reshape, lowering: Lowering) -> None:
     """Nothing to do if the bytes have the same order, or if only dense layers read them: these adapt to their order."""
     source, target = lowering.graph.tensors[layer.inputs[0]], lowering.graph.tensors[layer.output]
+    if not {len(source.shape), len(target.shape)} <= {1, 3} or lowering.axes(source.name) != usual_axes(source.shape):
+        move(layer, np.arange(target.size), lowering)
+        return
     readers = list(lowering.graph.readers(layer.output))
     flat = len(target.shape) == 1 and layer.output != lowering.graph.output
     if ordered_alike(source) and ordered_alike(target):
@@ -94,5 +98,5 @@ def _lower_reshape(layer: Reshape, lowering: Lowering) -> None:
 OPERATORS = {
     Concat: Operator(_run_concat, _lower_concat, ("requantize",)),
     Pad: Operator(_run_pad, _lower_pad, ("pad",)),
-    Reshape: Operator(_run_reshape, _lower_reshape, ("reshape",), any_size=True),
+    Reshape: Operator(_run_reshape, _lower_reshape, ("reshape", "copy", "gather_from"), any_size=True, order="own"),
 }

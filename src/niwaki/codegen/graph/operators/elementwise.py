@@ -100,7 +100,7 @@ def requantize_fields(rescale: Rescale, rows: int, size: int, out_step: int) -> 
 
 
 OPERATORS = {
-    Add: Operator(_run_add, _lower_add, ("add",)),
-    FineAdd: Operator(_run_fine_add, _lower_fine_add, ("fine_add",)),
-    Requantize: Operator(_run_requantize, _lower_requantize, ("requantize",)),
+    Add: Operator(_run_add, _lower_add, ("add",), order="same"),
+    FineAdd: Operator(_run_fine_add, _lower_fine_add, ("fine_add",), order="same"),
+    Requantize: Operator(_run_requantize, _lower_requantize, ("requantize",), order="same"),
 }

@@ -106,6 +106,6 @@ def _lower_pairwise(layer: Pairwise, lowering: Lowering) -> None:
 
 
 OPERATORS = {
-    Lookup: Operator(_run_lookup, _lower_lookup, ("lookup",), any_size=True),
-    Pairwise: Operator(_run_pairwise, _lower_pairwise, ("pairwise",), any_size=True),
+    Lookup: Operator(_run_lookup, _lower_lookup, ("lookup",), any_size=True, order="same"),
+    Pairwise: Operator(_run_pairwise, _lower_pairwise, ("pairwise",), any_size=True, order="own"),
 }

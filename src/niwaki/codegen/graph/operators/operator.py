@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from niwaki.codegen.graph.graph import Tensor
-from niwaki.codegen.graph.lowering import Lowering
+from niwaki.codegen.graph.lowering import Lowering, Order
 
 
 def _no_check(_layer: Any) -> None:
@@ -30,3 +30,5 @@ class Operator:
     """Raises OverflowError if a sum could exceed 32 bits."""
     any_size: bool = False
     """Whether its kernel accepts dimensions beyond 16 bits."""
+    order: Order = "rows"
+    """What it asks of the order of bytes."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from niwaki.codegen.graph.lowering import Lowering
 from niwaki.codegen.graph.operators.operator import Operator
 from niwaki.codegen.graph.operators.pooling import MaxPool
 from niwaki.codegen.graph.windows import centred, in_rows, padded
+
+Product = Any
+"""A layer of sums of products: weights int8, outputs first, bias int32, a factor for each output."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +71,8 @@ def _sums(weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return sums.astype(np.int64)
 
 
-def _check_sums(layer: Conv | Dense) -> None:
+def check_sums(layer: Product) -> None:
+    """Raise OverflowError if a sum could leave 32 bits."""
     sums = np.abs(layer.weights.astype(np.int64)).reshape(len(layer.weights), -1).sum(axis=1)
     if (np.abs(layer.bias.astype(np.int64)) + 255 * sums).max() >= 1 << 31:
         raise OverflowError(f"{layer.name}: a sum could leave 32 bits")
@@ -97,6 +103,21 @@ def _lower_conv(layer: Conv, lowering: Lowering) -> None:
         lowering.done.add(pool.name)
 
 
+def emit_rows(layer: Product, lowering: Lowering, weights: np.ndarray, groups: int) -> None:
+    """Emit the 1×1 convolution that a layer along the last axis is: a row for each place; weights OHWI."""
+    *before, size = lowering.graph.tensors[layer.inputs[0]].shape
+    places = prod(before)
+    fields = {
+        "in_h": places, "in_w": 1, "out_h": places, "out_w": 1, "in_c": size, "out_c": len(weights), "kernel_h": 1,
+        "kernel_w": 1, "stride_h": 1, "stride_w": 1, "pad_top": 0, "pad_left": 0, "dilation_h": 1, "dilation_w": 1,
+        "groups": groups, "pool_h": 1, "pool_w": 1, **lowering.ends(layer), "wide": _is_wide(layer), "pixels": 0,
+    }  # fmt: skip
+    lies = weights_layout(fields)
+    kernel = "conv" if lies != "blocks" or size <= MOST_PATCH_BYTES else "large_conv"
+    weights = weights[..., 0] if lies == "depthwise" else weights
+    lowering.emit(kernel, layer, fields, {"weights": weights, **_ending(layer, lowering)}, lies)
+
+
 def _lower_dense(layer: Dense, lowering: Lowering) -> None:
     weights = layer.weights
     shape = lowering.layout.get(layer.inputs[0])
@@ -108,7 +129,7 @@ def _lower_dense(layer: Dense, lowering: Lowering) -> None:
     lowering.emit("dense", layer, fields, {"weights": weights, **_ending(layer, lowering)}, lies)
 
 
-def _ending(layer: Conv | Dense, lowering: Lowering) -> dict[str, np.ndarray]:
+def _ending(layer: Product, lowering: Lowering) -> dict[str, np.ndarray]:
     """The arrays that round a sum of products; the bias absorbs the input's zero point."""
     zero = lowering.graph.tensors[layer.inputs[0]].zero_point
     sums = layer.weights.astype(np.int64).reshape(len(layer.weights), -1).sum(axis=1)
@@ -131,7 +152,7 @@ def _pool_after(layer: Conv, lowering: Lowering) -> MaxPool | None:
     return None
 
 
-def _is_wide(layer: Conv | Dense) -> int:
+def _is_wide(layer: Product) -> int:
     """Whether a rounded sum could exceed 32 bits before it is clamped."""
     sums = np.abs(layer.weights.astype(np.int64)).reshape(len(layer.weights), -1).sum(axis=1)
     most = np.abs(layer.bias.astype(np.int64)) + 255 * sums
@@ -140,6 +161,6 @@ def _is_wide(layer: Conv | Dense) -> int:
 
 
 OPERATORS = {
-    Conv: Operator(_run_conv, _lower_conv, ("conv", "large_conv"), check=_check_sums),
-    Dense: Operator(_run_dense, _lower_dense, ("dense",), check=_check_sums, any_size=True),
+    Conv: Operator(_run_conv, _lower_conv, ("conv", "large_conv"), check=check_sums),
+    Dense: Operator(_run_dense, _lower_dense, ("dense",), check=check_sums, any_size=True),
 }

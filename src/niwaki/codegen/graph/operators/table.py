@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from niwaki.codegen.graph.graph import Layer
-from niwaki.codegen.graph.operators import arrange, elementwise, functions, pooling, products
+from niwaki.codegen.graph.operators import arrange, elementwise, functions, moves, pooling, products, rows
 from niwaki.codegen.graph.operators.operator import Operator
 
 OPERATORS: dict[type[Layer], Operator] = {
@@ -11,6 +11,8 @@ OPERATORS: dict[type[Layer], Operator] = {
     **pooling.OPERATORS,
     **elementwise.OPERATORS,
     **functions.OPERATORS,
+    **moves.OPERATORS,
+    **rows.OPERATORS,
     **arrange.OPERATORS,
 }
 

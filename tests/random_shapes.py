@@ -1,0 +1,137 @@
+"""Random networks on tensors of any shape: moved, joined, normalized, multiplied with each other."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import prod
+
+import numpy as np
+from hypothesis import strategies as st
+
+from niwaki.codegen.graph.arithmetic import Rescale, rescale_of
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.graph.operators.functions import KINDS
+from niwaki.codegen.graph.operators.moves import Constant, Rearrange
+from niwaki.codegen.graph.operators.rows import EXP_BITS, SHARE_BITS, Linear, Matmul, Normalize, Reduce, Scale, Softmax
+from random_graphs import Builder
+
+SHAPES = ((6, 4, 5), (8, 3, 3), (12,), (4, 6, 2), (5, 7), (2, 3, 4, 3), (1, 9, 2))
+STEPS = (
+    "transpose", "slice", "shuffle", "reshape", "linear", "scale", "reduce", "largest", "normalize", "softmax",
+    "matmul", "constant", "lookup", "requantize", "conv", "concat",
+)  # fmt: skip
+
+
+class Shaped(Builder):
+    """Adds layers that take any shape, drawing what is not given."""
+
+    def factors(self, count: int) -> Rescale:
+        drawn = self.rng.uniform(0.2, 3, count) / 60
+        return rescale_of([Fraction(float(factor)) for factor in drawn], "random")
+
+    def moved(self, shape: tuple[int, ...], index: np.ndarray) -> str:
+        return self._put(Rearrange(self._name(), (self.last,), self.tensor(shape, self.last), index.reshape(-1)))
+
+    def transpose(self) -> str:
+        order = self.rng.permutation(len(self.shape))
+        index = np.arange(prod(self.shape)).reshape(self.shape).transpose(order)
+        return self.moved(index.shape, index)
+
+    def slice(self) -> str:
+        axis = int(self.rng.integers(len(self.shape)))
+        index = np.arange(prod(self.shape)).reshape(self.shape)
+        index = np.flip(index, axis) if self.rng.random() < 0.3 else index.take(range(0, index.shape[axis], 2), axis)
+        return self.moved(index.shape, index)
+
+    def shuffle(self) -> str:
+        """Elements from anywhere: what no loops visit."""
+        index = self.rng.permutation(prod(self.shape))[: int(self.rng.integers(1, 40))]
+        return self.moved(index.shape, index)
+
+    def linear(self) -> str:
+        weights = self.rng.integers(-128, 128, (5, self.shape[-1])).astype(np.int8)
+        bias = self.rng.integers(-900, 900, 5).astype(np.int32)
+        out = self.tensor((*self.shape[:-1], 5))
+        return self._put(Linear(self._name(), (self.last,), out, weights, bias, self.factors(5), self.clamp()))
+
+    def scale(self) -> str:
+        size = self.shape[-1]
+        weights = self.rng.choice([127, -127, 0], size).astype(np.int8)
+        bias = self.rng.integers(-900, 900, size).astype(np.int32)
+        factors, out = self.factors(size), self.tensor(self.shape)
+        return self._put(Scale(self._name(), (self.last,), out, weights, bias, factors, self.clamp()))
+
+    def reduce(self, largest: bool) -> str:
+        first, last = sorted(self.rng.integers(0, len(self.shape), 2).tolist())
+        axes = tuple(range(first, last + 1)) if last - first + 1 < len(self.shape) else (first,)
+        kept = tuple(side for axis, side in enumerate(self.shape) if axis not in axes) or (1,)
+        out = self.tensor(kept, self.last if largest else None)
+        clamp = (-128, 127) if largest else self.clamp()
+        return self._put(Reduce(self._name(), (self.last,), out, axes, None if largest else self.factors(1), clamp))
+
+    def normalize(self) -> str:
+        axis, by = (int(self.rng.integers(len(self.shape))) for _ in range(2))
+        size, epsilon = self.shape[by], int(self.rng.choice([1, 700, 1 << 40]))
+        factor = self.rng.integers(-(2**31), 2**31, size).astype(np.int32)
+        offset = self.rng.integers(-(2**22), 2**22, size).astype(np.int32)
+        out, shift = self.tensor(self.shape), int(self.rng.choice([17, 40, 45, 47]))
+        root = bool(self.rng.random() < 0.3)
+        layer = Normalize(self._name(), (self.last,), out, (axis,), epsilon, factor, offset, shift, (by,), root)
+        return self._put(layer)
+
+    def softmax(self) -> str:
+        table = np.round(np.exp(-np.arange(256) * self.rng.uniform(0.01, 0.3)) * (1 << EXP_BITS)).astype(np.int32)
+        rescale = rescale_of([Fraction(int(self.rng.integers(50, 400)), 1 << SHARE_BITS)], "random")
+        axis = int(self.rng.integers(len(self.shape)))
+        return self._put(Softmax(self._name(), (self.last,), self.tensor(self.shape), axis, table, rescale))
+
+    def matmul(self) -> str:
+        """With itself, transposed; of several matrices with one or as many."""
+        if len(self.shape) == 1:
+            self.reshape((self.shape[0], 1))
+        left = self.last
+        shape = self.shape
+        if len(shape) == 3 and self.rng.random() < 0.5:  # one matrix for all
+            index = np.arange(prod(shape)).reshape(shape)[0].T
+        else:
+            index = np.arange(prod(shape)).reshape(shape).swapaxes(-1, -2)
+        right = self.moved(index.shape, index)
+        out = self.tensor((*shape[:-1], shape[-2]))
+        return self._put(Matmul(self._name(), (left, right), out, self.factors(1), self.clamp()))
+
+    def constant(self) -> str:
+        """Joined with the tensor, whose axes it has all or only the last of."""
+        left, shape = self.last, self.shape[int(self.rng.integers(len(self.shape))) :]
+        values = self.rng.integers(-128, 128, shape).astype(np.int8)
+        right = self._put(Constant(self._name(), (), self.tensor(shape), values))
+        kind, names = str(self.rng.choice(KINDS)), self.rng.permutation([left, right]).tolist()
+        return self.pairwise(kind, *names)
+
+    def step(self, kind: str) -> None:
+        """One step of that kind, if it takes the present shape."""
+        if kind == "reshape":
+            total = prod(self.shape)
+            first = int(self.rng.choice([side for side in range(1, total + 1) if total % side == 0]))
+            self.reshape((first, total // first))
+        elif kind == "conv":
+            if len(self.shape) == 3:
+                self.conv(4, (1, 1))
+        elif kind == "lookup":
+            self.lookup(int(self.rng.integers(len(self.shape))))
+        elif kind == "concat":
+            self.concat([self.last, self.requantize()], int(self.rng.integers(len(self.shape))))
+        elif kind in ("reduce", "largest"):
+            self.reduce(kind == "largest")
+        else:
+            getattr(self, kind)()
+
+
+@st.composite
+def shaped_graphs(draw: st.DrawFn) -> Graph:
+    """A network of one to five steps on tensors of one to four axes."""
+    builder = Shaped(draw(st.sampled_from(SHAPES)), draw(st.integers(0, 2**32 - 1)))
+    for kind in draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=5)):
+        builder.step(kind)
+    if not builder.layers:
+        builder.transpose()
+    return builder.graph()

@@ -256,7 +256,7 @@ class _Planner:
         return self._stage("import", {**self._model(file.model), "sha256": file.sha256}, None, 0, 0)
 
     def _prune(self, prune: PruneSettings, step: int, parent: str, seed: int) -> str:
-        settings = prune.model_dump()
+        settings = prune.identity()
         settings["torch_pruning"] = importlib.metadata.version("torch-pruning")
         if prune.importance != "taylor":
             del settings["taylor_images"]

@@ -24,6 +24,7 @@ from niwaki.training.output_layers import find_heads
 from niwaki.training.prune import Given, prune_step, widths
 from niwaki.training.settings import PruneSettings
 
+SHAPING = {"ratio", "steps", "scope", "keep", "ratios", "multiple"}
 Shape = tuple[int, int, int]
 
 
@@ -77,7 +78,7 @@ class Structures:
     def _rows(self, model: ModelSpec, prune: PruneSettings | None) -> Rows | None:
         if prune is not None and prune.weights_decide:
             return None
-        shape_of_pruning = prune.model_dump(include={"ratio", "steps", "scope"}) if prune else None
+        shape_of_pruning = prune.model_dump(include=SHAPING) if prune else None
         key = canonical_json([model.model_dump(mode="json"), shape_of_pruning])
         if key not in self._known:
             with one_thread():

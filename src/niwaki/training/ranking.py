@@ -55,14 +55,26 @@ class Survey:
         return {name: sum(len(c.scores) for c in members) for name, members in self.rankings(settings).items()}
 
 
-def ratio_at(settings: PruneSettings, step: int) -> float:
-    """The fraction of the original channels that is removed after a step."""
-    return float(linear_scheduler(settings.ratio, settings.steps)[step])
+def ratio_at(settings: PruneSettings, step: int, *layers: str) -> float:
+    """The fraction of the original channels that is removed after a step, from layers that lose channels together."""
+    return float(linear_scheduler(settings.ratio_of(*layers), settings.steps)[step])
 
 
-def in_scope(layer: nn.Module, settings: PruneSettings) -> bool:
-    """Whether `scope` includes this layer."""
-    return settings.scope == "both" or (settings.scope == "conv") == isinstance(layer, _ConvNd)
+def in_scope(name: str, layer: nn.Module, settings: PruneSettings) -> bool:
+    """Whether `scope` includes this layer and `keep` does not name it."""
+    kind = settings.scope == "both" or (settings.scope == "conv") == isinstance(layer, _ConvNd)
+    return kind and not settings.keeps(name)
+
+
+def _stay(members: list[Candidate], size: int, settings: PruneSettings, step: int) -> int:
+    """How many of `size` channels of a ranking stay after a step: at least one, in multiples of `multiple`."""
+    if settings.distribution == "global":
+        return max(1, int(size * (1 - ratio_at(settings, step))))
+    [candidate] = members
+    least = max(1, int(size * (1 - ratio_at(settings, step, *candidate.widths))))
+    while (least * candidate.parts) % settings.multiple and least < size:
+        least += 1
+    return least
 
 
 def probes(survey: Survey) -> Iterator[tuple[Candidate, list[int]]]:
@@ -86,7 +98,7 @@ def choose(
         if name not in sizes:
             continue
         scores = torch.cat([candidate.scores for candidate in members])
-        count = len(scores) - max(1, int(sizes[name] * (1 - ratio_at(settings, step))))
+        count = len(scores) - _stay(members, sizes[name], settings, step)
         if count <= 0:
             continue
         lowest = torch.topk(scores, k=count, largest=False)
@@ -141,7 +153,8 @@ class Surveyor:
             if candidate:
                 found.candidates.append(candidate)
             elif why_not:
-                found.whole.update({self._names[member]: why_not for member in members if member in self._names})
+                named = [self._names[member] for member in members if member in self._names]
+                found.whole.update({name: why_not for name in named if not self._settings.keeps(name)})
         found.whole.update(self._untraced(found))
         return found
 
@@ -158,7 +171,9 @@ class Surveyor:
         for layer, name in self._names.items():
             if name in heads:
                 yield layer, f"its channels are tied to those of {name}, which are the network's outputs"
-            elif not in_scope(layer, self._settings):
+            elif self._settings.keeps(name):
+                yield layer, f"its channels are tied to those of {name}, which `keep` names"
+            elif not in_scope(name, layer, self._settings):
                 yield layer, f"its channels are tied to those of {name}, which is not in scope"
             elif name in whole:
                 yield layer, whole[name]

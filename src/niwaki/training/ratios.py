@@ -18,10 +18,22 @@ _EPSILON = 1e-6  # of a channel
 class Widths:
     """The layers in scope of a network at the end of a step: widths before the first step (if known) and now."""
 
-    asked: float
+    ratios: dict[str, float]
+    """The fraction that each layer is to lose by now."""
+    usual: float
+    """That of layers without a ratio of their own."""
     original: dict[str, int]
     after: dict[str, int]
     ranked_together: bool
+    multiple: int = 1
+
+    @property
+    def asked(self) -> float:
+        """The fraction of all channels that is to be removed by now."""
+        if len(set(self.ratios.values())) < 2 or any(name not in self.original for name in self.after):
+            return next(iter(self.ratios.values()), self.usual)
+        gone = sum(self.ratios[name] * count for name, count in self.original.items())
+        return gone / sum(self.original.values())
 
     @property
     def reached(self) -> float | None:
@@ -49,6 +61,8 @@ class Widths:
         return [f"{', '.join(over)} lost more than that: each part of a layer loses whole channels by itself"]
 
     def _apart(self, reached: float) -> list[str]:
+        if self.multiple > 1 and reached < self.asked:
+            return [f"widths are multiples of {self.multiple}"]
         if abs(reached - self.asked) * sum(self.original.values()) <= len(self.after) + _EPSILON:
             return []
         narrow = [name for name, count in self.after.items() if count == 1 and self._ideal(name) < 1]
@@ -57,17 +71,19 @@ class Widths:
         return ["in the global ranking, channels that several layers lose together count once"]
 
     def _ideal(self, name: str) -> float:
-        return self.original[name] * (1 - self.asked)
+        return self.original[name] * (1 - self.ratios[name])
 
 
 def widths_in_scope(
     model: nn.Module, settings: PruneSettings, step: int, original: Mapping[str, int], after: Mapping[str, int]
 ) -> Widths:
     """The widths `after` a step, and the `original` ones, of the layers in the scope of `settings`."""
-    layers = [name for name, layer in weighted_layers(model) if name in after and in_scope(layer, settings)]
+    layers = [name for name, layer in weighted_layers(model) if name in after and in_scope(name, layer, settings)]
     known = {name: original[name] for name in layers if name in original}
     now = {name: after[name] for name in layers}
-    return Widths(ratio_at(settings, step), known, now, settings.distribution == "global")
+    ratios = {name: ratio_at(settings, step, name) for name in layers}
+    together = settings.distribution == "global"
+    return Widths(ratios, ratio_at(settings, step), known, now, together, settings.multiple)
 
 
 def nothing_to_prune(reasons: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -129,12 +129,40 @@ class PruneSettings(BaseModel):
         "uniform", description="uniform: the ratio in every layer; global: one ranking over all layers"
     )
     taylor_images: int = Field(1024, ge=1, description="training images for the gradients of `taylor`")
+    keep: tuple[str, ...] = Field((), description='layers that keep all channels, by name or pattern: ["stem.*"]')
+    ratios: dict[str, Annotated[float, Field(ge=0, lt=1)]] = Field(
+        {}, description='another ratio for some layers, by name or pattern: { "fc*" = 0.8 }; the first that fits'
+    )
+    multiple: int = Field(1, ge=1, le=256, description="widths are rounded up to multiples of this")
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _list_of_names(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _something_to_do(self) -> PruneSettings:
+        if self.distribution == "global" and (self.ratios or self.multiple > 1):
+            raise ValueError("ratios and multiple are for the uniform distribution: a global ranking sets the widths")
         if self.ratio == 0 and self.steps != 1:
             raise ValueError("ratio 0 removes nothing: leave out the [prune] section, or give a ratio above 0")
         return self
+
+    def keeps(self, layer: str) -> bool:
+        """Whether `keep` names this layer."""
+        return any(fnmatchcase(layer, pattern) for pattern in self.keep)
+
+    def ratio_of(self, *layers: str) -> float:
+        """The ratio of layers that lose channels together: that of the first pattern that fits one of them."""
+        fitting = (ratio for pattern, ratio in self.ratios.items() if any(fnmatchcase(one, pattern) for one in layers))
+        return next(fitting, self.ratio)
+
+    def identity(self) -> dict[str, object]:
+        """Everything that can change the result, as JSON; options added later only if they are used."""
+        later = {name for name in ("keep", "ratios") if not getattr(self, name)} | (
+            {"multiple"} if self.multiple == 1 else set()
+        )
+        return self.model_dump(exclude=later)
 
     @property
     def weights_decide(self) -> bool:

@@ -253,13 +253,13 @@ def test_an_output_that_is_random_is_not_compared() -> None:
 
 def test_one_channel_left_is_why_less_is_reached() -> None:
     widths = {"a": 4, "b": 4}
-    left = Widths(0.9, widths, {"a": 1, "b": 1}, ranked_together=False)
+    left = Widths(dict.fromkeys("ab", 0.9), widths, {"a": 1, "b": 1}, ranked_together=False)
     assert left.notes({}) == ()  # a channel of rounding each
-    left = Widths(0.95, {"a": 30, "b": 2}, {"a": 9, "b": 1}, ranked_together=False)
+    left = Widths(dict.fromkeys("ab", 0.95), {"a": 30, "b": 2}, {"a": 9, "b": 1}, ranked_together=False)
     assert left.notes({}) == (
         "95 % of the channels asked for; 68.8 % of the channels in scope are gone: b has one channel left, the minimum",
     )  # fmt: skip
-    together = Widths(0.5, {"a": 30, "b": 30}, {"a": 5, "b": 20}, ranked_together=True)
+    together = Widths(dict.fromkeys("ab", 0.5), {"a": 30, "b": 30}, {"a": 5, "b": 20}, ranked_together=True)
     assert together.notes({})[0].endswith(
         "in the global ranking, channels that several layers lose together count once"
     )

@@ -19,17 +19,17 @@ class Widths:
     """The layers in scope of a network at the end of a step: widths before the first step (if known) and now."""
 
     ratios: dict[str, float]
-    """The fraction that each layer is to lose by now."""
-    usual: float
-    """That of layers without a ratio of their own."""
+    """The fraction that each layer should have lost by now."""
     original: dict[str, int]
     after: dict[str, int]
     ranked_together: bool
+    usual: float = 0.0
+    """The fraction for layers without a ratio of their own."""
     multiple: int = 1
 
     @property
     def asked(self) -> float:
-        """The fraction of all channels that is to be removed by now."""
+        """The fraction of all channels that the settings remove by now."""
         if len(set(self.ratios.values())) < 2 or any(name not in self.original for name in self.after):
             return next(iter(self.ratios.values()), self.usual)
         gone = sum(self.ratios[name] * count for name, count in self.original.items())
@@ -83,7 +83,7 @@ def widths_in_scope(
     now = {name: after[name] for name in layers}
     ratios = {name: ratio_at(settings, step, name) for name in layers}
     together = settings.distribution == "global"
-    return Widths(ratios, ratio_at(settings, step), known, now, together, settings.multiple)
+    return Widths(ratios, known, now, together, ratio_at(settings, step), settings.multiple)
 
 
 def nothing_to_prune(reasons: Mapping[str, str]) -> str:

@@ -14,6 +14,8 @@ from niwaki.cli.entry import run
 from niwaki.codegen.generate import generate
 from niwaki.codegen.readers.qdq import read_qdq
 
+pytestmark = pytest.mark.timeout(900)  # one search is made for all of them: on a busy machine it takes long
+
 SPACE = """
 [data]
 validation = 60

@@ -80,7 +80,7 @@ def test_results_are_those_of_these_versions(finished: Path) -> None:
 
     Losses to a tolerance that other processors stay within; widths exactly.
     """
-    assert VERSIONS == {"import": 1, "train": 1, "prune": 2, "finetune": 1, "quantize": 2}
+    assert VERSIONS == {"import": 1, "train": 1, "prune": 2, "cut": 1, "finetune": 1, "quantize": 2}
     found = [
         (r["kind"], r["position"], *r["results"]["widths"].values(), r["results"]["epochs"][-1]["loss"])
         for r in records(finished / "out")

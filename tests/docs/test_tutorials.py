@@ -52,6 +52,23 @@ LITTLE_OF_ONES_OWN = {
     "run mine.toml --trust": "run mine.toml --trust --jobs 1",
     "accuracy_drop<=…": "…",
 }
+A_SMALL_SEARCH = """
+[data]
+train_samples = 200
+test_samples = 20
+validation = 20
+[search]
+batch = 2
+rungs = [1]
+final_epochs = 1
+finalists = 1
+"""
+LITTLE_OF_A_SEARCH = {
+    " --data fashion-mnist": "",
+    "niwaki compress lenet5": "niwaki compress lenet5 --data synthetic --space small.toml",
+    "--time 60m": "--trials 2 --seeds 1 --jobs 1",
+    "constants<=8KB\"": "constants<=24KB\" --seeds 1 --jobs 1",  # two candidates fill 16 KB, none is smaller
+}
 FEW = {"train_samples=1000, test_samples=200": "train_samples=200, test_samples=50"}
 SLOW = ("make", "small/c/classify", "niwaki verify", "niwaki bundle", "niwaki doctor")  # other tests have short forms
 
@@ -73,6 +90,13 @@ def test_ones_own_network_in_short(tmp_path: Path) -> None:
     reader = Reader(tmp_path, short=True, instead=LITTLE_OF_ONES_OWN, left_out=left_out)
     reader.follow(tutorial("your-own"))
     assert reader.commands == 4
+
+
+def test_a_search_within_a_budget_in_short(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(A_SMALL_SEARCH, encoding="utf-8")
+    reader = Reader(tmp_path, short=True, instead=LITTLE_OF_A_SEARCH)
+    reader.follow(tutorial("sixteen-kilobytes"))
+    assert reader.commands == 3
 
 
 @pytest.mark.parametrize("guide", ["distillation", "callbacks"])
@@ -103,8 +127,13 @@ def test_ones_own_network_as_it_stands(tmp_path: Path, true_data: Path, zig: Non
     Reader(tmp_path).follow(tutorial("your-own"))
 
 
+@pytest.mark.soak
+def test_a_search_within_a_budget_as_it_stands(tmp_path: Path, true_data: Path) -> None:
+    Reader(tmp_path).follow(tutorial("sixteen-kilobytes"))
+
+
 def test_every_tutorial_is_read() -> None:
-    named = {"ten-minutes", "microcontroller", "reading-the-report", "your-own"}
+    named = {"ten-minutes", "microcontroller", "reading-the-report", "your-own", "sixteen-kilobytes"}
     assert {path.stem for path in (DOCS / "tutorials").glob("*.md")} == named
 
 

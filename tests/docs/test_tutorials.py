@@ -67,7 +67,7 @@ LITTLE_OF_A_SEARCH = {
     " --data fashion-mnist": "",
     "niwaki compress lenet5": "niwaki compress lenet5 --data synthetic --space small.toml",
     "--time 60m": "--trials 2 --seeds 1 --jobs 1",
-    "constants<=8KB\"": "constants<=24KB\" --seeds 1 --jobs 1",  # two candidates fill 16 KB, none is smaller
+    'constants<=8KB"': 'constants<=24KB" --seeds 1 --jobs 1',  # two candidates fill 16 KB, none is smaller
 }
 FEW = {"train_samples=1000, test_samples=200": "train_samples=200, test_samples=50"}
 SLOW = ("make", "small/c/classify", "niwaki verify", "niwaki bundle", "niwaki doctor")  # other tests have short forms

@@ -1,5 +1,6 @@
-"""Projects for microcontrollers, both ends of the serial line, and what a network costs on the boards of `boards.toml`.
+"""Projects for microcontrollers, boards at a serial port, costs.
 
+Both ends of the serial line are here, and what a network costs on the boards of `boards.toml`.
 `templates/` has a folder for each kind of project, and `common/`, which all have.
 May import: deploy, codegen, training, measure, models, data, folders, files, tabular, notify, errors.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from niwaki.device.text import counted
 from niwaki.errors import NiwakiError, StageFailed, StoreError
 from niwaki.notify import Notify
 from niwaki.search.candidates import Costs, Member, check_members, figures, infeasible
@@ -177,7 +178,7 @@ def _planned(search: Search, exploring: Exploring, started: float) -> int:
     found = plan_for(exploring, asking, search.wanted.seconds - (time.monotonic() - started), search.wanted.seeds)
     search.plan = {"time": asked, "trials": found.trials, "final_epochs": found.final_epochs}
     search.notify(
-        f"{search.wanted.time}: {found.trials} candidates, {found.final_epochs} epochs for each finalist, "
+        f"{search.wanted.time}: {found.trials} candidates, {counted(found.final_epochs, 'epoch')} for each finalist, "
         f"by what the first took: {found.said}"
     )
     return found.trials
@@ -203,7 +204,7 @@ def _finals(search: Search, exploring: Exploring) -> None:
     for begin in range(0, len(order), count) if search.limits.of(TRAINED) else (0,):
         finalists = order[begin : begin + count]
         names = ", ".join(one.shape.id for one in finalists)
-        search.notify(f"finalists {names}: {search.epochs} epochs, {len(seeds)} seeds")
+        search.notify(f"finalists {names}: {counted(search.epochs, 'epoch')}, {counted(len(seeds), 'seed')}")
         exploring.evaluate(finalists, search.epochs, seeds)
         if fitting(finalists, search.limits, search.whole):
             return

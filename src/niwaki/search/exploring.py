@@ -14,6 +14,7 @@ from statistics import fmean
 
 import numpy as np
 
+from niwaki.device.text import counted
 from niwaki.notify import Notify
 from niwaki.search.candidates import Costs, Proposal, Shape, figures
 from niwaki.search.fitting import Fitter
@@ -62,7 +63,9 @@ class Exploring:
         asked = [asking.ask() for _ in range(count)]
         tried = [self._met(one.proposal, self._share(batch, index)) for index, one in enumerate(asked)]
         smaller = self._smaller(batch)
-        self.notify(f"batch {batch + 1} of {batches}: {len(asked)} candidates for {rungs[0]} epochs")
+        self.notify(
+            f"batch {batch + 1} of {batches}: {counted(len(asked), 'candidate')} for {counted(rungs[0], 'epoch')}"
+        )
         self.evaluate([one for one in (*tried, *smaller) if one is not None], rungs[0])
         values = self._values(tried, rungs[0])
         for one, value in zip(asked, values, strict=True):
@@ -170,7 +173,7 @@ class Exploring:
             after = self._measured(compared, first, way)
             gains = [new - old for old, new in zip(before, after, strict=True) if old is not None and new is not None]
             better = bool(gains) and fmean(gains) >= GAIN
-            said = f"{fmean(gains):+.2f} points in {first} epochs" if gains else "no result"
+            said = f"{fmean(gains):+.2f} points in {counted(first, 'epoch')}" if gains else "no result"
             self.answers.append(f"{question}: {said}: {'yes' if better else 'no'}")
             self.notify(self.answers[-1])
             if better:

@@ -6,6 +6,7 @@ import importlib.metadata
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from niwaki.device.text import counted
 from niwaki.models import factory as factories
 from niwaki.search.candidates import Member, Shape
 from niwaki.search.space import Space, Values
@@ -67,7 +68,7 @@ class Paths:
         base = self.base(member)
         teachers = (self.teacher(),) if way.taught else ()
         extra: Values = {"teacher": tuple(stage.key for stage in teachers)} if teachers else {}
-        label = f"{shape.id}, {epochs} epochs" + (f", seed {seed}" if seed else "")
+        label = f"{shape.id}, {counted(epochs, 'epoch')}" + (f", seed {seed}" if seed else "")
         named = {group.name: shape.widths[group.name] for group in member.blueprint.groups}
         settings: Settings = {"widths": named, "torch_pruning": importlib.metadata.version("torch-pruning")}
         cut = self._stage("cut", settings, base.key, (0, 1), f"cut {shape.id}")
@@ -97,7 +98,9 @@ class Paths:
         else:
             recipe = self._space.recipe(epochs, **way.settings)
             settings = {**self._model(member), **recipe.identity()}
-            base = self._stage("train", settings, None, (0, 0), f"train the whole network, {epochs} epochs", recipe)
+            base = self._stage(
+                "train", settings, None, (0, 0), f"train the whole network, {counted(epochs, 'epoch')}", recipe
+            )
         int8 = QuantizeSettings(images=CALIBRATION)
         return Path((base, self._stage("quantize", self._tools(int8), base.key, (0, 0), "quantize the whole network")))
 

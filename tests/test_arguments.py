@@ -67,7 +67,7 @@ def test_no_public_name_shows_an_error_of_python(name: str, value: object) -> No
         (lambda: niwaki.LeNet5(num_classes="ten"), "'ten' classes, 1 input channels"),
         (lambda: niwaki.LeNet5(image_size=None), "image size None: it needs at least 16"),
         (lambda: niwaki.Preprocessing(size=3), "^niwaki.Preprocessing: `size=3`: expected a list$"),
-        (lambda: niwaki.Preprocessing(2), "^niwaki.Preprocessing takes settings by name: color, size, resize, pad"),
+        (lambda: niwaki.Preprocessing(2), "^niwaki.Preprocessing takes settings by name: color, size, resize, "),
         (lambda: niwaki.run_study("quick", listener=3), "listener = 3: has no method message"),
         (lambda: CSVLogger(3), "^CSVLogger: file = 3: expected a text or a path$"),
         (lambda: niwaki.count(niwaki.LeNet5(), 3), r"the input shape is 3: expected \(channels, height, width\)"),

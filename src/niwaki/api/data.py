@@ -69,7 +69,7 @@ def dataset(
     <Dataset python: 29 + 3 + 8 images 1×16×16, 4 classes>
     """
     given = {"train": train, "validation": validation, "test": test}
-    parts = {part: arrays.items_of(one, part) for part, one in given.items() if one is not None}
+    parts = {part: arrays.items_of(one, part) for part, one in given.items() if one is not None or part == "train"}
     found, how = arrays.source_of(parts, labels, preprocessing, name)
     split = {"validation": settings.pop("validation_images", None), "test": settings.pop("test_share", 0.2)}
     spec = settings_of(DataSpec, {"name": "npz", "path": name, "preprocessing": how, **split, **settings})

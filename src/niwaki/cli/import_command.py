@@ -1,4 +1,4 @@
-"""`niwaki import`: its options, its help, and what it prints."""
+"""`niwaki import`: its options and its help."""
 
 from __future__ import annotations
 
@@ -37,29 +37,7 @@ def import_weights(
 
     Example: niwaki import weights.pth --factory mynet:Net --data photos --out mine.safetensors --trust
     """
-    from niwaki import api
-    from niwaki.cli.deploy import Lines, allow, check_file
-    from niwaki.cli.output import output, print_command, print_json
-    from niwaki.device.text import counted
-    from niwaki.study.new import arguments, listed_labels
+    from niwaki.cli import importing as commands
 
-    check_file(weights)
-    allow(trust)
-    with Lines() as lines:
-        report = api.import_model(
-            weights, out, factory=factory, args=arguments(args, "args"), data=data, partial=partial, trust=trust,
-            labels=None if labels is None else listed_labels(labels),
-            preprocessing=arguments(preprocessing, "preprocessing") or None, notify=lines.message,
-        )  # fmt: skip
-    if json:
-        print_json(report.to_dict())
-        return
-    said = f"{counted(report.taken, 'tensor')} of {weights}"
-    said += f", {len(report.fresh)} with random first values: train it" if report.fresh else ""
-    measured = f"; {report.accuracy.accuracy:.2f} % of {report.accuracy.total:,} test images" if report.accuracy else ""
-    shape = "×".join(map(str, report.info.input_shape))
-    line = f"{said}; {shape} to {len(report.info.labels):,} classes{measured}"
-    output().print(line, highlight=False, markup=False)
-    print_command(
-        f"Wrote {report.file}; see it with", "niwaki", "inspect", report.file, *(["--trust"] if trust else [])
-    )
+    wanted = commands.Wanted(weights, out, factory, args, data, labels, preprocessing, partial, trust)
+    commands.import_weights(wanted, as_json=json)

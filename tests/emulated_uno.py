@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,14 +42,17 @@ def compile_sketch(sketch: Path, libraries: Path, work: Path) -> tuple[Path, str
 def simulate(program: Path, end: str, timeout: int = 60) -> list[str]:
     """What a program prints in simavr, line by line, up to the line with `end`."""
     need_tool("simavr", "simavr")
-    command = ["timeout", str(timeout), "simavr", "-m", "atmega328p", "-f", "16000000", str(program)]
+    command = ["simavr", "-m", "atmega328p", "-f", "16000000", str(program)]
     lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
         assert running.stdout is not None
+        late = threading.Timer(timeout, running.kill)
+        late.start()
         for line in running.stdout:
             lines.append(re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip(".\n"))
             if end in lines[-1]:
                 break
+        late.cancel()
         running.kill()
     assert lines, "it printed nothing"
     assert end in lines[-1], lines

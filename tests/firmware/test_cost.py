@@ -55,7 +55,7 @@ def test_boards_of_ones_own(small_export: Path, tmp_path: Path) -> None:
     ("text", "message"),
     [
         (None, "cannot be read: No such file"),
-        ("[", "not TOML in UTF-8"),
+        ("[", "not TOML: Invalid"),
         ("[[boards]]\nname = 'x'\n", "boards.0.title: Field required"),
         (
             "[[boards]]\nname = 'x'\ntitle = 'x'\ncore = 'z80'\nflash = 1\nram = 1\nclock = 1\n",

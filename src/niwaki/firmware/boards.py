@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from niwaki.errors import Setting, SpecError
+from niwaki.files import parse_toml
 
 _SAID = 3
 
@@ -53,7 +53,7 @@ def known_boards(file: Path | None = None) -> tuple[dict[str, Core], tuple[Known
     Raises SpecError for a file that cannot be read, or that has a board of an unknown core.
     """
     text = (resources.files("niwaki.firmware") / "boards.toml").read_text(encoding="utf-8")
-    ours = Table.model_validate(tomllib.loads(text))
+    ours = Table.model_validate(parse_toml(text))
     if file is None:
         return dict(ours.cores), ours.boards
     given = _read(file)
@@ -71,11 +71,11 @@ def known_boards(file: Path | None = None) -> tuple[dict[str, Core], tuple[Known
 def _read(file: Path) -> Table:
     given = Setting("boards", f'"{file}"')
     try:
-        return Table.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        return Table.model_validate(parse_toml(file.read_bytes()))
     except OSError as error:
         raise SpecError(given, f": cannot be read: {error.strerror}") from error
     except ValidationError as error:
         wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:_SAID])
         raise SpecError(given, f": {'; '.join(wrong)}") from error
     except ValueError as error:
-        raise SpecError(given, f": not TOML in UTF-8: {error}") from error
+        raise SpecError(given, f": not TOML: {error}") from error

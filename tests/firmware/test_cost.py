@@ -76,7 +76,7 @@ def test_what_is_no_network_is_refused(small_export: Path, tmp_path: Path) -> No
         niwaki.cost("lenet6")
     with pytest.raises(ModelError, match=r"gone\.onnx: there is no such file"):
         niwaki.cost(tmp_path / "gone.onnx")
-    with pytest.raises(ModelError, match="`args` belongs to a factory"):
+    with pytest.raises(ModelError, match="`args=` belongs to a factory"):
         niwaki.cost(small_export / "model-int8.onnx", args={})
     with pytest.raises(ModelError, match=r"`shape=.*lenet5 does not take such images"):
         niwaki.cost("lenet5", shape=(1, 8, 8))

@@ -245,7 +245,7 @@ def _add_layer(draw: st.DrawFn, b: Builder) -> None:  # noqa: PLR0912 (one branc
         inner = tuple(min(p, k - 1) for p, k in zip(pads, (*kernel, *kernel), strict=True))
         if kind == "max_pool":
             b.max_pool(kernel, strides, inner)
-        elif b.twice and draw(st.booleans()):
+        elif b.twice:  # as files that round twice have it
             b.integer_mean(kernel, strides, inner)
         else:
             b.average_pool(kernel, strides, inner, draw(st.booleans()))

@@ -52,23 +52,11 @@ LITTLE_OF_ONES_OWN = {
     "run mine.toml --trust": "run mine.toml --trust --jobs 1",
     "accuracy_drop<=…": "…",
 }
-A_SMALL_SEARCH = """
-[data]
-train_samples = 200
-test_samples = 20
-validation = 20
-[search]
-batch = 2
-rungs = [1]
-final_epochs = 1
-finalists = 1
-"""
-LITTLE_OF_A_SEARCH = {
-    " --data fashion-mnist": "",
-    "niwaki compress lenet5": "niwaki compress lenet5 --data synthetic --space small.toml",
-    "--time 60m": "--trials 2 --seeds 1 --jobs 1",
-    'constants<=8KB"': 'constants<=24KB" --seeds 1 --jobs 1',  # two candidates fill 16 KB, none is smaller
-}
+LITTLE_OF_A_SEARCH = {"niwaki compress lenet5": "niwaki compress lenet5 --data synthetic"}
+SEARCHING = (
+    "niwaki compress lenet5 --data",
+    'niwaki compress lenet5 --fit "constants<=8KB',
+)  # tests/search has short forms
 FEW = {"train_samples=1000, test_samples=200": "train_samples=200, test_samples=50"}
 SLOW = ("make", "small/c/classify", "niwaki verify", "niwaki bundle", "niwaki doctor")  # other tests have short forms
 
@@ -93,10 +81,9 @@ def test_ones_own_network_in_short(tmp_path: Path) -> None:
 
 
 def test_a_search_within_a_budget_in_short(tmp_path: Path) -> None:
-    (tmp_path / "small.toml").write_text(A_SMALL_SEARCH, encoding="utf-8")
-    reader = Reader(tmp_path, short=True, instead=LITTLE_OF_A_SEARCH)
+    reader = Reader(tmp_path, short=True, instead=LITTLE_OF_A_SEARCH, left_out=SEARCHING)
     reader.follow(tutorial("sixteen-kilobytes"))
-    assert reader.commands == 3
+    assert reader.commands == 1
 
 
 @pytest.mark.parametrize("guide", ["distillation", "callbacks"])

@@ -32,6 +32,24 @@ NIWAKI_KERNEL int32_t niwaki_root(int64_t value) {
   return (int32_t)root;
 }
 
+/* The whole quotient of positive numbers; without the library's division where the processor has none of 64 bits. */
+NIWAKI_KERNEL int64_t niwaki_quotient(int64_t value, int64_t by) {
+#if UINTPTR_MAX > 0xffffffffu
+  return value / by;
+#else
+  uint64_t left = (uint64_t)value, rest = 0, found = 0;
+  for (uint8_t bit = 0; bit < 64; bit++, left <<= 1) {
+    rest = (rest << 1) | (left >> 63);
+    found <<= 1;
+    if (rest >= (uint64_t)by) {
+      rest -= (uint64_t)by;
+      found |= 1;
+    }
+  }
+  return (int64_t)found;
+#endif
+}
+
 /* One group: see the contract for what is rounded and where. */
 NIWAKI_KERNEL void niwaki_normalize_group(const niwaki_normalize *d, const int8_t *in, int32_t index, int8_t *out) {
   const int32_t zero = d->root ? d->in_zero : 0;
@@ -45,7 +63,7 @@ NIWAKI_KERNEL void niwaki_normalize_group(const niwaki_normalize *d, const int8_
   int64_t variance = d->count * squares - sum * sum + d->epsilon;
   int32_t down = 41; /* 61 bits of the inverse root less the 20 of a number */
   for (; variance < (int64_t)1 << 60; variance *= 4) down--;
-  const int64_t inverse = ((int64_t)1 << 61) / niwaki_root(variance);
+  const int64_t inverse = niwaki_quotient((int64_t)1 << 61, niwaki_root(variance));
   for (int32_t k = 0; k < d->count; k++, index += d->by_count) {
     const int64_t far = ((int64_t)d->count * (in[k * d->inner] - zero) - sum) * inverse;
     const int64_t number = (far + ((int64_t)1 << (down - 1))) >> down;
@@ -74,7 +92,7 @@ NIWAKI_KERNEL void niwaki_run_softmax(const niwaki_softmax *d, const int8_t *in,
     int64_t sum = 0;
     for (int32_t k = 0; k < d->count; k++) most = x[k * d->inner] > most ? x[k * d->inner] : most;
     for (int32_t k = 0; k < d->count; k++) sum += d->powers[most - x[k * d->inner]];
-    const int64_t inverse = ((int64_t)1 << 55) / sum;
+    const int64_t inverse = niwaki_quotient((int64_t)1 << 55, sum);
     for (int32_t k = 0; k < d->count; k++) {
       const int64_t share = (d->powers[most - x[k * d->inner]] * inverse) >> 25;
       out[at + k * d->inner] = niwaki_round_once(share * d->multiplier, d->shift, d->out_zero, d->low, d->high);

@@ -126,6 +126,34 @@ class Shaped(Builder):
             getattr(self, kind)()
 
 
+def of_each_kind() -> list[Graph]:
+    """Networks that have every kind of layer between them, and weights of every layout in every number of bits."""
+    made: list[Builder] = []
+
+    def start(shape: tuple[int, ...], *, twice: bool = False, bits: int = 8) -> Builder:
+        made.append(Builder(shape, len(made), twice=twice))
+        made[-1].bits = bits
+        return made[-1]
+
+    for bits in (8, 4, 2):
+        start((4, 6, 7), bits=bits).conv(8, (3, 3))
+        start((4, 6, 7), bits=bits).conv(8, (3, 3), groups=2)
+        start((4, 6, 7), bits=bits).conv(4, (3, 3), groups=4)
+        start((4, 6, 7), bits=bits).dense(5)
+    for twice in (False, True):
+        start((3, 6, 7), twice=twice).max_pool((2, 2), (2, 2))
+        start((3, 6, 7), twice=twice).average_pool((2, 2), (2, 2), (0, 0, 0, 0), count_pads=False)
+        builder = start((3, 6, 7), twice=twice)
+        builder.add(builder.last, builder.requantize())
+    start((3, 6, 7), twice=True).integer_mean((2, 2), (2, 2), (0, 0, 0, 0))
+    start((3, 6, 7)).pad((1, 0, 2, 1))
+    for kind in STEPS:
+        shaped = Shaped((6, 4, 5), len(made))
+        shaped.step(kind)
+        made.append(shaped)
+    return [builder.graph() for builder in made]
+
+
 @st.composite
 def shaped_graphs(draw: st.DrawFn) -> Graph:
     """A network of one to five steps on tensors of one to four axes."""

@@ -141,8 +141,8 @@ def make_fitter(search: Search) -> Fitter:
     """What turns proposals into candidates within the limits."""
     on_target = None
     if search.target is not None:
-        counted = "instructions" in (search.minimized, *(limit.quantity for limit in search.limits.budgets))
-        on_target = OnTarget(search.target, search.costs, counted)
+        with_instructions = "instructions" in (search.minimized, *(limit.quantity for limit in search.limits.budgets))
+        on_target = OnTarget(search.target, search.costs, with_instructions)
     largest = [figures(search.costs.of(member.largest)) for member in search.costs.members]
     reference = {}
     if search.minimized is not None:

@@ -161,9 +161,7 @@ def _with_test(search: Search, figures: Figures) -> Figures:
         test: Accuracy = integer_accuracy(graph, data.test, data.num_classes)
     target = figures.target
     if "instructions" not in target:
-        with contextlib.suppress(
-            NiwakiError
-        ):  # without a compiler or an emulator, nothing that was asked for is missing
+        with contextlib.suppress(NiwakiError):  # no compiler or emulator: nothing that was asked for is missing
             target = on_target(graph, search.wanted.target, instructions=True)
     return replace(figures, test=test, target=target)
 

@@ -212,7 +212,8 @@ def _notes(search: Search, chosen: Figures) -> list[str]:
     test = chosen.test
     if test is not None:
         gap = chosen.validation.accuracy - test.accuracy
-        said.append(f"validation minus test: {gap:+.2f} points: the best of many looks better than it is")
+        why = ": the best of many looks better than it is" if gap > 0 else ""
+        said.append(f"validation minus test: {gap:+.2f} points{why}")
     if chosen.score.epochs < search.epochs:
         said.append(
             Wording(

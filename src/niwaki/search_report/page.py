@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from niwaki.device.text import counted
 from niwaki.drawing.chart import Axis, Chart, Panel, Point, Series, Unit, to_csv
 from niwaki.files import write_whole
 from niwaki.reporting.document import Block, Document, Facts, Figure, Grid, Listing, Section, Text
@@ -16,6 +17,7 @@ from niwaki.study.store import Store
 
 COSTS = {"constants": "bytes", "ram": "bytes", "macs": "count", "flash": "bytes", "instructions": "count"}
 """What accuracy is drawn against, and the units."""
+NAMES = {"ram": "RAM", "macs": "MACs"}
 DEPTH = 20.0  # points below the best: lower ones would flatten the rest
 
 
@@ -65,15 +67,15 @@ def _facts(one: Figures | None) -> dict[str, str]:
     found["RAM"] = f"{one.footprint.ram_bytes:,}"
     found["MACs"] = f"{one.tried.figures['macs']:,.0f}"
     found |= {name: f"{one.target[name]:,.0f}" for name in ("flash", "stack", "instructions") if name in one.target}
-    found["trained"] = f"{one.score.epochs} epochs, {one.score.way}"
+    found["trained"] = f"{counted(one.score.epochs, 'epoch')}, {one.score.way}"
     return found
 
 
 def _fronts(answer: Answer, tried: Sequence[Tried]) -> Iterator[Block]:
     epochs = _compared(tried)
     yield Text(
-        f"Every candidate after {epochs} epochs, on validation images. The line joins those that no other one beats in "
-        "both accuracy and cost."
+        f"Every candidate after {counted(epochs, 'epoch')}, on validation images. The line joins those that no other "
+        "one beats in both accuracy and cost."
     )
     for cost in (name for name in COSTS if any(name in one.figures for one in tried)):
         chart = _front(cost, answer, tried, epochs)
@@ -98,20 +100,21 @@ def _front(cost: str, answer: Answer, tried: Sequence[Tried], epochs: int) -> Ch
     points = tuple(_point(one, cost, at, chosen) for one, at in able if at >= best - DEPTH)
     line = tuple(_point(one, cost, one.at(epochs) or 0.0, chosen) for one in front(tried, cost, epochs))
     line = tuple(point for point in line if float(point.y) >= best - DEPTH)
+    name = NAMES.get(cost, cost)
     unit: Unit = "bytes" if COSTS[cost] == "bytes" else "count"
     panel = Panel(
-        Axis(cost, "log", unit), Axis("validation %", unit="percent"),
+        Axis(name, "log", unit), Axis("validation %", unit="percent"),
         (Series("candidates", points, 0, joined=False), Series("front", line, 1)),
     )  # fmt: skip
     return Chart(
-        f"front-{cost}", "lines", f"Accuracy against {cost}", f"Candidates after {epochs} epochs.",
-        f"Validation accuracy of {len(points)} candidates against {cost}.", (panel,),
+        f"front-{cost}", "lines", f"Accuracy against {name}", f"Candidates after {counted(epochs, 'epoch')}.",
+        f"Validation accuracy of {len(points)} candidates against {name}.", (panel,),
     )  # fmt: skip
 
 
 def _point(one: Tried, cost: str, accuracy: float, chosen: str) -> Point:
     widths = ", ".join(str(width) for width in one.shape.widths.values())
-    tip = f"{accuracy:.2f} %\n{one.figures[cost]:,.0f} {cost}\nchannels {widths}\n"
+    tip = f"{accuracy:.2f} %\n{one.figures[cost]:,.0f} {NAMES.get(cost, cost)}\nchannels {widths}\n"
     return Point(max(one.figures[cost], 1.0), accuracy, tip, chosen=one.shape.id == chosen)
 
 
@@ -131,7 +134,7 @@ def _history(tried: Sequence[Tried]) -> Iterator[Block]:
         (Series("candidates", tuple(points), 0, joined=False), Series("best so far", tuple(steps), 1, stepped=True)),
     )  # fmt: skip
     yield Figure(
-        Chart("history", "lines", "The candidates in their order", f"After {first} epochs, the first rung.",
+        Chart("history", "lines", "The candidates in their order", f"After {counted(first, 'epoch')}, the first rung.",
               f"Validation accuracy of {len(points)} candidates in the order in which they were tried.", (panel,))
     )  # fmt: skip
     failed = [f"{one.shape.id}: {one.reason}" for one in tried if one.reason]

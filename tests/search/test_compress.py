@@ -13,6 +13,7 @@ import niwaki
 from niwaki.cli.entry import run
 from niwaki.codegen.generate import generate
 from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.study.listener import Silent
 
 pytestmark = pytest.mark.timeout(900)  # one search is made for all of them: on a busy machine it takes long
 
@@ -120,6 +121,32 @@ def test_another_budget_is_answered_from_the_same_folder(
     assert any("searching further costs" in note or "epochs only" in note for note in answer["notes"])  # type: ignore[attr-defined]
     code, answer = run_json(capsys, *options, "--fit", "ram<=100")
     assert code == 1
+
+
+class Impatient(Silent):
+    """Presses Ctrl-C when the finalists are named."""
+
+    def message(self, text: object) -> None:
+        if str(text).startswith("finalists"):
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_search_leaves_the_best_so_far_with_its_report(
+    searched: Path, small_npz: Path, space: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "stopped"
+    shutil.copytree(searched, folder)
+    for name in ("result.json", "report.html", "front.csv"):
+        (folder / name).unlink()
+    with pytest.raises(KeyboardInterrupt):
+        niwaki.compress(
+            "lenet5", small_npz, fit="constants<=2KB", trials=3, seeds=1, jobs=1, space=space, out=folder,
+            listener=Impatient(),
+        )  # fmt: skip
+    chosen = json.loads((folder / "result.json").read_text())["chosen"]
+    assert chosen["constants"] <= 2048
+    assert chosen["id"] in (folder / "front.csv").read_text()
+    assert "The chosen network and the runner-up" in (folder / "report.html").read_text()
 
 
 def test_a_search_that_lost_stages_gives_the_same_answer_with_more_workers(

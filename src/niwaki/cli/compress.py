@@ -23,6 +23,7 @@ _COLUMNS: tuple[Column, ...] = (("", "left"), ("chosen", "right"), ("runner-up",
 def compress(wanted: Wanted, space: Path | None, *, dry_run: bool, as_json: bool) -> int:
     """Search, print the answer and write its report; returns 1 if the forms of the chosen network disagree."""
     from niwaki.search.compress import compress as search
+    from niwaki.search.outcome import REPORT
     from niwaki.search.space import load_space
     from niwaki.search_report.page import build_search_report
     from niwaki.study.request import Request
@@ -34,18 +35,17 @@ def compress(wanted: Wanted, space: Path | None, *, dry_run: bool, as_json: bool
     try:
         if dry_run:
             return _dry_run(wanted, ways, progress, as_json=as_json)
-        found = search(wanted, ways, progress, device=device, paths=paths)
+        found = search(wanted, ways, progress, report=build_search_report, device=device, paths=paths)
     except KeyboardInterrupt:
         progress.stop()
         raise Stopped(f"the best so far, if there is one, is in {wanted.folder}; what is trained is kept") from None
     finally:
         progress.stop()
-    report = build_search_report(found)
     if as_json:
         print_json(found.to_dict())
     else:
         print_tabular(output(), table(found))
-        print(printable(f"Report: {report}"))
+        print(printable(f"Report: {found.folder / REPORT}"))
     return 0 if found.verified else 1
 
 

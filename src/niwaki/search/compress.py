@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from niwaki.device.text import counted
 from niwaki.errors import NiwakiError, StageFailed, StoreError
@@ -33,13 +33,15 @@ from niwaki.study.workers.processes import check_guard
 
 
 def compress(
-    wanted: Wanted, space: Space, listener: Listener, *, device: str = "cpu", paths: tuple[str, ...] = ()
+    wanted: Wanted, space: Space, listener: Listener, *, report: Callable[[Answer], object], device: str = "cpu",
+    paths: tuple[str, ...] = (),
 ) -> Answer:  # fmt: skip
     """Search, or resume a search, and write the answer into the folder.
 
     Without `trials` and `time`, a folder that holds a search already is asked only: what it knows answers another
     budget. Raises NiwakiError for bad input; StageFailed, whose exit code is 1, if nothing fits: before training, if
-    the smallest candidate does not. On KeyboardInterrupt the best so far is written, and the error passed on.
+    the smallest candidate does not. On KeyboardInterrupt the best so far is written, and the error passed on. `report`
+    writes the page of an answer.
     """
     started = time.monotonic()
     check_guard()
@@ -55,12 +57,14 @@ def compress(
             search.running.close()
         except KeyboardInterrupt:
             search.running.drop()
-            _answer_so_far(search, started)
+            _answer_so_far(search, started, report)
             raise
         except BaseException:
             search.running.drop()
             raise
-        return answer(search, started)
+        found = answer(search, started)
+        report(found)
+        return found
 
 
 def _opened(
@@ -236,9 +240,9 @@ def _cost_names(limits: Limits) -> list[str]:
     return [limit.quantity for limit in limits.budgets if limit.quantity not in TRAINED]
 
 
-def _answer_so_far(search: Search, started: float) -> None:
+def _answer_so_far(search: Search, started: float, report: Callable[[Answer], object]) -> None:
     try:
         search.save()
-        answer(search, started)
+        report(answer(search, started))
     except NiwakiError as error:
         search.notify(f"nothing to keep yet: {error}")

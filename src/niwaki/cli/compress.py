@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import mode
 from typing import TYPE_CHECKING
 
 from niwaki.cli.output import beside, output, print_json, print_tabular
@@ -72,8 +74,19 @@ def _costs(one: Figures | None) -> dict[str, str]:
         "macs": f"{one.tried.figures['macs']:,.0f}",
     }
     found["channels"] = ", ".join(f"{name} {width}" for name, width in one.tried.shape.widths.items())
-    found["bits"] = ", ".join(f"{name} {bits}" for name, bits in one.tried.shape.bits.items())
+    found["bits"] = bits_in_words(one.tried.shape.bits)
     return found
+
+
+def bits_in_words(bits: Mapping[str, int]) -> str:
+    """What most layers have, and then the others by name.
+
+    >>> bits_in_words({"conv1": 8, "conv2": 4, "fc1": 4})
+    '4 (conv1 8)'
+    """
+    usual = mode(bits.values())
+    others = ", ".join(f"{name} {count}" for name, count in bits.items() if count != usual)
+    return f"{usual} ({others})" if others else str(usual)
 
 
 def _percent(value: float | None) -> str:

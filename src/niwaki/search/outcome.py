@@ -17,6 +17,7 @@ from niwaki.codegen.generate import generate
 from niwaki.deploy.export import export_all
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.verify import VerifyOptions, verify_folder
+from niwaki.device.text import counted
 from niwaki.errors import NiwakiError, Setting, StageFailed, Wording
 from niwaki.folders import sweep
 from niwaki.measure.accuracy import Accuracy
@@ -217,8 +218,8 @@ def _notes(search: Search, chosen: Figures) -> list[str]:
     if chosen.score.epochs < search.epochs:
         said.append(
             Wording(
-                f"the chosen network was trained for {chosen.score.epochs} epochs only: a search for this budget would "
-                f"train its finalists for {search.epochs}; say how far: ",
+                f"the chosen network was trained for {counted(chosen.score.epochs, 'epoch')} only: a search for this "
+                f"budget would train its finalists for {search.epochs}; say how far: ",
                 Setting("trials"),
                 " or ",
                 Setting("time"),
@@ -227,8 +228,8 @@ def _notes(search: Search, chosen: Figures) -> list[str]:
     elif search.running.ran == 0:
         batch, rungs = search.space.search.batch, search.space.search.rungs
         said.append(
-            f"answered from what is known; searching further costs about {batch * rungs[0]} to {batch * sum(rungs)} "
-            f"epochs for every {batch} trials, and the finalists {search.epochs} each"
+            f"answered from what is known; searching further costs at most {batch * sum(rungs)} epochs for every "
+            f"{batch} trials, and {search.epochs} for each seed of a finalist"
         )
     return said + search.answers
 

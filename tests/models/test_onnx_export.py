@@ -11,14 +11,16 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
+from typer.main import get_command
 
 import tiny_networks
 from exported import NETWORKS, about, exported
+from niwaki.cli.main import app
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import DataError, ModelError
 from niwaki.models import opset as opsets
 from niwaki.models.onnx_export import check_against_torch, to_onnx
-from niwaki.models.onnxfile import metadata
+from niwaki.models.onnxfile import load_onnx, metadata
 from niwaki.models.opset import check_opset, lower
 
 
@@ -66,6 +68,22 @@ def test_lenet5_in_full() -> None:
     # nothing of the machine that wrote it: no source lines, no paths
     assert not re.search(rb"\.py|stack_trace|torch", data)
     assert len(data) < 4 * 61_706 + 3_000
+
+
+class Smooth(Pixels):
+    """Mish came with opset 18."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(nn.functional.mish(x))
+
+
+def test_the_opset_rises_where_a_network_needs_it() -> None:
+    """As the help of --opset says; nobody asked for one."""
+    info = about((1, 3, 4), 3)
+    found = [load_onnx(to_onnx(model, info)).opset_import[0].version for model in (Pixels(), Smooth())]
+    assert found == [17, 18]
+    (option,) = (option for option in get_command(app).commands["export"].params if option.name == "opset")
+    assert option.help == "ONNX operator set, 13 to 18; default: {}, or {} if the network needs it.".format(*found)
 
 
 def test_any_number_of_images_at_once() -> None:

@@ -183,7 +183,9 @@ def export(
         list[str], typer.Option(metavar="FORM", help=f"{listed((*CHOICES, *PROJECTS, 'all'))}; repeat for more.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")],
-    opset: Annotated[int | None, typer.Option(help="ONNX operator set, 13 to 18; default: 17.")] = None,
+    opset: Annotated[
+        int | None, typer.Option(help="ONNX operator set, 13 to 18; default: 17, or 18 if the network needs it.")
+    ] = None,
     prefix: Annotated[str, typer.Option(help="Prefix of every name in the C code.")] = "niwaki_model",
     ram_limit: Annotated[
         str | None, typer.Option(metavar="BYTES", help="Fail if the C code needs more RAM, as in 8KB.")

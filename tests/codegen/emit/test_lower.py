@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from niwaki.codegen.emit.lower import lower
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program
 from niwaki.errors import ModelError
+from qdq_models import read, start
 from random_graphs import Builder
 
 
@@ -120,6 +122,21 @@ def test_sides_are_16_bit_numbers() -> None:
     grown.pad((0, 4, 0, 4))
     with pytest.raises(ModelError, match=r"node0: shape \(1, 1, 32768\)"):
         lower(grown.graph())
+
+
+def test_several_axes_as_one_side_are_16_bit_numbers() -> None:
+    model, x = start(200, 200, 4)
+    graph = read(model, model.qdq(model.node("MatMul", [x, model.weights(np.eye(4, dtype=np.int8), 0.5)]), 0.5))
+    with pytest.raises(ModelError, match=r"^MatMul\d+: in_h of its kernel would be 40000: sizes go up to 32767$"):
+        lower(graph)
+    for side in (33, 34):
+        model, x = start(31, 32, side)
+        graph = read(model, model.qdq(model.node("ReduceSum", [x, model.constant(np.array([1, 2, 3]))]), 5))
+        if side == 33:
+            assert [step.kernel for step in lower(graph).steps][-1] == "average_pool"
+        else:
+            with pytest.raises(ModelError, match=r"^ReduceSum\d+: in_w of its kernel would be 33728: sizes"):
+                lower(graph)
 
 
 def test_a_dense_layer_takes_any_size() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -55,7 +56,9 @@ def _steps(lowering: Lowering) -> list[Step]:
             _check_sides(layer, lowering.graph)
         if layer.name not in lowering.done:
             _order(layer, operator.order, lowering)
+            before = len(lowering.steps)
             operator.lower(layer, lowering)
+            _check_windows(layer, lowering.steps[before:])
     return _into_output(lowering)
 
 
@@ -71,6 +74,14 @@ def _check_sides(layer: Layer, graph: Graph) -> None:
     for name in (*layer.inputs, layer.output):
         if max(hwc(graph.tensors[name])) > MAX_SIDE:
             raise ModelError(f"{layer.name}: shape {graph.tensors[name].shape}: dimensions go up to {MAX_SIDE}")
+
+
+def _check_windows(layer: Layer, steps: Sequence[Step]) -> None:
+    """Sizes of kernels that move windows: a side may be several axes together, and strides may be of any size."""
+    for step in steps:
+        for key, size in step.fields.items():
+            if "kernel_h" in step.fields and key.endswith(("_h", "_w", "_c", "channels")) and size > MAX_SIDE:
+                raise ModelError(f"{layer.name}: {key} of its kernel would be {size}: sizes go up to {MAX_SIDE}")
 
 
 def _into_output(lowering: Lowering) -> list[Step]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
+from bundled import need_tool
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.operators.functions import Lookup, Pairwise
+from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.models.onnxfile import ROUNDING
 from qdq_models import Qdq, kinds, read, runtime_scores, start
+from random_graphs import compile_together, run_c
 
 F = np.float32
 ALONE: list[tuple[str, dict[str, object], int]] = [
@@ -51,6 +57,16 @@ def test_a_number_that_a_function_does_not_have_is_zero() -> None:
     layer = graph.layers[0]
     assert isinstance(layer, Lookup)
     assert layer.table[0, 100:].tolist()[:30] == [3] * 29 + [4]
+
+
+def test_tables_along_two_axes_stay_two() -> None:
+    model, y = start(2, 3, 4)
+    for sides in ((2, 1, 1), (1, 1, 4)):
+        slopes = model.constant(np.linspace(0.2, 0.8, max(sides)).astype(F).reshape(sides))
+        y = model.qdq(model.node("PRelu", [y, slopes]), 0.4, 3)
+    graph = read(model, y)
+    assert kinds(graph) == ["Lookup", "Lookup"]
+    check(model, y, graph, 0.9)
 
 
 def silu(m: Qdq, x: str) -> str:
@@ -170,3 +186,16 @@ def _shrunk(model: Qdq, x: str, shape: tuple[int, ...], scale: float, zero_point
     kernel = [whole if side == 1 else 1 for whole, side in zip((4, 5), shape[1:], strict=True)]
     x = model.node("MaxPool", [x], kernel_shape=kernel)
     return model.qdq(model.node("AveragePool", [x], kernel_shape=[1, 1]), scale, zero_point)
+
+
+def test_a_product_along_the_last_axis_may_round_twice(tmp_path: Path) -> None:
+    """It runs as a convolution, which then rounds twice in the C."""
+    need_tool("cc", "gcc libc6-dev")
+    rng = np.random.default_rng(0)
+    model, x = start(4, 4, 8)
+    weights = model.weights(rng.integers(-127, 128, (8, 8)).astype(np.int8), 0.013)
+    file = model.build(model.qdq(model.node("MatMul", [x, weights]), 0.7))
+    helper.set_model_props(file, {ROUNDING: "twice"})
+    graph, inputs = read_qdq(file, "the model"), rng.integers(-128, 128, (400, 4, 4, 8)).astype(np.int8)
+    library = compile_together([graph], tmp_path, ("-O1", "-DNIWAKI_PORTABLE"))
+    np.testing.assert_array_equal(run_c(library, 0, graph, inputs), reference.run(graph, inputs).reshape(400, -1))

@@ -12,7 +12,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from niwaki.codegen.graph.operators.products import Dense
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.errors import ModelError
-from niwaki.models.onnxfile import write_metadata
+from niwaki.models.onnxfile import ROUNDING, write_metadata
 from qdq_models import ONES, Qdq, kinds, model_of, read, start
 
 Bad = Callable[[Qdq, str], str]  # makes a model's output from its quantized input
@@ -93,6 +93,20 @@ def two_axes(model: Qdq, x: str, kind: str, name: str) -> str:
     return model.qdq(model.node(kind, [y, model.constant(np.full((4, 1), 0.5, np.float32))], name=name), 1)
 
 
+def both_axes(model: Qdq, x: str) -> str:
+    """A slope for each row and one for each column, of functions that meet again."""
+    slopes = [model.constant(np.ones(sides, np.float32)) for sides in ((4, 1), (1, 4))]
+    return model.qdq(model.node("Add", [model.node("PRelu", [x, slope]) for slope in slopes], name="add"), 1)
+
+
+def broadcast(model: Qdq, x: str) -> str:
+    """Each of two matrices with each of two others: four products."""
+    parts = [
+        model.node("Reshape", [x, model.constant(np.array(shape))]) for shape in ((1, 1, 2, 4, 4), (1, 2, 1, 4, 4))
+    ]
+    return model.qdq(model.node("MatMul", parts, name="matmul"), 1)
+
+
 def divided(model: Qdq, x: str) -> str:
     return model.qdq(model.node("Div", [model.constant(np.ones((2, 4, 4), np.float32)), x], name="div"), 1)
 
@@ -153,7 +167,7 @@ OF_IMAGES: list[tuple[str, Bad]] = [
         r"PRelu 'prelu': a constant of shape \(2, 4, 4\) for values of shape",
         op("PRelu", np.ones((2, 4, 4), np.float32)),
     ),
-    (r"PRelu 'prelu': slopes along another axis", lambda m, x: two_axes(m, x, "PRelu", "prelu")),
+    (r"PRelu 'prelu': constants along two axes", lambda m, x: two_axes(m, x, "PRelu", "prelu")),
     (r"Mul 'mul': constants along two axes", lambda m, x: two_axes(m, x, "Mul", "mul")),
     (r"Max 'max': constants along two axes", lambda m, x: two_axes(m, x, "Max", "max")),
     ("QLinearAdd 'qlinearadd' is not supported: quantize it as QDQ", op("QLinearAdd")),
@@ -204,6 +218,12 @@ OF_IMAGES: list[tuple[str, Bad]] = [
         op("InstanceNormalization", *[np.ones(3, np.float32)] * 2),
     ),
     (r"MatMul 'matmul': two activations of shapes \(2, 4, 4\) and \(3, 4, 4\)", matrices),
+    (r"MatMul 'matmul': two activations of shapes \(1, 2, 4, 4\) and \(2, 1, 4, 4\)", broadcast),
+    (r"Add 'add': constants along two axes", both_axes),
+    (
+        r"ReduceSum 'reducesum': without axes it does nothing: leave it out",
+        op("ReduceSum", np.zeros(0, np.int64), noop_with_empty_axes=1),
+    ),
     (r"Pad 'pad': mode constant, pads \[0, 0, -1", op("Pad", np.array([0, 0, -1, 0, 0, 0, 0, 0]))),
     (r"Pad 'pad': mode constant, pads \[0, 0, 1\]", op("Pad", np.array([0, 0, 1]))),
     ("Pad 'pad': mode constant, pads", op("Pad", np.array([0, 1, 0, 0, 0, 0, 0, 0]))),
@@ -378,3 +398,45 @@ def test_a_bias_that_no_unit_carries():
 
 def test_more_axes_than_five():
     refuse(op("Reshape", np.array([0, 2, 2, 2, 2, 2, 2])), "up to 5 axes and the batch are supported", 64)
+
+
+def test_an_old_softmax_goes_over_all_axes_from_its_own_on():
+    """Before opset 13, and its own axis is 1 if it does not say; over the last one it is what it is today."""
+    for attributes, told in (({}, "axis 1"), ({"axis": 2}, "axis 2"), ({"axis": 3}, "")):
+        model, x = start(opset=11)
+        y = model.qdq(model.node("Softmax", [x], name="softmax", **attributes), 1 / 256, -128)
+        y = model.qdq(model.node("Neg", [y]), 1)
+        if told:
+            with pytest.raises(
+                ModelError, match=rf"^Softmax 'softmax': {told} of \(1, 2, 4, 4\) at opset 11: the last"
+            ):
+                read(model, y)
+        else:
+            assert kinds(read(model, y)) == ["Softmax", "Lookup"]
+
+
+@pytest.mark.parametrize("factor", [1e9, -1e9])
+def test_a_factor_too_large_for_the_scale(factor):
+    model, x = start(opset=17)
+    factors = model.constant(np.array([1, factor, 1, 1], np.float32))
+    with pytest.raises(ModelError, match=r"a factor of ±1e\+09 is too large for the output's scale"):
+        read(model, model.qdq(model.node("LayerNormalization", [x, factors]), 0.02))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m, x: m.node("ReduceSum", [x, m.constant(np.array([1]))]),
+        lambda m, x: m.node("Mul", [x, m.constant(np.arange(2, dtype=np.float32).reshape(2, 1, 1))]),
+    ],
+)
+def test_what_never_came_from_tensorflow_lite(make):
+    """A file that says it rounds twice, and has what no .tflite file gives."""
+    model, x = start()
+    file = model.build(model.qdq(make(model, x), 1))
+    assert read_qdq(file, "the model").layers
+    helper.set_model_props(file, {ROUNDING: "twice"})
+    with pytest.raises(
+        ModelError, match="has no form that rounds twice, as TensorFlow Lite does: set .*niwaki.rounding"
+    ):
+        read_qdq(file, "the model")

@@ -48,7 +48,8 @@ def _merged(layer: Layer, makers: dict[str, Layer], graph: Graph, uses: Counter[
     chain = [maker for name, maker in inner.items() if name not in found]
     if not chain or any(uses[maker.output] > layer.inputs.count(maker.output) for maker in chain):
         return layer
-    return _table([*chain, layer], found.pop(), graph)
+    axes = {part.axis for part in (*chain, layer) if isinstance(part, Lookup) and len(part.table) > 1}
+    return layer if len(axes) > 1 else _table([*chain, layer], found.pop(), graph)
 
 
 def _moved(layer: Layer, makers: dict[str, Layer], uses: Counter[str]) -> Layer:

@@ -53,7 +53,7 @@ def read_qdq(model: ModelProto, name: str) -> Graph:
     source, target = ends(model, name)
     about = metadata(model)
     reader = _Reader(model, source, layer_rounded_twice if about.rounds_twice else layer_rounded_once)
-    before_softmax, dropped = _before_softmax(model, target.name)
+    before_softmax, dropped = _before_softmax(model, target.name, reader.constants)
     for node in _needed(model, before_softmax, reader.constants):
         reader.read(node)
     output = reader.output(before_softmax)
@@ -232,7 +232,7 @@ class _Reader:
         return self.source
 
 
-def _before_softmax(model: ModelProto, output: str) -> tuple[str, tuple[str, ...]]:
+def _before_softmax(model: ModelProto, output: str, constants: Constants) -> tuple[str, tuple[str, ...]]:
     """The input of a last Softmax, and the names of the nodes from there on; the output itself if there is none."""
     makers = {name: node for node in model.graph.node for name in node.output}
     shapes, passed, name = shapes_of(model), [], output
@@ -241,15 +241,11 @@ def _before_softmax(model: ModelProto, output: str) -> tuple[str, tuple[str, ...
         name = node.input[0]
         if node.op_type in _SOFTMAX:
             rank = len(shapes.get(name, ()))
-            axis = attributes(node).get("axis", -1 if _opset(model) >= 13 else 1)
+            axis = attributes(node).get("axis", -1 if constants.opset >= 13 else 1)
             if rank != 2 or axis not in (1, -1):
                 raise ModelError(f"{label(node)}: axis {axis} of {rank}: over (batch, classes), axis 1, is supported")
             return name, tuple(reversed(passed))
     return output, ()
-
-
-def _opset(model: ModelProto) -> int:
-    return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
 
 
 def _needed(model: ModelProto, output: str, constants: Constants) -> list[NodeProto]:

@@ -89,6 +89,7 @@ class Constants:
         self._types = {value.name: value.type.tensor_type.elem_type for value in values}
         self._arrays = {tensor.name: tensor for tensor in model.graph.initializer}
         self._makers: dict[str, NodeProto] = {}
+        self.opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
         for node in model.graph.node:
             if node.op_type in _FOLDED and all(name in self for name in node.input if name):
                 self._makers[node.output[0]] = node

@@ -42,10 +42,15 @@ class Function(Operation):
     axis: int = 0
     line: Line | None = None  # if it is one; then numbers of channels take a multiplication, not tables
 
+    @property
+    def is_multiplied(self) -> bool:
+        """Whether its layer multiplies by a factor for each channel; otherwise it is a table."""
+        of_channels = len(self.shape) == 3 and self.axis == 0
+        return self.line is not None and len(self.numbers) > 1 and (of_channels or self.axis == len(self.shape) - 1)
+
     def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
         """A table: every number divided by the output's scale, rounded to the nearest, ties up; NaN is 0."""
-        of_channels = len(self.shape) == 3 and self.axis == 0
-        if self.line is not None and len(self.numbers) > 1 and (of_channels or self.axis == len(self.shape) - 1):
+        if self.is_multiplied:
             return self._scaled(output, tensors, clamp)
         steps = np.clip(np.nan_to_num(self.numbers, posinf=1e30, neginf=-1e30) / output.scale, -1024, 1024)
         whole = np.floor(np.rint(steps * _SNAP) / _SNAP + 0.5) + output.zero_point
@@ -105,11 +110,19 @@ def clamped(function: Function, clamp: tuple[float, float]) -> Function:
     return replace(function, numbers=np.clip(function.numbers, *clamp), line=None)
 
 
+def common_axis(node: NodeProto, *parts: tuple[np.ndarray, int]) -> int:
+    """The axis along which numbers vary, of each of which there is one, or one for each index of its axis."""
+    axes = {axis for numbers, axis in parts if len(numbers) > 1}
+    if len(axes) > 1:
+        raise ModelError(f"{label(node)}: constants along two axes, one after the other: quantize in between")
+    return axes.pop() if axes else 0
+
+
 def together(
     node: NodeProto, a: Function, b: Function, compute: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> Value:
-    """Two functions of one tensor, computed with element by element."""
-    axis = a.axis if len(a.numbers) > 1 else b.axis
+    """Two functions of one tensor, computed with element by element. Raises ModelError if they vary along two axes."""
+    axis = common_axis(node, (a.numbers, a.axis), (b.numbers, b.axis))
     return _value(node, replace(a, numbers=compute(a.numbers, b.numbers), axis=axis, line=None))
 
 
@@ -213,11 +226,8 @@ UNARY: dict[str, Callable[[np.ndarray, Given], np.ndarray]] = {
 def _prelu(node: NodeProto, inputs: Inputs) -> Value:
     function = function_of(inputs.value(node.input[0], node), node.input[0], node, inputs)
     slopes, axis = constant_rows(node.input[1], function.shape, node, inputs)
-    slope = slopes.astype(np.float64)[:, None]
-    x = function.numbers
-    if len(x) > 1 and len(slope) > 1 and axis != function.axis:
-        raise ModelError(f"{label(node)}: slopes along another axis than the numbers before")
-    axis = axis if len(slope) > 1 else function.axis
+    slope, x = slopes.astype(np.float64)[:, None], function.numbers
+    axis = common_axis(node, (slope, axis), (x, function.axis))
     return _value(node, replace(function, numbers=np.where(x > 0, x, slope * x), axis=axis, line=None))
 
 
@@ -253,9 +263,7 @@ def constant_rows(name: str, shape: Shape, node: NodeProto, inputs: Inputs) -> t
 
 def line_of(function: Function, node: NodeProto, factors: np.ndarray, offsets: np.ndarray, axis: int) -> Value:
     """`factors * x + offsets` after a function: Fractions, one or one for each index of `axis`."""
-    if len(factors) > 1 and len(function.numbers) > 1 and axis != function.axis:
-        raise ModelError(f"{label(node)}: constants along two axes, one after the other: quantize in between")
-    axis = axis if len(factors) > 1 else function.axis
+    axis = common_axis(node, (factors, axis), (function.numbers, function.axis))
     numbers = factors.astype(np.float64)[:, None] * function.numbers + offsets.astype(np.float64)[:, None]
     line = None
     if function.line is not None:

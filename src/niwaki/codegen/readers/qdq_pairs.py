@@ -106,8 +106,6 @@ def _with_constant(node: NodeProto, inputs: Inputs, other: int) -> Value:
         return line_of(function, node, *line, rows[1])
     number = Function(function.name, function.inputs, shape, rows[0].astype(np.float64)[:, None], rows[1])
     both = (function, number) if other == 0 else (number, function)
-    if len(number.numbers) > 1 and len(function.numbers) > 1 and function.axis != number.axis:
-        raise ModelError(f"{label(node)}: constants along two axes, one after the other: quantize in between")
     return together(node, *both, _COMPUTE[node.op_type])
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import dropwhile
 from math import prod
 
 import numpy as np
@@ -63,12 +64,11 @@ class Normal(Operation):
                 f"{self.name}: normalizes {count:,} numbers at a time: up to {MOST_NORMALIZED:,} fit 64 bits"
             )
         epsilon = Fraction(self.epsilon) * count * count / Fraction(source.scale) ** 2
-        largest = max(abs(factor) for factor in self.factors) / step / (1 << rows.NUMBER_BITS)
+        most = max(abs(factor) for factor in self.factors)
+        largest = most / step / (1 << rows.NUMBER_BITS)
         shift = min(30 - math.floor(math.log2(largest)) if largest else _FREE_SHIFT, _MOST_SHIFT)
         if shift < _LEAST_SHIFT:
-            raise ModelError(
-                f"{self.name}: a factor of {float(max(self.factors)):g} is too large for the output's scale"
-            )
+            raise ModelError(f"{self.name}: a factor of ±{float(most):g} is too large for the output's scale")
         unit = Fraction(1 << shift) / step / (1 << rows.NUMBER_BITS)
         factors = np.array([round(factor * unit) for factor in self.factors]).clip(1 - 2**31, 2**31 - 1)
         offsets = np.array([round(offset / step * (1 << rows.OFFSET_BITS)) for offset in self.offsets], object)
@@ -114,7 +114,9 @@ def reduced_axes(node: NodeProto, inputs: Inputs) -> tuple[int, ...]:
         axes = inputs.constants.array(node.input[1], node).ravel().tolist()
     if node.op_type.startswith("Global"):
         axes = list(range(2, len(full)))
-    axes = list(range(1, len(full))) if axes is None or len(axes) == 0 else axes
+    if not axes and attributes(node).get("noop_with_empty_axes", 0):
+        raise ModelError(f"{label(node)}: without axes it does nothing: leave it out")
+    axes = axes or list(range(1, len(full)))
     found = tuple(sorted(axes_of(node, full, axes)))
     if not found or found != tuple(range(found[0], found[-1] + 1)):
         raise ModelError(f"{label(node)}: axes {list(axes)} of {full}: adjacent ones are supported")
@@ -167,7 +169,12 @@ def _instance_normalization(node: NodeProto, inputs: Inputs) -> Value:
 
 def _softmax(node: NodeProto, inputs: Inputs) -> Value:
     full, shape = inputs.full_shape(node.input[0]), inputs.shape(node.input[0])
-    axis = attributes(node).get("axis", -1)
+    old = inputs.constants.opset < 13  # then it goes over all axes from this one on
+    axis = attributes(node).get("axis", 1 if old else -1)
+    if old and axis % len(full) < len(full) - 1:
+        raise ModelError(
+            f"{label(node)}: axis {axis} of {full} at opset {inputs.constants.opset}: the last is supported"
+        )
     (at,) = axes_of(node, full, [axis])
     tensor = inputs.tensor(node.input[0], node)
     return Value(Shares(name_of(node), (tensor,), shape, at), shape)
@@ -176,8 +183,8 @@ def _softmax(node: NodeProto, inputs: Inputs) -> Value:
 def matrices(node: NodeProto, inputs: Inputs) -> Value:
     """MatMul of two activations, with as many matrices on both sides or one on one."""
     shapes = [inputs.shape(name) for name in node.input]
-    batches = {prod(shape[:-2]) for shape in shapes} - {1}
-    if any(len(shape) < 2 for shape in shapes) or len(batches) > 1:
+    before = {tuple(dropwhile((1).__eq__, shape[:-2])) for shape in shapes} - {()}
+    if any(len(shape) < 2 for shape in shapes) or len(before) > 1:
         raise ModelError(
             f"{label(node)}: two activations of shapes {shapes[0]} and {shapes[1]}: matrices, as many on both sides or "
             "one, are supported"

@@ -18,6 +18,7 @@ from niwaki.codegen.graph.operators import arrange, elementwise, pooling
 from niwaki.codegen.readers.qdq_functions import Function
 from niwaki.codegen.readers.qdq_values import Join, Mean, Operation, Product, Rescaled, Sum
 from niwaki.errors import ModelError
+from niwaki.models.onnxfile import ROUNDING
 
 _LIMIT = 1 << 31
 
@@ -25,7 +26,7 @@ _LIMIT = 1 << 31
 def layer_rounded_twice(operation: Operation, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
     """The layer of an operation as TensorFlow Lite computes it. Matrix products alone round once there, too.
 
-    Raises ModelError naming the operation if its numbers do not fit 32 bits.
+    Raises ModelError naming the operation if its numbers do not fit 32 bits, or if it never came from TensorFlow Lite.
     """
     sources = [tensors[name] for name in operation.inputs]
     match operation:
@@ -41,10 +42,13 @@ def layer_rounded_twice(operation: Operation, output: Tensor, tensors: Mapping[s
         case Join():
             parts = tuple(_rescale([source.scale / output.scale], operation.name) for source in sources)
             return arrange.Concat(operation.name, operation.inputs, output.name, operation.axis, parts)
-        case Function():
+        case Function() if not operation.is_multiplied:  # a table, which holds rounded numbers
             return operation.layer(output, tensors, clamp)
         case _:
-            raise TypeError(f"{operation.name}: {type(operation).__name__}")
+            raise ModelError(
+                f"{operation.name}: has no form that rounds twice, as TensorFlow Lite does: set the file's metadata "
+                f"{ROUNDING} to once, or give the .tflite file"
+            )
 
 
 def _product(operation: Product, source: Tensor, output: Tensor, clamp: Pair) -> Layer:
@@ -61,7 +65,8 @@ def _product(operation: Product, source: Tensor, output: Tensor, clamp: Pair) ->
             raise ModelError(
                 f"{name}: channel {channel} could reach {abs(number) + most:,}, more than 32 bits can hold"
             )
-    rescale = _rescale([factor / output.scale for factor in factors], name, twice=operation.window is not None)
+    dense = operation.window is None and len(operation.shape) == 1  # of more axes it runs as a convolution
+    rescale = _rescale([factor / output.scale for factor in factors], name, twice=not dense)
     return operation.made(output, operation.weights.values.astype(np.int8), np.array(bias, np.int32), rescale, clamp)
 
 

@@ -7,6 +7,7 @@ one computation with one rounding. Such parts are computed with integers; anythi
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
@@ -14,10 +15,19 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 from niwaki.codegen.graph.graph import Graph, Tensor
 from niwaki.codegen.graph.merge import merged
 from niwaki.codegen.graph.operators.moves import Constant
-from niwaki.codegen.readers.qdq_constants import DEQUANTIZE, QUANTIZE, Constants, Quantization, attributes, name_of
+from niwaki.codegen.readers.qdq_constants import (
+    DEQUANTIZE,
+    PER_TENSOR,
+    QUANTIZE,
+    Constants,
+    Quantization,
+    attributes,
+    name_of,
+)
 from niwaki.codegen.readers.qdq_inputs import MOST_AXES, axes_kept
 from niwaki.codegen.readers.qdq_moves import split
 from niwaki.codegen.readers.qdq_operators import AT_THE_INPUT, ELEMENTWISE, OPERATORS, SUPPORTED, WAYS_OUT
+from niwaki.codegen.readers.qdq_products import in_channels
 from niwaki.codegen.readers.qdq_values import LayerOf, Layers, Value, layer_rounded_once
 from niwaki.codegen.readers.rounded_twice import layer_rounded_twice
 from niwaki.errors import ModelError, first_line
@@ -88,7 +98,8 @@ class _Reader:
         self._shapes = shapes_of(model)
         self._values: dict[str, Value] = {}  # by float name
         self._quantized: dict[str, str] = {}  # by int8 name: the tensor
-        self._settled: dict[tuple[str, Quantization], str] = {}
+        self._settled: dict[tuple[str, Quantization, tuple[Fraction, ...]], str] = {}
+        self._factors: dict[str, tuple[Fraction, ...]] = {}  # by float or int8 name
         if source.type.tensor_type.elem_type == TensorProto.FLOAT:
             self._values[self.source] = Value(None, self.shape(self.source))
 
@@ -125,11 +136,24 @@ class _Reader:
         """The tensor of the model's output, `name` in the ONNX."""
         if name in self._quantized:
             return self._quantized[name]
-        return self._held(self._value(name, _OUTPUT), name, _OUTPUT)
+        value = self._value(name, _OUTPUT)
+        if factors := self._factors.get(name):
+            raise ModelError(f"the network's output {name!r} has {len(factors)} scales: {PER_TENSOR}")
+        return self._held(value, name, _OUTPUT)
 
     def value(self, name: str, reader: NodeProto) -> Value:
         """A float value. Raises ModelError if `reader` reads something else."""
+        factors = self._factors.get(name)
+        if factors and not (reader.op_type == "Conv" and attributes(reader).get("group", 1) == len(factors)):
+            raise ModelError(
+                f"{label(reader)} reads {name!r}, which has {len(factors)} scales, one for each channel: a depthwise "
+                f"convolution alone can: {PER_TENSOR}"
+            )
         return self._value(name, label(reader))
+
+    def factors(self, name: str) -> tuple[Fraction, ...]:
+        """For each channel of a float value, its scale in that of its tensor; nothing if all have one scale."""
+        return self._factors.get(name, ())
 
     def tensor(self, name: str, reader: NodeProto) -> str:
         """The tensor that represents a float value exactly. Raises ModelError if there is none."""
@@ -194,13 +218,16 @@ class _Reader:
         return tensor
 
     def _quantize(self, node: NodeProto) -> None:
-        name, quantization = node.input[0], self.constants.quantization(node)
+        name, (quantization, factors) = node.input[0], self.constants.quantization(node)
         value = self.value(name, node)
-        if (name, quantization) not in self._settled:
-            if value.source is None:
+        if (name, quantization, factors) not in self._settled:
+            if factors:
+                value = in_channels(value, quantization, factors, node)
+            elif value.source is None:
                 value = replace(value, source=self._quantize_input(node, quantization))
-            self._settled[name, quantization] = self.layers.settle(value, quantization, node.output[0])
-        self._quantized[node.output[0]] = self._settled[name, quantization]
+            self._settled[name, quantization, factors] = self.layers.settle(value, quantization, node.output[0])
+        self._quantized[node.output[0]] = self._settled[name, quantization, factors]
+        self._factors[node.output[0]] = factors
 
     def _clip_integers(self, node: NodeProto) -> None:
         """A Clip between QuantizeLinear and DequantizeLinear: equal to a Clip of the numbers that they represent."""
@@ -215,13 +242,15 @@ class _Reader:
         self._quantized[node.output[0]] = self.layers.settle(clipped, quantization, node.output[0])
 
     def _dequantize(self, node: NodeProto) -> None:
-        name, quantization = node.input[0], self.constants.quantization(node)
+        name, (quantization, factors) = node.input[0], self.constants.quantization(node)
         if name == self.source and name not in self._values:
             self._quantized[name] = self._quantize_input(node, quantization)
         tensor = self.layers.tensors[self._quantized[name]]
-        if (tensor.scale, tensor.zero_point) != (quantization.scale, quantization.zero_point):
+        made = Quantization(tensor.scale, tensor.zero_point), self._factors.get(name, ())
+        if made != (quantization, factors):
             raise ModelError(f"{label(node)}: a different scale or zero point than {name!r} was made with")
         self._values[node.output[0]] = Value(tensor.name, tensor.shape)
+        self._factors[node.output[0]] = factors
 
     def _quantize_input(self, node: NodeProto, quantization: Quantization) -> str:
         if self.input_quantization is None:

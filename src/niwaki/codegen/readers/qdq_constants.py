@@ -14,6 +14,7 @@ from niwaki.codegen.graph.arithmetic import HIGH, LOW
 from niwaki.errors import ModelError
 from niwaki.models.onnxcheck import label
 
+PER_TENSOR = "quantize activations per tensor (in NNCF, activations_quantization_params with per_channel=False)"
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 # Operators that give a constant if their inputs are constants; others were folded with the shapes.
 _FOLDED = (QUANTIZE, DEQUANTIZE, "Clip", "Expand", "Identity", "Transpose")
@@ -52,13 +53,10 @@ class Weights:
     scale: tuple[Fraction, ...]
     axis: int
     dtype: np.dtype[Any]  # in the file; int8 for types with fewer bits
-    symmetric: bool  # the zero point is the middle of the type
 
     def transposed(self, order: Sequence[int]) -> Weights:
         """With axes in another order."""
-        return Weights(
-            self.values.transpose(order), self.scale, list(order).index(self.axis), self.dtype, self.symmetric
-        )
+        return Weights(self.values.transpose(order), self.scale, list(order).index(self.axis), self.dtype)
 
     def numbers(self) -> np.ndarray:
         """The exact numbers: an array of Fractions."""
@@ -127,20 +125,22 @@ class Constants:
         low, high = (None if bound is None else bound.reshape(()) for bound in found)
         return low, high
 
-    def quantization(self, node: NodeProto) -> Quantization:
+    def quantization(self, node: NodeProto) -> tuple[Quantization, tuple[Fraction, ...]]:
         """The quantization of an activation in a QuantizeLinear or DequantizeLinear, for int8: uint8 is shifted by 128.
 
-        Raises ModelError for another type, more than one scale, and a scale that is not a positive number.
+        If every channel has a scale of its own, it is that of the first, and the others' factors come with it.
+
+        Raises ModelError for another type, zero points that differ, and a scale that is not a positive number.
         """
         scale, zero_point, dtype = self._parameters(node)
         if dtype not in _TYPES:
             raise ModelError(f"{label(node)}: activations are {dtype}: int8 and uint8 are supported")
-        if scale.size != 1 or zero_point.size != 1:
-            raise ModelError(
-                f"{label(node)}: {scale.size} scales for one activation: one for all is supported: quantize "
-                "activations per tensor (in NNCF, activations_quantization_params with per_channel=False)"
-            )
-        return Quantization(float(scale.flat[0]), int(zero_point.flat[0]) - _TYPES[dtype])
+        found = Quantization(float(scale.flat[0]), int(zero_point.flat[0]) - _TYPES[dtype])
+        if scale.size == 1:
+            return found, ()
+        if len(set(zero_point.flat)) > 1 or attributes(node).get("axis", 1) != 1:
+            raise ModelError(f"{label(node)}: {scale.size} zero points, or scales not for channels: {PER_TENSOR}")
+        return found, tuple(Fraction(one) / Fraction(found.scale) for one in scale.ravel().tolist())
 
     def weights(self, name: str, reader: NodeProto) -> Weights:
         """A constant that is stored quantized, or as float and quantized in the graph.
@@ -203,7 +203,7 @@ class Constants:
         return float(values.flat[0])
 
     def _dequantized(self, node: NodeProto, reader: NodeProto) -> Weights:
-        scale, zero_point, dtype = self._parameters(node)
+        scale, zero_point, _ = self._parameters(node)
         values = self.integers(node.input[0], reader)
         few = values.dtype.name in _FEW_BITS
         if not few and values.dtype not in _INTEGERS:
@@ -213,9 +213,8 @@ class Constants:
         centred = values.astype(np.int64) - _along(zero_point, axis, values.ndim)
         scales = tuple(Fraction(s) for s in scale.ravel().tolist())
         if few:  # whatever the zero point, within -15 and 15: int8 holds them exactly
-            return Weights(centred, scales, axis, np.dtype(np.int8), symmetric=True)
-        symmetric = bool((zero_point == _TYPES.get(dtype, 0)).all())
-        return Weights(centred, scales, axis, values.dtype, symmetric)
+            return Weights(centred, scales, axis, np.dtype(np.int8))
+        return Weights(centred, scales, axis, values.dtype)
 
     def _quantized(self, node: NodeProto) -> np.ndarray:
         """The result of a QuantizeLinear of a float constant."""

@@ -68,7 +68,7 @@ class Function(Operation):
             return _depthwise(self.name, self.inputs, self.shape, weights, scales, offsets).layer(
                 output, tensors, clamp
             )
-        held = Weights(weights.reshape(-1), scales, 0, np.dtype(np.int8), symmetric=True)
+        held = Weights(weights.reshape(-1), scales, 0, np.dtype(np.int8))
         return Factors(self.name, self.inputs, self.shape, held, offsets).layer(output, tensors, clamp)
 
 
@@ -86,7 +86,7 @@ def _depthwise(
     offsets: np.ndarray,
 ) -> Product:  # fmt: skip
     """A depthwise 1×1 convolution of an image."""
-    held = Weights(weights, scales, 0, np.dtype(np.int8), symmetric=True)
+    held = Weights(weights, scales, 0, np.dtype(np.int8))
     return Product(name, inputs, shape, held, offsets, Window((1, 1)), shape[0])
 
 

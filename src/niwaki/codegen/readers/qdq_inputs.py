@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Protocol
 
 from onnx import NodeProto
@@ -36,6 +37,9 @@ class Inputs(Protocol):
 
     def constant_tensor(self, name: str, reader: NodeProto) -> str:
         """A tensor that holds a constant, quantized as it is in the file, or to its own range."""
+
+    def factors(self, name: str) -> tuple[Fraction, ...]:
+        """For each channel of a float value, its scale in that of its tensor; nothing if all have one scale."""
 
     def shape(self, name: str) -> Shape:
         """The shape of a float value, without the batch."""

@@ -22,7 +22,8 @@ from niwaki.codegen.readers.qdq_functions import (
     together,
 )
 from niwaki.codegen.readers.qdq_inputs import Inputs
-from niwaki.codegen.readers.qdq_values import Operation, Product, Value
+from niwaki.codegen.readers.qdq_values import Mean, Operation, Product, Value
+from niwaki.codegen.readers.qdq_views import View
 from niwaki.errors import ModelError
 from niwaki.models.onnxcheck import label
 
@@ -99,6 +100,8 @@ def _with_constant(node: NodeProto, inputs: Inputs, other: int) -> Value:
     absorbed = product is not None and rows is not None and (len(rows[0]) == 1 or rows[1] == product.channels)
     if product is not None and line is not None and absorbed:
         return replace(value, source=product.times(*line))
+    if line is not None and isinstance(value.source, Mean) and _is_factor(value, *line):
+        return replace(value, source=replace(value.source, factor=value.source.factor * line[0][0]))
     if rows is None:
         return _with_tensor(node, inputs, other)
     function = function_of(value, name, node, inputs)
@@ -107,6 +110,12 @@ def _with_constant(node: NodeProto, inputs: Inputs, other: int) -> Value:
     number = Function(function.name, function.inputs, shape, rows[0].astype(np.float64)[:, None], rows[1])
     both = (function, number) if other == 0 else (number, function)
     return together(node, *both, _COMPUTE[node.op_type])
+
+
+def _is_factor(value: Value, factors: np.ndarray, offsets: np.ndarray) -> bool:
+    """Whether a line is one positive factor, and the value nothing but what is multiplied by it."""
+    plain = value.clamp == _FREE and all(type(view) is View for view in value.views)
+    return plain and len(factors) == 1 and factors[0] > 0 and not offsets.any()
 
 
 def _line(node: NodeProto, numbers: np.ndarray, other: int) -> tuple[np.ndarray, np.ndarray] | None:

@@ -138,16 +138,17 @@ def _divided(values: np.ndarray, by: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Mean(Operation):
-    """Average pooling; `whole`: a mean over the image."""
+    """Average pooling, times a factor; `whole`: a mean over the image."""
 
     window: Window
     count_include_pad: bool = False
     whole: bool = False
+    factor: Fraction = Fraction(1)
 
     def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
         """One factor for each number of pixels that a window can have."""
         source, window = tensors[self.inputs[0]], self.window
-        factor = Fraction(source.scale) / Fraction(output.scale)
+        factor = self.factor * Fraction(source.scale) / Fraction(output.scale)
         rows, columns = (
             _overlaps(window, axis, source.shape[1 + axis], output.shape[1 + axis], self.count_include_pad)
             for axis in (0, 1)

@@ -34,7 +34,7 @@ def layer_rounded_twice(operation: Operation, output: Tensor, tensors: Mapping[s
             return _product(operation, sources[0], output, clamp)
         case Sum():
             return _sum(operation, sources, output, clamp)
-        case Mean():
+        case Mean() if operation.factor == 1:
             return _mean(operation, sources[0], output, clamp)
         case Rescaled():
             rescale = _rescale([sources[0].scale / output.scale], operation.name)

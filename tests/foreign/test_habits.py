@@ -1,0 +1,83 @@
+"""Int8 files as other tools write them give the scores of their nodes one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import ModelProto
+
+from foreign_habits import HABITS
+from niwaki.codegen.graph import reference
+from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.deploy.origin import open_origin
+from niwaki.errors import ModelError
+from niwaki.models.onnxfile import load_onnx
+from niwaki.models.onnxsession import open_session
+from qdq_models import Qdq, kinds, read, start
+
+
+def opened(model: ModelProto, folder: Path) -> Graph:
+    """What niwaki makes of a file."""
+    (folder / "a.onnx").write_bytes(model.SerializeToString())
+    return read_qdq(load_onnx(open_origin(folder / "a.onnx").data), "a.onnx")
+
+
+def in_steps(graph: Graph, model: ModelProto, inputs: np.ndarray) -> np.ndarray:
+    """The scores of the file as it stands, in int8 steps of the graph's output."""
+    session, target = open_session(model.SerializeToString(), "plain"), graph.tensors[graph.output]
+    (scores,) = session.run(None, {session.get_inputs()[0].name: inputs})
+    return np.rint(scores / np.float64(target.scale)) + target.zero_point
+
+
+@pytest.mark.parametrize("name", HABITS)
+def test_a_file_gives_the_scores_of_its_nodes(name: str, tmp_path: Path) -> None:
+    model = HABITS[name].build()
+    graph = opened(model, tmp_path)
+    source = graph.tensors[graph.input]
+    inputs = np.random.default_rng(1).integers(-128, 128, (200, *source.shape)).astype(np.int8)
+    numbers = ((inputs.astype(np.float64) - source.zero_point) * source.scale).astype(np.float32)
+    found, expected = reference.run(graph, inputs), in_steps(graph, model, numbers)
+    assert len(np.unique(expected)) > 20
+    assert np.abs(found - expected).max() <= 1
+    assert (found == expected).mean() > 0.99
+
+
+def test_only_weights_beyond_int8_double_the_input() -> None:
+    model, x = start()
+    weights = model.dq(model.constant(np.full((3, 2, 1, 1), 200, np.uint8)), 0.25, 100, np.uint8)
+    assert kinds(read(model, model.qdq(model.node("Conv", [x, weights]), 0.5))) == ["Conv"]
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda m, x: m.node("MaxPool", [x], kernel_shape=[2, 2], name="pool"), "MaxPool 'pool' reads .* 2 scales"),
+    (lambda m, x: m.conv(x, group=1), "Conv 'conv' reads .* 2 scales, one for each channel: a depthwise"),
+    (lambda m, x: x, "the network's output .* has 2 scales: quantize activations per tensor"),
+])  # fmt: skip
+def test_scales_for_channels_are_for_depthwise_convolutions(make, message) -> None:
+    model, x = start()
+    y = model.node("Conv", [x, model.weights(np.ones((2, 2, 1, 1), np.int8), 0.25)])
+    y = make(model, model.qdq(y, [0.5, 0.25]))
+    with pytest.raises(ModelError, match=message):
+        read(model, y)
+
+
+def channels(model: Qdq, x: str, scale: object, zero_point: object = 0, **attributes: int) -> str:
+    """Behind a convolution of two channels."""
+    y = model.node("Conv", [x, model.weights(np.ones((2, 2, 1, 1), np.int8), 0.25)])
+    y = model.node("Clip", [y, model.constant(np.float32(0)), model.constant(np.float32(6))])
+    return model.dq(model.q(y, scale, zero_point, **attributes), scale, zero_point, **attributes)
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda m, x: m.qdq(x, [0.5, 0.25]), "2 scales for one activation: only where it comes from a convolution"),
+    (lambda m, x: channels(m, x, [0.5, 0.25]), "2 scales, and a Clip that differs in steps"),
+    (lambda m, x: channels(m, x, [0.01, 0.02], [0, 1]), "2 zero points, or scales not for channels: .*per_channel=F"),
+    (lambda m, x: channels(m, x, [0.01] * 4, axis=2), "4 zero points, or scales not for channels"),
+])  # fmt: skip
+def test_scales_for_channels_that_no_integers_have(make, message) -> None:
+    model, x = start()
+    with pytest.raises(ModelError, match=message):
+        read(model, model.conv(make(model, x), weights=np.ones((2, 1, 1, 1), np.int8), group=2))

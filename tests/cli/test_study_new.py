@@ -105,6 +105,7 @@ def test_small_square_images_are_padded_and_not_mirrored(tmp_path: Path, monkeyp
             ["내 photos", "--factory", "nowhere:build", "--trust"],
             "factory 'nowhere:build': there is no module 'nowhere'",
         ),
+        (["내 photos", "--factory", "lenet6"], "factory 'lenet6': did you mean 'lenet5'? expected one of lenet5"),
     ],
 )
 def test_bad_input(photos: Path, call, arguments: list[str], message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
 
 import niwaki
@@ -32,7 +33,15 @@ def test_why_a_network_does_not_fit_is_said() -> None:
     assert [reason.partition(" ")[0] for reason in uno.why_not] == ["flash", "RAM", "a"]
     assert "48,000 bytes of weights" in uno.why_not[2]
     assert report.to_dict()["boards"][0]["fits"] is False
-    assert any("Arduino Uno" in note for note in report.table().notes)
+    table = report.table()
+    assert any("Arduino Uno" in note for note in table.notes)
+    assert table.notes[-1] == report.to_dict()["estimates"]
+    assert "times are estimates; constants and working memory are exact" in table.notes[-1]
+    assert [name for name, _ in table.columns if name.endswith(", about")] == [
+        "flash, about",
+        "RAM, about",
+        "time, about",
+    ]
 
 
 def test_a_file_costs_what_its_c_needs(small_model: Path, small_export: Path) -> None:
@@ -80,5 +89,12 @@ def test_what_is_no_network_is_refused(small_export: Path, tmp_path: Path) -> No
         niwaki.cost(small_export / "model-int8.onnx", args={})
     with pytest.raises(ModelError, match=r"`shape=.*lenet5 does not take such images"):
         niwaki.cost("lenet5", shape=(1, 8, 8))
+    bare = onnx.load(small_export / "model.onnx")
+    del bare.metadata_props[:]
+    onnx.save(bare, tmp_path / "bare.onnx")
+    with pytest.raises(ModelError, match=r"bare\.onnx: does not say how pixels become its input: give a model file"):
+        niwaki.cost(tmp_path / "bare.onnx")
+    with pytest.raises(ModelError, match=r"dynamic\.onnx: is quantized dynamically: give the model file"):
+        niwaki.cost(small_export / "model-dynamic.onnx")
     with pytest.raises(NiwakiError, match="trust"):
         niwaki.cost("networks:Bare")

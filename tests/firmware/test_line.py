@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import niwaki
 from bundled import need_tool
 from emulated_uno import compile_sketch, uno
-from niwaki.errors import ModelError, NiwakiError
+from niwaki.errors import ModelError, NiwakiError, ToolMissing
 from niwaki.firmware.frames import Frame, Receiver, crc16
-from niwaki.firmware.line import open_port
+from niwaki.firmware.line import Board, Greeting, check_model, open_port
 
 pytest.importorskip("serial", reason="needs pyserial: pip install pyserial")
 FRAMES = st.builds(
@@ -34,6 +35,7 @@ def test_the_checksum_is_the_usual_one() -> None:
     assert crc16(b"123456789") == 0x29B1  # CRC-16/CCITT-FALSE
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(st.lists(st.tuples(st.binary(max_size=20).filter(lambda noise: 0xA5 not in noise), FRAMES), max_size=5))
 def test_frames_are_found_between_noise(sent: list[tuple[bytes, Frame]]) -> None:
     receiver = Receiver()
@@ -182,9 +184,83 @@ def test_a_pulled_cable_is_said(program: Path) -> None:
             board.run(bytes(256), 4)
 
 
+class Answers:
+    """A line whose other end answers each request as `reply` says."""
+
+    def __init__(self, reply: Callable[[Frame], list[Frame]]) -> None:
+        self._reply, self._asked, self._sent = reply, Receiver(), bytearray()
+
+    def write(self, data: bytes) -> int:
+        for request in self._asked.take(data):
+            self._sent += b"".join(frame.to_bytes() for frame in self._reply(request))
+        return len(data)
+
+    def read(self, size: int) -> bytes:
+        part = bytes(self._sent[:size])
+        del self._sent[:size]
+        return part
+
+
+def _right(request: Frame) -> list[Frame]:
+    """The answers of a board whose model gives four scores."""
+    content = {"D": b"", "R": bytes(4), "G": bytes([1, 2, 3, 4])}[request.letter]
+    return [Frame(request.letter.lower(), request.number, content)]
+
+
+def _only(letter: str, answer: Callable[[Frame], list[Frame]]) -> Callable[[Frame], list[Frame]]:
+    return lambda request: answer(request) if request.letter == letter else _right(request)
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (
+            _only("R", lambda request: [Frame("e", request.number, b"\4")]),
+            "image came wrong 8 times: is the cable noisy",
+        ),
+        (_only("G", lambda request: [Frame("g", request.number)]), "the board gave no score"),
+        (_only("D", lambda request: [Frame("h", 0, bytes(19))]), "the board started again: is its supply steady"),
+        (_only("D", lambda request: [Frame("e", request.number, b"\2")]), "refused a request: export again and upload"),
+        (_only("G", lambda request: [Frame("e", request.number, b"\3")]), "refused a request: export again and upload"),
+        (_only("R", lambda _: [Frame("e", 0, b"\1")]), "no answer to a request sent 8 times: is the cable in"),
+    ],
+    ids=["wrong image", "no score", "started again", "unknown", "out of range", "broken"],
+)
+def test_what_goes_wrong_at_a_board_is_said(reply: Callable[[Frame], list[Frame]], message: str) -> None:
+    assert Board(Answers(_right), "COM3").run(bytes(60), 4)[0].tolist() == [1, 2, 3, 4]
+    with pytest.raises(NiwakiError, match=f"^COM3: .*{message}"):
+        Board(Answers(reply), "COM3").run(bytes(60), 4)
+
+
+def test_an_answer_to_an_older_request_is_passed_over() -> None:
+    late = _only("R", lambda request: [Frame("r", request.number - 1, b"\1\0\0\0"), *_right(request)])
+    assert Board(Answers(late), "COM3").run(bytes(60), 4)[1] == 0
+
+
+def test_a_board_of_other_sizes_is_refused() -> None:
+    greeting = Greeting(bytes(8), 1024, 10, 1_000_000)
+    check_model(greeting, "00" * 32, (1024, 10), "COM3", "uno")
+    with pytest.raises(ModelError, match="^COM3: the board takes 1024 bytes, the model 256: export again and upload"):
+        check_model(greeting, "00" * 32, (256, 10), "COM3", "uno")
+
+
+def test_pyserial_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch, small_export: Path) -> None:
+    monkeypatch.setitem(sys.modules, "serial", None)
+    with pytest.raises(ToolMissing, match=r"no pyserial, which serial ports need: pip install 'niwaki\[serial\]'"):
+        niwaki.verify(small_export, serial="COM3")
+
+
+def test_a_folder_without_int8_is_refused(tmp_path: Path) -> None:
+    for ask in (niwaki.verify, niwaki.bench):
+        with pytest.raises(ModelError, match=r"no model-int8\.onnx in it: give the folder that niwaki export --to"):
+            ask(tmp_path, serial="COM3")
+
+
 @pytest.mark.parametrize("where", ["/dev/no-such-port", "/dev/no-such-port:9600"])
 def test_a_port_that_is_not_there_is_named(where: str, small_export: Path) -> None:
-    with pytest.raises(NiwakiError, match=r"no-such-port: cannot be opened .*is the board plugged in"):
+    with pytest.raises(
+        NiwakiError, match=r"^/dev/no-such-port: cannot be opened \(No such file or directory\): is the board"
+    ):
         niwaki.verify(small_export, serial=where)
 
 

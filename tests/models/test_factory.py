@@ -61,6 +61,12 @@ def test_a_foreign_factory_is_imported_only_when_trusted(tmp_path: Path, monkeyp
     check_trust("lenet5", trust=False)
 
 
+def test_a_misspelt_name_is_no_matter_of_trust() -> None:
+    for trust in (False, True):
+        with pytest.raises(FactoryError, match=r"^factory 'lenet6': did you mean 'lenet5'\? expected one of lenet5"):
+            check_trust("lenet6", trust)
+
+
 def test_seeded_weights_leave_the_generator_alone() -> None:
     torch.manual_seed(9)
     before = torch.get_rng_state()

@@ -27,7 +27,8 @@ def cost(
 
     `model` is a model, ONNX or .tflite file, or a factory (`lenet5`, `package.module:callable`), called with `args` for
     images of `shape` (C, H, W), by default (1, 32, 32): nothing need be trained. Constants and working memory are
-    exact. `boards` is a TOML file with boards of your own. Raises NiwakiError if no C can be made of it.
+    exact; code, stack, what a board takes itself, and times are estimates. `boards` is a TOML file with boards of your
+    own. Raises NiwakiError if no C can be made of it.
 
     >>> report = niwaki.cost("lenet5", args={"widths": [2, 6, 48, 33]})
     >>> report.constants, report.ram, report.boards[0].fits

@@ -25,6 +25,8 @@ def cost(
 ) -> None:
     """Show what a network costs on every known board, before any training.
 
+    Constants and working memory are exact. Code, stack, what a board takes itself, and times are estimates.
+
     Example: niwaki cost lenet5 --args "widths = [2, 6, 48, 33]"
     """
     from niwaki.cli import cost as commands

@@ -1,4 +1,4 @@
-"""What a network costs on every known board, before it is trained: its sizes are exact, its times are estimates."""
+"""What a network costs on every known board, before it is trained: constants and working memory exactly, the rest about."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ from niwaki.training.settings import QuantizeSettings
 
 IMAGES = 8  # random ones: sizes do not depend on them
 AVR_ARRAY = 32_767  # bytes: avr-gcc takes no larger array
+_ESTIMATES = "code, stack, what a board takes itself, and times are estimates; constants and working memory are exact"
 _COLUMNS: tuple[Column, ...] = (
-    ("board", "left"), ("fits", "left"), ("flash", "right"), ("of", "right"), ("RAM", "right"), ("of", "right"),
-    ("time, about", "right"),
+    ("board", "left"), ("fits", "left"), ("flash, about", "right"), ("of", "right"), ("RAM, about", "right"),
+    ("of", "right"), ("time, about", "right"),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class BoardCost:
-    """A network on one board: bytes with what the board takes itself, and an estimate of the time for one image."""
+    """Estimates for a network on one board: bytes with code, stack and what the board takes itself; cycles; ms an image."""
 
     name: str
     title: str
@@ -82,12 +83,13 @@ class CostReport:
         rows = tuple(_cells(board) for board in self.boards)
         why = (f"{board.title}: {'; '.join(board.why_not)}" for board in self.boards if board.why_not)
         caption = f"{self.name}: {self.macs:,} MACs, {self.constants:,} bytes of constants, {self.ram:,} bytes of RAM"
-        return Tabular(_COLUMNS, rows, caption, (*why, "sizes of code and stack, and times, are estimates"))
+        return Tabular(_COLUMNS, rows, caption, (*why, _ESTIMATES))
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return {
             "name": self.name, "macs": self.macs, "constants": self.constants, "ram": self.ram,
+            "estimates": _ESTIMATES,
             "boards": [{**vars(board), "why_not": list(board.why_not), "fits": board.fits} for board in self.boards],
         }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -190,8 +191,9 @@ def open_port(where: str) -> Iterator[tuple[Board, str]]:
     try:
         line = serial.Serial(port, baud, timeout=_POLL_S, write_timeout=5)
     except (OSError, ValueError) as error:
+        number = getattr(error, "errno", None)  # pyserial's own text names the port twice
         raise NiwakiError(
-            f"{port}: cannot be opened ({getattr(error, 'strerror', None) or error}): is the board plugged in, and no "
+            f"{port}: cannot be opened ({os.strerror(number) if number else error}): is the board plugged in, and no "
             "other program at the port?"
         ) from error
     with line:

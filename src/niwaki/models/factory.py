@@ -22,8 +22,19 @@ def is_foreign(factory: str) -> bool:
     return factory not in BUILT_IN
 
 
+def check_name(factory: str) -> None:
+    """Raise FactoryError if `factory` is neither built in nor of the form package.module:callable."""
+    module_name, _, attribute = factory.partition(":")
+    if is_foreign(factory) and not (module_name and attribute):
+        raise FactoryError(
+            f"factory {factory!r}: {guess(factory, BUILT_IN)}expected one of {', '.join(BUILT_IN)}, "
+            "or package.module:callable (mynet:build)"
+        )
+
+
 def check_trust(factory: str, trust: bool) -> None:
-    """Refuse to import a foreign factory that the user has not trusted."""
+    """Refuse to import a foreign factory that the user has not trusted; no trust helps a misspelt name."""
+    check_name(factory)
     if is_foreign(factory) and not trust:
         raise FactoryError(
             f"the factory {factory!r} is not niwaki's: building it runs its code; if you trust it, say ",
@@ -33,13 +44,8 @@ def check_trust(factory: str, trust: bool) -> None:
 
 def find(factory: str) -> Callable[..., Any]:
     """The callable behind a factory's name. The caller has checked trust."""
-    path = BUILT_IN.get(factory, factory)
-    module_name, colon, attribute = path.partition(":")
-    if not (module_name and colon and attribute):
-        raise FactoryError(
-            f"factory {factory!r}: {guess(factory, BUILT_IN)}expected one of {', '.join(BUILT_IN)}, "
-            "or package.module:callable (mynet:build)"
-        )
+    check_name(factory)
+    module_name, _, attribute = BUILT_IN.get(factory, factory).partition(":")
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

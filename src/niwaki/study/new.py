@@ -44,7 +44,8 @@ def listed_labels(file: Path) -> list[str]:
     try:
         text = read_at_most(file, 1 << 20).decode("utf-8-sig")
     except (OSError, ValueError) as error:
-        raise SpecError(Setting("labels", str(file)), f": cannot be read: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise SpecError(Setting("labels", str(file)), f": cannot be read: {why}") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -61,6 +62,7 @@ def new_study(
         raise SpecError(f"{file}: a study's file ends in .toml")
     if file.exists():
         raise SpecError(f"{file} exists: give another name")
+    factories.check_name(str(model["factory"]))
     found = survey(place, notify)
     text = _text(found, file, str(model["factory"]), _arguments(found, model, trust))
     parse_spec(text, str(file), file.parent)

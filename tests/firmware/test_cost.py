@@ -80,7 +80,7 @@ def test_bad_boards_are_refused(text: str | None, message: str, tmp_path: Path) 
         niwaki.cost("lenet5", boards=file)
 
 
-def test_what_is_no_network_is_refused(small_export: Path, tmp_path: Path) -> None:
+def test_what_is_no_network_is_refused(small_model: Path, small_export: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="lenet6: there is no such file or factory; factories are lenet5"):
         niwaki.cost("lenet6")
     with pytest.raises(ModelError, match=r"gone\.onnx: there is no such file"):
@@ -94,7 +94,9 @@ def test_what_is_no_network_is_refused(small_export: Path, tmp_path: Path) -> No
     onnx.save(bare, tmp_path / "bare.onnx")
     with pytest.raises(ModelError, match=r"bare\.onnx: does not say how pixels become its input: give a model file"):
         niwaki.cost(tmp_path / "bare.onnx")
+    dynamic = tmp_path / "dynamic"
+    niwaki.export(small_model, dynamic, to="onnx-dynamic")
     with pytest.raises(ModelError, match=r"dynamic\.onnx: is quantized dynamically: give the model file"):
-        niwaki.cost(small_export / "model-dynamic.onnx")
+        niwaki.cost(dynamic / "model-dynamic.onnx")
     with pytest.raises(NiwakiError, match="trust"):
         niwaki.cost("networks:Bare")

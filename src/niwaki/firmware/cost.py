@@ -1,4 +1,4 @@
-"""What a network costs on every known board, before it is trained: constants and working memory exactly, the rest about."""
+"""What a network costs on every known board, before it is trained: constants and RAM exactly, the rest about."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _COLUMNS: tuple[Column, ...] = (
 
 @dataclass(frozen=True)
 class BoardCost:
-    """Estimates for a network on one board: bytes with code, stack and what the board takes itself; cycles; ms an image."""
+    """Estimates for one board: bytes with code, stack and what the board takes itself, cycles and ms an image."""
 
     name: str
     title: str

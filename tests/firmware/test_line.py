@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,7 +126,11 @@ def noise(count: int, data: bytes) -> bytes:
     return b"\xa5\x41\xa5" + data + b"\0\xff" if count % 3 == 1 else data
 
 
-@pytest.mark.parametrize("fault", [dropped, doubled, changed, noise])
+def lost(count: int, data: bytes) -> bytes:
+    return b"" if count % 2 and data[1:2] == b"R" else data
+
+
+@pytest.mark.parametrize("fault", [dropped, doubled, changed, noise, lost])
 def test_a_bad_line_costs_time_and_no_bits(fault: Fault, program: Path, small_projects: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 256), dtype=np.uint8)
     with at_port(program) as port, open_port(port) as (board, _):
@@ -134,7 +139,9 @@ def test_a_bad_line_costs_time_and_no_bits(fault: Fault, program: Path, small_pr
         assert board.repeated == 0
     with at_port(program, fault) as port, open_port(port) as (board, _):
         board.greet()
+        began = time.monotonic()
         assert [board.run(image.tobytes(), 4)[0].tolist() for image in images] == right
+        assert time.monotonic() - began < 30  # each lost request costs a second or two
         assert board.repeated > 0 or fault is noise
 
 

@@ -17,6 +17,8 @@ from niwaki.data.class_names import name_classes
 from niwaki.deploy.runners import inputs_of, takes_pixels
 from niwaki.errors import ModelError, Setting
 from niwaki.files import sha256_of
+from niwaki.vision.library import SOURCE as VISION
+from niwaki.vision.library import source_files
 
 VERSION = "1.0.0"
 MANY, FEWEST = 20, 8
@@ -24,6 +26,7 @@ MANY, FEWEST = 20, 8
 UNO_FLASH, UNO_CODE = 32_256, 13_500
 """Bytes of an Uno's flash without its boot loader; and what code takes, the sketch and its libraries included."""
 _NAME_BYTES = 32
+_LARGEST_PICTURE = 256  # pixels of a side, of what vision makes
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,22 @@ class Content:
         return takes_pixels(self.graph)
 
     @property
+    def pad(self) -> int:
+        """Pixels of border around the picture in an image."""
+        return self.graph.preprocessing.pad if self.graph.preprocessing and self.takes_pixels else 0
+
+    @property
+    def for_camera(self) -> bool:
+        """Whether vision can make its images: grey pixels, at most 256 on a side."""
+        channels, *sides = self.graph.tensors[self.graph.input].shape
+        return self.takes_pixels and channels == 1 and max(sides) - 2 * self.pad <= _LARGEST_PICTURE
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What there is beside the network, each a header and a C file."""
+        return ("names", "serial", "test", *(("camera",) if self.for_camera else ()))
+
+    @property
     def values(self) -> dict[str, object]:
         """What templates name."""
         report, shape = self.generated.report, self.graph.tensors[self.graph.input].shape
@@ -64,7 +83,9 @@ class Content:
             "title": comment(self.title), "version": VERSION, "classes": report.output_bytes,
             "run": f"{self.prefix}_run_pixels" if self.takes_pixels else f"{self.prefix}_run",
             "input_bytes": report.input_bytes, "constant_bytes": f"{report.constant_bytes:,}",
-            "ram_bytes": f"{report.ram_bytes:,}", "image_in_words": f"{height} x {width} {kind}{colour}",
+            "ram_bytes": f"{report.ram_bytes:,}", "pad": self.pad,
+            "sources": " ".join(f"src/{name}.c" for name in ("model", *(f"{self.prefix}_{one}" for one in self.parts))),
+            "image_in_words": f"{height} x {width} {kind}{colour}",
         }  # fmt: skip
 
 
@@ -80,7 +101,7 @@ def content_of(graph: Graph, images: np.ndarray, of: str, *, int8: bytes, prefix
     scores = reference.run(graph, inputs).reshape(len(images), -1)
     stored = images if takes_pixels(graph) else inputs.view(np.uint8)
     generated = generate(graph, prefix=prefix, title=title)
-    if f"{prefix}.h" in generated.files:
+    if f"{prefix}.h" in generated.files or f"{prefix}.h" in _vision():
         raise ModelError(Setting("prefix", f'"{prefix}"'), f": {prefix}.h is a file of the C already: give another")
     return Content(graph, generated, title, stored, scores, of, sha256_of(int8))
 
@@ -100,7 +121,7 @@ def headers_of(content: Content) -> dict[str, bytes]:
     """The headers that programs include, by name."""
     values = content.values | _names(content) | _counts(content)
     prefix, made = content.prefix, content.generated.files
-    common = {f"{prefix}_{name}.h": fill(f"common/{name}.h", values) for name in ("names", "serial", "test")}
+    common = {f"{prefix}_{name}.h": fill(_template(name, "h"), values) for name in content.parts}
     return {"model.h": made["model.h"], f"{prefix}.h": fill("common/class.h", values), **common}
 
 
@@ -108,10 +129,23 @@ def sources_of(content: Content) -> dict[str, bytes]:
     """The C files, and the headers that only they include."""
     prefix = content.prefix
     digest = ", ".join(f"0x{content.hash[place : place + 2]}" for place in range(0, 16, 2))
-    values = content.values | _names(content) | _stored(content) | {"hash": digest}
+    vision = _vision()
+    more = {"hash": digest, "vision": vision.pop(VISION).decode()}
+    values = content.values | _names(content) | _stored(content) | more
     kernels = {name: data for name, data in content.generated.compiled.items() if name != "model.h"}
-    common = {f"{prefix}_{name}.c": fill(f"common/{name}.c", values) for name in ("names", "serial", "test")}
-    return {**kernels, f"{prefix}_flash.h": fill("common/flash.h", values), **common}
+    common = {f"{prefix}_{name}.c": fill(_template(name, "c"), values) for name in content.parts}
+    seen = vision if content.for_camera else {}
+    return {**kernels, f"{prefix}_flash.h": fill("common/flash.h", values), **common, **seen}
+
+
+def _template(part: str, ending: str) -> str:
+    return f"{'camera' if part == 'camera' else 'common'}/{part}.{ending}"
+
+
+def _vision() -> dict[str, bytes]:
+    """The C of vision, by name."""
+    with source_files() as folder:
+        return {file.name: file.read_bytes() for file in sorted(folder.glob("*.[ch]"))}
 
 
 def _names(content: Content) -> dict[str, object]:
@@ -130,7 +164,7 @@ def _short(word: str) -> str:
 
 def _pad(content: Content) -> int:
     """The border of the images, if it is black in all of them, so that it need not be stored."""
-    pad = content.graph.preprocessing.pad if content.graph.preprocessing and content.takes_pixels else 0
+    pad = content.pad
     inner = content.images[:, :, pad : content.images.shape[2] - pad, pad : content.images.shape[3] - pad]
     return pad if int(content.images.sum(dtype=np.int64)) == int(inner.sum(dtype=np.int64)) else 0
 
@@ -152,7 +186,7 @@ def _stored(content: Content) -> dict[str, object]:
     few = int(str(counts["few"]))
     images = ["    {" + ",\n     ".join(_braced(row) for row in image) + "}," for image in rows]
     scores = [f"    {_braced(row)}," for row in content.scores]
-    return {"pad": pad, "images": _split(images, few), "scores": _split(scores, few)}
+    return {"border": pad, "images": _split(images, few), "scores": _split(scores, few)}
 
 
 def _braced(numbers: Iterable[int]) -> str:

@@ -10,12 +10,20 @@ from niwaki.deploy.formats import PROJECTS
 from niwaki.firmware.content import Content, fill, headers_of, sources_of
 
 _EXAMPLES = ("SelfTest", "Serial")
+_WITH_CAMERA = ("arduino", "platformio", "esp-idf")
 _MAIN = """int main(void) { return selftest() ? 0 : 1; }"""
 _MAIN_ESP = """void app_main(void) { selftest(); }"""
 _MAIN_ZEPHYR = """int main(void) {
   selftest();
   return 0;
 }"""
+
+
+_ESP_CAMERA = {
+    "main/esp32.h": "camera/esp32.h", "main/idf_component.yml": "esp-idf/camera_component.yml",
+    "sdkconfig.defaults": "esp-idf/sdkconfig.defaults",
+    "sdkconfig.defaults.esp32s3": "esp-idf/sdkconfig.defaults.esp32s3",
+}  # fmt: skip
 
 
 def project_files(content: Content, kind: str) -> dict[str, bytes]:
@@ -30,18 +38,23 @@ def _under(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
 def _readme(content: Content, kind: str, **more: object) -> bytes:
     values = content.values | more
     how_to = fill(f"{kind}/README.part", values).decode().strip()
-    return fill("common/README.md", values | {"kind_title": PROJECTS[kind], "how_to": how_to})
+    camera = fill(f"camera/{kind}.md", values).decode().strip() if content.for_camera and kind in _WITH_CAMERA else ""
+    return fill("common/README.md", values | {"kind_title": PROJECTS[kind], "how_to": how_to, "camera": camera})
 
 
 def _arduino_library(content: Content, kind: str) -> dict[str, bytes]:
     """A library: `src/` with everything, examples, what the IDE reads."""
     values = content.values
-    sketches = {f"examples/{name}/{name}.ino": fill(f"arduino/{name}.ino", values) for name in _EXAMPLES}
+    names = (*_EXAMPLES, "Camera") if content.for_camera else _EXAMPLES
+    sketches = {f"examples/{name}/{name}.ino": fill(f"arduino/{name}.ino", values) for name in names}
+    if content.for_camera:
+        cameras = {"esp32": "camera/esp32.h", "nano33ble": "arduino/nano33ble.h"}
+        sketches |= {f"examples/Camera/{name}.h": fill(file, values) for name, file in cameras.items()}
     return {
         **_under("src", {**headers_of(content), **sources_of(content)}), **sketches,
         "library.properties": fill("arduino/library.properties", values),
         "keywords.txt": fill("arduino/keywords.txt", values),
-        "README.md": _readme(content, kind, camera_note=""),
+        "README.md": _readme(content, kind),
     }  # fmt: skip
 
 
@@ -62,10 +75,13 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
 def _platformio(content: Content) -> dict[str, bytes]:
     library = _arduino_library(content, "platformio")
     readme = library.pop("README.md")
+    boards = fill("camera/boards.ini", content.values).decode() if content.for_camera else ""
+    ov767x = "lib_deps = arduino-libraries/Arduino_OV767X\n" if content.for_camera else ""
+    cameras = {"camera_boards": boards, "ov767x": ov767x}
     return {
         **_under(f"lib/{content.prefix}", library),
         f"lib/{content.prefix}/library.json": fill("platformio/library.json", content.values),
-        "platformio.ini": fill("platformio/platformio.ini", content.values),
+        "platformio.ini": fill("platformio/platformio.ini", content.values | cameras),
         "README.md": readme,
     }
 
@@ -82,13 +98,17 @@ def _selftest(content: Content, main: str, place: str = "", includes: str = "") 
 def _esp_idf(content: Content) -> dict[str, bytes]:
     values = content.values
     mains = {"SelfTest": _selftest(content, _MAIN_ESP), "Serial": fill("esp-idf/serial.c", values)}
-    requires = {"SelfTest": content.prefix, "Serial": f"{content.prefix} esp_driver_uart"}
+    requires = {"SelfTest": content.prefix, "Serial": f"{content.prefix} esp_driver_uart", "Camera": content.prefix}
+    if content.for_camera:
+        mains["Camera"] = fill("esp-idf/camera.c", values)
     examples = {}
     for name, main in mains.items():
         more = values | {"example": name, "requires": requires[name]}
         examples[f"examples/{name}/CMakeLists.txt"] = fill("esp-idf/project.cmake", more)
         examples[f"examples/{name}/main/CMakeLists.txt"] = fill("esp-idf/main.cmake", more)
         examples[f"examples/{name}/main/main.c"] = main
+    if content.for_camera:
+        examples |= {f"examples/Camera/{path}": fill(file, values) for path, file in _ESP_CAMERA.items()}
     return _under(content.prefix, {
         **_c_files(content), **examples, "CMakeLists.txt": fill("esp-idf/component.cmake", values),
         "idf_component.yml": fill("esp-idf/idf_component.yml", values), "README.md": _readme(content, "esp-idf"),

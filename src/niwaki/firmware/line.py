@@ -109,7 +109,7 @@ class Board:
         for _ in range(TRIES):
             for start in range(0, len(image), _PLACED):
                 self._ask(DATA, start.to_bytes(4, "little") + image[start : start + _PLACED])
-            answer = self._ask(RUN, crc16(image).to_bytes(2, "little"), patience=RAN_S)
+            answer = self._ask(RUN, crc16(image).to_bytes(2, "little"), longest=RAN_S)
             if answer.letter == RUN and len(answer.content) == 4:
                 break
         else:
@@ -123,14 +123,17 @@ class Board:
             scores += part
         return np.frombuffer(scores[:outputs], np.int8), ticks
 
-    def _ask(self, letter: str, content: bytes, *, patience: float = ANSWERED_S) -> Frame:
-        """The answer to a request, which is sent again until it comes; a wrong image is an answer too."""
+    def _ask(self, letter: str, content: bytes, *, longest: float = ANSWERED_S) -> Frame:
+        """The answer to a request, which is sent again until it comes, after twice the time up to `longest` seconds.
+
+        A wrong image is an answer too. A board that runs takes a repeated request later, and does not run again.
+        """
         self._number = self._number % 254 + 1
         request = Frame(letter.upper(), self._number, content)
         for attempt in range(TRIES):
             self.repeated += attempt > 0
             self._send(request)
-            for frame in self._frames(patience):
+            for frame in self._frames(min(ANSWERED_S * 2**attempt, longest)):
                 if frame.letter == HELLO and frame.number != _GREETING:
                     raise NiwakiError(f"{self._name}: the board started again: is its supply steady?")
                 if frame.letter == REFUSED and frame.content[:1] == bytes([BROKEN]):

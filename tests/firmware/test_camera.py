@@ -82,7 +82,7 @@ def frames() -> Frames:
 
 
 def expected(content: Content, frames: Frames, of_sensor: Callable[[np.ndarray], np.ndarray]) -> list[str]:
-    """What an example says of the frames, by the references in Python."""
+    """What an example prints for the frames, by the references in Python."""
     seen = [of_sensor(frame) for frame in frames]
     vision = Reference(seen[0].shape[1], seen[0].shape[0], (28, 28))
     names = name_classes(GARMENTS, ("en", "ko"))

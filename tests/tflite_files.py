@@ -18,6 +18,10 @@ OPTIONS = {
     "ADD": "AddOptions", "AVERAGE_POOL_2D": "Pool2DOptions", "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions", "MAX_POOL_2D": "Pool2DOptions", "SOFTMAX": "SoftmaxOptions",
+    "SUB": "SubOptions", "MUL": "MulOptions", "LEAKY_RELU": "LeakyReluOptions", "STRIDED_SLICE": "StridedSliceOptions",
+    "SPLIT": "SplitOptions", "SPLIT_V": "SplitVOptions", "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions",
+    "SPACE_TO_DEPTH": "SpaceToDepthOptions", "MIRROR_PAD": "MirrorPadOptions",
 }  # fmt: skip
 # A float's default in the schema is 0: of the dilations it is 1, so what a caller leaves out is 1.
 DEFAULTS = {"DilationHFactor": 1, "DilationWFactor": 1, "StrideH": 1, "StrideW": 1, "Beta": 1.0, "DepthMultiplier": 1}
@@ -60,6 +64,13 @@ class File:
         self.tensors.append(output)
         self.operators.append(Operator(kind, inputs, [len(self.tensors) - 1], options))
         return len(self.tensors) - 1
+
+    def split(self, kind: str, inputs: Sequence[int], outputs: Sequence[Tensor], **options: float) -> list[int]:
+        """An operator of several results."""
+        first = len(self.tensors)
+        self.tensors.extend(outputs)
+        self.operators.append(Operator(kind, inputs, range(first, len(self.tensors)), options))
+        return list(range(first, len(self.tensors)))
 
     def constant(self, data: Any, kind: str = "INT32", **named: Any) -> int:
         values = np.asarray(data)

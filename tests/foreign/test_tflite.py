@@ -18,9 +18,10 @@ from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.on_target import run_on_target
 from niwaki.errors import ModelError
 from niwaki.foreign.tflite import read_tflite
+from niwaki.foreign.tflite_operators import OPERATORS
 from niwaki.models.onnxfile import metadata
 from niwaki.toolchain.targets import TARGETS
-from tflite_cases import CASES, inputs_of, one, scores_of, weighted
+from tflite_cases import CASES, bent, inputs_of, one, pair, parts, resized, scores_of, sliced, turned_around, weighted
 from tflite_files import SAME, File, Tensor, small_file
 
 # CRC-32 of what the reference kernels of LiteRT 2.3.0 answer to `inputs_of`, the scores before a last SOFTMAX:
@@ -53,6 +54,67 @@ ANSWERS = {
     "relu": 800592313,
     "relu6": 3578193487,
     "float at both ends": 3084344413,
+    "subtract": 216263928,
+    "subtract, relu": 2301837053,
+    "multiply": 370371314,
+    "multiply, relu6": 3884245923,
+    "add, repeated": 1823235660,
+    "subtract, repeated": 373317449,
+    "multiply, repeated": 1792343352,
+    "maximum of two": 3541388839,
+    "minimum of two": 732405983,
+    "add a number": 1156848065,
+    "add a number, relu6": 4264756093,
+    "subtract a number": 3364049347,
+    "subtract from a number": 3970620139,
+    "multiply by a number": 3645248865,
+    "add to channels": 197225942,
+    "subtract from channels": 1914200984,
+    "add to few channels": 2272095797,
+    "multiply channels": 2254185864,
+    "multiply columns": 3696340041,
+    "add an image": 511616680,
+    "subtract an image": 107462551,
+    "multiply an image": 293997621,
+    "add to flat": 208356694,
+    "multiply rows": 3888406482,
+    "logistic": 2790986974,
+    "tanh": 3376056792,
+    "hard swish": 1317386419,
+    "leaky relu": 618411701,
+    "leaky relu, negative": 4214235104,
+    "prelu": 4248882080,
+    "prelu, one slope": 2943207636,
+    "transpose": 3805637137,
+    "transpose of rows": 3426578021,
+    "slice": 2031838479,
+    "slice, masks": 3759768034,
+    "slice, one row": 1643357272,
+    "slice, backwards": 979887631,
+    "slice by size": 4273082993,
+    "split": 468674648,
+    "split in sizes": 719639382,
+    "resize": 2929865125,
+    "resize, corners": 3112354094,
+    "resize, centres": 2966589790,
+    "depth to space": 342660090,
+    "space to depth": 342660090,
+    "mirrored border": 483487743,
+    "border of the edge": 744742531,
+    "other rows": 4081330361,
+    "flat at the end": 4081330361,
+    "gated": 612282094,
+    "uint8, conv": 3539570799,
+    "uint8, conv, symmetric": 3043007102,
+    "uint8, depthwise": 4096647306,
+    "uint8, dense": 2520314333,
+    "uint8, add a number": 3989289309,
+    "uint8, multiply channels": 864345117,
+    "uint8, network": 589984422,
+    "transposed conv": 2445724932,
+    "transposed conv, valid": 3625990717,
+    "transposed conv, one step": 3447619559,
+    "transposed conv, odd": 146637211,
 }
 
 
@@ -79,6 +141,12 @@ def test_what_the_onnx_says() -> None:
     assert [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim] == [
         "batch", 2, 9, 7,
     ]  # fmt: skip
+
+
+def test_the_page_on_these_files_names_every_operator() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "tflite.md").read_text()
+    rows = [line.split("|")[1] for line in page.split("## Operators")[1].split("##")[0].splitlines() if "|" in line]
+    assert sorted(re.findall(r"[A-Z][A-Z0-9_]+", " ".join(rows))) == sorted(OPERATORS)
 
 
 def test_the_same_file_becomes_the_same_bytes() -> None:
@@ -123,11 +191,31 @@ def several(**ends: list[int]) -> File:
     return file
 
 
+def unlike(file: File, index: int, **fields: object) -> File:
+    """A file with one tensor changed."""
+    for key, value in fields.items():
+        setattr(file.tensors[index], key, value)
+    return file
+
+
+def constants() -> File:
+    file = File()
+    file.add((1, 2), 0.05)
+    held = file.constant([[1, 2]], "INT8", scale=0.1)
+    file.run("ADD", [held, held], Tensor((1, 2), 0.1))
+    return file
+
+
+def enlarged() -> File:
+    file = pair("MUL", (3,))
+    return unlike(file, 1, shape=(2, 4, 5, 3), data=np.zeros((2, 4, 5, 3)))
+
+
 DENSE = 16  # the tensor of the scores
 REFUSED: dict[str, tuple[Callable[[], File], str]] = {
     "an operator": (
-        lambda: with_operator("TANH", Tensor((1, 5), 1 / 128)),
-        r"TANH_8 is not supported; these are: ADD, AVERAGE_POOL_2D, .*, SQUEEZE$",
+        lambda: with_operator("RESIZE_BILINEAR", Tensor((1, 5), 1 / 128)),
+        r"RESIZE_BILINEAR_8 .*: resize to the nearest.*; these are: ADD, AVERAGE_POOL_2D, .*, TRANSPOSE_C",
     ),
     "a custom operator": (
         lambda: with_operator("TFLite_Detection", Tensor((1, 5), 0.1)),
@@ -144,7 +232,6 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
     "two networks": (lambda: several(subgraphs=2), r"2 networks in one file: one is supported"),
     "two outputs": (lambda: several(outputs=[3, DENSE]), r"2 outputs: networks with one are supported"),
     "no scale": (lambda: changed(tensor=3, scale=None), r"an activation with 0 scales"),
-    "weights with a zero point": (lambda: changed(tensor=1, zero=3), r"CONV_2D_0: weights with a zero point"),
     "scales of inputs": (
         lambda: changed(tensor=1, axis=1, scale=[0.1] * 3), r"CONV_2D_0: weight scales along axis 1: one for each",
     ),
@@ -174,17 +261,99 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
         lambda: one("PAD", (1, 9, 7, 4), Tensor((1, 9, 7, 6), 0.05, 3), ([[0, 0], [0, 0], [0, 0], [1, 1]], "INT32")),
         r"PAD_0: .* a border around height and width is supported",
     ),
-    "other channels": (
-        lambda: one("RESHAPE", (1, 4, 4, 6), Tensor((1, 4, 6, 4), 0.05, 3), ([1, 4, 6, 4], "INT32")),
-        r"RESHAPE_0: an image of 4 channels made from other rows",
-    ),
-    "a flat image at the end": (
-        lambda: one("RESHAPE", (1, 4, 4, 6), Tensor((1, 96), 0.05, 3), ([1, 96], "INT32")),
-        r"its output is a flattened image",
-    ),
     "an average in another scale": (
         lambda: one("AVERAGE_POOL_2D", (1, 4, 4, 5), Tensor((1, 4, 4, 5), 0.1, 3), FilterHeight=1, FilterWidth=1),
         r"AVERAGE_POOL_2D_0: its output has another scale than its input",
+    ),
+    "weights with several zero points": (
+        lambda: changed(tensor=1, zero=[0, 0, 0, 1, 0, 0]), r"CONV_2D_0: its weights have several zero points: int8",
+    ),
+    "weights without a scale": (lambda: changed(tensor=1, scale=None), r"CONV_2D_0: its weights have no scale: int8"),
+    "weights with a far zero point": (lambda: changed(tensor=1, zero=300), r"CONV_2D_0: weights with a zero point of"),
+    "two constants": (constants, r"ADD_0: two constants: convert"),
+    "a maximum in another scale": (lambda: pair("MAXIMUM", (3,)), r"MAXIMUM_0: its inputs and its output must"),
+    "shapes that do not fit": (
+        lambda: unlike(pair("MUL", (1, 4, 5, 3)), 1, shape=(2, 2, 15)), r"MUL_0: .* do not fit together",
+    ),
+    "a constant of 32 bits": (
+        lambda: unlike(pair("MUL", (3,)), 1, kind="INT32"), r"MUL_0: a constant of INT32: int8 with one scale",
+    ),
+    "a constant with scales": (
+        lambda: unlike(pair("MUL", (3,)), 1, scale=[0.1, 0.2, 0.3]), r"MUL_0: a constant of INT8: int8 with one scale",
+    ),
+    "a constant that is larger": (enlarged, r"MUL_0: a constant of shape \(2, 4, 5, 3\) for"),
+    "a result of another shape": (
+        lambda: unlike(pair("MUL", (3,)), 2, shape=(1, 4, 5, 2)), r"MUL_0: gives \(1, 3, 4, 5\), but the file says",
+    ),
+    "slopes with scales": (
+        lambda: unlike(bent((1, 1, 6)), 1, scale=[0.1] * 6, axis=2), r"PRELU_0: slopes with one scale are supported",
+    ),
+    "slopes of pixels": (lambda: bent((4, 5, 1)), r"PRELU_0: slopes of shape \(4, 5, 1\): one for each of 6 channels"),
+    "a slope without end": (
+        lambda: one("LEAKY_RELU", (1, 2, 2, 2), Tensor((1, 2, 2, 2), 0.05), Alpha=float("inf")),
+        r"LEAKY_RELU_0: a slope of inf",
+    ),
+    "an output too fine": (
+        lambda: one("HARD_SWISH", (1, 2, 2, 2), Tensor((1, 2, 2, 2), 0.0001)), r"HARD_SWISH_0: .* below a 128th of its",
+    ),
+    "five axes of two": (
+        lambda: pair("MUL", (3,), shape=(1, 2, 2, 2, 3)), r"MUL_0: \(1, 2, 2, 2, 3\): up to 3 axes for each image",
+    ),
+    "a slice in another scale": (
+        lambda: unlike(sliced([0] * 4, [1, 6, 5, 4], [1] * 4, (1, 6, 5, 4)), -1, scale=0.1),
+        r"STRIDED_SLICE_0: its output has another scale than its input",
+    ),
+    "a slice of another size": (
+        lambda: sliced([0] * 4, [1, 5, 5, 4], [1] * 4, (1, 6, 5, 4)), r"STRIDED_SLICE_0: gives \(1, 5, 5, 4\), but",
+    ),
+    "a new axis": (
+        lambda: sliced([0] * 4, [1, 6, 5, 4], [1] * 4, (1, 6, 5, 4), NewAxisMask=1), r"STRIDED_SLICE_0: an ellipsis, a",
+    ),
+    "a stride of zero": (
+        lambda: sliced([0] * 4, [1, 6, 5, 4], [1, 1, 0, 1], (1, 6, 5, 4)), r"STRIDED_SLICE_0: begin .*, strides \[1, 1",
+    ),
+    "a slice beyond": (
+        lambda: one("SLICE", (1, 6, 5), Tensor((1, 3, 5), 0.05, 3), ([0, 4, 0], "INT32"), ([1, 3, 5], "INT32")),
+        r"SLICE_0: begin \[0, 4, 0\], size \[1, 3, 5\] for \(1, 6, 5\)",
+    ),
+    "a slice of a vector": (
+        lambda: one("SLICE", (6,), Tensor((3,), 0.05, 3), ([1], "INT32"), ([3], "INT32")),
+        r"SLICE_0: an input of shape \(6,\): a batch of 1",
+    ),
+    "too few numbers": (
+        lambda: one("TRANSPOSE", (1, 6, 5), Tensor((1, 5, 6), 0.05, 3), ([0, 2], "INT32")),
+        r"TRANSPOSE_0: 2 numbers for 3 axes",
+    ),
+    "a batch that moves": (
+        lambda: one("TRANSPOSE", (1, 6, 5), Tensor((6, 1, 5), 0.05, 3), ([1, 0, 2], "INT32")),
+        r"TRANSPOSE_0: order \[1, 0, 2\]: the batch stays first",
+    ),
+    "turned in another scale": (
+        lambda: one("TRANSPOSE", (1, 6, 5), Tensor((1, 5, 6), 0.1, 3), ([0, 2, 1], "INT32")),
+        r"TRANSPOSE_0: \(1, 6, 5\) in the order \[0, 2, 1\] is not \(1, 5, 6\) in its scale",
+    ),
+    "parts that do not fit": (
+        lambda: parts("SPLIT_V", (3, 3), 3), r"SPLIT_V_0: \(1, 4, 6, 5\) along axis 3 in parts of \[3, 3\]",
+    ),
+    "resized to nothing": (lambda: unlike(resized((2, 4)), 1, data=[0, 4]), r"RESIZE_NEAREST_NEIGHBOR_0: .* to \[0, 4"),
+    "a border that is too wide": (
+        lambda: one("MIRROR_PAD", (1, 3), Tensor((1, 6), 0.05, 3), ([[0, 0], [3, 0]], "INT32"), Mode=0),
+        r"MIRROR_PAD_0: a border of 3 and 0 around 3 elements",
+    ),
+    "blocks of nothing": (
+        lambda: one("SPACE_TO_DEPTH", (1, 6, 4, 2), Tensor((1, 6, 4, 2), 0.05, 3), BlockSize=0),
+        r"SPACE_TO_DEPTH_0: blocks of 0 of \(1, 2, 6, 4\): images in one scale",
+    ),
+    "blocks that do not fit": (
+        lambda: one("DEPTH_TO_SPACE", (1, 6, 4, 6), Tensor((1, 12, 8, 1), 0.05, 3), BlockSize=2),
+        r"DEPTH_TO_SPACE_0: blocks of 2 of \(1, 6, 6, 4\) are not",
+    ),
+    "a transposed window of another size": (
+        lambda: turned_around((1, 4, 5, 3), (3, 3), SAME, 2, (3, 3)), r"TRANSPOSE_CONV_0: .* to \(1, 6, 3, 3\) with",
+    ),
+    "transposed weights of other channels": (
+        lambda: unlike(turned_around((1, 4, 5, 3), (3, 3), SAME, 2, (8, 10)), 0, shape=(1, 4, 5, 2)),
+        r"TRANSPOSE_CONV_0: weights \(6, 3, 3, 3\) for \(1, 2, 4, 5\)",
     ),
 }  # fmt: skip
 

@@ -12,10 +12,11 @@ from onnx import ModelProto, TensorProto, helper
 from niwaki.errors import ModelError
 from niwaki.foreign.tflite_file import FileOperator, FileTensor, TfliteFile, read_tflite_file
 from niwaki.foreign.tflite_nodes import TYPES, Held, Nodes
-from niwaki.foreign.tflite_operators import OPERATORS, SUPPORTED, WAYS_OUT
+from niwaki.foreign.tflite_operators import OPERATORS, SEVERAL_OUTPUTS, SUPPORTED, WAYS_OUT
+from niwaki.foreign.tflite_places import in_file_order
 from niwaki.models.onnxfile import LAYOUT, ROUNDING, load_onnx
 
-_OPSET, _IR = 13, 8  # the first with scales for each channel
+_OPSET, _IR = 14, 8  # the first with HardSwish; from 13 on there are scales for each channel
 
 
 def read_tflite(data: bytes, name: str) -> ModelProto:
@@ -45,8 +46,8 @@ def _converted(file: TfliteFile) -> ModelProto:
     for operator in file.operators:
         _add(operator, made)
     output = made.held_of(target.index, "the output")
-    if output.order is not None:
-        raise ModelError("its output is a flattened image, which has another order in C: leave the image as it is")
+    if output.order is not None and file.operators:
+        output = in_file_order(file.operators[-1], made, output)
     return _model(made, shape, output)
 
 
@@ -74,9 +75,11 @@ def _add(operator: FileOperator, made: Nodes) -> None:
         way = WAYS_OUT.get(operator.kind)
         told = f": {way}" if way else ""
         raise ModelError(f"{operator.name} is not supported{told}; these are: {SUPPORTED}")
-    if not operator.inputs or len(operator.outputs) != 1:
+    several = operator.kind in SEVERAL_OUTPUTS
+    if not operator.inputs or not operator.outputs or (len(operator.outputs) > 1 and not several):
         raise ModelError(f"{operator.name}: {len(operator.inputs)} inputs, {len(operator.outputs)} outputs")
-    index = operator.outputs[0]
-    if index in made.held or made.file.tensors[index].data is not None:
-        raise ModelError(f"{operator.name}: writes tensor {index}, which has a value already")
-    made.held[index] = read(operator, made)
+    found = read(operator, made)
+    for index, held in zip(operator.outputs, found if isinstance(found, list) else [found], strict=True):
+        if index in made.held or made.file.tensors[index].data is not None:
+            raise ModelError(f"{operator.name}: writes tensor {index}, which has a value already")
+        made.held[index] = held

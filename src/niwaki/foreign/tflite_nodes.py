@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,9 @@ from niwaki.foreign.tflite_file import FileOperator, FileTensor, TfliteFile
 
 TYPES: dict[str, type[np.int8] | type[np.uint8]] = {"INT8": np.int8, "UINT8": np.uint8}
 """Of activations."""
+_ACTIVATIONS: dict[float, tuple[str, tuple[float, ...]]] = {
+    1: ("Relu", ()), 2: ("Clip", (-1.0, 1.0)), 3: ("Clip", (0.0, 6.0)),
+}  # fmt: skip
 _HOW = "convert the network again with full integer quantization (int8, with a representative dataset)"
 
 
@@ -27,6 +31,13 @@ class Held:
     name: str
     shape: tuple[int, ...]
     order: np.ndarray | None = None
+
+    def is_like(self, other: Held) -> bool:
+        """Whether another one has the same shape and order."""
+        same = self.order is other.order or (
+            self.order is not None and other.order is not None and bool((self.order == other.order).all())
+        )
+        return self.shape == other.shape and same
 
 
 @dataclass
@@ -91,6 +102,10 @@ class Nodes:
         self.nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
         return name
 
+    def reshaped(self, value: str, shape: Sequence[int], name: str) -> str:
+        """A value in another shape for each image, whatever the batch."""
+        return self.node("Reshape", [value, self.put(np.array([0, *shape[1:]], np.int64), f"{name}_sides")], name)
+
     def check_activation(self, tensor: FileTensor) -> None:
         """Raise ModelError if a tensor is no int8 or uint8 activation with one scale."""
         self._parameters_of(tensor)
@@ -129,3 +144,26 @@ class Nodes:
             unique, count = f"{name}_{count}", count + 1
         self.names.add(unique)
         return unique
+
+
+def activated(operator: FileOperator, made: Nodes, value: str, code: float) -> str:
+    """A float value after a fused activation, by its number in the schema."""
+    if code == 0:
+        return value
+    if code not in _ACTIVATIONS:
+        raise ModelError(f"{operator.name}: activation {code:g}: RELU, RELU_N1_TO_1 and RELU6 are supported")
+    kind, bounds = _ACTIVATIONS[code]
+    limits = [made.put(np.array(bound, np.float32), f"{operator.name}_bound") for bound in bounds]
+    return made.node(kind, [value, *limits], f"{operator.name}_activation")
+
+
+def rounded(
+    operator: FileOperator, made: Nodes, value: str, shape: tuple[int, ...], order: np.ndarray | None = None
+) -> Held:
+    """A float value rounded as an operator's result."""
+    return Held(made.quantized(value, made.result(operator)), shape, order)
+
+
+def same_scale(source: FileTensor, target: FileTensor) -> bool:
+    """Whether two tensors have one scale and one zero point."""
+    return (source.scales, source.zero_points) == (target.scales, target.zero_points)

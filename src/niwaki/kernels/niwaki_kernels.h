@@ -166,6 +166,7 @@ typedef struct {
 typedef struct {
   int32_t size, multiplier_a, multiplier_b, multiplier;
   int16_t shift_a, shift_b, shift, zero_a, zero_b, out_zero, low, high;
+  int8_t minus; /* the difference in place of the sum */
 } niwaki_fine_add;
 
 /* The same elements, counted channels first, under another shape. */

@@ -284,7 +284,7 @@ NIWAKI_KERNEL void niwaki_run_average_pool(const niwaki_average_pool *d, const i
 #if defined(NIWAKI_TWICE)
           if (d->divisors == 0) { /* the mean itself: division cuts towards zero */
             const int32_t sum = sums[c] + (sums[c] < 0 ? -(seen / 2) : seen / 2);
-            out[first + c] = (int8_t)niwaki_clamp(sum / seen, d->low, d->high);
+            out[first + c] = (int8_t)niwaki_clamp(sum / seen + d->in_zero, d->low, d->high);
             continue;
           }
 #endif
@@ -310,7 +310,8 @@ NIWAKI_KERNEL void niwaki_run_fine_add(const niwaki_fine_add *d, const int8_t *a
   const int32_t fine = (int32_t)1 << 20;
   for (int32_t i = 0; i < d->size; i++) {
     const int32_t first = niwaki_scaled((a[i] - d->zero_a) * fine, d->multiplier_a, d->shift_a);
-    const int32_t sum = first + niwaki_scaled((b[i] - d->zero_b) * fine, d->multiplier_b, d->shift_b);
+    const int32_t second = niwaki_scaled((b[i] - d->zero_b) * fine, d->multiplier_b, d->shift_b);
+    const int32_t sum = d->minus ? first - second : first + second;
     out[i] = niwaki_round((int64_t)sum * d->multiplier, d->shift, d->out_zero, d->low, d->high);
   }
 }

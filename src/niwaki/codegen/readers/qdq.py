@@ -92,6 +92,8 @@ class _Reader:
 
     def __init__(self, model: ModelProto, source: ValueInfoProto, layer_of: LayerOf) -> None:
         self.constants = Constants(model)
+        self.unsigned: set[str] = set()
+        self.rounds_twice = layer_of is layer_rounded_twice
         self.layers = Layers(layer_of)
         self.source = source.name
         self.input_quantization: Quantization | None = None
@@ -246,6 +248,8 @@ class _Reader:
         if name == self.source and name not in self._values:
             self._quantized[name] = self._quantize_input(node, quantization)
         tensor = self.layers.tensors[self._quantized[name]]
+        if self.constants.is_unsigned(name):
+            self.unsigned.add(tensor.name)
         made = Quantization(tensor.scale, tensor.zero_point), self._factors.get(name, ())
         if made != (quantization, factors):
             raise ModelError(f"{label(node)}: a different scale or zero point than {name!r} was made with")

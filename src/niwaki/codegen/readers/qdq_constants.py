@@ -169,6 +169,10 @@ class Constants:
             )
         return self._dequantized(maker, reader)
 
+    def stored(self, name: str, reader: NodeProto) -> Weights | None:
+        """A constant as it is quantized in the file; None if it is float."""
+        return self.weights(name, reader) if name in self._makers else None
+
     def numbers(self, name: str, reader: NodeProto) -> np.ndarray:
         """A constant as an array of Fractions, whether it is stored as float or quantized.
 

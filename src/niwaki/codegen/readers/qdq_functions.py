@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -35,12 +35,26 @@ Line = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
+class Step:
+    """A node of a function, with its constant if it is quantized: for kernels that round in their own places."""
+
+    kind: str
+    given: Given = field(default_factory=dict)
+    constant: Weights | None = None
+    axis: int = 0
+    """The axis that several numbers of the constant follow."""
+    first: bool = False
+    """Whether the constant is its first input."""
+
+
+@dataclass(frozen=True, eq=False)
 class Function(Operation):
     """A function of each element of its only input: float64 numbers (1 or the size of `axis`, 256), −128 first."""
 
     numbers: np.ndarray
     axis: int = 0
     line: Line | None = None  # if it is one; then numbers of channels take a multiplication, not tables
+    nodes: tuple[Step, ...] = ()
 
     @property
     def is_multiplied(self) -> bool:
@@ -107,7 +121,8 @@ def clamped(function: Function, clamp: tuple[float, float]) -> Function:
     """After a Relu or Clip."""
     if clamp == (-math.inf, math.inf):
         return function
-    return replace(function, numbers=np.clip(function.numbers, *clamp), line=None)
+    nodes = (*function.nodes, Step("Clip"))
+    return replace(function, numbers=np.clip(function.numbers, *clamp), line=None, nodes=nodes)
 
 
 def common_axis(node: NodeProto, *parts: tuple[np.ndarray, int]) -> int:
@@ -123,7 +138,8 @@ def together(
 ) -> Value:
     """Two functions of one tensor, computed with element by element. Raises ModelError if they vary along two axes."""
     axis = common_axis(node, (a.numbers, a.axis), (b.numbers, b.axis))
-    return _value(node, replace(a, numbers=compute(a.numbers, b.numbers), axis=axis, line=None))
+    nodes = (*a.nodes, *b.nodes, Step(node.op_type))
+    return _value(node, replace(a, numbers=compute(a.numbers, b.numbers), axis=axis, line=None, nodes=nodes))
 
 
 def same_tensor(a: Value, b: Value) -> bool:
@@ -160,7 +176,8 @@ def _unary(compute: Callable[[np.ndarray, Given], np.ndarray]) -> Callable[[Node
         function = function_of(inputs.value(node.input[0], node), node.input[0], node, inputs)
         with np.errstate(all="ignore"):  # a number that is none becomes 0, infinity the end of the range
             numbers = compute(function.numbers, attributes(node))
-        return _value(node, replace(function, numbers=numbers, line=None))
+        nodes = (*function.nodes, Step(node.op_type, attributes(node)))
+        return _value(node, replace(function, numbers=numbers, line=None, nodes=nodes))
 
     return read
 
@@ -228,7 +245,9 @@ def _prelu(node: NodeProto, inputs: Inputs) -> Value:
     slopes, axis = constant_rows(node.input[1], function.shape, node, inputs)
     slope, x = slopes.astype(np.float64)[:, None], function.numbers
     axis = common_axis(node, (slope, axis), (x, function.axis))
-    return _value(node, replace(function, numbers=np.where(x > 0, x, slope * x), axis=axis, line=None))
+    step = step_with_constant(node, inputs, 1, axis)
+    nodes = (*function.nodes, step)
+    return _value(node, replace(function, numbers=np.where(x > 0, x, slope * x), axis=axis, line=None, nodes=nodes))
 
 
 def _where(node: NodeProto, inputs: Inputs) -> Value:
@@ -246,7 +265,14 @@ def _where(node: NodeProto, inputs: Inputs) -> Value:
     ]
     if max(len(part) for part in parts) > len(first.numbers):
         raise ModelError(f"{label(node)}: a constant for each channel: one number is supported")
-    return _value(node, replace(first, numbers=np.where(parts[0] != 0, parts[1], parts[2]), line=None))
+    nodes = (*first.nodes, Step("Where"))
+    return _value(node, replace(first, numbers=np.where(parts[0] != 0, parts[1], parts[2]), line=None, nodes=nodes))
+
+
+def step_with_constant(node: NodeProto, inputs: Inputs, place: int, axis: int) -> Step:
+    """A node whose input number `place` is a constant."""
+    held = inputs.constants.stored(node.input[place], node)
+    return Step(node.op_type, attributes(node), held, axis, first=place == 0)
 
 
 def constant_rows(name: str, shape: Shape, node: NodeProto, inputs: Inputs) -> tuple[np.ndarray, int]:
@@ -261,14 +287,17 @@ def constant_rows(name: str, shape: Shape, node: NodeProto, inputs: Inputs) -> t
     return found
 
 
-def line_of(function: Function, node: NodeProto, factors: np.ndarray, offsets: np.ndarray, axis: int) -> Value:
+def line_of(
+    function: Function, node: NodeProto, factors: np.ndarray, offsets: np.ndarray, axis: int, step: Step | None = None
+) -> Value:
     """`factors * x + offsets` after a function: Fractions, one or one for each index of `axis`."""
     axis = common_axis(node, (factors, axis), (function.numbers, function.axis))
     numbers = factors.astype(np.float64)[:, None] * function.numbers + offsets.astype(np.float64)[:, None]
     line = None
     if function.line is not None:
         line = (function.line[0] * factors, function.line[1] * factors + offsets)
-    return _value(node, replace(function, numbers=numbers, axis=axis, line=line))
+    nodes = (*function.nodes, step or Step(node.op_type))
+    return _value(node, replace(function, numbers=numbers, axis=axis, line=line, nodes=nodes))
 
 
 def _batch_normalization(node: NodeProto, inputs: Inputs) -> Value:

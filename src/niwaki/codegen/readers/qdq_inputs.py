@@ -22,6 +22,10 @@ class Inputs(Protocol):
     """Gives an operator its inputs."""
 
     constants: Constants
+    unsigned: set[str]
+    """The tensors that are uint8 in the file."""
+    rounds_twice: bool
+    """Whether the network rounds as TensorFlow Lite does."""
 
     def value(self, name: str, reader: NodeProto) -> Value:
         """A float value."""

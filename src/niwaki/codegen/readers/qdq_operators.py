@@ -44,8 +44,10 @@ def _average_pool(node: NodeProto, inputs: Inputs) -> Value:
     if include and given.get("ceil_mode", 0) and window.pads[2:] != pads_of(given)[2:]:
         raise ModelError(f"{label(node)}: ceil_mode with count_include_pad: windows beyond the padding: take one")
     value, _ = as_image(node, inputs)
+    unsigned = value.source in inputs.unsigned
     tensor, target = image_tensor(value, node, inputs), image_shape(node.output[0], inputs)
-    return as_before(Value(Mean(name_of(node), (tensor,), target, window, include), target), node, inputs)
+    mean = Mean(name_of(node), (tensor,), target, window, include, unsigned=unsigned)
+    return as_before(Value(mean, target), node, inputs)
 
 
 def _reduce_mean(node: NodeProto, inputs: Inputs) -> Value:
@@ -70,7 +72,8 @@ def _add(node: NodeProto, inputs: Inputs) -> Value:
     for constant, other in (node.input, reversed(node.input)):
         if constant in inputs.constants:
             few = rows_of(inputs.constants.numbers(constant, node), inputs.shape(other))
-            if few and few[1] == 0 and len(few[0]) > 1 and len(inputs.shape(other)) in (1, 3):
+            bias = few and few[1] == 0 and len(few[0]) > 1 and len(inputs.shape(other)) in (1, 3)
+            if bias and not inputs.rounds_twice:
                 return _add_constant(node, inputs, other, constant)
             return qdq_pairs.pair(node, inputs)
     shapes = [inputs.shape(name) for name in node.input]

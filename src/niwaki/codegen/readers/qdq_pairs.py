@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import prod
 
 import numpy as np
 from onnx import NodeProto
@@ -19,6 +20,7 @@ from niwaki.codegen.readers.qdq_functions import (
     line_of,
     rows_of,
     same_tensor,
+    step_with_constant,
     together,
 )
 from niwaki.codegen.readers.qdq_inputs import Inputs
@@ -26,6 +28,7 @@ from niwaki.codegen.readers.qdq_values import Mean, Operation, Product, Value
 from niwaki.codegen.readers.qdq_views import View
 from niwaki.errors import ModelError
 from niwaki.models.onnxcheck import label
+from niwaki.models.onnxfold import Shape
 
 _FREE = (-np.inf, np.inf)
 
@@ -102,11 +105,11 @@ def _with_constant(node: NodeProto, inputs: Inputs, other: int) -> Value:
         return replace(value, source=product.times(*line))
     if line is not None and isinstance(value.source, Mean) and _is_factor(value, *line):
         return replace(value, source=replace(value.source, factor=value.source.factor * line[0][0]))
-    if rows is None:
+    if rows is None or (len(rows[0]) > 1 and _is_tensor(node, shape, constant, len(rows[0]), inputs)):
         return _with_tensor(node, inputs, other)
     function = function_of(value, name, node, inputs)
     if line is not None:
-        return line_of(function, node, *line, rows[1])
+        return line_of(function, node, *line, rows[1], step_with_constant(node, inputs, 1 - other, rows[1]))
     number = Function(function.name, function.inputs, shape, rows[0].astype(np.float64)[:, None], rows[1])
     both = (function, number) if other == 0 else (number, function)
     return together(node, *both, _COMPUTE[node.op_type])
@@ -116,6 +119,12 @@ def _is_factor(value: Value, factors: np.ndarray, offsets: np.ndarray) -> bool:
     """Whether a line is one positive factor, and the value nothing but what is multiplied by it."""
     plain = value.clamp == _FREE and all(type(view) is View for view in value.views)
     return plain and len(factors) == 1 and factors[0] > 0 and not offsets.any()
+
+
+def _is_tensor(node: NodeProto, shape: Shape, constant: str, count: int, inputs: Inputs) -> bool:
+    """Whether numbers along an axis are a tensor of TensorFlow Lite's: in a product, or one for each element."""
+    stored = inputs.rounds_twice and inputs.constants.stored(constant, node) is not None
+    return stored and (node.op_type == "Mul" or count == prod(shape))
 
 
 def _line(node: NodeProto, numbers: np.ndarray, other: int) -> tuple[np.ndarray, np.ndarray] | None:

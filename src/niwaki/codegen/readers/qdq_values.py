@@ -144,6 +144,7 @@ class Mean(Operation):
     count_include_pad: bool = False
     whole: bool = False
     factor: Fraction = Fraction(1)
+    unsigned: bool = False  # of a tensor that is uint8 in the file
 
     def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
         """One factor for each number of pixels that a window can have."""
@@ -187,6 +188,8 @@ class Join(Operation):
 @dataclass(frozen=True, eq=False)
 class Rescaled(Operation):
     """The same numbers, clamped or in another scale."""
+
+    clamped: bool = False
 
     def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
         """One factor for all."""
@@ -284,7 +287,8 @@ class Layers:
             if whole and (tensor.scale, tensor.zero_point) == (quantization.scale, quantization.zero_point):
                 return tensor
         output = self.add_tensor(name, tensor.shape, quantization)
-        self._add(self._layer_of(Rescaled(name, (tensor.name,), tensor.shape), output, self.tensors, clamp))
+        rescaled = Rescaled(name, (tensor.name,), tensor.shape, clamped=value.clamp != (-math.inf, math.inf))
+        self._add(self._layer_of(rescaled, output, self.tensors, clamp))
         return output
 
     def add_layer(self, layer: Layer) -> None:

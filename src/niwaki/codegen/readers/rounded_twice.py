@@ -6,21 +6,29 @@ Multipliers and shifts are worked out in float64 as those kernels do when they o
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
 from niwaki.codegen.graph.arithmetic import MAX_SHIFT, Rescale
 from niwaki.codegen.graph.graph import Layer, Pair, Tensor
-from niwaki.codegen.graph.operators import arrange, elementwise, pooling
-from niwaki.codegen.readers.qdq_functions import Function
+from niwaki.codegen.graph.operators import arrange, elementwise, functions, pooling
+from niwaki.codegen.graph.operators.table import operator_of
+from niwaki.codegen.readers.qdq_functions import Function, Step
+from niwaki.codegen.readers.qdq_pairs import Two
 from niwaki.codegen.readers.qdq_values import Join, Mean, Operation, Product, Rescaled, Sum
+from niwaki.codegen.readers.twice_tables import rescale_twice, single_ratio, table_of
 from niwaki.errors import ModelError
 from niwaki.models.onnxfile import ROUNDING
 
 _LIMIT = 1 << 31
+_NO_FORM = (
+    f"has no form that rounds twice, as TensorFlow Lite does: set the file's metadata {ROUNDING} to once, or give the "
+    ".tflite file"
+)
 
 
 def layer_rounded_twice(operation: Operation, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
@@ -29,31 +37,42 @@ def layer_rounded_twice(operation: Operation, output: Tensor, tensors: Mapping[s
     Raises ModelError naming the operation if its numbers do not fit 32 bits, or if it never came from TensorFlow Lite.
     """
     sources = [tensors[name] for name in operation.inputs]
-    match operation:
-        case Product():
-            return _product(operation, sources[0], output, clamp)
-        case Sum():
-            return _sum(operation, sources, output, clamp)
-        case Mean() if operation.factor == 1:
-            return _mean(operation, sources[0], output, clamp)
-        case Rescaled():
-            rescale = _rescale([sources[0].scale / output.scale], operation.name)
-            return elementwise.Requantize(operation.name, operation.inputs, output.name, rescale, clamp)
-        case Join():
-            parts = tuple(_rescale([source.scale / output.scale], operation.name) for source in sources)
-            return arrange.Concat(operation.name, operation.inputs, output.name, operation.axis, parts)
-        case Function() if not operation.is_multiplied:  # a table, which holds rounded numbers
-            return operation.layer(output, tensors, clamp)
-        case _:
-            raise ModelError(
-                f"{operation.name}: has no form that rounds twice, as TensorFlow Lite does: set the file's metadata "
-                f"{ROUNDING} to once, or give the .tflite file"
-            )
+    make = next((make for kind, make in _LAYERS.items() if isinstance(operation, kind)), _formless)
+    return make(operation, sources, output, clamp)
 
 
-def _product(operation: Product, source: Tensor, output: Tensor, clamp: Pair) -> Layer:
+def _formless(operation: Operation, *_: object) -> Layer:
+    raise ModelError(f"{operation.name}: {_NO_FORM}")
+
+
+def _rescaled(operation: Rescaled, sources: Sequence[Tensor], output: Tensor, clamp: Pair) -> Layer:
+    ends = sources[0].scale, output.scale
+    ratio = single_ratio(*ends) if operation.clamped else ends[0] / ends[1]  # RELU computes it in float32
+    rescale = rescale_twice([ratio], operation.name)
+    return elementwise.Requantize(operation.name, operation.inputs, output.name, rescale, clamp)
+
+
+def _join(operation: Join, sources: Sequence[Tensor], output: Tensor, _: Pair) -> Layer:
+    parts = tuple(rescale_twice([source.scale / output.scale], operation.name) for source in sources)
+    return arrange.Concat(operation.name, operation.inputs, output.name, operation.axis, parts)
+
+
+def _of_two(operation: Two, sources: Sequence[Tensor], output: Tensor, clamp: Pair) -> Layer:
+    """Sums have a form for one shape, the larger and smaller for one scale, in which nothing is rounded."""
+    if operation.kind == "product":
+        return _pair(operation, sources, output, clamp)
+    if operation.kind == "sum" and sources[0].shape == sources[1].shape:
+        return _sum(operation, sources, output, clamp, operation.sign)
+    ends = {(tensor.scale, tensor.zero_point) for tensor in (*sources, output)}
+    if operation.kind == "sum" or len(ends) > 1:
+        return _formless(operation)
+    same = Rescale(np.full(2, 1 << 30, np.int64), np.full(2, 30, np.int64))
+    return functions.Pairwise(operation.name, operation.inputs, output.name, operation.kind, same, clamp)
+
+
+def _product(operation: Product, sources: Sequence[Tensor], output: Tensor, clamp: Pair) -> Layer:
     """A bias is counted in the float32 product of the scales, sums in the exact one."""
-    outputs, name = len(operation.bias), operation.name
+    source, outputs, name = sources[0], len(operation.bias), operation.name
     scales = [float(scale) for scale in operation.weights.scale]
     units = [float(np.float32(source.scale) * np.float32(scale)) for scale in scales]
     factors = [source.scale * scale for scale in scales]
@@ -66,16 +85,18 @@ def _product(operation: Product, source: Tensor, output: Tensor, clamp: Pair) ->
                 f"{name}: channel {channel} could reach {abs(number) + most:,}, more than 32 bits can hold"
             )
     dense = operation.window is None and len(operation.shape) == 1  # of more axes it runs as a convolution
-    rescale = _rescale([factor / output.scale for factor in factors], name, twice=not dense)
+    rescale = rescale_twice([factor / output.scale for factor in factors], name, twice=not dense)
     return operation.made(output, operation.weights.values.astype(np.int8), np.array(bias, np.int32), rescale, clamp)
 
 
-def _mean(operation: Mean, source: Tensor, output: Tensor, clamp: Pair) -> Layer:
+def _mean(operation: Mean, sources: Sequence[Tensor], output: Tensor, clamp: Pair) -> Layer:
     """Pooling divides the sum of the int8 values; a mean over the image has the number of pixels in its factor."""
-    window, name = operation.window, operation.name
+    source, window, name = sources[0], operation.window, operation.name
+    if operation.factor != 1:
+        return _formless(operation)
     if operation.whole:
         count = window.kernel[0] * window.kernel[1]
-        rescale = _rescale([source.scale / output.scale], name)
+        rescale = rescale_twice([source.scale / output.scale], name)
         more = min(count.bit_length() - 1, MAX_SHIFT - int(rescale.shift[0]))
         divided = Rescale((rescale.multiplier << more) // count, rescale.shift + more, twice=True)
         return pooling.AveragePool(
@@ -84,28 +105,75 @@ def _mean(operation: Mean, source: Tensor, output: Tensor, clamp: Pair) -> Layer
         )  # fmt: skip
     if operation.count_include_pad or (source.scale, source.zero_point) != (output.scale, output.zero_point):
         raise ModelError(f"{name}: TensorFlow Lite's pooling keeps scale and zero point, and does not count padding")
-    return pooling.IntegerMean(name, operation.inputs, output.name, window.kernel, window.strides, window.pads, clamp)
+    return pooling.IntegerMean(
+        name,
+        operation.inputs,
+        output.name,
+        window.kernel,
+        window.strides,
+        window.pads,
+        clamp,
+        -128 if operation.unsigned else 0,
+    )
 
 
-def _sum(operation: Sum, sources: Sequence[Tensor], output: Tensor, clamp: Pair) -> Layer:
+def _function(operation: Function, sources: Sequence[Tensor], output: Tensor, clamp: Pair) -> Layer:
+    """A table: of a node with a kernel of its own, or what the kernel of two tensors gives with a constant."""
+    source, step = sources[0], operation.nodes[0] if len(operation.nodes) == 1 else None
+    table = None if step is None else table_of(step, source, output, operation.name)
+    if table is not None:
+        table = np.clip(table, *clamp).astype(np.int8)
+    elif step is not None and step.constant is not None and step.kind in ("Add", "Sub", "Mul"):
+        table = _with_constant(operation, step, source, output, clamp)
+    if table is None:
+        raise ModelError(f"{operation.name}: {_NO_FORM}")
+    return functions.Lookup(
+        operation.name, operation.inputs, output.name, table, operation.axis if len(table) > 1 else 0
+    )
+
+
+def _with_constant(operation: Function, step: Step, source: Tensor, output: Tensor, clamp: Pair) -> np.ndarray | None:
+    """The table of a sum or product with one number, or with one for each channel: int8 (numbers, 256)."""
+    held = step.constant
+    if held is None or len(held.scale) != 1:
+        return None
+    count = held.values.size
+    shape = (count, 256)
+    values = np.broadcast_to(np.arange(-128, 128).astype(np.int8), (1, *shape))
+    numbers = np.broadcast_to(held.values.reshape(-1, 1), (1, *shape))
+    tensors = [replace(source, shape=shape), Tensor("constant", shape, float(held.scale[0]), 0)]
+    inputs, target = [values, numbers], replace(output, shape=shape)
+    if step.first:
+        tensors, inputs = tensors[::-1], inputs[::-1]
+    both = Two(operation.name, operation.inputs, shape, "sum", -1 if step.kind == "Sub" else 1)
+    make = _pair if step.kind == "Mul" else partial(_sum, sign=both.sign)
+    layer = make(both, tensors, target, clamp)
+    table: np.ndarray = operator_of(layer).run(layer, inputs, tensors, target)[0]
+    return table
+
+
+def _pair(operation: Two, sources: Sequence[Tensor], output: Tensor, clamp: Pair) -> Layer:
+    """A product; its factor is computed in float32."""
+    with np.errstate(all="ignore"):
+        scale = np.float32(sources[0].scale) * np.float32(sources[1].scale) / np.float32(output.scale)
+    rescale = rescale_twice([float(scale)], operation.name)
+    return functions.Pairwise(operation.name, operation.inputs, output.name, "product", rescale, clamp)
+
+
+def _sum(operation: Sum | Two, sources: Sequence[Tensor], output: Tensor, clamp: Pair, sign: int = 1) -> Layer:
     """Both tensors in a unit of twice the larger scale over 2**20, then the sum."""
     twice_largest = 2 * max(source.scale for source in sources)
-    a, b = (_rescale([source.scale / twice_largest], operation.name) for source in sources)
-    whole = _rescale([twice_largest / ((1 << elementwise.FINE) * output.scale)], operation.name)
-    return elementwise.FineAdd(operation.name, operation.inputs, output.name, (a, b), whole, clamp)
+    a, b = (rescale_twice([source.scale / twice_largest], operation.name) for source in sources)
+    whole = rescale_twice([twice_largest / ((1 << elementwise.FINE) * output.scale)], operation.name)
+    return elementwise.FineAdd(operation.name, operation.inputs, output.name, (a, b), whole, clamp, sign)
 
 
-def _rescale(factors: Sequence[float], name: str, *, twice: bool = True) -> Rescale:
-    """The nearest integers, ties away from zero: a multiplier in [2**30, 2**31), and 31 or fewer bits of shift left."""
-    pairs = []
-    for factor in factors:
-        part, exponent = math.frexp(factor)
-        multiplier = math.floor(part * _LIMIT + 0.5)
-        if multiplier == _LIMIT:
-            multiplier, exponent = multiplier // 2, exponent + 1
-        shift = 31 - exponent
-        if not (0 < factor < math.inf and 1 <= shift <= MAX_SHIFT):
-            raise ModelError(f"{name}: the scale ratio {factor:g} is beyond 32-bit arithmetic: requantize it")
-        pairs.append((multiplier, shift))
-    values = np.array(pairs, np.int64)
-    return Rescale(values[:, 0], values[:, 1], twice)
+_LAYERS: dict[type[Operation], Callable[..., Layer]] = {
+    Product: _product,
+    Mean: _mean,
+    Sum: _sum,
+    Two: _of_two,
+    Rescaled: _rescaled,
+    Join: _join,
+    Function: _function,
+}

@@ -29,12 +29,13 @@ FINE = 20  # bits of a fine unit: a tensor's numbers are its int8 values times 2
 class FineAdd(Layer):
     """Sum of two tensors as TensorFlow Lite computes it: both are rounded to one fine unit, then their sum.
 
-    `out = clamp(zo + sum(part(a) + part(b)))` with `part(x) = rescale_x((x - zx) * 2**20)`; each rounds twice.
+    `out = clamp(zo + sum(part(a) + sign * part(b)))` with `part(x) = rescale_x((x - zx) * 2**20)`; each rounds twice.
     """
 
     parts: tuple[Rescale, Rescale]  # shape (1,): s_x / (2 * the larger scale)
     sum: Rescale  # shape (1,): 2 * the larger scale / (2**20 * s_out)
     clamp: Pair = (LOW, HIGH)
+    sign: int = 1  # -1: their difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ def _run_fine_add(
         rounded_twice(centred(values, tensor) << FINE, part)
         for values, tensor, part in zip(inputs, sources, layer.parts, strict=True)
     )
-    return rescaled(a + b, layer.sum, target.zero_point, *layer.clamp)
+    return rescaled(a + layer.sign * b, layer.sum, target.zero_point, *layer.clamp)
 
 
 def _run_requantize(
@@ -85,6 +86,7 @@ def _lower_fine_add(layer: FineAdd, lowering: Lowering) -> None:
     fields = {"size": a.size, "zero_a": a.zero_point, "zero_b": b.zero_point, **ends}
     for end, rescale in zip(("_a", "_b", ""), (*layer.parts, layer.sum), strict=True):
         fields |= {f"multiplier{end}": int(rescale.multiplier[0]), f"shift{end}": int(rescale.shift[0])}
+    fields["minus"] = int(layer.sign < 0)
     lowering.emit("fine_add", layer, fields)
 
 

@@ -39,14 +39,15 @@ class AveragePool(Layer):
 class IntegerMean(Layer):
     """Mean over windows of the int8 values themselves, as TensorFlow Lite computes it; padding does not count.
 
-    Input and output have one scale and zero point. `out = clamp(sum(x) / n)`, rounded to the nearest, ties away from
-    zero.
+    Input and output have one scale and zero point. `out = clamp(sum(x - start) / n + start)`, rounded to the nearest,
+    ties away from `start`.
     """
 
     kernel: Pair
     strides: Pair
     pads: Pads
     clamp: Pair = (LOW, HIGH)
+    start: int = 0  # -128: of what is uint8 in the file
 
 
 def _run_max_pool(layer: MaxPool, inputs: Sequence[np.ndarray], _: Sequence[Tensor], target: Tensor) -> np.ndarray:
@@ -70,8 +71,8 @@ def _run_average_pool(
 def _run_integer_mean(
     layer: IntegerMean, inputs: Sequence[np.ndarray], _: Sequence[Tensor], target: Tensor
 ) -> np.ndarray:
-    sums, counts = _sums(layer, inputs[0], target, 0)
-    means = np.sign(sums) * ((np.abs(sums) + counts // 2) // counts)
+    sums, counts = _sums(layer, inputs[0].astype(np.int64) - layer.start, target, 0)
+    means = np.sign(sums) * ((np.abs(sums) + counts // 2) // counts) + layer.start
     clamped: np.ndarray = np.clip(means, *layer.clamp)
     return clamped.astype(np.int8).swapaxes(0, 1)
 
@@ -92,7 +93,7 @@ def _lower_max_pool(layer: MaxPool, lowering: Lowering) -> None:
 
 
 def _lower_integer_mean(layer: IntegerMean, lowering: Lowering) -> None:
-    fields = {**lowering.image(layer), **_window(layer), **lowering.ends(layer), "in_zero": 0, "divisors": 0}
+    fields = {**lowering.image(layer), **_window(layer), **lowering.ends(layer), "in_zero": layer.start, "divisors": 0}
     lowering.emit("average_pool", layer, fields)
 
 

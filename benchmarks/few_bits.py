@@ -16,13 +16,13 @@ from tests.few_bits import of_few_bits
 
 from benchmarks.inference_networks import LENET_WIDTHS, NAMES, Network, networks
 from benchmarks.report import Report, Table
-from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.footprint import measure_footprint
 from niwaki.compiled.on_target import measure_on_board
 from niwaki.data.dataset import Dataset
+from niwaki.emit.generate import generate, write
 from niwaki.errors import NiwakiError
 from niwaki.models.onnxfile import load_onnx
 from niwaki.toolchain.targets import find_target

@@ -15,12 +15,12 @@ import numpy as np
 
 from benchmarks.inference_networks import NAMES, Network, networks
 from benchmarks.report import Report, Table
-from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.footprint import measure_footprint
 from niwaki.compiled.on_target import BoardRun, measure_on_board
 from niwaki.data.dataset import Dataset
+from niwaki.emit.generate import generate, write
 from niwaki.errors import NiwakiError
 from niwaki.measure.onnxcost import count_onnx
 from niwaki.models.onnxfile import load_onnx

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from benchmarks.inference_networks import Network, scaled
-from niwaki.codegen.generate import generate, write
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.library import CModel
 from niwaki.deploy.runtimes import onnxruntime_call, onnxruntime_predictor, predictor_call, torch_call
+from niwaki.emit.generate import generate, write
 from niwaki.measure.latency import Call
 from niwaki.measure.predict import torch_predictor
 from niwaki.models.onnxfile import load_onnx

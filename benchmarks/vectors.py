@@ -16,12 +16,12 @@ from benchmarks.executed import counted_by_callgrind, executed
 from benchmarks.inference_networks import NAMES, Network, networks
 from benchmarks.peers import MissingPeer
 from benchmarks.report import Report, Table
-from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.library import interface
 from niwaki.compiled.on_target import compile_sources, run_on_target
 from niwaki.data.dataset import Dataset
+from niwaki.emit.generate import generate, write
 from niwaki.errors import NiwakiError
 from niwaki.measure.onnxcost import count_onnx
 from niwaki.models.onnxfile import load_onnx

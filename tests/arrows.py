@@ -37,7 +37,7 @@ def _table(kind: str, pyproject: Path) -> dict[str, str]:
 
 
 class RoomsField(fields.Field[Lines]):
-    """A table: each room with what it may import from outside, as `"codegen.emit" = "codegen.graph, errors"`."""
+    """A table: each room with what it may import from outside, as `"codegen.graph" = "data, errors"`."""
 
     def parse(self, raw_data: Any) -> Lines:
         return {room: tuple(allowed.split(", ")) if allowed else () for room, allowed in raw_data.items()}

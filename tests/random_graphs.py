@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph.arithmetic import Rescale, common_rescale_of, rescale_of
 from niwaki.codegen.graph.graph import Graph, Layer, Pads, Pair, Tensor
 from niwaki.codegen.graph.operators.arrange import Concat, Pad, Reshape
@@ -23,6 +22,7 @@ from niwaki.codegen.graph.operators.elementwise import FINE, Add, FineAdd, Requa
 from niwaki.codegen.graph.operators.functions import KINDS, Lookup, Pairwise
 from niwaki.codegen.graph.operators.pooling import AveragePool, IntegerMean, MaxPool
 from niwaki.codegen.graph.operators.products import Conv, Dense
+from niwaki.emit.generate import generate, write
 
 
 class Builder:

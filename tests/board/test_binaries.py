@@ -15,7 +15,6 @@ from niwaki.board.known import write_known
 from niwaki.board.options import BundleOptions
 from niwaki.board.selftest import make_selftest
 from niwaki.board.targets import AARCH64
-from niwaki.codegen.generate import generate
 from niwaki.codegen.graph import reference
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.on_target import board_files
@@ -25,6 +24,7 @@ from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
 from niwaki.deploy.images import random_images
+from niwaki.emit.generate import generate
 from niwaki.errors import NiwakiError
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo

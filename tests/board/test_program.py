@@ -14,8 +14,8 @@ from niwaki.board.compile import sources
 from niwaki.board.decision import Decision
 from niwaki.board.known import write_known
 from niwaki.board.selftest import make_selftest
-from niwaki.codegen.generate import generate
 from niwaki.device.decision import Rule, energy, judge
+from niwaki.emit.generate import generate
 from niwaki.vision.reference import Reference
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")

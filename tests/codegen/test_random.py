@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bundled import need_tool
-from niwaki.codegen.emit.lower import lower
-from niwaki.codegen.emit.pack import stored
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph, Layer
 from niwaki.codegen.graph.operators.table import OPERATORS
+from niwaki.emit.lower import lower
+from niwaki.emit.pack import stored
 from random_graphs import compile_together, graphs, run_c
 from random_shapes import STEPS, of_each_kind, shaped_graphs
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from niwaki import api
-from niwaki.codegen.generate import Generated, generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
@@ -21,6 +20,7 @@ from niwaki.data.datasets import GARMENTS
 from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
+from niwaki.emit.generate import Generated, generate, write
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx

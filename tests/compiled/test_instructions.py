@@ -5,8 +5,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from niwaki.codegen.generate import generate, write
 from niwaki.compiled.on_target import compile_sources, measure_on_board
+from niwaki.emit.generate import generate, write
 from niwaki.toolchain.targets import TARGETS, missing_tools, run_program
 from typical_layers import SAME, Typical
 

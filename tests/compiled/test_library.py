@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from niwaki.codegen.generate import generate, write
 from niwaki.compiled.library import CModel, compile_library, interface
 from niwaki.compiled.on_target import compile_program, compile_sources
+from niwaki.emit.generate import generate, write
 from niwaki.errors import ModelError, NiwakiError, ToolMissing
 from niwaki.toolchain import compiler
 from niwaki.toolchain.compiler import find_compiler

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.operators.functions import KINDS
 from niwaki.compiled.on_target import compile_sources
+from niwaki.emit.generate import generate, write
 from niwaki.toolchain.targets import TARGETS, Target, missing_tools, run_program
 from random_graphs import Builder, graphs, in_rows
 from random_shapes import STEPS, Shaped

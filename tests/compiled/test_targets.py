@@ -16,11 +16,11 @@ import pytest
 
 from bundled import need_tool
 from few_bits import of_few_bits
-from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.arithmetic import Rescale
 from niwaki.compiled import on_target
 from niwaki.compiled.on_target import compile_program, compile_sources, measure_on_board, run_on_target
+from niwaki.emit.generate import generate, write
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.toolchain import compiler
 from niwaki.toolchain.targets import TARGETS, Target, find_target, missing_tools, run_program
@@ -388,7 +388,7 @@ def test_two_models_in_one_program(lenet5, tmp_path):
 
 GENERATE = """
 import hashlib, sys
-from niwaki.codegen.generate import generate
+from niwaki.emit.generate import generate
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.models.onnxfile import load_onnx
 files = generate(read_qdq(load_onnx(open(sys.argv[1], "rb").read()), "example")).files

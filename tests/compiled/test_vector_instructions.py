@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # benchmarks/ is beside test
 from benchmarks.executed import blocks, counted_by_callgrind, executed
 from benchmarks.vectors import A57, A76, AVX2
 
-from niwaki.codegen.generate import generate, write
 from niwaki.compiled.on_target import compile_sources
+from niwaki.emit.generate import generate, write
 from niwaki.toolchain.targets import missing_tools
 from typical_layers import SAME, Typical
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from niwaki.codegen.generate import generate, write
 from niwaki.deploy.own import own_files
+from niwaki.emit.generate import generate, write
 from niwaki.errors import ModelError
 from random_graphs import Builder
 

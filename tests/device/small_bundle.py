@@ -27,7 +27,6 @@ from niwaki.board.options import BundleOptions
 from niwaki.board.place import put_bundle
 from niwaki.board.selftest import make_selftest
 from niwaki.board.targets import find_target
-from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
@@ -38,6 +37,7 @@ from niwaki.data.prepare import prepare
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.spec import DataSpec
 from niwaki.device.decision import Rule, energy
+from niwaki.emit.generate import generate, write
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx

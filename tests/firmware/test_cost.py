@@ -8,8 +8,8 @@ import onnx
 import pytest
 
 import niwaki
-from niwaki.codegen.generate import generate
 from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.emit.generate import generate
 from niwaki.errors import ModelError, NiwakiError, SpecError
 from niwaki.models.onnxfile import load_onnx
 

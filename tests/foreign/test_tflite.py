@@ -12,10 +12,10 @@ import pytest
 from onnx import ModelProto
 
 from bundled import need_tool
-from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.on_target import run_on_target
+from niwaki.emit.generate import generate, write
 from niwaki.errors import ModelError
 from niwaki.foreign.tflite import read_tflite
 from niwaki.foreign.tflite_operators import OPERATORS

@@ -22,7 +22,6 @@ from PIL import Image
 from fuzz.mutate import Mutate, damaged, damaged_json, damaged_onnx, damaged_zip
 from fuzz.tflite_damage import damaged_tflite
 from niwaki.board.manifest import differences, read_manifest
-from niwaki.codegen.generate import generate
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data import folder, idx, npz
 from niwaki.data.class_names import name_classes
@@ -40,6 +39,7 @@ from niwaki.device.sources.pictures import read_picture
 from niwaki.device.sources.y4m import Y4mFilm
 from niwaki.device.view.limits import Limits
 from niwaki.device.view.protocol import Refused, RequestReader
+from niwaki.emit.generate import generate
 from niwaki.errors import NiwakiError
 from niwaki.files import load_checked
 from niwaki.measure.cost import count

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from networks import MobileNet, ResidualNet
-from niwaki.codegen.generate import Footprint, generate
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.deploy.images import random_images
+from niwaki.emit.generate import Footprint, generate
 from niwaki.errors import ModelError
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo

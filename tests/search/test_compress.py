@@ -11,8 +11,8 @@ import pytest
 
 import niwaki
 from niwaki.cli.entry import run
-from niwaki.codegen.generate import generate
 from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.emit.generate import generate
 from niwaki.study.listener import Silent
 
 pytestmark = pytest.mark.timeout(900)  # one search is made for all of them: on a busy machine it takes long

@@ -8,7 +8,7 @@ import numpy as np
 
 from niwaki.board.decision import Decision
 from niwaki.board.selftest import HEIGHT, LEARNED, WIDTH, SelfTest
-from niwaki.codegen.emit.source import c_string
+from niwaki.emit.source import c_string
 
 
 def write_known(selftest: SelfTest, names: Sequence[str], decision: Decision, pad: int) -> bytes:

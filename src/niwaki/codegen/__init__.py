@@ -1,5 +1,4 @@
-"""Turn a quantized (QDQ) ONNX into integer C: read it (`readers`), represent it (`graph`), plan and write it (`emit`).
+"""A quantized (QDQ) ONNX as integers: read it (`readers`), represent it (`graph`); its `reference` is the contract.
 
-The C must equal `graph.reference`, bit for bit.
-May import: kernels, models, data, files, errors.
+May import: models, data, errors.
 """

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from niwaki.codegen.generate import generate, write
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.library import CModel
 from niwaki.deploy.drift import default_is_wrong
@@ -22,6 +21,7 @@ from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.own import own_files, own_files_beside
 from niwaki.deploy.pictures import find_pictures
 from niwaki.deploy.runtimes import classifier_session, onnxruntime_call, torch_call
+from niwaki.emit.generate import generate, write
 from niwaki.errors import DataError, ModelError, NiwakiError, ToolMissing
 from niwaki.folders import inside, temporary
 from niwaki.measure.latency import Call

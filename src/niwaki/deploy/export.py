@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from niwaki.codegen.generate import Footprint
 from niwaki.compiled.footprint import TargetFootprint, measure_footprint
 from niwaki.data.dataset import Dataset
 from niwaki.data.datasets import BUILT_IN
@@ -16,6 +15,7 @@ from niwaki.deploy.formats import CHOICES, FILES, KINDS, PROJECTS, C, Form
 from niwaki.deploy.forms import ExportOptions, Making, Material
 from niwaki.deploy.origin import Origin, model_origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
+from niwaki.emit.generate import Footprint
 from niwaki.errors import ModelError, NiwakiError, Setting, Wording, guess
 from niwaki.files import file_in_the_way, sha256_of
 from niwaki.models.opset import check_asked

@@ -29,9 +29,9 @@ def facts_of(file: Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
 
 
 def _in_c(model: onnx.ModelProto) -> InC | None:
-    from niwaki.codegen.generate import generate
     from niwaki.codegen.readers.qdq import read_qdq
     from niwaki.codegen.readers.qdq_constants import name_of
+    from niwaki.emit.generate import generate
     from niwaki.measure.onnxcost import layer_name
 
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from niwaki.codegen.generate import PREFIX, Footprint, generate
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset
@@ -15,6 +14,7 @@ from niwaki.deploy.formats import DYNAMIC, FILES, INT8, KINDS, ONNX, C, Form
 from niwaki.deploy.images import calibration_images, random_images
 from niwaki.deploy.origin import Origin
 from niwaki.deploy.pictures import Pictures
+from niwaki.emit.generate import PREFIX, Footprint, generate
 from niwaki.errors import DataError, ModelError, NiwakiError, Setting, SpecError, Wording
 from niwaki.files import sha256_of
 from niwaki.models import modelfile

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from niwaki.codegen.generate import generate
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.library import Interface
 from niwaki.deploy.formats import FILES, INT8
+from niwaki.emit.generate import generate
 from niwaki.errors import ModelError, NiwakiError, Setting, Wording
 from niwaki.files import sha256_of
 from niwaki.folders import inside, read_inside

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import onnx
 
-from niwaki.codegen.generate import Footprint, generate
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset
 from niwaki.deploy.images import calibration_images
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.pictures import find_pictures
 from niwaki.deploy.runtimes import onnxruntime_predictor
+from niwaki.emit.generate import Footprint, generate
 from niwaki.errors import DataError, ModelError, Setting, Wording
 from niwaki.files import write_whole
 from niwaki.measure.accuracy import evaluate

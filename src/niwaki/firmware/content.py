@@ -9,12 +9,12 @@ from string import Template
 
 import numpy as np
 
-from niwaki.codegen.emit.source import c_string, comment
-from niwaki.codegen.generate import Generated, generate
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.data.class_names import name_classes
 from niwaki.deploy.runners import inputs_of, takes_pixels
+from niwaki.emit.generate import Generated, generate
+from niwaki.emit.source import c_string, comment
 from niwaki.errors import ModelError, Setting
 from niwaki.files import sha256_of
 from niwaki.vision.library import SOURCE as VISION

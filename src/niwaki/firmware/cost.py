@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from niwaki.codegen.generate import generate
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.images import random_images
 from niwaki.deploy.origin import Origin, open_origin
+from niwaki.emit.generate import generate
 from niwaki.errors import ModelError, Setting
 from niwaki.firmware.boards import Core, KnownBoard, known_boards
 from niwaki.measure.onnxcost import count_onnx

@@ -1,5 +1,5 @@
 """The best network within a budget: what candidates cost before training, which are tried, and what comes out.
 
-May import: study, deploy, codegen, compiled, toolchain, training, measure, models, data, tabular, folders, files,
+May import: study, deploy, emit, codegen, compiled, toolchain, training, measure, models, data, tabular, folders, files,
 notify, errors, device.
 """

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from niwaki.codegen.generate import Footprint, generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.library import CModel
 from niwaki.data.dataset import Split
 from niwaki.deploy.runners import in_layout
+from niwaki.emit.generate import Footprint, generate, write
 from niwaki.errors import NiwakiError
 from niwaki.folders import temporary
 from niwaki.measure.accuracy import Accuracy, evaluate, wilson_interval

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from niwaki.codegen.generate import Footprint, generate
 from niwaki.codegen.graph.arithmetic import Rescale
 from niwaki.codegen.graph.graph import Graph, Layer, Tensor
 from niwaki.codegen.graph.operators.products import Conv, Dense
+from niwaki.emit.generate import Footprint, generate
 from niwaki.errors import ModelError
 
 Widths = Mapping[str, int]

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from niwaki.codegen.generate import generate, write
 from niwaki.codegen.graph.graph import Graph
 from niwaki.compiled.footprint import measure_footprint
 from niwaki.compiled.on_target import measure_on_board
 from niwaki.deploy.images import random_images
+from niwaki.emit.generate import generate, write
 from niwaki.errors import SpecError
 from niwaki.folders import temporary
 from niwaki.search.candidates import Costs, Shape, figures

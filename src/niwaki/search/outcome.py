@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from niwaki.codegen.generate import generate
 from niwaki.deploy.export import export_all
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.verify import VerifyOptions, verify_folder
 from niwaki.device.text import counted
+from niwaki.emit.generate import generate
 from niwaki.errors import NiwakiError, Setting, StageFailed, Wording
 from niwaki.folders import sweep
 from niwaki.measure.accuracy import Accuracy

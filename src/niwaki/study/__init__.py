@@ -1,5 +1,5 @@
 """A study from its file to its results: specification, plan, store, workers, the run, timing, selection.
 
-May import: callbacks, deploy, codegen, compiled, toolchain, training, measure, models, data, folders, files,
+May import: callbacks, deploy, emit, codegen, compiled, toolchain, training, measure, models, data, folders, files,
 randomness, notify, errors.
 """

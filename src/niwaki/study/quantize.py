@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from niwaki.codegen.generate import Footprint, generate
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
@@ -13,6 +12,7 @@ from niwaki.data.dataset import Dataset, Split
 from niwaki.deploy.cause import STEPS, Int8File, furthest, likely_cause, worst_images
 from niwaki.deploy.images import calibration_images
 from niwaki.deploy.runtimes import onnxruntime_predictor
+from niwaki.emit.generate import Footprint, generate
 from niwaki.errors import ModelError
 from niwaki.files import canonical_json, sha256_of
 from niwaki.measure.accuracy import Accuracy, Predict, evaluate

@@ -1,7 +1,7 @@
 """The numbers that the generator and the kernels must agree on."""
 
-from niwaki.codegen.emit.lower import lower
 from niwaki.codegen.graph.layout import pair_bytes
+from niwaki.emit.lower import lower
 from random_graphs import Builder
 
 

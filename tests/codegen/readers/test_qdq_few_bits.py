@@ -8,10 +8,10 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from niwaki.codegen.generate import generate
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.bits import bits_of
 from niwaki.codegen.graph.graph import Graph
+from niwaki.emit.generate import generate
 from niwaki.errors import ModelError
 from niwaki.measure.onnxcost import count_onnx
 from niwaki.models.onnxfile import load_onnx

@@ -11,13 +11,13 @@ import pytest
 
 from bundled import need_tool
 from few_bits import of_few_bits
-from niwaki.codegen.emit.lower import lower
-from niwaki.codegen.emit.source import c_string, comment
-from niwaki.codegen.generate import Generated, generate, write
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.operators.products import Conv, Dense
 from niwaki.compiled.library import CModel, compile_library
+from niwaki.emit.generate import Generated, generate, write
+from niwaki.emit.lower import lower
+from niwaki.emit.source import c_string, comment
 from niwaki.errors import ModelError, NiwakiError
 from random_graphs import Builder
 

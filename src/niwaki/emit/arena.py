@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from niwaki.codegen.emit.memory import Life
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Step
+from niwaki.emit.memory import Life
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwaki.codegen.emit import pack
 from niwaki.codegen.graph.program import Step
+from niwaki.emit import pack
 
 
 def test_blocks_of_output_channels() -> None:

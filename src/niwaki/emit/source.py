@@ -9,11 +9,11 @@ from string import Template
 
 import numpy as np
 
-from niwaki.codegen.emit import pack
 from niwaki.codegen.graph.arithmetic import LOW
 from niwaki.codegen.graph.graph import Graph, Layout
 from niwaki.codegen.graph.layout import pair_bytes, stack_bytes
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
+from niwaki.emit import pack
 
 _CALLS = {"depthwise": "niwaki_run_depthwise{bits}", "rows": "niwaki_{kernel}_rows{bits}"}  # by layout of the weights
 LAYOUTS: dict[Layout, str] = {"CHW": "channels first (CHW)", "HWC": "rows of pixels (HWC)"}
@@ -102,7 +102,7 @@ int {prefix}_run_pixels_in(void *arena, const uint8_t *image, int8_t *output) {{
 
 def fill(template: str, **values: object) -> str:
     """A template of this package with its names filled in."""
-    text = (resources.files("niwaki.codegen.emit") / "templates" / f"{template}.in").read_text(encoding="utf-8")
+    text = (resources.files("niwaki.emit") / "templates" / f"{template}.in").read_text(encoding="utf-8")
     return Template(text).substitute(values)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwaki.codegen.emit.memory import Life, check_plan, lifetimes_bytes, plan_arena
+from niwaki.emit.memory import Life, check_plan, lifetimes_bytes, plan_arena
 
 
 def test_buffers_of_other_times_share_their_place() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from niwaki.codegen.emit.lower import lower
-from niwaki.codegen.emit.source import LAYOUTS, Constant, StoredWeights, fill, input_shape, write_source
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.program import Program
+from niwaki.emit.lower import lower
+from niwaki.emit.source import LAYOUTS, Constant, StoredWeights, fill, input_shape, write_source
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.files import write_whole
 from niwaki.kernels import headers

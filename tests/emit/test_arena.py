@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from niwaki.codegen.emit.arena import apart, lives_of, share_in_place
-from niwaki.codegen.emit.memory import Life
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Step
+from niwaki.emit.arena import apart, lives_of, share_in_place
+from niwaki.emit.memory import Life
 
 SIZES = {INPUT: 9, "a": 8, "b": 8, "c": 8, "d": 8}
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from niwaki.codegen.emit.arena import apart, lives_of, share_in_place
-from niwaki.codegen.emit.memory import check_plan, lifetimes_bytes, plan_arena
 from niwaki.codegen.graph.graph import Graph, Layer
 from niwaki.codegen.graph.lowering import Lowering, Order, copy_fields, hwc, reshape_fields, usual_axes
 from niwaki.codegen.graph.operators.table import operator_of
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program, Step
+from niwaki.emit.arena import apart, lives_of, share_in_place
+from niwaki.emit.memory import check_plan, lifetimes_bytes, plan_arena
 from niwaki.errors import ModelError
 
 MAX_SIDE = 32767  # shapes are 16-bit numbers in the C

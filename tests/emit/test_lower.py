@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from niwaki.codegen.emit.lower import lower
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program
+from niwaki.emit.lower import lower
 from niwaki.errors import ModelError
 from qdq_models import read, start
 from random_graphs import Builder

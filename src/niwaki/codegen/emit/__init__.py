@@ -1,4 +1,0 @@
-"""From the graph to the text of the C: the steps in order, an address for each buffer, the constants.
-
-May import: codegen.graph, errors.
-"""

@@ -13,7 +13,7 @@ SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
   gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-arm-none-eabi libnewlib-arm-none-eabi libsimde-dev \
   gcc-avr avr-libc simavr qemu-system-misc gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf \
-  arduino-builder arduino-core-avr cmake \
+  arduino-builder arduino-core-avr cmake gcc-xtensa-lx106 picolibc-xtensa-lx106-elf \
   chromium firefox-esr espeak-ng fonts-noto-cjk
 
 .DEFAULT_GOAL := help

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import zipfile
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.deploy.images import random_images
 from niwaki.errors import ModelError
 from niwaki.models.onnxfile import load_onnx
+from niwaki.toolchain.targets import TARGETS, Target, missing_tools, run_program
 
 SPARE = 50  # bytes of an Uno's RAM that must never be used
 MEASURED = """
@@ -97,11 +99,10 @@ cmake_minimum_required(VERSION 3.16)
 project(foreign LANGUAGES C CXX)
 find_package(first REQUIRED)
 find_package(second REQUIRED)
-add_executable(both main.cpp)
+add_executable(both main.cpp ${START})
 target_link_libraries(both PRIVATE first::first second::second)
 """
 BOTH = """
-#include <cstdio>
 #include <first/first.h>
 #include <first/first_test.h>
 #include <second/second.h>
@@ -117,34 +118,67 @@ int main() {
     for (int c = 0; c < First::classes; c++)
       if (first.score(c) != right[c] || second.score(c) != right[c]) return 2;
   }
-  std::printf("%s\\n", first.name(0));
-  return 0;
+  return first.name(0)[0] == 0 ? 3 : 64;
 }
 """
 
 
-def test_a_foreign_cmake_project_links_two_models(small_export: Path, tmp_path: Path) -> None:
-    need_tool("cmake", "cmake")
-    flags = "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Wconversion -Werror"
+@pytest.fixture(scope="module")
+def two_packages(small_export: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same network as two CMake packages, by prefix."""
+    folder = tmp_path_factory.mktemp("packages")
     for prefix in ("first", "second"):
-        niwaki.export(small_export / "model-int8.onnx", tmp_path / prefix, to="cmake", prefix=prefix)
-        package = tmp_path / prefix / "cmake" / prefix
+        niwaki.export(small_export / "model-int8.onnx", folder / prefix, to="cmake", prefix=prefix)
+    return {prefix: folder / prefix / "cmake" / prefix for prefix in ("first", "second")}
+
+
+def bare_metal(target: Target, folder: Path) -> list[str]:
+    """CMake's arguments for a board of niwaki's tests: its compiler, start-up and linker script."""
+    board = target.board
+    assert board is not None
+    boards = Path(str(resources.files("niwaki.compiled") / "boards"))
+    flags = " ".join((*target.flags, f"-I{boards}", "-ffreestanding", "-fno-exceptions", "-fno-rtti"))
+    sizes = f"-Wl,--defsym=flash_size={board.flash_bytes},--defsym=ram_size={board.ram_bytes}"
+    (folder / "cross.cmake").write_text(
+        f"set(CMAKE_SYSTEM_NAME Generic)\nset(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)\n"
+        f"set(CMAKE_C_COMPILER {target.compiler})\nset(CMAKE_CXX_COMPILER {target.compiler.replace('gcc', 'g++')})\n"
+        f'set(CMAKE_C_FLAGS "{flags.replace("-fno-rtti", "")}")\nset(CMAKE_CXX_FLAGS "{flags}")\n'
+        f'set(CMAKE_EXE_LINKER_FLAGS "-nostartfiles -nodefaultlibs -T{boards / "cortex_m.ld"} {sizes}")\n'
+        'set(CMAKE_CXX_STANDARD_LIBRARIES "-lc -lgcc")\n'
+    )
+    return [f"-DCMAKE_TOOLCHAIN_FILE={folder / 'cross.cmake'}", f"-DSTART={boards / 'cortex_m.c'}"]
+
+
+@pytest.mark.parametrize("name", ["native", "cortex-m4"])
+def test_a_foreign_cmake_project_links_two_models(name: str, two_packages: dict[str, Path], tmp_path: Path) -> None:
+    need_tool("cmake", "cmake")
+    target = TARGETS[name]
+    if missing_tools(target):
+        pytest.skip(f"needs {target.packages}: apt-get install {target.packages}")
+    cross = (
+        bare_metal(target, tmp_path)
+        if target.board
+        else ["-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Wconversion -Werror"]
+    )
+    for prefix, package in two_packages.items():
         built = tmp_path / f"build-{prefix}"
         where = f"-DCMAKE_INSTALL_PREFIX={tmp_path / 'installed'}"
-        run = ["cmake", "-S", package, "-B", built, where, flags, "-DCMAKE_BUILD_TYPE=Release"]
+        run = ["cmake", "-S", package, "-B", built, where, "-DCMAKE_BUILD_TYPE=Release", *cross]
         subprocess.run(run, check=True, capture_output=True)
         subprocess.run(["cmake", "--build", built], check=True, capture_output=True)
         subprocess.run(["cmake", "--install", built], check=True, capture_output=True)
-        said = subprocess.run([built / f"{prefix}_selftest"], capture_output=True, text=True, check=True).stdout
-        assert said.endswith("20 of 20 images right to the bit\n")
+        if not target.board:
+            said = subprocess.run([built / f"{prefix}_selftest"], capture_output=True, text=True, check=True).stdout
+            assert said.endswith("20 of 20 images right to the bit\n")
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "CMakeLists.txt").write_text(FOREIGN)
     (tmp_path / "foreign" / "main.cpp").write_text(BOTH)
     built = tmp_path / "build-foreign"
-    path = f"-DCMAKE_PREFIX_PATH={tmp_path / 'installed'}"
-    subprocess.run(["cmake", "-S", tmp_path / "foreign", "-B", built, path], check=True, capture_output=True)
-    subprocess.run(["cmake", "--build", built], check=True, capture_output=True)
-    subprocess.run([built / "both"], check=True, capture_output=True)
+    found = (f"-DCMAKE_PREFIX_PATH={tmp_path / 'installed'}", f"-DCMAKE_FIND_ROOT_PATH={tmp_path / 'installed'}")
+    subprocess.run(["cmake", "-S", tmp_path / "foreign", "-B", built, *found, *cross], check=True, capture_output=True)
+    done = subprocess.run(["cmake", "--build", built], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert run_program(built / "both", target, folder=tmp_path).returncode == 64
 
 
 CROSS = {
@@ -153,6 +187,7 @@ CROSS = {
         "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
         "-march=rv32imc -mabi=ilp32 -misa-spec=2.2 --specs=picolibc.specs",
     ),
+    "xtensa-lx106-elf-gcc": ("gcc-xtensa-lx106 picolibc-xtensa-lx106-elf", "-mlongcalls"),
 }
 
 
@@ -160,9 +195,8 @@ CROSS = {
 def test_the_package_compiles_for_microcontrollers(compiler: str, small_projects: Path, tmp_path: Path) -> None:
     need_tool("cmake", "cmake")
     need_tool(compiler, CROSS[compiler][0])
-    system = (
-        f'set(CMAKE_SYSTEM_NAME Generic)\nset(CMAKE_C_COMPILER {compiler})\nset(CMAKE_C_FLAGS "{CROSS[compiler][1]}")\n'
-    )
+    flags = f"{CROSS[compiler][1]} -Wall -Wextra -Wpedantic -Wconversion -Werror"
+    system = f'set(CMAKE_SYSTEM_NAME Generic)\nset(CMAKE_C_COMPILER {compiler})\nset(CMAKE_C_FLAGS "{flags}")\n'
     (tmp_path / "cross.cmake").write_text(f"{system}set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)\n")
     package, built = small_projects / "cmake" / "small", tmp_path / "build"
     run = ["cmake", "-S", package, "-B", built, f"-DCMAKE_TOOLCHAIN_FILE={tmp_path / 'cross.cmake'}"]

@@ -241,7 +241,7 @@ def test_a_tensorflow_lite_file_becomes_c_in_its_own_order(tmp_path: Path) -> No
     assert {path.name for path in report.folder.iterdir()} == {"model-int8.onnx", "c", NOTE}
     told = next(note for note in report.notes if note.startswith("the file does not say how pixels become its input"))
     assert "the C takes int8 inputs only, in the file's own order (rows of pixels, HWC)" in told
-    assert told.endswith("q = round(number / 0.0500000007) +3")
+    assert told.endswith("q = round(number / 0.0500000007) +3; say it with `preprocessing=`")
     header = (report.folder / "c" / "model.h").read_text()
     assert "int8, rows of pixels (HWC)" in header
     assert "run_pixels" not in header

@@ -11,6 +11,7 @@ from niwaki.api.teaching import Named_or_several, several, teachers_of
 from niwaki.arguments import checked, settings_of, text_of
 from niwaki.callbacks.events import Callbacks, Done, EpochEnd
 from niwaki.data.dataset import Dataset
+from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import Setting, SpecError
 from niwaki.models.accelerator import check_device
 from niwaki.notify import Notify, logged, silent
@@ -49,6 +50,8 @@ def export(
     *,
     to: str | Sequence[str] = "all",
     data: str | Path | None = None,
+    preprocessing: Preprocessing | Mapping[str, object] | None = None,
+    labels: tuple[str, ...] | list[str] | None = None,
     opset: int | None = None,
     prefix: str = "niwaki_model",
     ram_limit: int | None = None,
@@ -61,8 +64,10 @@ def export(
     As arduino, platformio, esp-idf, zephyr or cmake it also becomes a project for a microcontroller, in a folder of
     that name with examples; the int8 ONNX comes with it.
     `file` may also be an int8 .tflite file, which becomes onnx-int8 and c. `data` names the dataset whose training
-    images calibrate int8, if the file names none; `ram_limit` is in bytes; `settings` are those of
-    `[quantize]` (calibration, images, percentile). Raises NiwakiError if no form can be made.
+    images calibrate int8, if the file names none; of another tool's int8 file whose output is float, they give its
+    range. `preprocessing` says how pixels become the input of an ONNX that does not say so, `labels` are the names of
+    its classes. `ram_limit` is in bytes; `settings` are those of `[quantize]` (calibration, images, percentile). Raises
+    NiwakiError if no form can be made.
 
     >>> niwaki.export("small.safetensors", "int8", to=["onnx-int8", "c"], images=100)
     <ExportReport int8: model, onnx-int8, c>
@@ -72,7 +77,9 @@ def export(
     from niwaki.deploy.forms import ExportOptions
     from niwaki.firmware.projects import write_projects
 
-    options = ExportOptions(opset, prefix, ram_limit, settings_of(QuantizeSettings, settings), trust)
+    how = _preprocessing(preprocessing)
+    settled = settings_of(QuantizeSettings, settings)
+    options = ExportOptions(opset, prefix, ram_limit, settled, trust, how, tuple(labels or ()))
     asked = (to,) if isinstance(to, str) else to
     kinds = [form for form in asked if form in PROJECTS]
     forms = [*(form for form in asked if form not in PROJECTS), *([INT8] if kinds else [])]
@@ -81,6 +88,12 @@ def export(
     if not kinds or INT8 in report.missing:
         return report
     return replace(report, projects=write_projects(Path(out), kinds, prefix=prefix, data=images, notify=tell))
+
+
+def _preprocessing(given: Preprocessing | Mapping[str, object] | None) -> Preprocessing | None:
+    if given is None or isinstance(given, Preprocessing):
+        return given
+    return settings_of(Preprocessing, given, "preprocessing")
 
 
 @checked
@@ -138,6 +151,8 @@ def verify(
     data: str | Path | None = None,
     images: int | None = None,
     steps: int = 3,
+    preprocessing: Preprocessing | Mapping[str, object] | None = None,
+    labels: tuple[str, ...] | list[str] | None = None,
     serial: str | None = None,
     trust: bool = False,
     notify: Notify | None = None,
@@ -146,7 +161,8 @@ def verify(
     """Run the same images through every form of an exported folder, a model, ONNX or .tflite file; `ok` if all agree.
 
     `data` names the dataset with the test images, if the files name none; `images` is how many to use. A score from
-    ONNX Runtime's int8 may differ from the integer reference by `steps` int8 steps. `serial` is a port, as in
+    ONNX Runtime's int8 may differ from the integer reference by `steps` int8 steps. `preprocessing` and `labels` are as
+    in `export`, for a file that does not say them. `serial` is a port, as in
     "/dev/ttyACM0" or "COM3:115200", with a board that runs the `Serial` example of the folder's project: one more form.
 
     >>> niwaki.verify("small.safetensors", images=20).ok
@@ -155,7 +171,7 @@ def verify(
     from niwaki.deploy.verify import VerifyOptions, verify_file
 
     tell, show = notify or logged, progress or silent
-    options = VerifyOptions(images, steps, trust)
+    options = VerifyOptions(images, steps, trust, _preprocessing(preprocessing), tuple(labels or ()))
     if serial is not None:
         from niwaki.firmware.on_board import verify_on_board
 

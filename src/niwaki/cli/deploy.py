@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,33 @@ from niwaki.cli.output import beside, output, print_command, print_json, print_t
 from niwaki.errors import ModelError, SpecError, Wording
 from niwaki.reporting.terminal import Terminal
 from niwaki.study.budget import parse_budget
+from niwaki.study.new import arguments, listed_labels
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the command line says about a file that does not say it."""
+
+    text: str
+    file: Path | None
+
+    @property
+    def preprocessing(self) -> Mapping[str, object] | None:
+        """Its settings. Raises SpecError if the text is not TOML."""
+        return arguments(self.text, "preprocessing") or None
+
+    @property
+    def labels(self) -> list[str] | None:
+        """The names of the classes. Raises SpecError if they cannot be read."""
+        return None if self.file is None else listed_labels(self.file)
 
 
 def export(
     file: Path,
     to: Sequence[str],
     out: Path,
+    said: Said,
     *,
-    ram_limit: str | None,
     as_json: bool,
     trust: bool,
     **settings: Any,
@@ -34,9 +53,17 @@ def export(
 
     check_file(file)
     allow(trust)
-    limit = None if ram_limit is None else _bytes(ram_limit)
     with Lines() as lines:
-        report = api.export(file, out, to=to, ram_limit=limit, trust=trust, notify=lines.message, **settings)
+        report = api.export(
+            file,
+            out,
+            to=to,
+            trust=trust,
+            notify=lines.message,
+            preprocessing=said.preprocessing,
+            labels=said.labels,
+            **settings,
+        )
     if as_json:
         print_json(report.to_dict())
     else:
@@ -107,22 +134,30 @@ def _layer_bits(given: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def verify(path: Path, *, as_json: bool, trust: bool, **settings: Any) -> int:
+def verify(path: Path, said: Said, *, as_json: bool, trust: bool, **settings: Any) -> int:
     """Run the same images through every form; returns 1 if one disagrees, or there is nothing to compare."""
     from niwaki import api
 
     check_file(path)
     allow(trust)
     with Lines() as lines:
-        report = api.verify(path, trust=trust, notify=lines.message, progress=lines.progress, **settings)
+        report = api.verify(
+            path,
+            trust=trust,
+            notify=lines.message,
+            progress=lines.progress,
+            preprocessing=said.preprocessing,
+            labels=said.labels,
+            **settings,
+        )
     if as_json:
         print_json(report.to_dict())
     else:
         print_tabular(output(), replace(report.table(), caption=f"{path}: {report.of}"))
     for form in report.forms:
         if form.ok is False:
-            said = "disagrees" if form.images else "not compared"
-            complain(Wording(f"{said}: {form.form} ({form.how}): ", form.reason))
+            verdict = "disagrees" if form.images else "not compared"
+            complain(Wording(f"{verdict}: {form.form} ({form.how}): ", form.reason))
     return 0 if report.ok else 1
 
 
@@ -189,7 +224,10 @@ def allow(trust: bool) -> None:
         sys.path.insert(0, str(Path.cwd()))
 
 
-def _bytes(text: str) -> int:
+def bytes_of(text: str | None) -> int | None:
+    """A number of bytes, as in 8KB. Raises SpecError for anything else."""
+    if text is None:
+        return None
     try:
         return int(parse_budget(f"ram<={text}").limit)
     except ValueError as error:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from niwaki.cli import board_commands, firmware_commands, import_command, search_commands
-from niwaki.cli.options import Data, Json, Serial, Trust
+from niwaki.cli.options import Data, Json, Labels, Preprocessing, Serial, Trust
 from niwaki.cli.usage import Commands
 from niwaki.cli.version import print_version
 from niwaki.data.datasets import BUILT_IN
@@ -191,6 +191,8 @@ def export(
         str | None, typer.Option(metavar="BYTES", help="Fail if the C code needs more RAM, as in 8KB.")
     ] = None,
     data: Data = None,
+    preprocessing: Preprocessing = "",
+    labels: Labels = None,
     calibration: Annotated[str, typer.Option(help="Method: minmax, entropy or percentile.")] = "minmax",
     images: Annotated[int, typer.Option(help="Number of calibration images.")] = 1000,
     json: Json = False,
@@ -203,8 +205,9 @@ def export(
     from niwaki.cli import deploy as commands
 
     code = commands.export(
-        file, to, out, opset=opset, prefix=prefix, ram_limit=ram_limit, data=data, calibration=calibration,
-        images=images, as_json=json, trust=trust,
+        file, to, out, commands.Said(preprocessing, labels), opset=opset, prefix=prefix,
+        ram_limit=commands.bytes_of(ram_limit), data=data, calibration=calibration, images=images, as_json=json,
+        trust=trust,
     )  # fmt: skip
     raise typer.Exit(code)
 
@@ -258,6 +261,8 @@ def verify(
         int | None, typer.Option(help="Number of images; default: as many as take a few seconds.")
     ] = None,
     steps: Annotated[int, typer.Option(help="Tolerance for ONNX Runtime's scores, in int8 steps.")] = 3,
+    preprocessing: Preprocessing = "",
+    labels: Labels = None,
     serial: Serial = None,
     json: Json = False,
     trust: Trust = False,
@@ -268,7 +273,8 @@ def verify(
     """
     from niwaki.cli import deploy as commands
 
-    code = commands.verify(path, data=data, images=images, steps=steps, serial=serial, as_json=json, trust=trust)
+    said = commands.Said(preprocessing, labels)
+    code = commands.verify(path, said, data=data, images=images, steps=steps, serial=serial, as_json=json, trust=trust)
     raise typer.Exit(code)
 
 

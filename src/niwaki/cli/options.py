@@ -28,3 +28,10 @@ Serial = Annotated[
 ]
 Board = Annotated[str, typer.Option(metavar="BOARD", help=f"{listed(TARGETS)}.")]
 Scenes = Annotated[int, typer.Option(min=0, help="Scenes to calibrate rejection on; 0: name everything.")]
+Preprocessing = Annotated[
+    str,
+    typer.Option(metavar="TOML", help="How pixels become the input, for an ONNX that does not say: 'mean = [0.5]'."),
+]
+Labels = Annotated[
+    Path | None, typer.Option(metavar="FILE.txt", help="Names of the outputs, one a line, for an ONNX that has none.")
+]

@@ -119,6 +119,11 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid", metaclass=_OneLine):
         """1 for grey, 3 for colour (red, green, blue)."""
         return 1 if self.color == "grey" else 3
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a pixel becomes x/255, and nothing else."""
+        return not any(self.mean) and all(one == 1 for one in self.std)
+
     def input_shape(self, size: tuple[int, int] | None = None) -> tuple[int, int, int]:
         """(channels, height, width) of a network's input. `size` is the raw images' size, used if `self.size` is not
         set.

@@ -13,7 +13,7 @@ from niwaki.data.datasets import BUILT_IN
 from niwaki.deploy.folder import FolderNote, put
 from niwaki.deploy.formats import CHOICES, FILES, KINDS, PROJECTS, C, Form
 from niwaki.deploy.forms import ExportOptions, Making, Material
-from niwaki.deploy.origin import Origin, model_origin, open_origin
+from niwaki.deploy.origin import Origin, described, measured_on, model_origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
 from niwaki.emit.generate import Footprint
 from niwaki.errors import ModelError, NiwakiError, Setting, Wording, guess
@@ -129,12 +129,15 @@ def export_file(
     options = options or ExportOptions()
     if place := file_in_the_way(out):
         raise ModelError(f"{place} is a file: give a folder with ", Setting("out"))
-    origin = open_origin(file)
+    origin = described(open_origin(file), options.preprocessing, options.labels)
     wanted = _wanted(origin, forms)
     check_possible(origin, options)
     pictures = Pictures()
     if origin.preprocessing is not None and origin.kind != "int8" and any(KINDS[form].calibrated for form in wanted):
         pictures = find_pictures(origin.needs, data, notify, any_classes=True)
+    elif origin.ending is not None and data is not None:
+        found = find_pictures(origin.needs, data, notify, any_classes=True)
+        origin = measured_on(origin, found, options.settings.images)
     optional = tuple(form for form in CHOICES if KINDS[form].optional) if ALL in forms else ()
     material = Material(origin, pictures, named=data)
     return export(material, wanted, out, options=options, optional=optional, notify=notify)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset
+from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.cause import way_out
 from niwaki.deploy.folder import FormNote, MadeWith
 from niwaki.deploy.formats import DYNAMIC, FILES, INT8, KINDS, ONNX, C, Form
@@ -43,6 +44,10 @@ class ExportOptions:
     settings: QuantizeSettings = field(default_factory=QuantizeSettings)
     trust: bool = False
     """Whether to call a factory that is not niwaki's."""
+    preprocessing: Preprocessing | None = None
+    """How pixels become the input of an ONNX that does not say so."""
+    labels: tuple[str, ...] = ()
+    """The names of its classes."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,9 @@ class Making:
     def __post_init__(self) -> None:
         self.int8 = self.material.int8
         form = next(name for name, form in KINDS.items() if form.kind == self.origin.kind)
-        self._take(form, {FILES[form]: self.origin.data}, {})
+        self._take(form, {FILES[form]: self.origin.data}, self._calibrated() if form == INT8 else {})
+        if self.origin.ending:
+            self.remarks.append(self.origin.ending.said)
 
     @property
     def origin(self) -> Origin:
@@ -177,7 +184,7 @@ class Making:
 
     def _calibrated(self) -> dict[str, MadeWith]:
         if self.origin.kind == "int8":
-            return {}
+            return self.origin.ending.made_with if self.origin.ending else {}
         made_with: dict[str, MadeWith] = {"opset": self.options.opset}
         for name, value in self.options.settings.stated().items():
             several = isinstance(value, dict)
@@ -191,22 +198,24 @@ class Making:
         generated = generate(graph, prefix=options.prefix, ram_limit=options.ram_limit, title=self.origin.title)
         self.footprint = generated.report
         if graph.preprocessing is None:
-            self.remarks.append(f"the file does not say how pixels become its input: the C takes {_taken(graph)}")
+            self.remarks.append(
+                Wording(
+                    f"the file does not say how pixels become its input: the C takes {_taken(graph)}; say it with ",
+                    Setting("preprocessing"),
+                )
+            )
         files = {f"{FILES[C]}/{file}": content for file, content in generated.files.items()}
         self._take(C, files, {"prefix": options.prefix}, int8_onnx)
 
 
 def _taken(graph: Graph) -> str:
     """What the C of a file without preprocessing takes."""
-    if graph.table is not None:
-        return "pixels as x/255; if that is wrong, pass int8 inputs"
-    if graph.layout == "CHW":
-        return "int8 inputs only"
     source = graph.tensors[graph.input]
-    return (
-        f"int8 inputs only, in the file's own order (rows of pixels, HWC), q = round(number / {source.scale:.9g}) "
-        f"{source.zero_point:+d}"
-    )
+    numbers = f"q = round(number / {source.scale:.9g}) {source.zero_point:+d}"
+    if graph.table is not None:
+        return f"pixels as x/255, or int8 inputs {numbers}"
+    order = "" if graph.layout == "CHW" else " in the file's own order (rows of pixels, HWC),"
+    return f"int8 inputs only,{order} {numbers}"
 
 
 def _its_data(origin: Origin) -> str:

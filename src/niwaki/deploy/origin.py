@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import onnx
 
 from niwaki.data.preprocessing import Preprocessing
-from niwaki.deploy.pictures import ImageNeeds
-from niwaki.errors import ModelError
+from niwaki.deploy.ending import Ending, measured, with_ending
+from niwaki.deploy.pictures import ImageNeeds, Pictures
+from niwaki.errors import ModelError, Setting
+from niwaki.foreign.ends import with_plain_ends
 from niwaki.foreign.qoperator import as_qdq
 from niwaki.foreign.tflite import read_tflite
 from niwaki.measure.facts import FILES_TAKEN
 from niwaki.models import modelfile
-from niwaki.models.onnxfile import load_onnx, metadata
+from niwaki.models.onnxfile import load_onnx, metadata, write_metadata
 from niwaki.models.provenance import Provenance
 
 Kind = Literal["model", "float", "int8", "dynamic"]
@@ -41,6 +43,12 @@ class Origin:
     provenance: Provenance = field(default_factory=Provenance)
     outputs: int | None = None
     """The number of scores for an image; None if only its labels say it."""
+    ending: Ending | None = None
+    """How a float output of an int8 file became int8; None if it was int8."""
+    bare: bytes = b""
+    """`data` before that."""
+    given: bytes = b""
+    """An int8 ONNX as it stands in its file, if `data` is another."""
 
     @property
     def needs(self) -> ImageNeeds:
@@ -77,18 +85,67 @@ def onnx_origin(path: Path, data: bytes | None = None, model: onnx.ModelProto | 
     """
     data = _bytes(path) if data is None else data
     model = load_onnx(data, str(path), path.parent) if model is None else model
-    if (rewritten := as_qdq(model)) is not model:
-        data = rewritten.SerializeToString(deterministic=True)
-        model = load_onnx(data, str(path))
-    about = metadata(model)
-    operators = {node.op_type for node in model.graph.node}
-    kind: Kind = "int8" if operators & set(_INT8) else "dynamic" if operators & set(_DYNAMIC) else "float"
     if not _is_whole(data):
         data = model.SerializeToString(deterministic=True)
+    given, kind, ending, bare = data, _kind_of(model), None, b""
+    if kind == "int8":
+        plain = as_qdq(with_plain_ends(model))
+        data = data if plain is model else plain.SerializeToString(deterministic=True)
+        ended, ending = with_ending(plain, str(path))
+        data, bare = (ended.SerializeToString(deterministic=True), data) if ending else (data, bare)
+        model = model if data == given else load_onnx(data, str(path))
+    about = metadata(model)
     return Origin(
         str(path), path.stem, kind, data, about.labels, about.preprocessing, input_shape_of(model),
-        outputs=outputs_of(model),
+        outputs=outputs_of(model), ending=ending, bare=bare, given=b"" if data == given else given,
     )  # fmt: skip
+
+
+def described(origin: Origin, preprocessing: Preprocessing | None, labels: Sequence[str]) -> Origin:
+    """An ONNX with what a user says about it: how pixels become its input, and the names of its classes.
+
+    Raises ModelError for a model file, which says both itself.
+    """
+    if preprocessing is None and not labels:
+        return origin
+    if origin.kind == "model":
+        given = Setting("labels") if preprocessing is None else Setting("preprocessing")
+        raise ModelError(f"{origin.name}: a model file states that itself: leave out ", given)
+    if preprocessing is not None and preprocessing.channels != origin.input_shape[0]:
+        raise ModelError(
+            f"{origin.name}: its input has {origin.input_shape[0]} channels, but color = {preprocessing.color} gives "
+            f"{preprocessing.channels}: say another one with ", Setting("preprocessing"),
+        )  # fmt: skip
+    if labels and origin.outputs is not None and len(labels) != origin.outputs:
+        raise ModelError(
+            f"{origin.name}: {len(labels)} names for {origin.outputs} outputs: give one for each with ",
+            Setting("labels"),
+        )
+
+    def said(data: bytes) -> bytes:
+        model = load_onnx(data, origin.name)
+        write_metadata(model, labels or origin.labels, preprocessing or origin.preprocessing)
+        written: bytes = model.SerializeToString(deterministic=True)
+        return written
+
+    bare = said(origin.bare) if origin.bare else b""
+    return replace(
+        origin, data=said(origin.data), bare=bare, labels=tuple(labels) or origin.labels,
+        preprocessing=preprocessing or origin.preprocessing, given=origin.given or origin.data,
+    )  # fmt: skip
+
+
+def measured_on(origin: Origin, pictures: Pictures, images: int) -> Origin:
+    """With a float output of the file quantized over the range of its scores on training images, if there are any."""
+    if origin.ending is None or origin.preprocessing is None or pictures.data is None:
+        return origin
+    made, ending = measured(origin.bare, origin.ending, pictures.data, origin.preprocessing.table(), images)
+    return replace(origin, data=made, ending=ending)
+
+
+def _kind_of(model: onnx.ModelProto) -> Kind:
+    operators = {node.op_type for node in model.graph.node}
+    return "int8" if operators & set(_INT8) else "dynamic" if operators & set(_DYNAMIC) else "float"
 
 
 def _tflite_origin(path: Path) -> Origin:

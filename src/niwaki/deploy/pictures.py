@@ -64,7 +64,10 @@ def find_pictures(
         return Pictures(_fitted(needs, named, notify, any_classes))
     if needs.preprocessing is None:
         if named is not None:
-            raise ModelError(f"{needs.name}: {NO_PIXELS}, so ", Setting("data"), " does not apply to it: leave it out")
+            raise ModelError(
+                f"{needs.name}: {NO_PIXELS}, so ", Setting("data"), " does not apply to it: say how when you export "
+                "it, with ", Setting("preprocessing"),
+            )  # fmt: skip
         return Pictures()
     try:
         found = _decoded(needs) if ready else _found(needs, named or needs.data, needs.preprocessing, notify)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from niwaki.data.dataset import Dataset
+from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.cause import STEPS
 from niwaki.deploy.compare_forms import FormReport, Judge, Progress, far_from_float, has_price, losses
 from niwaki.deploy.export import check_possible, write_forms
@@ -14,14 +15,15 @@ from niwaki.deploy.exported import Export, open_export
 from niwaki.deploy.folder import export_within
 from niwaki.deploy.formats import CHOICES, KINDS, REFERENCE, C, Form
 from niwaki.deploy.forms import ExportOptions, Material
-from niwaki.deploy.origin import Origin, open_origin
+from niwaki.deploy.origin import Origin, described, measured_on, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
 from niwaki.deploy.runners import Subject, subjects_of
 from niwaki.deploy.sample import choose_sample
-from niwaki.errors import DataError, Setting, Wording
+from niwaki.errors import DataError, ModelError, Setting, Wording
 from niwaki.folders import temporary
 from niwaki.notify import Notify, silent
 from niwaki.tabular import Column, Tabular
+from niwaki.training.settings import QuantizeSettings
 
 _COLUMNS: tuple[Column, ...] = (
     ("form", "left"), ("how", "left"), ("images", "right"), ("verdict", "left"), ("compared with", "left"),
@@ -122,6 +124,10 @@ class VerifyOptions:
     """The number of int8 steps by which a score of ONNX Runtime's int8 may differ from the reference."""
     trust: bool = False
     """Whether to run code that is not niwaki's: factories, and C in the folder."""
+    preprocessing: Preprocessing | None = None
+    """How pixels become the input of an ONNX that does not say so."""
+    labels: tuple[str, ...] = ()
+    """The names of its classes."""
 
     def check(self) -> None:
         """Raise DataError for invalid numbers."""
@@ -144,11 +150,16 @@ def verify_file(
     If it is unknown which images a model was trained on, no int8 can be made from it: a note says so.
     """
     if path.is_dir():
+        if options is not None and (options.preprocessing is not None or options.labels):
+            given = Setting("labels") if options.preprocessing is None else Setting("preprocessing")
+            raise ModelError(f"{path}: a folder states that itself: export the file again with ", given)
         return verify_folder(export_within(path), data=data, options=options, notify=notify, progress=progress)
     options = options or VerifyOptions()
     options.check()
-    origin = open_origin(path)
+    origin = described(open_origin(path), options.preprocessing, options.labels)
     pictures = find_pictures(origin.needs, data, notify, any_classes=True)
+    if data is not None:
+        origin = measured_on(origin, pictures, QuantizeSettings().images)
     with temporary("verify") as name:
         folder = Path(name) / "export"
         notes = _export(origin, folder, pictures, options.trust, notify)

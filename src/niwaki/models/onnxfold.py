@@ -15,9 +15,13 @@ from niwaki.models.onnxcheck import label
 Shape = tuple[int, ...]
 
 _FOLDED = (
-    "Add", "Cast", "Concat", "Constant", "Div", "Gather", "Identity", "Mul", "Slice", "Squeeze", "Sub", "Transpose",
+    "Add", "Cast", "Concat", "Constant", "ConstantOfShape",
+    "Div", "Gather", "Identity", "Mul", "Slice", "Squeeze", "Sub", "Transpose",
     "Unsqueeze",
 )  # fmt: skip
+
+
+_LARGEST = 1 << 20  # elements of a constant that a shape alone makes
 
 
 def shapes_of(model: ModelProto) -> dict[str, Shape]:
@@ -41,6 +45,9 @@ def fold(model: ModelProto, *, most: int | None = None) -> bool:
         names = [str(name) for name in node.input if name]
         if node.op_type in _FOLDED and all(name in known for name in names):
             inputs = {name: numpy_helper.to_array(known[name]) for name in names}
+            if node.op_type == "ConstantOfShape" and prod(inputs[names[0]].ravel().tolist()) > _LARGEST:
+                kept.append(node)
+                continue
         elif min(sizes, default=0) > 0:
             inputs = {names[0]: np.broadcast_to(np.int8(0), sizes)}
         else:

@@ -120,10 +120,6 @@ def matrices(model: Qdq, x: str) -> str:
     return model.qdq(model.node("MatMul", [x, model.qdq(model.conv(x), 1)], name="matmul"), 1)
 
 
-def minus(model: Qdq) -> str:
-    return model.qdq(model.node("Sub", ["x", model.constant(np.float32(0.5))], name="sub"), 1)
-
-
 def clipped(model: Qdq, x: str, low: np.ndarray) -> str:
     """An integer Clip between the two halves of a pair."""
     return model.dq(model.node("Clip", [model.q(x, 1), model.constant(low)], name="clip"), 1)
@@ -133,6 +129,7 @@ def softmax(axis: int) -> Bad:
     return lambda model, x: model.node("Softmax", [x], axis=axis, name="softmax")
 
 
+FLOAT8, INT4 = map(helper.tensor_dtype_to_np_dtype, (TensorProto.FLOAT8E4M3FN, TensorProto.INT4))
 NAN, HALF, EIGHT = np.float32(np.nan), np.float32(0.7), np.eye(8, dtype=np.int8)
 SEEN = weights(np.ones((1, 2, 4, 4), np.int8))
 IN_16_BITS: Bad = lambda model, _: model.qdq(model.constant(np.float32(ONES)), 1, 0, np.int16)  # noqa: E731
@@ -157,10 +154,12 @@ OF_IMAGES: list[tuple[str, Bad]] = [
     ("Conv 'conv' reads 'x', which is float", lambda m, _: m.qdq(m.conv("x"), 1)),
     ("MaxPool 'pool' reads integers, 'Q", integer_pool),
     # quantizers
-    ("QuantizeLinear '.*': activations are int16: int8 and uint8", lambda m, x: m.qdq(m.conv(x), 1, 0, np.int16)),
+    ("activations are int16, of more than 8 bits: .* as int8", lambda m, x: m.qdq(m.conv(x), 1, 0, np.int16)),
+    ("activations are float8_e4m3fn, which are no integers: .* as int8", lambda m, x: m.qdq(m.conv(x), 1, 0, FLOAT8)),
+    ("activations are int4, under 8 bits: .* weights may have 4 or 2", lambda m, x: m.qdq(m.conv(x), 1, 0, INT4)),
     ("QuantizeLinear '.*': 2 scales for one activation: only .*per_channel=False", lambda m, x: m.qdq(x, [1, 1])),
     ("ArgMax 'argmax' is not supported: leave it out: the C returns the scores", op("ArgMax", axis=1)),
-    ("Sub 'sub' is not supported: leave it out of the network and say it as preprocessing", lambda m, _: minus(m)),
+    ("MatMulInteger 'matmulinteger' is not supported: quantize it again with calibration", op("MatMulInteger", "x")),
     ("Max 'max': 3 inputs: two are supported", op("Max", "x", "x")),
     ("Div 'div': two activations: a constant is supported, or two functions", op("Div", "x")),
     (

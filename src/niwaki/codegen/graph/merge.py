@@ -34,6 +34,24 @@ def merged(graph: Graph) -> Graph:
     return replace(graph, layers=layers, tensors=tensors)
 
 
+def with_plain_input(graph: Graph) -> Graph:
+    """The same network without a first table that changes no byte: its input stands for what the table gave."""
+    readers = [layer for layer in graph.layers if graph.input in layer.inputs]
+    first = readers[0] if len(readers) == 1 else None
+    if not isinstance(first, Lookup) or not np.array_equal(first.table, [np.arange(-128, 128)]):
+        return graph
+    made = graph.tensors[first.output]
+    tensors = {name: tensor for name, tensor in graph.tensors.items() if name != first.output}
+    tensors[graph.input] = replace(made, name=graph.input)
+    names = {first.output: graph.input}
+    layers = tuple(
+        replace(layer, inputs=tuple(names.get(name, name) for name in layer.inputs))
+        for layer in graph.layers
+        if layer is not first
+    )
+    return replace(graph, layers=layers, tensors=tensors, output=names.get(graph.output, graph.output))
+
+
 def _merged(layer: Layer, makers: dict[str, Layer], graph: Graph, uses: Counter[str]) -> Layer:
     shape = graph.tensors[layer.output].shape
     if not isinstance(layer, _ELEMENTWISE) or any(graph.tensors[name].shape != shape for name in layer.inputs):

@@ -12,9 +12,11 @@ from fractions import Fraction
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
+from niwaki.codegen.graph.arithmetic import LOW
 from niwaki.codegen.graph.graph import Graph, Tensor
-from niwaki.codegen.graph.merge import merged
+from niwaki.codegen.graph.merge import merged, with_plain_input
 from niwaki.codegen.graph.operators.moves import Constant
+from niwaki.codegen.readers.qdq_bounds import Range, range_of
 from niwaki.codegen.readers.qdq_constants import (
     DEQUANTIZE,
     PER_TENSOR,
@@ -26,9 +28,10 @@ from niwaki.codegen.readers.qdq_constants import (
 )
 from niwaki.codegen.readers.qdq_inputs import MOST_AXES, axes_kept
 from niwaki.codegen.readers.qdq_moves import split
-from niwaki.codegen.readers.qdq_operators import AT_THE_INPUT, ELEMENTWISE, OPERATORS, SUPPORTED, WAYS_OUT
+from niwaki.codegen.readers.qdq_operators import ELEMENTWISE, OPERATORS, SUPPORTED, WAYS_OUT
+from niwaki.codegen.readers.qdq_pixels import PIXELS, table_of
 from niwaki.codegen.readers.qdq_products import in_channels
-from niwaki.codegen.readers.qdq_values import LayerOf, Layers, Value, layer_rounded_once
+from niwaki.codegen.readers.qdq_values import Layers, Value, layer_rounded_once
 from niwaki.codegen.readers.rounded_twice import layer_rounded_twice
 from niwaki.errors import ModelError, first_line
 from niwaki.models.one_image import ends, for_one_image
@@ -55,6 +58,31 @@ def read_qdq(model: ModelProto, name: str) -> Graph:
     Raises ModelError naming the node or tensor if the model is not quantized, or only in part, has unsupported
     operators, types or shapes, or sums that could exceed 32 bits.
     """
+    reader, about, before_softmax, dropped = _visited(model, name)
+    source, output = reader.source, reader.output(before_softmax)
+    tensors = reader.layers.tensors
+    _check_labels(about.labels, tensors[output].size)
+    graph = Graph(
+        tensors=tensors, layers=tuple(reader.layers.layers), input=source, output=output,
+        labels=about.labels, preprocessing=about.preprocessing, dropped=dropped,
+        table=reader.table(about),
+        layout="HWC" if about.rows_of_pixels else "CHW", rounds_twice=about.rounds_twice,
+    )  # fmt: skip
+    return with_plain_input(merged(graph)) if reader.is_cast else merged(graph)
+
+
+def float_output(model: ModelProto, name: str) -> tuple[str, Range] | None:
+    """The float value that an int8 model of `load_onnx` ends with, and its range for any input; None if it is int8.
+
+    A last Softmax is left out. Raises ModelError as `read_qdq` does, and if no range follows from the integers.
+    """
+    reader, _, output, _ = _visited(model, name)
+    value = reader.open_end(output)
+    return None if value is None else (output, range_of(value, reader.layers))
+
+
+def _visited(model: ModelProto, name: str) -> tuple[_Reader, Metadata, str, tuple[str, ...]]:
+    """All nodes read, what the file says about itself, the value before a last Softmax, and the nodes from there on."""
     if not any(node.op_type == QUANTIZE for node in model.graph.node):
         operators = {node.op_type for node in model.graph.node}
         kind = "quantized dynamically: activations are float" if operators & _DYNAMIC else "a float ONNX"
@@ -62,20 +90,11 @@ def read_qdq(model: ModelProto, name: str) -> Graph:
     model = for_one_image(model, name)
     source, target = ends(model, name)
     about = metadata(model)
-    reader = _Reader(model, source, layer_rounded_twice if about.rounds_twice else layer_rounded_once)
+    reader = _Reader(model, source, about)
     before_softmax, dropped = _before_softmax(model, target.name, reader.constants)
     for node in _needed(model, before_softmax, reader.constants):
         reader.read(node)
-    output = reader.output(before_softmax)
-    tensors = reader.layers.tensors
-    _check_labels(about.labels, tensors[output].size)
-    graph = Graph(
-        tensors=tensors, layers=tuple(reader.layers.layers), input=source.name, output=output,
-        labels=about.labels, preprocessing=about.preprocessing, dropped=dropped,
-        table=_table(about, tensors[source.name].shape, reader.input_quantization),
-        layout="HWC" if about.rows_of_pixels else "CHW", rounds_twice=about.rounds_twice,
-    )  # fmt: skip
-    return merged(graph)
+    return reader, about, before_softmax, dropped
 
 
 def _check_labels(labels: tuple[str, ...], outputs: int) -> None:
@@ -90,11 +109,12 @@ def _check_labels(labels: tuple[str, ...], outputs: int) -> None:
 class _Reader:
     """Visits the nodes in order, and knows the value of each float name."""
 
-    def __init__(self, model: ModelProto, source: ValueInfoProto, layer_of: LayerOf) -> None:
+    def __init__(self, model: ModelProto, source: ValueInfoProto, about: Metadata) -> None:
         self.constants = Constants(model)
         self.unsigned: set[str] = set()
-        self.rounds_twice = layer_of is layer_rounded_twice
-        self.layers = Layers(layer_of)
+        self.rounds_twice = about.rounds_twice
+        self.layers = Layers(layer_rounded_twice if about.rounds_twice else layer_rounded_once)
+        self.is_scaled = about.preprocessing is not None and not about.preprocessing.is_plain
         self.source = source.name
         self.input_quantization: Quantization | None = None
         self._shapes = shapes_of(model)
@@ -102,6 +122,7 @@ class _Reader:
         self._quantized: dict[str, str] = {}  # by int8 name: the tensor
         self._settled: dict[tuple[str, Quantization, tuple[Fraction, ...]], str] = {}
         self._factors: dict[str, tuple[Fraction, ...]] = {}  # by float or int8 name
+        self.is_cast = False  # the input: from bytes
         if source.type.tensor_type.elem_type == TensorProto.FLOAT:
             self._values[self.source] = Value(None, self.shape(self.source))
 
@@ -113,26 +134,43 @@ class _Reader:
             self._dequantize(node)
         elif node.op_type == "Clip" and node.input[0] in self._quantized:
             self._clip_integers(node)
-        elif node.domain in ("", "ai.onnx") and self._is_known(node):
+        elif node.op_type == "Cast" and self._is_plain_cast(node):
+            self._values[node.output[0]] = self._values[node.input[0]]
+        elif node.domain in ("", "ai.onnx") and node.op_type in (*OPERATORS, "Split"):
             self._compute(node)
         else:
             kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            way = AT_THE_INPUT if self.source in node.input else WAYS_OUT.get(node.op_type)
+            way = WAYS_OUT.get(node.op_type)
             told = f"is not supported: {way}" if way else "is not supported"
             raise ModelError(f"{kind} {name_of(node)!r} {told}; these are: {SUPPORTED}")
 
     def _compute(self, node: NodeProto) -> None:
+        for name in node.input if node.op_type in ELEMENTWISE else ():
+            value = self._values.get(name)
+            if value is not None and value.source is None:
+                self._values[name] = replace(value, source=self._take_pixels(node))
         try:
             made = split(node, self) if node.op_type == "Split" else [OPERATORS[node.op_type](node, self)]
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:  # attributes that do not fit
             raise ModelError(f"{label(node)}: its attributes do not fit its inputs: {first_line(error)}") from error
         self._values.update(zip(node.output, made, strict=False))
 
-    def _is_known(self, node: NodeProto) -> bool:
-        """Whether an operator is supported: one that computes with the float input, before its quantizer, is not."""
-        known = (self._values.get(name) for name in node.input)
-        pixels = node.op_type in ELEMENTWISE and any(value is not None and value.source is None for value in known)
-        return node.op_type in (*OPERATORS, "Split") and not pixels
+    def _is_plain_cast(self, node: NodeProto) -> bool:
+        """Whether a Cast gives float, from float or from the bytes of the input, which stand for themselves."""
+        if attributes(node).get("to") != TensorProto.FLOAT:
+            return False
+        if node.input[0] == self.source and self.source not in self._values:
+            self.is_cast = True
+            lowest = LOW if self.constants.is_unsigned(self.source) else 0
+            tensor = self._quantize_input(node, Quantization(1.0, lowest))
+            self._values[self.source] = Value(tensor, self.shape(self.source))
+        return node.input[0] in self._values
+
+    def _take_pixels(self, node: NodeProto) -> str:
+        """The input of a network that scales pixels itself: x/255, as bytes."""
+        if self.is_scaled:
+            raise ModelError(f"{label(node)}: pixels are scaled here, and by the preprocessing as well: leave one out")
+        return self._quantize_input(node, PIXELS)
 
     def output(self, name: str) -> str:
         """The tensor of the model's output, `name` in the ONNX."""
@@ -142,6 +180,12 @@ class _Reader:
         if factors := self._factors.get(name):
             raise ModelError(f"the network's output {name!r} has {len(factors)} scales: {PER_TENSOR}")
         return self._held(value, name, _OUTPUT)
+
+    def open_end(self, name: str) -> Value | None:
+        """The model's output, if no tensor represents it exactly."""
+        value = None if name in self._quantized else self._value(name, _OUTPUT)
+        held = value is None or self.factors(name) or self.layers.settle_as_is(value, name) is not None
+        return None if held else value
 
     def value(self, name: str, reader: NodeProto) -> Value:
         """A float value. Raises ModelError if `reader` reads something else."""
@@ -256,6 +300,13 @@ class _Reader:
         self._values[node.output[0]] = Value(tensor.name, tensor.shape)
         self._factors[node.output[0]] = factors
 
+    def table(self, about: Metadata) -> np.ndarray | None:
+        """The input's int8 value for each raw pixel, (C, 256)."""
+        shape = self.layers.tensors[self.source].shape
+        if self.is_cast and len(shape) == 3:
+            return np.tile(np.arange(256) + LOW, (shape[0], 1)).astype(np.int8)
+        return table_of(about, shape, self.input_quantization)
+
     def _quantize_input(self, node: NodeProto, quantization: Quantization) -> str:
         if self.input_quantization is None:
             self.input_quantization = quantization
@@ -290,19 +341,3 @@ def _needed(model: ModelProto, output: str, constants: Constants) -> list[NodePr
         needed.append(node)
         wanted.update(node.input[:1] if node.op_type in _FIRST_ONLY else node.input)
     return needed[::-1]
-
-
-def _table(about: Metadata, shape: Shape, quantization: Quantization | None) -> np.ndarray | None:
-    """The input's int8 value for each raw pixel, (C, 256): the float32 of the preprocessing, or of x/255, quantized.
-
-    None for another tool's file in rows of pixels that states no preprocessing: nothing is assumed about that.
-    """
-    preprocessing = about.preprocessing
-    if len(shape) != 3 or quantization is None or (preprocessing is None and about.rows_of_pixels):
-        return None
-    if preprocessing is None:
-        return quantization.quantize_all(np.tile(np.arange(256, dtype=np.float32) / np.float32(255), (shape[0], 1)))
-    table = preprocessing.table()
-    if len(table) != shape[0]:
-        raise ModelError(f"the preprocessing gives {len(table)} channels, but the input has {shape[0]}")
-    return quantization.quantize_all(table)

@@ -134,7 +134,7 @@ class Constants:
         """
         scale, zero_point, dtype = self._parameters(node)
         if dtype not in _TYPES:
-            raise ModelError(f"{label(node)}: activations are {dtype}: int8 and uint8 are supported")
+            raise ModelError(f"{label(node)}: activations are {dtype}, {_why_not(dtype)}")
         found = Quantization(float(scale.flat[0]), int(zero_point.flat[0]) - _TYPES[dtype])
         if scale.size == 1:
             return found, ()
@@ -255,6 +255,15 @@ class Constants:
         if node.op_type == DEQUANTIZE:
             kind = self._arrays[name].data_type if name in self._arrays else self._types.get(name, 0)
         return np.dtype(helper.tensor_dtype_to_np_dtype(kind)) if kind else np.dtype(object)
+
+
+def _why_not(dtype: np.dtype[Any]) -> str:
+    """Why activations of a type are not supported, and what to do."""
+    if dtype.name in _FEW_BITS:
+        return "under 8 bits: the C holds a byte for each: quantize activations to 8 bits; weights may have 4 or 2"
+    if dtype.kind in "iu":
+        return "of more than 8 bits: the C multiplies bytes: quantize activations as int8 (activation_type=QInt8)"
+    return "which are no integers: the C computes with integers alone: quantize the network again as int8"
 
 
 def _axis(node: NodeProto, scale: np.ndarray, shape: tuple[int, ...]) -> int:

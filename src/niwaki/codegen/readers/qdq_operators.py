@@ -192,9 +192,10 @@ COMPUTED = tuple(name for name, read in OPERATORS.items() if read is not _same)
 """The operators allowed between DequantizeLinear and QuantizeLinear: all except those that do nothing."""
 SUPPORTED = ", ".join((*OPERATORS, "Split"))
 # What to do about operators that often occur.
-AT_THE_INPUT = "leave it out of the network and say it as preprocessing (niwaki.save): the C takes raw pixels"
 _AS_QDQ = "quantize it as QDQ (QuantFormat.QDQ), not as QOperator"
+_STATICALLY = "quantize it again with calibration images: niwaki quantize, or quantize_static with QuantFormat.QDQ"
 WAYS_OUT = {
     "ArgMax": "leave it out: the C returns the scores, and the largest is the class",
+    **dict.fromkeys(("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"), _STATICALLY),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm"), _AS_QDQ),
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from niwaki.models.provenance import Provenance
 from niwaki.toolchain import compiler
 from niwaki.training.quantize import Quantized, quantize_dynamic, quantize_static
 from niwaki.training.settings import QuantizeSettings
+from tflite_files import small_file
 
 SHAPE = (1, 32, 32)
 INFO = ModelInfo(factory="lenet5", args={"widths": [2, 3, 8, 6]}, input_shape=SHAPE, labels=tuple("0123456789"))
@@ -141,6 +143,19 @@ def test_c_without_known_pixels_takes_int8(files: Path, tmp_path: Path) -> None:
     one, loop = forms_of(tmp_path, trust=True).subjects
     assert np.array_equal(one.call()[0], loop.call()[0])
     assert loop.call().shape == (256, 10)
+
+
+def test_a_tensorflow_lite_file_is_timed_in_its_own_runtime_too(tmp_path: Path) -> None:
+    compiled()
+    (tmp_path / "theirs.tflite").write_bytes(small_file().build())
+    found = forms_of(tmp_path / "theirs.tflite")
+    assert [(subject.form, subject.runtime) for subject in found.subjects if subject.form != "tflite"] == [
+        ("onnx-int8", "ONNX Runtime"), ("c", "C"), ("c", "C, in a loop"),
+    ]  # fmt: skip
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        (left,) = found.left_out
+        assert (left.form, left.failed) == ("tflite", False)
+        assert left.reason == "no ai-edge-litert on this machine: pip install 'niwaki[litert]'"
 
 
 def test_two_files_are_compared_each_with_its_own(files: Path) -> None:

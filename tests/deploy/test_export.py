@@ -25,6 +25,7 @@ from niwaki.deploy import export as exporting
 from niwaki.deploy import folder as folders
 from niwaki.deploy import pictures as finding
 from niwaki.deploy.export import export_file
+from niwaki.deploy.exported import open_export
 from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.images import random_images
@@ -46,6 +47,12 @@ def unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """Compiling for a board takes a second each time: only those tests do it that look at it."""
     if "board" not in request.node.name:
         monkeypatch.setattr(exporting, "_measured", lambda _folder, _notify: (None, ()))
+
+
+def open_export_error(folder: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        open_export(folder)
+    return str(caught.value)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -238,7 +245,10 @@ def test_a_foreign_int8_onnx_becomes_c_as_it_is(small_export: Path, tmp_path: Pa
 def test_a_tensorflow_lite_file_becomes_c_in_its_own_order(tmp_path: Path) -> None:
     (tmp_path / "theirs.tflite").write_bytes(small_file().build())
     report = export_file(tmp_path / "theirs.tflite", ["all"], tmp_path / "out")
-    assert {path.name for path in report.folder.iterdir()} == {"model-int8.onnx", "c", NOTE}
+    assert {path.name for path in report.folder.iterdir()} == {"model-int8.onnx", "model.tflite", "c", NOTE}
+    assert open_export(report.folder).tflite == small_file().build()
+    (report.folder / "model.tflite").write_bytes(small_file(1).build())
+    assert "model.tflite: not the file that export.json lists" in open_export_error(report.folder)
     told = next(note for note in report.notes if note.startswith("the file does not say how pixels become its input"))
     assert "the C takes int8 inputs only, in the file's own order (rows of pixels, HWC)" in told
     assert told.endswith("q = round(number / 0.0500000007) +3; say it with `preprocessing=`")

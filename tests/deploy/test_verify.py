@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -640,4 +641,8 @@ def test_the_c_of_a_tensorflow_lite_file_has_the_bits_of_its_reference(tmp_path:
     assert runtime.agreement is not None
     assert runtime.agreement.against == "reference"
     assert not report.not_held
+    (kernels,) = forms_of(report)["tflite"]
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        assert (kernels.ok, kernels.images) == (None, 0)
+        assert kernels.reason == "no ai-edge-litert on this machine: pip install 'niwaki[litert]'"
     assert any("ONNX Runtime rounds once, TensorFlow Lite twice" in note for note in report.notes)

@@ -14,9 +14,10 @@ from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.library import CModel
 from niwaki.deploy.drift import default_is_wrong
 from niwaki.deploy.exported import Export, look_into
-from niwaki.deploy.formats import FILES, FORMS, INT8, KINDS, ONNX, TORCH, C
+from niwaki.deploy.formats import FILES, FORMS, INT8, KINDS, ONNX, TFLITE, TORCH, C
 from niwaki.deploy.forms import CONVERTED
 from niwaki.deploy.images import calibration_images, random_images
+from niwaki.deploy.litert import fast_kernels, litert_version
 from niwaki.deploy.origin import Origin, open_origin
 from niwaki.deploy.own import own_files, own_files_beside
 from niwaki.deploy.pictures import find_pictures
@@ -105,6 +106,8 @@ def forms_of(file: Path | Export, *, trust: bool = False, notify: Notify = silen
         _add_float(origin.data, origin, forms)
     else:
         _add_onnx(origin, forms)
+        if origin.tflite:
+            _add_litert(origin.tflite, forms)
         if origin.kind == "int8":
             _add_c_of(origin.data, forms)
     return forms
@@ -130,6 +133,8 @@ def _add_folder(file: Path | Export, forms: Forms, trust: bool, notify: Notify) 
         with forms.attempt(form_of(model)):
             origin = export.origin(form) if form else open_origin(inside(path, model.name))
             _add_as_it_is(origin, forms, trust)
+    if export.tflite:
+        _add_litert(export.tflite, forms)
     for header in headers:
         with forms.attempt(C):
             folder = inside(path, header.relative_to(path).as_posix()).parent
@@ -186,6 +191,12 @@ def _add_session(form: str, data: bytes, forms: Forms) -> None:
         shape = _input_shape(data, forms.file)
         wrong = "" if KINDS[form].is_float else default_is_wrong(data, shape)
         forms.add(form, ORT, onnxruntime_call(data, _random_inputs(shape), forms.file), wrong=wrong)
+
+
+def _add_litert(data: bytes, forms: Forms) -> None:
+    """A TensorFlow Lite file in its own runtime, in one thread."""
+    with forms.attempt(TFLITE):
+        forms.add(TFLITE, f"LiteRT {litert_version()}, XNNPACK", fast_kernels(data))
 
 
 def _add_c_of(data: bytes, forms: Forms) -> None:

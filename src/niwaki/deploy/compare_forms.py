@@ -12,7 +12,7 @@ from niwaki.deploy.agreement import Agreement, Right, allowed, compare, count_ri
 from niwaki.deploy.cause import STEPS, likely_cause, saturation, way_out, worst_images
 from niwaki.deploy.drift import dynamic_is_wrong
 from niwaki.deploy.exported import Export
-from niwaki.deploy.formats import FORMS, INT8, KINDS, MODEL, REFERENCE, TORCH, C, FormKind
+from niwaki.deploy.formats import FORMS, INT8, KINDS, MODEL, REFERENCE, TFLITE, TORCH, C, FormKind
 from niwaki.deploy.runners import Subject
 from niwaki.deploy.sample import Sample
 from niwaki.errors import NiwakiError
@@ -126,7 +126,7 @@ class Judge:
         ours, theirs, unit = self._alike(subject, against, scores, self.scores[against][: len(scores)])
         found = compare(ours, theirs, against, unit=unit)
         report = replace(report, agreement=found)
-        if report.form == C:
+        if report.form in (C, TFLITE):
             return replace(report, ok=found.equal, reason=self._first(found, ours, theirs))
         judge, percent = kind_of(report.form).same_class or ("", 0.0)
         if report.form == INT8 and self._rounds_twice:  # ONNX cannot say so: the difference is reported, not judged
@@ -203,7 +203,7 @@ class Judge:
         graph, form = self.export.graph, subject.form
         if graph is None or REFERENCE not in (form, against):
             return scores, other, "score"
-        if form == C:
+        if form in (C, TFLITE):
             return scores, other, "int8 step"
         if form == INT8 and subject.int8 is not None and subject.int8.has_steps:
             theirs = other.reshape(len(other), -1).astype(np.float64)
@@ -229,7 +229,7 @@ class Judge:
 
 def kind_of(form: str) -> FormKind:
     """The registered form of that name."""
-    return KINDS[{TORCH: MODEL, REFERENCE: C}.get(form, form)]
+    return KINDS[{TORCH: MODEL, REFERENCE: C, TFLITE: C}.get(form, form)]
 
 
 def has_price(form: str) -> bool:

@@ -11,7 +11,7 @@ from niwaki.compiled.footprint import TargetFootprint, measure_footprint
 from niwaki.data.dataset import Dataset
 from niwaki.data.datasets import BUILT_IN
 from niwaki.deploy.folder import FolderNote, put
-from niwaki.deploy.formats import CHOICES, FILES, KINDS, PROJECTS, C, Form
+from niwaki.deploy.formats import CHOICES, FILES, KINDS, PROJECTS, TFLITE_FILE, C, Form
 from niwaki.deploy.forms import ExportOptions, Making, Material
 from niwaki.deploy.origin import Origin, described, measured_on, model_origin, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
@@ -207,7 +207,10 @@ def write_forms(
     )
     files = {path: content for form in making.files.values() for path, content in form.items()}
     put(out, files, note, notify)
-    sizes = {form: sum(map(len, made.values())) for form, made in making.files.items()}
+    sizes = {
+        form: sum(len(data) for path, data in made.items() if path != TFLITE_FILE)
+        for form, made in making.files.items()
+    }
     return ExportReport(
         out, origin.name, sizes, making.calibration, making.footprint, notes=tuple(making.remarks), missing=missing
     )

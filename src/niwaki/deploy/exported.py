@@ -14,7 +14,7 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.folder import FolderNote, read_form, read_note
-from niwaki.deploy.formats import FILES, INT8, MODEL, ONNX, C, Form
+from niwaki.deploy.formats import FILES, INT8, MODEL, ONNX, TFLITE_FILE, C, Form
 from niwaki.deploy.origin import Origin, input_shape_of, model_origin, onnx_origin, outputs_of
 from niwaki.deploy.pictures import ImageNeeds
 from niwaki.errors import ModelError
@@ -44,6 +44,8 @@ class Export:
     """Why it is not an integer network."""
     code: Mapping[str, bytes] = field(default_factory=dict)
     """The files of the C that `export.json` lists, by their names in its folder."""
+    tflite: bytes = b""
+    """The TensorFlow Lite file that the int8 ONNX was made from, if `export.json` lists it."""
     broken: Mapping[Form, str] = field(default_factory=dict)
     """Forms that are there, or should be, and cannot be used, each with the reason."""
 
@@ -133,7 +135,7 @@ def look_into(folder: Path) -> Export:
     models: dict[Form, onnx.ModelProto] = {}
     broken: dict[Form, str] = {}
     code: dict[str, bytes] = {}
-    info = None
+    info, tflite = None, b""
     for form, name in FILES.items():
         noted = note is not None and form in note.forms
         if not noted and (form == C or not os.path.lexists(folder / name)):
@@ -143,6 +145,7 @@ def look_into(folder: Path) -> Export:
             if form == C:
                 code = {path.removeprefix(f"{name}/"): data for path, data in listed.items()}
                 continue
+            tflite = listed.get(TFLITE_FILE, tflite)
             data = listed[name] if name in listed else _read(folder, name)
             if form == MODEL:
                 info = modelfile.info_of(data, name=str(folder / name))
@@ -152,7 +155,7 @@ def look_into(folder: Path) -> Export:
         except ModelError as error:
             broken[form] = str(error)
     graph, no_graph = _integer(folder, models, broken)
-    return Export(folder, note, files, info, models, graph, no_graph, code, broken)
+    return Export(folder, note, files, info, models, graph, no_graph, code, tflite, broken)
 
 
 def _integer(

@@ -11,7 +11,7 @@ from niwaki.data.dataset import Dataset
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.cause import way_out
 from niwaki.deploy.folder import FormNote, MadeWith
-from niwaki.deploy.formats import DYNAMIC, FILES, INT8, KINDS, ONNX, C, Form
+from niwaki.deploy.formats import DYNAMIC, FILES, INT8, KINDS, ONNX, TFLITE_FILE, C, Form
 from niwaki.deploy.images import calibration_images, random_images
 from niwaki.deploy.origin import Origin
 from niwaki.deploy.pictures import Pictures
@@ -82,7 +82,8 @@ class Making:
     def __post_init__(self) -> None:
         self.int8 = self.material.int8
         form = next(name for name, form in KINDS.items() if form.kind == self.origin.kind)
-        self._take(form, {FILES[form]: self.origin.data}, self._calibrated() if form == INT8 else {})
+        settings = self._calibrated() if form == INT8 else {}
+        self._take(form, {FILES[form]: self.origin.data, **self._beside()}, settings)
         if self.origin.ending:
             self.remarks.append(self.origin.ending.said)
 
@@ -104,7 +105,7 @@ class Making:
         if form == ONNX:
             self._take(form, {FILES[form]: self._float_onnx()}, {"opset": self.options.opset})
         elif form == INT8:
-            self._take(form, {FILES[form]: self._int8_onnx()}, self._calibrated())
+            self._take(form, {FILES[form]: self._int8_onnx(), **self._beside()}, self._calibrated())
             self._warn(form, self._int8_onnx())
         elif form == C:
             self.make(INT8)
@@ -114,6 +115,10 @@ class Making:
             self._take(form, {FILES[form]: converted}, {"opset": self.options.opset})
             if not KINDS[form].is_float:
                 self._warn(form, converted)
+
+    def _beside(self) -> dict[str, bytes]:
+        """The TensorFlow Lite file that the int8 ONNX was made from, for what runs that."""
+        return {TFLITE_FILE: self.origin.tflite} if self.origin.tflite else {}
 
     def _take(
         self, form: Form, files: Mapping[str, bytes], settings: dict[str, MadeWith], made_of: bytes | None = None

@@ -49,6 +49,8 @@ class Origin:
     """`data` before that."""
     given: bytes = b""
     """An int8 ONNX as it stands in its file, if `data` is another."""
+    tflite: bytes = b""
+    """The TensorFlow Lite file that `data` was made from, if there is one."""
 
     @property
     def needs(self) -> ImageNeeds:
@@ -149,8 +151,9 @@ def _kind_of(model: onnx.ModelProto) -> Kind:
 
 
 def _tflite_origin(path: Path) -> Origin:
-    model = read_tflite(_bytes(path), str(path))
-    return onnx_origin(path, model.SerializeToString(deterministic=True), model)
+    data = _bytes(path)
+    model = read_tflite(data, str(path))
+    return replace(onnx_origin(path, model.SerializeToString(deterministic=True), model), tflite=data)
 
 
 _OPENED: Mapping[str, Callable[[Path], Origin]] = {

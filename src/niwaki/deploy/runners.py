@@ -17,11 +17,12 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.compiled.on_target import run_on_target
 from niwaki.deploy.cause import Int8File
 from niwaki.deploy.exported import Export
-from niwaki.deploy.formats import DYNAMIC, FILES, FORMS, INT8, MODEL, REFERENCE, TORCH, C, Form
+from niwaki.deploy.formats import DYNAMIC, FILES, FORMS, INT8, MODEL, REFERENCE, TFLITE, TORCH, C, Form
+from niwaki.deploy.litert import in_graph_order, litert_version, reference_kernels
 from niwaki.deploy.origin import input_of
 from niwaki.deploy.own import own_files, write_files
 from niwaki.deploy.runtimes import onnxruntime_predictor
-from niwaki.errors import ModelError, Setting, Wording
+from niwaki.errors import ModelError, Setting, ToolMissing, Wording
 from niwaki.folders import inside, temporary
 from niwaki.measure.accuracy import Predict
 from niwaki.measure.predict import torch_predictor
@@ -31,6 +32,7 @@ from niwaki.toolchain.compiler import SPEED, compiler_name, find_compiler
 from niwaki.toolchain.targets import TARGETS, Target, how_to_get, missing_tools
 
 ONNX_FORMS = tuple(form.name for form in FORMS if form.runs_as_onnx)
+_KERNELS = "LiteRT's reference kernels"
 PORTABLE = ("-O2", "-DNIWAKI_PORTABLE")
 EMULATED = ("-O2",)
 
@@ -71,6 +73,8 @@ def subjects_of(export: Export, *, trust: bool = False) -> list[Subject]:
             found.append(Subject(name, FILES[form], reason=export.broken[form], failed=True))
         elif form in there:
             found.append(_tried(name, FILES[form], make))
+    if export.tflite:
+        found.append(_tried(TFLITE, _KERNELS, lambda: _litert(export)))
     return [*found, *(_c(export, trust) if export.has_c else ())]
 
 
@@ -125,6 +129,19 @@ def _reference(export: Export) -> Subject:
         return replace(subject, reason=export.no_graph)
     graph = export.graph
     return replace(subject, run=lambda pixels: reference.run(graph, inputs_of(graph, pixels)))
+
+
+def _litert(export: Export) -> Subject:
+    subject = Subject(TFLITE, _KERNELS)
+    if export.graph is None:
+        return replace(subject, reason=export.no_graph)
+    graph = export.graph
+    try:
+        subject = replace(subject, how=f"LiteRT {litert_version()}, reference kernels")
+        run = reference_kernels(export.tflite, graph)
+    except ToolMissing as error:
+        return replace(subject, reason=str(error))
+    return replace(subject, run=lambda pixels: run(inputs_of(graph, pixels)))
 
 
 def inputs_of(graph: Graph, pixels: np.ndarray) -> np.ndarray:
@@ -201,6 +218,9 @@ def _run_c(
     """The C as a program of its own, so a crash in it affects nothing else; from `files`, or the folder."""
     images = np.ascontiguousarray(in_layout(graph, pixels if takes_pixels(graph) else inputs_of(graph, pixels)))
     if files is None:
-        return run_on_target(folder, images, target, flags)
-    with temporary("verify") as name:
-        return run_on_target(write_files(files, Path(name)), images, target, flags)
+        scores = run_on_target(folder, images, target, flags)
+    else:
+        with temporary("verify") as name:
+            scores = run_on_target(write_files(files, Path(name)), images, target, flags)
+    scores = scores.reshape(len(images), -1)
+    return in_graph_order(scores, graph.tensors[graph.output].shape) if graph.layout == "HWC" else scores

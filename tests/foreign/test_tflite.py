@@ -253,6 +253,9 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
     "sums beyond 32 bits": (
         lambda: changed(tensor=2, data=np.full(6, 2**31 - 1)), r"CONV_2D_0: channel 0 could reach 2,.*32 bits",
     ),
+    "a scale without end": (
+        lambda: changed(tensor=3, scale=float("inf")), r"tensor 3 't': a scale of inf: a positive number",
+    ),
     "a scale ratio": (lambda: changed(tensor=3, scale=1e-38), r"CONV_2D_0: the scale ratio .* is beyond 32-bit"),
     "a mean of channels": (
         lambda: one("MEAN", (1, 9, 7, 4), Tensor((1, 9, 7), 0.05), ([3], "INT32")), r"MEAN_0: over axes \[3\]",
@@ -269,7 +272,7 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
         lambda: changed(tensor=1, zero=[0, 0, 0, 1, 0, 0]), r"CONV_2D_0: its weights have several zero points: int8",
     ),
     "weights without a scale": (lambda: changed(tensor=1, scale=None), r"CONV_2D_0: its weights have no scale: int8"),
-    "weights with a far zero point": (lambda: changed(tensor=1, zero=300), r"CONV_2D_0: weights with a zero point of"),
+    "weights with a far zero point": (lambda: changed(tensor=1, zero=300), r"CONV_2D_0_weights: a zero point of 300"),
     "two constants": (constants, r"ADD_0: two constants: convert"),
     "a maximum in another scale": (lambda: pair("MAXIMUM", (3,)), r"MAXIMUM_0: its inputs and its output must"),
     "shapes that do not fit": (
@@ -284,6 +287,9 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
     "a constant that is larger": (enlarged, r"MUL_0: a constant of shape \(2, 4, 5, 3\) for"),
     "a result of another shape": (
         lambda: unlike(pair("MUL", (3,)), 2, shape=(1, 4, 5, 2)), r"MUL_0: gives \(1, 3, 4, 5\), but the file says",
+    ),
+    "a constant with a far zero point": (
+        lambda: pair("MUL", (3,), zero=300), r"MUL_0_constant: a zero point of 300",
     ),
     "slopes with scales": (
         lambda: unlike(bent((1, 1, 6)), 1, scale=[0.1] * 6, axis=2), r"PRELU_0: slopes with one scale are supported",
@@ -319,6 +325,16 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
     "a slice of a vector": (
         lambda: one("SLICE", (6,), Tensor((3,), 0.05, 3), ([1], "INT32"), ([3], "INT32")),
         r"SLICE_0: an input of shape \(6,\): a batch of 1",
+    ),
+    "an axis that is not there": (
+        lambda: unlike(parts("SPLIT", (3, 3), 2), 1, data=[7]), r"SPLIT_0: axis 7 of \(1, 4, 6, 5\)",
+    ),
+    "an order of other axes": (
+        lambda: one("TRANSPOSE", (1, 6, 5), Tensor((1, 5, 6), 0.05, 3), ([0, 2, 4], "INT32")),
+        r"TRANSPOSE_0: order \[0, 2, 4\]: the batch stays first",
+    ),
+    "too large a tensor": (
+        lambda: one("RELU", (1, 10_000, 10_000), Tensor((1, 10_000, 10_000), 0.05)), r"tensor 0 't' needs .* of memory",
     ),
     "too few numbers": (
         lambda: one("TRANSPOSE", (1, 6, 5), Tensor((1, 5, 6), 0.05, 3), ([0, 2], "INT32")),

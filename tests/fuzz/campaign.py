@@ -78,8 +78,9 @@ def _fault(reader: Reader, data: bytes, samples: Samples) -> str | None:
         signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
         try:
             reader.read(data, Path(name), samples)
-        except ALLOWED:
-            return None
+        except ALLOWED as error:
+            lines = str(error).splitlines()
+            return None if len(lines) == 1 else f"{type(error).__name__} of {len(lines)} lines: {lines[:2]}"
         except TooSlow:
             return f"longer than {LIMIT_S:.0f} s:\n{traceback.format_exc(limit=-4)}"
         except Exception as error:  # what is looked for

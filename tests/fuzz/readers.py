@@ -50,6 +50,7 @@ from niwaki.reporting.text import print_study
 from niwaki.reporting.view import load_view
 from niwaki.study.records import from_bytes
 from niwaki.study.spec import load_spec, presets
+from tflite_cases import CASES
 from tflite_files import small_file
 
 ALLOWED = (NiwakiError, DeviceError, Refused)
@@ -127,6 +128,11 @@ def _onnx_samples(samples: Samples) -> Sequence[bytes]:
 def _tflite(data: bytes, place: Path, _: Samples) -> None:
     origin = open_origin(_file(place, "m.tflite", data))
     generate(read_qdq(load_onnx(origin.data), "m.tflite"))
+
+
+def _tflite_samples() -> Sequence[bytes]:
+    operators = ("gated", "uint8, network", "transposed conv, odd", "split in sizes", "prelu", "slice, masks")
+    return [*(small_file(seed).build() for seed in range(3)), *(CASES[name]().build() for name in operators)]
 
 
 def _npz(data: bytes, place: Path, _: Samples) -> None:
@@ -373,7 +379,7 @@ def _study_reader(name: str) -> Reader:
 READERS: dict[str, Reader] = {
     "model file": Reader(_model_samples, _damaged_model, _model),
     "onnx": Reader(_onnx_samples, damaged_onnx, _onnx),
-    "tflite": Reader(lambda _: [small_file(seed).build() for seed in range(3)], damaged_tflite, _tflite),
+    "tflite": Reader(lambda _: _tflite_samples(), damaged_tflite, _tflite),
     "npz": Reader(lambda samples: [samples.npz.read_bytes()], damaged_zip, _npz),
     "idx": Reader(_idx_samples, damaged, _idx),
     "folder of images": Reader(lambda _: _pictures(), _damaged_picture, _folder),

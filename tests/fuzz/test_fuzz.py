@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import time
@@ -55,6 +56,15 @@ def test_a_few_damaged_inputs_for_every_reader(run_campaign: Callable[..., dict[
     found = run_campaign("--count", 40)
     assert set(found) == set(READERS)
     assert {name: told["faults"] for name, told in found.items() if told["faults"]} == {}
+
+
+def test_two_hundred_damaged_tensorflow_lite_files(tmp_path: Path) -> None:
+    reader, samples = READERS["tflite"], Samples(tmp_path, tmp_path, tmp_path)
+    wholes, told = reader.samples(samples), []
+    for number in range(200):
+        rng = random.Random(number)
+        told.append(campaign._fault(reader, reader.mutate(rng.choice(wholes), rng), samples))
+    assert [fault for fault in told if fault] == []
 
 
 @pytest.mark.soak

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fuzz.mutate import NUMBERS, damaged
+from tflite_cases import CASES
 from tflite_files import CODES, File, Operator, Tensor, small_file
 
 _SCALES = (0.0, -1.0, 1e-45, 1e-30, 1e38, float("inf"), float("nan"), 1.0, None)
@@ -15,13 +16,13 @@ _KINDS = ("INT8", "UINT8", "INT32", "INT16", "FLOAT32", "INT4", "INT64")
 
 
 def damaged_tflite(sample: bytes, rng: random.Random) -> bytes:
-    """`sample` with damaged bytes, or the small file of another seed with some of what it says changed."""
+    """`sample` with damaged bytes, or a small file, of one operator or several, with some of what it says changed."""
     kind = rng.random()
     if kind < 0.2:
         return damaged(sample, rng)
     if kind < 0.5:
         return _flipped(sample, rng)
-    file = small_file(rng.randrange(3))
+    file = rng.choice((_network, _network, _operator))(rng)
     for _ in range(rng.choice((1, 1, 2, 4))):
         if rng.random() < 0.5:
             _change_tensor(rng.choice(file.tensors), rng)
@@ -31,6 +32,15 @@ def damaged_tflite(sample: bytes, rng: random.Random) -> bytes:
         return file.build()
     except (ValueError, OverflowError, TypeError, KeyError, AttributeError):  # what no file can say
         return damaged(sample, rng)
+
+
+def _network(rng: random.Random) -> File:
+    return small_file(rng.randrange(3))
+
+
+def _operator(rng: random.Random) -> File:
+    """A file of any operator that is read."""
+    return CASES[rng.choice(sorted(CASES))]()
 
 
 def _flipped(sample: bytes, rng: random.Random) -> bytes:
@@ -43,7 +53,7 @@ def _flipped(sample: bytes, rng: random.Random) -> bytes:
 
 
 def _change_tensor(tensor: Tensor, rng: random.Random) -> None:
-    match rng.randrange(6):
+    match rng.randrange(8):
         case 0:
             shape = list(tensor.shape)
             if shape:
@@ -57,6 +67,10 @@ def _change_tensor(tensor: Tensor, rng: random.Random) -> None:
             tensor.kind = rng.choice(_KINDS)
         case 4:
             tensor.axis = _number(rng)
+        case 5 | 6 if tensor.data is not None:  # places, sizes and axes, as well as weights
+            values = np.array(tensor.data).reshape(-1)
+            values[rng.randrange(max(1, values.size)) :][:1] = _number(rng) % 256 - 128 * rng.randrange(2)
+            tensor.data = values.reshape(np.shape(tensor.data))
         case _:
             held: Any = tensor.data
             changed = None if held is None else np.asarray(held).reshape(-1)[: rng.randrange(20)]

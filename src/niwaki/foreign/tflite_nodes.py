@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from niwaki.errors import ModelError
 from niwaki.foreign.tflite_file import FileOperator, FileTensor, TfliteFile
+from niwaki.limits import check_memory
 
 TYPES: dict[str, type[np.int8] | type[np.uint8]] = {"INT8": np.int8, "UINT8": np.uint8}
 """Of activations."""
 _ACTIVATIONS: dict[float, tuple[str, tuple[float, ...]]] = {
     1: ("Relu", ()), 2: ("Clip", (-1.0, 1.0)), 3: ("Clip", (0.0, 6.0)),
 }  # fmt: skip
+_PLACE = 16  # bytes for each element of an activation, whose places are counted
 _HOW = "convert the network again with full integer quantization (int8, with a representative dataset)"
 
 
@@ -82,8 +85,12 @@ class Nodes:
         return tensor
 
     def shape_of(self, tensor: FileTensor) -> tuple[int, ...]:
-        """The shape in the ONNX: (1, C, H, W) of an image (1, H, W, C), (1, N) of anything else."""
+        """The shape in the ONNX: (1, C, H, W) of an image (1, H, W, C), (1, N) of anything else.
+
+        Raises ModelError for a batch, and for a tensor that would not fit the memory of one file.
+        """
         shape = tensor.shape
+        check_memory(_PLACE * prod(shape), f"tensor {tensor.index} {tensor.name[:60]!r}", ModelError)
         if len(shape) > 1 and shape[0] != 1:
             raise ModelError(f"tensor {tensor.index} {tensor.name[:60]!r}: a batch of {shape[0]}: 1 is supported")
         if len(shape) == 4:
@@ -128,10 +135,17 @@ class Nodes:
         (zero,) = tensor.zero_points
         if not np.iinfo(kind).min <= zero <= np.iinfo(kind).max:
             raise ModelError(f"{what}: a zero point of {zero}")
+        if not 0 < tensor.scales[0] < np.inf:
+            raise ModelError(f"{what}: a scale of {tensor.scales[0]:g}: a positive number is needed")
         return np.array(tensor.scales[0], np.float32), np.array(zero, kind)
 
     def dequantized(self, values: np.ndarray, scales: tuple[float, ...], zero: int, name: str) -> str:
-        """A quantized constant with one scale, or one for each index of its first axis."""
+        """A quantized constant with one scale, or one for each index of its first axis.
+
+        Raises ModelError naming it if its zero point is beyond its type.
+        """
+        if not np.iinfo(values.dtype).min <= zero <= np.iinfo(values.dtype).max:
+            raise ModelError(f"{name}: a zero point of {zero}")
         one = len(scales) == 1
         scale = np.array(scales[0] if one else scales, np.float32)
         zeros = np.full(scale.shape, zero, values.dtype)

@@ -104,12 +104,12 @@ def _numbers(operator: FileOperator, made: Nodes, number: int, count: int | None
 def _transpose(operator: FileOperator, made: Nodes) -> Held:
     shape, target = _shape(operator, made), made.result(operator)
     order = _numbers(operator, made, 1, len(shape))
-    if sorted(axis % len(shape) for axis in order) != list(range(len(shape))) or order[0] % len(shape):
+    order = [axis + len(shape) if -len(shape) <= axis < 0 else axis for axis in order]
+    if sorted(order) != list(range(len(shape))) or order[0] != 0:
         raise ModelError(f"{operator.name}: order {order}: the batch stays first")
     if not same_scale(made.tensor(operator, 0), target) or target.shape != tuple(shape[axis] for axis in order):
         raise ModelError(f"{operator.name}: {shape} in the order {order} is not {target.shape} in its scale")
     name = as_in_file(operator, made, made.input(operator), shape)
-    order = [axis % len(shape) for axis in order]
     return from_file(operator, made, made.node("Transpose", [name], operator.name, perm=order), target)
 
 
@@ -149,7 +149,9 @@ def _split(operator: FileOperator, made: Nodes) -> list[Held]:
     number, of_axis = (1, 0) if operator.kind == "SPLIT" else (0, 2)
     shape = _shape(operator, made, number)
     (axis,) = _numbers(operator, made, of_axis, 1)
-    axis %= len(shape)
+    axis += len(shape) if axis < 0 else 0
+    if not 0 <= axis < len(shape):
+        raise ModelError(f"{operator.name}: axis {axis} of {shape}")
     targets = [made.file.tensors[index] for index in operator.outputs]
     count = len(targets)
     sizes = [shape[axis] // count] * count if operator.kind == "SPLIT" else _numbers(operator, made, 1, count)

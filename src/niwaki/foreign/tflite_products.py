@@ -107,9 +107,6 @@ def _zero(operator: FileOperator, weights: FileTensor) -> int:
     if len(set(weights.zero_points)) != 1:
         told = "several zero points" if weights.scales else "no scale"
         raise ModelError(f"{operator.name}: its weights have {told}: int8 weights with scales are supported")
-    low, high = (0, 255) if weights.type == "UINT8" else (-128, 127)
-    if not low <= weights.zero_points[0] <= high:
-        raise ModelError(f"{operator.name}: weights with a zero point of {weights.zero_points[0]}")
     return weights.zero_points[0]
 
 

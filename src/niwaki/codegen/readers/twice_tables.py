@@ -28,7 +28,7 @@ def rescale_twice(factors: Sequence[float], name: str, *, twice: bool = True) ->
     """
     pairs = []
     for factor in factors:
-        part, exponent = math.frexp(factor)
+        part, exponent = math.frexp(factor if math.isfinite(factor) else 0.0)
         multiplier = math.floor(part * _LIMIT + 0.5)
         if multiplier == _LIMIT:
             multiplier, exponent = multiplier // 2, exponent + 1

@@ -31,12 +31,13 @@ batch = 3
 rungs = [1]
 final_epochs = 2
 finalists = 2
+smaller = [0.6]
 questions = false
 [widths]
 fc1 = [1, 16]
 fc2 = [1, 12]
 """
-COMMAND = ("compress", "lenet5", "--trials", "3", "--seeds", "1", "--jobs", "1", "--json")
+COMMAND = ("compress", "lenet5", "--trials", "4", "--seeds", "1", "--jobs", "1", "--json")
 
 
 def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, object]]:
@@ -57,7 +58,7 @@ def searched(small_npz: Path, space: Path, tmp_path_factory: pytest.TempPathFact
     """The folder of a search for 2 KB of constants."""
     folder = tmp_path_factory.mktemp("search") / "found"
     found = niwaki.compress(
-        "lenet5", small_npz, fit="constants<=2KB", trials=3, seeds=1, jobs=1, space=space, out=folder
+        "lenet5", small_npz, fit="constants<=2KB", trials=4, seeds=1, jobs=1, space=space, out=folder
     )
     assert repr(found).endswith("within constants<=2KB>")
     assert len(found.front) == len(found.answer.front) > 0
@@ -123,6 +124,21 @@ def test_another_budget_is_answered_from_the_same_folder(
     assert code == 1
 
 
+def test_the_best_within_a_smaller_share_is_trained_in_full(
+    searched: Path, small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried = json.loads((searched / "search.json").read_text())["tried"]
+    (smaller,) = (one for one in tried if one["figures"]["constants"] <= 0.6 * 2048)
+    assert [score["epochs"] for score in smaller["scores"]] == [1, 2]
+    folder = tmp_path / "less"
+    shutil.copytree(searched, folder)
+    options = ("compress", "lenet5", "--data", small_npz, "--space", space, "--seeds", 1, "--json", "--out", folder)
+    code, answer = run_json(capsys, *options, "--fit", "constants<=1.2KB")
+    assert (code, answer["trained"], answer["chosen"]["id"]) == (0, 0, smaller["id"])  # type: ignore[index]
+    assert answer["chosen"]["epochs"] == 2  # type: ignore[index]
+    assert "Trained in full: 2 epochs" in (searched / "report.html").read_text()
+
+
 class Impatient(Silent):
     """Presses Ctrl-C when the finalists are named."""
 
@@ -140,7 +156,7 @@ def test_an_interrupted_search_leaves_the_best_so_far_with_its_report(
         (folder / name).unlink()
     with pytest.raises(KeyboardInterrupt):
         niwaki.compress(
-            "lenet5", small_npz, fit="constants<=2KB", trials=3, seeds=1, jobs=1, space=space, out=folder,
+            "lenet5", small_npz, fit="constants<=2KB", trials=4, seeds=1, jobs=1, space=space, out=folder,
             listener=Impatient(),
         )  # fmt: skip
     chosen = json.loads((folder / "result.json").read_text())["chosen"]
@@ -159,7 +175,7 @@ def test_a_search_that_lost_stages_gives_the_same_answer_with_more_workers(
             shutil.rmtree(stage)
     (folder / "search.json").unlink()
     code, answer = run_json(
-        capsys, "compress", "lenet5", "--data", small_npz, "--space", space, "--fit", "constants<=2KB", "--trials", 3,
+        capsys, "compress", "lenet5", "--data", small_npz, "--space", space, "--fit", "constants<=2KB", "--trials", 4,
         "--seeds", 1, "--jobs", 2, "--json", "--out", folder,
     )  # fmt: skip
     before = json.loads((searched / "result.json").read_text())

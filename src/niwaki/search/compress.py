@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from niwaki.device.text import counted
 from niwaki.errors import NiwakiError, StageFailed, StoreError
@@ -11,7 +11,7 @@ from niwaki.notify import Notify
 from niwaki.search.candidates import Costs, Member, check_members, figures, infeasible
 from niwaki.search.exploring import Exploring
 from niwaki.search.fitting import Fitter
-from niwaki.search.limits import TRAINED, Limits
+from niwaki.search.limits import TRAINED
 from niwaki.search.measured import OnTarget, check_target
 from niwaki.search.outcome import Answer, answer, forget
 from niwaki.search.paths import Paths
@@ -201,17 +201,33 @@ def _finals(search: Search, exploring: Exploring) -> None:
     """Train the best candidates in full with every seed; more of them until one keeps to the limits on accuracy."""
     last = search.space.search.rungs[-1]
     able = [one for one in search.explored if one.at(last) is not None]
-    able = [one for one in able if not search.limits.broken(one.figures, _cost_names(search.limits))]
-    order = _order(search, able, last)
+    order = _order(search, _within(search, able, 1.0), last)
     seeds = range(search.wanted.seeds)
     count = search.space.search.finalists
     for begin in range(0, len(order), count) if search.limits.of(TRAINED) else (0,):
         finalists = order[begin : begin + count]
+        if begin == 0 and search.minimized is None:
+            finalists += _smaller(search, able, last, finalists)
         names = ", ".join(one.shape.id for one in finalists)
         search.notify(f"finalists {names}: {counted(search.epochs, 'epoch')}, {counted(len(seeds), 'seed')}")
         exploring.evaluate(finalists, search.epochs, seeds)
         if fitting(finalists, search.limits, search.whole):
             return
+
+
+def _within(search: Search, tried: Sequence[Tried], share: float) -> list[Tried]:
+    """Those that keep to a share of every limit on cost."""
+    costs = [limit for limit in search.limits.budgets if limit.quantity not in TRAINED]
+    return [one for one in tried if all(one.figures[limit.quantity] <= share * limit.limit for limit in costs)]
+
+
+def _smaller(search: Search, able: Sequence[Tried], last: int, finalists: Sequence[Tried]) -> list[Tried]:
+    """The best candidate within each smaller share of the budget: it answers such a budget, and shows what less gives."""
+    found: list[Tried] = []
+    for share in search.space.search.smaller:
+        within = _order(search, _within(search, able, share), last)
+        found += [one for one in within[:1] if one not in finalists and one not in found]
+    return found
 
 
 def _order(search: Search, able: list[Tried], last: int) -> list[Tried]:
@@ -234,10 +250,6 @@ def _nearly(tried: Tried, search: Search, quantity: str, limit: float) -> bool:
     if found is None:
         return False
     return found <= limit + 1.0 if quantity == "accuracy_drop" else found >= limit - 1.0
-
-
-def _cost_names(limits: Limits) -> list[str]:
-    return [limit.quantity for limit in limits.budgets if limit.quantity not in TRAINED]
 
 
 def _answer_so_far(search: Search, started: float, report: Callable[[Answer], object]) -> None:

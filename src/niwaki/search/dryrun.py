@@ -92,9 +92,10 @@ def dry_run(wanted: Wanted, space: Space, notify: Notify) -> DryRun:
     kept = trials * settings.rungs[0] + sum(
         round(trials * settings.keep**index) * epochs for index, epochs in enumerate(settings.rungs[1:], 1)
     )
+    finalists = settings.finalists + (0 if wanted.minimized else len(settings.smaller))
     return DryRun(
         dict(first.widths), dict(first.bits), len(members), whole, smallest, _share(costs, wanted), why,
-        {"trials": trials, "search": kept, "finals": settings.finalists * wanted.seeds * settings.final_epochs},
+        {"trials": trials, "search": kept, "finals": finalists * wanted.seeds * settings.final_epochs},
         limits.text,
     )  # fmt: skip
 

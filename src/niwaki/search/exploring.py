@@ -25,7 +25,6 @@ from niwaki.search.space import Space
 from niwaki.search.tried import Known, Score, Tried
 from niwaki.study.records import Record
 
-SMALLER = (0.5, 0.25, 0.125)  # shares of the budget that show what less of it would give
 GAIN = 0.2  # points by which another way of training must be better
 _COMPARED = 2  # candidates that it must be better for, on average
 _SHARES = (1.0, 0.5, 0.7, 0.35, 0.25, 0.5, 0.18, 0.12)  # of the largest, when something is minimized
@@ -127,7 +126,8 @@ class Exploring:
 
     def _smaller(self, batch: int) -> list[Tried]:
         """The best candidate so far, with its proportions, in less of the budget: a share for each batch in turn."""
-        if batch == 0 or self.minimized:
+        smaller = self.space.search.smaller
+        if batch == 0 or self.minimized or not smaller:
             return []
         first = self.space.search.rungs[0]
         full = [one for one in self.known if one.share == 1.0 and one.at(first) is not None]
@@ -136,7 +136,7 @@ class Exploring:
         best = max(full, key=lambda one: (one.at(first) or 0.0, one.shape.id))
         groups = self.costs.members[best.shape.member].blueprint.groups
         shares = {group.name: best.shape.widths[group.name] / group.width for group in groups}
-        met = self._met(Proposal(best.shape.member, best.shape.bits, shares), SMALLER[(batch - 1) % len(SMALLER)])
+        met = self._met(Proposal(best.shape.member, best.shape.bits, shares), smaller[(batch - 1) % len(smaller)])
         return [] if met is None or met in full else [met]
 
     def _values(self, tried: Sequence[Tried | None], epochs: int) -> list[float | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -36,6 +36,9 @@ class SearchSettings(BaseModel):
     keep: float = Field(0.4, gt=0, le=1, description="share of a rung's candidates that train for the next one too")
     final_epochs: int = Field(60, ge=1, le=100_000, description="epochs of a finalist")
     finalists: int = Field(3, ge=1, le=100, description="candidates that are trained in full, with every seed")
+    smaller: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.5, 0.25, 0.125), description="shares of the budget; the best candidate within each is trained in full too"
+    )
     questions: bool = Field(True, description="try out by measuring, after the first batch, how candidates train best")
 
     @field_validator("rungs")

@@ -39,7 +39,7 @@ def plan_for(exploring: Exploring, asking: Asking, seconds: float, seeds: int) -
     taken = time.monotonic() - (measured if len(settings.rungs) > 1 else begun)
     epoch = taken / longer / max(1.0, len(first) / slots)  # of one candidate on each worker
     left = max(seconds - (time.monotonic() - begun) - END_S, 0.0)
-    finals = settings.finalists * seeds / slots
+    finals = (settings.finalists + (0 if exploring.minimized else len(settings.smaller))) * seeds / slots
     final_epochs = min(max(round(FINALS * left / epoch / max(finals, 1.0)), _LEAST), _MOST)
     left -= final_epochs * epoch * max(finals, 1.0)
     batch = _epochs_of_batch(settings) * epoch / slots

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import stdev
 
 from niwaki.device.text import counted
 from niwaki.drawing.chart import Axis, Chart, Panel, Point, Series, Unit, to_csv
@@ -81,6 +82,25 @@ def _fronts(answer: Answer, tried: Sequence[Tried]) -> Iterator[Block]:
         chart = _front(cost, answer, tried, epochs)
         if not chart.is_empty:
             yield Figure(chart)
+    yield from _in_full(tried)
+
+
+def _in_full(tried: Sequence[Tried]) -> Iterator[Block]:
+    """The candidates that were trained longest: what other budgets give."""
+    most = max((one.epochs for one in tried), default=0)
+    longest = sorted((one for one in tried if one.epochs == most > 0), key=lambda one: one.figures["constants"])
+    if len(longest) < 2:
+        return
+    heads = ("constants", "RAM", "MACs", "validation %", "± std", "seeds", "channels", "bits")
+    rows = tuple(
+        (
+            *(f"{one.figures[name]:,.0f}" for name in ("constants", "ram", "macs")), f"{one.validation:.2f}",
+            f"{stdev(score.validation for score in one.last):.2f}" if len(one.last) > 1 else "", str(len(one.last)),
+            ", ".join(map(str, one.shape.widths.values())), ", ".join(map(str, one.shape.bits.values())),
+        )
+        for one in longest
+    )  # fmt: skip
+    yield Grid("full", f"Trained in full: {counted(most, 'epoch')}", heads, rows, to_csv(heads, rows))
 
 
 def _compared(tried: Sequence[Tried]) -> int:

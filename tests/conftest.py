@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,27 @@ from niwaki.models.factory import build_seeded
 from niwaki.training.settings import QuantizeSettings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `networks`
+from once import PLACE, once
+
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.pop("COLUMNS", None)  # what is printed into a pipe is not wrapped, unless a test says how wide it is
 SOAK_LIMIT_S = 3600
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Signals as a terminal has them: what starts the tests may ignore some, and children inherit that."""
+    if not hasattr(config, "workerinput"):
+        os.environ[PLACE] = tempfile.mkdtemp(prefix="niwaki-once-")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what was made once for all workers, which have ended."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(PLACE), ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,25 +93,29 @@ def small_data(small_folder: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def small_model(small_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_model(small_data: Dataset) -> Path:
     """A model file: a LeNet-5 for those images, trained well enough to tell them apart."""
     args = {"num_classes": 4, "image_size": 16, "widths": [3, 6, 16, 12]}
-    model = build_seeded("lenet5", args, 0)
-    api.train(model, small_data, epochs=5, lr=1e-2, batch_size=20)
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    return api.save(model, path, factory="lenet5", args=args, data=small_data)
+
+    def make(folder: Path) -> None:
+        model = build_seeded("lenet5", args, 0)
+        api.train(model, small_data, epochs=5, lr=1e-2, batch_size=20)
+        api.save(model, folder / "small.safetensors", factory="lenet5", args=args, data=small_data)
+
+    return once("small model", make) / "small.safetensors"
 
 
 @pytest.fixture(scope="session")
-def small_export(small_model: Path, small_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_export(small_model: Path, small_data: Dataset) -> Path:
     """Its float ONNX, int8 ONNX and C in one folder; not to be written to."""
     from niwaki.deploy.export import export_all
     from niwaki.deploy.forms import ExportOptions
 
-    out = tmp_path_factory.mktemp("exported") / "small"
     options = ExportOptions(settings=QuantizeSettings(images=100))
-    export_all(small_model, out, data=small_data, options=options)
-    return out
+    return (
+        once("exported", lambda folder: export_all(small_model, folder / "small", data=small_data, options=options))
+        / "small"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -120,20 +135,14 @@ def bundle_for(small_export: Path, tmp_path_factory: pytest.TempPathFactory, zig
     from niwaki.board.build import bundle_file
     from niwaki.board.options import BundleOptions
 
-    made: dict[str, Path] = {}
+    def make(target: str, out: Path) -> None:
+        sound = target == "linux-x86_64" and shutil.which("espeak-ng") is not None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("NIWAKI_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+            options = BundleOptions(sound=sound, scenes=30 if target == "jetson-nano" else 0)
+            bundle_file(small_export, target, out, options=options)
 
-    def make(target: str) -> Path:
-        if target not in made:
-            sound = target == "linux-x86_64" and shutil.which("espeak-ng") is not None
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("NIWAKI_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
-                out = tmp_path_factory.mktemp("bundle") / target
-                options = BundleOptions(sound=sound, scenes=30 if target == "jetson-nano" else 0)
-                bundle_file(small_export, target, out, options=options)
-            made[target] = out
-        return made[target]
-
-    return make
+    return lambda target: once(f"bundle {target}", lambda folder: make(target, folder / target)) / target
 
 
 @pytest.fixture(scope="session")

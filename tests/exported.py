@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx
 from niwaki.training.prune import prune_step
 from niwaki.training.settings import PruneSettings
+from once import once
 
 Shape = tuple[int, int, int]
 
@@ -104,4 +106,8 @@ def exported(name: str, opset: int = 13) -> Exported:
                 nn.init.normal_(layer.bias, std=0.2)
                 layer.momentum = None
         model.train()(torch.from_numpy(info.preprocessing.scale(tiny_networks.pictures(shape, 50))))
-    return Exported(model, info, to_onnx(model, info, opset=opset))
+
+    def make(folder: Path) -> None:
+        (folder / "model.onnx").write_bytes(to_onnx(model, info, opset=opset))
+
+    return Exported(model, info, (once(f"onnx {name} {opset}", make) / "model.onnx").read_bytes())

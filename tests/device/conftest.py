@@ -16,6 +16,7 @@ from bundled import need_tool
 from device.small_bundle import Garments, build, train
 from niwaki.device.bundle import Bundle
 from niwaki.device.network import Network
+from once import once
 
 FAKE_APLAY = """#!/bin/sh
 echo "$*" >> "$NIWAKI_CALLS"
@@ -36,7 +37,8 @@ def garments(tmp_path_factory: pytest.TempPathFactory) -> Garments:
 @pytest.fixture(scope="session")
 def bundle_folder(garments: Garments, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its bundle for this machine; not to be changed."""
-    return build(garments, tmp_path_factory.mktemp("bundle") / "small", tmp_path_factory.mktemp("c"))
+    work = tmp_path_factory.mktemp("c")
+    return once("device bundle", lambda folder: build(garments, folder / "small", work)) / "small"
 
 
 @pytest.fixture(scope="session")

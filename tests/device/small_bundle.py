@@ -45,6 +45,7 @@ from niwaki.models.onnxfile import load_onnx
 from niwaki.training.quantize import quantize_static
 from niwaki.training.settings import QuantizeSettings
 from niwaki.vision.library import source_files
+from once import once
 
 LANGUAGES = ("en", "ko")
 WIDTHS = (3, 8, 48, 33)
@@ -72,6 +73,14 @@ def train(true_data: Path | None, cache: Path) -> Garments:
     data = open_dataset(
         prepare(DataSpec(name=name, limit=IMAGES), data=str(true_data) if true_data else None, cache=cache)
     )
+    int8 = (once(f"{name} garments", lambda folder: _train(data, folder / "int8.onnx")) / "int8.onnx").read_bytes()
+    graph = read_qdq(load_onnx(int8), "small")
+    source = dict(generate(graph).files.items())
+    network = Network("small", int8, graph, source, GARMENTS, 2, data)
+    return _judged(network, data)
+
+
+def _train(data: Dataset, file: Path) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = LeNet5(WIDTHS)
@@ -82,11 +91,8 @@ def train(true_data: Path | None, cache: Path) -> Garments:
     finally:
         torch.set_num_threads(threads)
     info = ModelInfo(factory="lenet5", input_shape=(1, 32, 32), labels=GARMENTS, preprocessing=Preprocessing(pad=2))
-    int8 = quantize_static(to_onnx(model, info), data.train.images[:200], QuantizeSettings(images=200)).onnx
-    graph = read_qdq(load_onnx(int8), "small")
-    source = dict(generate(graph).files.items())
-    network = Network("small", int8, graph, source, GARMENTS, 2, data)
-    return _judged(network, data)
+    int8 = quantize_static(to_onnx(model, info), data.train.images[:200], QuantizeSettings(images=200))
+    file.write_bytes(int8.onnx)
 
 
 def _judged(network: Network, data: Dataset) -> Garments:

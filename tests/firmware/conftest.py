@@ -7,29 +7,33 @@ from pathlib import Path
 import pytest
 
 import niwaki
-from exported import NETWORKS, exported
+from exported import exported
 from niwaki.training.quantize import quantize_static
 from niwaki.training.settings import QuantizeSettings
+from once import once
 
 KINDS = ("arduino", "platformio", "esp-idf", "zephyr", "cmake")
 
 
 @pytest.fixture(scope="session")
-def small_projects(small_model: Path, small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_projects(small_model: Path, small_npz: Path) -> Path:
     """The folder with every kind of project; not to be written to."""
-    out = tmp_path_factory.mktemp("projects") / "small"
-    report = niwaki.export(small_model, out, to=KINDS, prefix="small", images=100)
-    assert set(report.projects) == set(KINDS)
-    return out
+
+    def make(folder: Path) -> None:
+        report = niwaki.export(small_model, folder / "small", to=KINDS, prefix="small", images=100)
+        assert set(report.projects) == set(KINDS)
+
+    return once("projects", make) / "small"
 
 
 @pytest.fixture(scope="session")
-def pruned_projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pruned_projects() -> Path:
     """An Arduino library of the pruned LeNet-5, from its int8 ONNX."""
-    folder = tmp_path_factory.mktemp("pruned")
-    assert "pruned LeNet-5" in NETWORKS
-    network = exported("pruned LeNet-5")
-    int8 = quantize_static(network.onnx, network.images(64), QuantizeSettings(images=64)).onnx
-    (folder / "lenet5.onnx").write_bytes(int8)
-    niwaki.export(folder / "lenet5.onnx", folder / "out", to="arduino")
-    return folder / "out"
+
+    def make(folder: Path) -> None:
+        network = exported("pruned LeNet-5")
+        int8 = quantize_static(network.onnx, network.images(64), QuantizeSettings(images=64)).onnx
+        (folder / "lenet5.onnx").write_bytes(int8)
+        niwaki.export(folder / "lenet5.onnx", folder / "out", to="arduino")
+
+    return once("pruned project", make) / "out"

@@ -23,6 +23,7 @@ from niwaki.live.part import DATA_ID, LivePart
 from niwaki.models.factory import build_seeded
 from niwaki.study.structure import one_thread
 from niwaki.vision.library import Vision, compile_vision
+from once import once
 
 CHROMIUM = "chromium"
 FILM = (320, 240)  # width and height
@@ -54,21 +55,25 @@ class Study:
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A small LeNet-5 for the garments that niwaki draws, exported to C."""
-    folder = tmp_path_factory.mktemp("study")
     spec = DataSpec(
         name="synthetic", train_samples=1500, test_samples=1000, validation=100, preprocessing=Preprocessing(pad=2)
     )
     cache = tmp_path_factory.getbasetemp() / "cache"
     data = open_dataset(prepare(spec, cache=cache))
     args = {"widths": [3, 6, 30, 20]}
-    model = build_seeded("lenet5", args, 0)
-    with one_thread():  # a network as small as that only loses by more
-        api.train(model, data, epochs=2, lr=5e-3, batch_size=32)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NIWAKI_CACHE_DIR", str(cache))
-        file = api.save(model, folder / "chosen.safetensors", factory="lenet5", args=args, data=data)
-        api.export(file, folder / "chosen", to="c", images=100)
-    return Study(folder, data, CModel(folder / "chosen/c"), compile_vision(folder / "vision.so"))
+
+    def make(folder: Path) -> None:
+        model = build_seeded("lenet5", args, 0)
+        with one_thread():  # a network as small as that only loses by more
+            api.train(model, data, epochs=2, lr=5e-3, batch_size=32)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("NIWAKI_CACHE_DIR", str(cache))
+            file = api.save(model, folder / "chosen.safetensors", factory="lenet5", args=args, data=data)
+            api.export(file, folder / "chosen", to="c", images=100)
+        compile_vision(folder / "vision.so")
+
+    folder = once("live study", make)
+    return Study(folder, data, CModel(folder / "chosen/c"), folder / "vision.so")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import pytest
 
 from niwaki.cli.entry import run as run_command
 from niwaki.reporting.build import build_report
+from once import once
 from small_study import HEAD
 
 STUDY = (
@@ -66,18 +66,17 @@ columns = ["accuracy", "agreement", "bytes_by_type", "flash", "ram", "file"]
 
 
 @pytest.fixture(scope="session")
-def finished_study(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> Path:
+def finished_study(small_npz: Path) -> Path:
     """The folder of the study, run to its end; not to be written to."""
-    folder = tmp_path_factory.mktemp("report")
-    (folder / "s.toml").write_text(STUDY.format(data=small_npz))
-    before = os.environ.get("NIWAKI_CACHE_DIR")
-    os.environ["NIWAKI_CACHE_DIR"] = str(folder / "cache")
-    try:
-        assert run_command(["study", "run", str(folder / "s.toml"), "--jobs", "1", "--out", str(folder / "out")]) == 0
-    finally:
-        if before is not None:
-            os.environ["NIWAKI_CACHE_DIR"] = before
-    return folder / "out"
+
+    def make(folder: Path) -> None:
+        (folder / "s.toml").write_text(STUDY.format(data=small_npz))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("NIWAKI_CACHE_DIR", str(folder / "cache"))
+            options = ["--jobs", "1", "--out", str(folder / "out")]
+            assert run_command(["study", "run", str(folder / "s.toml"), *options]) == 0
+
+    return once("finished study", make) / "out"
 
 
 @pytest.fixture

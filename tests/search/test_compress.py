@@ -14,6 +14,7 @@ from niwaki.cli.entry import run
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.emit.generate import generate
 from niwaki.study.listener import Silent
+from once import once
 
 pytestmark = pytest.mark.timeout(900)  # one search is made for all of them: on a busy machine it takes long
 
@@ -54,16 +55,18 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def searched(small_npz: Path, space: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searched(small_npz: Path, space: Path) -> Path:
     """The folder of a search for 2 KB of constants."""
-    folder = tmp_path_factory.mktemp("search") / "found"
-    found = niwaki.compress(
-        "lenet5", small_npz, fit="constants<=2KB", trials=4, seeds=1, jobs=1, space=space, out=folder
-    )
-    assert repr(found).endswith("within constants<=2KB>")
-    assert len(found.front) == len(found.answer.front) > 0
-    assert found.report() == folder / "report.html"
-    return folder
+
+    def make(folder: Path) -> None:
+        found = niwaki.compress(
+            "lenet5", small_npz, fit="constants<=2KB", trials=4, seeds=1, jobs=1, space=space, out=folder / "found"
+        )
+        assert repr(found).endswith("within constants<=2KB>")
+        assert len(found.front) == len(found.answer.front) > 0
+        assert found.report() == folder / "found" / "report.html"
+
+    return once("search", make) / "found"
 
 
 def test_the_answer_keeps_to_the_budget_and_is_written_in_every_form(searched: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from niwaki.cli.entry import run as run_command
+from once import once
 from small_study import HEAD
 
 SMALL = (
@@ -105,15 +106,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, small_npz: Path, cache: Path) -> Path:
+def finished(small_npz: Path, cache: Path) -> Path:
     """A folder with the small study and its int8 as one worker left it undisturbed, its file beside it."""
-    folder = tmp_path_factory.mktemp("finished")
-    (folder / "small.toml").write_text((SMALL + INT8).format(data=small_npz))
-    subprocess.run(
-        command("study", "run", folder / "small.toml", "--jobs", 1, "--out", folder / "out"),
-        env=environment(cache), check=True, capture_output=True,
-    )  # fmt: skip
-    return folder
+
+    def make(folder: Path) -> None:
+        (folder / "small.toml").write_text((SMALL + INT8).format(data=small_npz))
+        subprocess.run(
+            command("study", "run", folder / "small.toml", "--jobs", 1, "--out", folder / "out"),
+            env=environment(cache), check=True, capture_output=True,
+        )  # fmt: skip
+
+    return once("finished small study", make)
 
 
 @pytest.fixture(scope="session")
@@ -180,18 +183,22 @@ def records(folder: Path) -> list[dict]:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> Path:
-    """A folder for a study that exports what it chooses, run when somebody first wants it."""
-    folder = tmp_path_factory.mktemp("exported")
-    (folder / "s.toml").write_text(EXPORTED.format(factory=LENET[0], args=LENET[1], data=small_npz))
-    return folder
+def template(small_npz: Path, cache: Path) -> Path:
+    """A folder with a study that exports what it chooses, finished, its file beside it."""
+
+    def make(folder: Path) -> None:
+        (folder / "s.toml").write_text(EXPORTED.format(factory=LENET[0], args=LENET[1], data=small_npz))
+        subprocess.run(
+            command("study", "run", folder / "s.toml", "--jobs", 1, "--out", folder / "out"),
+            env=environment(cache), check=True, capture_output=True,
+        )  # fmt: skip
+
+    return once("exported study", make)
 
 
 @pytest.fixture
-def study(template: Path, tmp_path: Path, niwaki: Niwaki) -> Path:
-    """A copy of that study, finished, its file beside it."""
-    if not (template / "out").exists():
-        niwaki("study", "run", template / "s.toml", "--jobs", 1, "--out", template / "out")
+def study(template: Path, tmp_path: Path) -> Path:
+    """A copy of that study, its file beside it."""
     shutil.copytree(template, tmp_path / "copy")
     return tmp_path / "copy"
 

@@ -222,7 +222,7 @@ def _within(search: Search, tried: Sequence[Tried], share: float) -> list[Tried]
 
 
 def _smaller(search: Search, able: Sequence[Tried], last: int, finalists: Sequence[Tried]) -> list[Tried]:
-    """The best candidate within each smaller share of the budget: it answers such a budget, and shows what less gives."""
+    """The best candidate within each smaller share of the budget: it answers such a budget."""
     found: list[Tried] = []
     for share in search.space.search.smaller:
         within = _order(search, _within(search, able, share), last)

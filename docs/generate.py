@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import typer
+from docs.habits import habits_page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -59,7 +60,12 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """The text of each page, by the name of its file in `reference/`."""
-    return {"commands.md": commands_page(), "study-keys.md": keys_page(), "python.md": python_page()}
+    return {
+        "commands.md": commands_page(),
+        "study-keys.md": keys_page(),
+        "python.md": python_page(),
+        "int8-onnx.md": habits_page(),
+    }
 
 
 # Commands

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from onnx import ModelProto, TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from qdq_models import Qdq
 
@@ -221,3 +222,64 @@ HABITS: dict[str, Habit] = {
         "AMD Quark (XINT8)", "a factor after GlobalAveragePool", "exact: part of the mean's own", factor_after_the_mean
     ),
 }  # fmt: skip
+
+
+def activations_of(kind: int) -> ModelProto:
+    model, x = network()
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    y = model.node("Conv", [x, model.weights(drawn(6, 2, 3, 3), 0.0103127)], name="first")
+    parameters = [model.constant(np.float32(0.0311941)), model.constant(np.zeros((), dtype))]
+    q = model.node("QuantizeLinear", [y, *parameters], name="rounded")
+    model.opset = 25
+    return model.build(ended(model, model.node("DequantizeLinear", [q, *parameters]), 6))
+
+
+def dynamic() -> ModelProto:
+    """As onnxruntime's quantize_dynamic writes a linear layer: its range is measured while it runs."""
+    model = Qdq(IMAGE, opset=17)
+    model.nodes.append(helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "scale", "zero"], "measured"))
+    flat = model.node("Flatten", ["q"])
+    counts = model.node("MatMulInteger", [flat, model.constant(drawn(72, CLASSES)), "zero"], name="last")
+    number = model.node("Cast", [counts], to=TensorProto.FLOAT)
+    return model.build(model.node("Mul", [number, "scale"]))
+
+
+def scales_of_inputs() -> ModelProto:
+    model, x = network()
+    weights = model.weights(drawn(2, 2, 3, 3), [0.0103127, 0.0207381], axis=1)
+    return model.build(ended(model, model.qdq(model.node("Conv", [x, weights], name="first"), 0.0311941, -90), 2))
+
+
+def float_layer() -> ModelProto:
+    model, x = network()
+    weights = model.constant(np.float32(drawn(6, 2, 3, 3) / 99))
+    return model.build(ended(model, model.qdq(model.node("Conv", [x, weights], name="first"), 0.0311941, -90), 6))
+
+
+REFUSED: dict[str, Habit] = {
+    "dynamic": Habit(
+        "ONNX Runtime (quantize_dynamic)", "ranges of activations measured while it runs", "quantized dynamically",
+        dynamic,
+    ),
+    "16 bits": Habit(
+        "ONNX Runtime (A16W8), QNN, AIMET", "int16 or uint16 activations", "activations are int16, of more than 8 bits",
+        partial(activations_of, TensorProto.INT16),
+    ),
+    "float8": Habit(
+        "ModelOpt, ONNX Runtime", "float8 activations", "activations are float8_e4m3fn, which are no integers",
+        partial(activations_of, TensorProto.FLOAT8E4M3FN),
+    ),
+    "under 8 bits": Habit(
+        "Brevitas, AIMET", "activations of 4 bits", "activations are int4, under 8 bits",
+        partial(activations_of, TensorProto.INT4),
+    ),
+    "scales of inputs": Habit(
+        "ONNX Runtime before 1.20", "a weight scale for each input channel", "a weight scale for each input channel",
+        scales_of_inputs,
+    ),
+    "float layer": Habit(
+        "ModelOpt, partial quantization", "a layer whose weights are float", "is not quantized: .* every layer",
+        float_layer,
+    ),
+}  # fmt: skip
+"""What niwaki refuses; `made` is in its error."""

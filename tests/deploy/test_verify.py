@@ -350,7 +350,7 @@ def test_a_foreign_int8_onnx_is_tried_on_random_images(small_export: Path, tmp_p
     report = verify_file(tmp_path / "theirs.onnx", options=VerifyOptions(50))
     assert report.ok
     assert report.of == "50 random images"
-    assert [form.form for form in report.forms] == [*INTEGER_FORMS, "c", "c"]
+    assert [form.form for form in report.forms] == [*INTEGER_FORMS, "c", "c", "file"]
     assert all(form.right is None for form in report.forms)
     assert "random images, since no file says how pixels become the model's input" in report.notes
     with pytest.raises(

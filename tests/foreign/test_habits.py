@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import ModelProto
+from onnx.defs import onnx_opset_version
 
-from foreign_habits import HABITS
+import niwaki
+from foreign_habits import HABITS, REFUSED, drawn
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
@@ -59,6 +62,13 @@ def test_a_file_gives_the_scores_of_its_nodes(name: str, tmp_path: Path) -> None
     assert (found == steps).mean() > 0.98
 
 
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_file_without_integers_of_8_bits_is_refused_with_the_reason(name: str, tmp_path: Path) -> None:
+    (tmp_path / "theirs.onnx").write_bytes(REFUSED[name].build().SerializeToString())
+    with pytest.raises(ModelError, match=f"{REFUSED[name].made}.*"):
+        niwaki.export(tmp_path / "theirs.onnx", tmp_path / "out", to="c")
+
+
 def test_only_weights_beyond_int8_double_the_input() -> None:
     model, x = start()
     weights = model.dq(model.constant(np.full((3, 2, 1, 1), 200, np.uint8)), 0.25, 100, np.uint8)
@@ -95,3 +105,26 @@ def test_scales_for_channels_that_no_integers_have(make, message) -> None:
     model, x = start()
     with pytest.raises(ModelError, match=message):
         read(model, model.conv(make(model, x), weights=np.ones((2, 1, 1, 1), np.int8), group=2))
+
+
+@pytest.mark.parametrize("opset", [10, 11, 12, 13, 16, 21, 23, onnx_opset_version()])
+def test_every_opset_from_10_on_is_read(opset: int, tmp_path: Path) -> None:
+    model = Qdq((1, 6, 6), opset=opset)
+    x = model.node("QuantizeLinear", ["x", *model.parameters(1 / 255, 0, np.uint8)])
+    x = model.node("DequantizeLinear", [x, *model.parameters(1 / 255, 0, np.uint8)])
+    weights = model.node("DequantizeLinear", [model.constant(drawn(4, 1, 3, 3)), *model.parameters(0.01, 0, np.int8)])
+    bounds = {"min": 0.0, "max": 6.0} if opset < 11 else {}
+    given = [] if bounds else [model.constant(np.float32(one)) for one in (0, 6)]
+    y = model.node("Clip", [model.node("Conv", [x, weights]), *given], **bounds)
+    graph = opened(model.build(model.qdq(y, 0.0311941, 3, np.uint8)), tmp_path)
+    assert kinds(graph) == ["Conv"]
+
+
+def test_the_newest_files_and_weights_beside_them_are_read(tmp_path: Path) -> None:
+    model = HABITS["casts"].build()
+    model.ir_version = onnx.IR_VERSION
+    whole = reference.run(opened(model, tmp_path), np.full((1, 2, 6, 6), 50, np.int8))
+    onnx.save_model(model, tmp_path / "b.onnx", save_as_external_data=True, location="b.data", size_threshold=16)
+    assert (tmp_path / "b.data").stat().st_size > 100
+    graph = read_qdq(load_onnx(open_origin(tmp_path / "b.onnx").data), "b.onnx")
+    assert np.array_equal(reference.run(graph, np.full((1, 2, 6, 6), 50, np.int8)), whole)

@@ -12,9 +12,10 @@ from niwaki.deploy.agreement import Agreement, Right, allowed, compare, count_ri
 from niwaki.deploy.cause import STEPS, likely_cause, saturation, way_out, worst_images
 from niwaki.deploy.drift import dynamic_is_wrong
 from niwaki.deploy.exported import Export
-from niwaki.deploy.formats import FORMS, INT8, KINDS, MODEL, REFERENCE, TFLITE, TORCH, C, FormKind
+from niwaki.deploy.formats import FILE, FORMS, INT8, KINDS, MODEL, REFERENCE, TFLITE, TORCH, C, FormKind
 from niwaki.deploy.runners import Subject
 from niwaki.deploy.sample import Sample
+from niwaki.deploy.specification import explained
 from niwaki.errors import NiwakiError
 from niwaki.measure.accuracy import Predict
 from niwaki.training.loss import cause_of_loss
@@ -96,6 +97,8 @@ class Judge:
     """The number of int8 steps by which a score of ONNX Runtime may differ from the reference."""
     causes: dict[str, str] = field(default_factory=dict)
     """Why a form deviates more from float than int8 usually does."""
+    ties: dict[str, str] = field(default_factory=dict)
+    """What in a form differs only because of ties."""
 
     def take(self, subject: Subject, progress: Progress) -> FormReport:
         """Run a form and judge it."""
@@ -129,6 +132,8 @@ class Judge:
         if report.form in (C, TFLITE):
             return replace(report, ok=found.equal, reason=self._first(found, ours, theirs))
         judge, percent = kind_of(report.form).same_class or ("", 0.0)
+        if subject.even:
+            return self._beside(report, ours, theirs)
         if report.form == INT8 and self._rounds_twice:  # ONNX cannot say so: the difference is reported, not judged
             return report
         if judge != against:  # the cost of int8 is reported, not judged
@@ -142,8 +147,20 @@ class Judge:
         else:
             reason = self._too_far(report.form, found, ours, theirs)
         if reason and report.form == INT8:
-            reason += self._cause(subject, ours, theirs)
+            ties = apart <= limit and found.unit == "int8 step" and self._beside(report, ours, theirs).ok
+            reason = "" if ties else reason + self._cause(subject, ours, theirs)
         return replace(report, ok=not reason, reason=reason)
+
+    def _beside(self, report: FormReport, ours: np.ndarray, theirs: np.ndarray) -> FormReport:
+        """Judge scores in int8 steps of a runtime that rounds halves to even: ties are no faults, and said."""
+        graph, images = self.export.graph, self.sample.images
+        assert graph is not None  # a reference ran
+        found = explained(graph, images, self.steps, ours, theirs)
+        if found.fault is None:
+            self.ties[report.form] = found.said
+            return replace(report, ok=True)
+        at = self._at(found.fault, REFERENCE, ours, theirs)
+        return replace(report, ok=False, reason=f"its scores differ by more than rounding and ties explain; {at}")
 
     def _too_far(self, form: str, found: Agreement, ours: np.ndarray, theirs: np.ndarray) -> str:
         """Where a score differs by more than rounding explains; "" if none does."""
@@ -163,6 +180,8 @@ class Judge:
 
     def warnings(self, subject: Subject) -> Iterator[str]:
         """What you have to know to deploy a form that agrees: whether ONNX Runtime's default session is wrong."""
+        if ties := self.ties.pop(subject.form, ""):
+            yield f"{subject.form}: {ties}"
         images = self.sample.images[:BATCH]
         found = self.scores.get(subject.form)
         if subject.form == INT8 and self._rounds_twice and found is not None:
@@ -203,7 +222,7 @@ class Judge:
         graph, form = self.export.graph, subject.form
         if graph is None or REFERENCE not in (form, against):
             return scores, other, "score"
-        if form in (C, TFLITE):
+        if form in (C, TFLITE) or subject.even:
             return scores, other, "int8 step"
         if form == INT8 and subject.int8 is not None and subject.int8.has_steps:
             theirs = other.reshape(len(other), -1).astype(np.float64)
@@ -229,7 +248,7 @@ class Judge:
 
 def kind_of(form: str) -> FormKind:
     """The registered form of that name."""
-    return KINDS[{TORCH: MODEL, REFERENCE: C, TFLITE: C}.get(form, form)]
+    return KINDS[{TORCH: MODEL, REFERENCE: C, TFLITE: C, FILE: INT8}.get(form, form)]
 
 
 def has_price(form: str) -> bool:

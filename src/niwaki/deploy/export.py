@@ -236,7 +236,7 @@ def check_possible(origin: Origin, options: ExportOptions) -> None:
     if origin.kind == "dynamic":
         raise ModelError(
             f"{origin.name}: is quantized dynamically, which runs in ONNX Runtime only: give the model file or the "
-            "float ONNX that it was made from"
+            "float ONNX that it was made from, to quantize it again with calibration images"
         )
     if options.opset is not None:
         if origin.kind != "model":

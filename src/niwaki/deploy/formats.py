@@ -10,6 +10,7 @@ MODEL, ONNX, INT8, DYNAMIC, C = "model", "onnx", "onnx-int8", "onnx-dynamic", "c
 TORCH = "torch"  # the form `model` while it runs
 REFERENCE = "reference"  # the form `onnx-int8` in integers alone: the C must equal it
 TFLITE, TFLITE_FILE = "tflite", "model.tflite"  # what LiteRT runs, and its name beside the int8 ONNX made from it
+FILE = "file"  # an int8 ONNX as another tool wrote it, beside what niwaki made of it
 TOLERANCE = 1e-3
 
 

@@ -54,6 +54,8 @@ class Subject:
     """Whether it takes all images in one call."""
     int8: Int8File | None = None
     """For an int8 ONNX that is an integer network: what is needed to find out why it disagrees."""
+    even: bool = False
+    """Whether it gives int8 steps, of a runtime that rounds halves to even."""
     dynamic: tuple[bytes, np.ndarray] | None = None
     """For a dynamic int8 ONNX: the file, and the input value of each raw pixel, float32 (C, 256)."""
 
@@ -102,7 +104,7 @@ def _onnxruntime(export: Export, form: Form) -> Subject:
         return replace(
             subject, reason="its input is not a batch of float images, the only kind that niwaki tries there"
         )
-    table = _table(export, form)
+    table = table_of(export, form)
     if table is None:
         return replace(subject, reason="no file says how pixels become its input")
     name, data = str(export.folder / FILES[form]), export.onnx[form].SerializeToString()
@@ -111,7 +113,7 @@ def _onnxruntime(export: Export, form: Form) -> Subject:
     return replace(subject, run=onnxruntime_predictor(data, table, name), int8=int8, dynamic=dynamic)
 
 
-def _table(export: Export, form: Form) -> np.ndarray | None:
+def table_of(export: Export, form: Form) -> np.ndarray | None:
     """The input value of each raw pixel, float32 (C, 256); for an int8 model that does not say, int8 is pixel − 128."""
     preprocessing = metadata(export.onnx[form]).preprocessing or export.preprocessing
     if preprocessing is not None:

@@ -19,6 +19,7 @@ from niwaki.deploy.origin import Origin, described, measured_on, open_origin
 from niwaki.deploy.pictures import Pictures, find_pictures
 from niwaki.deploy.runners import Subject, subjects_of
 from niwaki.deploy.sample import choose_sample
+from niwaki.deploy.specification import specification
 from niwaki.errors import DataError, ModelError, Setting, Wording
 from niwaki.folders import temporary
 from niwaki.notify import Notify, silent
@@ -166,7 +167,9 @@ def verify_file(
         exported = open_export(folder)
         if pictures.data is not None:
             pictures = find_pictures(exported.needs, pictures.data, notify)
-        report = _verified(exported, pictures, options, notify, progress)
+        beside = origin.kind == "int8" and path.suffix == ".onnx"
+        added = [specification(origin, exported)] if beside else []
+        report = _verified(exported, pictures, options, notify, progress, added)
     return replace(report, notes=(*notes, *report.notes))
 
 

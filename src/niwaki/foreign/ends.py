@@ -63,6 +63,15 @@ def with_output(model: ModelProto, tensor: str) -> ModelProto:
     return given
 
 
+def before_softmax(model: ModelProto) -> str | None:
+    """The scores that a last Softmax gets; None if there is none, or if they are integers alone."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    name = model.graph.output[0].name
+    while (node := makers.get(name)) is not None and node.op_type in (QUANTIZE, DEQUANTIZE, "Identity"):
+        name = node.input[0]
+    return node.input[0] if node is not None and node.op_type in ("Softmax", "LogSoftmax") else None
+
+
 def _end_with(model: ModelProto, name: str) -> None:
     """Make a value the model's output, with the type and shape that it has."""
     inferred = onnx.shape_inference.infer_shapes(model).graph

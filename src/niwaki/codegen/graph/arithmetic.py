@@ -26,11 +26,13 @@ class Rescale:
     multiplier: np.ndarray
     shift: np.ndarray
     twice: bool = False
+    even: bool = False
+    """Ties go to even numbers, as ONNX Runtime rounds: to tell ties from faults; no C does so."""
 
     def along_first_of(self, axes: int) -> Rescale:
         """The same factors, to broadcast against values with so many axes whose first are the channels."""
         shape = (-1,) + (1,) * (axes - 1)
-        return Rescale(self.multiplier.reshape(shape), self.shift.reshape(shape), self.twice)
+        return Rescale(self.multiplier.reshape(shape), self.shift.reshape(shape), self.twice, self.even)
 
 
 def rescale_of(factors: Sequence[Fraction], name: str) -> Rescale:
@@ -91,6 +93,8 @@ def requantize(
 
 def rescaled(values: np.ndarray, rescale: Rescale, zero_point: int, low: int = LOW, high: int = HIGH) -> np.ndarray:
     """`requantize` by a `Rescale`, whose factors broadcast against `values`, in one rounding or in two."""
+    if rescale.even:
+        return round_off(values.astype(np.int64) * rescale.multiplier, rescale.shift, zero_point, low, high, even=True)
     if not rescale.twice:
         return requantize(values, rescale.multiplier, rescale.shift, zero_point, low, high)
     clamped: np.ndarray = np.clip(rounded_twice(values, rescale) + zero_point, low, high)
@@ -110,9 +114,14 @@ def rounded_twice(values: np.ndarray, rescale: Rescale) -> np.ndarray:
     return rounded
 
 
-def round_off(products: np.ndarray, shift: np.ndarray, zero_point: int, low: int = LOW, high: int = HIGH) -> np.ndarray:
+def round_off(
+    products: np.ndarray, shift: np.ndarray, zero_point: int, low: int = LOW, high: int = HIGH, *, even: bool = False
+) -> np.ndarray:
     """`products` (int64, within ±2**62) divided by 2**`shift`, ties up, shifted to `zero_point`, clamped, as int8."""
     shift = shift.astype(np.int64)
-    rounded = (products + (np.int64(1) << (shift - 1))) >> shift
+    moved = products + (np.int64(1) << (shift - 1))
+    rounded = moved >> shift
+    if even:
+        rounded -= ((moved & ((np.int64(1) << shift) - 1)) == 0) & (rounded & 1 == 1)
     clamped: np.ndarray = np.clip(rounded + zero_point, low, high)
     return clamped.astype(np.int8)

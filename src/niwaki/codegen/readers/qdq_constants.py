@@ -165,7 +165,8 @@ class Constants:
             return weights.transposed(order)
         if maker is None or maker.op_type != DEQUANTIZE:
             raise ModelError(
-                f"{label(reader)}: {name!r} is not quantized: int8 constants with DequantizeLinear are supported"
+                f"{label(reader)}: {name!r} is not quantized: int8 constants with DequantizeLinear are supported: if "
+                "your tool left this layer float, let it quantize every layer"
             )
         return self._dequantized(maker, reader)
 

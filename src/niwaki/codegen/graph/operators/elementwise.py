@@ -49,7 +49,7 @@ class Requantize(Layer):
 def _run_add(layer: Add, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor) -> np.ndarray:
     a, b = (centred(values, tensor).astype(np.int64) for values, tensor in zip(inputs, sources, strict=True))
     factors, shift = layer.rescale.multiplier, layer.rescale.shift[:1]
-    return round_off(a * factors[0] + b * factors[1], shift, target.zero_point, *layer.clamp)
+    return round_off(a * factors[0] + b * factors[1], shift, target.zero_point, *layer.clamp, even=layer.rescale.even)
 
 
 def _run_fine_add(

@@ -68,7 +68,7 @@ def _run_pairwise(
     factors, shift = layer.rescale.multiplier, layer.rescale.shift[:1]
     a, b = a * factors[0], b * factors[1]
     chosen = a + b if layer.kind == "sum" else np.maximum(a, b) if layer.kind == "largest" else np.minimum(a, b)
-    return round_off(chosen, shift, target.zero_point, *layer.clamp)
+    return round_off(chosen, shift, target.zero_point, *layer.clamp, even=layer.rescale.even)
 
 
 def _lower_lookup(layer: Lookup, lowering: Lowering) -> None:

@@ -60,12 +60,12 @@ def _run_average_pool(
 ) -> np.ndarray:
     """Each position has its divisor: the window's size, or how many of its pixels are inside the image."""
     sums, divisors = _sums(layer, centred(inputs[0], sources[0]), target, int(layer.count_include_pad))
-    multiplier, shift, twice = np.zeros_like(divisors), np.ones_like(divisors), False
+    multiplier, shift, twice, even = np.zeros_like(divisors), np.ones_like(divisors), False, False
     for divisor, rescale in layer.rescale.items():
         multiplier[divisors == divisor] = rescale.multiplier[0]
         shift[divisors == divisor] = rescale.shift[0]
-        twice |= rescale.twice
-    return rescaled(sums, Rescale(multiplier, shift, twice), target.zero_point, *layer.clamp).swapaxes(0, 1)
+        twice, even = twice | rescale.twice, even | rescale.even
+    return rescaled(sums, Rescale(multiplier, shift, twice, even), target.zero_point, *layer.clamp).swapaxes(0, 1)
 
 
 def _run_integer_mean(

@@ -66,6 +66,25 @@ def test_the_serial_sketch_compiles_without_a_warning(pruned_projects: Path, tmp
     assert compile_sketch(library / "examples/Serial/Serial.ino", library.parent, tmp_path / "work")[1] == ""
 
 
+def test_an_avr_s_model_is_c_and_its_user_may_be_cpp(pruned_projects: Path, tmp_path: Path) -> None:
+    """C++ has no way to keep constants in flash; the sketches above, which are C++, call the C."""
+    need_tool("avr-g++", "gcc-avr avr-libc")
+    source = pruned_projects / "arduino" / "niwaki_model" / "src"
+    user = tmp_path / "user.cpp"
+    user.write_text(
+        "#include <niwaki_model.h>\n"
+        "int main() { NiwakiModel model; model.image()[0] = 1; return model.classify() + *model.name(0, true); }\n"
+    )
+    command = ["avr-g++", "-mmcu=atmega328p", "-Os", "-std=gnu++11", f"-I{source}", "-c", "-o", tmp_path / "model.o"]
+    strict = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
+    subprocess.run([*command, *strict, user], check=True)
+    shutil.copy(source / "model.c", tmp_path / "model.cpp")
+    done = subprocess.run([*command, tmp_path / "model.cpp"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    first = next(line for line in done.stderr.splitlines() if "error" in line)
+    assert "compile model.c as C (-std=gnu99): C++ cannot keep an AVR's constants in flash" in first
+
+
 def test_the_zip_is_the_library(small_projects: Path) -> None:
     with zipfile.ZipFile(small_projects / "arduino" / "small.zip") as archive:
         names = set(archive.namelist())

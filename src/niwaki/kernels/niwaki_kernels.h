@@ -94,7 +94,9 @@
     kernel(&in_ram, __VA_ARGS__);             \
   } while (0)
 #else
-#if defined(__AVR__)
+#if defined(__AVR__) && defined(__cplusplus)
+#error "compile model.c as C (-std=gnu99): C++ cannot keep an AVR's constants in flash. Your C++ may call it."
+#elif defined(__AVR__)
 #warning "the constants take RAM: compile with -std=gnu99, then they stay in flash"
 #endif
 #define NIWAKI_FLASH

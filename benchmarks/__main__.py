@@ -18,6 +18,7 @@ from benchmarks import (
     overhead,
     report,
     scaling,
+    small_cores,
     study,
     vectors,
     vision,
@@ -26,9 +27,17 @@ from niwaki.data.dataset import Dataset
 
 TRAINING = ("overhead", "convolutions", "study", "scaling")
 INFERENCE, DOMAIN_GAP, VISION, FEW_BITS = "inference", "domain-gap", "vision", "few-bits"
-MICROCONTROLLERS, VECTORS = "microcontrollers", "vectors"
-TIMELESS = (DOMAIN_GAP, FEW_BITS, MICROCONTROLLERS, VECTORS)  # nothing there depends on time
-ALONE = (INFERENCE, DOMAIN_GAP, VISION, FEW_BITS, MICROCONTROLLERS, VECTORS)  # each has a part of README.md to itself
+MICROCONTROLLERS, VECTORS, SMALL_CORES = "microcontrollers", "vectors", "small-cores"
+TIMELESS = (DOMAIN_GAP, FEW_BITS, MICROCONTROLLERS, VECTORS, SMALL_CORES)  # nothing there depends on time
+ALONE = (
+    INFERENCE,
+    DOMAIN_GAP,
+    VISION,
+    FEW_BITS,
+    MICROCONTROLLERS,
+    VECTORS,
+    SMALL_CORES,
+)  # each has a part of README.md to itself
 NAMES = (*TRAINING, *ALONE)
 README = Path(__file__).with_name("README.md")
 
@@ -40,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write and (options.bench not in ("all", *ALONE) or options.quick):
         parser.error(
             "--write replaces results in README.md, those of training all at once: it goes with `all`, `inference`, "
-            "`domain-gap`, `vision`, `few-bits`, `microcontrollers` or `vectors`, and not with --quick"
+            "`domain-gap`, `vision`, `few-bits`, `microcontrollers`, `vectors` or `small-cores`, and not with --quick"
         )
     if options.wall is not None and options.wall <= 0:
         parser.error(f"--wall {options.wall:g}: give the seconds that the study took")
@@ -92,6 +101,7 @@ def _bench(name: str, data: Dataset, options: argparse.Namespace) -> report.Repo
         FEW_BITS: few_bits.run,
         MICROCONTROLLERS: microcontrollers.run,
         VECTORS: vectors.run,
+        SMALL_CORES: small_cores.run,
     }
     return benches[name](data, quick=options.quick)
 

@@ -18,6 +18,29 @@ from bundled import need_tool
 HARDWARE = "/usr/share/arduino/hardware"
 STRICT = "-Wall -Wextra -Wpedantic -Wconversion"
 
+MEASURED = """
+#include <avr/io.h>
+extern uint8_t __heap_start;
+extern "C" void paint() __attribute__((naked, used, section(".init3")));
+extern "C" void paint() { for (uint8_t *p = &__heap_start; p <= (uint8_t *)RAMEND; p++) *p = 0xc5; }
+void loop() {
+  uint16_t unused = 0;
+  while ((&__heap_start)[unused] == 0xc5) unused++;
+  Serial.print(F("never used: "));
+  Serial.println(unused);
+  Serial.flush();
+  for (;;) continue;
+}
+"""
+
+
+def measured(sketch: Path, folder: Path) -> Path:
+    """A copy of a sketch that also prints how many bytes of RAM it never used: memory is painted before main."""
+    folder.mkdir(parents=True)
+    copy = folder / f"{folder.name}.ino"
+    copy.write_text(sketch.read_text().replace("void loop() {}", MEASURED))
+    return copy
+
 
 def compile_sketch(sketch: Path, libraries: Path, work: Path) -> tuple[Path, str]:
     """The program of a sketch for an Uno, and what the compiler said of files that are not the core's."""

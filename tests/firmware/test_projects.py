@@ -15,7 +15,7 @@ import pytest
 
 import niwaki
 from bundled import need_tool
-from emulated_uno import compile_sketch, simulate
+from emulated_uno import compile_sketch, measured, simulate
 from niwaki.codegen.graph import reference
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.deploy.images import random_images
@@ -24,28 +24,11 @@ from niwaki.models.onnxfile import load_onnx
 from niwaki.toolchain.targets import TARGETS, Target, missing_tools, run_program
 
 SPARE = 50  # bytes of an Uno's RAM that must never be used
-MEASURED = """
-#include <avr/io.h>
-extern uint8_t __heap_start;
-extern "C" void paint() __attribute__((naked, used, section(".init3")));
-extern "C" void paint() { for (uint8_t *p = &__heap_start; p <= (uint8_t *)RAMEND; p++) *p = 0xc5; }
-void loop() {
-  uint16_t unused = 0;
-  while ((&__heap_start)[unused] == 0xc5) unused++;
-  Serial.print(F("never used: "));
-  Serial.println(unused);
-  Serial.flush();
-  for (;;) continue;
-}
-"""
 
 
 def test_an_uno_runs_the_pruned_lenet5_to_the_bit_with_ram_to_spare(pruned_projects: Path, tmp_path: Path) -> None:
     library = pruned_projects / "arduino" / "niwaki_model"
-    sketch = tmp_path / "Measured" / "Measured.ino"
-    sketch.parent.mkdir()
-    text = (library / "examples/SelfTest/SelfTest.ino").read_text()
-    sketch.write_text(text.replace("void loop() {}", MEASURED))
+    sketch = measured(library / "examples/SelfTest/SelfTest.ino", tmp_path / "Measured")
     program, warnings = compile_sketch(sketch, library.parent, tmp_path / "work")
     assert warnings == ""
     lines = simulate(program, "never used")

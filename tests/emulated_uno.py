@@ -42,12 +42,25 @@ def measured(sketch: Path, folder: Path) -> Path:
     return copy
 
 
-def compile_sketch(sketch: Path, libraries: Path, work: Path) -> tuple[Path, str]:
-    """The program of a sketch for an Uno, and what the compiler said of files that are not the core's."""
+def need_compiler() -> None:
+    """Skip, by name, where something to compile sketches with is missing."""
     for tool, package in (("arduino-builder", "arduino-builder"), ("avr-gcc", "gcc-avr avr-libc")):
         need_tool(tool, package)
     if not Path(HARDWARE, "arduino/avr").is_dir():
         pytest.skip("needs arduino-core-avr: apt-get install arduino-core-avr")
+
+
+def need_uno() -> None:
+    """The same for all that this module calls, and for pyserial."""
+    need_compiler()
+    need_tool("simavr", "simavr")
+    need_tool("qemu-system-avr", "qemu-system-misc")
+    pytest.importorskip("serial", reason="needs pyserial: pip install pyserial")
+
+
+def compile_sketch(sketch: Path, libraries: Path, work: Path) -> tuple[Path, str]:
+    """The program of a sketch for an Uno, and what the compiler said of files that are not the core's."""
+    need_compiler()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     command = [

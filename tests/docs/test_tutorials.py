@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from tests.docs.reading import Block, Reader, blocks, exchanges, place
+
+from emulated_uno import need_uno, uno
 
 DOCS = Path(__file__).parents[2] / "docs"
 SHORT_STUDY = """
@@ -58,7 +62,26 @@ SEARCHING = (
     'niwaki compress lenet5 --fit "constants<=8KB',
 )  # tests/search has short forms
 FEW = {"train_samples=1000, test_samples=200": "train_samples=200, test_samples=50"}
-SLOW = ("make", "small/c/classify", "niwaki verify", "niwaki bundle", "niwaki doctor")  # other tests have short forms
+SLOW = (
+    "make", "small/c/classify", "niwaki verify", "niwaki bundle", "niwaki doctor", "niwaki bench", "sh", "mkdir", "mv",
+)  # fmt: skip
+"""Other tests have short forms."""
+QUICK = ("ten-minutes", "microcontroller", "arduino-uno", "reading-the-report")
+PORT = "/dev/ttyACM0"
+
+
+@dataclass
+class WithUno(Reader):
+    """Follows pages with an emulated Uno at PORT, which runs the sketch that was compiled last when it is first called."""
+
+    plugged: ExitStack = field(default_factory=ExitStack)
+    port: str = ""
+
+    def changed(self, text: str) -> str:
+        if PORT not in text:
+            return super().changed(text)
+        self.port = self.port or self.plugged.enter_context(uno(self.folder / "build" / "Serial.ino.elf"))
+        return super().changed(text).replace(PORT, self.port)
 
 
 def tutorial(name: str) -> Path:
@@ -68,9 +91,9 @@ def tutorial(name: str) -> Path:
 def test_the_quick_study_and_the_way_to_a_microcontroller_in_short(tmp_path: Path) -> None:
     (tmp_path / "quick.toml").write_text(SHORT_STUDY, encoding="utf-8")
     reader = Reader(tmp_path, short=True, instead=LITTLE, left_out=SLOW)
-    for name in ("ten-minutes", "microcontroller", "reading-the-report"):
+    for name in QUICK:
         reader.follow(tutorial(name))
-    assert reader.commands == 11
+    assert reader.commands == 14
 
 
 def test_ones_own_network_in_short(tmp_path: Path) -> None:
@@ -99,9 +122,11 @@ def test_the_python_of_a_guide_as_it_stands(guide: str, tmp_path: Path) -> None:
 
 @pytest.mark.soak
 def test_the_tutorials_as_they_stand(tmp_path: Path, true_data: Path) -> None:
-    reader = Reader(tmp_path)
-    for name in ("ten-minutes", "microcontroller", "reading-the-report"):
-        reader.follow(tutorial(name))
+    need_uno()
+    with ExitStack() as plugged:
+        reader = WithUno(tmp_path, plugged=plugged)
+        for name in QUICK:
+            reader.follow(tutorial(name))
 
 
 @pytest.mark.soak
@@ -120,7 +145,7 @@ def test_a_search_within_a_budget_as_it_stands(tmp_path: Path, true_data: Path) 
 
 
 def test_every_tutorial_is_read() -> None:
-    named = {"ten-minutes", "microcontroller", "reading-the-report", "your-own", "sixteen-kilobytes"}
+    named = {*QUICK, "your-own", "sixteen-kilobytes"}
     assert {path.stem for path in (DOCS / "tutorials").glob("*.md")} == named
 
 

@@ -72,7 +72,7 @@ PORT = "/dev/ttyACM0"
 
 @dataclass
 class WithUno(Reader):
-    """Follows pages with an emulated Uno at PORT, which runs the sketch that was compiled last when it is first called."""
+    """Follows pages with an emulated Uno at PORT, which runs Serial as the pages compiled it."""
 
     plugged: ExitStack = field(default_factory=ExitStack)
     port: str = ""

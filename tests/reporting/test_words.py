@@ -43,7 +43,7 @@ def test_every_text_that_is_asked_for_is_there() -> None:
 def test_every_text_is_asked_for() -> None:
     source = "\n".join(file.read_text(encoding="utf-8") for file in SOURCES)
     families = re.compile(
-        r"^(column|minimize|budget|form|forms|kind|int8|run|gaps|mistakes|headline|chart|answer|finding|status|value"
+        r"^(kicker|column|minimize|budget|form|forms|kind|int8|run|gaps|mistakes|headline|chart|answer|finding|status|value"
         r"|latency|epochs|experiments|learning|layers|sensitivity|compare)\."
     )
     unused = [key for key in words_in("en").texts if f'"{key}"' not in source and not families.match(key)]

@@ -98,6 +98,7 @@ def test_the_answer_keeps_to_the_budget_and_is_written_in_every_form(searched: P
     assert found["runner_up"]["id"] != chosen["id"]
     page = (searched / "report.html").read_text()
     for text in (
+        "Search report",
         "Accuracy against constants",
         "The candidates in their order",
         "Channels, bits and bytes of each layer",

@@ -114,3 +114,5 @@ class Document:
     sections: tuple[Section, ...]
     """The first one is the answer."""
     footer: tuple[Block, ...]
+    kind: Literal["study", "search"] = "study"
+    """What it reports on, as the line above the title says."""

@@ -43,6 +43,7 @@ def to_html(document: Document, live: LivePart | None = None) -> str:
     page = _environment().get_template("page.html.j2").render(
         document=document,
         words=words,
+        kicker=words(f"kicker.{document.kind}"),
         contents=contents,
         policy=policy(scripts),
         scripts=[Markup(_whole_script(script)) for script in scripts],

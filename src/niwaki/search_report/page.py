@@ -42,7 +42,7 @@ def search_document(answer: Answer, tried: Sequence[Tried], subject: str) -> Doc
         Section("reasons", "Why this one", tuple(_reasons(answer))),
     )
     byline = f"{len(tried)} candidates of {subject}, {answer.seconds:,.0f} s"
-    return Document("en", f"{subject} within {answer.fit}", byline, (), sections, ())
+    return Document("en", f"{subject} within {answer.fit}", byline, (), sections, (), "search")
 
 
 def _answer(answer: Answer) -> Iterator[Block]:

@@ -14,6 +14,7 @@ from benchmarks import (
     domain_gap,
     few_bits,
     inference,
+    lite,
     microcontrollers,
     overhead,
     report,
@@ -38,6 +39,7 @@ ALONE = (
     VECTORS,
     SMALL_CORES,
 )  # each has a part of README.md to itself
+TFLITE = "tflite"  # of files that the user has: `all` leaves it out
 NAMES = (*TRAINING, *ALONE)
 README = Path(__file__).with_name("README.md")
 
@@ -46,10 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the requested benchmarks; returns 0 when done, 2 with one line of explanation if that is impossible."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.write and (options.bench not in ("all", *ALONE) or options.quick):
+    if options.write and (options.bench not in ("all", *ALONE, TFLITE) or options.quick):
         parser.error(
             "--write replaces results in README.md, those of training all at once: it goes with `all`, `inference`, "
-            "`domain-gap`, `vision`, `few-bits`, `microcontrollers`, `vectors` or `small-cores`, and not with --quick"
+            "`domain-gap`, `vision`, `few-bits`, `microcontrollers`, `vectors`, `small-cores` or `tflite`, and not "
+            "with --quick"
         )
     if options.wall is not None and options.wall <= 0:
         parser.error(f"--wall {options.wall:g}: give the seconds that the study took")
@@ -81,7 +84,7 @@ def _write(machine: Mapping[str, Any], results: Mapping[str, report.Report]) -> 
     training = {name: results[name] for name in TRAINING if name in results}
     if training:
         report.write_results(README, machine, training)
-    for name in ALONE:
+    for name in (*ALONE, TFLITE):
         if name in results:
             where = {**machine, "load": None} if name in TIMELESS else machine
             report.write_results(README, where, {name: results[name]}, part=name)
@@ -90,6 +93,8 @@ def _write(machine: Mapping[str, Any], results: Mapping[str, report.Report]) -> 
 def _bench(name: str, data: Dataset, options: argparse.Namespace) -> report.Report:
     if name == "study":
         return study.run(data, quick=options.quick, wall=options.wall)
+    if name == TFLITE:
+        return lite.run(sorted(options.files.glob("*.tflite")) if options.files else [], quick=options.quick)
     if name == DOMAIN_GAP:
         return domain_gap.run(data, quick=options.quick, studies=options.studies)
     benches = {
@@ -114,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="What niwaki costs and saves, how fast its C is, what a camera costs."
     )
-    parser.add_argument("bench", nargs="?", choices=(*NAMES, "all"), default="all")
+    parser.add_argument("bench", nargs="?", choices=(*NAMES, TFLITE, "all"), default="all")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: shows that it works, no more")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE as well")
     parser.add_argument("--write", action="store_true", help="put the results into benchmarks/README.md")
@@ -124,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="study: what `niwaki study run source --jobs 2` really took here, up to its timing phase",
     )
+    parser.add_argument("--files", type=Path, metavar="DIR", help="tflite: the folder of the .tflite files to time")
     parser.add_argument(
         "--studies",
         type=Path,

@@ -37,7 +37,7 @@ def test_an_uno_runs_the_pruned_lenet5_to_the_bit_with_ram_to_spare(pruned_proje
     expected = reference.run(graph, reference.quantize_pixels(graph, images))
     shown = [re.search(r"scores((?: -?\d+){10}), right, (\d+) us", line) for line in lines]
     found = [match for match in shown if match]
-    assert 8 <= len(found) <= 20
+    assert 12 <= len(found) <= 20  # as many as its flash has room for
     np.testing.assert_array_equal([[int(n) for n in match[1].split()] for match in found], expected[: len(found)])
     assert 100_000 < np.median([int(match[2]) for match in found]) < 150_000  # microseconds at 16 MHz
     assert any(f"{len(found)} of {len(found)} images right" in line for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -23,8 +24,10 @@ from niwaki.vision.library import source_files
 VERSION = "1.0.0"
 MANY, FEWEST = 20, 8
 """Stored images: where flash allows, and on an Uno."""
-UNO_FLASH, UNO_CODE = 32_256, 13_500
-"""Bytes of an Uno's flash without its boot loader; and what code takes, the sketch and its libraries included."""
+UNO_FLASH, UNO_CODE, UNO_KERNEL = 32_256, 8_200, 1_500
+"""Bytes of an Uno's flash without its boot loader; what the code of SelfTest takes there with convolutions and dense
+layers, Arduino's core included (7,500, and a reserve); and what each further kernel takes, at most."""
+_COMMON_KERNELS = {b"niwaki_run_conv", b"niwaki_run_large_conv", b"niwaki_run_dense"}
 _NAME_BYTES = 32
 _LARGEST_PICTURE = 256  # pixels of a side, of what vision makes
 
@@ -173,7 +176,9 @@ def _counts(content: Content) -> dict[str, object]:
     many, pad = len(content.images), _pad(content)
     _, channels, height, width = content.images.shape
     each = channels * (height - 2 * pad) * (width - 2 * pad) + content.scores.shape[1]
-    room = (UNO_FLASH - UNO_CODE - content.generated.report.constant_bytes) // each
+    further = set(re.findall(rb"NIWAKI_RUN\((\w+)", content.generated.files["model.c"])) - _COMMON_KERNELS
+    code = UNO_CODE + UNO_KERNEL * len(further)
+    room = (UNO_FLASH - code - content.generated.report.constant_bytes) // each
     return {"many": many, "few": min(many, max(FEWEST, room)), "of": comment(content.of)}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 from onnx.defs import onnx_opset_version
 
 import niwaki
@@ -128,3 +128,64 @@ def test_the_newest_files_and_weights_beside_them_are_read(tmp_path: Path) -> No
     assert (tmp_path / "b.data").stat().st_size > 100
     graph = read_qdq(load_onnx(open_origin(tmp_path / "b.onnx").data), "b.onnx")
     assert np.array_equal(reference.run(graph, np.full((1, 2, 6, 6), 50, np.int8)), whole)
+
+
+def counted(zero: int, scale: float = 1 / 255) -> ModelProto:
+    """A product of integers whose zero point may not be that of its input."""
+    model = Qdq((8,), opset=17)
+    pixels = model.q("x", scale, 3, np.uint8)
+    counts = model.node(
+        "MatMulInteger", [pixels, model.constant(drawn(8, 4)), model.constant(np.uint8(zero))], name="p"
+    )
+    number = model.node("Mul", [model.node("Cast", [counts], to=TensorProto.FLOAT), model.constant(np.float32(4e-5))])
+    return model.build(model.qdq(number, 0.0311941, 3))
+
+
+def test_a_product_of_integers_is_read_only_with_the_zero_point_of_its_input(tmp_path: Path) -> None:
+    assert kinds(opened(counted(3), tmp_path)) == ["Dense"]
+    with pytest.raises(ModelError, match="MatMulInteger 'p' is not supported: quantize it again"):
+        opened(counted(0), tmp_path)
+
+
+def test_a_product_of_integers_of_a_scale_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="a scale of 0.0"):
+        opened(counted(3, 0.0), tmp_path)
+
+
+@pytest.mark.parametrize("change", ["another type", "joined with another scale", "padded without a side"])
+def test_integers_that_change_their_meaning_are_refused(change: str, tmp_path: Path) -> None:
+    model = Qdq((2, 4, 4), opset=17)
+    pixels = model.q("x", 0.5, 7, np.uint8)
+    if change == "another type":
+        moved, dtype = model.node("Cast", [pixels], to=TensorProto.INT8, name="bad"), np.int8
+    elif change == "joined with another scale":
+        moved, dtype = joined_with(model, pixels), np.uint8
+    else:
+        moved, dtype = model.node("Pad", [pixels], name="bad"), np.uint8
+    built = unchecked(model, model.qdq(model.dq(moved, 0.5, 7, dtype), 0.7))
+    with pytest.raises(ModelError, match="bad"):
+        opened(built, tmp_path)
+
+
+def joined_with(model: Qdq, pixels: str) -> str:
+    other = model.q(model.dq(pixels, 0.5, 7, np.uint8), 0.25, 7, np.uint8)
+    return model.node("Concat", [pixels, other], axis=1, name="bad")
+
+
+def unchecked(model: Qdq, output: str) -> ModelProto:
+    """Built without the checker."""
+    entry, end = (onnx.helper.make_tensor_value_info(n, TensorProto.FLOAT, model.shape) for n in ("x", output))
+    held = [onnx.numpy_helper.from_array(value, name) for name, value in model.constants.items()]
+    graph = onnx.helper.make_graph(model.nodes, "g", [entry], [end], held)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", model.opset)], ir_version=8)
+
+
+def test_parts_of_integers_and_pooled_ones_keep_their_scale(tmp_path: Path) -> None:
+    model = Qdq((4, 4, 4), opset=13)
+    model.nodes.append(onnx.helper.make_node("Split", [model.q("x", 0.5, 7, np.uint8)], ["left", "right"], axis=1))
+    pooled = [model.node("MaxPool", [part], kernel_shape=[2, 2]) for part in ("left", "right")]
+    joined = model.node("Concat", pooled, axis=1)
+    graph = opened(model.build(model.dq(joined, 0.5, 7, np.uint8)), tmp_path)
+    inputs = np.random.default_rng(0).integers(-128, 128, (9, 4, 4, 4)).astype(np.int8)
+    windows = np.lib.stride_tricks.sliding_window_view(inputs, (2, 2), (2, 3))
+    assert np.array_equal(reference.run(graph, inputs), windows.max((4, 5)))

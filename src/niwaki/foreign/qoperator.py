@@ -68,14 +68,15 @@ class _Rewriting:
             name = node.input[0] if node.op_type == "DequantizeLinear" else ""
             while (maker := makers.get(name)) is not None and maker.op_type in (*_PASSING, "Pad"):
                 name = maker.input[0]
-            if name in integers and name != node.input[0]:
+            if name in integers and name != node.input[0] and len(node.input) > 2:
                 self.scales[name] = list(node.input[1:])
 
     def take(self, node: NodeProto) -> None:
         """One more node."""
         write = _WRITTEN.get(node.op_type)
         if node.op_type == "QuantizeLinear":
-            self.scales[node.output[0]] = list(node.input[1:])
+            if len(node.input) > 2 or not _says(node, "output_dtype", 0):
+                self.scales[node.output[0]] = list(node.input[1:])
             self.nodes.append(node)
         elif write is not None and not _says(node, "channels_last", 0) and not _says(node, "alpha", 1.0):
             try:
@@ -110,7 +111,7 @@ class _Rewriting:
     def counted(self, node: NodeProto) -> bool:
         """A product of integers, or what is done to one before it is float; whether it is such a node."""
         source = node.input[0] if node.input else ""
-        if node.op_type in _INTEGER and source in self.scales and node.input[1] in self.known:
+        if node.op_type in _INTEGER and self.is_static(node):
             scale, zero = self.scales[source], [*node.input, "", ""][3]
             unit = self.constant(f"{node.output[0]}_unit", self.inverse(scale[0], zero))
             weights = self.number(node.input[1], [unit, *([zero] if zero else [])], 0 if "Conv" in node.op_type else 1)
@@ -132,6 +133,19 @@ class _Rewriting:
             return False
         self.counts.add(node.output[0])
         return True
+
+    def is_static(self, node: NodeProto) -> bool:
+        """Whether a product of integers has constant weights, and an input of one known scale with its zero point."""
+        source, weights, zero, _ = [*node.input, "", "", ""][:4]
+        scale = self.scales.get(source, [""])
+        if weights not in self.known or scale[0] not in self.known:
+            return False
+        number = numpy_helper.to_array(self.known[scale[0]]).reshape(-1)
+        zeros = [
+            numpy_helper.to_array(self.known[name]).reshape(-1).astype(int).tolist() if name in self.known else [0]
+            for name in (zero, "".join(scale[1:2]))
+        ]
+        return number.size == 1 and bool(number[0] > 0) and zeros[0] == zeros[1]
 
     def inverse(self, scale: str, zero: str) -> np.ndarray:
         """What one unit of a weight stands for if a sum is counted in integers: as many numbers as zero points."""
@@ -195,11 +209,12 @@ class _Rewriting:
 
     def computed(self, node: NodeProto, kind: str, inputs: list[str], scale: list[str]) -> None:
         """The float operator, and what rounds its result."""
-        made = [f"{name}_float" for name in node.output]
+        outputs = node.output if kind == "Split" else node.output[:1]
+        made = [f"{name}_float" for name in outputs]
         self.nodes.append(helper.make_node(kind, inputs, made, node.name or node.output[0]))
         kept = (entry for entry in node.attribute if entry.name not in _DROPPED and kind != "Identity")
         self.nodes[-1].attribute.extend(kept)
-        for number, name in zip(made, node.output, strict=True):
+        for number, name in zip(made, outputs, strict=True):
             self.nodes.append(helper.make_node("QuantizeLinear", [number, *scale], [name], f"{number}_rounded"))
             self.scales[name] = scale
 

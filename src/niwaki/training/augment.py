@@ -117,11 +117,9 @@ def _move(images: torch.Tensor, shift: int, generator: torch.Generator) -> tuple
     count, _, height, width = images.shape
     moves = torch.randint(0, 2 * shift + 1, (2, count), generator=generator).to(images.device)
     padded = F.pad(images, (shift, shift, shift, shift))
-    rows = (moves[0][:, None] + torch.arange(height, device=images.device))[:, None, :, None]
-    columns = (moves[1][:, None] + torch.arange(width, device=images.device))[:, None, None, :]
-    index = torch.arange(count, device=images.device)[:, None, None, None]
-    channel = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
-    return padded[index, channel, rows, columns], moves[0] * (2 * shift + 1) + moves[1]
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (N, C, rows moved, columns moved, height, width)
+    each = torch.arange(count, device=images.device)
+    return windows[each, :, moves[0], moves[1]], moves[0] * (2 * shift + 1) + moves[1]
 
 
 def _between(low: float, high: float, count: int, generator: torch.Generator) -> torch.Tensor:

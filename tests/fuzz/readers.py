@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from foreign_habits import HABITS
 from fuzz.mutate import Mutate, damaged, damaged_json, damaged_onnx, damaged_zip
 from fuzz.tflite_damage import damaged_tflite
 from niwaki.board.manifest import differences, read_manifest
@@ -119,6 +120,18 @@ def _onnx(data: bytes, place: Path, _: Samples) -> None:
     origin = open_origin(path)
     if origin.kind == "int8":
         generate(read_qdq(model, "m.onnx"))
+
+
+def _foreign(data: bytes, place: Path, _: Samples) -> None:
+    """As `niwaki export` reads what another tool wrote."""
+    origin = open_origin(_file(place, "theirs.onnx", data))
+    generate(read_qdq(load_onnx(origin.data), "theirs.onnx"))
+
+
+def _foreign_samples(_: Samples) -> Sequence[bytes]:
+    """One of each habit; without Slice, whose shapes ONNX's own library aborts on if a window leaves its image."""
+    models = [habit.build() for habit in HABITS.values()]
+    return [model.SerializeToString() for model in models if all(node.op_type != "Slice" for node in model.graph.node)]
 
 
 def _onnx_samples(samples: Samples) -> Sequence[bytes]:
@@ -379,6 +392,7 @@ def _study_reader(name: str) -> Reader:
 READERS: dict[str, Reader] = {
     "model file": Reader(_model_samples, _damaged_model, _model),
     "onnx": Reader(_onnx_samples, damaged_onnx, _onnx),
+    "another tool's onnx": Reader(_foreign_samples, damaged_onnx, _foreign),
     "tflite": Reader(lambda _: _tflite_samples(), damaged_tflite, _tflite),
     "npz": Reader(lambda samples: [samples.npz.read_bytes()], damaged_zip, _npz),
     "idx": Reader(_idx_samples, damaged, _idx),

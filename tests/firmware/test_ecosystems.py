@@ -86,3 +86,22 @@ def test_zephyr_s_kconfig_takes_the_module(small_projects: Path, tool: Tool) -> 
         files = (module / "Kconfig", module / "samples" / example / "prj.conf")
         said = subprocess.run([python, "-c", read, *files], check=True, capture_output=True, text=True).stdout
         assert "\ny [" in said
+
+
+MODULE = """
+import sys, yaml, pykwalify.core
+text, names = {"type": "str"}, {"type": "seq", "sequence": [{"type": "str"}]}
+build = {"type": "map", "mapping": {"cmake": text, "kconfig": text, "depends": names}}
+keys = {"name": text, "build": build, "tests": names, "samples": names, "boards": names}
+with open(sys.argv[1]) as file:
+    pykwalify.core.Core(source_data=yaml.safe_load(file), schema_data={"type": "map", "mapping": keys}).validate()
+"""
+
+
+def test_the_module_has_the_keys_that_zephyr_knows(small_projects: Path, tool: Tool) -> None:
+    """Zephyr checks `module.yml` by pykwalify, which comes with west; the keys are those of its documentation."""
+    west, module = tool("west", "west"), small_projects / "zephyr" / "small"
+    python = Path(os.path.realpath(west.parent)) / "python"
+    subprocess.run([python, "-c", MODULE, module / "zephyr" / "module.yml"], check=True)
+    for file in ("CMakeLists.txt", "Kconfig", "samples/SelfTest/sample.yaml"):
+        assert (module / file).is_file()

@@ -129,7 +129,8 @@ class Builder:
 
     def integer_mean(self, kernel: tuple[int, int], strides: tuple[int, int], pads: tuple[int, int, int, int]) -> str:
         out = self.tensor(self._pooled(kernel, strides, pads), self.last)
-        return self._put(IntegerMean(self._name(), (self.last,), out, kernel, strides, pads, self.clamp()))
+        start = int(self.rng.choice([0, -128]))
+        return self._put(IntegerMean(self._name(), (self.last,), out, kernel, strides, pads, self.clamp(), start))
 
     def _divisors(self, kernel, strides, pads, count_pads, out) -> set[int]:  # type: ignore[no-untyped-def]
         if count_pads:
@@ -159,7 +160,8 @@ class Builder:
             largest = 2 * max(factors)
             parts = [self.rounded(rescale_of([factor / largest], "add")) for factor in factors]
             whole = self.rounded(rescale_of([largest / 2**FINE], "add"))
-            return self._put(FineAdd(self._name(), (a, b), out, (parts[0], parts[1]), whole, self.clamp()))
+            sign = int(self.rng.choice([1, -1]))
+            return self._put(FineAdd(self._name(), (a, b), out, (parts[0], parts[1]), whole, self.clamp(), sign))
         return self._put(Add(self._name(), (a, b), out, common_rescale_of(factors, "add"), self.clamp()))
 
     def concat(self, names: Sequence[str], axis: int = 0) -> str:

@@ -156,7 +156,7 @@ def test_the_same_file_becomes_the_same_bytes() -> None:
 
 def test_c_takes_and_gives_rows_of_pixels(tmp_path: Path) -> None:
     need_tool("cc", "gcc libc6-dev")
-    for name in ("small 0", "rows joined", "mean"):
+    for name in ("small 0", "rows joined", "mean", "subtract, repeated", "multiply, repeated", "uint8, network"):
         file = CASES[name]()
         graph, inputs = graph_of(file), inputs_of(file)[:50]
         folder = write(generate(graph), tmp_path / name.replace(" ", "-"))

@@ -424,6 +424,9 @@ def test_a_factor_too_large_for_the_scale(factor):
     "make",
     [
         lambda m, x: m.node("ReduceSum", [x, m.constant(np.array([1]))]),
+        lambda m, x: m.node("Sub", [x, m.qdq(m.node("GlobalAveragePool", [x]), 1)]),
+        lambda m, x: m.node("Max", [x, m.qdq(m.node("Relu", [x]), 2)]),
+        lambda m, x: m.node("Erf", [x]),
         lambda m, x: m.node("Mul", [x, m.constant(np.arange(2, dtype=np.float32).reshape(2, 1, 1))]),
     ],
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from niwaki.arguments import checked, text_of
+from niwaki.errors import SpecError
 from niwaki.search.request import Wanted, check_sampler
 from niwaki.search.space import Space, checked_space, load_space
 from niwaki.study.listener import Listener, Silent
@@ -74,6 +75,7 @@ def compress(
     jobs: int | None = None,
     ray: str | None = None,
     space: str | Path | Mapping[str, Any] | None = None,
+    train: str | Callable[..., object] | None = None,
     sampler: str = "tpe",
     device: str = "cpu",
     out: str | Path | None = None,
@@ -83,7 +85,9 @@ def compress(
     """Search for the best network within a budget, as `niwaki compress` does; prints nothing by itself.
 
     `model` is a model file, a study's folder or a factory's name, `fit` the limits ("constants<=16KB, ram<=2KB"),
-    `space` a TOML file or its contents, `minimize` a cost to minimize instead of maximizing accuracy.
+    `space` a TOML file or its contents, `minimize` a cost to minimize instead of maximizing accuracy. `train` is your
+    own training function in place of niwaki's, or its name, package.module:callable; workers import and call it with
+    `(model, data, epochs, seed)`, and it trains the model in place. It needs `trust`.
 
     Raises NiwakiError for bad input; StageFailed if nothing fits, before training if the smallest candidate does not.
 
@@ -99,6 +103,8 @@ def compress(
     ways: Space = (
         checked_space(space) if isinstance(space, Mapping) else load_space(None if space is None else Path(space))
     )
+    if train is not None:
+        ways = ways.model_copy(update={"trainer": _name_of(train)})
     paths = (str(Path.cwd()),) if trust else ()
     return Compressed(
         search(
@@ -110,3 +116,15 @@ def compress(
             paths=paths,
         )
     )
+
+
+def _name_of(train: str | Callable[..., object]) -> str:
+    """The name by which workers import a function. Raises SpecError if they cannot."""
+    if isinstance(train, str):
+        return checked_space({"trainer": train}).trainer or ""
+    module, name = getattr(train, "__module__", None), getattr(train, "__qualname__", "")
+    if module in (None, "__main__") or "<" in name:
+        raise SpecError(
+            f"train: {name or train!r} of {module} cannot be imported by workers: put it into a module of its own"
+        )
+    return f"{module}:{name}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mode
 from typing import TYPE_CHECKING
 
+from niwaki.cli.deploy import allow
 from niwaki.cli.output import beside, output, print_json, print_tabular
 from niwaki.cli.searching import Searching
 from niwaki.device.text import printable
@@ -31,6 +32,7 @@ def compress(wanted: Wanted, space: Path | None, *, dry_run: bool, as_json: bool
     from niwaki.study.request import Request
 
     ways = load_space(space)
+    allow(wanted.trust)
     paths = (str(Path.cwd()),) if wanted.trust else ()
     device = Request(device=wanted.device).torch_device
     progress = Searching(beside())

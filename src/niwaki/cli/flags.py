@@ -12,8 +12,8 @@ OPTIONS = {
         for name in (
             "args", "bits", "boards", "calibration", "data", "device", "epochs", "fit", "images", "jobs", "kind",
             "labels", "least_named", "lr", "names", "opset", "out", "partial", "prefix", "preprocessing", "ray",
-            "sampler", "scenes", "seeds", "serial", "shape", "sound", "target", "time", "to", "trials", "trust",
-        )
+            "sampler", "scenes", "seeds", "serial", "shape", "sound", "space", "target", "time", "to", "trials",
+            "trust", )
     },
     "language": "--lang",
     "maximize": "--max",

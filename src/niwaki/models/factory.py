@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,22 +43,32 @@ def check_trust(factory: str, trust: bool) -> None:
         )  # fmt: skip
 
 
+def look_in(paths: Sequence[str]) -> None:
+    """Let the user's modules in these folders be imported, before any other of the same name."""
+    sys.path[:0] = [path for path in paths if path not in sys.path]
+
+
 def find(factory: str) -> Callable[..., Any]:
     """The callable behind a factory's name. The caller has checked trust."""
     check_name(factory)
-    module_name, _, attribute = BUILT_IN.get(factory, factory).partition(":")
+    return find_callable(BUILT_IN.get(factory, factory), f"factory {factory!r}")
+
+
+def find_callable(path: str, said: str) -> Callable[..., Any]:
+    """What is called package.module:callable; `said` names it in errors. Raises FactoryError if there is none."""
+    module_name, _, attribute = path.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise FactoryError(f"factory {factory!r}: {_absent(error, module_name)}") from error
+        raise FactoryError(f"{said}: {_absent(error, module_name)}") from error
     except Exception as error:  # a user's module may fail in any way on import
-        raise FactoryError(f"factory {factory!r}: importing {module_name} failed: {kind_and_line(error)}") from error
+        raise FactoryError(f"{said}: importing {module_name} failed: {kind_and_line(error)}") from error
     for name in attribute.split("."):
         if not hasattr(found, name):
-            raise FactoryError(f"factory {factory!r}: {module_name} has no {attribute!r}; check the spelling")
+            raise FactoryError(f"{said}: {module_name} has no {attribute!r}; check the spelling")
         found = getattr(found, name)
     if not callable(found):
-        raise FactoryError(f"factory {factory!r}: {attribute} is a {type(found).__name__}, which cannot be called")
+        raise FactoryError(f"{said}: {attribute} is a {type(found).__name__}, which cannot be called")
     return found  # type: ignore[no-any-return]
 
 
@@ -107,19 +118,22 @@ def source_hash(factory: str) -> str:
     """What identifies a factory's code: a SHA-256 of the file that defines it and of all of the user's own files that
     this imports, directly or not (`sources.hash_of_code`); the name alone if built in.
     """
-    if not is_foreign(factory):
-        return f"built-in:{factory}"
-    made_by = inspect.unwrap(find(factory))
+    return source_of(factory, f"factory {factory!r}") if is_foreign(factory) else f"built-in:{factory}"
+
+
+def source_of(path: str, said: str) -> str:
+    """The same of any package.module:callable; `said` names it in errors."""
+    made_by = inspect.unwrap(find_callable(path, said))
     try:
         file = inspect.getsourcefile(made_by)
     except TypeError:  # an object that can be called, but neither a function nor a class
         file = None
     if file is None or not Path(file).is_file():  # code executed from a text may have a name that is not a file's
         raise FactoryError(
-            f"factory {factory!r}: its source file cannot be found, so results could not be told apart; "
+            f"{said}: its source file cannot be found, so results could not be told apart; "
             "make it a function or a class in a file"
         )
     try:
-        return hash_of_code(Path(file), tuple(name for name in (factory.partition(":")[0], made_by.__module__) if name))
+        return hash_of_code(Path(file), tuple(name for name in (path.partition(":")[0], made_by.__module__) if name))
     except OSError as error:
-        raise FactoryError(f"factory {factory!r}: {error.filename}: cannot be read: {error.strerror}") from error
+        raise FactoryError(f"{said}: {error.filename}: cannot be read: {error.strerror}") from error

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from niwaki.device.text import counted
 from niwaki.errors import NiwakiError, StageFailed, StoreError
+from niwaki.models.factory import look_in
 from niwaki.notify import Notify
 from niwaki.search.candidates import Costs, Member, check_members, figures, infeasible
 from niwaki.search.exploring import Exploring
@@ -25,7 +26,9 @@ from niwaki.search.timing import plan_for
 from niwaki.search.tried import Known, SearchNote, Tried, fitting, from_note
 from niwaki.study import environment
 from niwaki.study.listener import Listener
+from niwaki.study.own_training import trained_by
 from niwaki.study.plan import Known as Identity
+from niwaki.study.plan import Settings
 from niwaki.study.run import RunOptions
 from niwaki.study.stages import TEST
 from niwaki.study.store import Store
@@ -46,11 +49,13 @@ def compress(
     started = time.monotonic()
     check_guard()
     wanted.check(space)
+    look_in(paths)
+    trainer = trained_by(space.trainer, trust=wanted.trust) if space.trainer else None
     target = check_target(wanted.target, wanted.limits, wanted.minimized)
     subject = open_subject(wanted.model, wanted.data, space.data, trust=wanted.trust, notify=listener.message)
     store = Store(wanted.folder)
     with store.driver():
-        search = _opened(wanted, space, subject, store, target, (listener, device, paths))
+        search = _opened(wanted, space, subject, store, target, (listener, device, paths, trainer))
         try:
             if _asks_for_more(search):
                 _search(search, started)
@@ -69,15 +74,15 @@ def compress(
 
 def _opened(
     wanted: Wanted, space: Space, subject: Subject, store: Store, target: str | None,
-    how: tuple[Listener, str, tuple[str, ...]],
+    how: tuple[Listener, str, tuple[str, ...], Settings | None],
 ) -> Search:  # fmt: skip
-    listener, device, paths = how
+    listener, device, paths, trainer = how
     facts = {**environment.fingerprint(device), TEST: "kept back"}
     identity = Identity(subject.data.fingerprint, facts)
     options = RunOptions(wanted.folder, None, wanted.jobs, wanted.ray, device, wanted.trust, paths)
     running = Running(subject, store, facts, options, listener)
     search = Search(
-        wanted, space, subject, store, running, Paths(subject, space, identity), Costs([]), wanted.limits,
+        wanted, space, subject, store, running, Paths(subject, space, identity, trainer), Costs([]), wanted.limits,
         wanted.minimized, target, listener.message,
     )  # fmt: skip
     before = store.load(SearchNote)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -91,16 +91,19 @@ class Exploring:
         for one in tried:
             for seed in seeds:
                 path = paths[one.shape.id, seed]
-                self._score(one, path, (epochs, seed), used, records.get(path.end))
+                self._score(one, path, (epochs, seed), used, records)
         self.saved()
 
     def _path(self, tried: Tried, epochs: int, seed: int, way: Way) -> Path:
         member = self.costs.members[tried.shape.member]
         return self.paths.of(member, tried.shape, epochs, seed, way)
 
-    def _score(self, tried: Tried, path: Path, at: tuple[int, int], way: Way, record: Record | None) -> None:
+    def _score(self, tried: Tried, path: Path, at: tuple[int, int], way: Way, records: Mapping[str, Record]) -> None:
+        record = records.get(path.end)
         if record is None or record.results is None:
-            tried.reason = tried.reason or (record.reason if record else None) or "its training gave no result"
+            ran = (records[stage.key] for stage in path.stages if stage.key in records)
+            why = next((one.reason for one in ran if one.reason), None)
+            tried.reason = tried.reason or why or "its training gave no result"
             return
         answers = record.results.validation
         score = Score(
@@ -186,6 +189,8 @@ class Exploring:
         found: list[tuple[str, Callable[[Way], Way]]] = []
         if trained and self.space.start == "auto":
             found.append(("start from the given weights", lambda way: replace(way, start="inherited")))
+        if self.space.trainer:
+            return found  # the rest is the function's own
         if trained:
             found.append(("learn from the given network", lambda way: replace(way, taught=True)))
         if "flip" not in self.space.train:

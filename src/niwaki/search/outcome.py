@@ -190,7 +190,8 @@ def _export(search: Search, chosen: Figures) -> bool:
 def _nothing(search: Search) -> str:
     known = [one for one in search.known if one.scores]
     if not known:
-        return "nothing fits: no candidate was trained yet"
+        why = next((f": {one.shape.id}: {one.reason}" for one in search.known if one.reason), "")
+        return f"nothing fits: no candidate has a result{why}" if len(search.known) else _unlucky(search)
     cheap = fitting(known, search.limits, search.whole, trained=False)
     if cheap:
         best = max(cheap, key=lambda one: one.validation)
@@ -205,6 +206,16 @@ def _nothing(search: Search) -> str:
     return Wording(
         f"nothing known fits {search.limits.text}: what was tried has {', '.join(least)}; search further with ",
         Setting("trials"),
+    )
+
+
+def _unlucky(search: Search) -> str:
+    return Wording(
+        f"nothing fits {search.limits.text}: the smallest candidate would, but not with the bits that were proposed; "
+        "search further with ",
+        Setting("trials"),
+        ", or allow fewer bits in ",
+        Setting("space"),
     )
 
 

@@ -59,8 +59,9 @@ class Path:
 class Paths:
     """Makes the stages of candidates, for one subject and one space."""
 
-    def __init__(self, subject: Subject, space: Space, known: Known) -> None:
+    def __init__(self, subject: Subject, space: Space, known: Known, trainer: Settings | None = None) -> None:
         self._subject, self._space, self._known = subject, space, known
+        self._trainer = trainer or {}
         self._source = factories.source_hash(subject.model.factory)
 
     def of(self, member: Member, shape: Shape, epochs: int, seed: int, way: Way) -> Path:
@@ -97,7 +98,7 @@ class Paths:
             base = self.teacher()
         else:
             recipe = self._space.recipe(epochs, **way.settings)
-            settings = {**self._model(member), **recipe.identity()}
+            settings = {**self._model(member), **recipe.identity(), **self._trainer}
             base = self._stage(
                 "train", settings, None, (0, 0), f"train the whole network, {counted(epochs, 'epoch')}", recipe
             )
@@ -108,8 +109,9 @@ class Paths:
         self, member: Member, cut: Stage, recipe: TrainSettings, drawn: tuple[int, int], way: Way, label: str
     ) -> Stage:  # fmt: skip
         if way.start == "inherited":
-            return self._stage("finetune", recipe.identity(), cut.key, drawn, f"fine-tune {label}", recipe)
-        settings = {**self._model(member), **recipe.identity()}
+            settings = {**recipe.identity(), **self._trainer}
+            return self._stage("finetune", settings, cut.key, drawn, f"fine-tune {label}", recipe)
+        settings = {**self._model(member), **recipe.identity(), **self._trainer}
         return self._stage("train", settings, cut.key, drawn, f"train {label}", recipe)
 
     def _quantized(

@@ -64,6 +64,10 @@ class Space(BaseModel):
     data: Values = Field({}, description="settings of the data, as in [data]: limit, validation, preprocessing")
     train: Values = Field({}, description="settings of training that differ from the usual ones, as in [train]")
     qat: Values = Field({}, description="the same for training with rounding, as in [quantize.train]")
+    trainer: str | None = Field(
+        None, pattern=r"^[\w.]+:[\w.]+$",
+        description="your own training function in place of niwaki's, package.module:callable",
+    )  # fmt: skip
     search: SearchSettings = SearchSettings()
 
     @model_validator(mode="after")

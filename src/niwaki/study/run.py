@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,9 +114,7 @@ def check_options(spec: StudySpec, options: RunOptions, imports: Imports = _NO_F
         raise SpecError(asked, ": at least one worker is needed; leave it out for one per processor")
     if place := file_in_the_way(options.out):
         raise StoreError(f"{place} is a file: give a folder with ", Setting("out"))
-    for path in reversed(options.paths):
-        if path not in sys.path:
-            sys.path.insert(0, path)
+    factories.look_in(options.paths)
     for factory in sorted(factories_of(spec, imports)):
         factories.check_trust(factory, options.trust)
 

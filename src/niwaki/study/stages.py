@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,6 +26,7 @@ from niwaki.randomness import derive_seed
 from niwaki.study.environment import Facts, fingerprint
 from niwaki.study.fitting import check_import
 from niwaki.study.metrics import measure_anew
+from niwaki.study.own_training import TRAINER, train_by
 from niwaki.study.plan import Settings, Stage
 from niwaki.study.records import Record, Results
 from niwaki.study.spec import ModelSpec
@@ -69,7 +69,7 @@ def run_stage(task: Task, data: Dataset, tell: Tell = nobody) -> Outcome:
 
     If its own computation fails, that becomes its record; anything else is raised.
     """
-    sys.path[:0] = [path for path in task.paths if path not in sys.path]
+    factories.look_in(task.paths)
     _make_deterministic(task.device)
     _check_machine(task)
     try:
@@ -206,7 +206,7 @@ def _import(task: Task, data: Dataset, _tell: Tell) -> Step:
 def _train(task: Task, data: Dataset, tell: Tell) -> Step:
     stage = task.stage
     seed = derive_seed(stage.seed, "init", stage.position)
-    recipe = TrainSettings.model_validate(_without(stage.settings, "factory", "args", "source"))
+    recipe = TrainSettings.model_validate(_without(stage.settings, "factory", "args", "source", *TRAINER))
     if task.parent is not None:  # a control: the parent's structure without its weights
         model, info = modelfile.loads(task.parent, trust=task.trust)
         reset_weights(model, seed)
@@ -247,7 +247,7 @@ def _cut(task: Task, data: Dataset, _tell: Tell) -> Step:
 
 def _finetune(task: Task, data: Dataset, tell: Tell) -> Step:
     model, info = modelfile.loads(_parent(task), trust=task.trust)
-    recipe = FinetuneSettings.model_validate(task.stage.settings)
+    recipe = FinetuneSettings.model_validate(_without(task.stage.settings, *TRAINER))
     return model, info, Told(_fit(model, task, data, recipe, tell))
 
 
@@ -257,6 +257,9 @@ _STEPS = {"import": _import, "train": _train, "prune": _prune, "cut": _cut, "fin
 def _fit(
     model: nn.Module, task: Task, data: Dataset, recipe: TrainSettings, tell: Tell
 ) -> tuple[dict[str, float | None], ...]:
+    if trainer := task.stage.settings.get("trainer"):
+        train_by(str(trainer), model, data, recipe.epochs, task.stage.seed)
+        return ()
     history = fit(model, data.train, data.preprocessing, recipe, _training(task, data, tell))
     return tuple(epoch.to_dict() for epoch in history)
 

@@ -13,7 +13,8 @@ OPTIONS = {
             "args", "bits", "boards", "calibration", "data", "device", "epochs", "fit", "images", "jobs", "kind",
             "labels", "least_named", "lr", "names", "opset", "out", "partial", "prefix", "preprocessing", "ray",
             "sampler", "scenes", "seeds", "serial", "shape", "sound", "space", "target", "time", "to", "trials",
-            "trust", )
+            "trust",
+        )
     },
     "language": "--lang",
     "maximize": "--max",

@@ -60,6 +60,17 @@ def test_by_step_every_value_is_a_series_that_begins_at_the_base() -> None:
     assert chart.caption == "Bars: one standard deviation over the seeds."
 
 
+def test_values_may_be_lists_as_widths_are() -> None:
+    rows = [row(None, 0, 90), row([2, 6], 1, 89), row([2, 6], 2, 88), row([1, 4], 1, 87), row([1, 4], 2, 80)]
+    (chart,) = charts_of(table(rows, "model.args.widths"), WORDS)
+    (panel,) = chart.panels
+    assert [places(s) for s in panel.series if s.points] == [
+        [("base", 90), ("1", 89), ("2", 88)],
+        [("base", 90), ("1", 87), ("2", 80)],
+    ]
+    assert overlaid(table(rows[1:3], "model.args.widths"), table(rows, "model.args.widths"), WORDS) is not None
+
+
 def test_many_values_beside_published_ones_have_a_panel_each() -> None:
     published = Published(value=0.7, step=1, accuracy=(70.0, 71.0))
     rows = [*BY_STEP, row(0.7, 1, 75, published=published), row(0.7, 2, 60)]

@@ -35,11 +35,13 @@ def counterpart(experiment: Experiment, experiments: Sequence[Experiment], table
 
 def overlaid(control: Table, other: Table, words: Words) -> Chart | None:
     """Accuracy of the control and its counterpart in one panel; None if either has no finished row."""
-    wanted = {row.value for row in control.rows if row.value is not None}
+    wanted = {repr(row.value) for row in control.rows if row.value is not None}
     last = max((row.step for row in other.rows), default=0)
     ended = replace(
         other, columns=("accuracy",),
-        rows=tuple(r for r in other.rows if not r.quantized and (r.base or (r.step == last and r.value in wanted))),
+        rows=tuple(
+            r for r in other.rows if not r.quantized and (r.base or (r.step == last and repr(r.value) in wanted))
+        ),
     )  # fmt: skip
     in_float = tuple(row for row in control.rows if not row.quantized)
     ours = next(iter(charts_of(replace(control, columns=("accuracy",), rows=in_float), words)), None)

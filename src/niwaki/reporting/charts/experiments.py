@@ -95,7 +95,8 @@ def _is_numeric(table: Table) -> bool:
 
 
 def _values(table: Table) -> list[Any]:
-    return list(dict.fromkeys(row.value for row in table.rows if row.value is not None))
+    """The values that are varied, each once; they may be lists, as widths are."""
+    return list({repr(row.value): row.value for row in table.rows if row.value is not None}.values())
 
 
 # By step -------------------------------------------------------------------------------------------------------------

@@ -112,5 +112,5 @@ $(VENV)/.ready: $(VENV)/bin/python $(LOCK) pyproject.toml
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	$(PIP) --constraint $(LOCK) --no-build-isolation --editable '.[dev,docs,ray,device]'
+	$(PIP) --constraint $(LOCK) --no-build-isolation --editable '.[dev,docs,ray,device,serial]'
 	@touch $@

@@ -22,7 +22,7 @@ from niwaki.foreign.tflite_operators import OPERATORS
 from niwaki.models.onnxfile import metadata
 from niwaki.toolchain.targets import TARGETS
 from tflite_cases import CASES, bent, inputs_of, one, pair, parts, resized, scores_of, sliced, turned_around, weighted
-from tflite_files import SAME, File, Tensor, small_file
+from tflite_files import SAME, VALID, File, Operator, Tensor, small_file
 
 # CRC-32 of what the reference kernels of LiteRT 2.3.0 answer to `inputs_of`, the scores before a last SOFTMAX:
 # tests/integrations/test_litert.py runs them.
@@ -212,6 +212,16 @@ def enlarged() -> File:
 
 
 DENSE = 16  # the tensor of the scores
+
+
+def written_twice() -> File:
+    file = File()
+    source = file.add((1, 8), 0.05, 3)
+    file.run("QUANTIZE", [source], Tensor((1, 8), 0.1))
+    file.operators.append(Operator("QUANTIZE", [source], [1]))
+    return file
+
+
 REFUSED: dict[str, tuple[Callable[[], File], str]] = {
     "an operator": (
         lambda: with_operator("RESIZE_BILINEAR", Tensor((1, 5), 1 / 128)),
@@ -371,6 +381,35 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
         lambda: unlike(turned_around((1, 4, 5, 3), (3, 3), SAME, 2, (8, 10)), 0, shape=(1, 4, 5, 2)),
         r"TRANSPOSE_CONV_0: weights \(6, 3, 3, 3\) for \(1, 2, 4, 5\)",
     ),
+    "weights of other channels": (
+        lambda: weighted("CONV_2D", (1, 9, 7, 4), (5, 3, 3, 3), Tensor((1, 9, 7, 5), 0.3), Padding=SAME),
+        r"CONV_2D_0: weights \(5, 3, 3, 3\) do not match an input of 4 channels",
+    ),
+    "depthwise weights of other channels": (
+        lambda: weighted("DEPTHWISE_CONV_2D", (1, 9, 7, 4), (1, 3, 3, 6), Tensor((1, 9, 7, 6), 0.3), axis=3),
+        r"DEPTHWISE_CONV_2D_0: weights \(1, 3, 3, 6\) do not match an input of 4 channels",
+    ),
+    "a convolution of numbers": (
+        lambda: weighted("CONV_2D", (1, 8), (5, 3, 3, 4), Tensor((1, 5), 0.3), Padding=SAME),
+        r"CONV_2D_0: an input of shape \(1, 8\): images are supported",
+    ),
+    "weights of three axes": (
+        lambda: weighted("CONV_2D", (1, 9, 7, 4), (5, 3, 4), Tensor((1, 9, 7, 5), 0.3), Padding=SAME),
+        r"CONV_2D_0: a constant of shape \(5, 3, 4\): 4 axes are needed",
+    ),
+    "a window beyond the image": (
+        lambda: weighted("CONV_2D", (1, 2, 7, 4), (5, 3, 3, 4), Tensor((1, 1, 5, 5), 0.3), Padding=VALID),
+        r"CONV_2D_0: a window of 3 over 2 pixels",
+    ),
+    "dense weights of another size": (
+        lambda: weighted("FULLY_CONNECTED", (1, 8), (5, 7), Tensor((1, 5), 0.3)),
+        r"FULLY_CONNECTED_0: weights \(5, 7\) do not match an input of 8 values",
+    ),
+    "shuffled weights": (
+        lambda: weighted("FULLY_CONNECTED", (1, 8), (5, 8), Tensor((1, 5), 0.3), WeightsFormat=1),
+        r"FULLY_CONNECTED_0: shuffled weights: the default format is supported",
+    ),
+    "a tensor written twice": (written_twice, r"QUANTIZE_1: writes tensor 1, which has a value already"),
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 import niwaki
 from niwaki.cli.entry import run
-from niwaki.errors import SpecError
+from niwaki.errors import FactoryError, SpecError
 
 SPACE = """
 bits = [8]
@@ -75,6 +76,28 @@ def test_a_function_that_is_not_there_or_not_trusted_is_refused(
     assert search(folder, small_npz, trainer, *options) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def test_in_python_a_function_is_given_itself(folder: Path, small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(folder)
+    train = importlib.import_module("own_search").train
+    with pytest.raises(FactoryError, match=r"'own_search:train' is not niwaki's: .*if you trust it, say `trust=True`"):
+        niwaki.compress("own_search:net", small_npz, fit="constants<=1KB", train=train)
+    with pytest.raises(SpecError, match="trainer = 'train'"):
+        niwaki.compress("lenet5", small_npz, fit="constants<=1KB", train="train", trust=True)
+
+
+def test_bits_that_never_fit_are_named(folder: Path, small_npz: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The smallest candidate has 4 bits in its last layer, and the first proposal 8."""
+    (folder / "few.toml").write_text(SPACE.format(trainer="own_search:train").replace("bits = [8]", "bits = [8, 4]"))
+    code = run([
+        "compress", "own_search:net", "--fit", "constants<=150", "--data", str(small_npz), "--trials", "1", "--trust",
+        "--jobs", "1", "--space", "few.toml", "--out", "found",
+    ])  # fmt: skip
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert code == 1
+    assert "constants<=150: the smallest candidate would, but not with the bits that were proposed" in said
+    assert said.endswith("search further with --trials, or allow fewer bits in --space")
 
 
 def test_a_function_that_workers_cannot_import_is_refused() -> None:

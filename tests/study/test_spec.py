@@ -116,6 +116,12 @@ def test_presets_are_valid() -> None:
         assert spec.experiment
 
 
+def test_the_study_of_the_guide_to_small_networks_is_valid() -> None:
+    spec, _ = load_spec(str(Path(__file__).parents[2] / "benchmarks/small-networks.toml"))
+    assert spec.seeds == 3
+    assert {experiment.name for experiment in spec.experiment} >= {"flips8", "scratch8", "plain8", "whole4", "whole2"}
+
+
 def test_weights_are_found_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('[model]\nweights = "w.safetensors"\n' + ONE)
     spec, _ = load_spec(str(tmp_path / "mine.toml"))

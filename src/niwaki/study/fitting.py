@@ -128,7 +128,7 @@ def _other_classes(model: ModelSpec, data: Dataset, given: tuple[int, ...]) -> s
 def _refused(model: ModelSpec, module: nn.Module, data: Dataset, reason: str) -> str:
     """Why it does not take such images, found by trying others, and what to set."""
     channels, height, width = data.input_shape
-    images = f"the images of {data.origin}, {_shape(data.input_shape)}"
+    images = f"the images of {data.name if data.synthetic else data.origin}, {_shape(data.input_shape)}"
     side, other = _value(model, "size"), 4 - channels
     square = (side, side) if side else (height, width)
     likely = ((other, height, width), (channels, *square), (other, *square))

@@ -37,4 +37,3 @@ def train_by(name: str, model: nn.Module, data: Dataset, epochs: int, seed: int)
     except Exception as error:  # whatever a user's function raises
         raise StageFailed(f"the training function {name!r} failed: {kind_and_line(error)}") from error
     check_numbers(model)
-    model.requires_grad_(True).eval()

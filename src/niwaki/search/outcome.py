@@ -191,7 +191,7 @@ def _nothing(search: Search) -> str:
     known = [one for one in search.known if one.scores]
     if not known:
         why = next((f": {one.shape.id}: {one.reason}" for one in search.known if one.reason), "")
-        return f"nothing fits: no candidate has a result{why}" if len(search.known) else _unlucky(search)
+        return f"no candidate has a result{why}" if len(search.known) else _unlucky(search)
     cheap = fitting(known, search.limits, search.whole, trained=False)
     if cheap:
         best = max(cheap, key=lambda one: one.validation)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ FRAMES = st.builds(
     Frame, st.sampled_from("hHdDrRgGe"), st.integers(0, 255), st.binary(max_size=54)
 )  # fmt: skip
 Fault = Callable[[int, bytes], bytes]
-"""What becomes of the n-th piece of bytes on its way to the board."""
+"""What becomes of the n-th request of its kind on its way to the board."""
 
 
 def test_the_checksum_is_the_usual_one() -> None:
@@ -83,14 +84,14 @@ def at_port(
             pull.append(board.kill)
 
         def to_board() -> None:
-            count = 0
+            seen: Counter[bytes] = Counter()
             while True:
                 try:
-                    data = os.read(ours, 4096)[:64]
-                    os.write(ask, fault(count, data))
+                    data = os.read(ours, 4096)[:64]  # one request: the next waits for an answer
+                    os.write(ask, fault(seen[data[1:2]], data))
                 except OSError:
                     return
-                count += 1
+                seen[data[1:2]] += 1
 
         def from_board() -> None:
             while data := os.read(reply, 4096):
@@ -127,7 +128,7 @@ def noise(count: int, data: bytes) -> bytes:
 
 
 def lost(count: int, data: bytes) -> bytes:
-    return b"" if count % 2 and data[1:2] == b"R" else data
+    return b"" if count % 2 == 0 and data[1:2] == b"R" else data
 
 
 @pytest.mark.parametrize("fault", [dropped, doubled, changed, noise, lost])

@@ -8,7 +8,10 @@ import pytest
 
 from niwaki.errors import SpecError
 from niwaki.search.blueprint import Blueprint, Group
+from niwaki.search.candidates import Member
+from niwaki.search.sampling import Asking
 from niwaki.search.space import Space, checked_space, load_space
+from niwaki.study.spec import ModelSpec
 
 
 class Layers(Blueprint):
@@ -83,3 +86,14 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("bits = [")
     with pytest.raises(SpecError, match="not valid TOML"):
         load_space(tmp_path / "bad.toml")
+
+
+def test_a_seed_changes_what_is_proposed_and_nothing_else_does() -> None:
+    model = ModelSpec(factory="lenet5")
+    member = Member(0, model, Layers(), Space().bits_of(Layers()), Space().widths_of(Layers()))
+
+    def proposals(seed: int) -> list[object]:
+        asking = Asking([member], seed, "random")
+        return [asking.ask().proposal for _ in range(3)]
+
+    assert proposals(0) == proposals(0) != proposals(1)

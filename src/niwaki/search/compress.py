@@ -140,10 +140,14 @@ def _search(search: Search, started: float) -> None:
     )  # fmt: skip
     trials = _planned(search, exploring, started)
     search.save()
-    exploring.explore(Asking(search.costs.members, 0, wanted.sampler), trials)
+    exploring.explore(_asking(search), trials)
     if search.limits.of(("accuracy_drop",)):
         _measure_whole(search, exploring)
     _finals(search, exploring)
+
+
+def _asking(search: Search) -> Asking:
+    return Asking(search.costs.members, search.space.search.seed, search.wanted.sampler)
 
 
 def make_fitter(search: Search) -> Fitter:
@@ -183,8 +187,9 @@ def _planned(search: Search, exploring: Exploring, started: float) -> int:
     asked = f"{search.wanted.seconds:g} s"
     if search.plan.get("time") == asked:
         return int(search.plan["trials"])
-    asking = Asking(search.costs.members, 0, search.wanted.sampler)
-    found = plan_for(exploring, asking, search.wanted.seconds - (time.monotonic() - started), search.wanted.seeds)
+    found = plan_for(
+        exploring, _asking(search), search.wanted.seconds - (time.monotonic() - started), search.wanted.seeds
+    )
     search.plan = {"time": asked, "trials": found.trials, "final_epochs": found.final_epochs}
     search.notify(
         f"{search.wanted.time}: {found.trials} candidates, {counted(found.final_epochs, 'epoch')} for each finalist, "

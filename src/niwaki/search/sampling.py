@@ -27,8 +27,8 @@ class Asking:
     """A sampler over all members: the same trials and values always give the same next proposals.
 
     `tpe` is Optuna's Tree-structured Parzen Estimator (Bergstra et al., 2011), over all dimensions together, with
-    running trials taken for bad ones; `random` is the control. The first proposals of both are plain ones: the
-    network's own proportions with each number of bits.
+    running trials taken for bad ones; its first proposals are plain: the network's own proportions with each
+    number of bits. `random` is the control.
     """
 
     def __init__(self, members: Sequence[Member], seed: int, sampler: Sampler = "tpe") -> None:

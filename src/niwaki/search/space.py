@@ -31,6 +31,7 @@ class SearchSettings(BaseModel):
 
     model_config = _STRICT
 
+    seed: int = Field(0, ge=0, lt=2**32, description="of what the sampler proposes")
     batch: int = Field(8, ge=1, le=1000, description="candidates that are asked for at a time")
     rungs: tuple[int, ...] = Field((3, 9), description="epochs of each rung; all candidates train for the first")
     keep: float = Field(0.4, gt=0, le=1, description="share of a rung's candidates that train for the next one too")

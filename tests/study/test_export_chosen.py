@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from niwaki.deploy import export
 from niwaki.errors import ModelError
+from niwaki.models.opset import DEFAULT_OPSET, OPSETS
 from niwaki.study.export_chosen import _quantization
 from niwaki.study.plan import make_plan
 from niwaki.study.scheduler import StudyResult
@@ -74,6 +76,24 @@ def test_a_second_run_keeps_what_is_whole_and_takes_away_what_is_not_asked_for(s
     run(niwaki, study)
     assert not (study / "out" / "chosen").exists()
     assert "verified" not in niwaki("study", "show", study / "out").stdout
+
+
+def test_the_chosen_model_has_the_opset_that_its_board_reads(study: Path, niwaki: Niwaki) -> None:
+    assert opsets(study) == [DEFAULT_OPSET, DEFAULT_OPSET]
+    text = (study / "s.toml").read_text()
+    (study / "s.toml").write_text(text.replace("[select]", f"[select]\nopset = {OPSETS.start}"))
+    assert "exporting the chosen model" in run(niwaki, study).stderr
+    assert opsets(study) == [OPSETS.start, OPSETS.start]
+    assert verified(study)["ok"] is True
+    assert verified(study)["made_of"]["opset"] == OPSETS.start
+    assert "exporting the chosen model" not in run(niwaki, study).stderr
+    (study / "s.toml").write_text(text.replace("[select]", f"[select]\nopset = {OPSETS.stop}"))
+    assert "select.opset = 19: " in run(niwaki, study, check=2).stderr
+
+
+def opsets(study: Path) -> list[int]:
+    names = ("model.onnx", "model-int8.onnx")
+    return [onnx.load(study / "out" / "chosen" / name).opset_import[0].version for name in names]
 
 
 def test_a_run_that_is_cut_off_leaves_no_choice_of_an_earlier_one(

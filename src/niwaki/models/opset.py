@@ -73,6 +73,20 @@ def lower(model: ModelProto, opset: int) -> None:
     model.ir_version = ir_version_of(opset)
 
 
+def at_opset(data: bytes, opset: int) -> bytes:
+    """An ONNX file of operator set 18 or older, at `opset` or its own, whichever is older.
+
+    Raises ModelError naming the first node that does not exist there.
+    """
+    model = onnx.load_from_string(data)
+    if max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0) <= opset:
+        return data
+    lower(model, opset)
+    written: bytes = model.SerializeToString()
+    check_opset(written, opset, ir_version_of(opset))
+    return written
+
+
 def least_opset(model: ModelProto) -> int:
     """The operator set to convert a model of operator set 18 to if nobody asks for one: 17, or what it needs."""
     for opset in range(DEFAULT_OPSET, EXPORTED):

@@ -10,6 +10,7 @@ from niwaki.data.dataset import Dataset
 from niwaki.deploy.folder import hashes_in
 from niwaki.errors import NiwakiError, StoreError, Wording, step
 from niwaki.files import sha256_of
+from niwaki.models.opset import at_opset
 from niwaki.notify import Notify
 from niwaki.study.plan import Trial
 from niwaki.study.records import float_record
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from niwaki.compiled.footprint import TargetFootprint
     from niwaki.deploy.compare_forms import FormReport
     from niwaki.deploy.export import ExportReport
+    from niwaki.deploy.forms import ExportOptions
     from niwaki.deploy.verify import VerifyReport
 
 
@@ -47,39 +49,42 @@ def finish(
     if their files are intact, were made from the same model in the same way, and no more of them can run here than
     before.
     """
+    from niwaki.deploy.forms import ExportOptions
+
     key = result.choice.key if result.choice else None
     if key is None or (spec.select and not spec.select.export):
         _forget(store)
         return None
     settings, int8 = _quantization(spec, store, result, key)
+    opset = spec.select.opset if spec.select else None
     made_of = _identity(float_record(result.records, key).weights_sha256, settings, int8)
+    if opset is not None:
+        made_of = made_of.model_copy(update={"opset": opset})
     known = _known(store, notify)
     same = known is not None and known.made_of.to_dict() == made_of.to_dict()
     if known is not None and same and known.files == hashes_in(store.folder / FORMS):
         return known
     _forget(store)
     with one_thread():
-        found = _export_and_verify(store, data, settings, int8, notify, trust)
+        found = _export_and_verify(store, data, ExportOptions(opset, settings=settings, trust=trust), int8, notify)
     found = found.model_copy(update={"made_of": made_of, "files": hashes_in(store.folder / FORMS)})
     store.save(found)
     return found
 
 
 def _export_and_verify(
-    store: Store, data: Dataset, settings: QuantizeSettings, int8: bytes | None, notify: Notify, trust: bool
+    store: Store, data: Dataset, options: ExportOptions, int8: bytes | None, notify: Notify
 ) -> Verification:
     from niwaki.deploy.export import export_all
-    from niwaki.deploy.forms import ExportOptions
     from niwaki.deploy.verify import VerifyOptions, verify_folder
 
     notify("exporting the chosen model and verifying its forms")
     folder = store.folder / FORMS
     try:
-        exported = export_all(
-            store.folder / CHOSEN, folder, data=data, options=ExportOptions(settings=settings, trust=trust),
-            int8=int8, notify=notify,
-        )  # fmt: skip
-        report = verify_folder(folder, data=data, options=VerifyOptions(trust=trust), notify=notify)
+        if int8 is not None and options.opset is not None:
+            int8 = at_opset(int8, options.opset)
+        exported = export_all(store.folder / CHOSEN, folder, data=data, options=options, int8=int8, notify=notify)
+        report = verify_folder(folder, data=data, options=VerifyOptions(trust=options.trust), notify=notify)
     except NiwakiError as error:
         notify(Wording("the chosen model cannot be exported and verified: ", error))
         return Verification(ok=None, reason=str(error))

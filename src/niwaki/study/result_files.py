@@ -1,8 +1,7 @@
 """The files beside the records: a type for each, which reads and writes it with its own checksum.
 
-So readers never meet a part that is missing or has another type, and every changed value is noticed. Only the entries
-that niwaki reads are required: unknown ones pass, and are written back. Files of earlier versions have no checksum;
-only their shape is checked.
+So readers never meet a part that is missing or has another type, and every changed value is noticed. Entries that
+niwaki does not read pass, and are written back. Files of earlier versions have no checksum: only the shape counts.
 """
 
 from __future__ import annotations
@@ -190,6 +189,7 @@ class ExportIdentity(Part):
 
     model: str | None = None
     int8: str | None = None
+    opset: int | None = None
     quantize: dict[str, object] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     missing: dict[str, tuple[str, ...]] = Field(default_factory=dict)

@@ -112,6 +112,9 @@ class SelectSpec(_Strict):
     budget: tuple[str, ...] = Field(("accuracy_drop<=1",), description="limits that the model must meet")
     minimize: Literal["params", "macs", "bytes", "flash", "ram"] = Field("params", description="what to minimize")
     export: StrictBool = Field(True, description="export the chosen model in every form and verify the forms")
+    opset: int | None = Field(
+        None, ge=13, le=18, description="of the chosen model's ONNX; by default 17, or 18 if the network needs it"
+    )
 
     @field_validator("budget")
     @classmethod

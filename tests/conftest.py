@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: several workers' threads would only wait for each other
+
 from niwaki import api
 from niwaki.data.dataset import Dataset, open_dataset
 from niwaki.data.prepare import prepare

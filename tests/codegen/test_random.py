@@ -19,8 +19,8 @@ from niwaki.emit.pack import stored
 from random_graphs import compile_together, graphs, run_c
 from random_shapes import STEPS, of_each_kind, shaped_graphs
 
-# A few hundred cases: every network in plain C, and those of images with this processor's widest vectors.
-FEW = settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+# Every network of a batch in plain C, and those of images with this processor's widest vectors.
+FEW = settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 MANY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 IMAGES = 50  # networks of a batch whose layers have kernels for vector units; the others run in plain C everywhere
 BATCHES = st.builds(

@@ -148,6 +148,7 @@ print(json.dumps([[float(scores(data, image, mode=mode)[0, 0]) for data in netwo
 """
 
 
+@pytest.mark.soak  # minutes in the emulator on a busy machine
 def test_on_a_processor_without_vnni_only_the_default_session_is_wrong(tmp_path: Path) -> None:
     run = emulated.python_without_vnni()
     networks = [make(shared=shared) for make in (overflowing, overflowing_dynamic) for shared in (False, True)]

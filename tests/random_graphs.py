@@ -22,6 +22,7 @@ from niwaki.codegen.graph.operators.elementwise import FINE, Add, FineAdd, Requa
 from niwaki.codegen.graph.operators.functions import KINDS, Lookup, Pairwise
 from niwaki.codegen.graph.operators.pooling import AveragePool, IntegerMean, MaxPool
 from niwaki.codegen.graph.operators.products import Conv, Dense
+from niwaki.codegen.graph.operators.resize import Between, Bilinear
 from niwaki.emit.generate import generate, write
 
 
@@ -132,6 +133,21 @@ class Builder:
         start = int(self.rng.choice([0, -128]))
         return self._put(IntegerMean(self._name(), (self.last,), out, kernel, strides, pads, self.clamp(), start))
 
+    def bilinear(self, sides: tuple[int, int], units: tuple[int, int], *, same: bool) -> str:
+        """Lines at random places; `same`: in the scale of the input."""
+        rows, columns = (
+            self._between(before, after, unit) for before, after, unit in zip(self.shape[1:], sides, units, strict=True)
+        )
+        source, ties = self.last, "away" if self.twice else "up"
+        out = self.tensor((self.shape[0], *sides), source if same else None)
+        ratio = Fraction(self.tensors[source].scale) / Fraction(self.tensors[out].scale) / (units[0] * units[1])
+        rescale = None if same else rescale_of([ratio], "bilinear")
+        return self._put(Bilinear(self._name(), (source,), out, rows, columns, rescale, ties, self.clamp()))
+
+    def _between(self, before: int, after: int, unit: int) -> Between:
+        at = np.sort(self.rng.integers(0, unit * (before - 1) + 1, after))
+        return Between(at // unit, at % unit, unit)
+
     def _divisors(self, kernel, strides, pads, count_pads, out) -> set[int]:  # type: ignore[no-untyped-def]
         if count_pads:
             return {kernel[0] * kernel[1]}
@@ -236,7 +252,7 @@ def _add_layer(draw: st.DrawFn, b: Builder) -> None:  # noqa: PLR0912 (one branc
         kinds = [
             "conv", "conv", "conv", "depthwise", "depthwise", "grouped", "max_pool", "average_pool", "global_pool",
             "add", "concat", "requantize", "pad", "dense", "pooled_conv", "pooled_conv", "flatten", "lookup",
-            "pairwise",
+            "pairwise", "bilinear",
         ]  # fmt: skip
         kind = draw(st.sampled_from(kinds))
     pads = draw(st.tuples(*[st.integers(0, 2)] * 4)) if draw(st.booleans()) else (0, 0, 0, 0)
@@ -267,6 +283,9 @@ def _add_layer(draw: st.DrawFn, b: Builder) -> None:  # noqa: PLR0912 (one branc
         whole = b.last
         other = b.shrunk(draw(st.tuples(*[st.booleans()] * 3))) if len(b.shape) == 3 else b.requantize()
         b.pairwise(draw(st.sampled_from(KINDS)), *draw(st.permutations([whole, other])))
+    elif kind == "bilinear":
+        units = draw(st.sampled_from([(1024, 1024), (1, 65535), (4096, 2048), (2, 3), (14, 1)]))
+        b.bilinear((draw(st.integers(1, 9)), draw(st.integers(1, 9))), units, same=b.twice or draw(st.booleans()))
     elif kind == "pad":
         b.pad(pads)
     elif kind == "flatten":

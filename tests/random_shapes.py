@@ -147,6 +147,9 @@ def of_each_kind() -> list[Graph]:
         builder.add(builder.last, builder.requantize())
     start((3, 6, 7), twice=True).integer_mean((2, 2), (2, 2), (0, 0, 0, 0))
     start((3, 6, 7)).pad((1, 0, 2, 1))
+    start((3, 6, 7)).bilinear((4, 9), (14, 8), same=False)
+    start((3, 6, 7)).bilinear((4, 9), (14, 8), same=True)
+    start((3, 6, 7), twice=True).bilinear((4, 9), (1024, 1024), same=True)
     for kind in STEPS:
         shaped = Shaped((6, 4, 5), len(made))
         shaped.step(kind)

@@ -89,6 +89,15 @@ def resized(sides: tuple[int, int], **options: float) -> File:
     )
 
 
+def between_pixels(before: tuple[int, int], after: tuple[int, int], kind: str = "INT8", **options: float) -> File:
+    """An image of some sides in others, each pixel a mean of four."""
+    file, zero = File(), 3 + 128 * (kind == "UINT8")
+    source = file.add((1, *before, 3), 0.05, zero, kind=kind)
+    output = Tensor((1, *after, 3), 0.05, zero, kind=kind)
+    file.run("RESIZE_BILINEAR", [source, file.constant(list(after))], output, **options)
+    return file
+
+
 def old(kind: str, shape: tuple[int, ...], weights: tuple[int, ...], output: tuple[int, ...], zero: int) -> File:
     """An operator of a file of uint8, whose weights have a zero point."""
     rng, file = np.random.default_rng(7), File()
@@ -296,6 +305,21 @@ CASES: dict[str, Callable[[], File]] = {
     "resize": lambda: resized((10, 9)),
     "resize, corners": lambda: resized((7, 11), AlignCorners=True),
     "resize, centres": lambda: resized((4, 3), HalfPixelCenters=True),
+    "bilinear, twice": lambda: between_pixels((6, 5), (12, 10)),
+    "bilinear, twice, corners": lambda: between_pixels((6, 5), (12, 10), AlignCorners=True),
+    "bilinear, twice, centres": lambda: between_pixels((6, 5), (12, 10), HalfPixelCenters=True),
+    "bilinear, odd": lambda: between_pixels((6, 5), (7, 13)),
+    "bilinear, odd, corners": lambda: between_pixels((6, 5), (7, 13), AlignCorners=True),
+    "bilinear, odd, centres": lambda: between_pixels((6, 5), (7, 13), HalfPixelCenters=True),
+    "bilinear, smaller": lambda: between_pixels((6, 5), (4, 2)),
+    "bilinear, one pixel, corners": lambda: between_pixels((6, 5), (1, 1), AlignCorners=True),
+    "bilinear, smaller, centres": lambda: between_pixels((6, 5), (4, 2), HalfPixelCenters=True),
+    "bilinear, of one pixel": lambda: between_pixels((1, 1), (5, 4)),
+    "bilinear, of one row, corners": lambda: between_pixels((1, 7), (3, 20), AlignCorners=True),
+    "bilinear, of one column, centres": lambda: between_pixels((7, 1), (13, 3), HalfPixelCenters=True),
+    "uint8, bilinear, twice, centres": lambda: between_pixels((6, 5), (12, 10), "UINT8", HalfPixelCenters=True),
+    "uint8, bilinear, thrice": lambda: between_pixels((6, 5), (18, 15), "UINT8"),
+    "uint8, bilinear, corners": lambda: between_pixels((6, 4), (11, 7), "UINT8", AlignCorners=True),
     "depth to space": lambda: one("DEPTH_TO_SPACE", (1, 3, 2, 8), Tensor((1, 6, 4, 2), 0.05, 3), BlockSize=2),
     "space to depth": lambda: one("SPACE_TO_DEPTH", (1, 6, 4, 2), Tensor((1, 3, 2, 8), 0.05, 3), BlockSize=2),
     "mirrored border": lambda: one(

@@ -22,6 +22,7 @@ OPTIONS = {
     "SPLIT": "SplitOptions", "SPLIT_V": "SplitVOptions", "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
     "TRANSPOSE_CONV": "TransposeConvOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions",
     "SPACE_TO_DEPTH": "SpaceToDepthOptions", "MIRROR_PAD": "MirrorPadOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions",
 }  # fmt: skip
 # A float's default in the schema is 0: of the dilations it is 1, so what a caller leaves out is 1.
 DEFAULTS = {"DilationHFactor": 1, "DilationWFactor": 1, "StrideH": 1, "StrideW": 1, "Beta": 1.0, "DepthMultiplier": 1}

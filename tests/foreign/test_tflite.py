@@ -21,7 +21,20 @@ from niwaki.foreign.tflite import read_tflite
 from niwaki.foreign.tflite_operators import OPERATORS
 from niwaki.models.onnxfile import metadata
 from niwaki.toolchain.targets import TARGETS
-from tflite_cases import CASES, bent, inputs_of, one, pair, parts, resized, scores_of, sliced, turned_around, weighted
+from tflite_cases import (
+    CASES,
+    bent,
+    between_pixels,
+    inputs_of,
+    one,
+    pair,
+    parts,
+    resized,
+    scores_of,
+    sliced,
+    turned_around,
+    weighted,
+)
 from tflite_files import SAME, VALID, File, Operator, Tensor, small_file
 
 # CRC-32 of what the reference kernels of LiteRT 2.3.0 answer to `inputs_of`, the scores before a last SOFTMAX:
@@ -97,6 +110,21 @@ ANSWERS = {
     "resize": 2929865125,
     "resize, corners": 3112354094,
     "resize, centres": 2966589790,
+    "bilinear, twice": 1041232553,
+    "bilinear, twice, corners": 2284695063,
+    "bilinear, twice, centres": 3721157656,
+    "bilinear, odd": 3310426875,
+    "bilinear, odd, corners": 2052698567,
+    "bilinear, odd, centres": 2089867430,
+    "bilinear, smaller": 918459140,
+    "bilinear, one pixel, corners": 2819496956,
+    "bilinear, smaller, centres": 4284248906,
+    "bilinear, of one pixel": 2267598062,
+    "bilinear, of one row, corners": 1043350368,
+    "bilinear, of one column, centres": 541360018,
+    "uint8, bilinear, twice, centres": 920808784,
+    "uint8, bilinear, thrice": 1276413628,
+    "uint8, bilinear, corners": 1082172849,
     "depth to space": 342660090,
     "space to depth": 342660090,
     "mirrored border": 483487743,
@@ -224,8 +252,8 @@ def written_twice() -> File:
 
 REFUSED: dict[str, tuple[Callable[[], File], str]] = {
     "an operator": (
-        lambda: with_operator("RESIZE_BILINEAR", Tensor((1, 5), 1 / 128)),
-        r"RESIZE_BILINEAR_8 .*: resize to the nearest.*; these are: ADD, AVERAGE_POOL_2D, .*, TRANSPOSE_C",
+        lambda: with_operator("COS", Tensor((1, 5), 1 / 128)),
+        r"COS_8 is not supported; these are: ADD, AVERAGE_POOL_2D, .*, TRANSPOSE_C",
     ),
     "a custom operator": (
         lambda: with_operator("TFLite_Detection", Tensor((1, 5), 0.1)),
@@ -362,6 +390,14 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
         lambda: parts("SPLIT_V", (3, 3), 3), r"SPLIT_V_0: \(1, 4, 6, 5\) along axis 3 in parts of \[3, 3\]",
     ),
     "resized to nothing": (lambda: unlike(resized((2, 4)), 1, data=[0, 4]), r"RESIZE_NEAREST_NEIGHBOR_0: .* to \[0, 4"),
+    "both kinds of corners": (
+        lambda: between_pixels((2, 3), (4, 6), AlignCorners=True, HalfPixelCenters=True),
+        r"RESIZE_BILINEAR_0: aligned corners and centres of pixels: TensorFlow Lite takes one of both",
+    ),
+    "resized to another scale": (
+        lambda: unlike(between_pixels((2, 3), (4, 6)), 2, scale=0.1),
+        r"RESIZE_BILINEAR_0: \(1, 2, 3, 3\) to \[4, 6\] is not \(1, 4, 6, 3\) in its scale",
+    ),
     "a border that is too wide": (
         lambda: one("MIRROR_PAD", (1, 3), Tensor((1, 6), 0.05, 3), ([[0, 0], [3, 0]], "INT32"), Mode=0),
         r"MIRROR_PAD_0: a border of 3 and 0 around 3 elements",

@@ -144,6 +144,5 @@ SEVERAL_OUTPUTS = ("SPLIT", "SPLIT_V")
 SUPPORTED = ", ".join(sorted(OPERATORS))
 WAYS_OUT = {
     "ARG_MAX": "leave it out: the C returns the scores, and the largest is the class",
-    "RESIZE_BILINEAR": "resize to the nearest neighbour, and train again",
     "SOFTMAX": "as the last operator it is supported",
 }

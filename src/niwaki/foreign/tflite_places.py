@@ -8,7 +8,7 @@ import numpy as np
 
 from niwaki.errors import ModelError
 from niwaki.foreign.tflite_file import FileOperator, FileTensor
-from niwaki.foreign.tflite_nodes import Held, Nodes, same_scale
+from niwaki.foreign.tflite_nodes import Held, Nodes, rounded, same_scale
 
 _TO_FILE, _TO_ONNX = [0, 2, 3, 1], [0, 3, 1, 2]
 
@@ -166,13 +166,18 @@ def _split(operator: FileOperator, made: Nodes) -> list[Held]:
     ]
 
 
-def _resize(operator: FileOperator, made: Nodes) -> Held:
-    """The nearest neighbour of each pixel, in float32 as TensorFlow Lite finds it."""
-    shape, target = _shape(operator, made), made.result(operator)
-    sides = _numbers(operator, made, 1, 2)
-    if len(shape) != 4 or min(sides) < 1 or max(sides) > np.prod(target.shape, dtype=np.int64):
+def _resized(operator: FileOperator, made: Nodes) -> tuple[tuple[int, ...], list[int], bool, bool]:
+    """The shape before, height and width after, and whether corners are aligned and pixels counted by their centres."""
+    shape, sides = _shape(operator, made), _numbers(operator, made, 1, 2)
+    if len(shape) != 4 or min(sides) < 1 or max(sides) > np.prod(made.result(operator).shape, dtype=np.int64):
         raise ModelError(f"{operator.name}: {shape} to {sides}: height and width of an image are supported")
     corners, half = (bool(operator.options[key]) for key in ("AlignCorners", "HalfPixelCenters"))
+    return shape, sides, corners, half
+
+
+def _nearest(operator: FileOperator, made: Nodes) -> Held:
+    """The nearest neighbour of each pixel, in float32 as TensorFlow Lite finds it."""
+    shape, sides, corners, half = _resized(operator, made)
     places = {}
     for axis, (before, after) in enumerate(zip(shape[1:3], sides, strict=True), 1):
         scale = np.float32(before) / np.float32(after)
@@ -181,7 +186,27 @@ def _resize(operator: FileOperator, made: Nodes) -> Held:
         at = (np.arange(after, dtype=np.float32) + np.float32(0.5 if half else 0)) * scale
         nearest = np.floor(at + np.float32(0.5)) if corners else np.floor(at)
         places[axis] = np.clip(nearest.astype(np.int64), 0, before - 1)
-    return _taken(operator, made, places, target)
+    return _taken(operator, made, places, made.result(operator))
+
+
+def _bilinear(operator: FileOperator, made: Nodes) -> Held:
+    shape, sides, corners, half = _resized(operator, made)
+    target = made.result(operator)
+    if corners and half:
+        raise ModelError(f"{operator.name}: aligned corners and centres of pixels: TensorFlow Lite takes one of both")
+    if not same_scale(made.tensor(operator, 0), target) or target.shape != (1, *sides, shape[3]):
+        raise ModelError(f"{operator.name}: {shape} to {sides} is not {target.shape} in its scale")
+    name = made.input(operator).name
+    parts = [made.node("Shape", [name], f"{operator.name}_shape"), made.put(np.array([0]), f"{operator.name}_first")]
+    batch = made.node("Gather", parts, f"{operator.name}_batch", axis=0)
+    rest = made.put(np.array([shape[3], *sides], np.int64), f"{operator.name}_sides")
+    sizes = made.node("Concat", [batch, rest], f"{operator.name}_sizes", axis=0)
+    how = "align_corners" if corners else "half_pixel" if half else "asymmetric"
+    value = made.node(
+        "Resize", [name, "", "", sizes], operator.name, mode="linear",
+        coordinate_transformation_mode=how,
+    )  # fmt: skip
+    return rounded(operator, made, value, made.shape_of(target))
 
 
 def _mirror_pad(operator: FileOperator, made: Nodes) -> Held:
@@ -217,7 +242,8 @@ def _blocks(operator: FileOperator, made: Nodes) -> Held:
 OPERATORS: dict[str, Callable[[FileOperator, Nodes], Held | list[Held]]] = {
     "DEPTH_TO_SPACE": _blocks,
     "MIRROR_PAD": _mirror_pad,
-    "RESIZE_NEAREST_NEIGHBOR": _resize,
+    "RESIZE_BILINEAR": _bilinear,
+    "RESIZE_NEAREST_NEIGHBOR": _nearest,
     "SLICE": _slice,
     "SPACE_TO_DEPTH": _blocks,
     "SPLIT": _split,

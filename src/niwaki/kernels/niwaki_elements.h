@@ -1,4 +1,5 @@
-/* Element by element, in plain C: a table, two tensors together, copies in another order. Included by niwaki_kernels.h. */
+/* Element by element, in plain C: a table, two tensors together, copies in another order, images in
+ * another size. Included by niwaki_kernels.h. */
 
 /* Any function of one value: table[value + 128], one table for all or one for each index of an axis, whose elements lie
  * `inner` apart. */
@@ -32,6 +33,17 @@ typedef struct {
   int32_t size;
   const NIWAKI_FLASH int8_t *values;
 } niwaki_constant;
+
+/* An image in another size: each pixel is a mean of four. Row y lies `down[y]` units of unit_h below row `above[y]`,
+ * column x `right[x]` units of unit_w beside column `before[x]`. With multiplier 0 the mean is the output, rounded to the
+ * nearest, ties up or `away` from zero. */
+typedef struct {
+  int16_t in_h, in_w, channels, out_h, out_w;
+  int16_t in_zero, out_zero, low, high;
+  int32_t unit_h, unit_w, multiplier;
+  int8_t shift, away;
+  const NIWAKI_FLASH uint16_t *above, *down, *before, *right;
+} niwaki_bilinear;
 
 /* May work in place. */
 NIWAKI_KERNEL void niwaki_run_lookup(const niwaki_lookup *d, const int8_t *in, int8_t *out) {
@@ -86,4 +98,32 @@ NIWAKI_KERNEL void niwaki_run_gather_from(const niwaki_gather_from *d, const int
 
 NIWAKI_KERNEL void niwaki_run_constant(const niwaki_constant *d, int8_t *out) {
   for (int32_t i = 0; i < d->size; i++) out[i] = d->values[i];
+}
+
+/* The sum of a place's weights times its values is within 32 bits: units are at most 2**23. */
+NIWAKI_KERNEL int8_t niwaki_weighed(const niwaki_bilinear *d, int32_t sum, int32_t units) {
+  if (d->multiplier != 0)
+    return niwaki_round_once((int64_t)(sum - units * d->in_zero) * d->multiplier, d->shift, d->out_zero, d->low, d->high);
+  if (d->away)
+    sum = (sum + (sum < 0 ? -(units / 2) : units / 2)) / units;
+  else
+    sum = (sum + 128 * units + units / 2) / units - 128; /* never negative before division, which cuts */
+  return (int8_t)niwaki_clamp(sum, d->low, d->high);
+}
+
+NIWAKI_KERNEL void niwaki_run_bilinear(const niwaki_bilinear *d, const int8_t *in, int8_t *out) {
+  const int32_t row = (int32_t)d->in_w * d->channels, units = d->unit_h * d->unit_w;
+  for (int32_t y = 0; y < d->out_h; y++) {
+    const int32_t down = d->down[y];
+    const int8_t *const above = in + d->above[y] * row, *const below = above + (down ? row : 0);
+    for (int32_t x = 0; x < d->out_w; x++) {
+      const int32_t right = d->right[x], at = (int32_t)d->before[x] * d->channels, next = at + (right ? d->channels : 0);
+      const int32_t both = down * right, lower = down * d->unit_w - both, further = right * d->unit_h - both;
+      const int32_t upper = units - lower - further - both;
+      for (int32_t c = 0; c < d->channels; c++) {
+        const int32_t sum = above[at + c] * upper + above[next + c] * further + below[at + c] * lower + below[next + c] * both;
+        *out++ = niwaki_weighed(d, sum, units);
+      }
+    }
+  }
 }

@@ -15,6 +15,7 @@ from niwaki.codegen.graph.operators.arrange import Concat, Pad, Reshape
 from niwaki.codegen.graph.operators.elementwise import Add, Requantize
 from niwaki.codegen.graph.operators.pooling import AveragePool, MaxPool
 from niwaki.codegen.graph.operators.products import Conv, Dense
+from niwaki.codegen.graph.operators.resize import Between, Bilinear
 from niwaki.errors import ModelError
 
 ONE, HALF = Fraction(1), Fraction(1, 2)
@@ -100,6 +101,21 @@ def test_average_pooling_with_padding(include, divisors, expected):
     factors = {n: rescale_of([Fraction(1, n)], "pool") for n in divisors}
     layer = AveragePool("pool", ("x",), "y", (2, 2), (1, 1), (1, 1, 0, 0), include, factors)
     assert compute(layer, [[[10, 5, 6], [2, 3, 4]]], (1, 2, 3)) == [expected]
+
+
+WIDER = Between(np.array([0, 0, 0, 1]), np.array([0, 1, 3, 0]), 4)  # two columns to four: 0, 1/4, 3/4 and 1
+ONE_ROW = Between(np.array([0]), np.array([0]), 1)
+
+
+def test_an_image_between_pixels():
+    """In one scale -10/4 = -2.5 and -30/4 = -7.5; else from -2 to -12, in steps of half and 1 further."""
+    x = [[[0, -10]]]
+    for ties, found in (("up", [0, -2, -7, -10]), ("away", [0, -3, -8, -10]), ("even", [0, -2, -8, -10])):
+        assert compute(Bilinear("b", ("x",), "y", ONE_ROW, WIDER, None, ties), x, (1, 1, 4), 7, 7) == [[found]]
+    layer = Bilinear("b", ("x",), "y", ONE_ROW, WIDER, rescale_of([2 * ONE / 4], "b"), clamp=(-20, 127))
+    assert compute(layer, x, (1, 1, 4), zero=2, out_zero=1) == [[[-3, -8, -18, -20]]]
+    square = Bilinear("b", ("x",), "y", WIDER, WIDER, None)
+    assert compute(square, [[[0, 16], [32, 100]]], (1, 4, 4))[0][1] == [8, 15, 30, 37]  # 8 + 29/4, 8 + 29 · 3/4
 
 
 def test_average_of_a_whole_image_in_another_scale():

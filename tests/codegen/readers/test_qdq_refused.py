@@ -111,9 +111,12 @@ def divided(model: Qdq, x: str) -> str:
     return model.qdq(model.node("Div", [model.constant(np.ones((2, 4, 4), np.float32)), x], name="div"), 1)
 
 
-def resized(model: Qdq, x: str) -> str:
-    scales = model.constant(np.array([1, 1, 2, 2], np.float32))
-    return model.qdq(model.node("Resize", [x, "", scales], name="resize", mode="linear"), 1)
+def resized(*sizes: int, **attributes: object) -> Bad:
+    def make(model: Qdq, x: str) -> str:
+        given = [x, "", "", model.constant(np.array(sizes))]
+        return model.qdq(model.node("Resize", given, name="resize", **attributes), 1)
+
+    return make
 
 
 def matrices(model: Qdq, x: str) -> str:
@@ -209,7 +212,12 @@ OF_IMAGES: list[tuple[str, Bad]] = [
     (r"Concat 'concat': shapes .* along axis 0 do not give", op("Concat", "x", axis=0)),
     ("Pad 'pad': mode constant, pads \\[0, 1", op("Pad", np.array([0, 1, 1, 1, 0, 0, 1, 1]))),
     (r"Transpose 'transpose': its attributes do not fit its inputs", op("Transpose", perm=[0, 1])),
-    ("Resize 'resize': mode linear, half_pixel: nearest", resized),
+    ("Resize 'resize': mode cubic, half_pixel: nearest and linear", resized(1, 2, 8, 8, mode="cubic")),
+    (
+        "Resize 'resize': mode linear, tf_crop_and_resize: nearest",
+        resized(1, 2, 8, 8, mode="linear", coordinate_transformation_mode="tf_crop_and_resize"),
+    ),
+    (r"Resize 'resize': linear from \(1, 2, 4, 4\) to \(1, 4, 8, 8\): over", resized(1, 4, 8, 8, mode="linear")),
     (
         r"InstanceNormalization 'instance.*': values of shape",
         op("InstanceNormalization", *[np.ones(3, np.float32)] * 2),

@@ -17,7 +17,9 @@ def _even(layer: Layer) -> Layer:
     changed: dict[str, object] = {}
     for field in fields(layer):
         value = getattr(layer, field.name)
-        if isinstance(value, Rescale):
+        if isinstance(value, str) and value == "up":
+            changed[field.name] = "even"
+        elif isinstance(value, Rescale):
             changed[field.name] = replace(value, even=True)
         elif isinstance(value, dict):
             changed[field.name] = {key: replace(one, even=True) for key, one in value.items()}

@@ -12,6 +12,7 @@ from niwaki.codegen.graph.arithmetic import HIGH, LOW
 from niwaki.codegen.graph.graph import Layer, Tensor
 from niwaki.codegen.readers.qdq_functions import Function
 from niwaki.codegen.readers.qdq_pairs import Two
+from niwaki.codegen.readers.qdq_resize import Interpolated
 from niwaki.codegen.readers.qdq_rows import Total
 from niwaki.codegen.readers.qdq_values import Join, Layers, Mean, Operation, Product, Rescaled, Sum, Value
 from niwaki.codegen.readers.qdq_views import Border
@@ -70,7 +71,7 @@ def _computed(operation: Operation, inputs: list[Range], tensors: Mapping[str, T
         case Total():
             shape = tensors[operation.inputs[0]].shape
             found = inputs[0].times(1 if operation.mean else prod(shape[axis] for axis in operation.axes))
-        case Join() | Rescaled():
+        case Join() | Rescaled() | Interpolated():
             found = Range(min(one.low for one in inputs), max(one.high for one in inputs))
         case Function() if np.isfinite(operation.numbers).all():
             found = Range(float(operation.numbers.min()), float(operation.numbers.max()))

@@ -1,9 +1,8 @@
-"""Operators that bring numbers to other places: transposition, slices, repetition, nearest neighbours."""
+"""Operators that bring numbers to other places: transposition, slices, repetition."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import floor
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ from onnx import NodeProto
 from niwaki.codegen.readers.qdq_constants import attributes, name_of
 from niwaki.codegen.readers.qdq_inputs import Inputs
 from niwaki.codegen.readers.qdq_values import Value
-from niwaki.errors import ModelError
-from niwaki.models.onnxcheck import label
 from niwaki.models.onnxfold import Shape
 
 Places = np.ndarray
@@ -93,47 +90,6 @@ def padded(places: Places, sides: Sequence[tuple[int, int]], mode: str) -> Place
     return np.pad(places, sides, mode=known)
 
 
-def _resize(places: Places, node: NodeProto, inputs: Inputs) -> Places:
-    """Nearest neighbours alone: each axis by itself."""
-    given = attributes(node)
-    mode, how = given.get("mode", "nearest"), given.get("coordinate_transformation_mode", "half_pixel")
-    known = {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric"}
-    if mode != "nearest" or how not in known:
-        raise ModelError(
-            f"{label(node)}: mode {mode}, {how}: nearest neighbours are supported: resize so, and train again"
-        )
-    target = inputs.full_shape(node.output[0])
-    read = (*node.input, "", "", "")
-    scales = inputs.constants.array(read[2], node).ravel().tolist() if read[2] else []
-    for axis, (before, after) in enumerate(zip(places.shape, target, strict=True)):
-        scale = scales[axis] if len(scales) == len(target) else after / before
-        at = [_nearest(_source(i, scale, before, after, how), given.get("nearest_mode", "round_prefer_floor"))
-              for i in range(after)]  # fmt: skip
-        places = np.take(places, np.clip(at, 0, before - 1), axis)
-    return places
-
-
-def _source(index: int, scale: float, before: int, after: int, how: str) -> float:
-    """The place in the input that an index of the output stands for, as ONNX defines it."""
-    if how == "asymmetric":
-        return index / scale
-    if how == "align_corners":
-        return index * (before - 1) / (after - 1) if after > 1 else 0.0
-    if how == "pytorch_half_pixel" and after == 1:
-        return 0.0
-    if how == "half_pixel_symmetric":
-        return before / 2 * (1 - after / (scale * before)) + (index + 0.5) / scale - 0.5
-    return (index + 0.5) / scale - 0.5
-
-
-def _nearest(place: float, how: str) -> int:
-    if how == "floor":
-        return floor(place)
-    if how == "ceil":
-        return -floor(-place)
-    return floor(place + 0.5) if how == "round_prefer_ceil" else -floor(-place + 0.5)
-
-
 def split(node: NodeProto, inputs: Inputs) -> list[Value]:
     """Every part of a Split."""
     given, places = attributes(node), _places(inputs.full_shape(node.input[0]))
@@ -151,7 +107,6 @@ OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = {
     "DepthToSpace": _moving(_depth_to_space),
     "Expand": _moving(_expand),
     "Gather": _moving(_gather),
-    "Resize": _moving(_resize),
     "Slice": _moving(_slice),
     "SpaceToDepth": _moving(_space_to_depth),
     "Tile": _moving(_tile),

@@ -15,6 +15,7 @@ from niwaki.codegen.readers.qdq_functions import rows_of, same_tensor
 from niwaki.codegen.readers.qdq_inputs import Inputs, axes_of
 from niwaki.codegen.readers.qdq_moves import padded
 from niwaki.codegen.readers.qdq_products import conv, dense, for_each_channel
+from niwaki.codegen.readers.qdq_resize import resize
 from niwaki.codegen.readers.qdq_values import Join, Mean, Product, Sum, Value
 from niwaki.codegen.readers.qdq_views import Border, Largest, View, Window
 from niwaki.codegen.readers.qdq_windows import (
@@ -183,6 +184,7 @@ OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = {
     "ReduceMean": _reduce_mean,
     "Relu": _relu,
     "Reshape": _reshape,
+    "Resize": resize,
     "Squeeze": _reshape,
     "Unsqueeze": _reshape,
 }

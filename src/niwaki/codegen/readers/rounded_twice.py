@@ -16,15 +16,18 @@ import numpy as np
 from niwaki.codegen.graph.arithmetic import MAX_SHIFT, Rescale
 from niwaki.codegen.graph.graph import Layer, Pair, Tensor
 from niwaki.codegen.graph.operators import arrange, elementwise, functions, pooling
+from niwaki.codegen.graph.operators.resize import Between, Bilinear
 from niwaki.codegen.graph.operators.table import operator_of
 from niwaki.codegen.readers.qdq_functions import Function, Step
 from niwaki.codegen.readers.qdq_pairs import Two
+from niwaki.codegen.readers.qdq_resize import Interpolated
 from niwaki.codegen.readers.qdq_values import Join, Mean, Operation, Product, Rescaled, Sum
 from niwaki.codegen.readers.twice_tables import rescale_twice, single_ratio, table_of
 from niwaki.errors import ModelError
 from niwaki.models.onnxfile import ROUNDING
 
 _LIMIT = 1 << 31
+_LINE = 1 << 10  # units from one row or column to the next
 _NO_FORM = (
     f"has no form that rounds twice, as TensorFlow Lite does: set the file's metadata {ROUNDING} to once, or give the "
     ".tflite file"
@@ -117,6 +120,30 @@ def _mean(operation: Mean, sources: Sequence[Tensor], output: Tensor, clamp: Pai
     )
 
 
+def _interpolated(operation: Interpolated, sources: Sequence[Tensor], output: Tensor, clamp: Pair) -> Layer:
+    """Places in 1024ths of a line, counted from a rounded step. Of uint8, whose weights are float, the exact ones."""
+    source, how = sources[0], operation.how
+    known = how in ("asymmetric", "align_corners", "half_pixel")
+    if not known or (source.scale, source.zero_point) != (output.scale, output.zero_point):
+        return _formless(operation)
+    if operation.unsigned:
+        return operation.layer(output, {source.name: source}, clamp)
+    rows, columns = (
+        _lines(before, after, how) for before, after in zip(source.shape[1:], output.shape[1:], strict=True)
+    )
+    return Bilinear(operation.name, operation.inputs, output.name, rows, columns, None, "away", clamp)
+
+
+def _lines(before: int, after: int, how: str) -> Between:
+    """Where its own kernel would read beyond the last line, that line."""
+    corners = how == "align_corners" and after > 1
+    spans, steps = (before - 1, after - 1) if corners else (before, after)
+    step = (_LINE * spans + steps // 2) // steps
+    at = np.arange(after) * step + (step // 2 - _LINE // 2 if how == "half_pixel" else 0)
+    at = np.clip(at, 0, _LINE * (before - 1))
+    return Between(at // _LINE, at % _LINE, _LINE)
+
+
 def _function(operation: Function, sources: Sequence[Tensor], output: Tensor, clamp: Pair) -> Layer:
     """A table: of a node with a kernel of its own, or what the kernel of two tensors gives with a constant."""
     source, step = sources[0], operation.nodes[0] if len(operation.nodes) == 1 else None
@@ -175,5 +202,6 @@ _LAYERS: dict[type[Operation], Callable[..., Layer]] = {
     Two: _of_two,
     Rescaled: _rescaled,
     Join: _join,
+    Interpolated: _interpolated,
     Function: _function,
 }

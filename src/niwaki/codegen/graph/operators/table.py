@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from niwaki.codegen.graph.graph import Layer
-from niwaki.codegen.graph.operators import arrange, elementwise, functions, moves, pooling, products, rows
+from niwaki.codegen.graph.operators import arrange, elementwise, functions, moves, pooling, products, resize, rows
 from niwaki.codegen.graph.operators.operator import Operator
 
 OPERATORS: dict[type[Layer], Operator] = {
@@ -14,6 +14,7 @@ OPERATORS: dict[type[Layer], Operator] = {
     **moves.OPERATORS,
     **rows.OPERATORS,
     **arrange.OPERATORS,
+    **resize.OPERATORS,
 }
 
 

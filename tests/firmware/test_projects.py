@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import zipfile
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from niwaki.codegen.graph import reference
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.deploy.images import random_images
 from niwaki.errors import ModelError
+from niwaki.firmware.content import Content, content_of, headers_of, sources_of
+from niwaki.firmware.layouts import project_files
 from niwaki.models.onnxfile import load_onnx
 from niwaki.toolchain.targets import TARGETS, Target, missing_tools, run_program
 
@@ -94,6 +97,65 @@ def test_names_are_in_english_and_korean(pruned_projects: Path, tmp_path: Path) 
     said = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout.split("\n")
     assert len(said) == 23
     assert said[10] == said[21] == ""
+
+
+@pytest.fixture(scope="module")
+def content(small_export: Path) -> Content:
+    """The small network as the content of a project, with the images that it may store."""
+    int8 = (small_export / "model-int8.onnx").read_bytes()
+    graph = read_qdq(load_onnx(small_export / "model-int8.onnx"), "small")
+    images = random_images(graph.tensors[graph.input].shape, 20)
+    return content_of(graph, images, "random images", int8=int8, prefix="small", title="small")
+
+
+def test_every_class_has_its_name_if_there_are_more_than_256(content: Content, tmp_path: Path) -> None:
+    need_tool("cc", "gcc libc6-dev")
+    graph = replace(content.graph, labels=tuple(f"class {index}" for index in range(300)))
+    report = replace(content.generated.report, output_bytes=300)
+    many = replace(content, graph=graph, generated=replace(content.generated, report=report))
+    for name, data in {**headers_of(many), **sources_of(many)}.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "main.c").write_text(
+        '#include <stdio.h>\n#include "small_names.h"\n'
+        "int main(void) { char name[SMALL_NAME_BYTES]; small_name(299, 1, name); puts(name); return 0; }"
+    )
+    files = (tmp_path / "main.c", tmp_path / "small_names.c")
+    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", *files, "-o", tmp_path / "main"], check=True)
+    assert subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout == "class 299\n"
+
+
+def test_an_avr_stores_no_more_images_than_an_array_takes(content: Content) -> None:
+    """avr-gcc refuses an array of more than 32,767 bytes."""
+    large = replace(content, images=np.zeros((20, 3, 64, 64), np.uint8))
+    assert b"TEST_IMAGES 2 " in headers_of(large)["small_test.h"]
+    assert b"TEST_IMAGES 20\n" in headers_of(large)["small_test.h"]
+
+
+def test_a_file_s_name_does_not_break_what_tools_read(content: Content) -> None:
+    odd = replace(content, title='my "net": $(HOME)')
+    title = "my 'net': _(HOME)"
+    library = json.loads(project_files(odd, "platformio")["lib/small/library.json"])
+    assert library["description"].startswith(title)
+    zephyr, component = project_files(odd, "zephyr"), project_files(odd, "esp-idf")["small/idf_component.yml"]
+    assert f'  name: "{title} (Serial)"\n' in zephyr["small/samples/Serial/sample.yaml"].decode()
+    assert f'bool "{title}: ' in zephyr["small/Kconfig"].decode()
+    assert f'description: "{title}: ' in component.decode()
+
+
+def test_zephyr_s_runner_asks_for_every_image(content: Content) -> None:
+    files = project_files(content, "zephyr")
+    assert b'- "20 of 20 images right to the bit"' in files["small/samples/SelfTest/sample.yaml"]
+    assert b"build_only: true" in files["small/samples/Serial/sample.yaml"]
+
+
+def test_selftest_of_the_package_gives_bits_and_times(small_projects: Path, tmp_path: Path) -> None:
+    need_tool("cmake", "cmake")
+    package, built = small_projects / "cmake" / "small", tmp_path / "build"
+    subprocess.run(["cmake", "-S", package, "-B", built], check=True, capture_output=True)
+    subprocess.run(["cmake", "--build", built, "--target", "small_selftest"], check=True, capture_output=True)
+    said = subprocess.run([built / "small_selftest"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert all(re.fullmatch(r"\d+: scores( -?\d+)+, right, \d+ us", line) for line in said[:-1])
+    assert said[-1] == f"{len(said) - 1} of {len(said) - 1} images right to the bit"
 
 
 FOREIGN = """
@@ -251,6 +313,13 @@ def test_a_project_that_was_changed_is_not_overwritten(small_export: Path, tmp_p
     (out / "arduino" / "mine.txt").touch()
     with pytest.raises(ModelError, match="arduino: exists, and no export wrote it"):
         export()
+
+
+@pytest.mark.parametrize("prefix", ["string", "Serial"])
+def test_a_prefix_that_c_or_arduino_has_is_refused(prefix: str, small_export: Path, tmp_path: Path) -> None:
+    """A string.h in a library stands before C's; a class Serial hides the line."""
+    with pytest.raises(ModelError, match=rf"`prefix=\"{prefix}\"`: C or Arduino has that name already: give another"):
+        niwaki.export(small_export / "model-int8.onnx", tmp_path / "out", to="arduino", prefix=prefix)
 
 
 @pytest.mark.parametrize("prefix", ["model", "niwaki_kernels"])

@@ -27,6 +27,13 @@ MANY, FEWEST = 20, 8
 UNO_FLASH, UNO_CODE, UNO_KERNEL = 32_256, 8_200, 1_500
 """Bytes of an Uno's flash without its boot loader; what the code of SelfTest takes there with convolutions and dense
 layers, Arduino's core included (7,500, and a reserve); and what each further kernel takes, at most."""
+LARGEST_ARRAY = 32_767
+"""Bytes of an array that avr-gcc takes."""
+_HEADERS_OF_C = (
+    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic "
+    "stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype"
+)
+_OF_ARDUINO = "arduino camera client print printable serial server spi stream wire"
 _COMMON_KERNELS = {b"niwaki_run_conv", b"niwaki_run_large_conv", b"niwaki_run_dense"}
 _NAME_BYTES = 32
 _LARGEST_PICTURE = 256  # pixels of a side, of what vision makes
@@ -83,7 +90,8 @@ class Content:
         colour = "" if channels == 1 else f", the {channels} channels of a pixel side by side"
         return {
             "prefix": self.prefix, "macro": self.prefix.upper(), "class_name": class_name(self.prefix),
-            "title": comment(self.title), "version": VERSION, "classes": report.output_bytes,
+            "title": comment(self.title).replace('"', "'").replace("$", "_"),  # stands in JSON, YAML and Kconfig too
+            "version": VERSION, "classes": report.output_bytes,
             "run": f"{self.prefix}_run_pixels" if self.takes_pixels else f"{self.prefix}_run",
             "input_bytes": report.input_bytes, "constant_bytes": f"{report.constant_bytes:,}",
             "ram_bytes": f"{report.ram_bytes:,}", "pad": self.pad,
@@ -95,7 +103,8 @@ class Content:
 def content_of(graph: Graph, images: np.ndarray, of: str, *, int8: bytes, prefix: str, title: str) -> Content:
     """The content of the projects of a graph, whose int8 ONNX is `int8`; `images` are raw pixels, uint8 (n, C, H, W).
 
-    Raises ModelError if the network takes no image, or a file of that prefix would take the place of another.
+    Raises ModelError if the network takes no image, a file of that prefix would take the place of another, or C or
+    Arduino has its name.
     """
     shape = graph.tensors[graph.input].shape
     if len(shape) != 3:
@@ -106,6 +115,8 @@ def content_of(graph: Graph, images: np.ndarray, of: str, *, int8: bytes, prefix
     generated = generate(graph, prefix=prefix, title=title)
     if f"{prefix}.h" in generated.files or f"{prefix}.h" in _vision():
         raise ModelError(Setting("prefix", f'"{prefix}"'), f": {prefix}.h is a file of the C already: give another")
+    if prefix.lower() in f"{_HEADERS_OF_C} {_OF_ARDUINO}".split():
+        raise ModelError(Setting("prefix", f'"{prefix}"'), ": C or Arduino has that name already: give another")
     return Content(graph, generated, title, stored, scores, of, sha256_of(int8))
 
 
@@ -179,7 +190,8 @@ def _counts(content: Content) -> dict[str, object]:
     further = set(re.findall(rb"NIWAKI_RUN\((\w+)", content.generated.files["model.c"])) - _COMMON_KERNELS
     code = UNO_CODE + UNO_KERNEL * len(further)
     room = (UNO_FLASH - code - content.generated.report.constant_bytes) // each
-    return {"many": many, "few": min(many, max(FEWEST, room)), "of": comment(content.of)}
+    few = min(many, max(FEWEST, room), max(1, LARGEST_ARRAY // each))
+    return {"many": many, "few": few, "of": comment(content.of)}
 
 
 def _stored(content: Content) -> dict[str, object]:

@@ -11,12 +11,16 @@ from niwaki.firmware.content import Content, fill, headers_of, sources_of
 
 _EXAMPLES = ("SelfTest", "Serial")
 _WITH_CAMERA = ("arduino", "platformio", "esp-idf")
-_MAIN = """int main(void) { return selftest() ? 0 : 1; }"""
-_MAIN_ESP = """void app_main(void) { selftest(); }"""
-_MAIN_ZEPHYR = """int main(void) {
-  selftest();
-  return 0;
-}"""
+_MAIN = {
+    "cmake": "int main(void) { return selftest() ? 0 : 1; }",
+    "esp-idf": "void app_main(void) { selftest(); }",
+    "zephyr": "int main(void) {\n  selftest();\n  return 0;\n}",
+}
+_CONSOLE = """    harness: console
+    harness_config:
+      type: one_line
+      regex:
+        - "{count} of {count} images right to the bit\""""
 
 
 _ESP_CAMERA = {
@@ -35,11 +39,12 @@ def _under(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {f"{folder}/{path}": data for path, data in files.items()}
 
 
-def _readme(content: Content, kind: str, **more: object) -> bytes:
-    values = content.values | more
+def _readme(content: Content, kind: str) -> bytes:
+    values = content.values
     how_to = fill(f"{kind}/README.part", values).decode().strip()
     camera = fill(f"camera/{kind}.md", values).decode().strip() if content.for_camera and kind in _WITH_CAMERA else ""
-    return fill("common/README.md", values | {"kind_title": PROJECTS[kind], "how_to": how_to, "camera": camera})
+    more = {"kind_title": PROJECTS[kind], "how_to": how_to, "camera": f"{camera}\n\n" if camera else ""}
+    return fill("common/README.md", values | more)
 
 
 def _arduino_library(content: Content, kind: str) -> dict[str, bytes]:
@@ -90,14 +95,15 @@ def _c_files(content: Content) -> dict[str, bytes]:
     return _under("src", {**headers_of(content), **sources_of(content)})
 
 
-def _selftest(content: Content, main: str, place: str = "", includes: str = "") -> bytes:
-    more = {"place": place, "selftest_includes": includes, "selftest_main": main}
+def _selftest(content: Content, kind: str, place: str = "") -> bytes:
+    clock = fill(f"{kind}/clock.c", {}).decode().rstrip()
+    more = {"place": place, "selftest_clock": clock, "selftest_main": _MAIN[kind]}
     return fill("common/selftest.c", content.values | more)
 
 
 def _esp_idf(content: Content) -> dict[str, bytes]:
     values = content.values
-    mains = {"SelfTest": _selftest(content, _MAIN_ESP), "Serial": fill("esp-idf/serial.c", values)}
+    mains = {"SelfTest": _selftest(content, "esp-idf"), "Serial": fill("esp-idf/serial.c", values)}
     requires = {"SelfTest": content.prefix, "Serial": f"{content.prefix} esp_driver_uart", "Camera": content.prefix}
     if content.for_camera:
         mains["Camera"] = fill("esp-idf/camera.c", values)
@@ -117,9 +123,9 @@ def _esp_idf(content: Content) -> dict[str, bytes]:
 
 def _zephyr(content: Content) -> dict[str, bytes]:
     values = content.values
-    mains = {"SelfTest": _selftest(content, _MAIN_ZEPHYR), "Serial": fill("zephyr/serial.c", values)}
+    mains = {"SelfTest": _selftest(content, "zephyr"), "Serial": fill("zephyr/serial.c", values)}
     config = {"SelfTest": "CONFIG_MAIN_STACK_SIZE=4096", "Serial": "CONFIG_SERIAL=y\nCONFIG_MAIN_STACK_SIZE=4096"}
-    expected = {"SelfTest": ".* images right to the bit", "Serial": ".*"}
+    expected = {"SelfTest": _CONSOLE.format(count=len(content.images)), "Serial": "    build_only: true"}
     samples = {}
     for name, main in mains.items():
         more = values | {"example": name, "config": config[name], "expected": expected[name]}
@@ -140,7 +146,7 @@ def _cmake(content: Content) -> dict[str, bytes]:
         **_under("src", sources_of(content)), **_under(f"include/{prefix}", headers_of(content)),
         "CMakeLists.txt": fill("cmake/CMakeLists.txt", values),
         "cmake/config.cmake.in": fill("cmake/config.cmake.in", values),
-        "examples/selftest.c": _selftest(content, _MAIN, f"{prefix}/"),
+        "examples/selftest.c": _selftest(content, "cmake", f"{prefix}/"),
         "examples/serial.c": fill("cmake/serial.c", values),
         "README.md": _readme(content, "cmake"),
     })  # fmt: skip

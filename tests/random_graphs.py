@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from niwaki.codegen.graph.arithmetic import Rescale, common_rescale_of, rescale_of
 from niwaki.codegen.graph.graph import Graph, Layer, Pads, Pair, Tensor
-from niwaki.codegen.graph.operators.arrange import Concat, Pad, Reshape
+from niwaki.codegen.graph.operators.arrange import Concat, Pad, Reshape, Widen
 from niwaki.codegen.graph.operators.elementwise import FINE, Add, FineAdd, Requantize
 from niwaki.codegen.graph.operators.functions import KINDS, Lookup, Pairwise
 from niwaki.codegen.graph.operators.pooling import AveragePool, IntegerMean, MaxPool
@@ -224,6 +224,11 @@ class Builder:
         out = self.tensor((channels, height + pads[0] + pads[2], width + pads[1] + pads[3]), self.last)
         return self._put(Pad(self._name(), (self.last,), out, pads, self.tensors[self.last].zero_point))
 
+    def widen(self, before: int, behind: int) -> str:
+        channels, height, width = self.shape
+        out = self.tensor((before + channels + behind, height, width), self.last)
+        return self._put(Widen(self._name(), (self.last,), out, before, behind, self.tensors[self.last].zero_point))
+
     def _name(self) -> str:
         return f"node{len(self.layers)}"
 
@@ -251,7 +256,7 @@ def _add_layer(draw: st.DrawFn, b: Builder) -> None:  # noqa: PLR0912 (one branc
     else:
         kinds = [
             "conv", "conv", "conv", "depthwise", "depthwise", "grouped", "max_pool", "average_pool", "global_pool",
-            "add", "concat", "requantize", "pad", "dense", "pooled_conv", "pooled_conv", "flatten", "lookup",
+            "add", "concat", "requantize", "pad", "widen", "dense", "pooled_conv", "pooled_conv", "flatten", "lookup",
             "pairwise", "bilinear",
         ]  # fmt: skip
         kind = draw(st.sampled_from(kinds))
@@ -288,6 +293,8 @@ def _add_layer(draw: st.DrawFn, b: Builder) -> None:  # noqa: PLR0912 (one branc
         b.bilinear((draw(st.integers(1, 9)), draw(st.integers(1, 9))), units, same=b.twice or draw(st.booleans()))
     elif kind == "pad":
         b.pad(pads)
+    elif kind == "widen":
+        b.widen(*pads[:2])
     elif kind == "flatten":
         b.reshape((int(np.prod(b.shape)),))
     elif kind == "unflatten":

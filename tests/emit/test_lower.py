@@ -143,3 +143,14 @@ def test_a_dense_layer_takes_any_size() -> None:
     builder = Builder((1, 1, 40000), 0)
     builder.dense(2)
     assert flow(lower(builder.graph())) == [("dense", (INPUT,), OUTPUT)]
+
+
+def test_channels_are_added_to_as_many_pixels_as_16_bits_count() -> None:
+    for width, fits in ((163, True), (164, False)):
+        wider = Builder((2, 200, width), 0)
+        wider.widen(1, 1)
+        if fits:
+            assert lower(wider.graph()).steps[0].kernel == "pad"
+        else:
+            with pytest.raises(ModelError, match=r"^node0: in_h of its kernel would be 32800: sizes go up to 32767$"):
+                lower(wider.graph())

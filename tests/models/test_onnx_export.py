@@ -294,3 +294,19 @@ def test_what_an_older_opset_says_otherwise_is_rewritten(node, constants, attrib
 
 def test_the_file_version_is_the_oldest_that_has_the_opset() -> None:
     assert {opset: opsets.ir_version_of(opset) for opset in opsets.OPSETS} == {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8}
+
+
+def test_pooling_after_rows_of_pixels_is_one_mean() -> None:
+    """A layer norm over channels leaves strides that torch would restore after pooling, by a Gather."""
+
+    class Normed(nn.LayerNorm):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    layers = [nn.Conv2d(3, 4, 1), Normed(4), nn.Conv2d(4, 4, 2, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    network = nn.Sequential(*layers, nn.Linear(4, 4))
+    data = to_onnx(network, about((3, 4, 4), 4))
+    kinds = [node.op_type for node in onnx.load_from_string(data).graph.node]
+    assert (kinds.count("ReduceMean") + kinds.count("GlobalAveragePool"), kinds.count("Gather")) == (1, 0)
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 4), np.uint8)
+    check_against_torch(data, network, images, Preprocessing(color="rgb"))

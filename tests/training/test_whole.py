@@ -24,6 +24,8 @@ from niwaki.training.prune import Given, prune_step
 from niwaki.training.ratios import Widths
 from niwaki.training.settings import PruneSettings
 from unusual import SHAPE, between, conv
+from zoo.blocks import normed, pooled
+from zoo.mobile import Shuffle
 
 HALF = PruneSettings(ratio=0.5, steps=1)
 ORDER_OF_C2 = (
@@ -315,3 +317,14 @@ def test_a_snapshot_brings_back_what_lists_and_tensors_held() -> None:
     assert net.hidden_size == 4
     assert all(one is other for one, other in zip(net._flat_weights, weights, strict=True))
     assert net.weight_ih_l0 is weights[0]
+
+
+def test_units_that_shuffle_one_after_another_lose_channels_within() -> None:
+    """torch-pruning counts no channels between them; what it takes from the joined map stays whole."""
+    units = [Shuffle(8, 16, 2), Shuffle(16, 16, 1), Shuffle(16, 16, 1)]
+    net = nn.Sequential(normed(1, 8, 3, 2), *units, pooled(16, 4)).eval()
+    report = prune_step(net, PruneSettings(ratio=0.3, steps=1), SHAPE, step=1, given=Given())
+    assert report.removed["2.branch.0.0"] == 2
+    assert report.removed["3.branch.0.0"] == 2
+    assert {"2.branch.2.0", "3.branch.2.0"} <= set(report.whole)
+    assert net(torch.rand(2, *SHAPE)).shape == (2, 4)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import ModelProto, NodeProto
 from torch import nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import DataError, ModelError, kind_and_line
@@ -90,7 +93,7 @@ def _export(model: nn.Module, info: ModelInfo) -> ModelProto:
     free = ({0: torch.export.Dim(BATCH, min=1)},)
     try:
         twin = copy.deepcopy(model).cpu().float().eval()
-        with quiet(), seeded(0), torch.no_grad():
+        with quiet(), seeded(0), torch.no_grad(), _PooledInOrder():
             program = torch.onnx.export(
                 twin, (images,), dynamo=True, opset_version=EXPORTED, input_names=[INPUT], output_names=[OUTPUT],
                 dynamic_shapes=free, external_data=False, optimize=True, verbose=False,
@@ -102,6 +105,17 @@ def _export(model: nn.Module, info: ModelInfo) -> ModelProto:
         ) from error
     assert program is not None  # set only if the exporter writes the file itself
     return program.model_proto
+
+
+class _PooledInOrder(TorchFunctionMode):
+    """Adaptive pooling gets its image in order: torch restores the strides of any other afterwards, in ONNX by a Gather
+    whose indices are computed from the batch.
+    """
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is functional.adaptive_avg_pool2d and args and not args[0].is_contiguous():
+            args = (args[0].contiguous(), *args[1:])
+        return function(*args, **(kwargs or {}))
 
 
 def _check_interface(exported: ModelProto, name: str, info: ModelInfo) -> None:

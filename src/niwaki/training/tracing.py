@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 import torch_pruning
 from torch import nn
+from torch_pruning.dependency import index_mapping
 
 from niwaki.errors import ModelError, kind_and_line
 
@@ -36,7 +38,8 @@ class BoundedGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
     def get_pruning_group(self, module: nn.Module, pruning_fn: Callable[..., Any], idxs: Any) -> Any:
         """The group of layers that lose channels together when `module` loses `idxs`."""
         self._start_again()
-        return super().get_pruning_group(module, pruning_fn, idxs)
+        with _without_mapping_of_nothing():
+            return super().get_pruning_group(module, pruning_fn, idxs)
 
     def get_out_channels(self, module_or_node: Any) -> Any:
         """The output channels of a module or node; None if it has none of its own."""
@@ -89,6 +92,25 @@ class _Watched(list[Any]):
         yield self._follow
 
 
+@contextmanager
+def _without_mapping_of_nothing() -> Iterator[None]:
+    """A reshape that torch-pruning believes to have no channels, as between shuffles, has its indices left alone.
+
+    It would divide by zero. What follows from a wrong belief is noticed later, when the pruned network is compared.
+    """
+    update = index_mapping.update_reshape_index_mapping
+
+    def tried(graph: Any, node: Any) -> None:
+        with suppress(ZeroDivisionError):
+            update(graph, node)
+
+    index_mapping.update_reshape_index_mapping = tried
+    try:
+        yield
+    finally:
+        index_mapping.update_reshape_index_mapping = update
+
+
 def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> BoundedGraph:
     """The dependency graph of a network in eval mode, whose parameters must require gradients.
 
@@ -97,7 +119,7 @@ def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> BoundedGraph:
     device = next(model.parameters()).device
     graph = BoundedGraph()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _without_mapping_of_nothing():
             warnings.simplefilter("ignore")  # its remarks on layers that it does not know: the result is compared
             graph.build_dependency(model, example_inputs=torch.rand(1, *input_shape, device=device))
     except EndlessGroup:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from niwaki.codegen.graph import reference, windows
 from niwaki.codegen.graph.arithmetic import common_rescale_of, rescale_of
 from niwaki.codegen.graph.graph import Graph, Layer, Tensor
-from niwaki.codegen.graph.operators.arrange import Concat, Pad, Reshape
+from niwaki.codegen.graph.operators.arrange import Concat, Pad, Reshape, Widen
 from niwaki.codegen.graph.operators.elementwise import Add, Requantize
 from niwaki.codegen.graph.operators.pooling import AveragePool, MaxPool
 from niwaki.codegen.graph.operators.products import Conv, Dense
@@ -156,6 +156,13 @@ def test_a_border():
         [[-7, -7, -7, -7], [1, 2, -7, -7]],
         [[-7, -7, -7, -7], [3, 4, -7, -7]],
     ]
+
+
+def test_more_channels():
+    layer = Widen("pad", ("x",), "y", 1, 2, -7)
+    assert compute(layer, [[[1, 2]], [[3, 4]]], (5, 1, 2), zero=9, out_zero=9) == [
+        [[-7, -7]], [[1, 2]], [[3, 4]], [[-7, -7]], [[-7, -7]],
+    ]  # fmt: skip
 
 
 def test_another_shape_keeps_the_order_of_the_onnx():

@@ -113,8 +113,14 @@ def channels(m: Qdq, x: str) -> str:
     return m.node("Sigmoid", [m.node("PRelu", [x, slopes])])
 
 
+def subsampled(m: Qdq, x: str) -> str:
+    """A factor, then a bias for each channel, as LeNet-5's pooling has them before its activation."""
+    factors, bias = (m.constant(np.array(n, F).reshape(2, 1, 1)) for n in ([0.7, -0.4], [0.1, -0.3]))
+    return m.node("Tanh", [m.node("Add", [m.node("Mul", [m.node("Tanh", [x]), factors]), bias])])
+
+
 @pytest.mark.parametrize(
-    "make", [silu, gelu, tanh_gelu, hard_swish, mish, quick_gelu, squared_relu, reversed_line, channels]
+    "make", [silu, gelu, tanh_gelu, hard_swish, mish, quick_gelu, squared_relu, reversed_line, channels, subsampled]
 )
 @pytest.mark.parametrize("around_each", [False, True])
 def test_nodes_of_one_tensor_are_one_table(make: object, around_each: bool) -> None:

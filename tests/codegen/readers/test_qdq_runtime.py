@@ -146,6 +146,12 @@ def padded(net: Network, *value: float) -> str:
     return net.conv(net("Pad", "x", *inputs), 5, 4, 3, 3)
 
 
+def widened(net: Network) -> str:
+    """As a shortcut without parameters adds channels of zeros, here with a border too."""
+    inputs = [net.constant(np.array([0, 1, 0, 2, 0, 3, 0, 0])), net.constant(np.float32(0.2))]
+    return net.conv(net("Pad", "x", *inputs), 5, 8, 3, 3)
+
+
 def with_dropout(net: Network) -> str:
     return net.conv(net("Dropout", net("Identity", net("Relu", net.conv("x", 4, 4, 3, 3)))), 2, 4, 1, 1)
 
@@ -174,6 +180,12 @@ NETWORKS: dict[str, Callable[[Network], str]] = {
         pooled, kind="AveragePool", kernel_shape=[3, 3], pads=[1, 0, 0, 1], count_include_pad=1
     ),
     "average, ceil": partial(pooled, kind="AveragePool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
+    "average, ceil, pads counted": partial(
+        pooled, kind="AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, ceil_mode=1, count_include_pad=1
+    ),
+    "average, ceil, counted": partial(
+        pooled, kind="AveragePool", kernel_shape=[3, 3], strides=[3, 2], ceil_mode=1, count_include_pad=1
+    ),
     "average, SAME_LOWER": partial(pooled, kind="AveragePool", kernel_shape=[2, 2], auto_pad="SAME_LOWER"),
     "global": partial(global_mean, kind="GlobalAveragePool"),
     "mean": partial(global_mean, kind="ReduceMean", axes=[2, 3], keepdims=1),
@@ -192,6 +204,7 @@ NETWORKS: dict[str, Callable[[Network], str]] = {
     "computed reshape": computed_reshape,
     "squeeze": squeezed,
     "pad": padded,
+    "pad, channels": widened,
     "pad, value": lambda net: padded(net, 0.5),
     "dropout": with_dropout,
 }

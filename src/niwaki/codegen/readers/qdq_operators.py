@@ -42,9 +42,17 @@ def _max_pool(node: NodeProto, inputs: Inputs) -> Value:
 def _average_pool(node: NodeProto, inputs: Inputs) -> Value:
     given, window = attributes(node), pooling_window(node, inputs)
     include = bool(given.get("count_include_pad", 0))
-    if include and given.get("ceil_mode", 0) and window.pads[2:] != pads_of(given)[2:]:
-        raise ModelError(f"{label(node)}: ceil_mode with count_include_pad: windows beyond the padding: take one")
-    value, _ = as_image(node, inputs)
+    value, (channels, height, width) = as_image(node, inputs)
+    top, left, bottom, right = window.pads
+    if include and given.get("ceil_mode", 0):  # what windows have beyond the padding does not count: pad, then average
+        pads = pads_of(given)
+        ends = (bottom - pads[2], right - pads[3]) if len(pads) == 4 else (bottom - pads[1], right)
+        if any(ends):
+            bottom, right = bottom - ends[0], right - ends[1]
+            shape = (channels, top + height + bottom, left + width + right)
+            if shape != value.shape:
+                value = value.seen(Border(name_of(node), shape, (top, left, bottom, right), 0.0))
+            window, include = replace(window, pads=(0, 0, *ends)), False
     unsigned = value.source in inputs.unsigned
     tensor, target = image_tensor(value, node, inputs), image_shape(node.output[0], inputs)
     mean = Mean(name_of(node), (tensor,), target, window, include, unsigned=unsigned)
@@ -74,7 +82,8 @@ def _add(node: NodeProto, inputs: Inputs) -> Value:
         if constant in inputs.constants:
             few = rows_of(inputs.constants.numbers(constant, node), inputs.shape(other))
             bias = few and few[1] == 0 and len(few[0]) > 1 and len(inputs.shape(other)) in (1, 3)
-            if bias and not inputs.rounds_twice:
+            computed = isinstance(inputs.value(other, node).source, qdq_functions.Function)  # one table for both
+            if bias and not computed and not inputs.rounds_twice:
                 return _add_constant(node, inputs, other, constant)
             return qdq_pairs.pair(node, inputs)
     shapes = [inputs.shape(name) for name in node.input]
@@ -131,13 +140,17 @@ def _pad(node: NodeProto, inputs: Inputs) -> Value:
         places = np.arange(int(np.prod(source))).reshape(1, *source)
         index = padded(places, [(before, behind) for before, behind in sides.T.tolist()], mode)
         return inputs.value(read[0], node).moved(name_of(node), inputs.shape(node.output[0]), index.reshape(-1))
-    if mode != "constant" or pads.shape != (2 * axes.size,) or sides.min() < 0 or sides[:, :2].any():
-        raise ModelError(
-            f"{label(node)}: mode {mode}, pads {pads.tolist()}: a constant around height and width is supported"
-        )
-    (top, left), (bottom, right) = sides[:, 2:].tolist()
-    shape = (source[0], top + source[1] + bottom, left + source[2] + right)
-    return inputs.value(read[0], node).seen(Border(name_of(node), shape, (top, left, bottom, right), number))
+    if mode != "constant" or pads.shape != (2 * axes.size,) or sides.min() < 0 or sides[:, 0].any():
+        raise ModelError(f"{label(node)}: mode {mode}, pads {pads.tolist()}: constants added to an image are supported")
+    value, (channels, height, width) = inputs.value(read[0], node), source
+    (_, before, top, left), (_, behind, bottom, right) = sides.tolist()
+    if before or behind:
+        channels += before + behind
+        value = value.seen(Border(name_of(node), (channels, height, width), (0, 0, 0, 0), number, (before, behind)))
+    if not sides[:, 2:].any() and channels != source[0]:
+        return value
+    shape = (channels, top + height + bottom, left + width + right)
+    return value.seen(Border(name_of(node), shape, (top, left, bottom, right), number))
 
 
 def _clip(node: NodeProto, inputs: Inputs) -> Value:

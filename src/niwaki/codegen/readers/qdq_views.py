@@ -39,10 +39,11 @@ class Largest(View):
 
 @dataclass(frozen=True)
 class Border(View):
-    """A constant around an image."""
+    """A constant around an image, or as channels before and behind those that it has."""
 
     pads: Pads
     number: float
+    channels: Pair = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ def view_layer(view: View, source: str, output: str, quantization: Quantization)
         case Largest():
             window = view.window
             return pooling.MaxPool(view.name, (source,), output, window.kernel, window.strides, window.pads)
+        case Border() if any(view.channels):
+            before, behind = view.channels
+            return arrange.Widen(view.name, (source,), output, before, behind, quantization.quantize(view.number))
         case Border():
             return arrange.Pad(view.name, (source,), output, view.pads, quantization.quantize(view.number))
         case Peak():

@@ -34,6 +34,15 @@ class Pad(Layer):
 
 
 @dataclass(frozen=True, eq=False)
+class Widen(Layer):
+    """`value` as channels before and after those of an image (C, H, W), with the scale and zero point of the input."""
+
+    before: int
+    behind: int
+    value: int
+
+
+@dataclass(frozen=True, eq=False)
 class Reshape(Layer):
     """The same elements in the same (channels first) order with another shape, as in Flatten."""
 
@@ -48,6 +57,11 @@ def _run_concat(layer: Concat, inputs: Sequence[np.ndarray], sources: Sequence[T
 
 def _run_pad(layer: Pad, inputs: Sequence[np.ndarray], _: Sequence[Tensor], __: Tensor) -> np.ndarray:
     return padded(inputs[0], layer.pads, layer.value)
+
+
+def _run_widen(layer: Widen, inputs: Sequence[np.ndarray], _: Sequence[Tensor], __: Tensor) -> np.ndarray:
+    sides = ((0, 0), (layer.before, layer.behind), (0, 0), (0, 0))
+    return np.pad(inputs[0], sides, constant_values=layer.value)
 
 
 def _run_reshape(_: Reshape, inputs: Sequence[np.ndarray], __: Sequence[Tensor], target: Tensor) -> np.ndarray:
@@ -78,6 +92,15 @@ def _lower_pad(layer: Pad, lowering: Lowering) -> None:
     })  # fmt: skip
 
 
+def _lower_widen(layer: Widen, lowering: Lowering) -> None:
+    """The border of an image that has a row for each pixel, and a column for each channel."""
+    image = lowering.image(layer)
+    lowering.emit("pad", layer, {
+        "in_h": image["in_h"] * image["in_w"], "in_w": image["channels"], "channels": 1, "top": 0,
+        "left": layer.before, "bottom": 0, "right": layer.behind, "value": layer.value,
+    })  # fmt: skip
+
+
 def _lower_reshape(layer: Reshape, lowering: Lowering) -> None:
     """Nothing to do if the bytes have the same order, or if only dense layers read them: these adapt to their order."""
     source, target = lowering.graph.tensors[layer.inputs[0]], lowering.graph.tensors[layer.output]
@@ -98,5 +121,6 @@ def _lower_reshape(layer: Reshape, lowering: Lowering) -> None:
 OPERATORS = {
     Concat: Operator(_run_concat, _lower_concat, ("requantize",)),
     Pad: Operator(_run_pad, _lower_pad, ("pad",)),
+    Widen: Operator(_run_widen, _lower_widen, ("pad",)),
     Reshape: Operator(_run_reshape, _lower_reshape, ("reshape", "copy", "gather_from"), any_size=True, order="own"),
 }

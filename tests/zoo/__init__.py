@@ -1,0 +1,1 @@
+"""Named architectures in small, and the journey from training to verified C that each of them makes."""

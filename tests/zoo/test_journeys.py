@@ -1,0 +1,90 @@
+"""The zoo: named architectures from training to verified C, and the page about them."""
+
+from __future__ import annotations
+
+import re
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import niwaki
+from bundled import need_tool
+from niwaki.compiled.library import CModel
+from niwaki.deploy import runners
+from niwaki.models.factory import build_seeded
+from zoo.journey import PROBE, Row, go, row_of, travel
+from zoo.networks import ALL
+from zoo.page import page
+
+FEW = ("LeNet with sigmoid", "Conv1d", "DS-CNN")
+
+
+def held(row: Row) -> None:
+    """It came through, with fewer parameters, in C that stores about a byte for each."""
+    assert (row.failed, row.why) == ("", "")
+    assert row.pruned < row.params
+    assert 0.8 * row.pruned < row.flash < 3 * row.pruned + 20_000
+    assert row.ram >= np.prod(ALL[row.name].shape)
+
+
+def test_a_few_come_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In C for this machine alone; only the second of the three processes is a fresh one."""
+    need_tool("cc", "gcc libc6-dev")
+    monkeypatch.setattr(runners, "TARGETS", {"native": runners.TARGETS["native"]})
+    for row in travel(FEW, tmp_path, fresh=("prune",)):
+        held(row)
+
+
+def test_a_file_that_answers_otherwise_ends_the_journey(tmp_path: Path) -> None:
+    name = "LeNet with sigmoid"
+    go("train", tmp_path, [name])
+    probe = tmp_path / name / PROBE
+    np.save(probe, np.load(probe) + 0.01)
+    go("prune", tmp_path, [name])
+    go("ship", tmp_path, [name])
+    row = row_of(name, tmp_path)
+    assert (row.failed, row.pruned) == ("prune", 0)
+    assert re.fullmatch(r"Broken: the reloaded network answers otherwise, by 0\.0\d+", row.why)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ALL)
+def test_a_network_comes_through(name: str, tmp_path: Path) -> None:
+    need_tool("cc", "gcc libc6-dev")
+    [row] = travel([name], tmp_path)
+    held(row)
+
+
+@pytest.mark.soak
+def test_resnet_18_of_full_size_becomes_c_in_minutes(tmp_path: Path) -> None:
+    """11 million parameters, images of 224×224: export in 3 minutes, a compiler in 2, in 4 GB."""
+    need_tool("cc", "gcc libc6-dev")
+    args = {"classes": 1000, "width": 64}
+    model = build_seeded("zoo.residual:resnet18", args, 0, trust=True)
+    assert sum(one.numel() for one in model.parameters()) == 11_689_512
+    labels = [f"class {index}" for index in range(1000)]
+    file = niwaki.save(
+        model, tmp_path / "model.safetensors", factory="zoo.residual:resnet18", args=args, input_shape=(3, 224, 224),
+        labels=labels, preprocessing=niwaki.Preprocessing(color="rgb", size=(224, 224)),
+    )  # fmt: skip
+    start = time.monotonic()
+    images = np.random.default_rng(0).integers(0, 256, (16, 224, 224, 3), np.uint8)
+    np.savez(tmp_path / "data.npz", x_train=images, y_train=np.arange(16) % 4, x_test=images[:4], y_test=np.arange(4))
+    niwaki.export(file, tmp_path / "out", to=["onnx-int8", "c"], data=tmp_path / "data.npz", images=8, trust=True)
+    assert time.monotonic() - start < 180
+    start = time.monotonic()
+    CModel(tmp_path / "out" / "c")
+    assert time.monotonic() - start < 120
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4e6  # KB
+
+
+def test_a_row_says_what_ended_a_journey() -> None:
+    rows = [Row("MLP", 1000, 500, {"it is joined": 2}, 700, 90), Row("NiN", 2000, failed="ship", why="ModelError: no")]
+    text = page(rows)
+    assert "1 of the 2 come through" in text
+    assert "| MLP | 3×32×32 | 1,000 | 500 | 2 | 700 | 90 | verified |" in text
+    assert "| NiN | 3×32×32 | 2,000 | 0 | 0 | 0 | 0 | ends at ship: ModelError: no |" in text
+    assert "| MLP | 2 | it is joined |" in text

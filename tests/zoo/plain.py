@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -81,7 +83,8 @@ def nin(classes: int = 4) -> nn.Module:
 
     def block(inputs: int, widths: tuple[int, int, int], kernel: int) -> list[nn.Module]:
         convolutions = [
-            nn.Conv2d(inputs, widths[0], kernel, padding=kernel // 2), nn.Conv2d(*widths[:2], 1), nn.Conv2d(*widths[1:], 1)
+            nn.Conv2d(inputs, widths[0], kernel, padding=kernel // 2),
+            *(nn.Conv2d(*pair, 1) for pair in pairwise(widths)),
         ]  # fmt: skip
         return [layer for convolution in convolutions for layer in (convolution, nn.ReLU())]
 

@@ -102,7 +102,7 @@ def preact_resnet(classes: int = 4) -> nn.Module:
 
 
 def regnet_x(classes: int = 4) -> nn.Module:
-    """Radosavovic et al. 2020: bottlenecks as wide as their output, of grouped convolutions; half of the widths of 200MF."""
+    """Radosavovic et al. 2020: grouped bottlenecks as wide as their output; half of the widths of 200MF."""
 
     def block(inputs: int, outputs: int, stride: int) -> nn.Module:
         grouped = normed(outputs, outputs, 3, stride, groups=outputs // 8)

@@ -120,7 +120,7 @@ def subsampled(m: Qdq, x: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "make", [silu, gelu, tanh_gelu, hard_swish, mish, quick_gelu, squared_relu, reversed_line, channels, subsampled]
+    "make", [silu, gelu, tanh_gelu, hard_swish, mish, quick_gelu, squared_relu, reversed_line, channels]
 )
 @pytest.mark.parametrize("around_each", [False, True])
 def test_nodes_of_one_tensor_are_one_table(make: object, around_each: bool) -> None:
@@ -131,6 +131,14 @@ def test_nodes_of_one_tensor_are_one_table(make: object, around_each: bool) -> N
     graph = read(model, y)
     assert kinds(graph) == ["Lookup"]
     check(model, y, graph, 0.8 if around_each else 0.97)
+
+
+def test_a_factor_and_a_bias_for_each_channel_are_in_the_table_of_their_activation() -> None:
+    model, x = start(scale=0.0371, zero_point=11)
+    y = model.qdq(subsampled(model, x), 0.013, -20)
+    graph = read(model, y)
+    assert kinds(graph) == ["Lookup"]
+    check(model, y, graph, 0.97)
 
 
 class _Around:

@@ -124,6 +124,13 @@ def test_every_class_has_its_name_if_there_are_more_than_256(content: Content, t
     assert subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout == "class 299\n"
 
 
+def test_the_readme_says_what_lies_at_the_image(content: Content) -> None:
+    graph = replace(content.graph, preprocessing=None)
+    readmes = [project_files(one, "arduino")["small/README.md"] for one in (content, replace(content, graph=graph))]
+    assert b"raw 8-bit pixels at model.image(), then:" in readmes[0]
+    assert b"int8 values at model.image(), then:" in readmes[1]
+
+
 def test_an_avr_stores_no_more_images_than_an_array_takes(content: Content) -> None:
     """avr-gcc refuses an array of more than 32,767 bytes."""
     large = replace(content, images=np.zeros((20, 3, 64, 64), np.uint8))

@@ -247,6 +247,18 @@ def test_a_batch_norm_that_no_layer_absorbs_is_int8_too() -> None:
     assert float_nodes(onnx.load_from_string(quantized.onnx)) == []
 
 
+def test_a_model_that_takes_one_image_at_a_time_is_quantized_as_with_a_free_batch() -> None:
+    """As `torch.onnx.export` writes it unless told otherwise."""
+    data, images = network("LeNet-5")
+    model = onnx.load_from_string(data)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    free = quantize_static(data, images[:20], QuantizeSettings(images=20))
+    fixed = quantize_static(model.SerializeToString(), images[:20], QuantizeSettings(images=20))
+    inputs = PLAIN.scale(images[20:])
+    np.testing.assert_array_equal(scores(fixed.onnx, inputs), scores(free.onnx, inputs))
+
+
 def test_poor_agreement_is_noted() -> None:
     """Two scores that differ by less than a step of int8."""
     nodes = [node("Flatten", "input", "flat"), node("Gemm", "flat w b", "logits", transB=1)]

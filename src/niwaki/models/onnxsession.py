@@ -87,10 +87,11 @@ def exact_way(data: bytes, cured: Callable[[onnxruntime.InferenceSession], bool]
 def scores(data: bytes, inputs: np.ndarray, batch: int = 100, mode: Mode = "exact") -> np.ndarray:
     """The first output of an ONNX model for float32 `inputs` (n, C, H, W), run in batches: float32 (n, …)."""
     session = open_session(data, mode)
-    batch = images_at_once(check_runnable(load_onnx(data), "the ONNX"), batch)
-    name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+    entry, output = session.get_inputs()[0], session.get_outputs()[0].name
+    fixed = entry.shape[0] if isinstance(entry.shape[0], int) else batch
+    batch = min(fixed, images_at_once(check_runnable(load_onnx(data), "the ONNX"), batch))
     starts = range(0, len(inputs), batch)
-    return np.concatenate([session.run([output], {name: inputs[start : start + batch]})[0] for start in starts])
+    return np.concatenate([session.run([output], {entry.name: inputs[start : start + batch]})[0] for start in starts])
 
 
 def _exact(data: bytes) -> onnxruntime.InferenceSession:

@@ -19,6 +19,7 @@ LEVELS = 256  # levels of int8
 _ALMOST_NONE = 1e-4  # smallest probability of a value: the method needs one that is not 0
 CANDIDATES = 128  # thresholds that `entropy` compares, evenly spaced from LEVELS bins to all of them
 VALUES_AT_ONCE = 1 << 24  # for all activations together: 64 MiB
+_IMAGES_AT_ONCE = 100
 
 
 def activation_ranges(model: ModelProto, inputs: np.ndarray, settings: QuantizeSettings) -> dict[str, Range]:
@@ -86,6 +87,7 @@ class _Probe:
     def __init__(self, model: ModelProto, inputs: np.ndarray) -> None:
         inferred = onnx.shape_inference.infer_shapes(model)
         self.input = inferred.graph.input[0].name
+        self.most = inferred.graph.input[0].type.tensor_type.shape.dim[0].dim_value or _IMAGES_AT_ONCE
         self.scores = _scores(inferred)
         produced = {name for node in inferred.graph.node for name in node.output}
         known = [*inferred.graph.value_info, *inferred.graph.output]
@@ -106,7 +108,7 @@ class _Probe:
             yield {self.input: some, **found}
             start += len(some)
             values = sum(value.size for value in found.values()) // len(some)
-            batch = max(1, min(100, VALUES_AT_ONCE // max(1, values)))
+            batch = max(1, min(self.most, VALUES_AT_ONCE // max(1, values)))
 
     def extremes(self) -> dict[str, Range]:
         """The lowest and highest value of each activation."""

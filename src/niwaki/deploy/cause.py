@@ -192,6 +192,7 @@ def _activations(file: Int8File, images: np.ndarray) -> Mapping[str, np.ndarray]
         activations = np.concatenate([row[number][:1] for row in rows])
         if activations.dtype == np.uint8:
             activations = (activations.astype(np.int16) - 128).astype(np.int8)
-        name = named[value.name]
-        found[name] = activations.reshape(len(images), *tensors[name].shape)
+        tensor = tensors[named[value.name]]
+        if activations.size == len(images) * tensor.size:  # otherwise the graph has it before some elements are taken
+            found[tensor.name] = activations.reshape(len(images), *tensor.shape)
     return found

@@ -7,6 +7,13 @@
 
 #include "niwaki_strip.h"
 
+/* GCC 12 aligns its stores to arrays on the stack more than the arrays themselves, unless these say how they lie. */
+#if defined(__GNUC__)
+#define NIWAKI_ALIGNED __attribute__((aligned(64)))
+#else
+#define NIWAKI_ALIGNED
+#endif
+
 #if defined(NIWAKI_AVX512)
 
 #include <immintrin.h>
@@ -78,7 +85,7 @@ NIWAKI_KERNEL void niwaki_conv_strip(const niwaki_conv *d, const niwaki_strip *s
 
 /* A convolution without groups: strip by strip, each copied with its padding. */
 NIWAKI_KERNEL void niwaki_conv_rows_from(const niwaki_conv *d, const int8_t *in, int32_t y, int32_t rows, int8_t *out) {
-  uint8_t scratch[NIWAKI_SCRATCH + NIWAKI_SLACK];
+  NIWAKI_ALIGNED uint8_t scratch[NIWAKI_SCRATCH + NIWAKI_SLACK];
   const int32_t row = niwaki_strip_row(d);
   const niwaki_strip strip = {scratch, row};
   niwaki_fill_strip(d, in, y, rows, row, scratch);
@@ -93,7 +100,7 @@ NIWAKI_KERNEL void niwaki_run_conv(const niwaki_conv *d, const int8_t *in, int8_
 }
 
 NIWAKI_KERNEL void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int8_t *out) {
-  uint8_t x[NIWAKI_SCRATCH + NIWAKI_SLACK];
+  NIWAKI_ALIGNED uint8_t x[NIWAKI_SCRATCH + NIWAKI_SLACK];
   for (int32_t i = 0; i < d->in; i++) x[i] = (uint8_t)(in[i] ^ NIWAKI_FLIP);
   NIWAKI_FILL(x + d->in, 0, NIWAKI_SLACK);
   if (d->out <= 4)

@@ -47,7 +47,7 @@ NIWAKI_KERNEL int32_t niwaki_depthwise_places(const niwaki_conv *d) {
 
 NIWAKI_KERNEL void niwaki_depthwise_rows(const niwaki_conv *d, const int8_t *in, int32_t y0, int32_t rows,
                                          int8_t *out) {
-  uint8_t scratch[NIWAKI_SCRATCH + NIWAKI_SLACK];
+  NIWAKI_ALIGNED uint8_t scratch[NIWAKI_SCRATCH + NIWAKI_SLACK];
   const int32_t row = niwaki_strip_row(d), places = niwaki_depthwise_places(d), rest = d->out_w % places;
   const int32_t tile_size = d->kernel_w * ((d->kernel_h + 3) / 4) * 64;
   niwaki_fill_strip(d, in, y0, rows, row, scratch);

@@ -15,6 +15,7 @@ import niwaki
 from niwaki.board import build, network
 from niwaki.board.decide import logits
 from niwaki.board.network import open_network
+from niwaki.board.options import BundleOptions
 from niwaki.board.selftest import HEIGHT, WIDTH
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.device.bundle import Bundle
@@ -22,6 +23,8 @@ from niwaki.device.decision import Rule
 from niwaki.errors import DataError, ModelError
 from niwaki.files import sha256_of
 from niwaki.models.onnxfile import load_onnx, write_metadata
+from tflite_cases import weighted
+from tflite_files import Tensor
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,8 +33,8 @@ def said(_line):
     """Tell nobody."""
 
 
-def opened(file, data=None, trust=False):
-    return open_network(Path(file), data=data, trust=trust, notify=said)
+def opened(file, data=None, trust=False, **told):
+    return open_network(Path(file), BundleOptions(trust=trust, **told), data=data, notify=said)
 
 
 def test_model_file_float_onnx_export_and_int8_give_the_same_network(small_model, small_export, small_npz):
@@ -194,7 +197,7 @@ def relabelled(source, target, preprocessing):
 
 def test_models_that_no_camera_can_feed_are_refused(small_export, small_model, tmp_path):
     int8 = small_export / "model-int8.onnx"
-    with pytest.raises(ModelError, match="does not say how pixels become its input, so no camera can feed it: give a"):
+    with pytest.raises(ModelError, match="does not say how pixels become its input, so no camera can feed it: tell"):
         opened(relabelled(int8, tmp_path / "plain.onnx", None))
     colour = relabelled(int8, tmp_path / "colour.onnx", Preprocessing(color="rgb"))
     with pytest.raises(
@@ -215,6 +218,27 @@ def test_models_that_no_camera_can_feed_are_refused(small_export, small_model, t
         opened(tmp_path / "model.pt")
 
 
+def test_what_a_file_does_not_say_is_said_to_bundle(small_export, tmp_path):
+    """Of an ONNX without metadata, and of a .tflite; names of all classes, or none."""
+    plain = relabelled(small_export / "model-int8.onnx", tmp_path / "plain.onnx", None)
+    how, names = Preprocessing(mean=(0.25,), std=(0.5,)), ("a", "b", "c", "d")
+    told = opened(plain, preprocessing=how, labels=names)
+    assert (told.graph.preprocessing, told.labels) == (how, names)
+    theirs = tmp_path / "theirs.tflite"
+    theirs.write_bytes(weighted("FULLY_CONNECTED", (1, 16, 16, 1), (4, 256), Tensor((1, 4), 0.3, -5)).build())
+    with pytest.raises(
+        ModelError, match=r"theirs\.tflite: does not say how .*: tell niwaki bundle with `preprocessing="
+    ):
+        opened(theirs)
+    read = opened(theirs, preprocessing=how)
+    assert read.graph.rounds_twice
+    assert read.graph.table is not None
+    assert read.graph.table[0, [0, 255]].tolist() == [3 - 10, 3 + 30]  # (0 - 0.25) / 0.5 and 1.5, in steps of 0.05
+    assert read.labels == ("class 0", "class 1", "class 2", "class 3")
+    with pytest.raises(ModelError, match="3 names for 4 outputs: give one for each with `labels="):
+        opened(theirs, preprocessing=how, labels=names[:3])
+
+
 def test_no_classifier_is_refused(small_graph):
     one = small_graph.tensors[small_graph.output]
     graph = type(small_graph)(
@@ -231,7 +255,7 @@ def test_images_that_cannot_be_had(small_export, small_model, small_npz, tmp_pat
     """An int8 network does without; what the user names must be there, and fit."""
     lines = []
     alone = shutil.copy(small_export / "model-int8.onnx", tmp_path / "alone.onnx")
-    assert open_network(Path(alone), data=None, trust=False, notify=lines.append).data is None
+    assert open_network(Path(alone), BundleOptions(), data=None, notify=lines.append).data is None
     with pytest.raises(DataError, match='`data="moon"`: not fashion-mnist'):
         opened(alone, "moon")
     other, labels = tmp_path / "other.npz", np.arange(30) % 3

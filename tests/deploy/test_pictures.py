@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from niwaki.board.network import open_network
+from niwaki.board.options import BundleOptions
 from niwaki.data.dataset import Dataset
 from niwaki.deploy import pictures, runners, verify
 from niwaki.deploy.bench_forms import forms_of
@@ -63,7 +64,7 @@ def test_verify_does_not_look_again_for_what_cannot_be_had(
 def test_bundle_bench_and_report_look_once(
     small_export: Path, small_npz: Path, tmp_path: Path, asked: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_network(small_export, data=str(small_npz), trust=False, notify=lambda _line: None)
+    open_network(small_export, BundleOptions(), data=str(small_npz), notify=lambda _line: None)
     assert asked == {"prepare": 1, "find_decoded": 1}
     asked.clear()
     monkeypatch.setattr("niwaki.toolchain.compiler.find_compiler", lambda: None)

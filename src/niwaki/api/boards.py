@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from niwaki.api.forms import stated
 from niwaki.arguments import checked, text_of
+from niwaki.data.preprocessing import Preprocessing
 from niwaki.notify import Notify, logged
 
 if TYPE_CHECKING:  # loaded only by the functions that need it
@@ -26,6 +28,8 @@ def bundle(
     scenes: int = 1000,
     least_named: float = 5.0,
     data: str | Path | None = None,
+    preprocessing: Preprocessing | Mapping[str, object] | None = None,
+    labels: tuple[str, ...] | list[str] | None = None,
     trust: bool = False,
     notify: Notify | None = None,
 ) -> BundleReport:
@@ -33,7 +37,8 @@ def bundle(
 
     `names` is a JSON file with your own words, `scenes` the number of generated scenes to calibrate rejection on,
     `least_named` the percentage of scenes with a garment that must get a name, `data` the calibration images if the
-    file names none. Raises NiwakiError if an input cannot be used.
+    file names none. `preprocessing` says how pixels become the input of an int8 ONNX or .tflite that does not say so,
+    `labels` are the names of its classes. Raises NiwakiError if an input cannot be used.
 
     >>> niwaki.bundle("exported", "nano", target="jetson-nano", sound=False, scenes=0).target.title
     'Jetson Nano'
@@ -42,7 +47,8 @@ def bundle(
     from niwaki.board.options import BundleOptions
 
     words = None if names is None else Path(names)
-    options = BundleOptions(tuple(languages), sound, words, scenes, least_named, trust)
+    how = stated(preprocessing)
+    options = BundleOptions(tuple(languages), sound, words, scenes, least_named, trust, how, tuple(labels or ()))
     return bundle_file(Path(file), target, Path(out), options=options, data=text_of(data), notify=notify or logged)
 
 

@@ -77,7 +77,7 @@ def export(
     from niwaki.deploy.forms import ExportOptions
     from niwaki.firmware.projects import write_projects
 
-    how = _preprocessing(preprocessing)
+    how = stated(preprocessing)
     settled = settings_of(QuantizeSettings, settings)
     options = ExportOptions(opset, prefix, ram_limit, settled, trust, how, tuple(labels or ()))
     asked = (to,) if isinstance(to, str) else to
@@ -90,7 +90,8 @@ def export(
     return replace(report, projects=write_projects(Path(out), kinds, prefix=prefix, data=images, notify=tell))
 
 
-def _preprocessing(given: Preprocessing | Mapping[str, object] | None) -> Preprocessing | None:
+def stated(given: Preprocessing | Mapping[str, object] | None) -> Preprocessing | None:
+    """Preprocessing from its settings."""
     if given is None or isinstance(given, Preprocessing):
         return given
     return settings_of(Preprocessing, given, "preprocessing")
@@ -171,7 +172,7 @@ def verify(
     from niwaki.deploy.verify import VerifyOptions, verify_file
 
     tell, show = notify or logged, progress or silent
-    options = VerifyOptions(images, steps, trust, _preprocessing(preprocessing), tuple(labels or ()))
+    options = VerifyOptions(images, steps, trust, stated(preprocessing), tuple(labels or ()))
     if serial is not None:
         from niwaki.firmware.on_board import verify_on_board
 

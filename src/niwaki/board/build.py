@@ -100,7 +100,7 @@ def bundle_file(
     check_free(out)
     if options.sound:
         check_voice()
-    network = open_network(file, data=data, trust=options.trust, notify=notify)
+    network = open_network(file, options, data=data, notify=notify)
     decision, remarks = decide(network, options.scenes, notify, options.least_named)
     files = bundle_files(network, board, options, decision, notify)
     put_bundle(out, files)

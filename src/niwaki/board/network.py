@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from niwaki.board.options import BundleOptions
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset
@@ -13,9 +14,9 @@ from niwaki.deploy.exported import open_export
 from niwaki.deploy.folder import export_within
 from niwaki.deploy.formats import FILES, INT8, C
 from niwaki.deploy.forms import ExportOptions, Making, Material
-from niwaki.deploy.origin import Origin, open_origin
+from niwaki.deploy.origin import Origin, described, open_origin
 from niwaki.deploy.pictures import ImageNeeds, find_pictures
-from niwaki.errors import ModelError, Wording
+from niwaki.errors import ModelError, Setting, Wording
 from niwaki.models.onnxfile import load_onnx
 from niwaki.notify import Notify
 
@@ -50,14 +51,17 @@ class Network:
         return height - 2 * self.pad, width - 2 * self.pad
 
 
-def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -> Network:
-    """Make the int8 network of a model file, an ONNX file, or an exported folder (a study's folder stands for its
-    export).
+def open_network(file: Path, options: BundleOptions, *, data: str | None, notify: Notify) -> Network:
+    """Make the int8 network of a model file, an ONNX or a .tflite file, or an exported folder (a study's folder stands
+    for its export).
 
     Raises ModelError if it cannot run behind a camera: colour, no preprocessing, not a classifier; DataError if images
     are needed, or named, and are not available.
     """
     origin, needs = _origin(file)
+    if options.preprocessing is not None or options.labels:
+        origin = described(origin, options.preprocessing, options.labels)
+        needs = replace(origin.needs, data=needs.data)
     if origin.kind == "dynamic":
         raise ModelError(
             f"{origin.name}: is quantized dynamically, which runs in ONNX Runtime only: give the model file"
@@ -68,7 +72,7 @@ def open_network(file: Path, *, data: str | None, trust: bool, notify: Notify) -
         if origin.kind != "int8":
             raise pictures.error
         notify(Wording("the self-test uses made-up images: ", pictures.error))
-    making = Making(Material(origin, pictures), ExportOptions(trust=trust), notify)
+    making = Making(Material(origin, pictures), ExportOptions(trust=options.trust), notify)
     making.make(C)
     int8 = making.int8 or b""
     graph = read_qdq(load_onnx(int8, origin.name), origin.name)
@@ -103,9 +107,10 @@ def _origin(file: Path) -> tuple[Origin, ImageNeeds]:
 def _check_preprocessing(origin: Origin) -> None:
     if origin.preprocessing is None:
         raise ModelError(
-            f"{origin.name}: does not say how pixels become its input, so no camera can feed it: give a model file "
-            "(niwaki.save) or a folder that niwaki export wrote"
-        )
+            f"{origin.name}: does not say how pixels become its input, so no camera can feed it: tell niwaki "
+            "bundle with ",
+            Setting("preprocessing"), ", or give a model file (niwaki.save)",
+        )  # fmt: skip
     if origin.preprocessing.channels != 1:
         raise ModelError(
             f"{origin.name}: takes colour images, but a bundle's camera sees grey: train it on grey images "

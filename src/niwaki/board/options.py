@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from niwaki.data.preprocessing import Preprocessing
+
 LEAST_NAMED = 5.0  # percent
 
 
@@ -22,3 +24,7 @@ class BundleOptions:
     """Percent of the scenes with a garment that must get a name: a bundle that hardly ever speaks is useless."""
     trust: bool = False
     """Whether to call a factory that is not niwaki's."""
+    preprocessing: Preprocessing | None = None
+    """How pixels become the input of an ONNX or a .tflite that does not say so."""
+    labels: tuple[str, ...] = ()
+    """Names of its classes."""

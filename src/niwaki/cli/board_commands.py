@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from niwaki.cli.options import Board, Data, Json, LeastNamed, Names, Scenes, Trust
+from niwaki.cli.options import Board, Data, Json, Labels, LeastNamed, Names, Preprocessing, Scenes, Trust
 
 
 def bundle(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A model file, an int8 ONNX file or an exported folder.")
+        Path, typer.Argument(metavar="FILE", help="A model file, an int8 ONNX or .tflite file, or an exported folder.")
     ],
     target: Board,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write the bundle to.")],
@@ -24,6 +24,8 @@ def bundle(
     scenes: Scenes = 1000,
     least_named: LeastNamed = 5.0,
     data: Data = None,
+    preprocessing: Preprocessing = "",
+    labels: Labels = None,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
@@ -31,10 +33,14 @@ def bundle(
 
     Example: niwaki bundle studies/source/chosen.safetensors --target jetson-nano --out nano
     """
+    from niwaki.api.forms import stated
     from niwaki.board.options import BundleOptions
     from niwaki.cli import board as commands
+    from niwaki.cli.deploy import Said
 
-    options = BundleOptions(commands.codes(lang), sound, names, scenes, least_named, trust)
+    said = Said(preprocessing, labels)
+    how, classes = stated(said.preprocessing), tuple(said.labels or ())
+    options = BundleOptions(commands.codes(lang), sound, names, scenes, least_named, trust, how, classes)
     commands.bundle(file, target, out, options, data=data, as_json=json)
 
 

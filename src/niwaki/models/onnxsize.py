@@ -13,6 +13,7 @@ from niwaki.errors import ModelError, first_line
 from niwaki.limits import VARIABLE, check_memory, memory_limit
 from niwaki.models.onnxcheck import elements, is_control_flow, label
 from niwaki.models.onnxfold import Shape, fold
+from niwaki.models.onnxslices import check_slices
 
 _SMALL = 1024  # elements: constants up to this size may be shapes, and keep their values
 # Operators whose output is as large as the numbers that they read say.
@@ -145,6 +146,7 @@ def _inferred(model: ModelProto, name: str) -> GraphProto:
     light = _light(model)
     while True:
         try:
+            check_slices(light)
             found = onnx.shape_inference.infer_shapes(light, data_prop=True)
         except Exception as error:  # errors of several kinds: inference, decoding, memory
             raise ModelError(f"{name}: its shapes do not fit: {first_line(error)}") from error

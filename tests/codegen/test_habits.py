@@ -150,7 +150,7 @@ class Attention(nn.Module):
 
 
 class Odd(nn.Module):
-    """A mirrored border, group and instance norm, pixels to channels, nearest neighbours, a flip, and one dimension."""
+    """A mirrored border, group and instance norm, pixels to channels, both ways to resize, a flip, one dimension."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,7 +160,8 @@ class Odd(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.silu(self.groups(self.first(x)))
-        x = F.interpolate(self.each(F.pixel_unshuffle(x[:, :2], 2)), scale_factor=2).flip(3)
+        x = F.interpolate(self.each(F.pixel_unshuffle(x[:, :2], 2)), scale_factor=(2, 1)).flip(3)
+        x = F.interpolate(x, scale_factor=(1, 2), mode="bilinear")
         return self.last(F.avg_pool1d(F.max_pool1d(self.signal(x.flatten(2)), 4), 8).flatten(1))
 
 

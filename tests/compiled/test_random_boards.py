@@ -131,6 +131,10 @@ def edges() -> list[Graph]:
     start((60, 5, 5)).conv(64, (3, 3), pads=(1, 1, 1, 1))  # its kernel rows are widened one at a time
     start((8, 9, 8)).conv(8, (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), groups=8)
     start((5, 6, 7)).conv(5, (3, 3), pads=(2, 2, 2, 2), groups=5)
+    start((3, 4, 5)).bilinear((7, 9), (14, 18), same=False)
+    start((3, 4, 5)).bilinear((7, 9), (14, 18), same=True)
+    made.append(Sensitive((3, 4, 5), len(made), twice=True))
+    made[-1].bilinear((7, 9), (1024, 1024), same=True)
     for inputs, outputs in ((42, 7), (300, 6), (33, 4)):
         start((inputs,)).dense(outputs)
     for axis in (None, 0, 1, 2):

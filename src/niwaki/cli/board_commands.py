@@ -39,7 +39,7 @@ def bundle(
     from niwaki.cli.deploy import Said
 
     said = Said(preprocessing, labels)
-    how, classes = stated(said.preprocessing), tuple(said.labels or ())
+    how, classes = stated(said.preprocessing), said.classes
     options = BundleOptions(commands.codes(lang), sound, names, scenes, least_named, trust, how, classes)
     commands.bundle(file, target, out, options, data=data, as_json=json)
 

@@ -37,6 +37,11 @@ class Said:
         """The names of the classes. Raises SpecError if they cannot be read."""
         return None if self.file is None else listed_labels(self.file)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The same; nothing if no file is given."""
+        return tuple(self.labels or ())
+
 
 def export(
     file: Path,

@@ -6,6 +6,7 @@ Results are kept in a folder (`--kept`): an interrupted run resumes, and network
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(ALL):
         parser.error(f"no network is called {', '.join(sorted(unknown))}: there are {', '.join(ALL)}")
+    os.environ.setdefault("NIWAKI_CACHE_DIR", str(options.kept / "cache"))
     for name in options.names:
         shutil.rmtree(options.kept / name, ignore_errors=True)
     rows = travel(list(ALL), options.kept)

@@ -16,9 +16,10 @@ from niwaki.compiled.library import CModel
 from niwaki.deploy import runners
 from niwaki.models.factory import build_seeded
 from zoo.journey import PROBE, Row, go, row_of, travel
-from zoo.networks import ALL
+from zoo.networks import ALL, MORE, NETWORKS
 from zoo.page import page
 
+PAGE = Path(__file__).parents[2] / "docs" / "networks.md"
 FEW = ("LeNet with sigmoid", "Conv1d")
 
 
@@ -80,6 +81,14 @@ def test_resnet_18_of_full_size_becomes_c_in_minutes(tmp_path: Path) -> None:
     CModel(tmp_path / "out" / "c")
     assert time.monotonic() - start < 120
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4e6  # KB
+
+
+def test_the_page_has_every_network_and_34_of_the_36_hold() -> None:
+    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines()]
+    results = {cells[0]: cells[-1] for cells in rows if len(cells) == 8}
+    assert set(ALL) <= set(results)
+    assert sum(results[name] == "verified" for name in NETWORKS) >= 34
+    assert (len(NETWORKS), len(MORE)) == (36, 4)
 
 
 def test_a_row_says_what_ended_a_journey() -> None:

@@ -7,13 +7,6 @@
 
 #include "niwaki_strip.h"
 
-/* GCC 12 aligns its stores to arrays on the stack more than the arrays themselves, unless these say how they lie. */
-#if defined(__GNUC__)
-#define NIWAKI_ALIGNED __attribute__((aligned(64)))
-#else
-#define NIWAKI_ALIGNED
-#endif
-
 #if defined(NIWAKI_AVX512)
 
 #include <immintrin.h>

@@ -66,6 +66,13 @@
 #define NIWAKI_LARGE NIWAKI_KERNEL
 #endif
 
+/* An array on the stack: GCC 12 aligns stores to it more than the array itself, unless it says how it lies. */
+#if defined(__GNUC__) && !defined(__clang__) && (defined(__x86_64__) || defined(__i386__))
+#define NIWAKI_ALIGNED __attribute__((aligned(64)))
+#else
+#define NIWAKI_ALIGNED
+#endif
+
 /* A kernel that all layers share. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define NIWAKI_SHARED static __attribute__((noinline, noclone, unused))

@@ -217,7 +217,7 @@ NIWAKI_LARGE void P(conv_patches)(const niwaki_conv *d, const int8_t *in, int8_t
                              .twice = 1,
 #endif
                              .weights = d->weights, .bias = d->bias, .multiplier = d->multiplier, .shift = d->shift};
-  int8_t patches[NIWAKI_PATCH];
+  NIWAKI_ALIGNED int8_t patches[NIWAKI_PATCH];
   for (int32_t y = 0; y < d->out_h; y++) {
     for (int32_t x = 0; x < d->out_w; x++, out += d->out_c) {
       for (int32_t py = 0; py < d->pool_h; py++)
@@ -281,8 +281,8 @@ NIWAKI_KERNEL void P(depthwise_lanes)(const niwaki_conv *d, const int8_t *in, in
                                       int32_t count, int8_t *out) {
   const int32_t row = (d->in_c * NIWAKI_BITS + 7) / 8;
   const NIWAKI_FLASH int8_t *w = d->weights + first / NIWAKI_PER_BYTE;
-  int8_t zeros[NIWAKI_LANES];
-  int32_t sums[NIWAKI_LANES];
+  NIWAKI_ALIGNED int8_t zeros[NIWAKI_LANES];
+  NIWAKI_ALIGNED int32_t sums[NIWAKI_LANES];
   NIWAKI_FILL(zeros, d->in_zero, sizeof zeros);
   for (int32_t c = 0; c < count; c++) sums[c] = d->bias[first + c];
   for (int32_t ky = 0; ky < d->kernel_h; ky++) {

@@ -44,7 +44,7 @@ NIWAKI_KERNEL __m128i niwaki_round_columns(const niwaki_conv *d, __m512i sums, i
 
 /* Columns of 8 channels as 16 pixels of 8 bytes, of which the first `channels` are written for `count` pixels. */
 NIWAKI_KERNEL void niwaki_write_pixels(const __m128i *c, int32_t channels, int32_t count, int8_t *out) {
-  int8_t pixels[16 * 8];
+  NIWAKI_ALIGNED int8_t pixels[16 * 8];
   for (int32_t half = 0; half < 2; half++) {
     __m128i pair[4];
     for (int32_t i = 0; i < 4; i++)

@@ -120,7 +120,7 @@ NIWAKI_SHARED void niwaki_conv_strip(const niwaki_job *job) {
   const niwaki_conv *const d = job->layer;
   const int32_t width = d->out_c <= 4 ? 4 : d->out_c <= 8 ? 8 : 16;
   const int32_t groups = d->kernel_h * ((d->kernel_w * d->in_c + 3) / 4);
-  niwaki_tap room[NIWAKI_ROOM];
+  NIWAKI_ALIGNED niwaki_tap room[NIWAKI_ROOM];
   niwaki_panel panel;
   niwaki_bound_panel(&panel, d->out_zero, d->low, d->high);
   for (int32_t first = (d->out_c - 1) / width * width; first >= 0; first -= width) {
@@ -137,7 +137,7 @@ NIWAKI_SHARED void niwaki_conv_strip(const niwaki_job *job) {
 }
 
 NIWAKI_SHARED void niwaki_run_conv(const niwaki_conv *d, const int8_t *in, int8_t *out) {
-  niwaki_seen seen[NIWAKI_SCRATCH + NIWAKI_SLACK];
+  NIWAKI_ALIGNED niwaki_seen seen[NIWAKI_SCRATCH + NIWAKI_SLACK];
   const int32_t rows = niwaki_strip_rows(d);
   niwaki_job job;
   job.layer = d;
@@ -157,7 +157,7 @@ NIWAKI_SHARED void niwaki_run_conv(const niwaki_conv *d, const int8_t *in, int8_
 }
 
 NIWAKI_SHARED void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int8_t *out) {
-  niwaki_seen seen[NIWAKI_SCRATCH + NIWAKI_SLACK];
+  NIWAKI_ALIGNED niwaki_seen seen[NIWAKI_SCRATCH + NIWAKI_SLACK];
   const int32_t width = d->out <= 4 ? 4 : d->out <= 8 ? 8 : 16;
   niwaki_panel panel;
   niwaki_view view;
@@ -181,8 +181,8 @@ NIWAKI_SHARED void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int
 /* Each channel by itself, 16 of them at a time, whose weights lie tap by tap. Of a layer with 8 channels, two places side
  * by side count as 16 channels. */
 NIWAKI_SHARED void niwaki_run_depthwise(const niwaki_conv *d, const int8_t *in, int8_t *out) {
-  niwaki_seen seen[NIWAKI_SCRATCH + NIWAKI_SLACK];
-  niwaki_tap room[NIWAKI_TAPS_ROOM];
+  NIWAKI_ALIGNED niwaki_seen seen[NIWAKI_SCRATCH + NIWAKI_SLACK];
+  NIWAKI_ALIGNED niwaki_tap room[NIWAKI_TAPS_ROOM];
   niwaki_panel panel;
   const int32_t rows = niwaki_strip_rows(d), row = niwaki_strip_row(d), taps = d->kernel_h * d->kernel_w;
   const int32_t pairs = d->out_c == 8 && d->stride_w == 1 && d->out_w % 2 == 0;

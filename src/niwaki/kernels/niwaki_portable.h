@@ -161,7 +161,7 @@ NIWAKI_KERNEL void niwaki_conv_channels(const niwaki_conv *d, const int8_t *patc
 /* A convolution without groups that sees at most NIWAKI_PATCH bytes at a place: model.c says how many. */
 NIWAKI_LARGE void niwaki_conv_patches(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   const int32_t size = (int32_t)d->kernel_h * d->kernel_w * d->in_c;
-  int8_t patches[NIWAKI_PATCH];
+  NIWAKI_ALIGNED int8_t patches[NIWAKI_PATCH];
   for (int32_t y = 0; y < d->out_h; y++) {
     for (int32_t x = 0; x < d->out_w; x++, out += d->out_c) {
       for (int32_t py = 0; py < d->pool_h; py++)
@@ -198,7 +198,7 @@ NIWAKI_KERNEL void niwaki_depthwise_sums(const niwaki_conv *d, const int8_t *in,
 NIWAKI_KERNEL void niwaki_depthwise_lanes(const niwaki_conv *d, const int8_t *in, int32_t y, int32_t x, int32_t first,
                                           int32_t count, int8_t *out) {
   const int32_t top = y * d->stride_h - d->pad_top, left = x * d->stride_w - d->pad_left;
-  int32_t sums[NIWAKI_LANES];
+  NIWAKI_ALIGNED int32_t sums[NIWAKI_LANES];
   if (top >= 0 && left >= 0 && top + (int32_t)(d->kernel_h - 1) * d->dilation_h < d->in_h &&
       left + (int32_t)(d->kernel_w - 1) * d->dilation_w < d->in_w)
     niwaki_depthwise_sums(d, in, first, count, top, left, 1, sums);
@@ -247,7 +247,7 @@ NIWAKI_KERNEL void niwaki_run_max_pool(const niwaki_max_pool *d, const int8_t *i
       const int32_t x1 = left + d->kernel_w < d->in_w ? left + d->kernel_w : d->in_w;
       for (int32_t first = 0; first < d->channels; first += NIWAKI_LANES) {
         const int32_t count = d->channels - first < NIWAKI_LANES ? d->channels - first : NIWAKI_LANES;
-        int8_t best[NIWAKI_LANES];
+        NIWAKI_ALIGNED int8_t best[NIWAKI_LANES];
         NIWAKI_FILL(best, -128, sizeof best);
         for (int32_t yy = y0; yy < y1; yy++) {
           for (int32_t xx = x0; xx < x1; xx++) {
@@ -272,7 +272,7 @@ NIWAKI_KERNEL void niwaki_run_average_pool(const niwaki_average_pool *d, const i
       const int32_t index = d->divisors == 1 ? 0 : (d->count_pads ? (int32_t)d->kernel_h * d->kernel_w : seen) - 1;
       for (int32_t first = 0; first < d->channels; first += NIWAKI_LANES) {
         const int32_t count = d->channels - first < NIWAKI_LANES ? d->channels - first : NIWAKI_LANES;
-        int32_t sums[NIWAKI_LANES];
+        NIWAKI_ALIGNED int32_t sums[NIWAKI_LANES];
         for (int32_t c = 0; c < NIWAKI_LANES; c++) sums[c] = -seen * d->in_zero;
         for (int32_t yy = y0; yy < y1; yy++) {
           for (int32_t xx = x0; xx < x1; xx++) {

@@ -19,7 +19,7 @@ typedef struct {
 /* Round one by one: for scales with which a rounded sum may leave 32 bits. */
 NIWAKI_KERNEL void N(store_wide)(N(sums) sums, const N(block) *b, int32_t zero, int32_t low, int32_t high,
                                  int8_t *out) {
-  int32_t each[NIWAKI_W];
+  NIWAKI_ALIGNED int32_t each[NIWAKI_W];
   N(spread)(sums, each);
   for (int32_t c = 0; c < b->count; c++) {
     int64_t product = (int64_t)each[c] * b->multiplier[c];

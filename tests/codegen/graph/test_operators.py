@@ -42,3 +42,12 @@ def test_weights_are_the_int8_arrays_of_all_layers() -> None:
     builder.requantize()
     builder.dense(7)
     assert builder.graph().weight_bytes == 3 * 2 * 2 * 2 + 7 * 3 * 4 * 4
+
+
+def test_arrays_on_the_stack_say_how_they_lie() -> None:
+    """Without it, GCC 12 may store to them as if they lay at multiples of 32 bytes, and the program crashes."""
+    local = re.compile(r"^ +(?:u?int\d+_t|niwaki_seen|niwaki_tap) \w+\[[^\]]*\];")
+    x86 = ("portable", "elements", "packed", "blocks", "strip", "tile", "pixels", "depthwise", "places", "rows")
+    lines = {name: (KERNELS / f"niwaki_{name}.h").read_text().splitlines() for name in x86}
+    assert [f"{name}: {line}" for name, found in lines.items() for line in found if local.match(line)] == []
+    assert sum("NIWAKI_ALIGNED" in line for found in lines.values() for line in found) > 10

@@ -9,15 +9,16 @@ from string import Formatter
 import pytest
 
 import niwaki.reporting
+import niwaki.search
+import niwaki.search_report
 from niwaki.data.class_names import name_classes
 from niwaki.data.datasets import GARMENTS
 from niwaki.errors import SpecError
 from niwaki.reporting.words import LANGUAGES, words_in
 from niwaki.study.spec import load_spec, presets
 
-SOURCES = sorted(Path(niwaki.reporting.__file__).parent.rglob("*.py")) + sorted(
-    Path(niwaki.reporting.__file__).parent.rglob("*.j2")
-)
+PACKAGES = [Path(package.__file__).parent for package in (niwaki.reporting, niwaki.search, niwaki.search_report)]
+SOURCES = sorted(file for package in PACKAGES for end in ("py", "j2") for file in package.rglob(f"*.{end}"))
 
 
 def fields(text: str) -> set[str]:
@@ -43,7 +44,7 @@ def test_every_text_that_is_asked_for_is_there() -> None:
 def test_every_text_is_asked_for() -> None:
     source = "\n".join(file.read_text(encoding="utf-8") for file in SOURCES)
     families = re.compile(
-        r"^(kicker|column|minimize|budget|form|forms|kind|int8|run|gaps|mistakes|headline|chart|answer|finding|status|value"
+        r"^(kicker|search|column|minimize|budget|form|forms|kind|int8|run|gaps|mistakes|headline|chart|answer|finding|status|value"
         r"|latency|epochs|experiments|learning|layers|sensitivity|compare)\."
     )
     unused = [key for key in words_in("en").texts if f'"{key}"' not in source and not families.match(key)]

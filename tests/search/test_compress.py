@@ -13,6 +13,7 @@ import niwaki
 from niwaki.cli.entry import run
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.emit.generate import generate
+from niwaki.reporting.words import words_in
 from niwaki.study.listener import Silent
 from once import once
 
@@ -124,9 +125,19 @@ def test_another_budget_is_answered_from_the_same_folder(
     shutil.copytree(searched, folder)
     least = min(one["figures"]["ram"] for one in found)
     options = ("compress", "lenet5", "--data", small_npz, "--space", space, "--seeds", 1, "--json", "--out", folder)
-    code, answer = run_json(capsys, *options, "--fit", f"constants<=1.2KB, ram<={least:.0f}")
+    code, answer = run_json(capsys, *options, "--fit", f"constants<=1.2KB, ram<={least:.0f}", "--lang", "ko")
     assert (code, answer["trained"], answer["chosen"]["id"]) == (0, 0, smaller["id"])  # type: ignore[index]
     assert (answer["chosen"]["epochs"], answer["chosen"]["ram"]) == (2, least)  # type: ignore[index]
+    assert run(["report", str(folder), "--lang", "ko"]) == 2
+    assert "niwaki compress command without --trials and --time writes the report anew" in capsys.readouterr().err
+    page = (folder / "report.html").read_text()
+    assert '<html lang="ko"' in page
+    for text in ("탐색 보고서", "정확도와 비용", "새 가중치에서", f"ram&lt;={least:.0f}: 이 한도가 결과를 제한합니다"):
+        assert text in page
+    english = words_in("en")
+    for key, text in words_in("ko").texts.items():
+        if key.startswith("search.") and "{" not in text and len(english(key)) > 12:
+            assert english(key) not in page, key
     assert any("searching further costs" in note or " only: a search" in note for note in answer["notes"])  # type: ignore[attr-defined]
     code, answer = run_json(capsys, *options, "--fit", "ram<=100")
     assert code == 1
@@ -180,6 +191,36 @@ def test_a_search_that_lost_stages_gives_the_same_answer_with_more_workers(
     assert one == other
 
 
+def test_latency_is_measured_on_this_machine_after_training(
+    searched: Path, small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "timed"
+    shutil.copytree(searched, folder)
+    options = ("compress", "lenet5", "--data", small_npz, "--space", space, "--seeds", 1, "--jobs", 1, "--json")
+    code, answer = run_json(capsys, *options, "--out", folder, "--fit", "latency<=100ms")
+    assert (code, answer["trained"]) == (0, 0)
+    assert 0.1 < answer["chosen"]["latency_us"] < 100_000  # type: ignore[index]
+    assert any("in C on this machine; on another one" in note for note in answer["notes"])  # type: ignore[attr-defined]
+    assert run([*map(str, options), "--out", str(folder), "--fit", "latency<=0.001us"]) == 1
+    assert "; the fastest takes " in capsys.readouterr().err.splitlines()[-1]
+    fresh = tmp_path / "fresh"
+    assert run([*map(str, options), "--out", str(fresh), "--fit", "latency<=0.001us", "--trials", "1"]) == 1
+    assert "latency<=0.001us: the smallest candidate takes " in capsys.readouterr().err.splitlines()[-1]
+    assert not (fresh / "stages").exists()
+
+
+def test_a_latency_limits_what_is_tried(
+    small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--data", small_npz, "--space", space, "--fit", "latency<=1ms", "--out", tmp_path / "x")
+    code, answer = run_json(capsys, "compress", "lenet5", "--trials", 1, "--seeds", 1, "--jobs", 1, "--json", *options)
+    assert code == 0
+    plan = json.loads((tmp_path / "x/search.json").read_text())["plan"]
+    assert plan["latency"] == "latency<=1ms"
+    assert answer["chosen"]["macs"] <= plan["latency_macs"]  # type: ignore[index]
+    assert answer["chosen"]["latency_us"] <= 1000  # type: ignore[index]
+
+
 def test_a_budget_below_the_smallest_candidate_is_refused_before_training(
     small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,7 +259,7 @@ def test_a_budget_below_the_smallest_candidate_is_refused_before_training(
         (("--fit", "ram<=2KB", "--trials", "0"), "--trials 0: expected 1 to 100,000"),
         (("--fit", "ram<=2KB", "--jobs", "0"), "--jobs 0: at least one worker"),
         (("--fit", "ram<=2KB", "--jobs", "1", "--ray", "auto"), "--jobs and --ray exclude each other"),
-        (("--fit", "latency<=2ms"), "use instructions or macs"),
+        (("--fit", "latency<=2s"), "latency has no unit 's': did you mean 'us'? use us, ms"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(
@@ -236,6 +277,7 @@ def test_what_cannot_work_is_refused_in_one_line(
         ("lenet6", "did you mean 'lenet5'? there is no such model file, study or factory"),
         ("my.module:Net", "if you trust it, say --trust"),
         ("nothing.safetensors", "cannot be read"),
+        ("mine.onnx", "make a model file of it and its weights with niwaki import"),
         (".", "the folder has no chosen.safetensors"),
     ],
 )

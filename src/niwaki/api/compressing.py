@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from niwaki.arguments import checked, text_of
 from niwaki.errors import SpecError
@@ -48,11 +48,11 @@ class Compressed:
             return list(self.answer.front)
         return pandas.DataFrame.from_records(list(self.answer.front))
 
-    def report(self) -> Path:
+    def report(self, *, language: Literal["en", "ko"] = "en") -> Path:
         """Write the report, `report.html` in the folder, and return its path."""
         from niwaki.search_report.page import build_search_report
 
-        return build_search_report(self.answer)
+        return build_search_report(self.answer, language)
 
     def to_dict(self) -> dict[str, object]:
         """As JSON values: what the command prints."""

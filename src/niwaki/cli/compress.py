@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from statistics import mode
 from typing import TYPE_CHECKING
@@ -23,15 +24,16 @@ if TYPE_CHECKING:
 _COLUMNS: tuple[Column, ...] = (("", "left"), ("chosen", "right"), ("runner-up", "right"))
 
 
-def compress(wanted: Wanted, space: Path | None, *, dry_run: bool, as_json: bool) -> int:
+def compress(wanted: Wanted, space: Path | None, *, language: str, dry_run: bool, as_json: bool) -> int:
     """Search, print the answer and write its report; returns 1 if the forms of the chosen network disagree."""
+    from niwaki.reporting.words import words_in
     from niwaki.search.compress import compress as search
     from niwaki.search.outcome import REPORT
     from niwaki.search.space import load_space
     from niwaki.search_report.page import build_search_report
     from niwaki.study.request import Request
 
-    ways = load_space(space)
+    ways, code = load_space(space), words_in(language).language
     allow(wanted.trust)
     paths = (str(Path.cwd()),) if wanted.trust else ()
     device = Request(device=wanted.device).torch_device
@@ -39,7 +41,8 @@ def compress(wanted: Wanted, space: Path | None, *, dry_run: bool, as_json: bool
     try:
         if dry_run:
             return _dry_run(wanted, ways, progress, as_json=as_json)
-        found = search(wanted, ways, progress, report=build_search_report, device=device, paths=paths)
+        report = partial(build_search_report, language=code)
+        found = search(wanted, ways, progress, report=report, device=device, paths=paths)
     except KeyboardInterrupt:
         progress.stop()
         raise Stopped(f"the best so far, if there is one, is in {wanted.folder}; what is trained is kept") from None
@@ -71,10 +74,16 @@ def _costs(one: Figures | None) -> dict[str, str]:
         return {}
     found: dict[str, str] = {
         "constants": f"{one.footprint.constant_bytes:,}",
-        **{name: f"{one.target[name]:,.0f}" for name in ("flash", "stack", "instructions") if name in one.target},
+        **{
+            f"{name}, estimated" if name in one.estimated else name: f"{one.target[name]:,.0f}"
+            for name in ("flash", "stack", "instructions")
+            if name in one.target
+        },
         "ram": f"{one.footprint.ram_bytes:,}",
         "macs": f"{one.tried.figures['macs']:,.0f}",
     }
+    if one.latency is not None:
+        found["latency here, µs"] = f"{one.latency:,.1f}"
     found["channels"] = ", ".join(f"{name} {width}" for name, width in one.tried.shape.widths.items())
     found["bits"] = bits_in_words(one.tried.shape.bits)
     return found

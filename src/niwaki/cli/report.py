@@ -10,13 +10,22 @@ import typer
 from niwaki.cli.outcome import complain
 from niwaki.cli.output import print_json
 from niwaki.device.text import printable
+from niwaki.errors import SpecError
 from niwaki.reporting.build import Built, Compared, build_comparison, build_report
 from niwaki.reporting.words import words_in
+
+SEARCH = "search.json"
+"""What a search's folder has in place of a study's `study.json`."""
 
 
 def report(folder: Path, other: Path | None, *, out: Path | None, language: str, show: bool, as_json: bool) -> None:
     """Write the report of a study, or the page that compares two, and print where it is."""
     code = words_in(language).language
+    if (folder / SEARCH).is_file():
+        raise SpecError(
+            f"{folder}: is the folder of a search: its niwaki compress command without --trials and --time writes the "
+            "report anew, with --lang ko in Korean"
+        )
     built: Built | Compared
     if other is not None:
         built = build_comparison(folder, other, out=out, language=code)

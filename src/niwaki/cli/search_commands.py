@@ -47,6 +47,7 @@ def compress(
     sampler: Annotated[str, typer.Option(help="tpe, or random: the control.")] = "tpe",
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="The search's folder; default: compressed/MODEL.")] = None,
+    lang: Annotated[str, typer.Option(help="Language of the report: en or ko.")] = "en",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the space and its costs without training.")] = False,
     json: Json = False,
     trust: Trust = False,
@@ -65,4 +66,4 @@ def compress(
         model, fit, data, target, maximize, minimize, drop, time, trials, seeds, jobs, ray, device, out,
         check_sampler(sampler), trust,
     )  # fmt: skip
-    raise typer.Exit(command(wanted, space, dry_run=dry_run, as_json=json))
+    raise typer.Exit(command(wanted, space, language=lang, dry_run=dry_run, as_json=json))

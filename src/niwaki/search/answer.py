@@ -22,7 +22,9 @@ from niwaki.folders import temporary
 from niwaki.measure.accuracy import Accuracy, evaluate, wilson_interval
 from niwaki.search.limits import AT_LEAST, Limits
 from niwaki.search.measured import measure
+from niwaki.search.remarks import Remark
 from niwaki.search.tried import Score, Tried
+from niwaki.study.budget import Budget
 
 NEAR = 0.97  # of a limit: it binds
 SPREAD = 0.5  # doublings of a cost that a front must span to have a slope
@@ -39,6 +41,10 @@ class Figures:
     footprint: Footprint
     target: dict[str, float]
     """Flash, stack and instructions, if a target was asked for and its compiler is here."""
+    latency: float | None = None
+    """Microseconds for an image in C on this machine, if latency is a limit."""
+    estimated: tuple[str, ...] = ()
+    """Of `target`, what is estimated, with a margin."""
 
     def to_dict(self) -> dict[str, object]:
         """As JSON: accuracies in percent, sizes in bytes."""
@@ -56,6 +62,8 @@ class Figures:
             "stack": _whole(self.target.get("stack")),
             "macs": int(self.tried.figures["macs"]),
             "instructions": _whole(self.target.get("instructions")),
+            "estimated": list(self.estimated),
+            "latency_us": None if self.latency is None else round(self.latency, 2),
             "bits": dict(self.tried.shape.bits),
             "widths": dict(self.tried.shape.widths),
             "args": self.tried.args,
@@ -94,26 +102,35 @@ def ranked(tried: Sequence[Tried], minimized: str | None) -> list[Tried]:
     return sorted(tried, key=lambda one: (-one.epochs, one.figures[minimized], -one.validation, one.shape.id))
 
 
-def binding(limits: Limits, chosen: Tried, front: Sequence[Tried], epochs: int) -> list[str]:
+def binding(limits: Limits, chosen: Figures, front: Sequence[Tried], epochs: int) -> list[Remark]:
     """What keeps the chosen network from being better, in words: each limit and how much of it is used."""
     said = []
     for limit in limits.budgets:
-        figure = chosen.figures.get(limit.quantity)
+        figure = chosen.latency if limit.quantity == "latency" else chosen.tried.figures.get(limit.quantity)
         if figure is None or limit.quantity in AT_LEAST:
             continue
         used = figure / limit.limit if limit.limit else 1.0
-        state = "binds" if used >= NEAR else f"is used to {100 * used:.0f} %"
-        said.append(f"{limit.text} {state}{_worth_of_more(limit.quantity, limit.limit, front, epochs, used)}")
+        if used >= NEAR:
+            said.append(_binds(limit, slope_of(front, limit.quantity, epochs)))
+        else:
+            percent = f"{100 * used:.0f}"
+            said.append(
+                Remark("search.used", f"{limit.text} is used to {percent} %", limit=limit.text, percent=percent)
+            )
     return said
 
 
-def _worth_of_more(quantity: str, limit: float, front: Sequence[Tried], epochs: int, used: float) -> str:
-    """What more of a limit that binds would buy, from the slope of the front below it."""
-    slope = slope_of(front, quantity, epochs)
-    if used < NEAR or slope is None:
-        return ""
-    more, word = (1024.0, "1 KB") if quantity in ("constants", "flash", "ram", "stack") else (limit / 10, "a tenth")
-    return f"; {word} more would buy about {max(slope * math.log2((limit + more) / limit), 0.0):.1f} points"
+def _binds(limit: Budget, slope: float | None) -> Remark:
+    """A limit that binds, and what more of it would buy, from the slope of the front below it."""
+    said = f"{limit.text} binds"
+    if slope is None:
+        return Remark("search.binds", said, limit=limit.text)
+    in_bytes = limit.quantity in ("constants", "flash", "ram", "stack")
+    key, word = ("search.binds.kb", "1 KB") if in_bytes else ("search.binds.tenth", "a tenth")
+    more = 1024.0 if in_bytes else limit.limit / 10
+    points = f"{max(slope * math.log2((limit.limit + more) / limit.limit), 0.0):.1f}"
+    said += f"; {word} more would buy about {points} points"
+    return Remark(key, said, limit=limit.text, points=points)
 
 
 def slope_of(front: Sequence[Tried], quantity: str, epochs: int) -> float | None:

@@ -12,9 +12,10 @@ from niwaki.notify import Notify
 from niwaki.search.candidates import Costs, Member, check_members, figures, infeasible
 from niwaki.search.exploring import Exploring
 from niwaki.search.fitting import Fitter
+from niwaki.search.latency import check_latency, macs_within
 from niwaki.search.limits import TRAINED
 from niwaki.search.measured import OnTarget, check_target
-from niwaki.search.outcome import Answer, answer, forget
+from niwaki.search.outcome import Answer, answer, forget, time_candidates
 from niwaki.search.paths import Paths
 from niwaki.search.request import TRIALS, Wanted
 from niwaki.search.running import Running
@@ -52,6 +53,8 @@ def compress(
     look_in(paths)
     trainer = trained_by(space.trainer, trust=wanted.trust) if space.trainer else None
     target = check_target(wanted.target, wanted.limits, wanted.minimized)
+    if wanted.limits.of(("latency",)):
+        check_latency(device)
     subject = open_subject(wanted.model, wanted.data, space.data, trust=wanted.trust, notify=listener.message)
     store = Store(wanted.folder)
     with store.driver():
@@ -134,6 +137,7 @@ def _search(search: Search, started: float) -> None:
     if why := _too_large_on_target(search, fitter):
         forget(search.store)
         raise StageFailed(f"nothing fits: {why}")
+    _allow_latency(search, fitter)
     exploring = Exploring(
         search.paths, search.running, search.costs, search.space, fitter, search.explored, search.notify, search.save,
         minimized=search.minimized, answers=search.answers,
@@ -178,11 +182,22 @@ def _too_large_on_target(search: Search, fitter: Fitter) -> str | None:
     return None
 
 
+def _allow_latency(search: Search, fitter: Fitter) -> None:
+    """MACs stand for a limit on latency before training, as this machine does them; a repeated search keeps them."""
+    for limit in search.limits.of(("latency",)):
+        kept = search.plan.get("latency") == limit.text
+        allowed = int(search.plan["latency_macs"]) if kept else macs_within(search.costs, limit)
+        search.plan |= {"latency": limit.text, "latency_macs": allowed}
+        fitter.standing["macs"] = float(allowed)
+        search.notify(f"{limit.text} is about {allowed:,} MACs on this machine; what is trained in full is timed")
+
+
 def _planned(search: Search, exploring: Exploring, started: float) -> int:
     """How many candidates are tried: as asked, or as many as the time allows, by what the first of them take."""
+    kept = {name: value for name, value in search.plan.items() if name.startswith("latency")}
     if search.wanted.seconds is None:
         trials = search.wanted.trials or TRIALS
-        search.plan = {"trials": trials, "final_epochs": search.space.search.final_epochs}
+        search.plan = {**kept, "trials": trials, "final_epochs": search.space.search.final_epochs}
         return trials
     asked = f"{search.wanted.seconds:g} s"
     if search.plan.get("time") == asked:
@@ -190,7 +205,7 @@ def _planned(search: Search, exploring: Exploring, started: float) -> int:
     found = plan_for(
         exploring, _asking(search), search.wanted.seconds - (time.monotonic() - started), search.wanted.seeds
     )
-    search.plan = {"time": asked, "trials": found.trials, "final_epochs": found.final_epochs}
+    search.plan = {**kept, "time": asked, "trials": found.trials, "final_epochs": found.final_epochs}
     search.notify(
         f"{search.wanted.time}: {found.trials} candidates, {counted(found.final_epochs, 'epoch')} for each finalist, "
         f"by what the first took: {found.said}"
@@ -221,14 +236,18 @@ def _finals(search: Search, exploring: Exploring) -> None:
         names = ", ".join(one.shape.id for one in finalists)
         search.notify(f"finalists {names}: {counted(search.epochs, 'epoch')}, {counted(len(seeds), 'seed')}")
         exploring.evaluate(finalists, search.epochs, seeds)
-        if fitting(finalists, search.limits, search.whole):
+        if search.limits.of(("latency",)):
+            time_candidates(search, finalists)
+        if fitting(finalists, search.limits, search.whole, latency=search.latency):
             return
 
 
 def _within(search: Search, tried: Sequence[Tried], share: float) -> list[Tried]:
     """Those that keep to a share of every limit on cost."""
-    costs = [limit for limit in search.limits.budgets if limit.quantity not in TRAINED]
-    return [one for one in tried if all(one.figures[limit.quantity] <= share * limit.limit for limit in costs)]
+    costs = [(limit.quantity, limit.limit) for limit in search.limits.budgets if limit.quantity not in TRAINED]
+    if search.limits.of(("latency",)):
+        costs.append(("macs", float(search.plan["latency_macs"])))
+    return [one for one in tried if all(one.figures[quantity] <= share * limit for quantity, limit in costs)]
 
 
 def _smaller(search: Search, able: Sequence[Tried], last: int, finalists: Sequence[Tried]) -> list[Tried]:
@@ -245,7 +264,7 @@ def _order(search: Search, able: list[Tried], last: int) -> list[Tried]:
     if search.minimized is None:
         return sorted(able, key=lambda one: (-(one.at(last) or 0.0), one.shape.id))
     cost = search.minimized
-    accurate = search.limits.of(TRAINED)
+    accurate = [limit for limit in search.limits.of(TRAINED) if limit.quantity != "latency"]
     hopeful = [one for one in able if all(_nearly(one, search, limit.quantity, limit.limit) for limit in accurate)]
     rest = [one for one in able if one not in hopeful]
     return [

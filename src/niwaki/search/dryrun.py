@@ -10,7 +10,7 @@ from niwaki.notify import Notify
 from niwaki.search.candidates import Costs, Proposal, figures, infeasible
 from niwaki.search.compress import make_members
 from niwaki.search.limits import COMPILED, EXACT
-from niwaki.search.measured import OnTarget, check_target
+from niwaki.search.measured import OnTarget, check_target, estimated
 from niwaki.search.request import TRIALS, Wanted
 from niwaki.search.sampling import LEAST_SHARE
 from niwaki.search.space import Space
@@ -35,6 +35,8 @@ class DryRun:
     infeasible: str | None
     epochs: dict[str, int]
     fit: str
+    estimated: tuple[str, ...] = ()
+    """Of the costs, what is estimated, with a margin."""
 
     def to_dict(self) -> dict[str, object]:
         """As JSON."""
@@ -47,6 +49,7 @@ class DryRun:
             "smallest": self.smallest,
             "feasible_share": self.share,
             "infeasible": self.infeasible,
+            "estimated": list(self.estimated),
             "epochs": self.epochs,
         }
 
@@ -62,6 +65,8 @@ class DryRun:
             f"{100 * self.share:.0f} % of {_DRAWN} candidates drawn at random keep to {self.fit}",
             f"{epochs['trials']} candidates train for {epochs['search']} epochs, finalists for {epochs['finals']}",
         ]  # fmt: skip
+        if self.estimated:
+            notes.append(f"estimated, with a margin, since this machine lacks the tools: {', '.join(self.estimated)}")
         if self.infeasible:
             notes.append(f"nothing fits: {self.infeasible}")
         return Tabular(_COLUMNS, rows, "the space of the search", tuple(notes))
@@ -96,7 +101,7 @@ def dry_run(wanted: Wanted, space: Space, notify: Notify) -> DryRun:
     return DryRun(
         dict(first.widths), dict(first.bits), len(members), whole, smallest, _share(costs, wanted), why,
         {"trials": trials, "search": kept, "finals": finalists * wanted.seeds * settings.final_epochs},
-        limits.text,
+        limits.text, () if target is None else tuple(name for name in estimated(target) if name in whole),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from niwaki.notify import Notify
 from niwaki.search.candidates import Costs, Proposal, Shape, figures
 from niwaki.search.fitting import Fitter
 from niwaki.search.paths import Path, Paths, Way
+from niwaki.search.remarks import Remark
 from niwaki.search.running import Running
 from niwaki.search.sampling import Asking
 from niwaki.search.space import Space
@@ -27,6 +28,11 @@ from niwaki.study.records import Record
 
 GAIN = 0.2  # points by which another way of training must be better
 _COMPARED = 2  # candidates that it must be better for, on average
+QUESTIONS = {
+    "inherited": "start from the given weights", "taught": "learn from the given network", "flip": "mirror images",
+    "still": "leave images where they are",
+}  # fmt: skip
+"""How candidates may train better, in words."""
 _SHARES = (1.0, 0.5, 0.7, 0.35, 0.25, 0.5, 0.18, 0.12)  # of the largest, when something is minimized
 
 
@@ -47,7 +53,7 @@ class Exploring:
     way: Way = field(default_factory=Way)
     minimized: str | None = None
     """What is minimized; None if accuracy is maximized."""
-    answers: list[str] = field(default_factory=list)
+    answers: list[Remark] = field(default_factory=list)
     """What the questions gave."""
 
     def explore(self, asking: Asking, trials: int) -> None:
@@ -176,8 +182,7 @@ class Exploring:
             after = self._measured(compared, first, way)
             gains = [new - old for old, new in zip(before, after, strict=True) if old is not None and new is not None]
             better = bool(gains) and fmean(gains) >= GAIN
-            said = f"{fmean(gains):+.2f} points in {counted(first, 'epoch')}" if gains else "no result"
-            self.answers.append(f"{question}: {said}: {'yes' if better else 'no'}")
+            self.answers.append(_answered(question, gains, first, better=better))
             self.notify(self.answers[-1])
             if better:
                 self.way, before = way, after
@@ -188,17 +193,15 @@ class Exploring:
         trained = self.running.subject.weights is not None
         found: list[tuple[str, Callable[[Way], Way]]] = []
         if trained and self.space.start == "auto":
-            found.append(("start from the given weights", lambda way: replace(way, start="inherited")))
+            found.append(("inherited", lambda way: replace(way, start="inherited")))
         if self.space.trainer:
             return found  # the rest is the function's own
         if trained:
-            found.append(("learn from the given network", lambda way: replace(way, taught=True)))
+            found.append(("taught", lambda way: replace(way, taught=True)))
         if "flip" not in self.space.train:
-            found.append(("mirror images", lambda way: replace(way, changed=(*way.changed, ("flip", True)))))
+            found.append(("flip", lambda way: replace(way, changed=(*way.changed, ("flip", True)))))
         if recipe.shift and "shift" not in self.space.train:
-            found.append(
-                ("leave images where they are", lambda way: replace(way, changed=(*way.changed, ("shift", 0))))
-            )
+            found.append(("still", lambda way: replace(way, changed=(*way.changed, ("shift", 0)))))
         return found
 
     def _measured(self, compared: Sequence[Tried], epochs: int, way: Way) -> list[float | None]:
@@ -206,6 +209,17 @@ class Exploring:
         records = self.running.run(paths)
         found = [records.get(path.end) for path in paths]
         return [record.results.validation.accuracy if record and record.results else None for record in found]
+
+
+def _answered(question: str, gains: Sequence[float], epochs: int, *, better: bool) -> Remark:
+    """What a question gave."""
+    asked = {"question": f"search.question.{question}", "answer": f"search.answer.{'yes' if better else 'no'}"}
+    end = "yes" if better else "no"
+    if not gains:
+        return Remark("search.asked.nothing", f"{QUESTIONS[question]}: no result: {end}", **asked)
+    gain = f"{fmean(gains):+.2f}"
+    said = f"{QUESTIONS[question]}: {gain} points in {counted(epochs, 'epoch')}: {end}"
+    return Remark("search.asked", said, gain=gain, epochs=epochs, **asked)
 
 
 def _unique(tried: Sequence[Tried]) -> list[Tried]:

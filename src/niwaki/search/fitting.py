@@ -25,6 +25,8 @@ class Fitter:
     on_target: OnTarget | None = None
     reference: dict[str, float] = field(default_factory=dict)
     """What a share of 1 means for quantities without a limit: those of the largest candidate."""
+    standing: dict[str, float] = field(default_factory=dict)
+    """Limits that stand for others known only after training."""
 
     def fit(self, proposal: Proposal, share: float = 1.0) -> Shape | None:
         """The largest candidate of a proposal within this share of every limit; None if there is none."""
@@ -49,7 +51,9 @@ class Fitter:
 
     def _within(self, shape: Shape, share: float, extra: dict[str, float]) -> bool:
         found = figures(self.costs.of(shape))
-        limits = dict(extra)
+        limits = {**self.standing, **extra}
+        for name in self.standing.keys() & extra.keys():
+            limits[name] = min(self.standing[name], extra[name])
         for limit in self.limits.of(EXACT):
             limits[limit.quantity] = min(limit.limit, limits.get(limit.quantity, limit.limit))
         if share < 1.0:

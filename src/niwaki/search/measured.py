@@ -10,12 +10,13 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.compiled.footprint import measure_footprint
 from niwaki.compiled.on_target import measure_on_board
 from niwaki.deploy.images import random_images
+from niwaki.emit.estimate import estimate, estimated_targets, model_of
 from niwaki.emit.generate import generate, write
 from niwaki.errors import SpecError
 from niwaki.folders import temporary
 from niwaki.search.candidates import Costs, Shape, figures
 from niwaki.search.limits import COMPILED, Limits
-from niwaki.toolchain.targets import TARGETS, check_tools, find_target
+from niwaki.toolchain.targets import TARGETS, check_tools, find_target, missing_tools
 
 OPTIMIZATION = "-Os"
 
@@ -48,13 +49,23 @@ class OnTarget:
 def measure(graph: Graph, target: str, *, instructions: bool) -> dict[str, float]:
     """Bytes of flash, code and stack of a graph's C on a target at -Os, and the instructions of one inference.
 
-    Raises NiwakiError if the compiler or the emulator is missing or fails.
+    What `estimated` names is estimated, with its margin. Raises NiwakiError if a tool is missing for a target without
+    estimates, or fails.
     """
+    guessed = estimated(target)
+    figure: dict[str, float] = {}
+    if guessed:
+        model = model_of(target)
+        figure = estimate(graph, model).safely(model)
+        if not instructions:
+            del figure["instructions"]
+    if "flash" in guessed:
+        return figure
     with temporary("candidate") as name:
         folder = write(generate(graph), Path(name) / "c")
         found = measure_footprint(folder, target, OPTIMIZATION)
-        figure = {"flash": float(found.flash), "code": float(found.all_code), "stack": float(found.stack)}
-        if instructions:
+        figure |= {"flash": float(found.flash), "code": float(found.all_code), "stack": float(found.stack)}
+        if instructions and "instructions" not in guessed:
             shape = graph.tensors[graph.input].shape
             image = (random_images(shape, 1).astype("i2") - 128).astype("i1")
             run = measure_on_board(folder, image, find_target(target), (OPTIMIZATION,))
@@ -62,10 +73,24 @@ def measure(graph: Graph, target: str, *, instructions: bool) -> dict[str, float
     return figure
 
 
+def estimated(target: str) -> tuple[str, ...]:
+    """The words of a budget that are estimated, since this machine lacks the target's compiler or emulator.
+
+    None for a target without estimates.
+    """
+    known = find_target(target)
+    if target not in estimated_targets():
+        return ()
+    if missing_tools(known, emulator=False):
+        return COMPILED
+    return ("instructions",) if missing_tools(known, compiler=False) else ()
+
+
 def check_target(target: str, limits: Limits, minimized: str | None) -> str | None:
     """The target if anything must be measured on it, else None.
 
-    Raises SpecError for an unknown one, or one that is no microcontroller; ToolMissing without its compiler.
+    Raises SpecError for an unknown one, or one that is no microcontroller; ToolMissing without the compiler of one that
+    has no estimates.
     """
     boards = [name for name, known in TARGETS.items() if known.board is not None]
     if target not in boards:
@@ -73,7 +98,8 @@ def check_target(target: str, limits: Limits, minimized: str | None) -> str | No
     asked = {limit.quantity for limit in limits.of(COMPILED)} | ({minimized} if minimized in COMPILED else set())
     if not asked:
         return None
-    check_tools(find_target(target), emulator="instructions" in asked)
+    if target not in estimated_targets():
+        check_tools(find_target(target), emulator="instructions" in asked)
     return target
 
 

@@ -22,15 +22,20 @@ from niwaki.errors import NiwakiError, Setting, StageFailed, Wording
 from niwaki.folders import sweep
 from niwaki.measure.accuracy import Accuracy
 from niwaki.search.answer import Figures, binding, graph_of, integer_accuracy, on_target, ranked
-from niwaki.search.limits import COMPILED
+from niwaki.search.latency import latencies_of
+from niwaki.search.limits import COMPILED, TRAINED
+from niwaki.search.measured import estimated
+from niwaki.search.remarks import Remark
 from niwaki.search.state import Search
 from niwaki.search.tried import Score, Tried, fitting, front
 from niwaki.study.store import CHOSEN, FORMS, Store
 from niwaki.study.structure import one_thread
+from niwaki.toolchain.targets import find_target, how_to_get
 from niwaki.training.settings import QuantizeSettings
 
 RESULT, FRONT, REPORT = "result.json", "front.csv", "report.html"
 _JUDGED = 3  # candidates whose integers are compared
+_TIMED = 24  # the best candidates, if latency is a limit
 _COLUMNS = ("constants", "ram", "macs", "flash", "stack", "instructions")
 
 
@@ -43,13 +48,13 @@ class Answer:
     chosen: Figures
     runner_up: Figures | None
     front: tuple[dict[str, object], ...]
-    binding: tuple[str, ...]
+    binding: tuple[Remark, ...]
     verified: bool
     seconds: float
     tried: int
     trained: int
     """Stages that this call trained; 0 if everything was known."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Remark, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """As JSON: accuracies in percent, sizes in bytes."""
@@ -89,7 +94,7 @@ def answer(search: Search, started: float) -> Answer:
     points = front(search.known, "constants", rung)
     found = Answer(
         search.store.folder, search.limits.text, chosen, runner_up, tuple(_row(one, rung) for one in points),
-        tuple(binding(search.limits, chosen.tried, points, rung)), verified, time.monotonic() - started,
+        tuple(binding(search.limits, chosen, points, rung)), verified, time.monotonic() - started,
         len(search.known), search.running.ran, tuple(_notes(search, chosen)),
     )  # fmt: skip
     search.store.write(FRONT, front_csv(search.known, points, chosen.tried).encode())
@@ -101,7 +106,7 @@ def answer(search: Search, started: float) -> Answer:
 def _judged(search: Search) -> list[Figures]:
     """The two best candidates by the accuracy of their integers, mean over the seeds, each with its best seed."""
     found: list[tuple[float, Figures]] = []
-    for one in ranked(fitting(_measured(search), search.limits, search.whole), search.minimized):
+    for one in ranked(_fitting(search), search.minimized):
         judged = [_figures(search, one, score) for score in one.last]
         kept = [entry for entry in judged if not search.limits.broken(_known_figures(entry), _asked(search))]
         if kept:
@@ -112,6 +117,26 @@ def _judged(search: Search) -> list[Figures]:
     if search.minimized is None:
         found.sort(key=lambda entry: -entry[0])
     return [entry for _, entry in found[:2]]
+
+
+def _fitting(search: Search) -> list[Tried]:
+    """What keeps to all limits. What keeps to the others is timed, together, if latency is one of them."""
+    known = _measured(search)
+    if not search.limits.of(("latency",)):
+        return fitting(known, search.limits, search.whole)
+    others = [limit.quantity for limit in search.limits.budgets if limit.quantity != "latency"]
+    able = ranked(fitting(known, search.limits, search.whole, words=others), search.minimized)[:_TIMED]
+    time_candidates(search, able)
+    return fitting(able, search.limits, search.whole, latency=search.latency)
+
+
+def time_candidates(search: Search, tried: Sequence[Tried]) -> None:
+    """Time the C of candidates on this machine, all in one run, if any of them was not timed yet."""
+    able = [one for one in tried if one.scores]
+    if all(one.shape.id in search.latency for one in able):
+        return
+    search.notify(f"timing the C of {counted(len(able), 'candidate')} on this machine")
+    search.latency |= latencies_of({one.shape.id: graph_of(_int8(search, one.last[0].key)) for one in able})
 
 
 def _measured(search: Search) -> list[Tried]:
@@ -151,7 +176,8 @@ def _figures(search: Search, tried: Tried, score: Score) -> Figures:
     with one_thread():
         validation = integer_accuracy(graph, data.validation, data.num_classes)
     target = on_target(graph, search.target, instructions="instructions" in _asked(search))
-    return Figures(tried, score, validation, None, generate(graph).report, target)
+    footprint = generate(graph).report
+    return Figures(tried, score, validation, None, footprint, target, search.latency.get(tried.shape.id))
 
 
 def _with_test(search: Search, figures: Figures) -> Figures:
@@ -164,7 +190,8 @@ def _with_test(search: Search, figures: Figures) -> Figures:
     if "instructions" not in target:
         with contextlib.suppress(NiwakiError):  # no compiler or emulator: nothing that was asked for is missing
             target = on_target(graph, search.wanted.target, instructions=True)
-    return replace(figures, test=test, target=target)
+    guessed = tuple(name for name in estimated(search.wanted.target) if name in target)
+    return replace(figures, test=test, target=target, estimated=guessed)
 
 
 def _export(search: Search, chosen: Figures) -> bool:
@@ -192,13 +219,14 @@ def _nothing(search: Search) -> str:
     if not known:
         why = next((f": {one.shape.id}: {one.reason}" for one in search.known if one.reason), "")
         return f"no candidate has a result{why}" if len(search.known) else _unlucky(search)
-    cheap = fitting(known, search.limits, search.whole, trained=False)
+    costs = [limit.quantity for limit in search.limits.budgets if limit.quantity not in TRAINED]
+    cheap = fitting(known, search.limits, search.whole, words=costs)
     if cheap:
         best = max(cheap, key=lambda one: one.validation)
         drop = f", a drop of {search.whole - best.validation:.2f}" if search.whole is not None else ""
         return (
             f"nothing found that fits {search.limits.text}: the best of {len(cheap)} candidates within the costs "
-            f"reaches {best.validation:.2f} % on validation{drop}"
+            f"reaches {best.validation:.2f} % on validation{drop}{_fastest(search, cheap)}"
         )
     words = [limit for limit in search.limits.budgets if any(limit.quantity in one.figures for one in known)]
     least = [f"{limit.quantity} of at least {min(one.figures.get(limit.quantity, float('inf')) for one in known):,.0f}"
@@ -207,6 +235,11 @@ def _nothing(search: Search) -> str:
         f"nothing known fits {search.limits.text}: what was tried has {', '.join(least)}; search further with ",
         Setting("trials"),
     )
+
+
+def _fastest(search: Search, tried: Sequence[Tried]) -> str:
+    times = [search.latency[one.shape.id] for one in tried if one.shape.id in search.latency]
+    return f"; the fastest takes {min(times):,.1f} µs on this machine" if times else ""
 
 
 def _unlucky(search: Search) -> str:
@@ -219,29 +252,44 @@ def _unlucky(search: Search) -> str:
     )
 
 
-def _notes(search: Search, chosen: Figures) -> list[str]:
+def _notes(search: Search, chosen: Figures) -> list[Remark]:
     said = []
     test = chosen.test
     if test is not None:
-        gap = chosen.validation.accuracy - test.accuracy
-        why = ": the best of many looks better than it is" if gap > 0 else ""
-        said.append(f"validation minus test: {gap:+.2f} points{why}")
+        gap = f"{chosen.validation.accuracy - test.accuracy:+.2f}"
+        better = chosen.validation.accuracy > test.accuracy
+        why = ": the best of many looks better than it is" if better else ""
+        key = "search.gap.up" if better else "search.gap"
+        said.append(Remark(key, f"validation minus test: {gap} points{why}", gap=gap))
+    if chosen.estimated:
+        target, names = search.wanted.target, ", ".join(chosen.estimated)
+        text = f"estimated for {target}, with a margin: {names}; {how_to_get(find_target(target))} measures them"
+        said.append(Remark("search.estimated", text, target=target, names=names, how=how_to_get(find_target(target))))
+    if chosen.latency is not None:
+        time = f"{chosen.latency:,.1f}"
+        text = f"{time} µs for an image in C on this machine; on another one, another network may be chosen"
+        said.append(Remark("search.latency", text, time=time))
     if chosen.score.epochs < search.epochs:
+        epochs = chosen.score.epochs
         said.append(
-            Wording(
-                f"the chosen network was trained for {counted(chosen.score.epochs, 'epoch')} only: a search for this "
-                f"budget would train its finalists for {search.epochs}; say how far: ",
-                Setting("trials"),
-                " or ",
-                Setting("time"),
+            Remark(
+                "search.short",
+                f"the chosen network was trained for {counted(epochs, 'epoch')} only: a search for this budget would "
+                f"train its finalists for {search.epochs}; say how far: ",
+                Setting("trials"), " or ", Setting("time"), epochs=epochs, final=search.epochs,
             )
-        )
+        )  # fmt: skip
     elif search.running.ran == 0:
         batch, rungs = search.space.search.batch, search.space.search.rungs
+        most = batch * sum(rungs)
         said.append(
-            f"answered from what is known; searching further costs at most {batch * sum(rungs)} epochs for every "
-            f"{batch} trials, and {search.epochs} for each seed of a finalist"
-        )
+            Remark(
+                "search.known",
+                f"answered from what is known; searching further costs at most {most} epochs for every {batch} "
+                f"trials, and {search.epochs} for each seed of a finalist",
+                most=most, batch=batch, final=search.epochs,
+            )
+        )  # fmt: skip
     return said + search.answers
 
 

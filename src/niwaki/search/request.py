@@ -98,6 +98,4 @@ class Wanted:
                 Setting("minimize", minimized),
                 ": say how good the network must be, as in accuracy_drop<=1 or accuracy>=90",
             )
-        if limits.of(("latency",)):
-            raise SpecError("fit: latency depends on this machine and its load: use instructions or macs")
         space.members()

@@ -8,6 +8,7 @@ from niwaki.notify import Notify
 from niwaki.search.candidates import Costs
 from niwaki.search.limits import Limits
 from niwaki.search.paths import Paths
+from niwaki.search.remarks import Remark
 from niwaki.search.request import Wanted
 from niwaki.search.running import Running
 from niwaki.search.space import Space
@@ -38,7 +39,9 @@ class Search:
     """What this search tried."""
     plan: dict[str, int | str] = field(default_factory=dict)
     whole: float | None = None
-    answers: list[str] = field(default_factory=list)
+    answers: list[Remark] = field(default_factory=list)
+    latency: dict[str, float] = field(default_factory=dict)
+    """Microseconds on this machine, by candidate: no record has them."""
 
     @property
     def epochs(self) -> int:

@@ -139,15 +139,20 @@ class Known:
             tried.scores.append(score)
 
 
-def fitting(known: Iterable[Tried], limits: Limits, whole: float | None, *, trained: bool = True) -> list[Tried]:
-    """The candidates with a score that keep to the limits; with `trained` false, to those on cost alone."""
+def fitting(
+    known: Iterable[Tried], limits: Limits, whole: float | None, *, latency: Mapping[str, float] | None = None,
+    words: Sequence[str] | None = None,
+) -> list[Tried]:  # fmt: skip
+    """The candidates with a score that keep to the limits, or to those on the quantities in `words`.
+
+    `latency` is in microseconds, by the candidate's name.
+    """
     found = []
     for one in known:
-        figures: Mapping[str, float | None] = {**one.figures, **one.accuracies(whole)}
-        names = (
-            None if trained else [limit.quantity for limit in limits.budgets if limit.quantity not in one.accuracies(0)]
-        )
-        if one.scores and not limits.broken(figures, names):
+        figures: Mapping[str, float | None] = {
+            **one.figures, **one.accuracies(whole), "latency": (latency or {}).get(one.shape.id),
+        }  # fmt: skip
+        if one.scores and not limits.broken(figures, words):
             found.append(one)
     return found
 

@@ -1,4 +1,4 @@
 """What people see of a search: the answer, the front, the history, on one page.
 
-May import: reporting, drawing, search, study, files, device.
+May import: reporting, drawing, search, study, files.
 """

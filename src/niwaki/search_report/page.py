@@ -6,92 +6,108 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import stdev
 
-from niwaki.device.text import counted
 from niwaki.drawing.chart import Axis, Chart, Panel, Point, Series, Unit, to_csv
 from niwaki.files import write_whole
 from niwaki.reporting.document import Block, Document, Facts, Figure, Grid, Listing, Section, Text
 from niwaki.reporting.page import to_html
+from niwaki.reporting.words import Language, Words, words_in
 from niwaki.search.answer import Figures
 from niwaki.search.outcome import REPORT, Answer
+from niwaki.search.remarks import Remark
 from niwaki.search.tried import SearchNote, Tried, from_note, front
 from niwaki.study.store import Store
 
 COSTS = {"constants": "bytes", "ram": "bytes", "macs": "count", "flash": "bytes", "instructions": "count"}
 """What accuracy is drawn against, and the units."""
-NAMES = {"ram": "RAM", "macs": "MACs"}
 DEPTH = 20.0  # points below the best: lower ones would flatten the rest
 
 
-def build_search_report(answer: Answer) -> Path:
-    """Write `report.html` into the folder of a search and return its path. Raises StoreError if it cannot be read."""
+def build_search_report(answer: Answer, language: Language = "en") -> Path:
+    """Write `report.html` into the folder of a search and return its path.
+
+    Raises StoreError if the search cannot be read, SpecError for an unknown language.
+    """
+    words = words_in(language)
     note = Store(answer.folder).load(SearchNote)
     tried = [from_note(one) for one in note.tried] if note is not None else []
-    page = to_html(search_document(answer, tried, note.subject if note else ""))
+    page = to_html(search_document(answer, tried, note.subject if note else "", words))
     path = answer.folder / REPORT
     write_whole(path, page.encode())
     return path
 
 
-def search_document(answer: Answer, tried: Sequence[Tried], subject: str) -> Document:
+def search_document(answer: Answer, tried: Sequence[Tried], subject: str, words: Words) -> Document:
     """The report as data."""
     sections = (
-        Section("answer", "The answer", tuple(_answer(answer))),
-        Section("front", "Accuracy and cost", tuple(_fronts(answer, tried))),
-        Section("history", "How the search went", tuple(_history(tried))),
-        Section("layers", "What each layer keeps", (_layers(answer),)),
-        Section("reasons", "Why this one", tuple(_reasons(answer))),
+        Section("answer", words("answer.heading"), tuple(_answer(answer, words))),
+        Section("front", words("search.front"), tuple(_fronts(answer, tried, words))),
+        Section("history", words("search.history"), tuple(_history(tried, words))),
+        Section("layers", words("search.layers"), (_layers(answer, words),)),
+        Section("reasons", words("search.reasons"), tuple(_reasons(answer, words))),
     )
-    byline = f"{len(tried)} candidates of {subject}, {answer.seconds:,.0f} s"
-    return Document("en", f"{subject} within {answer.fit}", byline, (), sections, (), "search")
+    byline = words("search.byline", count=len(tried), subject=subject, seconds=f"{answer.seconds:,.0f}")
+    title = words("search.title", subject=subject, fit=answer.fit)
+    return Document(words.language, title, byline, (), sections, (), "search")
 
 
-def _answer(answer: Answer) -> Iterator[Block]:
+def _answer(answer: Answer, words: Words) -> Iterator[Block]:
     chosen, test = answer.chosen, answer.chosen.test
-    on_test = f"{test.accuracy:.2f} % of the test images" if test else "no test images"
+    percent = f"{chosen.validation.accuracy:.2f}"
     yield Text(
-        f"The integer network recognizes {chosen.validation.accuracy:.2f} % of the validation images, on which it was "
-        f"chosen, and {on_test}.", "lead",
+        words("search.lead", validation=percent, test=f"{test.accuracy:.2f}") if test
+        else words("search.lead.untested", validation=percent),
+        "lead",
     )  # fmt: skip
-    heads = ("", "chosen", "runner-up")
-    both = [_facts(one) for one in (chosen, answer.runner_up)]
+    heads = ("", words("search.chosen"), words("search.runner_up"))
+    both = [_facts(one, words) for one in (chosen, answer.runner_up)]
     rows = tuple((name, *(facts.get(name, "") for facts in both)) for name in both[0])
-    yield Grid("chosen", "The chosen network and the runner-up", heads, rows, to_csv(heads, rows))
-    verified = "all forms agree" if answer.verified else "forms disagree: see niwaki verify"
-    yield Facts((("forms", f"chosen/: ONNX, int8 ONNX and C; {verified}"),))
+    yield Grid("chosen", words("search.both"), heads, rows, to_csv(heads, rows))
+    verified = words("search.forms.agree" if answer.verified else "search.forms.disagree")
+    yield Facts(((words("search.forms"), verified),))
 
 
-def _facts(one: Figures | None) -> dict[str, str]:
+def _facts(one: Figures | None, words: Words) -> dict[str, str]:
     if one is None:
         return {}
-    found = {"validation %": f"{one.validation.accuracy:.2f}", "test %": f"{one.test.accuracy:.2f}" if one.test else ""}
-    found["constants"] = f"{one.footprint.constant_bytes:,}"
-    found["RAM"] = f"{one.footprint.ram_bytes:,}"
-    found["MACs"] = f"{one.tried.figures['macs']:,.0f}"
-    found |= {name: f"{one.target[name]:,.0f}" for name in ("flash", "stack", "instructions") if name in one.target}
-    found["trained"] = f"{counted(one.score.epochs, 'epoch')}, {one.score.way}"
+    found = {
+        words("search.validation"): f"{one.validation.accuracy:.2f}",
+        words("search.test"): f"{one.test.accuracy:.2f}" if one.test else "",
+        words("search.cost.constants"): f"{one.footprint.constant_bytes:,}",
+        words("search.cost.ram"): f"{one.footprint.ram_bytes:,}",
+        words("search.cost.macs"): f"{one.tried.figures['macs']:,.0f}",
+    }
+    for name in ("flash", "stack", "instructions"):
+        if name in one.target:
+            said_as = words(f"search.cost.{name}")
+            said_as = words("search.cost.estimated", cost=said_as) if name in one.estimated else said_as
+            found[said_as] = f"{one.target[name]:,.0f}"
+    if one.latency is not None:
+        found[words("search.latency.here")] = f"{one.latency:,.1f}"
+    way = ", ".join(words.name(part) for part in one.score.way.split(", "))
+    found[words("search.trained")] = words("search.trained.as", epochs=words.count("epochs", one.score.epochs), way=way)
     return found
 
 
-def _fronts(answer: Answer, tried: Sequence[Tried]) -> Iterator[Block]:
+def _fronts(answer: Answer, tried: Sequence[Tried], words: Words) -> Iterator[Block]:
     epochs = _compared(tried)
-    yield Text(
-        f"Every candidate after {counted(epochs, 'epoch')}, on validation images. The line joins those that no other "
-        "one beats in both accuracy and cost."
-    )
+    yield Text(words("search.front.lead", epochs=words.count("epochs", epochs)))
     for cost in (name for name in COSTS if any(name in one.figures for one in tried)):
-        chart = _front(cost, answer, tried, epochs)
+        chart = _front(cost, answer, tried, epochs, words)
         if not chart.is_empty:
             yield Figure(chart)
-    yield from _in_full(tried)
+    yield from _in_full(tried, words)
 
 
-def _in_full(tried: Sequence[Tried]) -> Iterator[Block]:
+def _in_full(tried: Sequence[Tried], words: Words) -> Iterator[Block]:
     """The candidates that were trained longest: what other budgets give."""
     most = max((one.epochs for one in tried), default=0)
     longest = sorted((one for one in tried if one.epochs == most > 0), key=lambda one: one.figures["constants"])
     if len(longest) < 2:
         return
-    heads = ("constants", "RAM", "MACs", "validation %", "± std", "seeds", "channels", "bits")
+    heads = tuple(
+        words(f"search.{key}")
+        for key in ("cost.constants", "cost.ram", "cost.macs", "validation", "std", "seeds", "channels", "bits")
+    )
     rows = tuple(
         (
             *(f"{one.figures[name]:,.0f}" for name in ("constants", "ram", "macs")), f"{one.validation:.2f}",
@@ -100,7 +116,7 @@ def _in_full(tried: Sequence[Tried]) -> Iterator[Block]:
         )
         for one in longest
     )  # fmt: skip
-    yield Grid("full", f"Trained in full: {counted(most, 'epoch')}", heads, rows, to_csv(heads, rows))
+    yield Grid("full", words("search.full", epochs=words.count("epochs", most)), heads, rows, to_csv(heads, rows))
 
 
 def _compared(tried: Sequence[Tried]) -> int:
@@ -113,32 +129,37 @@ def _compared(tried: Sequence[Tried]) -> int:
     return max((epochs for epochs, count in counts.items() if count >= most), default=0)
 
 
-def _front(cost: str, answer: Answer, tried: Sequence[Tried], epochs: int) -> Chart:
+def _front(cost: str, answer: Answer, tried: Sequence[Tried], epochs: int, words: Words) -> Chart:
     chosen = answer.chosen.tried.shape.id
     able = [(one, at) for one in tried if cost in one.figures and (at := one.at(epochs)) is not None]
     best = max((at for _, at in able), default=0.0)
-    points = tuple(_point(one, cost, at, chosen) for one, at in able if at >= best - DEPTH)
-    line = tuple(_point(one, cost, one.at(epochs) or 0.0, chosen) for one in front(tried, cost, epochs))
+    points = tuple(_point(one, cost, at, chosen, words) for one, at in able if at >= best - DEPTH)
+    line = tuple(_point(one, cost, one.at(epochs) or 0.0, chosen, words) for one in front(tried, cost, epochs))
     line = tuple(point for point in line if float(point.y) >= best - DEPTH)
-    name = NAMES.get(cost, cost)
+    name = words(f"search.cost.{cost}")
     unit: Unit = "bytes" if COSTS[cost] == "bytes" else "count"
     panel = Panel(
-        Axis(name, "log", unit), Axis("validation %", unit="percent"),
-        (Series("candidates", points, 0, joined=False), Series("front", line, 1)),
+        Axis(name, "log", unit), Axis(words("search.validation"), unit="percent"),
+        (
+            Series(words("search.candidates"), points, 0, joined=False),
+            Series(words("search.front.line"), line, 1),
+        ),
     )  # fmt: skip
     return Chart(
-        f"front-{cost}", "lines", f"Accuracy against {name}", f"Candidates after {counted(epochs, 'epoch')}.",
-        f"Validation accuracy of {len(points)} candidates against {name}.", (panel,),
+        f"front-{cost}", "lines", words("search.front.title", cost=name),
+        words("search.front.after", epochs=words.count("epochs", epochs)),
+        words("search.front.alt", count=len(points), cost=name), (panel,),
     )  # fmt: skip
 
 
-def _point(one: Tried, cost: str, accuracy: float, chosen: str) -> Point:
+def _point(one: Tried, cost: str, accuracy: float, chosen: str, words: Words) -> Point:
     widths = ", ".join(str(width) for width in one.shape.widths.values())
-    tip = f"{accuracy:.2f} %\n{one.figures[cost]:,.0f} {NAMES.get(cost, cost)}\nchannels {widths}\n"
+    name = words(f"search.cost.{cost}")
+    tip = f"{accuracy:.2f} %\n{one.figures[cost]:,.0f} {name}\n{words('search.channels')} {widths}\n"
     return Point(max(one.figures[cost], 1.0), accuracy, tip, chosen=one.shape.id == chosen)
 
 
-def _history(tried: Sequence[Tried]) -> Iterator[Block]:
+def _history(tried: Sequence[Tried], words: Words) -> Iterator[Block]:
     first = min((score.epochs for one in tried for score in one.scores), default=0)
     values = [(number, at, one) for number, one in enumerate(tried, 1) if (at := one.at(first)) is not None]
     if not values:
@@ -147,35 +168,50 @@ def _history(tried: Sequence[Tried]) -> Iterator[Block]:
     points, steps = [], []
     for number, at, one in values:
         best = max(best, at)
-        points.append(Point(float(number), at, f"candidate {number}\n{at:.2f} %\n{one.shape.id}\n"))
-        steps.append(Point(float(number), best, f"best of {number}\n{best:.2f} %\n"))
+        points.append(
+            Point(float(number), at, f"{words('search.candidate.number', number=number)}\n{at:.2f} %\n{one.shape.id}\n")
+        )
+        steps.append(Point(float(number), best, f"{words('search.best.of', number=number)}\n{best:.2f} %\n"))
     panel = Panel(
-        Axis("candidate", unit="count"), Axis("validation %", unit="percent"),
-        (Series("candidates", tuple(points), 0, joined=False), Series("best so far", tuple(steps), 1, stepped=True)),
+        Axis(words("search.candidate"), unit="count"), Axis(words("search.validation"), unit="percent"),
+        (
+            Series(words("search.candidates"), tuple(points), 0, joined=False),
+            Series(words("search.best"), tuple(steps), 1, stepped=True),
+        ),
     )  # fmt: skip
     yield Figure(
-        Chart("history", "lines", "The candidates in their order", f"After {counted(first, 'epoch')}, the first rung.",
-              f"Validation accuracy of {len(points)} candidates in the order in which they were tried.", (panel,))
+        Chart("history", "lines", words("search.order"),
+              words("search.order.after", epochs=words.count("epochs", first)),
+              words("search.order.alt", count=len(points)), (panel,))
     )  # fmt: skip
     failed = [f"{one.shape.id}: {one.reason}" for one in tried if one.reason]
     if failed:
-        yield Listing("Candidates without a result", tuple(failed))
+        yield Listing(words("search.failed"), tuple(failed))
 
 
-def _layers(answer: Answer) -> Grid:
+def _layers(answer: Answer, words: Words) -> Grid:
     shape = answer.chosen.tried.shape
-    heads = ("layer", "channels", "bits", "bytes")
+    heads = tuple(words(f"search.{key}") for key in ("layer", "channels", "bits", "bytes"))
     sizes = answer.chosen.footprint.layer_bytes
     rows = tuple(
         (layer, str(shape.widths.get(layer, "")), str(bits), f"{sizes.get(layer, 0):,}")
         for layer, bits in shape.bits.items()
     )
-    notes = ("A layer without a number has those of the group that it is tied to, or is the output.",)
-    return Grid("layers", "Channels, bits and bytes of each layer", heads, rows, to_csv(heads, rows), notes=notes)
+    notes = (words("search.layers.note"),)
+    return Grid("layers", words("search.layers.table"), heads, rows, to_csv(heads, rows), notes=notes)
 
 
-def _reasons(answer: Answer) -> Iterator[Block]:
+def _reasons(answer: Answer, words: Words) -> Iterator[Block]:
     if answer.binding:
-        yield Listing("The budget", answer.binding)
+        yield Listing(words("search.budget"), tuple(said(line, words) for line in answer.binding))
     if answer.notes:
-        yield Listing("Remarks", answer.notes)
+        yield Listing(words("search.remarks"), tuple(said(line, words) for line in answer.notes))
+
+
+def said(remark: Remark, words: Words) -> str:
+    """A remark in the language of the report; values that are keys themselves, too."""
+    values = {
+        name: words(value) if isinstance(value, str) and value.startswith("search.") else value
+        for name, value in remark.values.items()
+    }
+    return words(remark.key, **values)

@@ -15,8 +15,8 @@ Forty architectures, each small enough for a microcontroller, make the whole jou
 2. in a fresh process: the file gives the same scores again; two steps of pruning, to 30 % fewer channels, each
    fine-tuned;
 3. in another fresh process: the same scores again; float ONNX, int8 ONNX in which no operator stays float, and C;
-4. `niwaki verify`: all forms agree, and the C gives the bits of the integer reference, compiled for this machine, as
-   plain C, and for the processors that the machine can emulate.
+4. `niwaki verify`: all forms agree, and the C gives the bits of the integer reference, compiled for this machine and as
+   plain C, and for emulated processors where their compilers were at hand.
 
 {held} of the {all} come through. The networks are written after their papers, with widths for small devices, in
 `tests/zoo/`. They are trained too little to say anything about accuracy. `python -m tests.zoo --write` makes the

@@ -244,7 +244,10 @@ class Surveyor:
 
 def fails_on_it(error: Exception) -> str:
     """Why a layer stays whole that torch-pruning cannot handle."""
-    return f"torch-pruning cannot determine what depends on its channels ({kind_and_line(error)})"
+    said = "torch-pruning cannot determine what depends on its channels"
+    if isinstance(error, (LookupError, ArithmeticError)):  # of its own: its text says nothing to the user
+        return f"{said}: are they split, shuffled or selected by number on their way?"
+    return f"{said} ({kind_and_line(error)})"
 
 
 def _parts(model: nn.Module, graph: BoundedGraph) -> dict[nn.Module, int]:

@@ -23,12 +23,12 @@ def cost(
     trust: bool = False,
     notify: Notify | None = None,
 ) -> CostReport:
-    """What a network needs on every known board: flash, RAM and stack in bytes, cycles, and about how many ms an image.
+    """What a network needs on every known board: bytes of flash, RAM and stack; instructions, cycles and ms an image.
 
     `model` is a model, ONNX or .tflite file, or a factory (`lenet5`, `package.module:callable`), called with `args` for
     images of `shape` (C, H, W), by default (1, 32, 32): nothing need be trained. Constants and working memory are
-    exact; code, stack, what a board takes itself, and times are estimates. `boards` is a TOML file with boards of your
-    own. Raises NiwakiError if no C can be made of it.
+    exact; code, stack, instructions, time, and what a board takes itself are estimates. `boards` is a TOML file with
+    boards of your own. Raises NiwakiError if no C can be made of it.
 
     >>> report = niwaki.cost("lenet5", args={"widths": [2, 6, 48, 33]})
     >>> report.constants, report.ram, report.boards[0].fits

@@ -25,7 +25,7 @@ def cost(
 ) -> None:
     """Show what a network costs on every known board, before any training.
 
-    Constants and working memory are exact. Code, stack, what a board takes itself, and times are estimates.
+    Constants and working memory are exact. Estimates: code, stack, instructions, time, and what a board takes itself.
 
     Example: niwaki cost lenet5 --args "widths = [2, 6, 48, 33]"
     """

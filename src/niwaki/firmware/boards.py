@@ -19,8 +19,13 @@ class Core(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cycles_per_mac: float = Field(gt=0)
+    instructions_per_mac: float | None = Field(default=None, gt=0)
+    """None: as many as cycles."""
     code: int = Field(default=4000, ge=0)
-    stack: int = Field(default=800, ge=0)
+    stack: int = Field(default=500, ge=0)
+    """Beside the patch."""
+    patch: bool = True
+    """Whether convolutions gather on the stack what they see at a place; its bytes are the network's own."""
 
 
 class KnownBoard(BaseModel):

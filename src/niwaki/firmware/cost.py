@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from niwaki.codegen.graph.graph import Graph
+from niwaki.codegen.graph.layout import stack_bytes
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.images import random_images
 from niwaki.deploy.origin import Origin, open_origin
-from niwaki.emit.generate import generate
+from niwaki.emit.generate import Generated, generate
 from niwaki.errors import ModelError, Setting
 from niwaki.firmware.boards import Core, KnownBoard, known_boards
 from niwaki.measure.onnxcost import count_onnx
@@ -29,16 +30,19 @@ from niwaki.training.settings import QuantizeSettings
 
 IMAGES = 8  # random ones: sizes do not depend on them
 AVR_ARRAY = 32_767  # bytes: avr-gcc takes no larger array
-_ESTIMATES = "code, stack, what a board takes itself, and times are estimates; constants and working memory are exact"
+_ESTIMATES = (
+    "estimated: code, stack, instructions, time, and what a board takes itself; constants and working memory are exact"
+)
 _COLUMNS: tuple[Column, ...] = (
-    ("board", "left"), ("fits", "left"), ("flash, about", "right"), ("of", "right"), ("RAM, about", "right"),
-    ("of", "right"), ("time, about", "right"),
+    ("board", "left"), ("fits", "left"), ("flash", "right"), ("of", "right"), ("RAM", "right"), ("of", "right"),
+    ("stack", "right"), ("instr.", "right"), ("time", "right"),
 )  # fmt: skip
+_ALL_DIGITS = 100_000  # bytes below that are shown to the byte
 
 
 @dataclass(frozen=True)
 class BoardCost:
-    """Estimates for one board: bytes with code, stack and what the board takes itself, cycles and ms an image."""
+    """Estimates for one board: bytes with code, stack and what it takes itself; instructions, cycles, ms an image."""
 
     name: str
     title: str
@@ -48,6 +52,8 @@ class BoardCost:
     """Working memory, scores, stack, and what the board takes."""
     ram_of: int
     stack: int
+    """What a call of the network needs of it, counted in `ram` too."""
+    instructions: int
     cycles: int
     ms: float
     why_not: tuple[str, ...]
@@ -70,6 +76,11 @@ class CostReport:
     """Bytes of working memory with the image, and scores, exactly."""
     boards: tuple[BoardCost, ...]
 
+    @property
+    def estimates(self) -> str:
+        """What is estimated, in words."""
+        return _ESTIMATES
+
     def __repr__(self) -> str:
         return (
             f"<CostReport {self.name}: fits on {sum(board.fits for board in self.boards)} of {len(self.boards)} boards>"
@@ -89,7 +100,7 @@ class CostReport:
         """Plain values for JSON."""
         return {
             "name": self.name, "macs": self.macs, "constants": self.constants, "ram": self.ram,
-            "estimates": _ESTIMATES,
+            "estimates": self.estimates,
             "boards": [{**vars(board), "why_not": list(board.why_not), "fits": board.fits} for board in self.boards],
         }  # fmt: skip
 
@@ -158,32 +169,55 @@ def _quantized(float_onnx: bytes, shape: tuple[int, ...]) -> bytes:
 
 
 def _report(name: str, graph: Graph, macs: int, cores: Mapping[str, Core], known: tuple[KnownBoard, ...]) -> CostReport:
-    made = generate(graph).report
-    largest = max((weights.bytes for weights in made.weights), default=0)
-    costs = []
-    for board in known:
-        core = cores[board.core]
-        flash = board.taken_flash + core.code + made.constant_bytes
-        ram = board.taken_ram + made.ram_bytes + core.stack
-        why = [
-            f"{what} {needed - there:,} bytes short" for what, needed, there in
-            (("flash", flash, board.flash), ("RAM", ram, board.ram)) if needed > there
-        ]  # fmt: skip
-        if board.core == "avr" and largest > AVR_ARRAY:
-            why.append(f"a layer has {largest:,} bytes of weights, the compiler takes {AVR_ARRAY:,}")
-        cycles = round(macs * core.cycles_per_mac)
-        costs.append(
-            BoardCost(
-                board.name, board.title, flash, board.flash, ram, board.ram, core.stack, cycles,
-                1000 * cycles / board.clock, tuple(why),
-            )
-        )  # fmt: skip
-    return CostReport(name, macs, made.constant_bytes, made.ram_bytes, tuple(costs))
+    made = generate(graph)
+    costs = tuple(_on_board(made, macs, board, cores[board.core]) for board in known)
+    return CostReport(name, macs, made.report.constant_bytes, made.report.ram_bytes, costs)
+
+
+def _on_board(made: Generated, macs: int, board: KnownBoard, core: Core) -> BoardCost:
+    needs = made.report
+    patch, _ = stack_bytes(made.program.steps)
+    stack = core.stack + (patch if core.patch else 0)
+    flash = board.taken_flash + core.code + needs.constant_bytes
+    ram = board.taken_ram + needs.ram_bytes + stack
+    why = [
+        f"{what} {needed - there:,} bytes short" for what, needed, there in
+        (("flash", flash, board.flash), ("RAM", ram, board.ram)) if needed > there
+    ]  # fmt: skip
+    largest = max((weights.bytes for weights in needs.weights), default=0)
+    if board.core == "avr" and largest > AVR_ARRAY:
+        why.append(f"a layer has {largest:,} bytes of weights, the compiler takes {AVR_ARRAY:,}")
+    cycles = round(macs * core.cycles_per_mac)
+    instructions = round(macs * (core.instructions_per_mac or core.cycles_per_mac))
+    return BoardCost(
+        board.name, board.title, flash, board.flash, ram, board.ram, stack, instructions, cycles,
+        1000 * cycles / board.clock, tuple(why),
+    )  # fmt: skip
 
 
 def _cells(board: BoardCost) -> tuple[str, ...]:
-    time = f"{board.ms:,.0f} ms" if board.ms >= 10 else f"{board.ms:.2g} ms"
+    """A row of 80 columns if the title has no more than 19 characters before its brackets."""
+    memories = (board.flash, board.flash_of, board.ram, board.ram_of, board.stack)
     return (
-        board.title, "yes" if board.fits else "NO", f"{board.flash:,}", f"{board.flash_of:,}", f"{board.ram:,}",
-        f"{board.ram_of:,}", time,
+        board.title.partition(" (")[0], "yes" if board.fits else "NO", *map(_bytes, memories),
+        _scaled(board.instructions, 1, ("", "k", "M", "G")), _scaled(board.ms, 1e-3, (" µs", " ms", " s")),
     )  # fmt: skip
+
+
+def _bytes(size: int) -> str:
+    """As 32,256, 256 KB or 4 MB."""
+    if size < _ALL_DIGITS:
+        return f"{size:,}"
+    kilo, units = size / 1024, ["MB", "GB"]
+    unit = "KB"
+    while kilo >= 1000 and units:
+        kilo, unit = kilo / 1024, units.pop(0)
+    return f"{kilo:.0f} {unit}" if kilo >= 10 else f"{kilo:.2g} {unit}"
+
+
+def _scaled(value: float, unit: float, names: tuple[str, ...]) -> str:
+    """Two or three digits and the name of the unit: 2.1M, 132 ms."""
+    scaled, left = value / unit, list(names)
+    while scaled >= 1000 and len(left) > 1:
+        scaled, left = scaled / 1000, left[1:]
+    return f"{scaled:,.0f}{left[0]}" if scaled >= 10 else f"{scaled:.2g}{left[0]}"

@@ -151,6 +151,7 @@ def of_each_kind() -> list[Graph]:
     start((3, 6, 7)).bilinear((4, 9), (14, 8), same=True)
     start((3, 6, 7), twice=True).bilinear((4, 9), (1024, 1024), same=True)
     start((3, 6, 7)).widen(1, 2)
+    start((3, 6, 7)).reshape((126,))
     for kind in STEPS:
         shaped = Shaped((6, 4, 5), len(made))
         shaped.step(kind)

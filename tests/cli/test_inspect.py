@@ -72,6 +72,13 @@ def test_it_prints_a_table(folder, capsys) -> None:
     assert "ONNX, float, opset 13" in inspect(capsys, folder / "float.onnx")[1].replace("\n", "")
 
 
+def test_it_says_what_kind_of_file_another_tool_wrote(tmp_path: Path, capsys) -> None:
+    (tmp_path / "a.tflite").write_bytes(small_file().build())
+    code, out, _ = inspect(capsys, tmp_path / "a.tflite")
+    assert code == 0
+    assert "a.tflite: TensorFlow Lite, int8, input 2×9×7, no labels" in out.replace("\n", "")
+
+
 def test_it_says_what_the_c_stores_of_each_layer(folder, capsys) -> None:
     facts = json.loads(inspect(capsys, folder / "static.onnx", "--json")[1])
     stored = {layer["name"]: (layer["bits"], layer["packed_bytes"]) for layer in facts["layers"] if layer["params"]}

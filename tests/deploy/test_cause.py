@@ -206,6 +206,7 @@ AGREE = "The forms that were compared agree."
     ("forms", "summary"),
     [
         ((TORCH, ONNX, DYNAMIC, REFERENCE, INT8, C), "All forms agree."),
+        ((REFERENCE, form("onnx-int8", None, "reference"), C), "All forms that are judged agree."),
         ((TORCH, ONNX, REFERENCE, INT8, NO_C), f"{AGREE} Not run: c (how)."),
         ((NO_TORCH, ALONE, REFERENCE, INT8, C), f"{AGREE} Not run: torch (how). No counterpart: onnx (how)."),
         ((TORCH, ONNX, FLOAT_ONLY), f"{AGREE} No counterpart: onnx-int8 (how)."),

@@ -23,6 +23,7 @@ from niwaki.foreign.ends import with_plain_ends
 from niwaki.models.onnxfile import load_onnx
 from niwaki.models.onnxsession import open_session
 from qdq_models import Qdq, kinds, start
+from tflite_files import File, Tensor
 
 
 def write(model: ModelProto, folder: Path) -> Path:
@@ -153,6 +154,24 @@ def test_a_file_that_says_nothing_gets_one_line_on_what_the_c_takes(tmp_path: Pa
     assert "or int8 inputs q = round(number / 0.0173000004) +9; say it with `preprocessing=`" in note
 
 
+@pytest.mark.parametrize(("said", "used"), [
+    ({"color": "rgb"}, 2),  # x/255 where the file's numbers are 0 to 255
+    ({"color": "rgb", "std": [1 / 255]}, None),
+])  # fmt: skip
+def test_pixels_that_hardly_use_the_input_are_a_remark(
+    said: dict[str, object], used: int | None, tmp_path: Path
+) -> None:
+    file = File()
+    file.add((1, 4, 4, 3), 1.0, -128)
+    file.run("RELU", [0], Tensor((1, 4, 4, 3), 1.0, -128))
+    (tmp_path / "a.tflite").write_bytes(file.build())
+    report = niwaki.export(tmp_path / "a.tflite", tmp_path / "out", to="c", preprocessing=said)
+    notes = [note for note in report.notes if note.startswith("of the input's 256 int8 values")]
+    told = f"of the input's 256 int8 values, which mean 0 to 255, pixels use {used}: they become 0 to 1: if the network"
+    assert [note[: len(told)] for note in notes] == ([told] if used else [])
+    assert "| input | 4×4×3, 48 bytes |" in (tmp_path / "out" / "c" / "README.md").read_text()
+
+
 def test_images_need_the_preprocessing(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no file says how .* say how when you export it, with `preprocessing=`"):
         niwaki.export(write(grey_network(), tmp_path), tmp_path / "out", to="c", data="fashion-mnist")
@@ -187,6 +206,9 @@ def test_the_command_line_says_it(tmp_path: Path) -> None:
     graph = read_qdq(load_onnx(tmp_path / "out" / "model-int8.onnx"), "a")
     assert graph.labels == ("one", "two", "three", "four")
     assert graph.preprocessing == Preprocessing(std=(0.5,))
+    (tmp_path / "names.txt").write_text("\n")
+    result = CliRunner().invoke(app, [*words, "--labels", str(tmp_path / "names.txt")])
+    assert "has no names: write one a line" in str(result.exception)
 
 
 def test_argmax_goes_and_the_scores_stay(tmp_path: Path) -> None:

@@ -265,6 +265,10 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
     "16 bits": (
         lambda: changed(tensor=0, kind="INT16"), r"tensor 0 'input': an activation of INT16: int8 and uint8 with one",
     ),
+    "float weights": (
+        lambda: changed(tensor=1, kind="FLOAT32", scale=None),
+        r"FLOAT32 for input 1: .* supported: convert the network again with full integer",
+    ),
     "float": (lambda: changed(tensor=3, kind="FLOAT32", scale=None), r"tensor 3 't': an activation of FLOAT32"),
     "a batch": (lambda: changed(tensor=0, shape=(2, 9, 7, 2)), r"tensor 0 'input': a batch of 2: 1 is supported"),
     "two networks": (lambda: several(subgraphs=2), r"2 networks in one file: one is supported"),
@@ -467,8 +471,8 @@ def test_what_cannot_become_c_is_named(what: str) -> None:
     [
         (lambda data: b"", "not a TensorFlow Lite file: the identifier TFL3 is missing"),
         (lambda data: data[:4] + b"ABCD" + data[8:], "not a TensorFlow Lite file"),
-        (lambda data: data[: len(data) // 2], "damaged: "),
-        (lambda data: b"\xff\xff\xff\x7f" + data[4:], "damaged: "),
+        (lambda data: data[: len(data) // 2], "damaged or truncated, copy it or convert the network again: "),
+        (lambda data: b"\xff\xff\xff\x7f" + data[4:], "damaged or truncated, "),
     ],
 )
 def test_damage_is_named(damage: Callable[[bytes], bytes], message: str) -> None:

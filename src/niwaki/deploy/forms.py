@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from niwaki.codegen.graph.arithmetic import HIGH, LOW
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.dataset import Dataset
@@ -29,6 +32,7 @@ from niwaki.training.settings import QuantizeSettings
 CONVERTED: Mapping[Form, Callable[[bytes], bytes]] = {DYNAMIC: lambda data: quantize_dynamic(data).onnx}
 """How a float ONNX model is converted by itself, without images."""
 CHECKED = 100  # images to compare a fresh float ONNX with its module on
+_FEW_VALUES = 64  # int8 values that pixels use: a range chosen on such pixels leaves more
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,7 @@ class Making:
                     Setting("preprocessing"),
                 )
             )
+        self.remarks.extend(_few_values(graph))
         files = {f"{FILES[C]}/{file}": content for file, content in generated.files.items()}
         self._take(C, files, {"prefix": options.prefix}, int8_onnx)
 
@@ -221,6 +226,22 @@ def _taken(graph: Graph) -> str:
         return f"pixels as x/255, or int8 inputs {numbers}"
     order = "" if graph.layout == "CHW" else " in the file's own order (rows of pixels, HWC),"
     return f"int8 inputs only,{order} {numbers}"
+
+
+def _few_values(graph: Graph) -> Iterator[Wording]:
+    """A remark if pixels hardly use the input's int8 values: they were prepared in another way for training."""
+    if graph.table is None:
+        return
+    used = max(len(np.unique(row)) for row in graph.table)
+    if used >= _FEW_VALUES:
+        return
+    source, pixels = graph.tensors[graph.input], (graph.preprocessing or Preprocessing()).table()
+    low, high = ((end - source.zero_point) * source.scale for end in (LOW, HIGH))
+    yield Wording(
+        f"of the input's 256 int8 values, which mean {low:.4g} to {high:.4g}, pixels use {used}: they become "
+        f"{pixels.min():.4g} to {pixels.max():.4g}: if the network was trained on other numbers, say so with ",
+        Setting("preprocessing"),
+    )
 
 
 def _its_data(origin: Origin) -> str:

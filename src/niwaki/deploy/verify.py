@@ -65,10 +65,15 @@ class VerifyReport:
     def not_held(self) -> tuple[str, ...]:
         """The forms that ran, but have no counterpart to be compared with."""
         bases = {form.agreement.against for form in self.forms if form.agreement and form.ok is not None}
-        reported = {form.form for form in self.forms if has_price(form.form) and form.agreement}
-        reported |= {form.form for form in self.forms if form.agreement and form.agreement.against == REFERENCE}
-        known = bases | reported
+        prices = {form.form for form in self.forms if has_price(form.form) and form.agreement}
+        known = bases | prices | set(self.reported)
         return tuple(_named(form) for form in self.forms if form.images and form.ok is None and form.form not in known)
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """The forms whose distance from the reference is reported, but not judged."""
+        beside = (form for form in self.forms if form.agreement and form.agreement.against == REFERENCE)
+        return tuple(form.form for form in beside if form.ok is None)
 
     @property
     def far(self) -> tuple[str, ...]:
@@ -82,7 +87,7 @@ class VerifyReport:
             return "The forms disagree."
         compared = any(form.ok for form in self.forms)
         if compared and not (self.not_run or self.not_held or self.far):
-            return "All forms agree."
+            return "All forms that are judged agree." if self.reported else "All forms agree."
         agree = "The forms that were compared agree" if compared else "There are no two forms that must agree"
         told = ["; ".join((agree, *self.far))]
         told += [f"Not compared: {'; '.join(self.not_compared)}"] if self.not_compared else []

@@ -128,13 +128,14 @@ def _companions(graph: Graph, report: Footprint, prefix: str, title: str) -> dic
     names = {"prefix": prefix, "macro": prefix.upper()}
     pixels = graph.table is not None
     channels, height, width = input_shape(graph)
+    sides = (height, width, channels) if graph.layout == "HWC" else (channels, height, width)
     call = (
         f"{prefix}_run_pixels(pixels, scores); /* {report.input_bytes} raw 8-bit pixels, {LAYOUTS[graph.layout]} */"
         if pixels
         else f"{prefix}_run(input, scores); /* {report.input_bytes} int8 values, {LAYOUTS[graph.layout]} */"
     )
     readme = fill(
-        "README.md", **names, title=title, channels=channels, height=height, width=width,
+        "README.md", **names, title=title, shape="×".join(map(str, sides)),
         input_bytes=f"{report.input_bytes:,}", output_bytes=report.output_bytes,
         constant_bytes=f"{report.constant_bytes:,}", weight_bytes=f"{report.weight_bytes:,}",
         block_bytes=f"{report.block_bytes:,}", arena_bytes=f"{report.arena_bytes:,}",

@@ -107,7 +107,9 @@ def read_tflite_file(data: bytes) -> TfliteFile:
     try:
         return _read(data)
     except _DAMAGE as error:
-        raise ModelError(f"damaged: {kind_and_line(error)}") from error
+        raise ModelError(
+            f"damaged or truncated, copy it or convert the network again: {kind_and_line(error)}"
+        ) from error
 
 
 def _read(data: bytes) -> TfliteFile:

@@ -81,7 +81,8 @@ class Nodes:
         if tensor.data is None:
             raise ModelError(f"{operator.name}: input {number} must be a constant")
         if tensor.type not in kinds:
-            raise ModelError(f"{operator.name}: {tensor.type} for input {number}: {' and '.join(kinds)} are supported")
+            told = f"{operator.name}: {tensor.type} for input {number}: {' and '.join(kinds)} are supported"
+            raise ModelError(f"{told}: {_HOW}" if tensor.type.startswith("FLOAT") else told)
         return tensor
 
     def shape_of(self, tensor: FileTensor) -> tuple[int, ...]:

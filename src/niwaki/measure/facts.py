@@ -117,6 +117,8 @@ class OnnxFacts:
         """A description in one line."""
         form = "float" if self.quantization == "none" else f"int8 ({self.quantization})"
         kind = f"ONNX, {form}, opset {self.opset}, file version {self.model.ir_version}"
+        if self.file.suffix == ".tflite":
+            kind = "TensorFlow Lite, int8"
         return _heading(self.file, kind, self.input_shape, self.about.labels)
 
     @property

@@ -40,13 +40,16 @@ def arguments(text: str, option: str = "args") -> dict[str, Any]:
 
 
 def listed_labels(file: Path) -> list[str]:
-    """The names in a file, one a line. Raises SpecError if it cannot be read."""
+    """The names in a file, one a line. Raises SpecError if it cannot be read, or has none."""
     try:
         text = read_at_most(file, 1 << 20).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise SpecError(Setting("labels", str(file)), f": cannot be read: {why}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise SpecError(Setting("labels", str(file)), ": has no names: write one a line")
+    return names
 
 
 def new_study(

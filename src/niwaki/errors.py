@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
 
 from niwaki.device.text import printable
 
@@ -217,10 +217,14 @@ def _in_double_quotes(written: str) -> str:
 
 def _keys_beside(kind: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     current: Any = kind
+    named = False  # whether the next part is a name in a table of tables
     for part in loc[:-1]:
-        if isinstance(part, int):
+        if isinstance(part, int) or named:
+            named = False
             continue
-        current = _model_inside(current.model_fields[part].annotation)
+        annotation = current.model_fields[part].annotation
+        named = get_origin(annotation) is dict
+        current = _model_inside(annotation)
     return list(current.model_fields)
 
 

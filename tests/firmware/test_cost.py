@@ -91,7 +91,8 @@ def test_boards_of_ones_own(small_export: Path, tmp_path: Path) -> None:
     [
         (None, "cannot be read: No such file"),
         ("[", "not TOML: Invalid"),
-        ("[[boards]]\nname = 'x'\n", "boards.0.title: Field required"),
+        ("[[boards]]\nname = 'x'\n", r"boards\.0\.title is missing \(and 4 more\)$"),
+        ("[cores.mine]\ncycle_per_mac = 2\n", r"cores\.mine\.cycle_per_mac is not a known key; did you mean"),
         (
             "[[boards]]\nname = 'x'\ntitle = 'x'\ncore = 'z80'\nflash = 1\nram = 1\nclock = 1\n",
             r"x: core 'z80' is not known: expected one of avr, .*or describe it under \[cores\.z80\]",

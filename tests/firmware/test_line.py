@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import niwaki
 from bundled import need_tool
 from emulated_uno import compile_sketch, uno
-from niwaki.errors import ModelError, NiwakiError, ToolMissing
+from niwaki.errors import DataError, ModelError, NiwakiError, ToolMissing
 from niwaki.firmware.frames import Frame, Receiver, crc16
 from niwaki.firmware.line import Board, Greeting, check_model, open_port
 
@@ -270,6 +270,28 @@ def test_a_port_that_is_not_there_is_named(where: str, small_export: Path) -> No
         NiwakiError, match=r"^/dev/no-such-port: cannot be opened \(No such file or directory\): is the board"
     ):
         niwaki.verify(small_export, serial=where)
+
+
+def test_what_is_no_port_is_named_in_words(small_export: Path) -> None:
+    with pytest.raises(NiwakiError, match=r"^/dev/null: cannot be opened \(Inappropriate ioctl for device\): is the"):
+        niwaki.verify(small_export, serial="/dev/null")
+
+
+def test_the_number_of_images_is_looked_at_before_the_port(small_export: Path) -> None:
+    with pytest.raises(DataError, match="^0 images: give at least 1"):
+        niwaki.verify(small_export, serial="/dev/no-such-port", images=0)
+
+
+def test_a_clock_that_stands_still_is_said_instead_of_a_time(
+    program: Path, small_projects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Board.run
+    monkeypatch.setattr(Board, "run", lambda board, image, outputs: (run(board, image, outputs)[0], 0))
+    with at_port(program) as port:
+        report = niwaki.bench(small_projects, serial=port)
+    (table,) = report.tables()
+    assert f"board at {port}: its clock does not run, as in an emulator: there is no time" in table.notes
+    assert table.rows[0][2:4] == ("none", "none")
 
 
 def test_a_rate_that_no_port_has_is_refused(small_export: Path) -> None:

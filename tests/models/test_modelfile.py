@@ -30,6 +30,11 @@ def info(factory: str = "lenet5", **more) -> ModelInfo:
     return ModelInfo(factory=factory, input_shape=SHAPE, labels=LABELS, preprocessing=Preprocessing(pad=2), **more)
 
 
+def test_one_class_is_not_several() -> None:
+    assert repr(info()) == "<ModelInfo lenet5: 1×32×32 to 10 classes>"
+    assert repr(ModelInfo(factory="lenet5", input_shape=SHAPE, labels=("one",))).endswith("to 1 class>")
+
+
 def trained(model: nn.Module) -> nn.Module:
     """Batch norm's statistics as after some training."""
     model.train()

@@ -87,7 +87,8 @@ def export(
     report = export_file(Path(file), forms, Path(out), data=images, options=options, notify=tell)
     if not kinds or INT8 in report.missing:
         return report
-    return replace(report, projects=write_projects(Path(out), kinds, prefix=prefix, data=images, notify=tell))
+    written = write_projects(Path(out), kinds, prefix=prefix, data=images, notify=tell)
+    return replace(report, projects=written.places, notes=(*report.notes, *written.notes))
 
 
 def stated(given: Preprocessing | Mapping[str, object] | None) -> Preprocessing | None:

@@ -94,11 +94,12 @@ def import_model(
     shape = _shape_of(how) if data is None else data.input_shape
     names = data.labels if labels is None and data is not None else tuple(labels or ())
     outputs = _outputs(model, shape)
+    has = f"the network has {outputs} output{'' if outputs == 1 else 's'}"
     if not names:
         asked = (Setting("labels"), " or ", Setting("data"))
-        raise SpecError(f"the network has {outputs} outputs: name them with ", *asked)
+        raise SpecError(f"{has}: name {'it' if outputs == 1 else 'them'} with ", *asked)
     if len(names) != outputs:
-        raise ModelError(f"the network has {outputs} outputs, but there are {len(names)} labels: give as many")
+        raise ModelError(f"{has}, but there are {len(names)} labels: give as many")
     source = Provenance({} if data is None else {**Provenance.of(data)})
     info = ModelInfo(
         factory=factory, args=given, input_shape=shape, labels=names, preprocessing=how,

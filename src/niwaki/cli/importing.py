@@ -53,4 +53,5 @@ def _said(weights: Path, report: ImportReport) -> str:
     said += f", {len(report.fresh)} with random first values: train it" if report.fresh else ""
     measured = f"; {report.accuracy.accuracy:.2f} % of {report.accuracy.total:,} test images" if report.accuracy else ""
     shape = "×".join(map(str, report.info.input_shape))
-    return f"{said}; {shape} to {len(report.info.labels):,} classes{measured}"
+    classes = "1 class" if len(report.info.labels) == 1 else f"{len(report.info.labels):,} classes"
+    return f"{said}; {shape} to {classes}{measured}"

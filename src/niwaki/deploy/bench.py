@@ -34,6 +34,7 @@ class BenchRow:
     """torch, ONNX Runtime, C; `C, in a loop` is the C alone, without the call from Python."""
     batch: int
     median_us: float
+    """0 if a board's clock does not run."""
     p95_us: float
     """95th percentile of the samples, each the mean of `block` images."""
     runs: int
@@ -50,7 +51,8 @@ class BenchRow:
         """Its row in a table."""
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}{' ≈' if self.noise else '  '}"
         wrong = "wrong here" if self.wrong else ""
-        return self.form, self.runtime, f"{self.median_us:.2f}", f"{self.p95_us:.2f}", ratio, wrong
+        times = (f"{self.median_us:.2f}", f"{self.p95_us:.2f}") if self.median_us else ("none", "none")
+        return self.form, self.runtime, *times, ratio, wrong
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,8 @@ def described(origin: Origin, preprocessing: Preprocessing | None, labels: Seque
         )  # fmt: skip
     if labels and origin.outputs is not None and len(labels) != origin.outputs:
         raise ModelError(
-            f"{origin.name}: {len(labels)} names for {origin.outputs} outputs: give one for each with ",
+            f"{origin.name}: {len(labels)} names for "
+            f"{origin.outputs} output{'' if origin.outputs == 1 else 's'}: give one for each with ",
             Setting("labels"),
         )
 

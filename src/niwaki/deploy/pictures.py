@@ -95,7 +95,8 @@ def fit_to(
         return in_order(data, labels, notify=notify)
     if outputs is not None and data.num_classes != outputs:
         raise DataError(
-            f"{data.origin}: {data.num_classes} classes ({shown(data.labels)}), but the model has {outputs} outputs: "
+            f"{data.origin}: {data.num_classes} classes ({shown(data.labels)}), but the model has "
+            f"{outputs} output{'' if outputs == 1 else 's'}: "
             "give the data that it was trained on"
         )
     notify(f"the model does not name its classes: niwaki takes its outputs as {shown(data.labels)}, in this order")

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from niwaki.errors import Setting, SpecError
+from niwaki.errors import Setting, SpecError, explain
 from niwaki.files import parse_toml
-
-_SAID = 3
 
 
 class Core(BaseModel):
@@ -80,7 +78,6 @@ def _read(file: Path) -> Table:
     except OSError as error:
         raise SpecError(given, f": cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:_SAID])
-        raise SpecError(given, f": {'; '.join(wrong)}") from error
+        raise SpecError(given, ": ", explain(error, Table)) from error
     except ValueError as error:
         raise SpecError(given, f": not TOML: {error}") from error

@@ -24,9 +24,10 @@ from niwaki.vision.library import source_files
 VERSION = "1.0.0"
 MANY, FEWEST = 20, 8
 """Stored images: where flash allows, and on an Uno."""
-UNO_FLASH, UNO_CODE, UNO_KERNEL = 32_256, 8_200, 1_500
-"""Bytes of an Uno's flash without its boot loader; what the code of SelfTest takes there with convolutions and dense
-layers, Arduino's core included (7,500, and a reserve); and what each further kernel takes, at most."""
+NANO_FLASH, UNO_CODE, UNO_KERNEL = 30_720, 8_200, 1_500
+"""Bytes of an Arduino Nano's flash without its boot loader (an Uno has more: 32,256); what the code of SelfTest takes
+there with convolutions and dense layers, Arduino's core included (7,500, and a reserve); and what each further kernel
+takes, at most."""
 LARGEST_ARRAY = 32_767
 """Bytes of an array that avr-gcc takes."""
 _HEADERS_OF_C = (
@@ -96,6 +97,7 @@ class Content:
             "input_bytes": report.input_bytes, "constant_bytes": f"{report.constant_bytes:,}",
             "ram_bytes": f"{report.ram_bytes:,}", "pad": self.pad,
             "sources": " ".join(f"src/{name}.c" for name in ("model", *(f"{self.prefix}_{one}" for one in self.parts))),
+            "scores": f"{report.output_bytes} score{'' if report.output_bytes == 1 else 's'}",
             "image_in_words": f"{height} x {width} {kind}{colour}",
         }  # fmt: skip
 
@@ -189,9 +191,17 @@ def _counts(content: Content) -> dict[str, object]:
     each = channels * (height - 2 * pad) * (width - 2 * pad) + content.scores.shape[1]
     further = set(re.findall(rb"NIWAKI_RUN\((\w+)", content.generated.files["model.c"])) - _COMMON_KERNELS
     code = UNO_CODE + UNO_KERNEL * len(further)
-    room = (UNO_FLASH - code - content.generated.report.constant_bytes) // each
-    few = min(many, max(FEWEST, room), max(1, LARGEST_ARRAY // each))
-    return {"many": many, "few": few, "of": comment(content.of)}
+    used = code + content.generated.report.constant_bytes
+    few = min(many, max(FEWEST, (NANO_FLASH - used) // each), max(1, LARGEST_ARRAY // each))
+    return {"many": many, "few": few, "of": comment(content.of), "flash": used + few * each}
+
+
+def on_a_nano(content: Content) -> str:
+    """What a README says if SelfTest has no room on an Arduino Nano; else nothing."""
+    flash = int(str(_counts(content)["flash"]))
+    if flash <= NANO_FLASH:
+        return ""
+    return f"On an AVR, `SelfTest` needs about {flash:,} bytes of flash; an Arduino Nano has {NANO_FLASH:,}.\n\n"
 
 
 def _stored(content: Content) -> dict[str, object]:

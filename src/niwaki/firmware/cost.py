@@ -29,6 +29,7 @@ from niwaki.training.quantize import quantize_static
 from niwaki.training.settings import QuantizeSettings
 
 IMAGES = 8  # random ones: sizes do not depend on them
+UNO, LINUX = "uno", "aarch64"  # a board; the core of boards that get no project
 AVR_ARRAY = 32_767  # bytes: avr-gcc takes no larger array
 _ESTIMATES = (
     "estimated: code, stack, instructions, time, and what a board takes itself; constants and working memory are exact"
@@ -127,6 +128,17 @@ def cost_of(
     onnx = load_onnx(int8, model)
     graph = read_qdq(onnx, model)
     return _report(model, graph, count_onnx(onnx).macs or 0, cores, known)
+
+
+def too_large_for_an_uno(made: Generated) -> str:
+    """Why an Arduino Uno has no room for a network's C, and which microcontrollers have, in a line; empty if it has."""
+    cores, known = known_boards()
+    costs = [_on_board(made, 0, board, cores[board.core]) for board in known if board.core != LINUX]
+    uno = next(cost for cost in costs if cost.name == UNO)
+    if uno.fits:
+        return ""
+    fit = ", ".join(cost.title.partition(" (")[0] for cost in costs if cost.fits)
+    return f"too large for an Arduino Uno: {'; '.join(uno.why_not)}; boards that fit: {fit or 'none that niwaki knows'}"
 
 
 def _int8_of(origin: Origin, trust: bool) -> bytes:

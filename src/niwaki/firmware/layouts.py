@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 
 from niwaki.deploy.formats import PROJECTS
-from niwaki.firmware.content import Content, fill, headers_of, sources_of
+from niwaki.firmware.content import Content, fill, headers_of, on_a_nano, sources_of
 
 _EXAMPLES = ("SelfTest", "Serial")
 _WITH_CAMERA = ("arduino", "platformio", "esp-idf")
@@ -22,6 +22,10 @@ _CONSOLE = """    harness: console
       regex:
         - "{count} of {count} images right to the bit\""""
 
+
+_ON_AVR = """Compile the C as C99 or later; for an AVR as `gnu99`, so that constants stay in flash. `-Os` is enough \
+on an AVR, `-O2` is faster elsewhere."""
+_ELSEWHERE = "Compile the C as C99 or later; `-O2` is faster than `-Os`."
 
 _ESP_CAMERA = {
     "main/esp32.h": "camera/esp32.h", "main/idf_component.yml": "esp-idf/camera_component.yml",
@@ -44,6 +48,8 @@ def _readme(content: Content, kind: str) -> bytes:
     how_to = fill(f"{kind}/README.part", values).decode().strip()
     camera = fill(f"camera/{kind}.md", values).decode().strip() if content.for_camera and kind in _WITH_CAMERA else ""
     more = {"kind_title": PROJECTS[kind], "how_to": how_to, "camera": f"{camera}\n\n" if camera else ""}
+    more["nano"] = on_a_nano(content) if kind in ("arduino", "platformio") else ""
+    more["compile"] = _ON_AVR if kind in ("arduino", "platformio", "cmake") else _ELSEWHERE
     return fill("common/README.md", values | more)
 
 

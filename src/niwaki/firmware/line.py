@@ -194,7 +194,8 @@ def open_port(where: str) -> Iterator[tuple[Board, str]]:
     try:
         line = serial.Serial(port, baud, timeout=_POLL_S, write_timeout=5)
     except (OSError, ValueError) as error:
-        number = getattr(error, "errno", None)  # pyserial's own text names the port twice
+        causes = (getattr(error, "errno", None), *getattr(error.__context__, "args", ())[:1])
+        number = next((cause for cause in causes if isinstance(cause, int)), None)  # pyserial's text is for programmers
         raise NiwakiError(
             f"{port}: cannot be opened ({os.strerror(number) if number else error}): is the board plugged in, and no "
             "other program at the port?"

@@ -25,6 +25,7 @@ from niwaki.notify import Notify, silent
 IMAGES = 500
 """Images that a board gets unless the user says how many: a kilobyte takes a third of a second at 115,200 baud."""
 TIMED = 10
+STOPPED = "its clock does not run, as in an emulator: there is no time"
 
 
 def verify_on_board(
@@ -36,6 +37,7 @@ def verify_on_board(
 
     Raises NiwakiError if the port cannot be opened or no board answers, ModelError if it runs another model.
     """
+    options.check()
     folder = _folder(path)
     with open_port(where) as (board, port):
         greeting = board.greet()
@@ -68,7 +70,7 @@ def bench_on_board(path: Path, where: str, *, data: str | None = None, notify: N
     median, p95 = float(np.median(times)), float(np.percentile(times, 95))
     row = BenchRow(str(path), C, f"board at {port}", 1, median, p95, len(times), 1, None, False)
     spread = (p95 - median) / median if median else 0.0
-    return BenchReport((row,), spread, True, (), ())
+    return BenchReport((row,), spread, True, (), () if median else (f"board at {port}: {STOPPED}",))
 
 
 def run_on_board(board: Board, greeting: Greeting, graph: Graph, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

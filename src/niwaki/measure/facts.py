@@ -217,5 +217,5 @@ def _quantization(operators: set[str]) -> str:
 
 
 def _heading(file: Path, kind: str, shape: Sequence[int], labels: Sequence[str]) -> str:
-    classes = f"{len(labels)} classes" if labels else "no labels"
+    classes = f"{len(labels)} class{'' if len(labels) == 1 else 'es'}" if labels else "no labels"
     return f"{file}: {kind}, input {'×'.join(map(str, shape))}, {classes}"

@@ -78,7 +78,8 @@ class ModelInfo(BaseModel):
     provenance: Provenance = Provenance()
 
     def __repr__(self) -> str:
-        return f"<ModelInfo {self.factory}: {'×'.join(map(str, self.input_shape))} to {len(self.labels)} classes>"
+        classes = f"{len(self.labels)} class{'' if len(self.labels) == 1 else 'es'}"
+        return f"<ModelInfo {self.factory}: {'×'.join(map(str, self.input_shape))} to {classes}>"
 
     __str__ = __repr__
 

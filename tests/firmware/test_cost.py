@@ -10,6 +10,7 @@ import pytest
 import niwaki
 from niwaki.cli.output import output, print_tabular
 from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.emit.estimate import estimate, model_of
 from niwaki.emit.generate import generate
 from niwaki.errors import ModelError, NiwakiError, SpecError
 from niwaki.models.onnxfile import load_onnx
@@ -51,7 +52,7 @@ def test_the_table_has_all_that_a_board_needs_in_80_columns(
     assert lines[1].split() == ["board", "fits", "flash", "of", "RAM", "of", "stack", "instr.", "time"]
     rows = {line[:19].strip(): " ".join(line[19:].split()) for line in lines[2 : 2 + len(report.boards)]}
     assert rows["Arduino Uno"] == "NO 74,094 32,256 2,610 2,048 200 7.4M 700 ms"
-    assert rows["Arduino Nano 33 BLE"] == "yes 145 KB 1 MB 48,010 256 KB 1,800 616k 9.6 ms"
+    assert rows["Arduino Nano 33 BLE"] == "yes 143 KB 1 MB 47,046 256 KB 836 975k 15 ms"
     assert rows["Jetson Nano"] == "yes 75,594 15 GB 10,810 3.7 GB 8,600 129k 90 µs"
     for board in report.to_dict()["boards"]:
         shown = next(one for one in report.boards if one.name == board["name"])
@@ -59,12 +60,16 @@ def test_the_table_has_all_that_a_board_needs_in_80_columns(
                    for name, value in board.items())  # fmt: skip
 
 
-def test_instructions_and_stack_are_those_of_the_network_and_the_core() -> None:
+def test_instructions_and_stack_are_those_of_the_network_and_the_core(small_export: Path) -> None:
     """Counted: 1,387,437 instructions on an AVR, 169 bytes of stack; 448 and 848 at -O2 on a Cortex-M0, for patches."""
     small, large = (niwaki.cost("lenet5", args=args) for args in (PRUNED, {}))
     uno, pico = ({board.name: board for board in small.boards}[name] for name in (UNO, "pico"))
     assert abs(uno.instructions / 1_387_437 - 1) < 0.01
     assert 169 <= uno.stack < 250
+    kernels = estimate(read_qdq(load_onnx(small_export / "model-int8.onnx"), "small"), model_of("cortex-m4"))
+    board = next(one for one in niwaki.cost(small_export / "model-int8.onnx").boards if one.name == "stm32f411")
+    assert (board.stack, board.cycles) == (round(kernels.stack), board.instructions)
+    assert board.instructions >= round(kernels.instructions)
     other = next(board for board in large.boards if board.name == "pico")
     assert other.stack - pico.stack == 848 - 448
     assert 448 <= pico.stack < 800

@@ -22,6 +22,8 @@ class Core(BaseModel):
     code: int = Field(default=4000, ge=0)
     stack: int = Field(default=500, ge=0)
     """Beside the patch."""
+    kernels: str = ""
+    """The target of `emit/estimates` that code, stack and instructions are taken from; empty: the figures above."""
     patch: bool = True
     """Whether convolutions gather on the stack what they see at a place; its bytes are the network's own."""
 

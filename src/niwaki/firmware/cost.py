@@ -14,6 +14,7 @@ from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.images import random_images
 from niwaki.deploy.origin import Origin, open_origin
+from niwaki.emit.estimate import Estimate, estimate, model_of
 from niwaki.emit.generate import Generated, generate
 from niwaki.errors import ModelError, Setting
 from niwaki.firmware.boards import Core, KnownBoard, known_boards
@@ -133,7 +134,7 @@ def cost_of(
 def too_large_for_an_uno(made: Generated) -> str:
     """Why an Arduino Uno has no room for a network's C, and which microcontrollers have, in a line; empty if it has."""
     cores, known = known_boards()
-    costs = [_on_board(made, 0, board, cores[board.core]) for board in known if board.core != LINUX]
+    costs = [_on_board(made, 0, board, cores[board.core], {}) for board in known if board.core != LINUX]
     uno = next(cost for cost in costs if cost.name == UNO)
     if uno.fits:
         return ""
@@ -182,15 +183,24 @@ def _quantized(float_onnx: bytes, shape: tuple[int, ...]) -> bytes:
 
 def _report(name: str, graph: Graph, macs: int, cores: Mapping[str, Core], known: tuple[KnownBoard, ...]) -> CostReport:
     made = generate(graph)
-    costs = tuple(_on_board(made, macs, board, cores[board.core]) for board in known)
+    tried = {core.kernels for core in cores.values() if core.kernels}
+    kernels = {target: estimate(graph, model_of(target)) for target in tried}
+    costs = tuple(_on_board(made, macs, board, cores[board.core], kernels) for board in known)
     return CostReport(name, macs, made.report.constant_bytes, made.report.ram_bytes, costs)
 
 
-def _on_board(made: Generated, macs: int, board: KnownBoard, core: Core) -> BoardCost:
-    needs = made.report
+def _on_board(
+    made: Generated, macs: int, board: KnownBoard, core: Core, kernels: Mapping[str, Estimate]
+) -> BoardCost:  # fmt: skip
+    needs, tried = made.report, kernels.get(core.kernels)
     patch, _ = stack_bytes(made.program.steps)
-    stack = core.stack + (patch if core.patch else 0)
-    flash = board.taken_flash + core.code + needs.constant_bytes
+    cycles = round(macs * core.cycles_per_mac)
+    code, stack = core.code, core.stack + (patch if core.patch else 0)
+    instructions = round(macs * (core.instructions_per_mac or core.cycles_per_mac))
+    if tried:
+        code, stack = round(tried.code), round(tried.stack)
+        cycles = instructions = max(instructions, round(tried.instructions))  # it knows nothing of some kernels
+    flash = board.taken_flash + code + needs.constant_bytes
     ram = board.taken_ram + needs.ram_bytes + stack
     why = [
         f"{what} {needed - there:,} bytes short" for what, needed, there in
@@ -199,8 +209,6 @@ def _on_board(made: Generated, macs: int, board: KnownBoard, core: Core) -> Boar
     largest = max((weights.bytes for weights in needs.weights), default=0)
     if board.core == "avr" and largest > AVR_ARRAY:
         why.append(f"a layer has {largest:,} bytes of weights, the compiler takes {AVR_ARRAY:,}")
-    cycles = round(macs * core.cycles_per_mac)
-    instructions = round(macs * (core.instructions_per_mac or core.cycles_per_mac))
     return BoardCost(
         board.name, board.title, flash, board.flash, ram, board.ram, stack, instructions, cycles,
         1000 * cycles / board.clock, tuple(why),

@@ -244,7 +244,9 @@ def test_a_foreign_int8_onnx_becomes_c_as_it_is(small_export: Path, tmp_path: Pa
 
 def test_a_tensorflow_lite_file_becomes_c_in_its_own_order(tmp_path: Path) -> None:
     (tmp_path / "theirs.tflite").write_bytes(small_file().build())
-    report = export_file(tmp_path / "theirs.tflite", ["all"], tmp_path / "out")
+    said: list[str] = []
+    report = export_file(tmp_path / "theirs.tflite", ["all"], tmp_path / "out", data="synthetic", notify=said.append)
+    assert f"{tmp_path / 'theirs.tflite'}: its ranges stay as they are: nothing is calibrated on images" in said
     assert {path.name for path in report.folder.iterdir()} == {"model-int8.onnx", "model.tflite", "c", NOTE}
     assert open_export(report.folder).tflite == small_file().build()
     (report.folder / "model.tflite").write_bytes(small_file(1).build())

@@ -138,6 +138,8 @@ def export_file(
     elif origin.ending is not None and data is not None:
         found = find_pictures(origin.needs, data, notify, any_classes=True)
         origin = measured_on(origin, found, options.settings.images)
+    elif origin.kind == "int8" and data is not None:
+        notify(f"{origin.name}: its ranges stay as they are: nothing is calibrated on images")
     optional = tuple(form for form in CHOICES if KINDS[form].optional) if ALL in forms else ()
     material = Material(origin, pictures, named=data)
     return export(material, wanted, out, options=options, optional=optional, notify=notify)

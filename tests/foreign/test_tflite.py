@@ -15,6 +15,7 @@ from bundled import need_tool
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.on_target import run_on_target
+from niwaki.deploy.bench import bench_files
 from niwaki.emit.generate import generate, write
 from niwaki.errors import ModelError
 from niwaki.foreign.tflite import read_tflite
@@ -270,6 +271,10 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
         r"FLOAT32 for input 1: .* supported: convert the network again with full integer",
     ),
     "float": (lambda: changed(tensor=3, kind="FLOAT32", scale=None), r"tensor 3 't': an activation of FLOAT32"),
+    "weights around another number": (
+        lambda: changed(tensor=1, zero=[3] * 6),
+        "CONV_2D_0: its INT8 weights have zero point 3, where TensorFlow Lite knows 0 alone: convert the network again",
+    ),
     "a batch": (lambda: changed(tensor=0, shape=(2, 9, 7, 2)), r"tensor 0 'input': a batch of 2: 1 is supported"),
     "two networks": (lambda: several(subgraphs=2), r"2 networks in one file: one is supported"),
     "two outputs": (lambda: several(outputs=[3, DENSE]), r"2 outputs: networks with one are supported"),
@@ -314,7 +319,9 @@ REFUSED: dict[str, tuple[Callable[[], File], str]] = {
         lambda: changed(tensor=1, zero=[0, 0, 0, 1, 0, 0]), r"CONV_2D_0: its weights have several zero points: int8",
     ),
     "weights without a scale": (lambda: changed(tensor=1, scale=None), r"CONV_2D_0: its weights have no scale: int8"),
-    "weights with a far zero point": (lambda: changed(tensor=1, zero=300), r"CONV_2D_0_weights: a zero point of 300"),
+    "weights with a far zero point": (
+        lambda: changed(tensor=1, zero=300, kind="UINT8"), r"CONV_2D_0_weights: a zero point of 300",
+    ),
     "two constants": (constants, r"ADD_0: two constants: convert"),
     "a maximum in another scale": (lambda: pair("MAXIMUM", (3,)), r"MAXIMUM_0: its inputs and its output must"),
     "shapes that do not fit": (
@@ -486,3 +493,14 @@ def test_metadata_that_is_not_known(key: str) -> None:
     model.metadata_props.add(key=key, value="odd")
     with pytest.raises(ModelError, match=f"^metadata {key}: 'odd': expected "):
         metadata(model)
+
+
+def test_a_network_on_a_row_of_numbers_is_timed_in_c(tmp_path: Path) -> None:
+    need_tool("cc", "gcc libc6-dev")
+    path = tmp_path / "row.tflite"
+    path.write_bytes(weighted("FULLY_CONNECTED", (1, 8), (5, 8), Tensor((1, 5), 0.3)).build())
+    report = bench_files([path], rounds=1)
+    assert {row.form for row in report.rows} >= {"c"}
+    (left,) = (left for left in report.left_out if left.form == "onnx-int8")
+    assert (left.reason, left.failed) == ("its input has 2 axes, and ONNX Runtime is given images", False)
+    assert report.ok

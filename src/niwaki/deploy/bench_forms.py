@@ -105,7 +105,10 @@ def forms_of(file: Path | Export, *, trust: bool = False, notify: Notify = silen
     elif origin.kind == "float":
         _add_float(origin.data, origin, forms)
     else:
-        _add_onnx(origin, forms)
+        if origin.kind == "int8" and (axes := _axes(origin.data, origin.name)) != 4:
+            forms.left_out.append(LeftOut(forms.file, INT8, f"its input has {axes} axes, and {ORT} is given images"))
+        else:
+            _add_onnx(origin, forms)
         if origin.tflite:
             _add_litert(origin.tflite, forms)
         if origin.kind == "int8":
@@ -216,6 +219,10 @@ def _add_c(folder: Path, files: Mapping[str, bytes] | None, forms: Forms) -> Non
         one = images[:1]
         forms.add(C, CALLED, lambda: run(one))
         forms.add(C, LOOPED, lambda: run(images), images=LOOP)
+
+
+def _axes(data: bytes, name: str) -> int:
+    return len(load_onnx(data, name).graph.input[0].type.tensor_type.shape.dim)
 
 
 def _input_shape(data: bytes, name: str) -> tuple[int, int, int]:

@@ -107,6 +107,11 @@ def _zero(operator: FileOperator, weights: FileTensor) -> int:
     if len(set(weights.zero_points)) != 1:
         told = "several zero points" if weights.scales else "no scale"
         raise ModelError(f"{operator.name}: its weights have {told}: int8 weights with scales are supported")
+    if weights.zero_points[0] and weights.type != "UINT8":
+        raise ModelError(
+            f"{operator.name}: its {weights.type} weights have zero point {weights.zero_points[0]}, where TensorFlow "
+            "Lite knows 0 alone: convert the network again"
+        )
     return weights.zero_points[0]
 
 

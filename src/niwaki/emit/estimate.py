@@ -6,7 +6,6 @@ command that made it, and how far off the estimates were for candidates that wer
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.emit.generate import generate
 from niwaki.emit.work import Work, work_of
 from niwaki.errors import ModelError
+from niwaki.files import parse_json
 
 QUANTITIES = ("flash", "stack", "instructions")
 _FOLDER = "estimates"
@@ -69,7 +69,7 @@ def model_of(target: str) -> Model:
     file = resources.files("niwaki.emit") / _FOLDER / f"{target}.json"
     if not file.is_file():
         raise ModelError(f"{target}: no estimates are known; they are for {', '.join(estimated_targets())}")
-    found = json.loads(file.read_text(encoding="utf-8"))
+    found = parse_json(file.read_bytes())
     names = ("tuned", "instructions", "code", "stack", "margins", "command")
     return Model(target, **{name: found[name] for name in names})
 

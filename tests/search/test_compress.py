@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+from tests.search.conftest import SPACE
 
 import niwaki
 from niwaki.cli.entry import run
@@ -19,26 +20,6 @@ from once import once
 
 pytestmark = pytest.mark.timeout(900)  # one search is made for all of them: on a busy machine it takes long
 
-SPACE = """
-[data]
-validation = 60
-preprocessing = { size = [16, 16] }
-[train]
-batch_size = 20
-lr = 1e-2
-[qat]
-batch_size = 20
-[search]
-batch = 3
-rungs = [1]
-final_epochs = 2
-finalists = 2
-smaller = [0.6]
-questions = false
-[widths]
-fc1 = [1, 16]
-fc2 = [1, 12]
-"""
 COMMAND = ("compress", "lenet5", "--trials", "4", "--seeds", "1", "--jobs", "1", "--json")
 
 
@@ -46,13 +27,6 @@ def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[in
     code = run([str(argument) for argument in arguments])
     out = capsys.readouterr().out
     return code, json.loads(out) if out else {}
-
-
-@pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("space") / "space.toml"
-    file.write_text(SPACE)
-    return file
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.search.test_compress import SPACE
 from tests.study.conftest import command, contents, environment
 
 from niwaki.cli.entry import run
@@ -32,13 +31,6 @@ def found_in(folder: Path) -> tuple[object, ...]:
     result = json.loads((folder / "result.json").read_text())
     kept = {name: result[name] for name in ("chosen", "runner_up", "front", "binding", "tried", "verified")}
     return contents(folder), known["tried"], known["plan"], kept, (folder / "front.csv").read_text()
-
-
-@pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("space") / "space.toml"
-    file.write_text(SPACE)
-    return file
 
 
 @pytest.fixture(scope="module")

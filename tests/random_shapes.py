@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from niwaki.codegen.graph.arithmetic import Rescale, rescale_of
 from niwaki.codegen.graph.graph import Graph
-from niwaki.codegen.graph.operators.functions import KINDS
+from niwaki.codegen.graph.lines import lines_of
+from niwaki.codegen.graph.operators.functions import KINDS, Lookup
 from niwaki.codegen.graph.operators.moves import Constant, Rearrange
 from niwaki.codegen.graph.operators.rows import EXP_BITS, SHARE_BITS, Linear, Matmul, Normalize, Reduce, Scale, Softmax
 from random_graphs import Builder
@@ -18,7 +19,7 @@ from random_graphs import Builder
 SHAPES = ((6, 4, 5), (8, 3, 3), (12,), (4, 6, 2), (5, 7), (2, 3, 4, 3), (1, 9, 2))
 STEPS = (
     "transpose", "slice", "shuffle", "reshape", "linear", "scale", "reduce", "largest", "normalize", "softmax",
-    "matmul", "constant", "lookup", "requantize", "conv", "concat",
+    "matmul", "constant", "lookup", "lines", "requantize", "conv", "concat",
 )  # fmt: skip
 
 
@@ -106,6 +107,19 @@ class Shaped(Builder):
         right = self._put(Constant(self._name(), (), self.tensor(shape), values))
         kind, names = str(self.rng.choice(KINDS)), self.rng.permutation([left, right]).tolist()
         return self.pairwise(kind, *names)
+
+    def lines(self) -> str:
+        """Tables along an axis that are one function."""
+        axis, out = int(self.rng.integers(len(self.shape))), self.tensor(self.shape)
+        target, sides = self.tensors[out], (self.shape[axis], 1)
+        factors, offsets = self.rng.normal(0, 1, sides), self.rng.normal(0, 0.5, sides)
+        values = (factors * self.rng.normal(0, 1, 256) + offsets) * 60 * target.scale
+        clamp = self.clamp()
+        steps = np.floor(values / target.scale + 0.5) + target.zero_point
+        table = np.clip(steps, *clamp).astype(np.int8)
+        lines = lines_of(values, table, target, clamp)
+        assert lines is not None
+        return self._put(Lookup(self._name(), (self.last,), out, table, axis, lines))
 
     def step(self, kind: str) -> None:
         """One step of that kind, if it takes the present shape."""

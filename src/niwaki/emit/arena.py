@@ -49,7 +49,7 @@ def _may_be_in_place(step: Step) -> bool:
     """A sum, a table, a rescaled tensor, and a maximum without padding read ahead of what they write."""
     if step.kernel == "max_pool":
         return step.fields["pad_top"] == 0 and step.fields["pad_left"] == 0
-    return step.kernel in ("add", "fine_add", "lookup", "normalize", "softmax") or (
+    return step.kernel in ("add", "fine_add", "lookup", "lines", "normalize", "softmax") or (
         step.kernel == "requantize" and step.fields["rows"] == 1 and "at" not in step.fields
     )
 

@@ -20,8 +20,8 @@ LAYOUTS: dict[Layout, str] = {"CHW": "channels first (CHW)", "HWC": "rows of pix
 """In words."""
 _TYPES = {
     "bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t", "factor": "int32_t", "offset": "int32_t",
-    "powers": "int32_t", "from": "uint16_t", "from_far": "int32_t", "above": "uint16_t", "down": "uint16_t",
-    "before": "uint16_t", "right": "uint16_t",
+    "numbers": "int32_t", "powers": "int32_t", "from": "uint16_t", "from_far": "int32_t", "above": "uint16_t",
+    "down": "uint16_t", "before": "uint16_t", "right": "uint16_t",
 }  # the others are int8  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-/* Element by element, in plain C: a table, two tensors together, copies in another order, images in
+/* Element by element, in plain C: tables, two tensors together, copies in another order, images in
  * another size. Included by niwaki_kernels.h. */
 
 /* Any function of one value: table[value + 128], one table for all or one for each index of an axis, whose elements lie
@@ -7,6 +7,15 @@ typedef struct {
   int32_t outer, tables, inner;
   const NIWAKI_FLASH int8_t *table;
 } niwaki_lookup;
+
+/* A table for each index of an axis, all of which are one function of 256 numbers, with a factor and an offset each. */
+typedef struct {
+  int32_t outer, tables, inner;
+  int16_t factor_shift, offset_shift, out_zero, low, high;
+  const NIWAKI_FLASH int32_t *numbers;
+  const NIWAKI_FLASH int32_t *factor;
+  const NIWAKI_FLASH int32_t *offset;
+} niwaki_lines;
 
 /* Five loops over two tensors, the innermost last; a and b are the steps of each loop. kind: 0 sum, 1 product, 2 the
  * larger, 3 the smaller. */
@@ -51,6 +60,21 @@ NIWAKI_KERNEL void niwaki_run_lookup(const niwaki_lookup *d, const int8_t *in, i
     for (int32_t t = 0; t < d->tables; t++) {
       const NIWAKI_FLASH int8_t *const table = d->table + 256 * t + 128;
       for (int32_t i = 0; i < d->inner; i++) *out++ = table[*in++];
+    }
+  }
+}
+
+/* May work in place. */
+NIWAKI_KERNEL void niwaki_run_lines(const niwaki_lines *d, const int8_t *in, int8_t *out) {
+  const NIWAKI_FLASH int32_t *const numbers = d->numbers + 128;
+  for (int32_t o = 0; o < d->outer; o++) {
+    for (int32_t t = 0; t < d->tables; t++) {
+      const int32_t factor = d->factor[t];
+      const int64_t offset = (int64_t)d->offset[t] * ((int64_t)1 << d->offset_shift);
+      for (int32_t i = 0; i < d->inner; i++) {
+        const int64_t sum = (int64_t)numbers[*in++] * factor + offset;
+        *out++ = niwaki_round_once(sum, d->factor_shift, d->out_zero, d->low, d->high);
+      }
     }
   }
 }

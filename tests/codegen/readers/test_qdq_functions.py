@@ -15,6 +15,7 @@ from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.operators.functions import Lookup, Pairwise
 from niwaki.codegen.readers.qdq import read_qdq
+from niwaki.emit.generate import generate
 from niwaki.models.onnxfile import ROUNDING
 from qdq_models import Qdq, kinds, read, runtime_scores, start
 from random_graphs import compile_together, run_c
@@ -139,6 +140,26 @@ def test_a_factor_and_a_bias_for_each_channel_are_in_the_table_of_their_activati
     graph = read(model, y)
     assert kinds(graph) == ["Lookup"]
     check(model, y, graph, 0.97)
+
+
+def test_batch_norm_after_gelu_takes_two_numbers_for_each_channel_not_a_table(tmp_path: Path) -> None:
+    """As in ConvMixer; the reference computes with the tables, and the C gives the same bits."""
+    need_tool("cc", "gcc libc6-dev")
+    rng, count = np.random.default_rng(0), 24
+    model, x = start(count, 3, 2, scale=0.0371, zero_point=11)
+    parts = (rng.normal(1, 0.5, count), rng.normal(0, 1, count), rng.normal(0, 0.3, count), rng.uniform(0.05, 2, count))
+    y = model.node("BatchNormalization", [gelu(model, x), *(model.constant(part.astype(F)) for part in parts)])
+    y = model.qdq(y, 0.09, -20)
+    graph = read(model, y)
+    (layer,) = graph.layers
+    assert isinstance(layer, Lookup)
+    assert layer.table.shape == (count, 256)
+    assert sum(part.plain for part in generate(graph).report.constants if part.layer) == 1024 + 8 * count
+    check(model, y, graph, 0.97)
+    inputs = rng.integers(-128, 128, (300, count, 3, 2)).astype(np.int8)
+    library = compile_together([graph], tmp_path, ["-O1"])
+    expected = reference.run(graph, inputs).reshape(len(inputs), -1)
+    np.testing.assert_array_equal(run_c(library, 0, graph, inputs), expected)
 
 
 class _Around:

@@ -17,6 +17,7 @@ from onnx import NodeProto
 
 from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale
 from niwaki.codegen.graph.graph import Layer, Pair, Tensor
+from niwaki.codegen.graph.lines import lines_of
 from niwaki.codegen.graph.operators import functions, rows
 from niwaki.codegen.readers.qdq_constants import Weights, attributes, name_of
 from niwaki.codegen.readers.qdq_inputs import Inputs
@@ -28,6 +29,7 @@ from niwaki.models.onnxfold import Shape
 
 _SNAP = 1 << 24  # parts of a step: the last bits of exp or tanh differ between machines, and must not decide a tie
 _ONE = 127  # the weight that stands for a factor
+_LINES = 9  # tables: from here on lines take half of their bytes
 
 Given = Mapping[str, Any]
 Line = tuple[np.ndarray, np.ndarray]
@@ -69,7 +71,8 @@ class Function(Operation):
         steps = np.clip(np.nan_to_num(self.numbers, posinf=1e30, neginf=-1e30) / output.scale, -1024, 1024)
         whole = np.floor(np.rint(steps * _SNAP) / _SNAP + 0.5) + output.zero_point
         table = np.clip(whole, *clamp).astype(np.int8)
-        return functions.Lookup(self.name, self.inputs, output.name, table, self.axis if len(table) > 1 else 0)
+        lines = lines_of(self.numbers, table, output, clamp) if len(table) >= _LINES else None
+        return functions.Lookup(self.name, self.inputs, output.name, table, self.axis if len(table) > 1 else 0, lines)
 
     def _scaled(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
         """A depthwise 1×1 convolution: weights of ±127, whose unit is a 127th of the factor."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale, rescaled, round_off
 from niwaki.codegen.graph.graph import Layer, Pair, Tensor
+from niwaki.codegen.graph.lines import Lines
 from niwaki.codegen.graph.loops import DEPTH, loops_of
 from niwaki.codegen.graph.lowering import Lowering
 from niwaki.codegen.graph.operators.operator import Operator
@@ -26,6 +27,8 @@ class Lookup(Layer):
 
     table: np.ndarray  # int8 (1 or the size of `axis`, 256)
     axis: int = 0
+    lines: Lines | None = None
+    """How the C stores the same entries in fewer bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,14 @@ def _lower_lookup(layer: Lookup, lowering: Lowering) -> None:
         shape = lowering.graph.tensors[layer.output].shape
         inner = int(np.prod([shape[axis] for axis in axes[axes.index(layer.axis) + 1 :]]))
     fields = {"outer": size // (tables * inner), "tables": tables, "inner": inner}
-    lowering.emit("lookup", layer, fields, {"table": layer.table})
+    if layer.lines is None:
+        lowering.emit("lookup", layer, fields, {"table": layer.table})
+        return
+    lines, (low, high) = layer.lines, layer.lines.clamp
+    fields |= {"factor_shift": lines.shift, "offset_shift": lines.offset_shift, "out_zero": lines.zero, "low": low,
+               "high": high}  # fmt: skip
+    arrays = {"numbers": lines.numbers, "factor": lines.factor, "offset": lines.offset}
+    lowering.emit("lines", layer, fields, arrays)
 
 
 def _lower_pairwise(layer: Pairwise, lowering: Lowering) -> None:
@@ -106,6 +116,6 @@ def _lower_pairwise(layer: Pairwise, lowering: Lowering) -> None:
 
 
 OPERATORS = {
-    Lookup: Operator(_run_lookup, _lower_lookup, ("lookup",), any_size=True, order="same"),
+    Lookup: Operator(_run_lookup, _lower_lookup, ("lookup", "lines"), any_size=True, order="same"),
     Pairwise: Operator(_run_pairwise, _lower_pairwise, ("pairwise",), any_size=True, order="own"),
 }

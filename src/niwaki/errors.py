@@ -193,7 +193,7 @@ def explain(error: ValidationError, kind: type[BaseModel], *, arguments: bool = 
     inside = {other["loc"][:end] for other in found for end in range(len(other["loc"]))}
     errors = [e for e in found if not (e["type"] == "too_short" and e["loc"] in inside)]  # it only lacks what is wrong
     first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])  # it explains the others
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    where = _dotted(first["loc"]) or "the file"
     if first["type"] == "extra_forbidden":
         allowed = _keys_beside(kind, first["loc"])
         near = guess(str(first["loc"][-1]), allowed)
@@ -205,10 +205,15 @@ def explain(error: ValidationError, kind: type[BaseModel], *, arguments: bool = 
         given = repr(first["input"])
         text = f"{where} = {given}: {message}"
         if arguments and first["loc"]:
-            text = Wording(Setting(str(first["loc"][-1]), _in_double_quotes(given)), f": {message}")
+            text = Wording(Setting(where, _in_double_quotes(given)), f": {message}")
         if first["type"] == "value_error" and isinstance(first["input"], dict):  # a table: its message names the key
             text = f"{where}: {message}" if first["loc"] else message
     return text if len(errors) == 1 else Wording(text, f" (and {len(errors) - 1} more)")
+
+
+def _dotted(loc: tuple[int | str, ...]) -> str:
+    """The place of a value: `mean[0]`, `quantize.bits`, `vary.a.b[1]`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
 
 
 def _in_double_quotes(written: str) -> str:

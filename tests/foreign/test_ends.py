@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,13 +13,13 @@ from onnx import ModelProto, TensorProto
 from typer.testing import CliRunner
 
 import niwaki
-from foreign_habits import CLASSES, HABITS, drawn, ended, network
+from foreign_habits import CLASSES, HABITS, REFUSED, drawn, ended, network
 from niwaki.cli.main import app
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import float_output, read_qdq
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.origin import Origin, described, open_origin
-from niwaki.errors import ModelError
+from niwaki.errors import ModelError, NiwakiError
 from niwaki.foreign.ends import with_plain_ends
 from niwaki.models.onnxfile import load_onnx
 from niwaki.models.onnxsession import open_session
@@ -173,17 +174,42 @@ def test_pixels_that_hardly_use_the_input_are_a_remark(
 
 
 def test_images_need_the_preprocessing(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no file says how .* say how when you export it, with `preprocessing=`"):
+    with pytest.raises(ModelError, match="no file says how .* give the file with `preprocessing=`"):
         niwaki.export(write(grey_network(), tmp_path), tmp_path / "out", to="c", data="fashion-mnist")
 
 
 @pytest.mark.parametrize(("said", "message"), [
     ({"preprocessing": {}}, "its input has 2 channels, but color = grey gives 1: say another"),
+    ({"preprocessing": {"mean": ["x"]}}, r'^`preprocessing=`: `mean\[0\]="x"`: expected a valid number$'),
+    ({"preprocessing": {"size": [8]}}, r"^`preprocessing=`: size\[1\] is missing$"),
     ({"labels": ["a", "b"]}, "2 names for 4 outputs: give one for each with `labels=`"),
 ])  # fmt: skip
 def test_what_is_said_must_fit_the_file(said: dict[str, object], message: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(NiwakiError, match=message):
         niwaki.export(write(HABITS["casts"].build(), tmp_path), tmp_path / "out", to="c", **said)
+
+
+def test_sizes_that_are_said_must_fit_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"its input has 6 × 6 pixels, but size and pad give 6 × 5: say others"):
+        niwaki.export(write(grey_network(), tmp_path), tmp_path / "o", to="c", preprocessing={"size": [4, 3], "pad": 1})
+    numbers = Origin("a.onnx", "a", "int8", b"", (), None, (640,))
+    with pytest.raises(ModelError, match="its input of 640 numbers is no image: leave out `preprocessing=`"):
+        described(numbers, Preprocessing(), [])
+
+
+def test_a_refusal_names_the_file_and_endings_may_be_capitals(tmp_path: Path) -> None:
+    file = tmp_path / "SCALES.ONNX"
+    file.write_bytes(REFUSED["scales of inputs"].build().SerializeToString())
+    with pytest.raises(ModelError, match=r"SCALES\.ONNX: .*a weight scale for each input channel"):
+        niwaki.export(file, tmp_path / "out", to="c")
+
+
+def test_calibration_of_an_int8_file_is_said_to_do_nothing(tmp_path: Path) -> None:
+    said: list[str] = []
+    niwaki.export(write(grey_network(), tmp_path), tmp_path / "out", to="c", calibration="entropy", notify=said.append)
+    assert any("its ranges stay as they are: nothing is calibrated" in line for line in said)
+    note = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert note["origin_sha256"] == hashlib.sha256((tmp_path / "theirs.onnx").read_bytes()).hexdigest()
 
 
 def test_a_model_file_says_it_itself(tmp_path: Path) -> None:

@@ -92,10 +92,15 @@ def export(
 
 
 def stated(given: Preprocessing | Mapping[str, object] | None) -> Preprocessing | None:
-    """Preprocessing from its settings."""
+    """Preprocessing from its settings. Raises SpecError if they are no settings, or wrong ones."""
     if given is None or isinstance(given, Preprocessing):
         return given
-    return settings_of(Preprocessing, given, "preprocessing")
+    try:
+        return settings_of(Preprocessing, given, "preprocessing")
+    except SpecError as error:
+        raise SpecError(
+            *((Setting("preprocessing"), ": ") if isinstance(given, Mapping) else ()), *error.args
+        ) from error
 
 
 @checked

@@ -91,7 +91,7 @@ def built_in(name: object) -> BuiltIn | None:
 
 def kind_of(place: str | Path) -> str:
     """The name of the kind of dataset that a user's file or folder is, by its ending or by what is in it."""
-    by_ending = next((kind.name for kind in _KNOWN if kind.suffix and str(place).endswith(kind.suffix)), None)
+    by_ending = next((kind.name for kind in _KNOWN if kind.suffix and str(place).lower().endswith(kind.suffix)), None)
     if by_ending or not Path(place).exists():
         return by_ending or "folder"
     inside = next((kind.name for kind in _KNOWN if kind.is_in(Path(place))), None)

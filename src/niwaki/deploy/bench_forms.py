@@ -154,7 +154,7 @@ def _own(export: Export, folder: Path) -> dict[str, bytes]:
 def form_of(file: Path) -> str:
     """The form of a file that cannot be opened, guessed from its name."""
     known = {form.file: form.name for form in FORMS if form.runs_as_onnx}
-    return TORCH if file.suffix == ".safetensors" else known.get(file.name, ONNX)
+    return TORCH if file.suffix.lower() == ".safetensors" else known.get(file.name, ONNX)
 
 
 def _add_as_it_is(origin: Origin, forms: Forms, trust: bool) -> None:

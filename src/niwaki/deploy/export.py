@@ -22,6 +22,7 @@ from niwaki.models.opset import check_asked
 from niwaki.models.provenance import Provenance
 from niwaki.notify import Notify, silent
 from niwaki.tabular import Column, Tabular
+from niwaki.training.settings import QuantizeSettings
 
 ALL = "all"
 _VERSIONS = ("niwaki", "torch", "onnx", "onnxruntime")
@@ -138,7 +139,7 @@ def export_file(
     elif origin.ending is not None and data is not None:
         found = find_pictures(origin.needs, data, notify, any_classes=True)
         origin = measured_on(origin, found, options.settings.images)
-    elif origin.kind == "int8" and data is not None:
+    elif origin.kind == "int8" and (data is not None or options.settings != QuantizeSettings()):
         notify(f"{origin.name}: its ranges stay as they are: nothing is calibrated on images")
     optional = tuple(form for form in CHOICES if KINDS[form].optional) if ALL in forms else ()
     material = Material(origin, pictures, named=data)
@@ -201,7 +202,7 @@ def write_forms(
     missing = _make(making, forms, optional)
     note = FolderNote(
         origin=Path(origin.name).name,
-        origin_sha256=sha256_of(origin.data),
+        origin_sha256=sha256_of(origin.tflite or origin.given or origin.data),
         provenance=_provenance(origin, making.data),
         data=None if named is None or named in BUILT_IN else str(Path(named).resolve()),
         versions={name: importlib.metadata.version(name) for name in _VERSIONS},
@@ -228,7 +229,8 @@ def _make(making: Making, forms: Sequence[Form], optional: Sequence[Form]) -> di
         except NiwakiError as error:
             failed[form] = error
     if failed and not set(forms) - set(failed):
-        raise next(iter(failed.values()))
+        first = next(iter(failed.values()))
+        raise first if making.origin.name in str(first) else type(first)(f"{making.origin.name}: ", *first.args)
     making.remarks.extend(Wording(f"no {form}: ", error) for form, error in failed.items() if form in optional)
     return {form: str(error) for form, error in failed.items() if form not in optional}
 

@@ -19,7 +19,7 @@ def facts_of(file: Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
     A TensorFlow Lite file is described as the ONNX that it becomes. Raises ModelError if the file is none of these, or
     cannot be read.
     """
-    if file.suffix == ".tflite" and file.is_file():
+    if file.suffix.lower() == ".tflite" and file.is_file():
         found: ModelFacts | OnnxFacts = facts.describe_onnx(file, onnx.load_from_string(open_origin(file).data))
     else:
         found = facts.facts_of(file, trust=trust)

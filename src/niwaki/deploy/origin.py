@@ -66,11 +66,11 @@ def open_origin(path: Path) -> Origin:
     """
     if not path.exists():
         raise ModelError(f"{path}: there is no such file")
-    if path.suffix not in _OPENED:
+    if path.suffix.lower() not in _OPENED:
         raise ModelError(f"{path}: expected {FILES_TAKEN}")
     if not path.is_file():
         raise ModelError(f"{path}: is not a file")
-    return _OPENED[path.suffix](path)
+    return _OPENED[path.suffix.lower()](path)
 
 
 def model_origin(data: bytes, name: str = "model file", title: str = "") -> Origin:
@@ -113,11 +113,8 @@ def described(origin: Origin, preprocessing: Preprocessing | None, labels: Seque
     if origin.kind == "model":
         given = Setting("labels") if preprocessing is None else Setting("preprocessing")
         raise ModelError(f"{origin.name}: a model file states that itself: leave out ", given)
-    if preprocessing is not None and preprocessing.channels != origin.input_shape[0]:
-        raise ModelError(
-            f"{origin.name}: its input has {origin.input_shape[0]} channels, but color = {preprocessing.color} gives "
-            f"{preprocessing.channels}: say another one with ", Setting("preprocessing"),
-        )  # fmt: skip
+    if preprocessing is not None:
+        _check_shape(origin, preprocessing)
     if labels and origin.outputs is not None and len(labels) != origin.outputs:
         raise ModelError(
             f"{origin.name}: {len(labels)} names for "
@@ -136,6 +133,27 @@ def described(origin: Origin, preprocessing: Preprocessing | None, labels: Seque
         origin, data=said(origin.data), bare=bare, labels=tuple(labels) or origin.labels,
         preprocessing=preprocessing or origin.preprocessing, given=origin.given or origin.data,
     )  # fmt: skip
+
+
+def _check_shape(origin: Origin, preprocessing: Preprocessing) -> None:
+    """Raise ModelError unless the images that `preprocessing` gives fit the input, as far as both say."""
+    if len(origin.input_shape) != 3:
+        what = " × ".join(map(str, origin.input_shape))
+        raise ModelError(
+            f"{origin.name}: its input of {what} numbers is no image: leave out ", Setting("preprocessing")
+        )
+    channels, *sides = origin.input_shape
+    if preprocessing.channels != channels:
+        raise ModelError(
+            f"{origin.name}: its input has {channels} channels, but color = {preprocessing.color} gives "
+            f"{preprocessing.channels}: say another one with ", Setting("preprocessing"),
+        )  # fmt: skip
+    _, *given = (0, *sides) if preprocessing.size is None else preprocessing.input_shape()
+    if any(own not in (0, side) for own, side in zip(sides, given, strict=True)):
+        raise ModelError(
+            f"{origin.name}: its input has {sides[0]} × {sides[1]} pixels, but size and pad give {given[0]} × "
+            f"{given[1]}: say others with ", Setting("preprocessing"),
+        )  # fmt: skip
 
 
 def measured_on(origin: Origin, pictures: Pictures, images: int) -> Origin:

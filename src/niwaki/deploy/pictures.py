@@ -65,8 +65,8 @@ def find_pictures(
     if needs.preprocessing is None:
         if named is not None:
             raise ModelError(
-                f"{needs.name}: {NO_PIXELS}, so ", Setting("data"), " does not apply to it: say how when you export "
-                "it, with ", Setting("preprocessing"),
+                f"{needs.name}: {NO_PIXELS}, so ", Setting("data"), " does not apply to it: give the file with ",
+                Setting("preprocessing"),
             )  # fmt: skip
         return Pictures()
     try:

@@ -172,7 +172,7 @@ def verify_file(
         exported = open_export(folder)
         if pictures.data is not None:
             pictures = find_pictures(exported.needs, pictures.data, notify)
-        beside = origin.kind == "int8" and path.suffix == ".onnx"
+        beside = origin.kind == "int8" and path.suffix.lower() == ".onnx"
         added = [specification(origin, exported)] if beside else []
         report = _verified(exported, pictures, options, notify, progress, added)
     return replace(report, notes=(*notes, *report.notes))

@@ -119,7 +119,7 @@ def cost_of(
     cores, known = known_boards(boards)
     notify(f"working out what {model} needs")
     path = Path(model)
-    if path.exists() or path.suffix in (".safetensors", ".onnx", ".tflite"):
+    if path.exists() or path.suffix.lower() in (".safetensors", ".onnx", ".tflite"):
         for setting, value in (("args", args), ("shape", shape)):
             if value is not None:
                 raise ModelError(Setting(setting), f" belongs to a factory: {model} is a file that says it itself")

@@ -117,7 +117,7 @@ class OnnxFacts:
         """A description in one line."""
         form = "float" if self.quantization == "none" else f"int8 ({self.quantization})"
         kind = f"ONNX, {form}, opset {self.opset}, file version {self.model.ir_version}"
-        if self.file.suffix == ".tflite":
+        if self.file.suffix.lower() == ".tflite":
             kind = "TensorFlow Lite, int8"
         return _heading(self.file, kind, self.input_shape, self.about.labels)
 
@@ -170,9 +170,10 @@ def facts_of(file: Path, *, trust: bool = False) -> ModelFacts | OnnxFacts:
     """
     if not file.exists():
         raise ModelError(f"{file}: there is no such file")
-    if file.suffix not in (".safetensors", ".onnx"):
+    ending = file.suffix.lower()
+    if ending not in (".safetensors", ".onnx"):
         raise ModelError(f"{file}: expected {FILES_TAKEN}")
-    return describe_onnx(file) if file.suffix == ".onnx" else describe(file, trust=trust)
+    return describe_onnx(file) if ending == ".onnx" else describe(file, trust=trust)
 
 
 @step("counting a model file")

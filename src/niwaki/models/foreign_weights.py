@@ -37,10 +37,10 @@ class Fitting:
 
 def read_weights(path: Path) -> tuple[Tensors, tuple[str, ...]]:
     """The tensors of a file by name, and where in it they were, in lines. Raises ModelError if it cannot be used."""
-    if path.suffix not in ENDINGS:
+    if path.suffix.lower() not in ENDINGS:
         raise ModelError(f"{path}: expected weights: a file that ends in {', '.join(ENDINGS)}")
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             return dict(load_file(path)), ()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's remarks on files of its early formats

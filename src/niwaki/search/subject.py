@@ -76,12 +76,12 @@ def open_subject(
             raise SpecError(
                 f"{model}: the folder has no {CHOSEN}: give a study that has chosen a model, or a model file"
             )
-    if path.suffix in (".onnx", ".tflite"):
+    if path.suffix.lower() in (".onnx", ".tflite"):
         raise ModelError(
             f"{path}: widths and training need the network itself, which such a file does not hold: make a model file "
             "of it and its weights with niwaki import (in Python: niwaki.save)"
         )
-    if path.suffix == ".safetensors" or path.is_file():
+    if path.suffix.lower() == ".safetensors" or path.is_file():
         return _from_file(path, data, settings, trust=trust, notify=notify)
     if ":" not in model and factories.is_foreign(model):
         near = guess(model, factories.BUILT_IN)

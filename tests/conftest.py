@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -27,6 +28,10 @@ from niwaki.training.settings import QuantizeSettings
 sys.path.insert(0, str(Path(__file__).parent))  # for `networks`
 from once import PLACE, once
 
+# No test fails because the machine is busy: a drawn example may take as long as it takes.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+if "settled" not in sys.modules:  # the profile of tests/mutation, which is loaded before
+    hypothesis.settings.load_profile("busy")
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.pop("COLUMNS", None)  # what is printed into a pipe is not wrapped, unless a test says how wide it is
 SOAK_LIMIT_S = 3600

@@ -193,7 +193,7 @@ def explain(error: ValidationError, kind: type[BaseModel], *, arguments: bool = 
     inside = {other["loc"][:end] for other in found for end in range(len(other["loc"]))}
     errors = [e for e in found if not (e["type"] == "too_short" and e["loc"] in inside)]  # it only lacks what is wrong
     first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])  # it explains the others
-    where = _dotted(first["loc"]) or "the file"
+    where = (_indexed(first["loc"]) if arguments else ".".join(map(str, first["loc"]))) or "the file"
     if first["type"] == "extra_forbidden":
         allowed = _keys_beside(kind, first["loc"])
         near = guess(str(first["loc"][-1]), allowed)
@@ -211,8 +211,8 @@ def explain(error: ValidationError, kind: type[BaseModel], *, arguments: bool = 
     return text if len(errors) == 1 else Wording(text, f" (and {len(errors) - 1} more)")
 
 
-def _dotted(loc: tuple[int | str, ...]) -> str:
-    """The place of a value: `mean[0]`, `quantize.bits`, `vary.a.b[1]`."""
+def _indexed(loc: tuple[int | str, ...]) -> str:
+    """The place of a value as in Python: `mean[0]`, `train.lr`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
 
 

@@ -354,7 +354,7 @@ def test_a_foreign_int8_onnx_is_tried_on_random_images(small_export: Path, tmp_p
     assert all(form.right is None for form in report.forms)
     assert "random images, since no file says how pixels become the model's input" in report.notes
     with pytest.raises(
-        ModelError, match=r"theirs\.onnx: no file says how .* so `data=` does not apply to it: say how when"
+        ModelError, match=r"theirs\.onnx: no file says how .* so `data=` does not apply to it: give the file"
     ):
         verify_file(tmp_path / "theirs.onnx", data="fashion-mnist")
 

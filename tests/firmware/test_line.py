@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import niwaki
@@ -37,7 +37,6 @@ def test_the_checksum_is_the_usual_one() -> None:
     assert crc16(b"123456789") == 0x29B1  # CRC-16/CCITT-FALSE
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(st.lists(st.tuples(st.binary(max_size=20).filter(lambda noise: 0xA5 not in noise), FRAMES), max_size=5))
 def test_frames_are_found_between_noise(sent: list[tuple[bytes, Frame]]) -> None:
     receiver = Receiver()

@@ -175,6 +175,14 @@ def scaled_inside() -> ModelProto:
     return model.build(ended(model, y, 6))
 
 
+def transposed() -> ModelProto:
+    model, x = network()
+    weights = model.weights(drawn(2, 6, 3, 3), np.linspace(0.02, 0.04, 6).astype(np.float32), axis=1)
+    given = {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 0]}
+    y = model.qdq(model.node("ConvTranspose", [x, weights], **given), 0.0311941, -90)
+    return model.build(ended(model, y, 6))
+
+
 def bytes_inside() -> ModelProto:
     model = Qdq(IMAGE, opset=17)
     x = model.node("Mul", [model.node("Cast", ["x"], to=TensorProto.FLOAT), model.constant(np.float32(1 / 255))])
@@ -214,6 +222,9 @@ HABITS: dict[str, Habit] = {
     "unsigned weights": Habit(
         "ONNX Runtime (u8u8), QNN, esp-ppq (PPL_DSP)", "uint8 weights with a zero point",
         "exact: weights beyond int8 become a sum of two, over a doubled input", unsigned_weights,
+    ),
+    "transposed": Habit(
+        "ONNX Runtime, NNCF", "ConvTranspose", "exact: one convolution, whose numbers go to their places", transposed
     ),
     "scales for channels": Habit(
         "NNCF", "a scale for each channel before a depthwise convolution", "exact", scales_for_channels,

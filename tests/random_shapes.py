@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from niwaki.codegen.graph.arithmetic import Rescale, rescale_of
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.lines import lines_of
-from niwaki.codegen.graph.operators.functions import KINDS, Lookup
+from niwaki.codegen.graph.operators.functions import KINDS, MOST_DIVIDED, Divide, Lookup
 from niwaki.codegen.graph.operators.moves import Constant, Rearrange
 from niwaki.codegen.graph.operators.rows import EXP_BITS, SHARE_BITS, Linear, Matmul, Normalize, Reduce, Scale, Softmax
 from random_graphs import Builder
@@ -19,7 +19,7 @@ from random_graphs import Builder
 SHAPES = ((6, 4, 5), (8, 3, 3), (12,), (4, 6, 2), (5, 7), (2, 3, 4, 3), (1, 9, 2))
 STEPS = (
     "transpose", "slice", "shuffle", "reshape", "linear", "scale", "reduce", "largest", "normalize", "softmax",
-    "matmul", "constant", "lookup", "lines", "requantize", "conv", "concat",
+    "matmul", "constant", "lookup", "lines", "divide", "requantize", "conv", "concat",
 )  # fmt: skip
 
 
@@ -107,6 +107,20 @@ class Shaped(Builder):
         right = self._put(Constant(self._name(), (), self.tensor(shape), values))
         kind, names = str(self.rng.choice(KINDS)), self.rng.permutation([left, right]).tolist()
         return self.pairwise(kind, *names)
+
+    def divide(self) -> str:
+        """By itself in another scale, or by its first row."""
+        left, shift = self.last, int(self.rng.choice([1, 20, 31, 45, MOST_DIVIDED]))
+        if self.rng.random() < 0.5 and len(self.shape) > 1:
+            first = np.arange(prod(self.shape)).reshape(self.shape)[:1]
+            right = self.moved(first.shape, first)
+        else:
+            right = self.requantize()
+        multiplier = int(self.rng.integers(1, 1 << 31)) >> max(0, 24 - shift)
+        rescale = Rescale(np.array([max(multiplier, 1)]), np.array([shift]))
+        return self._put(
+            Divide(self._name(), (left, right), self.tensor(self.tensors[left].shape), rescale, self.clamp())
+        )
 
     def lines(self) -> str:
         """Tables along an axis that are one function."""

@@ -165,6 +165,22 @@ class Odd(nn.Module):
         return self.last(F.avg_pool1d(F.max_pool1d(self.signal(x.flatten(2)), 4), 8).flatten(1))
 
 
+class Upward(nn.Module):
+    """Transposed convolutions, a mean over channels and columns, one activation divided by another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.down = nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 12, 3, stride=2, padding=1)
+        self.up, self.each = nn.ConvTranspose2d(12, 8, 4, 2, 1), nn.ConvTranspose2d(8, 8, 3, 2, 1, groups=8)
+        self.last = nn.Linear(15 + 8, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.first(x))
+        x = F.relu(self.up(F.gelu(self.down(x)))) + x
+        x = self.each(x / (1 + x.mean((2, 3), keepdim=True)))
+        return self.last(torch.cat([x.mean((1, 3)), x.mean((2, 3))], 1))
+
+
 HABITS: dict[str, nn.Module] = {
     "activated": seeded(Activated),
     "excitation": seeded(Excited, nn.Sigmoid(), nn.SiLU()),
@@ -172,6 +188,7 @@ HABITS: dict[str, nn.Module] = {
     "ConvNeXt": seeded(Next),
     "vision transformer": seeded(Attention, False),
     "odd": seeded(Odd),
+    "upward": seeded(Upward),
 }
 MORE: dict[str, nn.Module] = {
     "hard excitation": seeded(Excited, nn.Hardsigmoid(), nn.Hardswish()),

@@ -109,7 +109,8 @@ def test_a_network_beyond_the_integer_c_is_measured_all_the_same(
     (tmp_path / "beyond_c.py").write_text(
         "from torch import nn\n"
         "def build():\n"
-        "    return nn.Sequential(nn.Conv2d(1, 4, 5, 5), nn.ConvTranspose2d(4, 4, 1), nn.Flatten(), nn.Linear(36, 4))\n"
+        "    up = nn.Upsample(4, mode='bicubic')\n"
+        "    return nn.Sequential(nn.Conv2d(1, 4, 5, 5), up, nn.Flatten(), nn.Linear(64, 4))\n"
     )
     info = ModelInfo(
         factory="beyond_c:build", input_shape=(1, 16, 16), labels=data.labels, preprocessing=data.preprocessing
@@ -118,8 +119,8 @@ def test_a_network_beyond_the_integer_c_is_measured_all_the_same(
     record = run(data, parent, STATIC, trust=True).record
     assert record.status == "done"
     assert (record.results.flash, record.results.ram, record.results.activation_bytes) == (None, None, None)
-    assert any(note.startswith("no C can be generated: ") and "ConvTranspose" in note for note in record.results.notes)
-    assert record.results.params == 4 * 26 + 4 * 5 + 37 * 4
+    assert any(note.startswith("no C can be generated: ") and "mode cubic" in note for note in record.results.notes)
+    assert record.results.params == 4 * 26 + 65 * 4
 
 
 def test_calibration_sees_training_images_only_and_the_same_ones_for_all_settings(

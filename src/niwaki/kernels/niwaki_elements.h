@@ -26,6 +26,13 @@ typedef struct {
   int16_t shift, zero_a, zero_b, out_zero, low, high;
 } niwaki_pairwise;
 
+typedef struct {
+  int32_t count0, count1, count2, count3, count4;
+  int32_t a0, a1, a2, a3, a4, b0, b1, b2, b3, b4;
+  int32_t multiplier_a, multiplier_b;
+  int16_t shift, zero_a, zero_b, out_zero, low, high;
+} niwaki_divide;
+
 /* Five loops over one tensor, the innermost last: what a transposition, a slice or a repetition is. */
 typedef struct {
   int32_t start, count0, count1, count2, count3, count4, step0, step1, step2, step3, step4;
@@ -96,6 +103,48 @@ NIWAKI_KERNEL void niwaki_run_pairwise(const niwaki_pairwise *d, const int8_t *a
           const int8_t *p = a + i0 * d->a0 + i1 * d->a1 + i2 * d->a2 + i3 * d->a3;
           const int8_t *q = b + i0 * d->b0 + i1 * d->b1 + i2 * d->b2 + i3 * d->b3;
           for (int32_t i = 0; i < d->count4; i++, p += d->a4, q += d->b4) *out++ = niwaki_pair(d, *p, *q);
+        }
+      }
+    }
+  }
+}
+
+/* The whole quotient of positive numbers; without the library's division where the processor has none of 64 bits. */
+NIWAKI_KERNEL int64_t niwaki_quotient(int64_t value, int64_t by) {
+#if UINTPTR_MAX > 0xffffffffu
+  return value / by;
+#else
+  uint64_t left = (uint64_t)value, rest = 0, found = 0;
+  for (uint8_t bit = 0; bit < 64; bit++, left <<= 1) {
+    rest = (rest << 1) | (left >> 63);
+    found <<= 1;
+    if (rest >= (uint64_t)by) {
+      rest -= (uint64_t)by;
+      found |= 1;
+    }
+  }
+  return (int64_t)found;
+#endif
+}
+
+/* Rounded to the nearest, ties up; by zero it is the end of the range on the side of a, and nothing for 0 / 0. */
+NIWAKI_KERNEL int8_t niwaki_ratio(const niwaki_divide *d, int8_t x, int8_t y) {
+  const int32_t far = x - d->zero_a, b = y - d->zero_b, a = b < 0 ? -far : far;
+  if (b == 0) return (int8_t)niwaki_clamp(d->out_zero + (a < 0 ? -256 : a > 0 ? 256 : 0), d->low, d->high);
+  const int64_t by = (int64_t)(b < 0 ? -b : b) * ((int64_t)1 << d->shift);
+  const int64_t value = (int64_t)a * d->multiplier_a + (by >> 1);
+  const int64_t found = (value < 0 ? -niwaki_quotient(by - 1 - value, by) : niwaki_quotient(value, by)) + d->out_zero;
+  return (int8_t)(found < d->low ? d->low : found > d->high ? d->high : found);
+}
+
+NIWAKI_KERNEL void niwaki_run_divide(const niwaki_divide *d, const int8_t *a, const int8_t *b, int8_t *out) {
+  for (int32_t i0 = 0; i0 < d->count0; i0++) {
+    for (int32_t i1 = 0; i1 < d->count1; i1++) {
+      for (int32_t i2 = 0; i2 < d->count2; i2++) {
+        for (int32_t i3 = 0; i3 < d->count3; i3++) {
+          const int8_t *p = a + i0 * d->a0 + i1 * d->a1 + i2 * d->a2 + i3 * d->a3;
+          const int8_t *q = b + i0 * d->b0 + i1 * d->b1 + i2 * d->b2 + i3 * d->b3;
+          for (int32_t i = 0; i < d->count4; i++, p += d->a4, q += d->b4) *out++ = niwaki_ratio(d, *p, *q);
         }
       }
     }

@@ -32,24 +32,6 @@ NIWAKI_KERNEL int32_t niwaki_root(int64_t value) {
   return (int32_t)root;
 }
 
-/* The whole quotient of positive numbers; without the library's division where the processor has none of 64 bits. */
-NIWAKI_KERNEL int64_t niwaki_quotient(int64_t value, int64_t by) {
-#if UINTPTR_MAX > 0xffffffffu
-  return value / by;
-#else
-  uint64_t left = (uint64_t)value, rest = 0, found = 0;
-  for (uint8_t bit = 0; bit < 64; bit++, left <<= 1) {
-    rest = (rest << 1) | (left >> 63);
-    found <<= 1;
-    if (rest >= (uint64_t)by) {
-      rest -= (uint64_t)by;
-      found |= 1;
-    }
-  }
-  return (int64_t)found;
-#endif
-}
-
 /* One group: see the contract for what is rounded and where. */
 NIWAKI_KERNEL void niwaki_normalize_group(const niwaki_normalize *d, const int8_t *in, int32_t index, int8_t *out) {
   const int32_t zero = d->root ? d->in_zero : 0;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from onnx import helper
 from bundled import need_tool
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
-from niwaki.codegen.graph.operators.functions import Lookup, Pairwise
+from niwaki.codegen.graph.operators.functions import Divide, Lookup, Pairwise
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.emit.generate import generate
 from niwaki.models.onnxfile import ROUNDING
@@ -200,17 +201,35 @@ SHAPES = [((3, 4, 5), (3, 4, 5)), ((3, 4, 5), (3, 1, 1)), ((3, 1, 1), (3, 4, 5))
           ((3, 4, 1), (1, 4, 5)), ((3, 1, 5), (3, 4, 1)), ((3, 4, 5), (3, 4, 1))]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["Add", "Sub", "Mul", "Max", "Min"])
+@pytest.mark.parametrize("kind", ["Add", "Sub", "Mul", "Div", "Max", "Min"])
 @pytest.mark.parametrize(("one", "other"), SHAPES)
 def test_two_tensors(kind: str, one: tuple[int, ...], other: tuple[int, ...]) -> None:
     """Means over the axes that have one element stand for the second tensor."""
     model, x = start(3, 4, 5, scale=0.05, zero_point=9)
     sides = [_shrunk(model, x, one, 0.031, 5), _shrunk(model, x, other, 0.043, -3)]
+    if kind == "Div":  # by numbers above zero
+        sides[1] = model.qdq(model.node("Max", [sides[1], model.constant(F(0.2))]), 0.043, -128)
     y = model.qdq(model.node(kind, sides), 0.05, 7)
     graph = read(model, y)
     last = graph.layers[-1]
-    assert isinstance(last, Pairwise) or (kind == "Add" and one == other)
+    assert isinstance(last, Divide if kind == "Div" else Pairwise) or (kind == "Add" and one == other)
     check(model, y, graph)
+
+
+@pytest.mark.parametrize("scale", [0.05, 1e-7, 1e9])
+def test_a_quotient_by_hand(scale: float) -> None:
+    """Every pair of two int8 values, zero among the divisors; a ratio of any size."""
+    model, x = start(2, 1, 1, scale=0.05, zero_point=9)
+    parts = [model.node("Slice", [x, *(model.constant(np.array([n])) for n in (i, i + 1, 1))]) for i in (0, 1)]
+    y = model.qdq(model.node("Div", [model.qdq(part, 0.05, 9) for part in parts]), scale, 7)
+    graph = read(model, y)
+    values = np.stack(np.meshgrid(np.arange(-128, 128), np.arange(-128, 128)), -1).reshape(-1, 2)
+    found = reference.run(graph, values.astype(np.int8).reshape(-1, 2, 1, 1)).reshape(-1)
+    for (a, b), got in zip(values.tolist(), found.tolist(), strict=True):
+        exact = Fraction(a - 9, b - 9) / Fraction(float(F(scale))) if b != 9 else Fraction((a > 9) - (a < 9)) * 10**12
+        nearest = min(max(math.floor(exact + Fraction(1, 2)) + 7, -128), 127)
+        near_a_tie = abs(exact - math.floor(exact) - Fraction(1, 2)) < Fraction(1, 10**6)
+        assert got == nearest or (near_a_tie and abs(got - nearest) == 1)
 
 
 def _shrunk(model: Qdq, x: str, shape: tuple[int, ...], scale: float, zero_point: int) -> str:

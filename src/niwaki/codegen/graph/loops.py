@@ -36,6 +36,19 @@ def loops_of(*addresses: np.ndarray) -> list[Loop] | None:
     return found
 
 
+def in_one(first: np.ndarray, then: np.ndarray) -> np.ndarray | None:
+    """Two changes of place as one; None if a copy and a cut are loops, and the C would need a table of places for one.
+
+    >>> in_one(np.array([0, 3, 1, 4, 2, 5]), np.array([0, 1, 2, 3])).tolist()
+    [0, 3, 1, 4]
+    """
+    both: np.ndarray = first[then]
+    is_cut = len(then) < len(first) and (np.diff(then) > 0).all()
+    if is_cut and loops_of(both) is None and loops_of(first) is not None and loops_of(then) is not None:
+        return None
+    return both
+
+
 def _innermost(rest: np.ndarray) -> Loop | None:
     """The longest inner loop that divides all addresses evenly."""
     total, steps = rest.shape[1], rest[:, 1] - rest[:, 0]

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from niwaki.codegen.graph.graph import Graph, Layer, Tensor
+from niwaki.codegen.graph.loops import in_one
 from niwaki.codegen.graph.operators.arrange import Reshape
 from niwaki.codegen.graph.operators.elementwise import Add, FineAdd, Requantize
 from niwaki.codegen.graph.operators.functions import Lookup, Pairwise
@@ -71,13 +72,14 @@ def _merged(layer: Layer, makers: dict[str, Layer], graph: Graph, uses: Counter[
 
 
 def _moved(layer: Layer, makers: dict[str, Layer], uses: Counter[str]) -> Layer:
-    """Two changes of place in a row are one."""
+    """Two changes of place in a row are one, if that is no harder."""
     before = makers.get(layer.inputs[0]) if layer.inputs else None
     if before is None or uses[layer.inputs[0]] > 1 or not any(isinstance(part, Rearrange) for part in (layer, before)):
         return layer
     match before, layer:
         case Rearrange(), Rearrange():
-            return replace(layer, inputs=before.inputs, index=before.index[layer.index])
+            index = in_one(before.index, layer.index)
+            return layer if index is None else replace(layer, inputs=before.inputs, index=index)
         case Reshape(), Rearrange():
             return replace(layer, inputs=before.inputs)
         case Rearrange(), Reshape():

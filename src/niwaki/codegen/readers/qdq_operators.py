@@ -14,7 +14,7 @@ from niwaki.codegen.readers.qdq_constants import Weights, attributes, name_of
 from niwaki.codegen.readers.qdq_functions import rows_of, same_tensor
 from niwaki.codegen.readers.qdq_inputs import Inputs, axes_of
 from niwaki.codegen.readers.qdq_moves import padded
-from niwaki.codegen.readers.qdq_products import conv, dense, for_each_channel
+from niwaki.codegen.readers.qdq_products import conv, conv_transpose, dense, for_each_channel
 from niwaki.codegen.readers.qdq_resize import resize
 from niwaki.codegen.readers.qdq_values import Join, Mean, Product, Sum, Value
 from niwaki.codegen.readers.qdq_views import Border, Largest, View, Window
@@ -186,6 +186,7 @@ OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = {
     "Clip": _clip,
     "Concat": _concat,
     "Conv": conv,
+    "ConvTranspose": conv_transpose,
     "Dropout": _same,
     "Flatten": _reshape,
     "Gemm": dense,

@@ -12,7 +12,7 @@ from onnx import NodeProto
 
 from niwaki.codegen.graph.arithmetic import Rescale, common_rescale_of, rescale_of
 from niwaki.codegen.graph.graph import Layer, Pair, Tensor
-from niwaki.codegen.graph.operators.functions import Kind, Pairwise
+from niwaki.codegen.graph.operators.functions import MOST_DIVIDED, Divide, Kind, Pairwise
 from niwaki.codegen.readers.qdq_constants import name_of
 from niwaki.codegen.readers.qdq_functions import (
     Function,
@@ -52,6 +52,20 @@ class Two(Operation):
         return Pairwise(self.name, self.inputs, output.name, self.kind, rescale, clamp)
 
 
+@dataclass(frozen=True, eq=False)
+class Ratio(Operation):
+    """One tensor divided by another, element by element."""
+
+    def layer(self, output: Tensor, tensors: Mapping[str, Tensor], clamp: Pair) -> Layer:
+        """A divisor, shifted, fits 64 bits; a ratio so small that it would not has a smaller multiplier."""
+        a, b = (Fraction(tensors[name].scale) for name in self.inputs)
+        factor = a / b / Fraction(output.scale)
+        rescale = rescale_of([factor], self.name)
+        if rescale.shift[0] > MOST_DIVIDED:
+            rescale = Rescale(np.array([round(factor * (1 << MOST_DIVIDED))]), np.array([MOST_DIVIDED]))
+        return Divide(self.name, self.inputs, output.name, rescale, clamp)
+
+
 def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         quotient: np.ndarray = a / b
@@ -85,11 +99,13 @@ def pair(node: NodeProto, inputs: Inputs) -> Value:
     if same_tensor(*values):
         functions = [function_of(v, name, node, inputs) for v, name in zip(values, node.input, strict=True)]
         return together(node, functions[0], functions[1], _COMPUTE[node.op_type])
-    if node.op_type not in _KINDS:
+    if node.op_type not in (*_KINDS, "Div"):
         raise ModelError(f"{label(node)}: two activations: a constant is supported, or two functions of one tensor")
-    kind, sign = _KINDS[node.op_type]
     target = inputs.shape(node.output[0])
     tensors = tuple(inputs.tensor(name, node) for name in node.input)
+    if node.op_type == "Div":
+        return Value(Ratio(name_of(node), tensors, target), target)
+    kind, sign = _KINDS[node.op_type]
     return Value(Two(name_of(node), tensors, target, kind, sign), target)
 
 

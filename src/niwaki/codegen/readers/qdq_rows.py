@@ -18,9 +18,10 @@ from niwaki.codegen.graph.operators import rows
 from niwaki.codegen.readers.qdq_constants import attributes, name_of
 from niwaki.codegen.readers.qdq_inputs import Inputs, axes_of
 from niwaki.codegen.readers.qdq_values import Operation, Value
-from niwaki.codegen.readers.qdq_views import Peak
+from niwaki.codegen.readers.qdq_views import Peak, View
 from niwaki.errors import ModelError
 from niwaki.models.onnxcheck import label
+from niwaki.models.onnxfold import Shape
 
 MOST_NORMALIZED = 1 << 16  # numbers in a group: its sums and products stay within 64 bits
 _MOST_SHIFT, _LEAST_SHIFT, _FREE_SHIFT = 47, 17, 40
@@ -107,7 +108,7 @@ class Matrices(Operation):
 
 
 def reduced_axes(node: NodeProto, inputs: Inputs) -> tuple[int, ...]:
-    """The axes of a reduction, without the batch, in order. Raises ModelError if they do not lie side by side."""
+    """The axes of a reduction, without the batch, in order."""
     full = inputs.full_shape(node.input[0])
     axes = attributes(node).get("axes")
     if len(node.input) > 1 and node.input[1]:
@@ -117,23 +118,41 @@ def reduced_axes(node: NodeProto, inputs: Inputs) -> tuple[int, ...]:
     if not axes and attributes(node).get("noop_with_empty_axes", 0):
         raise ModelError(f"{label(node)}: without axes it does nothing: leave it out")
     axes = axes or list(range(1, len(full)))
-    found = tuple(sorted(axes_of(node, full, axes)))
-    if not found or found != tuple(range(found[0], found[-1] + 1)):
-        raise ModelError(f"{label(node)}: axes {list(axes)} of {full}: adjacent ones are supported")
-    return found
+    return tuple(sorted(axes_of(node, full, axes)))
+
+
+def _reduced(node: NodeProto, inputs: Inputs, axes: tuple[int, ...]) -> tuple[Value, tuple[int, ...], Shape]:
+    """A node's input with the axes to reduce side by side (the last ones if they were not), these, and what is left."""
+    value, shape = inputs.value(node.input[0], node), inputs.shape(node.input[0])
+    kept = tuple(axis for axis in range(len(shape)) if axis not in axes)
+    left = tuple(shape[axis] for axis in kept) or (1,)
+    if axes == tuple(range(axes[0], axes[-1] + 1)):
+        return value, axes, left
+    index = np.arange(prod(shape)).reshape(shape).transpose(*kept, *axes)
+    turned = value.moved(name_of(node), index.shape, index.reshape(-1))
+    return turned, tuple(range(len(kept), len(shape))), left
 
 
 def total(node: NodeProto, inputs: Inputs) -> Value:
     """ReduceMean, ReduceSum and GlobalAveragePool."""
     axes, target = reduced_axes(node, inputs), inputs.shape(node.output[0])
-    tensor = inputs.tensor(node.input[0], node)
-    return Value(Total(name_of(node), (tensor,), target, axes, node.op_type != "ReduceSum"), target)
+    value, beside, left = _reduced(node, inputs, axes)
+    mean = node.op_type != "ReduceSum"
+    if beside == axes:
+        return Value(Total(name_of(node), (inputs.tensor(node.input[0], node),), target, axes, mean), target)
+    tensor = inputs.held(value, f"{node.input[0]}_turned", node)
+    made = Value(Total(name_of(node), (tensor,), left, beside, mean), left)
+    return made if left == target else made.seen(View(name_of(node), target))
 
 
 def _peak(node: NodeProto, inputs: Inputs) -> Value:
     """ReduceMax and GlobalMaxPool: the numbers stay as they are."""
-    axes = reduced_axes(node, inputs)
-    return inputs.value(node.input[0], node).seen(Peak(name_of(node), inputs.shape(node.output[0]), axes))
+    axes, target = reduced_axes(node, inputs), inputs.shape(node.output[0])
+    value, beside, left = _reduced(node, inputs, axes)
+    if beside == axes:
+        return value.seen(Peak(name_of(node), target, axes))
+    made = value.seen(Peak(name_of(node), left, beside))
+    return made if left == target else made.seen(View(name_of(node), target))
 
 
 def _layer_normalization(node: NodeProto, inputs: Inputs) -> Value:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from niwaki.codegen.graph.graph import Layer, Pads, Pair
+from niwaki.codegen.graph.loops import in_one
 from niwaki.codegen.graph.operators import arrange, moves, pooling, rows
 from niwaki.codegen.readers.qdq_constants import Quantization
 from niwaki.models.onnxfold import Shape
@@ -61,13 +62,13 @@ class Moved(View):
 
 
 def after(views: tuple[View, ...], view: View) -> tuple[View, ...]:
-    """One more view; changes of place in a row are one."""
+    """One more view; changes of place in a row are one, if that is no harder."""
     if not views or (not isinstance(view, Moved) and type(view) is not View):
         return (*views, view)
     last = views[-1]
     if isinstance(last, Moved):
-        index = last.index if type(view) is View else last.index[view.index]  # type: ignore[attr-defined]
-        return (*views[:-1], Moved(view.name, view.shape, index))
+        index = in_one(last.index, view.index) if isinstance(view, Moved) else last.index
+        return (*views, view) if index is None else (*views[:-1], Moved(view.name, view.shape, index))
     if type(last) is View and isinstance(view, Moved):
         return (*views[:-1], view)
     return (*views, view)

@@ -1,4 +1,4 @@
-"""A function of every element, as a table; and the sum, product, larger and smaller of two tensors."""
+"""A function of every element, as a table; and the sum, product, quotient, larger and smaller of two tensors."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from niwaki.codegen.graph.windows import centred
 Kind = Literal["sum", "product", "largest", "smallest"]
 KINDS: tuple[Kind, ...] = ("sum", "product", "largest", "smallest")
 """What can be done with two tensors; the place of each is its number in the C."""
+MOST_DIVIDED = 53  # the largest shift of a quotient
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,16 @@ class Pairwise(Layer):
 
     kind: Kind
     rescale: Rescale  # product: shape (1,); otherwise (2,) with a common shift, the second negative for a difference
+    clamp: Pair = (LOW, HIGH)
+
+
+@dataclass(frozen=True, eq=False)
+class Divide(Layer):
+    """Two tensors as in `Pairwise`, a and b the differences from the zero points, both negated if b is negative:
+    `out = clamp(zo + (a * m + (b << s - 1)) // (b << s))`. By zero it is the end of the range on a's side; 0 / 0 is 0.
+    """
+
+    rescale: Rescale  # shape (1,); shift: MOST_DIVIDED at most, so that b << s fits
     clamp: Pair = (LOW, HIGH)
 
 
@@ -74,6 +85,19 @@ def _run_pairwise(
     return round_off(chosen, shift, target.zero_point, *layer.clamp, even=layer.rescale.even)
 
 
+def _run_divide(layer: Divide, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor) -> np.ndarray:
+    a, b = (
+        aligned(centred(values, tensor), len(target.shape)).astype(np.int64)
+        for values, tensor in zip(inputs, sources, strict=True)
+    )
+    multiplier, shift = int(layer.rescale.multiplier[0]), int(layer.rescale.shift[0])
+    by = np.where(b == 0, 1, np.abs(b)) << shift
+    quotients = (np.where(b < 0, -a, a) * multiplier + (by >> 1)) // by
+    quotients = np.where(b == 0, np.sign(a) * 256, quotients)
+    clamped: np.ndarray = np.clip(quotients + target.zero_point, *layer.clamp).astype(np.int8)
+    return clamped
+
+
 def _lower_lookup(layer: Lookup, lowering: Lowering) -> None:
     size, tables = lowering.graph.tensors[layer.output].size, len(layer.table)
     lowering.same_order(layer)
@@ -94,13 +118,23 @@ def _lower_lookup(layer: Lookup, lowering: Lowering) -> None:
 
 
 def _lower_pairwise(layer: Pairwise, lowering: Lowering) -> None:
+    fields = _five_loops(layer, lowering)
+    lowering.emit("pairwise", layer, {"kind": KINDS.index(layer.kind), **fields})
+
+
+def _lower_divide(layer: Divide, lowering: Lowering) -> None:
+    lowering.emit("divide", layer, _five_loops(layer, lowering))
+
+
+def _five_loops(layer: Pairwise | Divide, lowering: Lowering) -> dict[str, int]:
+    """The fields of two tensors, walked together."""
     lowering.same_order(layer)
     graph = lowering.graph
     tensors, shape = [graph.tensors[name] for name in layer.inputs], graph.tensors[layer.output].shape
     seen = [lowering.as_bytes(layer.output, np.broadcast_to(lowering.places(name), shape)) for name in layer.inputs]
     loops = loops_of(*seen)
     assert loops is not None  # a tensor has fewer axes than DEPTH
-    fields = {"kind": KINDS.index(layer.kind)}
+    fields: dict[str, int] = {}
     for index in range(DEPTH - 1, -1, -1):
         place = index - DEPTH + len(loops)
         count, steps = (loops[place].count, loops[place].steps) if place >= 0 else (1, (0, 0))
@@ -108,14 +142,14 @@ def _lower_pairwise(layer: Pairwise, lowering: Lowering) -> None:
     factors = layer.rescale.multiplier.tolist()
     ends = lowering.ends(layer)
     del ends["in_zero"]
-    fields |= {
+    return fields | {
         "multiplier_a": factors[0], "multiplier_b": factors[-1], "shift": int(layer.rescale.shift[0]),
         "zero_a": tensors[0].zero_point, "zero_b": tensors[1].zero_point, **ends,
     }  # fmt: skip
-    lowering.emit("pairwise", layer, fields)
 
 
 OPERATORS = {
     Lookup: Operator(_run_lookup, _lower_lookup, ("lookup", "lines"), any_size=True, order="same"),
+    Divide: Operator(_run_divide, _lower_divide, ("divide",), any_size=True, order="own"),
     Pairwise: Operator(_run_pairwise, _lower_pairwise, ("pairwise",), any_size=True, order="own"),
 }

@@ -14,6 +14,7 @@ from benchmarks import (
     domain_gap,
     few_bits,
     inference,
+    int8_accuracy,
     lite,
     microcontrollers,
     overhead,
@@ -28,13 +29,22 @@ from niwaki.data.dataset import Dataset
 
 TRAINING = ("overhead", "convolutions", "study", "scaling")
 INFERENCE, DOMAIN_GAP, VISION, FEW_BITS = "inference", "domain-gap", "vision", "few-bits"
+INT8_ACCURACY = "int8-accuracy"
 MICROCONTROLLERS, VECTORS, SMALL_CORES = "microcontrollers", "vectors", "small-cores"
-TIMELESS = (DOMAIN_GAP, FEW_BITS, MICROCONTROLLERS, VECTORS, SMALL_CORES)  # nothing there depends on time
+TIMELESS = (
+    DOMAIN_GAP,
+    FEW_BITS,
+    INT8_ACCURACY,
+    MICROCONTROLLERS,
+    VECTORS,
+    SMALL_CORES,
+)  # nothing there depends on time
 ALONE = (
     INFERENCE,
     DOMAIN_GAP,
     VISION,
     FEW_BITS,
+    INT8_ACCURACY,
     MICROCONTROLLERS,
     VECTORS,
     SMALL_CORES,
@@ -51,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write and (options.bench not in ("all", *ALONE, TFLITE) or options.quick):
         parser.error(
             "--write replaces results in README.md, those of training all at once: it goes with `all`, `inference`, "
-            "`domain-gap`, `vision`, `few-bits`, `microcontrollers`, `vectors`, `small-cores` or `tflite`, and not "
-            "with --quick"
+            "`domain-gap`, `vision`, `few-bits`, `int8-accuracy`, `microcontrollers`, `vectors`, `small-cores` or "
+            "`tflite`, and not with --quick"
         )
     if options.wall is not None and options.wall <= 0:
         parser.error(f"--wall {options.wall:g}: give the seconds that the study took")
@@ -97,6 +107,8 @@ def _bench(name: str, data: Dataset, options: argparse.Namespace) -> report.Repo
         return lite.run(sorted(options.files.glob("*.tflite")) if options.files else [], quick=options.quick)
     if name == DOMAIN_GAP:
         return domain_gap.run(data, quick=options.quick, studies=options.studies)
+    if name == INT8_ACCURACY:
+        return int8_accuracy.run(data, quick=options.quick, folder=options.studies / INT8_ACCURACY)
     benches = {
         "overhead": overhead.run,
         "convolutions": convolutions.run,
@@ -135,7 +147,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         default=Path("studies"),
-        help="domain-gap: where its two studies are kept (camera, clean); what is there is not trained again",
+        help="where networks that take long to train are kept: domain-gap's two studies (camera, clean), those of "
+        "int8-accuracy; what is there is not trained again",
     )
     return parser
 

@@ -110,14 +110,14 @@ class Shaped(Builder):
 
     def divide(self) -> str:
         """By itself in another scale, or by its first row."""
-        left, shift = self.last, int(self.rng.choice([1, 20, 31, 45, MOST_DIVIDED]))
+        left, shift = self.last, int(self.rng.choice([1, 20, 25, 28, MOST_DIVIDED]))
         if self.rng.random() < 0.5 and len(self.shape) > 1:
             first = np.arange(prod(self.shape)).reshape(self.shape)[:1]
             right = self.moved(first.shape, first)
         else:
             right = self.requantize()
-        multiplier = int(self.rng.integers(1, 1 << 31)) >> max(0, 24 - shift)
-        rescale = Rescale(np.array([max(multiplier, 1)]), np.array([shift]))
+        multiplier = min(round(float(self.rng.uniform(1, 40)) * 2.0**shift), (1 << 31) - 1)
+        rescale = Rescale(np.array([multiplier]), np.array([shift]))
         return self._put(
             Divide(self._name(), (left, right), self.tensor(self.tensors[left].shape), rescale, self.clamp())
         )

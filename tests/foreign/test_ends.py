@@ -301,3 +301,25 @@ def test_pixels_are_not_scaled_twice(tmp_path: Path) -> None:
     file = write(model.build(ended(model, model.qdq(model.conv(x, weights=drawn(6, 1, 3, 3)), 0.03), 6)), tmp_path)
     with pytest.raises(ModelError, match="Mul 'twice': pixels are scaled here, and by the preprocessing as well"):
         niwaki.export(file, tmp_path / "out", to="c", preprocessing={"mean": [0.5]})
+
+
+def test_a_float_onnx_of_another_tool_goes_all_the_way(small_export: Path, small_npz: Path, tmp_path: Path) -> None:
+    """Without a word about its pixels it cannot be calibrated; with that it is quantized, verified and timed."""
+    model = load_onnx(small_export / "model.onnx")
+    del model.metadata_props[:]
+    file = tmp_path / "theirs.onnx"
+    onnx.save(model, file)
+    how, names = {"size": [16, 16]}, ["a", "b", "c", "d"]
+    with pytest.raises(ModelError, match="say how with `preprocessing=` and name its images with `data="):
+        niwaki.export(file, tmp_path / "out", to="c", data=small_npz)
+    renamed = tmp_path / "named.npz"
+    np.savez(renamed, labels=names, **np.load(small_npz))
+    niwaki.export(file, tmp_path / "out", to=["onnx-int8", "c"], data=renamed, preprocessing=how, labels=names)
+    report = niwaki.verify(tmp_path / "out", images=20)
+    assert report.ok
+    assert {"onnx", "onnx-int8", "c"} <= {form.form for form in report.forms if form.images}
+    assert niwaki.verify(file, images=20, data=renamed, preprocessing=how, labels=names).ok
+    plain, ours = (niwaki.inspect(one).to_dict() for one in (file, small_export / "model.onnx"))
+    assert plain["params"] == ours["params"]
+    timed = niwaki.bench([tmp_path / "out"])
+    assert {"onnx", "onnx-int8", "c"} <= {row.form for row in timed.rows}

@@ -20,6 +20,7 @@ KEPT = Path(tempfile.gettempdir()) / "niwaki-zoo"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     sys.path.insert(0, str(HERE))
+    from zoo.full import measured
     from zoo.journey import travel
     from zoo.networks import ALL
     from zoo.page import page
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = travel(list(ALL), options.kept)
     print(*rows, sep="\n")
     if options.write:
-        PAGE.write_text(page(rows), encoding="utf-8")
+        PAGE.write_text(page(rows, measured(options.kept / "full")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-import resource
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import niwaki
 from bundled import need_tool
-from niwaki.compiled.library import CModel
 from niwaki.deploy import runners
-from niwaki.models.factory import build_seeded
+from zoo.full import Full, measured
 from zoo.journey import PROBE, Row, go, row_of, travel
 from zoo.networks import ALL, MORE, NETWORKS
 from zoo.page import page
@@ -64,23 +60,12 @@ def test_a_network_comes_through(name: str, tmp_path: Path) -> None:
 def test_resnet_18_of_full_size_becomes_c_in_minutes(tmp_path: Path) -> None:
     """11 million parameters, images of 224×224: export in 3 minutes, a compiler in 2, in 4 GB."""
     need_tool("cc", "gcc libc6-dev")
-    args = {"classes": 1000, "width": 64}
-    model = build_seeded("zoo.residual:resnet18", args, 0, trust=True)
-    assert sum(one.numel() for one in model.parameters()) == 11_689_512
-    labels = [f"class {index}" for index in range(1000)]
-    file = niwaki.save(
-        model, tmp_path / "model.safetensors", factory="zoo.residual:resnet18", args=args, input_shape=(3, 224, 224),
-        labels=labels, preprocessing=niwaki.Preprocessing(color="rgb", size=(224, 224)),
-    )  # fmt: skip
-    start = time.monotonic()
-    images = np.random.default_rng(0).integers(0, 256, (16, 224, 224, 3), np.uint8)
-    np.savez(tmp_path / "data.npz", x_train=images, y_train=np.arange(16) % 4, x_test=images[:4], y_test=np.arange(4))
-    niwaki.export(file, tmp_path / "out", to=["onnx-int8", "c"], data=tmp_path / "data.npz", images=8, trust=True)
-    assert time.monotonic() - start < 180
-    start = time.monotonic()
-    CModel(tmp_path / "out" / "c")
-    assert time.monotonic() - start < 120
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4e6  # KB
+    found = measured(tmp_path / "full")
+    assert found.parameters == 11_181_642
+    assert found.export_seconds < 180
+    assert found.compile_seconds < 120
+    assert found.memory < 4e9
+    assert found.agrees
 
 
 def test_the_page_has_every_network_and_34_of_the_36_hold() -> None:
@@ -98,3 +83,6 @@ def test_a_row_says_what_ended_a_journey() -> None:
     assert "| MLP | 3×32×32 | 1,000 | 500 | 2 | 700 | 90 | verified |" in text
     assert "| NiN | 3×32×32 | 2,000 | 0 | 0 | 0 | 0 | ends at ship: ModelError: no |" in text
     assert "| MLP | 2 | it is joined |" in text
+    text = page(rows, Full(11_181_642, 100.4, 50.6, 1_700_000_000, 11_215_327, 1_003_530, True))
+    assert "with 11,181,642 parameters" in text
+    assert "100 s and its C compiled (`-O3`) in 51 s, on two busy cores; the process held\n1.7 GB at most" in text

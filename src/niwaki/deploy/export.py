@@ -256,9 +256,9 @@ def _check_form(origin: Origin, form: Form) -> None:
         raise ModelError(why, Setting("to", '"c"'), " is possible, or give the model file")
     if origin.kind == "float" and origin.preprocessing is None and KINDS[form].calibrated:
         raise ModelError(
-            f"{origin.name}: a float ONNX that does not say how pixels become its input, so niwaki cannot calibrate: "
-            "quantize it elsewhere (QDQ, int8) and give that file, or save the module with niwaki.save"
-        )
+            f"{origin.name}: a float ONNX that does not say how pixels become its input, so niwaki cannot "
+            "calibrate: say how with ", Setting("preprocessing"), " and name its images with ", Setting("data"),
+        )  # fmt: skip
 
 
 def _wanted(origin: Origin, forms: Sequence[str]) -> tuple[Form, ...]:

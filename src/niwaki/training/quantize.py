@@ -104,7 +104,9 @@ def calibrate(float_onnx: bytes, images: np.ndarray, settings: QuantizeSettings)
     model = _open(float_onnx)
     preprocessing = metadata(model).preprocessing
     if preprocessing is None:
-        raise ModelError("the float ONNX does not say how images are preprocessed for it: export it with niwaki")
+        raise ModelError(
+            "the float ONNX does not say how images are preprocessed for it: export it with its preprocessing"
+        )
     if len(images) == 0:
         raise DataError("no images to calibrate on: give at least one")
     inputs = preprocessing.scale(images)

@@ -149,6 +149,36 @@ def edges() -> list[Graph]:
     return [builder.graph() for builder in made]
 
 
+HALVED = {  # sides and weights whose two bytes become one number, by how inputs are widened
+    "of few inputs": ((2, 9, 7), 8, (3, 3)),
+    "row by row": ((8, 9, 7), 9, (3, 3)),
+    "joined": ((10, 6, 5), 8, (3, 3)),
+    "some rows at a time": ((60, 5, 5), 64, (3, 3)),
+    "one place": ((6, 9, 9), 8, (5, 5)),
+}
+
+
+def halved() -> list[Graph]:
+    """Convolutions and matrix products whose weights a Cortex-M4 multiplies two at a time, rounded once and twice."""
+    made: list[Sensitive] = []
+
+    def start(shape: tuple[int, ...], *, twice: bool) -> Sensitive:
+        made.append(Sensitive(shape, len(made), twice=twice))
+        made[-1].lowest = False  # as most quantizers have weights
+        return made[-1]
+
+    for twice in (False, True):
+        for shape, filters, kernel in HALVED.values():
+            start(shape, twice=twice).conv(filters, kernel, pads=(1, 1, 2, 1))
+        start((6, 14, 14), twice=twice).conv(8, (5, 5))
+        made[-1].max_pool((2, 2), (2, 2))
+        for inputs, outputs in ((42, 7), (300, 6), (128, 12)):
+            start((inputs,), twice=twice).dense(outputs)
+    found = [builder.graph() for builder in made]
+    assert sum(b".halves = 1" in generate(graph).files["model.c"] for graph in found) > 0.7 * len(found)
+    return found
+
+
 def vector_edges() -> list[Graph]:
     """Strips and tiles that end early, few places, long rows, columns and pairs of places."""
     made = []
@@ -202,10 +232,14 @@ def test_shapes_at_the_edges_of_the_kernels(target: Target, levels: Sequence[str
         check(batch[first : first + at_once], target, levels)
 
 
+def test_weights_in_halves() -> None:
+    check(halved(), M4, ("-O2", "-Os"))
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("target", ALL, ids=[target.name for target in ALL])
 def test_shapes_at_the_edges_at_every_level(target: Target) -> None:
-    check(edges(), target, ("-O0", "-Og", "-O1", "-Os", "-O3", "-Ofast"))
+    check([*edges(), *halved()], target, ("-O0", "-Og", "-O1", "-Os", "-O3", "-Ofast"))
 
 
 @pytest.mark.soak

@@ -15,9 +15,10 @@ from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.operators.products import Conv, Dense
 from niwaki.compiled.library import CModel, compile_library
+from niwaki.emit.constants import comment
 from niwaki.emit.generate import Generated, generate, write
 from niwaki.emit.lower import lower
-from niwaki.emit.source import c_string, comment
+from niwaki.emit.source import c_string
 from niwaki.errors import ModelError, NiwakiError
 from random_graphs import Builder
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.program import Program
+from niwaki.emit.constants import Constant, StoredWeights
 from niwaki.emit.lower import lower
-from niwaki.emit.source import LAYOUTS, Constant, StoredWeights, fill, input_shape, write_source
+from niwaki.emit.source import LAYOUTS, fill, input_shape, write_source
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.files import write_whole
 from niwaki.kernels import headers

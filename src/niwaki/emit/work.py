@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.layout import pair_bytes, stack_bytes
@@ -40,15 +40,29 @@ class Work:
     counts: Counts
 
 
-def work_of(graph: Graph, program: Program, *, tuned: bool) -> list[Work]:
-    """What each step of a program does; `tuned` if the target has the DSP instructions of Cortex-M."""
+def ways(program: Program) -> list[str]:
+    """The kernel of each step on a Cortex-M with DSP instructions, compiled for speed."""
+    scratch = replace(_scratch(program), small=False)
+    return [_way(step, _bits(step), scratch) for step in program.steps]
+
+
+def _scratch(program: Program) -> Scratch:
     patch, _ = stack_bytes(program.steps)
     pairs = pair_bytes(program.steps)
-    scratch = Scratch(patch, pairs or (patch + 12) & ~7, pairs == 0)
+    return Scratch(patch, pairs or (patch + 12) & ~7, pairs == 0)
+
+
+def _bits(step: Step) -> int:
+    weights = stored(step)
+    return weights.bits if weights and weights.suffix else 8
+
+
+def work_of(graph: Graph, program: Program, *, tuned: bool) -> list[Work]:
+    """What each step of a program does; `tuned` if the target has the DSP instructions of Cortex-M."""
+    scratch = _scratch(program)
     found = []
     for step in program.steps:
-        weights = stored(step)
-        bits = weights.bits if weights and weights.suffix else 8
+        bits = _bits(step)
         way = _way(step, bits, scratch) if tuned else _plain_way(step, bits)
         found.append(Work(way, _array(way, scratch), Counter(dict(_counts(step, way, scratch)))))
     if program.arrange_input:

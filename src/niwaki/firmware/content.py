@@ -14,8 +14,9 @@ from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.data.class_names import name_classes
 from niwaki.deploy.runners import inputs_of, takes_pixels
+from niwaki.emit.constants import comment
 from niwaki.emit.generate import Generated, generate
-from niwaki.emit.source import c_string, comment
+from niwaki.emit.source import c_string
 from niwaki.errors import ModelError, Setting
 from niwaki.files import sha256_of
 from niwaki.vision.library import SOURCE as VISION

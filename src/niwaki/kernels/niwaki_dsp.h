@@ -7,6 +7,15 @@
  * and serves all output channels, two at a time: per four inputs two LDRD, and for each channel LDR, SXTB16, SXTB16 of
  * the rotated word and four SMLAD, 16 instructions for 16 products. A kernel row whose length is no multiple of four
  * ends with a word that overlaps the one before it; the inputs that were seen already are zeros there.
+ *
+ * With `halves` one SXTB16 is saved. Two weights w0 and w1 are stored as the 16 bits of h = 256 w1 + w0, whose lower byte
+ * is w0. With z1 = x1 - 127 and y0 = 256 x0 - z1, both of which fit into 16 bits for all inputs,
+ *
+ *   h z1 + w0 y0 = 256 (w0 x0 + w1 z1),
+ *
+ * so the word of weights is multiplied as it is, and its even bytes once more: LDR, SXTB16 and four SMLAD. Words 0 and 2
+ * are then (y0, y2), words 1 and 3 (z1, z3). Sums are 256 times as large, and the generator sees to it that they fit;
+ * the bias takes in the 127 w1, and the shift is larger by 8.
  */
 
 /* Any shift: seldom, so it is not inlined. */
@@ -61,26 +70,67 @@ NIWAKI_KERNEL int32_t niwaki_pair_rows(const niwaki_conv *d) {
   return line % 4 == 0 && d->pool_h * d->pool_w == 1 && rows > 0 ? rows : 0;
 }
 
-NIWAKI_KERNEL int32_t *niwaki_put_pairs(int32_t *to, uint32_t four) {
-  to[0] = niwaki_bytes_02((int32_t)four);
-  to[1] = niwaki_bytes_13((int32_t)four);
+/* 127 twice, which turns x1 to 127 - x1 in a byte, and is taken from x1 in 16 bits; 0: no halves. Compilers would keep it
+ * in a register where none is free, so they do not know what it is. */
+NIWAKI_KERNEL int32_t niwaki_127(int halves) {
+  int32_t c = 0;
+  if (halves) __asm__ volatile("mov %0, #0x007f007f" : "=r"(c));
+  return c;
+}
+
+/* Four inputs in two words. */
+NIWAKI_KERNEL void niwaki_two_words(int halves, int32_t c, uint32_t four, int32_t *to) {
+  if (!halves) {
+    to[0] = niwaki_bytes_02((int32_t)four);
+    to[1] = niwaki_bytes_13((int32_t)four);
+    return;
+  }
+  __asm__("rev16 %0, %1\n\teor %0, %0, %2" : "=&r"(to[0]) : "r"(four), "r"(c));
+  __asm__("sxtb16 %0, %1, ror #8\n\tssub16 %0, %0, %2" : "=&r"(to[1]) : "r"(four), "r"(c));
+}
+
+NIWAKI_KERNEL int32_t *niwaki_put_pairs(int halves, int32_t c, int32_t *to, uint32_t four) {
+  niwaki_two_words(halves, c, four, to);
+  return to + 4;
+}
+
+/* The same without the first `over` bytes, which were seen before: with `halves` always two. */
+NIWAKI_KERNEL int32_t *niwaki_put_last(int halves, int32_t c, int32_t *to, uint32_t four, int32_t over) {
+  niwaki_two_words(halves, c, four >> 8 * over << 8 * over, to);
+  if (halves) {
+    to[0] &= ~0xffff;
+    to[1] &= ~0xffff;
+  }
   return to + 4;
 }
 
 /* `size` bytes side by side, of which the last word may overlap the one before it. */
-NIWAKI_KERNEL int32_t *niwaki_widen_bytes(const int8_t *x, int32_t size, int32_t *to) {
+NIWAKI_KERNEL int32_t *niwaki_widen_bytes(int halves, int32_t c, const int8_t *x, int32_t size, int32_t *to) {
 #define NIWAKI_WIDEN "ldr %[a], [%[x]], #4\n\tsxtb16 %[b], %[a]\n\tsxtb16 %[a], %[a], ror #8\n\tstrd %[b], %[a], [%[to]], #16\n\t"
+#define NIWAKI_WIDEN_HALVES                                                                       \
+  "ldr %[a], [%[x]], #4\n\trev16 %[b], %[a]\n\tsxtb16 %[a], %[a], ror #8\n\teor %[b], %[b], %[c]\n\t" \
+  "ssub16 %[a], %[a], %[c]\n\tstrd %[b], %[a], [%[to]], #16\n\t"
 #define NIWAKI_WIDENED [x] "+r"(x), [to] "+r"(to), [a] "=&r"(a), [b] "=&r"(b)
   int32_t a, b;
-  for (const int8_t *const end = x + (size & ~7); x < end;)
-    __asm__ volatile(NIWAKI_WIDEN NIWAKI_WIDEN : NIWAKI_WIDENED : : "memory");
-  if (size & 4) __asm__ volatile(NIWAKI_WIDEN : NIWAKI_WIDENED : : "memory");
-  if (size & 3) to = niwaki_put_pairs(to, (uint32_t)niwaki_four(x - (-size & 3)) >> 8 * (-size & 3) << 8 * (-size & 3));
+  const int8_t *const end = x + (size & ~7);
+  if (halves) {
+    while (x < end) __asm__ volatile(NIWAKI_WIDEN_HALVES NIWAKI_WIDEN_HALVES : NIWAKI_WIDENED : [c] "r"(c) : "memory");
+    if (size & 4) __asm__ volatile(NIWAKI_WIDEN_HALVES : NIWAKI_WIDENED : [c] "r"(c) : "memory");
+  } else {
+    while (x < end) __asm__ volatile(NIWAKI_WIDEN NIWAKI_WIDEN : NIWAKI_WIDENED : : "memory");
+    if (size & 4) __asm__ volatile(NIWAKI_WIDEN : NIWAKI_WIDENED : : "memory");
+  }
+  if (size & 3) to = niwaki_put_last(halves, c, to, (uint32_t)niwaki_four(x - (-size & 3)), -size & 3);
   return to;
 }
 
-NIWAKI_KERNEL int32_t *niwaki_widen_zeros(int32_t zero, int32_t size, int32_t *to) {
-  for (const int32_t pair = (zero & 0xffff) * 0x10001; size > 0; size -= 4, to += 4) to[0] = to[1] = pair;
+NIWAKI_KERNEL int32_t *niwaki_widen_zeros(int halves, int32_t c, int32_t zero, int32_t size, int32_t *to) {
+  int32_t pair[2];
+  niwaki_two_words(halves, c, (uint32_t)(zero & 0xff) * 0x01010101u, pair);
+  for (; size > 0; size -= 4, to += 4) {
+    to[0] = pair[0];
+    to[1] = pair[1];
+  }
   return to;
 }
 
@@ -89,6 +139,8 @@ NIWAKI_KERNEL int32_t *niwaki_widen_zeros(int32_t zero, int32_t size, int32_t *t
 static __attribute__((noinline, unused)) void niwaki_widen_edge(const niwaki_conv *d, const int8_t *in, int32_t top,
                                                                 int32_t at, int32_t rows, int32_t *to) {
   const int32_t line = d->kernel_w * d->in_c, width = d->in_w * d->in_c, over = -(rows * line) & 3;
+  const int halves = NIWAKI_HALVED(d);
+  const int32_t c = niwaki_127(halves);
   uint32_t word = 0;
   int32_t i = 0;
   for (int32_t y = top; rows > 0; rows--, y += d->dilation_h) {
@@ -97,17 +149,17 @@ static __attribute__((noinline, unused)) void niwaki_widen_edge(const niwaki_con
     if (d->in_c % 4 == 0) { /* words are padding as a whole, or not at all */
       const int32_t begin = at < 0 ? 0 : at > seen ? seen : at, end = at + line < seen ? at + line : seen;
       const int32_t run = end > begin ? end - begin : 0, before = run ? begin - at : line;
-      to = niwaki_widen_zeros(d->in_zero, before, to);
-      to = niwaki_widen_bytes(row + begin, run, to);
-      to = niwaki_widen_zeros(d->in_zero, line - before - run, to);
+      to = niwaki_widen_zeros(halves, c, d->in_zero, before, to);
+      to = niwaki_widen_bytes(halves, c, row + begin, run, to);
+      to = niwaki_widen_zeros(halves, c, d->in_zero, line - before - run, to);
       continue;
     }
     for (int32_t x = at; x < at + line; x++) {
       word = word >> 8 | (uint32_t)(uint8_t)(x >= 0 && x < seen ? row[x] : d->in_zero) << 24;
-      if (++i % 4 == 0) to = niwaki_put_pairs(to, word);
+      if (++i % 4 == 0) to = niwaki_put_pairs(halves, c, to, word);
     }
   }
-  if (over) niwaki_put_pairs(to, word >> 8 * over << 8 * over);
+  if (over) niwaki_put_last(halves, c, to, word, over);
 }
 
 #define NIWAKI_FEW 48 /* bytes that are put together before they are widened */
@@ -123,75 +175,88 @@ NIWAKI_KERNEL void niwaki_widen(const niwaki_conv *d, const int8_t *in, int32_t 
     niwaki_widen_edge(d, in, first, left * d->in_c, rows, to);
     return;
   }
+  const int halves = NIWAKI_HALVED(d);
+  const int32_t c = niwaki_127(halves);
   const int8_t *x = in + first * width + left * d->in_c;
   if (line % 4 == 0) {
-    for (; rows > 0; rows--, x += d->dilation_h * width) to = niwaki_widen_bytes(x, line, to);
+    for (; rows > 0; rows--, x += d->dilation_h * width) to = niwaki_widen_bytes(halves, c, x, line, to);
   } else if (d->kernel_h * line <= NIWAKI_FEW) {
     int8_t bytes[NIWAKI_FEW];
     for (int32_t i = 0; i < d->kernel_h; i++, x += d->dilation_h * width)
       NIWAKI_COPY(bytes + i * line, x, (size_t)line);
-    niwaki_widen_bytes(bytes, d->kernel_h * line, to);
+    niwaki_widen_bytes(halves, c, bytes, d->kernel_h * line, to);
   } else {
     uint32_t kept = 0; /* the end of a row, `have` bits of which no word has been made */
     int32_t have = 0;
     for (; rows > 0; rows--, x += d->dilation_h * width) {
       int32_t i = 0;
       if (have) {
-        to = niwaki_put_pairs(to, kept | (uint32_t)niwaki_four(x) << have);
+        to = niwaki_put_pairs(halves, c, to, kept | (uint32_t)niwaki_four(x) << have);
         i = 4 - have / 8;
       }
-      for (; i + 4 <= line; i += 4) to = niwaki_put_pairs(to, (uint32_t)niwaki_four(x + i));
+      for (; i + 4 <= line; i += 4) to = niwaki_put_pairs(halves, c, to, (uint32_t)niwaki_four(x + i));
       have = 8 * (line - i);
       if (have) kept = (uint32_t)niwaki_four(x + line - 4) >> (32 - have);
     }
-    if (have) niwaki_put_pairs(to, kept << (32 - have));
+    if (have) niwaki_put_last(halves, c, to, kept << (32 - have), 4 - have / 8);
   }
 }
 
 /* Four inputs of one channel, and of two, at two places. In assembly: compilers spill what they reorder here. */
-#define NIWAKI_CHANNEL(w, first, second)                                                                       \
-  "ldr %[ws], [%[" w "]], #4\n\tsxtb16 %[even], %[ws]\n\tsxtb16 %[ws], %[ws], ror #8\n\t"                      \
+#define NIWAKI_ODD "sxtb16 %[ws], %[ws], ror #8\n\t"
+#define NIWAKI_CHANNEL(w, first, second, odd)                                                                  \
+  "ldr %[ws], [%[" w "]], #4\n\tsxtb16 %[even], %[ws]\n\t" odd                                                \
   "smlad %[" first "], %[x0], %[even], %[" first "]\n\tsmlad %[" second "], %[x2], %[even], %[" second "]\n\t" \
   "smlad %[" first "], %[x1], %[ws], %[" first "]\n\tsmlad %[" second "], %[x3], %[ws], %[" second "]\n\t"
-#define NIWAKI_ONE                                                               \
+#define NIWAKI_ONE(odd)                                                          \
   "ldrd %[x0], %[x1], [%[x]], #8\n\tldrd %[x2], %[x3], [%[x]], #8\n\t" \
-  NIWAKI_CHANNEL("w", "s0", "s1")
-#define NIWAKI_TWO NIWAKI_ONE NIWAKI_CHANNEL("v", "s2", "s3")
+  NIWAKI_CHANNEL("w", "s0", "s1", odd)
+#define NIWAKI_TWO(odd) NIWAKI_ONE(odd) NIWAKI_CHANNEL("v", "s2", "s3", odd)
 #define NIWAKI_USED                                                                                            \
   [x] "+r"(x), [w] "+r"(w), [s0] "+r"(s0), [s1] "+r"(s1), [x0] "=&r"(x0), [x1] "=&r"(x1), [x2] "=&r"(x2), \
       [x3] "=&r"(x3), [ws] "=&r"(ws), [even] "=&r"(even)
 #define NIWAKI_USED_TWO NIWAKI_USED, [v] "+r"(v), [s2] "+r"(s2), [s3] "+r"(s3)
 #define NIWAKI_UNTIL(inputs) "1:\n\t" inputs inputs inputs inputs "ldr %[ws], %[end]\n\tcmp %[x], %[ws]\n\tbne 1b"
 
+/* All inputs of a channel, or of two: `four` is one step, for four inputs. */
+#define NIWAKI_ALL_WORDS(four, used)                                                                    \
+  {                                                                                                     \
+    if (size >= 16) __asm__(NIWAKI_UNTIL(four) : used : [end] "m"(end) : "memory", "cc");               \
+    if (size & 8) __asm__(four four : used : : "memory");                                               \
+    if (size & 4) __asm__(four : used : : "memory");                                                    \
+    if (size & 3) {                                                                                     \
+      w -= -size & 3;                                                                                   \
+      v -= -size & 3;                                                                                   \
+      __asm__(four : used : : "memory");                                                                \
+    }                                                                                                   \
+  }
+
 /* Add `size` products of two channels (or one), whose weights lie `apart`, at two places. */
-NIWAKI_KERNEL void niwaki_pair_sums(const int32_t *x, const int8_t *w, int32_t apart, int32_t size, int32_t channels,
-                                    int32_t *s) {
+NIWAKI_KERNEL void niwaki_pair_sums(int halves, const int32_t *x, const int8_t *w, int32_t apart, int32_t size,
+                                    int32_t channels, int32_t *s) {
   const int8_t *v = w + apart;
   const int32_t *const end = x + (size & ~15);
   int32_t s0 = s[0], s1 = s[1], s2 = s[2], s3 = s[3], x0, x1, x2, x3, ws, even;
-  if (channels == 2) {
-    if (size >= 16) __asm__(NIWAKI_UNTIL(NIWAKI_TWO) : NIWAKI_USED_TWO : [end] "m"(end) : "memory", "cc");
-    if (size & 8) __asm__(NIWAKI_TWO NIWAKI_TWO : NIWAKI_USED_TWO : : "memory");
-    if (size & 4) __asm__(NIWAKI_TWO : NIWAKI_USED_TWO : : "memory");
-    if (size & 3) {
-      w -= -size & 3;
-      v -= -size & 3;
-      __asm__(NIWAKI_TWO : NIWAKI_USED_TWO : : "memory");
-    }
-  } else {
-    if (size >= 16) __asm__(NIWAKI_UNTIL(NIWAKI_ONE) : NIWAKI_USED : [end] "m"(end) : "memory", "cc");
-    if (size & 8) __asm__(NIWAKI_ONE NIWAKI_ONE : NIWAKI_USED : : "memory");
-    if (size & 4) __asm__(NIWAKI_ONE : NIWAKI_USED : : "memory");
-    if (size & 3) {
-      w -= -size & 3;
-      __asm__(NIWAKI_ONE : NIWAKI_USED : : "memory");
-    }
-  }
+  if (channels == 2 && halves)
+    NIWAKI_ALL_WORDS(NIWAKI_TWO(""), NIWAKI_USED_TWO)
+  else if (channels == 2)
+    NIWAKI_ALL_WORDS(NIWAKI_TWO(NIWAKI_ODD), NIWAKI_USED_TWO)
+  else if (halves)
+    NIWAKI_ALL_WORDS(NIWAKI_ONE(""), NIWAKI_USED)
+  else
+    NIWAKI_ALL_WORDS(NIWAKI_ONE(NIWAKI_ODD), NIWAKI_USED)
   s[0] = s0;
   s[1] = s1;
   s[2] = s2;
   s[3] = s3;
 }
+
+/* A sum as it is rounded: the shift takes in the factor of 256 unless there are two steps. */
+#if defined(NIWAKI_TWICE)
+#define NIWAKI_WHOLE(d, sum) (NIWAKI_HALVED(d) ? (sum) >> 8 : (sum))
+#else
+#define NIWAKI_WHOLE(d, sum) (sum)
+#endif
 
 /* One channel's sums at two places, rounded. With `more`, out[channel] is the largest so far. */
 NIWAKI_KERNEL void niwaki_pair_out(const niwaki_conv *d, int32_t channel, const int32_t *sums, int more, int8_t *out,
@@ -199,12 +264,13 @@ NIWAKI_KERNEL void niwaki_pair_out(const niwaki_conv *d, int32_t channel, const 
   const int32_t multiplier = d->multiplier[channel], shift = d->shift[channel];
   if (d->pool_h * d->pool_w > 1) {
     const int32_t best = sums[0] < sums[1] ? sums[1] : sums[0];
-    const int32_t value = niwaki_conv_rounded(best, multiplier, shift, d->out_zero, d->low, d->high);
+    const int32_t value = niwaki_conv_rounded(NIWAKI_WHOLE(d, best), multiplier, shift, d->out_zero, d->low, d->high);
     out[channel] = (int8_t)(more && out[channel] > value ? out[channel] : value);
     return;
   }
-  next[channel] = (int8_t)niwaki_conv_rounded(sums[1], multiplier, shift, d->out_zero, d->low, d->high);
-  out[channel] = (int8_t)niwaki_conv_rounded(sums[0], multiplier, shift, d->out_zero, d->low, d->high);
+  const int32_t right = NIWAKI_WHOLE(d, sums[1]), left = NIWAKI_WHOLE(d, sums[0]);
+  next[channel] = (int8_t)niwaki_conv_rounded(right, multiplier, shift, d->out_zero, d->low, d->high);
+  out[channel] = (int8_t)niwaki_conv_rounded(left, multiplier, shift, d->out_zero, d->low, d->high);
 }
 
 /* All channels at two places that are widened: `ky` is the first of `rows` kernel rows. */
@@ -221,9 +287,9 @@ NIWAKI_KERNEL void niwaki_pair_channels(const niwaki_conv *d, const int32_t *x, 
       for (int32_t i = 0; i < 4; i++) sums[i] = parts[2 * c + i];
     }
     if (!(d->out_c & 1) || c < last)
-      niwaki_pair_sums(x, w, size, rows * line, 2, sums);
+      niwaki_pair_sums(NIWAKI_HALVED(d), x, w, size, rows * line, 2, sums);
     else
-      niwaki_pair_sums(x, w, size, rows * line, 1, sums);
+      niwaki_pair_sums(NIWAKI_HALVED(d), x, w, size, rows * line, 1, sums);
     if (ky + rows < d->kernel_h) {
       for (int32_t i = 0; i < 4; i++) parts[2 * c + i] = sums[i];
     } else {

@@ -39,6 +39,13 @@
 #define NIWAKI_TUNED 1 /* kernels in assembly, for which unoptimized code and Clang have too few registers left */
 #endif
 
+#if defined(NIWAKI_TUNED) && !defined(__OPTIMIZE_SIZE__)
+#define NIWAKI_HALVES 1 /* two weights of a layer with `halves` are one number of 16 bits: see niwaki_dsp.h */
+#else
+#define NIWAKI_HALVES 0
+#endif
+#define NIWAKI_HALVED(d) (NIWAKI_HALVES && (d)->halves)
+
 #if defined(NIWAKI_AVX512) || defined(NIWAKI_AVX2) || defined(NIWAKI_NEON)
 #define NIWAKI_BLOCKS 1 /* weights lie in blocks of output channels, four inputs of each side by side */
 #else
@@ -122,6 +129,7 @@ typedef struct {
   int16_t in_zero, out_zero, low, high;
   int8_t wide;   /* a product may leave 32 bits: round one by one */
   int8_t pixels; /* vectors run over pixels, not over output channels */
+  int8_t halves; /* where NIWAKI_HALVES is 1, two weights are one number, and sums 256 times what they are */
   const NIWAKI_FLASH int8_t *weights;
   const NIWAKI_FLASH int32_t *bias; /* takes in the input's zero point */
   const NIWAKI_FLASH int32_t *multiplier;
@@ -135,6 +143,7 @@ typedef struct {
 #if defined(NIWAKI_TWICE)
   int8_t twice; /* in place of a convolution: round in two steps */
 #endif
+  int8_t halves; /* as in a convolution */
   const NIWAKI_FLASH int8_t *weights;
   const NIWAKI_FLASH int32_t *bias;
   const NIWAKI_FLASH int32_t *multiplier;

@@ -146,7 +146,7 @@ def bundle_for(small_export: Path, tmp_path_factory: pytest.TempPathFactory, zig
         sound = target == "linux-x86_64" and shutil.which("espeak-ng") is not None
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("NIWAKI_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
-            options = BundleOptions(sound=sound, scenes=30 if target == "jetson-nano" else 0)
+            options = BundleOptions(sound=sound, scenes=30 if target == "jetson-nano" else 0, vision="garment")
             bundle_file(small_export, target, out, options=options)
 
     return lambda target: once(f"bundle {target}", lambda folder: make(target, folder / target)) / target

@@ -40,7 +40,7 @@ def snapshot(**changes: Any) -> Snapshot:
     """A coat, named, in a frame of 64×48."""
     frame = changes.pop("frame", frame_of(64, 48))
     usual = Snapshot(
-        number=1, time_s=0.0, width=frame.shape[1], height=frame.shape[0], grey=frame.tobytes(), finding=BOX,
+        number=1, time_s=0.0, width=frame.shape[1], height=frame.shape[0], pixels=frame.tobytes(), finding=BOX,
         picture=frame_of(28, 28, 1).tobytes(), logits=LOGITS, decision=COAT, fps=29.97, inference_us=412.0,
         vision_us=1830.0, language="en", source_state="running",
     )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 
 from niwaki.board.decision import Calibration, Decision, Measured
 from niwaki.board.description import describe, read_description
+from niwaki.board.look import Look
 from niwaki.board.manifest import manifest_of, read_manifest
 from niwaki.board.options import BundleOptions
 from niwaki.board.targets import TARGETS
@@ -46,7 +47,7 @@ def description():
     output = SimpleNamespace(scale=np.float32(0.125), zero_point=np.int64(-3))
     network = SimpleNamespace(
         graph=SimpleNamespace(tensors={"y": output}, output="y"), int8=b"onnx", name="coats", pad=2,
-        input_size=(32, 36), inner_size=(28, 32),
+        input_size=(32, 36), inner_size=(28, 32), channels=1, look=Look(),
     )  # fmt: skip
     measured = Calibration(scenes=4, empty=5, seed=0, target=0.025, **RATES, learned=Measured(**RATES), source="s")
     decision = Decision(energy=-1.5, calibration=measured)

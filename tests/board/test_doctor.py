@@ -99,7 +99,7 @@ def test_a_bundle_that_hardly_ever_speaks(copy):
         checks = examine(copy, NANO, least_named=least).checks
         return next((check.ok, check.found) for check in checks if check.name == "named")
 
-    silent = "would name 0.0 % of its own images on made-up scenes, less than 5 % (`least_named=`)"
+    silent = "would name 0.0 % of its own images, less than 5 % (`least_named=`)"
     assert named(0.0) == (False, silent)
     assert named(None) == (False, silent)
     assert named(0.049)[0] is False
@@ -167,7 +167,7 @@ def test_a_library_that_needs_a_newer_glibc(copy):
           "-shared", "-fPIC")  # fmt: skip
     wrong = failed(copy)
     assert re.fullmatch(r"needs 2\.3\d, the oldest board has 2\.27", wrong["library: glibc"])
-    assert wrong["library: functions"].startswith("no niwaki_model_run_pixels, niwaki_vision_bytes, ")
+    assert wrong["library: functions"].startswith("no niwaki_frame_bytes, niwaki_frame_init, ")
     assert set(wrong) == {"library: glibc", "library: functions"}
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
     platform.system() != "Linux" or platform.machine() not in ("x86_64", "aarch64"),
     reason="needs Linux on x86-64 or aarch64, where bundles run",
 )
-QUIET = BundleOptions(sound=False, scenes=0)
+QUIET = BundleOptions(sound=False, scenes=0, vision="garment")
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_watch_runs_the_runner_with_its_options(bundle_for, here, capfd):
 
 
 def test_watch_of_a_model_records_and_replays(small_export, here, tmp_path, capfd, bundle_for):
-    common = ["watch", str(small_export), "--quiet", "--scenes", "0"]
+    common = ["watch", str(small_export), "--quiet", "--scenes", "0", "--vision", "garment"]
     source = film(bundle_for("linux-x86_64"))
     assert run([*common, "--source", source, "--no-learn", "--record", str(tmp_path / "kept")]) == 0
     assert run([*common, "--replay", str(tmp_path / "kept")]) == 0

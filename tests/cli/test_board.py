@@ -30,6 +30,7 @@ def compiled(bundle_for, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bundle_says_what_it_made_and_how_to_go_on(call, compiled, small_export: Path, tmp_path: Path) -> None:
     out = tmp_path / "nano"
     command = ["bundle", small_export, "--target", "jetson-nano", "--out", out, "--no-sound", "--scenes", 20]
+    command += ["--vision", "garment"]
     code, said, err = call(*command)
     assert code == 0
     lines = said.splitlines()
@@ -49,7 +50,7 @@ def test_bundle_as_json(call, compiled, small_export: Path, tmp_path: Path) -> N
     out = tmp_path / "nano"
     code, said, _ = call(
         "bundle", small_export, "--target", "jetson-nano", "--out", out, "--no-sound", "--scenes", 0, "--json",
-        "--lang", "ko",
+        "--lang", "ko", "--vision", "garment",
     )  # fmt: skip
     facts = json.loads(said)
     assert code == 0

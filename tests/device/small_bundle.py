@@ -126,7 +126,7 @@ def build(garments: Garments, folder: Path, work: Path, compiler: tuple[str, ...
             "bundle.json": describe(network, target, classes, Decision.of(rule), BundleOptions(LANGUAGES)).to_json(),
             "libniwaki.so": compile_library(network, work, compiler),
             **runner_files(),
-            **make_selftest(network.graph, network.data, network.pad).files(),
+            **make_selftest(network.graph, network.data, network.pad, network.look).files(),
             **sounds,
         },
     )
@@ -138,7 +138,7 @@ def compile_library(network: Network, work: Path, compiler: tuple[str, ...]) -> 
     write(generate(network.graph), work)
     library = work / "libniwaki.so"
     with source_files() as vision:
-        sources = [str(work / "model.c"), str(vision / "niwaki_vision.c")]
+        sources = [str(work / "model.c"), str(vision / "niwaki_vision.c"), str(vision / "niwaki_frame.c")]
         flags = ["-std=c99", "-O2", "-fPIC", "-shared", "-o", str(library)]
         subprocess.run([*compiler, *flags, *sources], check=True)
     return library.read_bytes()

@@ -115,7 +115,7 @@ def test_what_the_view_is_told(runner, table, garments):
     states = [snapshot.source_state for snapshot in runner.snapshots]
     assert states == ["learning"] * 4 + ["running"] * 42  # the fifth frame completes it
     last = runner.snapshots[-1]
-    assert (last.width, last.height, len(last.grey)) == (WIDTH, HEIGHT, WIDTH * HEIGHT)
+    assert (last.width, last.height, len(last.pixels)) == (WIDTH, HEIGHT, WIDTH * HEIGHT)
     assert (last.finding.outcome, last.finding.used_scene) == ("found", True)
     assert last.picture == last.finding.picture
     assert len(last.picture) == 28 * 28

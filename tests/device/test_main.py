@@ -74,7 +74,7 @@ def test_options_that_are_refused(arguments, message):
 
 def test_defaults():
     options = parse([])
-    assert (options.command, options.learn, options.host, options.record_limit) == ("watch", 15, "127.0.0.1", 1000)
+    assert (options.command, options.learn, options.host, options.record_limit) == ("watch", None, "127.0.0.1", 1000)
     assert parse(["--no-learn"]).learn == 0
     assert parse(["--serve", "--port", "0"]).port == 0
 

@@ -41,10 +41,10 @@ def record(network, folder, frames, *, limit=LARGE, events=None, learned=4, firs
         if pipeline.resize(*grey.shape[::-1]):
             recorder.resize()
         if number - first < learned:
-            pipeline.learn(frame.grey, number == first)
+            pipeline.learn(frame.pixels, number == first)
             recorder.learn(frame, number == first)
         else:
-            step = pipeline.look(frame.grey, frame.time_s)
+            step = pipeline.look(frame.pixels, frame.time_s)
             recorder.look(frame, step)
             if step.decision.speak is not None:
                 spoken.append((number, step.decision.speak))

@@ -61,6 +61,7 @@ SEARCHING = (
     "niwaki compress lenet5 --data",
     'niwaki compress lenet5 --fit "constants<=8KB',
 )  # tests/search has short forms
+LITTLE_OF_PHOTOGRAPHS = {"range(100)": "range(40)"}
 FEW = {"train_samples=1000, test_samples=200": "train_samples=200, test_samples=50"}
 SLOW = (
     "make", "small/c/classify", "niwaki verify", "niwaki bundle", "niwaki doctor", "niwaki bench", "sh", "mkdir", "mv",
@@ -103,6 +104,13 @@ def test_ones_own_network_in_short(tmp_path: Path) -> None:
     assert reader.commands == 4
 
 
+def test_a_pretrained_network_on_photographs_in_short(tmp_path: Path, zig: None) -> None:
+    """Every command of the page, with fewer photographs."""
+    reader = Reader(tmp_path, short=True, instead=LITTLE_OF_PHOTOGRAPHS)
+    reader.follow(tutorial("photographs"))
+    assert reader.commands == 12
+
+
 def test_a_search_within_a_budget_in_short(tmp_path: Path) -> None:
     reader = Reader(tmp_path, short=True, instead=LITTLE_OF_A_SEARCH, left_out=SEARCHING)
     reader.follow(tutorial("sixteen-kilobytes"))
@@ -140,12 +148,17 @@ def test_ones_own_network_as_it_stands(tmp_path: Path, true_data: Path, zig: Non
 
 
 @pytest.mark.soak
+def test_a_pretrained_network_on_photographs_as_it_stands(tmp_path: Path, zig: None) -> None:
+    Reader(tmp_path).follow(tutorial("photographs"))
+
+
+@pytest.mark.soak
 def test_a_search_within_a_budget_as_it_stands(tmp_path: Path, true_data: Path) -> None:
     Reader(tmp_path).follow(tutorial("sixteen-kilobytes"))
 
 
 def test_every_tutorial_is_read() -> None:
-    named = {*QUICK, "your-own", "sixteen-kilobytes"}
+    named = {*QUICK, "your-own", "photographs", "sixteen-kilobytes"}
     assert {path.stem for path in (DOCS / "tutorials").glob("*.md")} == named
 
 

@@ -25,7 +25,9 @@ def bundle(
     languages: Sequence[str] = ("en", "ko"),
     sound: bool = True,
     names: str | Path | None = None,
+    vision: str | None = None,
     scenes: int = 1000,
+    others: str | Path | None = None,
     least_named: float = 5.0,
     data: str | Path | None = None,
     preprocessing: Preprocessing | Mapping[str, object] | None = None,
@@ -35,10 +37,12 @@ def bundle(
 ) -> BundleReport:
     """Build the bundle `out`, a folder to copy to a board and start: `target` is jetson-nano, raspberry-pi, …
 
-    `names` is a JSON file with your own words, `scenes` the number of generated scenes to calibrate rejection on,
-    `least_named` the percentage of scenes with a garment that must get a name, `data` the calibration images if the
-    file names none. `preprocessing` says how pixels become the input of an int8 ONNX or .tflite that does not say so,
-    `labels` are the names of its classes. Raises NiwakiError if an input cannot be used.
+    `names` is a JSON file with your own words. `vision` says what becomes of the camera's frames: "garment", "whole
+    frame" or "centre square"; if you do not say it, what suits the network's images. `scenes` is the number of
+    generated scenes (of whole frames: images) to calibrate rejection on, `others` a folder of your own pictures that
+    show none of the classes, `least_named` the percentage of the network's own images that must get a name, `data` the
+    calibration images if the file names none. `preprocessing` says how pixels become the input of an int8 ONNX or
+    .tflite that does not say so, `labels` are the names of its classes. Raises NiwakiError if an input cannot be used.
 
     >>> niwaki.bundle("exported", "nano", target="jetson-nano", sound=False, scenes=0).target.title
     'Jetson Nano'
@@ -48,7 +52,10 @@ def bundle(
 
     words = None if names is None else Path(names)
     how = stated(preprocessing)
-    options = BundleOptions(tuple(languages), sound, words, scenes, least_named, trust, how, tuple(labels or ()))
+    options = BundleOptions(
+        tuple(languages), sound, words, scenes, least_named, trust, how, tuple(labels or ()),
+        vision, None if others is None else Path(others),
+    )  # fmt: skip
     return bundle_file(Path(file), target, Path(out), options=options, data=text_of(data), notify=notify or logged)
 
 
@@ -81,14 +88,16 @@ def watch(
     file: str | Path,
     *,
     names: str | Path | None = None,
+    vision: str | None = None,
     scenes: int = 1000,
+    others: str | Path | None = None,
     least_named: float = 5.0,
     data: str | Path | None = None,
     trust: bool = False,
     notify: Notify | None = None,
     **settings: Any,
 ) -> int:
-    """Name the garments that this machine's camera sees, with the runner of a board, until Ctrl-C; returns its exit
+    """Name what this machine's camera sees, with the runner of a board, until Ctrl-C; returns its exit
     code.
 
     `settings` are the options of `niwaki watch`: source, speak, quiet, learn, serve, port, record, frames, once, … The
@@ -101,7 +110,12 @@ def watch(
     from niwaki.board.watch import bundle_to_watch, run
 
     options = BundleOptions(
-        names=None if names is None else Path(names), scenes=scenes, least_named=least_named, trust=trust
+        names=None if names is None else Path(names),
+        scenes=scenes,
+        least_named=least_named,
+        trust=trust,
+        vision=vision,
+        others=None if others is None else Path(others),
     )
     passed: Mapping[str, object] = {name.replace("_", "-"): value for name, value in settings.items()}
     return run(bundle_to_watch(Path(file), passed, options, data=text_of(data), notify=notify or logged), passed)

@@ -22,6 +22,7 @@ from niwaki.board.place import check_free, put_bundle
 from niwaki.board.selftest import make_selftest
 from niwaki.board.sounds import check_voice, speak_names
 from niwaki.board.targets import BundleTarget, find_target
+from niwaki.board.visions import GARMENT
 from niwaki.data.class_names import name_classes
 from niwaki.notify import Notify, silent
 from niwaki.tabular import Column, Tabular
@@ -40,6 +41,8 @@ class BundleReport:
     """Bytes of every file."""
     decided: Decision
     """The rule by which the runner names what it sees."""
+    vision: str = GARMENT
+    """What a frame becomes: one of `look.VISIONS`."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -74,6 +77,7 @@ class BundleReport:
             "bytes": self.bytes,
             "sound_bytes": self.sound_bytes,
             "files": dict(self.sizes),
+            "vision": self.vision,
             "decision": self.decision,
             "notes": list(self.notes),
         }
@@ -101,13 +105,13 @@ def bundle_file(
     if options.sound:
         check_voice()
     network = open_network(file, options, data=data, notify=notify)
-    decision, remarks = decide(network, options.scenes, notify, options.least_named)
+    decision, remarks = decide(network, options.scenes, notify, options.least_named, options.others)
     files = bundle_files(network, board, options, decision, notify)
     put_bundle(out, files)
     remember(out)
     sizes = {path: len(content) for path, content in files.items()}
     sizes[NAME] = (out / NAME).stat().st_size
-    return BundleReport(out, board, sizes, decision, (*network.notes, *remarks))
+    return BundleReport(out, board, sizes, decision, network.look.vision, (*network.notes, *remarks))
 
 
 def bundle_files(
@@ -115,9 +119,9 @@ def bundle_files(
 ) -> dict[str, bytes]:
     """Every file of a bundle except its manifest, by path; the same inputs give the same bytes on every desktop."""
     classes = name_classes(network.labels, options.languages, options.names)
-    selftest = make_selftest(network.graph, network.data, network.pad)
+    selftest = make_selftest(network.graph, network.data, network.pad, network.look)
     notify(f"compiling for {target.machine.spoken_of}")
-    known = write_known(selftest, network.labels, decision, network.pad)
+    known = write_known(selftest, network.labels, decision, network.pad, network.look)
     binaries = compile_binaries(network.source, known, target.machine)
     sounds = {}
     if options.sound:
@@ -130,7 +134,7 @@ def bundle_files(
         **runner_files(),
         **selftest.files(),
         **sounds,
-        **instructions(target, network.name, options.languages),
+        **instructions(target, network.name, options.languages, network.look.vision),
     }
 
 

@@ -61,6 +61,7 @@ def sources(model: Mapping[str, bytes]) -> dict[str, bytes]:
 def _compile(folder: Path, machine: Machine) -> Binaries:
     cpu = f"-mcpu={machine.cpu}"
     parts = [("model.c", "model.o", (cpu, "-DNIWAKI_DISPATCH")), ("niwaki_vision.c", "niwaki_vision.o", (cpu,))]
+    parts.append(("niwaki_frame.c", "niwaki_frame.o", (cpu,)))
     for variant in machine.variants:
         flags = (f"-mcpu={variant.cpu}", *variant.flags, f"-DNIWAKI_VARIANT={variant.name}")
         parts.append(("model.c", f"model_{variant.name}.o", flags))
@@ -89,7 +90,7 @@ def _object(folder: Path, machine: Machine, source: str, out: str, flags: tuple[
 def _exports(folder: Path) -> str:
     """A linker's version script: only what the two headers declare is exported."""
     names: list[str] = []
-    for header in ("model.h", "niwaki_vision.h"):
+    for header in ("model.h", "niwaki_vision.h", "niwaki_frame.h"):
         text = (folder / header).read_text(encoding="utf-8")
         names += [*_EXPORTED.findall(text), *_LABELS.findall(text)]
     return "{ global: " + " ".join(f"{name};" for name in sorted(set(names))) + " local: *; };\n"

@@ -10,9 +10,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from niwaki.board.decision import Decision
+from niwaki.board.look import Look
 from niwaki.board.network import Network
 from niwaki.board.options import BundleOptions
 from niwaki.board.targets import BundleTarget
+from niwaki.board.visions import GARMENT
 from niwaki.data.class_names import Named
 from niwaki.errors import ModelError
 from niwaki.files import json_with_checksum, load_checked, sha256_of
@@ -30,6 +32,25 @@ class Input(BaseModel):
     pad: int
     inner_height: int
     inner_width: int
+    channels: int = 1
+
+
+class FrameLook(BaseModel):
+    """How a frame becomes the picture; resize, shorter and filter do not apply to a garment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    vision: str = GARMENT
+    resize: str = "fit"
+    shorter: int = 0
+    filter: str = "bilinear"
+
+    @classmethod
+    def of(cls, look: Look) -> FrameLook:
+        """The same for the runner."""
+        if look.how is None:
+            return cls()
+        return cls(vision=look.vision, resize=look.how.resize, shorter=look.how.shorter, filter=look.how.filter)
 
 
 class Word(BaseModel):
@@ -55,6 +76,7 @@ class Description(BaseModel):
     model_sha256: str
     """SHA-256 of the int8 ONNX."""
     input: Input
+    look: FrameLook = FrameLook()
     scale: float
     zero_point: int
     classes: tuple[Word, ...]
@@ -64,7 +86,10 @@ class Description(BaseModel):
 
     def to_json(self) -> bytes:
         """The file's content, with its own checksum."""
-        return json_with_checksum(self.model_dump(mode="json"))
+        values = self.model_dump(mode="json")
+        if self.look == FrameLook():  # as it was written before there was another
+            del values["look"], values["input"]["channels"]
+        return json_with_checksum(values)
 
 
 def read_description(folder: Path) -> Description:
@@ -90,7 +115,15 @@ def describe(
         machine=target.machine.name,
         name=network.name,
         model_sha256=sha256_of(network.int8),
-        input=Input(height=height, width=width, pad=network.pad, inner_height=inner_height, inner_width=inner_width),
+        input=Input(
+            height=height,
+            width=width,
+            pad=network.pad,
+            inner_height=inner_height,
+            inner_width=inner_width,
+            channels=network.channels,
+        ),
+        look=FrameLook.of(network.look),
         scale=float(output.scale),
         zero_point=int(output.zero_point),
         classes=tuple(Word(id=named.label, names=dict(named.names)) for named in classes),

@@ -1,4 +1,4 @@
-"""The network of a bundle: an int8 network that takes grey pixels, from any kind of file."""
+"""The network of a bundle: an int8 network that takes grey or colour pixels, from any kind of file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from niwaki.board.look import SEARCHING, Look, check_vision, choose_look
 from niwaki.board.options import BundleOptions
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.readers.qdq import read_qdq
@@ -19,8 +20,9 @@ from niwaki.deploy.pictures import ImageNeeds, find_pictures
 from niwaki.errors import ModelError, Setting, Wording
 from niwaki.models.onnxfile import load_onnx
 from niwaki.notify import Notify
+from niwaki.vision import frame
 
-LARGEST = 256  # pixels of a side of the picture that vision makes
+LARGEST = 256  # pixels of a side of the picture that the search for a garment makes
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,13 @@ class Network:
     pad: int
     data: Dataset | None
     notes: tuple[str, ...] = ()
+    look: Look = SEARCHING
+    """How a frame becomes its picture."""
+
+    @property
+    def channels(self) -> int:
+        """1 for grey pixels, 3 for colour."""
+        return self.graph.tensors[self.graph.input].shape[0]
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -55,9 +64,10 @@ def open_network(file: Path, options: BundleOptions, *, data: str | None, notify
     """Make the int8 network of a model file, an ONNX or a .tflite file, or an exported folder (a study's folder stands
     for its export).
 
-    Raises ModelError if it cannot run behind a camera: colour, no preprocessing, not a classifier; DataError if images
+    Raises ModelError if it cannot run behind a camera: no preprocessing, not a classifier; DataError if images
     are needed, or named, and are not available.
     """
+    check_vision(options.vision)
     origin, needs = _origin(file)
     if options.preprocessing is not None or options.labels:
         origin = described(origin, options.preprocessing, options.labels)
@@ -80,8 +90,13 @@ def open_network(file: Path, options: BundleOptions, *, data: str | None, notify
     prefix = f"{FILES[C]}/"
     source = {path.removeprefix(prefix): content for path, content in making.files[C].items()}
     labels = graph.labels or tuple(f"class {index}" for index in range(classes))
-    pad = graph.preprocessing.pad if graph.preprocessing else 0
-    network = Network(origin.title or "model", int8, graph, source, labels, pad, pictures.data, tuple(making.remarks))
+    told = origin.preprocessing
+    assert told is not None  # checked above
+    network = Network(
+        origin.title or "model", int8, graph, source, labels, told.pad, pictures.data, tuple(making.remarks)
+    )
+    look = choose_look(told, labels, network.inner_size, pictures.data, options.vision)
+    network = replace(network, look=look, notes=(*network.notes, *look.notes))
     _check_size(network, origin.name)
     return network
 
@@ -111,25 +126,27 @@ def _check_preprocessing(origin: Origin) -> None:
             "bundle with ",
             Setting("preprocessing"), ", or give a model file (niwaki.save)",
         )  # fmt: skip
-    if origin.preprocessing.channels != 1:
-        raise ModelError(
-            f"{origin.name}: takes colour images, but a bundle's camera sees grey: train it on grey images "
-            '(preprocessing = {color = "grey"}), or take its C (niwaki export --to c)'
-        )
 
 
 def _check_graph(graph: Graph, name: str) -> int:
     """The number of classes. Raises ModelError if the network is not an image classifier."""
     shape, output = graph.tensors[graph.input].shape, graph.tensors[graph.output]
-    if graph.table is None or len(shape) != 3 or shape[0] != 1 or output.size < 2 or max(output.shape) != output.size:
+    if (
+        graph.table is None
+        or len(shape) != 3
+        or shape[0] not in (1, 3)
+        or output.size < 2
+        or max(output.shape) != output.size
+    ):
         raise ModelError(
             f"{name}: takes {'×'.join(map(str, shape))} and gives {'×'.join(map(str, output.shape))}: a bundle needs a "
-            "classifier of grey images: 1×height×width to two classes or more"
+            "classifier of images: 1×height×width (grey) or 3×height×width (colour) to two classes or more"
         )
     return output.size
 
 
 def _check_size(network: Network, name: str) -> None:
-    if not all(1 <= side <= LARGEST for side in network.inner_size):
+    largest = LARGEST if network.look.finds else frame.LARGEST
+    if not all(1 <= side <= largest for side in network.inner_size):
         height, width = network.inner_size
-        raise ModelError(f"{name}: takes pictures of {height}×{width}: a bundle feeds it 1×1 to {LARGEST}×{LARGEST}")
+        raise ModelError(f"{name}: takes pictures of {height}×{width}: a bundle feeds it 1×1 to {largest}×{largest}")

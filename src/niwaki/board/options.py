@@ -28,3 +28,7 @@ class BundleOptions:
     """How pixels become the input of an ONNX or a .tflite that does not say so."""
     labels: tuple[str, ...] = ()
     """Names of its classes."""
+    vision: str | None = None
+    """One of `look.VISIONS`; None: what suits the images that the network was trained on."""
+    others: Path | None = None
+    """A folder of the user's own pictures that show none of the classes, to calibrate on; None: drawn scenes."""

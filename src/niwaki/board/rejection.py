@@ -140,8 +140,8 @@ def calibrate(logits: Logits, vision: Eye, train: Split, scenes: Scenes, *, pad:
         empty=scenes.bare,
         seed=scenes.seed,
         target=scenes.target,
-        **_measured(found_rates[0]).model_dump(),
-        learned=_measured(found_rates[1]),
+        **measured(found_rates[0]).model_dump(),
+        learned=measured(found_rates[1]),
         source="made-up scenes of the tuning family with training images; the empty scene not learned, or learned",
     )
     return Decision.of(rule, calibration)
@@ -174,6 +174,11 @@ def rates_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> Rates:
 def words_of(seen: Seen, named: np.ndarray, rule: Rule, way: int) -> tuple[np.ndarray, np.ndarray]:
     """The word for each scene, and the best class, int64 (n,); REJECTED if there is none."""
     return _words(seen.found[way], named[way], rule)
+
+
+def words_for(logits: np.ndarray, rule: Rule) -> np.ndarray:
+    """The word for each of some logits, int64 (n,); REJECTED if there is none."""
+    return judge_all(logits, rule).astype(np.int64)
 
 
 def _words(found: np.ndarray, logits: np.ndarray, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
@@ -228,7 +233,9 @@ def _share(part: np.ndarray, whole: np.ndarray) -> float:
     return int(part.sum()) / count if count else math.nan
 
 
-def _measured(found: Rates) -> Measured:
+def measured(found: Rates) -> Measured:
+    """Rates as they are written."""
+
     def rounded(value: float) -> float | None:
         return None if math.isnan(value) else round(value, 4)
 

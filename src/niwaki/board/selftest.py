@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from niwaki.board.frames import HEIGHT, WIDTH, film_of_frames
+from niwaki.board.look import SEARCHING, Look
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.data.dataset import Dataset
@@ -15,8 +17,8 @@ from niwaki.deploy.images import random_images
 from niwaki.vision.finding import OUTCOMES, Finding
 from niwaki.vision.reference import Reference
 
-IMAGES = 100
-WIDTH, HEIGHT, LEARNED = 160, 120, 2  # of the film; its first frames show the empty scene
+IMAGES, MOST_BYTES = 100, 1 << 20  # images, fewer if they are large
+LEARNED = 2  # frames of the film that show the empty scene
 _ENLARGED = 80  # pixels of a garment in it
 
 
@@ -25,13 +27,15 @@ class SelfTest:
     """Inputs and exact results: from the network's integer reference, and from the vision's."""
 
     images: np.ndarray
-    """uint8 (n, height, width): raw pixels, padded."""
+    """uint8 (n, height, width), or (n, 3, height, width) in colour: raw pixels, padded."""
     scores: np.ndarray
     """int8 (n, classes)."""
     film: np.ndarray
-    """uint8 (frames, HEIGHT, WIDTH)."""
+    """uint8 (frames, HEIGHT, WIDTH); in colour (frames, bytes), luminance and then colour for each four pixels."""
     findings: tuple[Finding, ...]
     """Findings of every frame after those that are learned."""
+    learned: int = LEARNED
+    """How many frames show the empty scene."""
 
     @property
     def numbers(self) -> list[dict[str, int]]:
@@ -49,12 +53,12 @@ class SelfTest:
 
     @property
     def pictures(self) -> np.ndarray:
-        """uint8 (findings, inner height, inner width)."""
+        """uint8 (findings, inner height, inner width), in colour (findings, 3, inner height, inner width)."""
         return np.stack([found.picture for found in self.findings])
 
     def files(self) -> Mapping[str, bytes]:
         """The files of `selftest/`."""
-        said = {"format": 1, "width": WIDTH, "height": HEIGHT, "learn": LEARNED, "findings": self.numbers}
+        said = {"format": 1, "width": WIDTH, "height": HEIGHT, "learn": self.learned, "findings": self.numbers}
         return {
             "selftest/images.bin": self.images.tobytes(),
             "selftest/scores.bin": self.scores.tobytes(),
@@ -64,22 +68,26 @@ class SelfTest:
         }
 
 
-def make_selftest(graph: Graph, data: Dataset | None, pad: int) -> SelfTest:
+def make_selftest(graph: Graph, data: Dataset | None, pad: int, look: Look = SEARCHING) -> SelfTest:
     """Images of the test split, drawn with a fixed seed (made-up ones if there are no data), and a film of them."""
     shape = graph.tensors[graph.input].shape
-    images = random_images(shape, IMAGES) if data is None else _drawn(data)
+    count = max(1, min(IMAGES, MOST_BYTES // int(np.prod(shape))))
+    images = random_images(shape, count) if data is None else _drawn(data, count)
     scores = reference.run(graph, reference.quantize_pixels(graph, images)).reshape(len(images), -1)
     height, width = shape[1] - 2 * pad, shape[2] - 2 * pad
-    inner = images[:, 0, pad : pad + height, pad : pad + width]
-    film = draw_film(inner)
+    inner = images[:, :, pad : pad + height, pad : pad + width]
+    if look.how is not None:
+        film, findings = film_of_frames(inner, look.how)
+        return SelfTest(images if shape[0] == 3 else images[:, 0], scores, film, findings, 0)
+    film = draw_film(inner[:, 0])
     eyes = Reference(WIDTH, HEIGHT, inner=(height, width))
     for frame in film[:LEARNED]:
         eyes.learn(frame)
     return SelfTest(images[:, 0], scores, film, tuple(eyes.find(frame) for frame in film[LEARNED:]))
 
 
-def _drawn(data: Dataset) -> np.ndarray:
-    places = np.sort(np.random.default_rng(0).permutation(len(data.test))[:IMAGES])
+def _drawn(data: Dataset, count: int) -> np.ndarray:
+    places = np.sort(np.random.default_rng(0).permutation(len(data.test))[:count])
     return np.asarray(data.test.images[places])
 
 
@@ -107,5 +115,6 @@ def _laid(table: np.ndarray, garment: np.ndarray, sign: int) -> np.ndarray:
 
 
 def _y4m(film: np.ndarray) -> bytes:
-    head = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F10:1 Ip A1:1 Cmono\n".encode()
+    colour = "mono" if film.ndim == 3 else "420jpeg"
+    head = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F10:1 Ip A1:1 C{colour}\n".encode()
     return head + b"".join(b"FRAME\n" + frame.tobytes() for frame in film)

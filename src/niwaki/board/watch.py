@@ -42,6 +42,7 @@ def bundle_here(
         raise ModelError(f"{file}: there is no such file")
     words = options.names.read_bytes().hex() if options.names is not None and options.names.is_file() else None
     settings = {**asdict(replace(options, trust=False)), "names": words, "target": target, "data": data}
+    settings["others"] = None if options.others is None else _contents(options.others)
     place, lock = cached_bundle(file, settings)
     with lock:
         if not is_bundle(place):
@@ -50,6 +51,12 @@ def bundle_here(
             bundle_file(file, target, place, options=replace(options, trust=trust), data=data, notify=notify)
             tidy(place)
     return place
+
+
+def _contents(folder: Path) -> list[tuple[str, int, int]]:
+    """The files of a folder, as far as a change of them makes another bundle: path, bytes, time."""
+    files = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [(str(path.resolve()), about.st_size, about.st_mtime_ns) for path, about in files]
 
 
 def bundle_to_watch(

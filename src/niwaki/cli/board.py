@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from niwaki.board.visions import GARMENT
 from niwaki.cli.deploy import Lines, allow, check_file
+from niwaki.cli.flags import in_flags
 from niwaki.cli.output import output, print_command, print_json, print_tabular
 
 if TYPE_CHECKING:
@@ -67,14 +69,17 @@ def _print_bundle(report: BundleReport) -> None:
     console.print(f"{report.bytes:,} bytes{words}", highlight=False)
     rates = report.decided.calibration
     if rates:
+        own, none = "made-up scenes with a garment", "without one"
+        if report.vision != GARMENT:
+            own, none = "of its own images", "pictures of none of its classes"
         console.print(
-            f"of {rates.scenes:,} made-up scenes with a garment it names {_percent(rates.accepted_true_rate)}, "
-            f"{_percent(rates.accuracy_accepted)} of these correctly; of {rates.empty:,} without one it names "
+            f"of {rates.scenes:,} {own} it names {_percent(rates.accepted_true_rate)}, "
+            f"{_percent(rates.accuracy_accepted)} of these correctly; of {rates.empty:,} {none} it names "
             f"{_percent(rates.false_word_rate)}",
             highlight=False,
         )
     for note in report.notes:
-        console.print(note, highlight=False, markup=False)
+        console.print(in_flags(note), highlight=False, markup=False)
     print_command("Copy it to the board", "scp", "-r", report.folder, "USER@BOARD:")
     started = shlex.quote(f"{report.folder.resolve().name}/start")
     print_command("Try it there", "ssh", "USER@BOARD", f"{started} selftest")

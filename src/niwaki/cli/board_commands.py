@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from niwaki.cli.options import Board, Data, Json, Labels, LeastNamed, Names, Preprocessing, Scenes, Trust
+from niwaki.cli.options import (
+    Board,
+    Data,
+    Json,
+    Labels,
+    LeastNamed,
+    Names,
+    Others,
+    Preprocessing,
+    Scenes,
+    Trust,
+    Vision,
+)
 
 
 def bundle(
@@ -21,7 +33,9 @@ def bundle(
         bool, typer.Option("--sound/--no-sound", help="Include the words as WAV files (espeak-ng).")
     ] = True,
     names: Names = None,
+    vision: Vision = None,
     scenes: Scenes = 1000,
+    others: Others = None,
     least_named: LeastNamed = 5.0,
     data: Data = None,
     preprocessing: Preprocessing = "",
@@ -40,7 +54,9 @@ def bundle(
 
     said = Said(preprocessing, labels)
     how, classes = stated(said.preprocessing), said.classes
-    options = BundleOptions(commands.codes(lang), sound, names, scenes, least_named, trust, how, classes)
+    options = BundleOptions(
+        commands.codes(lang), sound, names, scenes, least_named, trust, how, classes, vision, others
+    )
     commands.bundle(file, target, out, options, data=data, as_json=json)
 
 
@@ -68,13 +84,15 @@ def watch(
     frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Exit if there is no camera, instead of waiting.")] = False,
     names: Names = None,
+    vision: Vision = None,
     scenes: Scenes = 1000,
+    others: Others = None,
     least_named: LeastNamed = 5.0,
     data: Data = None,
     json: Annotated[bool, typer.Option("--json", help="Print each event as one line of JSON.")] = False,
     trust: Trust = False,
 ) -> None:
-    """Name garments that this machine's camera sees, with the program that runs on a board.
+    """Name what this machine's camera sees, with the program that runs on a board.
 
     The first start builds a bundle for this machine and keeps it, so later starts are instant. Ctrl-C stops it.
 
@@ -88,7 +106,9 @@ def watch(
         "no-learn": no_learn, "serve": serve, "host": host, "port": port, "token": token, "record": record,
         "record-limit": record_limit, "replay": replay, "frames": frames, "once": once, "json": json,
     }  # fmt: skip
-    options = BundleOptions(names=names, scenes=scenes, least_named=least_named, trust=trust)
+    options = BundleOptions(
+        names=names, scenes=scenes, least_named=least_named, trust=trust, vision=vision, others=others
+    )
     raise typer.Exit(commands.watch(file, passed, options, data=data))
 
 

@@ -11,9 +11,9 @@ OPTIONS = {
         name: f"--{name.replace('_', '-')}"
         for name in (
             "args", "bits", "boards", "calibration", "data", "device", "epochs", "fit", "images", "jobs", "kind",
-            "labels", "least_named", "lr", "names", "opset", "out", "partial", "prefix", "preprocessing", "ray",
-            "sampler", "scenes", "seeds", "serial", "shape", "sound", "space", "target", "time", "to", "trials",
-            "trust",
+            "labels", "least_named", "lr", "names", "opset", "others", "out", "partial", "prefix", "preprocessing",
+            "ray", "sampler", "scenes", "seeds", "serial", "shape", "sound", "space", "target", "time", "to", "trials",
+            "trust", "vision",
         )
     },
     "language": "--lang",

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from niwaki.board.targets import TARGETS
+from niwaki.board.visions import VISIONS
 from niwaki.device.text import listed
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
@@ -17,7 +18,7 @@ Names = Annotated[
 ]
 LeastNamed = Annotated[
     float,
-    typer.Option(min=0, max=100, metavar="PERCENT", help="Fail if fewer of the scenes with a garment get a name."),
+    typer.Option(min=0, max=100, metavar="PERCENT", help="Fail if fewer of the network's own images get a name."),
 ]
 Data = Annotated[
     str | None, typer.Option(help="Calibration images, if the file names none: fashion-mnist or a folder.")
@@ -27,7 +28,15 @@ Serial = Annotated[
     typer.Option(metavar="PORT[:BAUD]", help="A board with the Serial example, as in /dev/ttyACM0 or COM3."),
 ]
 Board = Annotated[str, typer.Option(metavar="BOARD", help=f"{listed(TARGETS)}.")]
-Scenes = Annotated[int, typer.Option(min=0, help="Scenes to calibrate rejection on; 0: name everything.")]
+Vision = Annotated[
+    str | None,
+    typer.Option(metavar="VISION", help=f"{listed(VISIONS)}; if none is given, what suits the network's images."),
+]
+Others = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Pictures of none of the classes, to calibrate rejection of whole frames on."),
+]
+Scenes = Annotated[int, typer.Option(min=0, help="Scenes or images to calibrate rejection on; 0: name everything.")]
 Preprocessing = Annotated[
     str,
     typer.Option(metavar="TOML", help="How pixels become the input, for an ONNX that does not say: 'mean = [0.5]'."),

@@ -19,14 +19,48 @@ _STRANGE = re.compile(r"[\x00-\x1f\x7f\\:]")
 _AGAIN = "copy the bundle here again, or build it again with niwaki bundle"
 
 
+GARMENT, WHOLE, CENTRE = "garment", "whole frame", "centre square"
+RESIZES, FILTERS = ("stretch", "fit", "crop"), ("nearest", "box", "bilinear", "bicubic")  # niwaki_resize, niwaki_filter
+
+
 class Input(NamedTuple):
-    """The network's picture in pixels: the garment fills the inner part, `pad` zeros surround it."""
+    """The network's picture in pixels: what the vision makes fills the inner part, `pad` zeros surround it."""
 
     height: int
     width: int
     pad: int
     inner_height: int
     inner_width: int
+    channels: int = 1  # 3: red, green, blue, one after the other
+
+    @property
+    def pixels(self) -> int:
+        """Bytes of the whole input."""
+        return self.height * self.width * self.channels
+
+    @property
+    def inner_pixels(self) -> int:
+        """Bytes of the picture without its border."""
+        return self.inner_height * self.inner_width * self.channels
+
+
+class Look(NamedTuple):
+    """How a frame becomes the network's picture."""
+
+    vision: str = GARMENT
+    resize: str = "fit"
+    shorter: int = 0
+    filter: str = "bilinear"
+
+    @property
+    def finds(self) -> bool:
+        """Whether it searches for a garment, instead of taking the frame as it is."""
+        return self.vision == GARMENT
+
+    @property
+    def numbers(self) -> Tuple[int, int, int]:
+        """Rule, shorter side, filter, as the C takes them."""
+        return RESIZES.index(self.resize), self.shorter, FILTERS.index(self.filter)
 
 
 class Label(NamedTuple):
@@ -47,6 +81,7 @@ class Bundle:
         self.name, self.model_sha256 = get.text("name"), get.text("model_sha256")
         self.scale, self.zero_point = get.positive("scale"), get.whole("zero_point", -128)
         self.input = get.input()
+        self.look = get.look()
         self.languages = get.languages()
         self.classes = get.classes(self.languages)
         self.sound = get.flag("sound")
@@ -102,7 +137,14 @@ class Bundle:
         return tuple((score - self.zero_point) * self.scale for score in scores)
 
     def padded(self, picture: bytes) -> bytes:
-        """A picture of the inner size with the border of zeros that the network expects."""
+        """A picture of the inner size, channel after channel, with the border of zeros that the network expects."""
+        shape = self.input
+        if not shape.pad:
+            return picture
+        size = shape.inner_width * shape.inner_height
+        return b"".join(self._padded(picture[at : at + size]) for at in range(0, len(picture), size))
+
+    def _padded(self, picture: bytes) -> bytes:
         shape = self.input
         side = bytes(shape.pad)
         rows = (picture[at : at + shape.inner_width] for at in range(0, len(picture), shape.inner_width))
@@ -156,14 +198,29 @@ class _Reader:
 
     def input(self) -> Input:
         value: Any = self._values.get("input")
-        sides = [value.get(field) for field in Input._fields] if isinstance(value, dict) else [None]
+        sizes = Input._fields[:-1]
+        sides = [value.get(field) for field in sizes] if isinstance(value, dict) else [None]
         if not all(_is_whole(side, 0) for side in sides):
-            raise self._error("input", "the sizes {}".format(", ".join(Input._fields)))
-        shape = Input(*sides)
+            raise self._error("input", "the sizes {}".format(", ".join(sizes)))
+        channels = value.get("channels", 1)
+        if channels not in (1, 3) or isinstance(channels, bool):
+            raise self._error("input", "1 or 3 channels")
+        shape = Input(*sides)._replace(channels=channels)
         inner = (shape.height - 2 * shape.pad, shape.width - 2 * shape.pad)
         if inner != (shape.inner_height, shape.inner_width) or min(inner) < 1:
             raise self._error("input", "sizes that fit: inner size and a pad on each side")
         return shape
+
+    def look(self) -> Look:
+        value: Any = self._values.get("look", {})
+        known = {name: value[name] for name in Look._fields if name in value} if isinstance(value, dict) else {}
+        look = Look(**known)
+        wrong = not isinstance(value, dict) or look.vision not in (GARMENT, WHOLE, CENTRE)
+        if wrong or look.resize not in RESIZES or look.filter not in FILTERS or not _is_whole(look.shorter, 0):
+            raise self._error("look", "how a frame becomes a picture: vision, resize, shorter, filter")
+        if look.finds and self.input().channels != 1:
+            raise self._error("look", "grey input for the search for a garment")
+        return look
 
     def languages(self) -> Tuple[str, ...]:
         value: Any = self._values.get("languages")

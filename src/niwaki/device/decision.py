@@ -115,11 +115,13 @@ class Decider:
     found in fewer than half of the frames (a flicker) nothing is named.
 
     It is not spoken again before another class was, or the scene was empty for `empty_s`. A garment that is rejected,
-    too large or not seen at all (a lost camera) does not make an empty scene.
+    too large or not seen at all (a lost camera) does not make an empty scene. If nothing is searched for (`finds` is
+    False), every frame has logits, and a scene whose frames are rejected counts as empty.
     """
 
-    def __init__(self, rule: Rule, classes: int) -> None:
+    def __init__(self, rule: Rule, classes: int, finds: bool = True) -> None:
         self.rule = rule
+        self.finds = finds
         self.classes = classes
         self._spoken: Optional[int] = None
         self._last_s: Optional[float] = None
@@ -160,7 +162,7 @@ class Decider:
         if self._last_s is not None and not 0 <= time_s - self._last_s <= _GAP * self.rule.window_s:
             self.interrupt()
         self._last_s = time_s
-        self._watch_for_empty(time_s, outcome)
+        self._watch_for_empty(time_s, self._is_empty(outcome, logits))
         self._remember(time_s, logits)
         seen = [(scores, best) for _, scores, best in self._window if scores is not None]
         if not seen or 2 * len(seen) < len(self._window):
@@ -169,8 +171,13 @@ class Decider:
             return Decision(state, None, None, None, None, "mixed" if outcome == FOUND else outcome)
         return self._name(time_s, outcome, seen)
 
-    def _watch_for_empty(self, time_s: float, outcome: str) -> None:
-        if outcome not in (NOTHING, TOO_SMALL):
+    def _is_empty(self, outcome: str, logits: Optional[Sequence[float]]) -> bool:
+        if self.finds or logits is None:
+            return outcome in (NOTHING, TOO_SMALL)
+        return judge(logits, self.rule).class_index is None
+
+    def _watch_for_empty(self, time_s: float, empty: bool) -> None:
+        if not empty:
             self._empty_since = None
             return
         if self._empty_since is None:

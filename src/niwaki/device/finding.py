@@ -1,6 +1,6 @@
-"""Where the garment is in a frame, and how it looks to the network."""
+"""Where the garment is in a frame (or which part of it the picture shows), and how it looks to the network."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 
 class Finding(NamedTuple):
@@ -19,4 +19,12 @@ class Finding(NamedTuple):
     used_scene: bool
     """Whether it was compared with the learned empty scene instead of the frame's own border."""
     picture: bytes
-    """inner_width × inner_height, bright on black."""
+    """inner_width × inner_height, of a garment bright on black; colours channel after channel."""
+
+
+def interleaved(planes: Sequence[bytes]) -> bytes:
+    """Planes as pixels side by side."""
+    pixels = bytearray(len(planes) * len(planes[0]))
+    for channel, plane in enumerate(planes):
+        pixels[channel :: len(planes)] = plane
+    return bytes(pixels)

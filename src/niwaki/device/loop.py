@@ -138,9 +138,10 @@ class Loop:
         asked = self._controls.next()
         while asked is not None:
             what, value = asked
-            if what == "learn":
+            finds = self._pipeline.bundle.look.finds  # else there is no empty scene
+            if what == "learn" and finds:
                 self._learning = Learning(self._learn_frames or LEARNED_ON_REQUEST)
-            elif what == "forget":
+            elif what == "forget" and finds:
                 self._learning = None
                 self._forget()
             elif value in self._pipeline.bundle.languages:
@@ -156,9 +157,9 @@ class Loop:
         """A frame of the empty scene; the pipeline does not search it."""
         learning = self._learning
         assert learning is not None
-        taken = learning.take(frame.grey, self._source.width)
+        taken = learning.take(frame.pixels, self._source.width)
         if taken.learn:
-            self._pipeline.learn(frame.grey, taken.anew)
+            self._pipeline.learn(frame.pixels, taken.anew)
             if self._recorder is not None:
                 self._recorder.learn(frame, taken.anew)
         if taken.anew and learning.attempts == 2:
@@ -179,7 +180,7 @@ class Loop:
         )  # fmt: skip
 
     def _look(self, frame: Frame) -> Step:
-        step = self._pipeline.look(frame.grey, frame.time_s)
+        step = self._pipeline.look(frame.pixels, frame.time_s)
         if self._recorder is not None:
             self._recorder.look(frame, step)
         if step.decision.speak is not None:
@@ -190,11 +191,11 @@ class Loop:
     def _snapshot(self, frame: Frame, step: Optional[Step]) -> Snapshot:
         pipeline, source = self._pipeline, self._source
         shape = pipeline.bundle.input
-        blank = bytes(shape.inner_width * shape.inner_height)
+        blank = bytes(shape.inner_pixels)
         finding = step.finding if step else Finding("nothing", 0, 0, 0, 0, 0, 0, False, blank)
         decision = step.decision if step else Decision(EMPTY, None, None, None, None, "learning")
         return Snapshot(
-            frame.number, frame.time_s, source.width, source.height, frame.grey, finding, finding.picture,
+            frame.number, frame.time_s, source.width, source.height, frame.pixels, finding, finding.picture,
             step.logits if step else None, decision, self._rate(), pipeline.inference_times.median_us,
             pipeline.vision_times.median_us, self._speaker.language, RUNNING if self._learning is None else LEARNING,
         )  # fmt: skip

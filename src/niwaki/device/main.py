@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 from pathlib import Path
 from typing import Callable, List, Optional
 
@@ -15,7 +16,7 @@ from .pipeline import Pipeline, Step
 from .record import MEGABYTE, Recorder
 from .replay import replay
 from .report import Report
-from .sources import Frame, Patient, Source, open_source
+from .sources import Frame, Patient, Pixels, Source, open_source
 from .speech import Speaker
 from .stopping import Stopped, Stopping
 from .view import Labels, LiveView, Place, make_token
@@ -75,20 +76,31 @@ def _watch_or_replay(options: argparse.Namespace, stopping: Stopping) -> int:
     return _watch(options, network, language, report, stopping)
 
 
+def _learned(options: argparse.Namespace, bundle: Bundle) -> int:
+    """How many frames of the empty scene to learn."""
+    if bundle.look.finds:
+        return LEARNED_ON_REQUEST if options.learn is None else int(options.learn)
+    if options.learn is not None:
+        what = "--learn, --no-learn: this bundle looks at the {}: it learns no empty scene: leave it out"
+        raise DeviceError(what.format(bundle.look.vision))
+    return 0
+
+
 def _watch(
     options: argparse.Namespace, network: Network, language: str, report: Report, stopping: Stopping
 ) -> int:  # fmt: skip
     bundle, controls = network.bundle, Controls()
+    learn = _learned(options, bundle)
     with contextlib.ExitStack() as tidy:
         speaker = Speaker(bundle, language, _no_sound(report), options.audio_device, options.quiet)
         tidy.callback(speaker.close)
         view = _serve(options, bundle, controls, report, tidy) if options.serve else None
-        camera = _Camera(report, stopping)
+        camera = _Camera(report, stopping, network.wants)
         source = tidy.enter_context(camera.open(options.source or DEFAULT_SOURCE, options.once))
         pipeline = Pipeline(network, source.width, source.height)
-        recorder = _record(options, pipeline, tidy)
+        recorder = _record(options, learn, pipeline, tidy)
         told = Told(report, speaker, recorder, view.publish if view else None)
-        camera.loop = Loop(source, pipeline, told, stopping, controls=controls, learn=options.learn)
+        camera.loop = Loop(source, pipeline, told, stopping, controls=controls, learn=learn)
         camera.loop.run(options.frames)
         speaker.finish(stopping.pause)
     return DONE
@@ -97,13 +109,14 @@ def _watch(
 class _Camera:
     """Opens the source, and passes its messages to the loop, once there is one."""
 
-    def __init__(self, report: Report, stopping: Stopping) -> None:
-        self._report, self._stopping = report, stopping
+    def __init__(self, report: Report, stopping: Stopping, wants: Pixels) -> None:
+        self._report, self._stopping, self._wants = report, stopping, wants
         self.loop: Optional[Loop] = None
 
     def open(self, spec: str, once: bool) -> Source:
         with self._stopping.waiting():
-            return open_source(spec) if once else Patient(spec, self._state, self._pause)
+            opened = functools.partial(open_source, want=self._wants)
+            return opened(spec) if once else Patient(spec, self._state, self._pause, opened)
 
     def _state(self, message: str) -> None:
         lost = message.startswith("camera lost")
@@ -125,7 +138,7 @@ def _serve(
     shape = bundle.input
     labels = Labels(
         [{"id": label.id, "names": label.names} for label in bundle.classes], bundle.languages, bundle.rule,
-        bundle.name, (shape.inner_width, shape.inner_height),
+        bundle.name, (shape.inner_width, shape.inner_height), shape.channels, bundle.look.finds,
     )  # fmt: skip
     view = LiveView(Place(options.host, options.port, token), controls, labels)
     view.start()
@@ -134,10 +147,12 @@ def _serve(
     return view
 
 
-def _record(options: argparse.Namespace, pipeline: Pipeline, tidy: contextlib.ExitStack) -> Optional[Recorder]:
+def _record(
+    options: argparse.Namespace, learn: int, pipeline: Pipeline, tidy: contextlib.ExitStack
+) -> Optional[Recorder]:  # fmt: skip
     if options.record is None:
         return None
-    learned = options.learn or (LEARNED_ON_REQUEST if options.serve else 0)
+    learned = learn or (LEARNED_ON_REQUEST if options.serve and pipeline.bundle.look.finds else 0)
     recorder = Recorder(options.record, pipeline, options.record_limit * MEGABYTE, learned)
     tidy.callback(recorder.close)
     return recorder

@@ -1,14 +1,15 @@
-"""The bundle's library, called through ctypes: the network, and the search for a garment."""
+"""The bundle's library, called through ctypes: the network, and what makes its picture of a frame."""
 
 import ctypes
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Union
 
 from .bundle import LIBRARY, Bundle
 from .decision import OUTCOMES
 from .elf import processor_here, processor_of
 from .errors import BAD_INPUT, NO_LIBRARY, DeviceError
 from .finding import Finding
+from .sources import GREY, Layout, Pixels
 
 _MOST_SCORES = 1 << 16  # bytes that a library may write before its number of classes is known
 _FINDING_NUMBERS = 8  # int32 each: outcome, x, y, width, height, polarity, contrast, used_scene
@@ -23,7 +24,7 @@ class Network:
         self._path = bundle.path(LIBRARY) if library is None else library
         self._library = _load(self._path)
         self._run = self._function("niwaki_model_run_pixels", ctypes.c_int, 2)
-        self._pixels = bundle.input.height * bundle.input.width
+        self._pixels = bundle.input.pixels
         self._scores = (ctypes.c_int8 * len(bundle.classes))()
         given = self._count_scores()
         if given != len(bundle.classes):
@@ -56,9 +57,27 @@ class Network:
         self._run(pixels, self._scores)
         return list(self._scores)
 
-    def vision(self, width: int, height: int) -> "Vision":
-        """The search for a garment in frames of this size. Raises DeviceError if they are too small or large."""
-        return Vision(self, width, height)
+    def vision(self, width: int, height: int) -> "Union[Vision, WholeFrame]":
+        """What makes pictures of frames of this size. Raises DeviceError if they are too small or large."""
+        return Vision(self, width, height) if self.bundle.look.finds else WholeFrame(self, width, height)
+
+    @property
+    def wants(self) -> Pixels:
+        """The pixels that frames must have."""
+        if self.bundle.look.finds:
+            return GREY
+        channels = self.bundle.input.channels
+        number, place = ctypes.c_int32, ctypes.c_void_p
+        function = self._function("niwaki_frame_pixels", ctypes.c_int, 0)
+        function.argtypes = [place, ctypes.c_size_t, place, number, place]
+
+        def convert(data: bytes, layout: Layout) -> bytes:
+            pixels = ctypes.create_string_buffer(layout.width * layout.height * channels)
+            if function(data, len(data), (number * 15)(*layout.numbers), channels, pixels) != 0:
+                raise ValueError("a frame of {} bytes: expected {}".format(len(data), layout.bytes))
+            return pixels.raw
+
+        return Pixels(channels, convert)
 
 
 class Vision:
@@ -100,6 +119,39 @@ class Vision:
         if len(grey) != self.width * self.height:
             raise ValueError("a frame of {} bytes: expected {} x {}".format(len(grey), self.width, self.height))
         return grey
+
+
+class WholeFrame:
+    """The whole of each frame, or its centre, as the network's picture; nothing is searched for, nothing learned."""
+
+    def __init__(self, network: Network, width: int, height: int) -> None:
+        shape, look = network.bundle.input, network.bundle.look
+        self.width, self.height = width, height
+        self._bytes = width * height * shape.channels
+        numbers = (width, height, shape.channels, shape.inner_width, shape.inner_height, *look.numbers)
+        how = (ctypes.c_int32 * 8)(*numbers)
+        needed = network._function("niwaki_frame_bytes", ctypes.c_size_t, 1)(how)
+        if not needed:
+            raise DeviceError("frames of {} x {}: niwaki takes 1 to 4096 pixels a side".format(width, height))
+        self._memory, self._box = (ctypes.c_uint64 * (-(-needed // 8)))(), (ctypes.c_int32 * 4)()
+        network._function("niwaki_frame_init", ctypes.c_int, 3)(self._memory, how, self._box)
+        self._shrink = network._function("niwaki_frame_shrink", None, 3)
+        self._picture = (ctypes.c_uint8 * shape.inner_pixels)()
+
+    def learn(self, pixels: bytes) -> int:  # noqa: ARG002
+        """There is no empty scene to learn."""
+        return 0
+
+    def forget(self) -> None:
+        """Nothing was learned."""
+
+    def find(self, pixels: bytes) -> Finding:
+        """The picture, and the part of the frame that it shows. Raises ValueError for a frame of another size."""
+        if len(pixels) != self._bytes:
+            raise ValueError("a frame of {} bytes: expected {}".format(len(pixels), self._bytes))
+        self._shrink(self._memory, pixels, self._picture)
+        x, y, across, down = self._box
+        return Finding(OUTCOMES[0], x, y, across, down, 0, 0, False, bytes(self._picture))
 
 
 def _load(path: Path) -> ctypes.CDLL:

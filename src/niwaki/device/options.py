@@ -16,7 +16,7 @@ library; 130, 143 and 129 ended by SIGINT, SIGTERM and SIGHUP.
 Example: ./start --source v4l2:/dev/video0 --speak ko --serve
 """.format(SOURCES_HELP)
 
-_DEFAULTS = {"learn": 15, "host": "127.0.0.1", "port": 8360, "record_limit": 1000}  # of options that are not given
+_DEFAULTS = {"host": "127.0.0.1", "port": 8360, "record_limit": 1000}  # of options that are not given
 _OF_A_VIEW = ("--host", "--port", "--token")
 _OF_A_CAMERA = ("--source", "--once", "--learn", "--no-learn", "--record", "--serve", "--frames")
 _OF_SOUND = ("--audio-device",)
@@ -45,7 +45,7 @@ def parse(arguments: Optional[List[str]] = None, prog: str = "niwaki") -> argpar
 def _parser(prog: str) -> _Parser:
     parser = _Parser(
         prog=prog, epilog=_EPILOG, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Show a garment to the camera and hear its name.",
+        description="Show something to the camera and hear its name.",
     )  # fmt: skip
     add = parser.add_argument
     add("command", nargs="?", default="watch", metavar="watch|selftest", help="default: watch")

@@ -1,4 +1,4 @@
-"""From a grey frame to a decision: vision, network, rule. The loop and the replay of a recording use the same code."""
+"""From a frame to a decision: vision, network, rule. The loop and the replay of a recording use the same code."""
 
 import time
 from collections import deque
@@ -7,7 +7,7 @@ from typing import Deque, List, NamedTuple, Optional, Tuple
 
 from .decision import FOUND, Decider, Decision
 from .finding import Finding
-from .network import Network, Vision
+from .network import Network
 
 _REMEMBERED = 101  # times to take the median of
 
@@ -44,8 +44,8 @@ class Pipeline:
     def __init__(self, network: Network, width: int, height: int) -> None:
         self.network = network
         self.bundle = network.bundle
-        self.vision: Vision = network.vision(width, height)
-        self.decider = Decider(self.bundle.rule, len(self.bundle.classes))
+        self.vision = network.vision(width, height)
+        self.decider = Decider(self.bundle.rule, len(self.bundle.classes), self.bundle.look.finds)
         self.vision_times, self.inference_times = Times(), Times()
 
     def resize(self, width: int, height: int) -> bool:
@@ -56,21 +56,21 @@ class Pipeline:
         self.decider.interrupt()
         return True
 
-    def learn(self, grey: bytes, anew: bool) -> None:
+    def learn(self, pixels: bytes, anew: bool) -> None:
         """Learn a frame of the empty scene; `anew`: the first one, after forgetting what was learned before."""
         if anew:
             self.forget()
-        self.vision.learn(grey)
+        self.vision.learn(pixels)
 
     def forget(self) -> None:
         """Compare garments with the frame's border from now on."""
         self.vision.forget()
         self.decider.interrupt()
 
-    def look(self, grey: bytes, time_s: float) -> Step:
+    def look(self, frame: bytes, time_s: float) -> Step:
         """Find, classify, decide."""
         start = time.perf_counter()
-        finding = self.vision.find(grey)
+        finding = self.vision.find(frame)
         self.vision_times.add(time.perf_counter() - start)
         scores, logits = None, None
         if finding.outcome == FOUND:

@@ -159,7 +159,7 @@ class Recorder:
         return {
             "niwaki_recording": FORMAT, "niwaki": bundle.niwaki, "name": bundle.name,
             "model_sha256": bundle.model_sha256, "rule": bundle.rule._asdict(),
-            "width": vision.width, "height": vision.height,
+            "width": vision.width, "height": vision.height, "channels": bundle.input.channels,
             "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "decider": self._decider,
         }  # fmt: skip
 
@@ -232,14 +232,14 @@ class _Part:
 def _check_limit(limit: int, learned: int, pipeline: Pipeline) -> None:
     """Every part starts with the learned frames: room for them and others, however badly they compress."""
     vision = pipeline.vision
-    least = _SHARES * (learned + 1) * vision.width * vision.height
+    least = _SHARES * (learned + 1) * vision.width * vision.height * pipeline.bundle.input.channels
     if limit < least:
         why = "--record-limit {}: too little for frames of {} x {}, {} of them learned: give {} or more"
         raise DeviceError(why.format(limit // MEGABYTE, vision.width, vision.height, learned, -(-least // MEGABYTE)))
 
 
 def _packed(frame: Frame) -> bytes:
-    return zlib.compress(frame.grey, _LEVEL)
+    return zlib.compress(frame.pixels, _LEVEL)
 
 
 def _number_of(part: Path) -> int:

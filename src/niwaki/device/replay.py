@@ -15,7 +15,7 @@ from .sources import Frame
 from .sources.spec import LARGEST_SIDE
 
 _FRAMES = {LOOK: 1, LEARN: 1, FORGET: 0, INTERRUPT: 0}  # of a line
-LARGEST_FRAME = LARGEST_SIDE * LARGEST_SIDE + (1 << 16)  # bytes of one that zlib could not make smaller
+LARGEST_FRAME = 3 * LARGEST_SIDE * LARGEST_SIDE + (1 << 16)  # bytes of one that zlib could not make smaller
 _ROUNDING = 1e-9  # relative: log and exp may differ in the last bit between C libraries
 
 
@@ -109,7 +109,7 @@ def _again(pipeline: Pipeline, line: Dict[str, Any], frames: List[bytes], on_ste
         pipeline.decider.interrupt()
     else:
         frame = Frame(frames[0], line["number"], line["time_s"])
-        step = pipeline.look(frame.grey, frame.time_s)
+        step = pipeline.look(frame.pixels, frame.time_s)
         on_step(frame, step)
         return _difference(line, json.loads(json.dumps(described(step))))
     return None
@@ -151,7 +151,7 @@ class _Reader:
             self.head = unsealed(self._lines.readline(JSON_LIMIT))
             if self.head["niwaki_recording"] != FORMAT:
                 raise ValueError("format {}, this runner reads {}".format(self.head["niwaki_recording"], FORMAT))
-            self._size = _side(self.head, "width") * _side(self.head, "height")
+            self._size = _side(self.head, "width") * _side(self.head, "height") * _channels(self.head)
             str(self.head["model_sha256"] + self.head["name"])
             self._learned = _places(self.head, MOST_LEARNED)
             for _ in self.learned():  # whole, before any is used
@@ -204,6 +204,13 @@ def _side(head: Dict[str, Any], name: str) -> int:
     if type(side) is not int or not 1 <= side <= LARGEST_SIDE:
         raise ValueError("{} {!r}".format(name, side))
     return side
+
+
+def _channels(head: Dict[str, Any]) -> int:
+    channels = head.get("channels", 1)
+    if type(channels) is not int or channels not in (1, 3):
+        raise ValueError("channels {!r}".format(channels))
+    return channels
 
 
 def _places(line: Dict[str, Any], most: int) -> List[Tuple[int, int, int]]:

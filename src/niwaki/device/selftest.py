@@ -92,7 +92,7 @@ class Selftest:
     def _images(self) -> _Found:
         network = self._loaded()
         inputs, expected = self._bundle.read("selftest/images.bin"), self._bundle.read("selftest/scores.bin")
-        size, classes = self._bundle.input.height * self._bundle.input.width, len(self._bundle.classes)
+        size, classes = self._bundle.input.pixels, len(self._bundle.classes)
         images = [inputs[at : at + size] for at in range(0, len(inputs), size)]
         times, equal = Times(), 0
         for number, image in enumerate(images):
@@ -106,11 +106,11 @@ class Selftest:
 
     def _vision(self) -> _Found:
         network, said = self._loaded(), parse_json(self._bundle.read("selftest/findings.json"))
-        film = Y4mFilm(str(self._bundle.path("selftest/frames.y4m")))
+        film = Y4mFilm(str(self._bundle.path("selftest/frames.y4m")), network.wants)
         with film:
-            frames = [frame.grey for frame in iter(lambda: film.read(1.0), None)]
+            frames = [frame.pixels for frame in iter(lambda: film.read(1.0), None)]
         pictures, inner = self._bundle.read("selftest/pictures.bin"), self._bundle.input
-        size, learned = inner.inner_width * inner.inner_height, said["learn"]
+        size, learned = inner.inner_pixels, said["learn"]
         vision = network.vision(film.width, film.height)
         for grey in frames[:learned]:
             vision.learn(grey)
@@ -124,8 +124,9 @@ class Selftest:
 
     def _time_vision(self, network: Network, frames: List[bytes], learned: int, width: int) -> _Found:
         """Vision on frames of the size that a camera gives."""
-        large = [_enlarged(grey, width) for grey in frames[: learned + 1]]
-        size = (_ENLARGED * width, _ENLARGED * len(frames[0]) // width)
+        channels = self._bundle.input.channels
+        large = [_enlarged(pixels, width, channels) for pixels in frames[: learned + 1]]
+        size = (_ENLARGED * width, _ENLARGED * len(frames[0]) // (width * channels))
         vision, times = network.vision(*size), Times()
         for grey in large[:learned]:
             vision.learn(grey)
@@ -139,7 +140,8 @@ class Selftest:
     def _camera(self) -> _Found:
         if self._source == "none":
             raise Skipped("--source none")
-        with self._stopping.waiting(), open_source(self._source) as source:
+        wants = self._loaded().wants
+        with self._stopping.waiting(), open_source(self._source, wants) as source:
             times = [frame.time_s for frame in _frames(source)]
         if not times:
             raise DeviceError("{}: gives no frames".format(self._source))
@@ -229,7 +231,10 @@ def _finding(numbers: Dict[str, int], picture: bytes) -> Finding:
     )  # fmt: skip
 
 
-def _enlarged(grey: bytes, width: int) -> bytes:
+def _enlarged(pixels: bytes, width: int, channels: int) -> bytes:
     """Every pixel enlarged to a square of pixels."""
-    rows = (grey[at : at + width] for at in range(0, len(grey), width))
-    return b"".join(bytes(pixel for pixel in row for _ in range(_ENLARGED)) * _ENLARGED for row in rows)
+    size = width * channels
+    rows = (pixels[at : at + size] for at in range(0, len(pixels), size))
+    return b"".join(
+        b"".join(row[at : at + channels] * _ENLARGED for at in range(0, size, channels)) * _ENLARGED for row in rows
+    )

@@ -14,11 +14,12 @@ class Snapshot(NamedTuple):
     time_s: float
     width: int
     height: int
-    grey: bytes
-    """width × height, row by row."""
+    pixels: bytes
+    """width × height, row by row; grey, or red, green and blue."""
     finding: Finding
     picture: bytes
-    """What the network sees, without the border: inner_width × inner_height; zeros if nothing was found."""
+    """What the network sees, without the border: inner_width × inner_height, channel after
+    channel; zeros if nothing was found."""
     logits: Optional[Tuple[float, ...]]
     """Logits of this frame alone; None if nothing was found. The mean of the window is `decision.mean_logits`."""
     decision: Decision

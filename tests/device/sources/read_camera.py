@@ -29,7 +29,7 @@ def read(source, patient=False, frames=3, timeout_s=30.0, sleep_s=0.0):
             out.update(name=opened.name, size=[opened.width, opened.height], live=opened.live)
             for _ in range(frames):
                 frame = opened.read(timeout_s)
-                got.append([frame.number, frame.grey[0], hashlib.sha256(frame.grey).hexdigest()])
+                got.append([frame.number, frame.pixels[0], hashlib.sha256(frame.pixels).hexdigest()])
                 time.sleep(sleep_s)
     except DeviceError as error:
         out["error"] = [type(error).__name__, str(error), error.exit_code]

@@ -118,7 +118,7 @@ def test_frames_of_a_child(programs, spec):
     with open_source(spec) as opened:
         frames = [opened.read(20.0) for _ in range(5)]
         assert (opened.name, opened.live) == (spec, True)
-    assert [frame.grey for frame in frames] == [
+    assert [frame.pixels for frame in frames] == [
         bytes([frame.number % 256]) * (opened.width * opened.height) for frame in frames
     ]
     assert all(a.number < b.number and a.time_s < b.time_s for a, b in itertools.pairwise(frames))

@@ -57,7 +57,7 @@ def test_a_picture_by_each_decoder(monkeypatch, tmp_path, decoder):
     (tmp_path / "a.jpg").write_bytes(jpeg_of(GREY))
     with open_source(f"file:{tmp_path / 'a.jpg'}") as opened:
         assert (opened.width, opened.height) == (64, 48)
-        grey = np.frombuffer(opened.read(1.0).grey, np.uint8).astype(int).reshape(48, 64)
+        grey = np.frombuffer(opened.read(1.0).pixels, np.uint8).astype(int).reshape(48, 64)
     decoded = np.asarray(Image.open(tmp_path / "a.jpg"))
     assert np.abs(grey - decoded).max() <= 1
     with pytest.raises(ValueError, match=r"is a damaged JPEG|ffmpeg cannot decode it: pipe:0: Invalid data found"):
@@ -148,7 +148,7 @@ def test_mjpeg_through_an_ffmpeg_child(read_cameras, monkeypatch, shim, tmp_path
 
 def test_the_size_is_known_before_a_decoder_takes_memory_for_it(monkeypatch, tmp_path):
     """65,500 × 65,500 would be 4 GB. Sizes lie behind comments, tables and fill bytes."""
-    monkeypatch.setattr(jpeg, "_opencv_decoder", lambda: pytest.fail)
+    monkeypatch.setattr(jpeg, "_opencv_decoder", lambda _channels: pytest.fail)
     whole = bytearray(jpeg_of(GREY, comment=b"\xff\xc0" * 40))
     at = whole.index(b"\xff\xc0\x00\x0b")
     large = whole[:at] + b"\xff" * 3 + whole[at : at + 5] + b"\xff\xdc\xff\xdc" + whole[at + 9 :]

@@ -65,7 +65,7 @@ def test_lost_and_back():
     with cameras.patient() as source:
         assert (source.name, source.width, source.height, source.live) == ("cam:0", 4, 2, True)
         frames = [source.read(1.0) for _ in range(4)]
-    assert [(frame.grey, frame.number) for frame in frames] == [(b"0", 0), (b"1", 1), (b"2", 2), (b"3", 3)]
+    assert [(frame.pixels, frame.number) for frame in frames] == [(b"0", 0), (b"1", 1), (b"2", 2), (b"3", 3)]
     assert cameras.said == [
         "camera lost: cam:0: unplugged; waiting", 0.25, 0.5, 1.0, 2.0, "camera back",
         "camera lost: cam:0: again; waiting", 0.25, "camera back",
@@ -93,7 +93,7 @@ def test_another_camera_of_another_size():
     source = cameras.patient()
     source.read(1.0)
     assert (source.width, source.height) == (4, 2)
-    assert source.read(1.0).grey == b"1"
+    assert source.read(1.0).pixels == b"1"
     assert (source.width, source.height) == (8, 2)
 
 

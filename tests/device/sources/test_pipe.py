@@ -16,7 +16,7 @@ from niwaki_device.sources import open_source
 source = open_source(sys.argv[1])
 try:
     for frame in iter(lambda: source.read(0.001), None):
-        print(frame.number, frame.time_s, frame.grey.decode())
+        print(frame.number, frame.time_s, frame.pixels.decode())
     print("end", source.live)
 except DeviceError as error:
     print(error.exit_code, error)

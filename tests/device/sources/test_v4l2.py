@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from device.foreign import PYTHONS
-from niwaki.device.sources import SourceLost
+from niwaki.device.sources import GREY, SourceLost
 from niwaki.device.sources.luminance import PACKINGS
 from niwaki.device.sources.v4l2 import V4l2Camera
 from niwaki.device.sources.v4l2_device import Picture
@@ -217,7 +217,7 @@ def test_why_no_frame_came_is_said(decoded, why, monkeypatch):
 
     camera = V4l2Camera.__new__(V4l2Camera)
     camera.name, camera._number, camera._refused = "/dev/video0", 0, ""
-    camera._picture, camera._decoder = Picture("MJPG", 64, 48, 0, 6144), decode
+    camera._picture, camera._decoder, camera._want = Picture("MJPG", 64, 48, 0, 6144), decode, GREY
     camera._memory, camera._poll = [b"a frame", b"another"], AlwaysReady()
     taken = itertools.cycle([(0, 7), None])
     monkeypatch.setattr(camera, "_take", lambda: next(taken))

@@ -49,7 +49,7 @@ def test_limited_range_stays_as_it_is(tmp_path):
     """Without a C parameter it is 4:2:0; levels 16 and 235 are not stretched."""
     path = film(tmp_path / "no-ending", b"YUV4MPEG2 W2 H2 F25:1\nFRAME\n", b"\x10\xeb\x10\xeb", b"\x80\x80")
     with open_source(f"file:{path}") as opened:
-        assert opened.read(1.0).grey == b"\x10\xeb\x10\xeb"
+        assert opened.read(1.0).pixels == b"\x10\xeb\x10\xeb"
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5), st.sampled_from(sorted(COLOUR_BYTES)), st.randoms())
@@ -62,7 +62,7 @@ def test_what_ffmpeg_would_write_comes_back(tmp_path_factory, width, height, cou
     body = b"".join(b"FRAME\n" + picture + bytes(chroma) for picture in pictures)
     path = tmp_path_factory.mktemp("film") / "a.y4m"
     with Y4mFilm(film(path, f"YUV4MPEG2 W{width} H{height} F24:1 C{colour}\n".encode(), body)) as opened:
-        assert [opened.read(1.0).grey for _ in pictures] == pictures
+        assert [opened.read(1.0).pixels for _ in pictures] == pictures
         assert opened.read(1.0) is None
 
 
@@ -116,6 +116,6 @@ def test_a_named_pipe_is_a_film(tmp_path):
     writer = threading.Thread(target=path.write_bytes, args=(b"YUV4MPEG2 W4 H4 Cmono\nFRAME\n" + bytes(16),))
     writer.start()
     with open_source(f"file:{path}") as opened:
-        assert opened.read(1.0).grey == bytes(16)
+        assert opened.read(1.0).pixels == bytes(16)
         assert opened.read(1.0) is None
     writer.join()

@@ -5,7 +5,7 @@ import pytest
 
 from live_view import COAT, LABELS, LOGITS, NOTHING, frame_of, read_message, snapshot
 from niwaki.device.view.latest import Entry, Word
-from niwaki.device.view.message import Encoder, describe, thin
+from niwaki.device.view.message import Encoder, describe, interleaved, thin
 
 
 def test_a_small_frame_is_sent_as_it_is():
@@ -18,6 +18,21 @@ def test_a_small_frame_is_sent_as_it_is():
 def test_of_a_large_frame_every_second_pixel_of_every_second_row():
     grey = bytes(range(15))  # 5 × 3
     assert thin(grey, 5, 3, longest=3) == (bytes([0, 2, 4, 10, 12, 14]), 2)
+
+
+def test_a_message_in_colours_has_both_pictures_side_by_side():
+    pixels, inner = np.random.default_rng(1).integers(0, 256, (2, 28, 28, 3), np.uint8)
+    shot = snapshot(frame=frame_of(28, 28))._replace(
+        pixels=pixels.tobytes(), picture=inner.transpose(2, 0, 1).tobytes()
+    )
+    sent = Encoder(LABELS._replace(channels=3)).encode(Entry(7, shot, ()))
+    assert sent.endswith(pixels.tobytes() + inner.tobytes())
+
+
+def test_colours_are_thinned_and_sent_side_by_side():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 3), np.uint8)
+    assert thin(pixels.tobytes(), 5, 3, longest=3, channels=3) == (pixels[::2, ::2].tobytes(), 2)
+    assert interleaved([plane.tobytes() for plane in pixels.transpose(2, 0, 1)]) == pixels.tobytes()
 
 
 @pytest.mark.parametrize(("width", "height", "step"), [(400, 300, 1), (401, 16, 2), (640, 480, 2), (480, 1920, 5)])

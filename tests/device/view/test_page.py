@@ -144,8 +144,8 @@ def test_scores_names_and_figures(view, opened):
     ("changes", "word", "hint"),
     [
         ({"decision": COAT._replace(state="settling", reason="settling")}, "coat", "Looks like it: keep it still"),
-        ({"decision": UNCLEAR}, "Not sure", "This looks like none of the known garments"),
-        ({"decision": UNCLEAR._replace(reason="margin")}, "Not sure", "Two kinds of garment are equally likely"),
+        ({"decision": UNCLEAR}, "Not sure", "This looks like nothing that it knows"),
+        ({"decision": UNCLEAR._replace(reason="margin")}, "Not sure", "Two names are equally likely"),
         ({"decision": UNCLEAR._replace(reason="mixed")}, "Not sure", "The frames of the last second do not agree"),
         ({"finding": NOTHING, "decision": EMPTY}, "Nothing there", "Hold a garment in front of the camera"),
         ({"finding": NOTHING._replace(outcome="too_small"), "decision": EMPTY._replace(reason="too_small")},

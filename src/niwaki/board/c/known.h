@@ -5,6 +5,7 @@
 #define NIWAKI_KNOWN_H
 
 #include "model.h"
+#include "niwaki_frame.h"
 #include "niwaki_vision.h"
 
 typedef struct {
@@ -25,8 +26,13 @@ extern const int8_t known_scores[];
 /* The first `known_learned` frames show the empty scene; each later one has a finding and a picture. */
 extern const int known_frames, known_learned;
 extern const int32_t known_frame_width, known_frame_height;
+extern const size_t known_film_bytes; /* of one frame */
 extern const uint8_t known_film[];
 extern const uint8_t known_pictures[];
 extern const niwaki_finding known_findings[];
+
+extern const int known_finds;            /* 1: a garment is searched for; 0: the picture shows the frame or its centre */
+extern const niwaki_frame known_frame;   /* how, for frames of that film */
+extern const niwaki_layout known_layout; /* of that film */
 
 #endif

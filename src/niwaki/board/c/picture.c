@@ -83,13 +83,16 @@ static const char *read_plain(cursor *c, int32_t most, size_t count, uint8_t *pi
   return NULL;
 }
 
-static const char *parse(cursor *c, picture *out) {
+static const char *parse(cursor *c, int colours, picture *out) {
   const char kind = (char)(c->size > 1 ? c->data[1] : 0);
   const char *why;
   size_t count;
   int32_t most;
-  if (c->size < 3 || c->data[0] != 'P' || (kind != '2' && kind != '5') || !(is_space(c->data[2]) || c->data[2] == '#'))
-    return because("no PGM (P2 or P5): convert it, as in: convert photo.jpg photo.pgm");
+  const int grey = kind == '2' || kind == '5', colour = colours && (kind == '3' || kind == '6');
+  if (c->size < 3 || c->data[0] != 'P' || !(grey || colour) || !(is_space(c->data[2]) || c->data[2] == '#'))
+    return because(colours ? "no PPM or PGM (P2, P3, P5 or P6): convert it, as in: convert photo.jpg photo.ppm"
+                           : "no PGM (P2 or P5): convert it, as in: convert photo.jpg photo.pgm");
+  out->channels = colour ? 3 : 1;
   c->at = 2;
   out->width = read_number(c);
   out->height = read_number(c);
@@ -97,10 +100,10 @@ static const char *parse(cursor *c, picture *out) {
   if (out->width < 1 || out->height < 1 || out->width > PICTURE_MAX_SIDE || out->height > PICTURE_MAX_SIDE)
     return because("a PGM without sides of 1 to 4096 pixels");
   if (most < 1 || most > 65535) return because("a PGM whose brightest value is not 1 to 65535");
-  count = (size_t)out->width * (size_t)out->height;
+  count = (size_t)out->width * (size_t)out->height * (size_t)out->channels;
   out->pixels = malloc(count);
   if (!out->pixels) return because("not enough memory");
-  why = kind == '5' ? read_raw(c, most, count, out->pixels) : read_plain(c, most, count, out->pixels);
+  why = kind == '5' || kind == '6' ? read_raw(c, most, count, out->pixels) : read_plain(c, most, count, out->pixels);
   if (why) {
     free(out->pixels);
     out->pixels = NULL;
@@ -128,7 +131,7 @@ static const char *load(FILE *file, uint8_t **data, size_t *size) {
   return used >= MAX_FILE ? because("larger than 128 MiB: make it smaller, as in: convert photo.jpg -resize 640 photo.pgm") : NULL;
 }
 
-const char *picture_read(const char *path, picture *out) {
+const char *picture_read(const char *path, int colours, picture *out) {
   cursor c = {NULL, 0, 0};
   uint8_t *data = NULL;
   const char *why;
@@ -138,7 +141,7 @@ const char *picture_read(const char *path, picture *out) {
   why = load(file, &data, &c.size);
   fclose(file);
   c.data = data;
-  if (!why) why = parse(&c, out);
+  if (!why) why = parse(&c, colours, out);
   free(data);
   return why;
 }

@@ -1,6 +1,6 @@
 /* The model as a program that needs no library, no Python and no camera.
  *
- *   niwaki classify PICTURE.pgm...    what is on each picture
+ *   niwaki classify PICTURE.pgm...    what is on each picture (PGM; PPM too where whole frames are looked at)
  *   niwaki selftest                   images and frames with known results: exit status 1 if one differs
  *   niwaki bench                      time of an inference and of a frame
  *   niwaki scores IN OUT              raw network inputs to int8 scores, in bulk
@@ -63,17 +63,45 @@ static void print_class(const char *path, const int8_t *scores) {
   const int close = known_decision.has_margin && second >= 0 &&
                     logit(scores[best]) - logit(scores[second]) < known_decision.margin;
   if (unknown || close)
-    printf("%s: no garment that is known for certain; most like %s (%.2f)\n", path, known_names[best],
-           logit(scores[best]));
+    printf("%s: %s that is known for certain; most like %s (%.2f)\n", path, known_finds ? "no garment" : "nothing",
+           known_names[best], logit(scores[best]));
   else
     printf("%s: %s (%.2f)\n", path, known_names[best], logit(scores[best]));
 }
 
 static void pad(const uint8_t *inner, uint8_t *input) {
-  const size_t across = (size_t)known_inner_width, border = (size_t)known_pad;
+  const size_t across = (size_t)known_inner_width, border = (size_t)known_pad, rows = (size_t)known_inner_height;
+  const size_t area = (size_t)NIWAKI_MODEL_INPUT_WIDTH * NIWAKI_MODEL_INPUT_HEIGHT;
   memset(input, 0, NIWAKI_MODEL_INPUT_BYTES);
-  for (size_t y = 0; y < (size_t)known_inner_height; y++)
-    memcpy(input + (y + border) * NIWAKI_MODEL_INPUT_WIDTH + border, inner + y * across, across);
+  for (size_t channel = 0; channel < (size_t)known_frame.channels; channel++)
+    for (size_t y = 0; y < rows; y++)
+      memcpy(input + channel * area + (y + border) * NIWAKI_MODEL_INPUT_WIDTH + border,
+             inner + (channel * rows + y) * across, across);
+}
+
+/* The network's input from a whole picture: why there is none, or NULL. */
+static const char *take_whole(const picture *photo, uint8_t *input) {
+  const size_t area = (size_t)photo->width * (size_t)photo->height;
+  const int32_t row = photo->width * photo->channels, step = photo->channels, other = photo->channels == 3;
+  const niwaki_layout layout = {photo->width, photo->height, {0, row, step}, {other, row, step}, {2 * other, row, step},
+                                1, 1, NIWAKI_RGB, 1};
+  niwaki_frame how = known_frame;
+  how.width = photo->width;
+  how.height = photo->height;
+  const size_t bytes = niwaki_frame_bytes(&how);
+  void *const memory = bytes ? malloc(bytes) : NULL;
+  uint8_t *const pixels = malloc(area * (size_t)how.channels), *const small = malloc(NIWAKI_MODEL_INPUT_BYTES);
+  const char *why = memory && pixels && small ? NULL : "not enough memory";
+  if (!why) {
+    niwaki_frame_pixels(photo->pixels, area * (size_t)photo->channels, &layout, how.channels, pixels);
+    niwaki_frame_init(memory, &how, NULL);
+    niwaki_frame_shrink(memory, pixels, small);
+    pad(small, input);
+  }
+  free(small);
+  free(pixels);
+  free(memory);
+  return why;
 }
 
 /* The network's input from a photograph: why there is none, or NULL. `status` is set where it is the file's fault. */
@@ -107,9 +135,12 @@ static int classify(const char *path) {
   int8_t scores[NIWAKI_MODEL_OUTPUT_BYTES];
   picture photo;
   int status = DONE;
-  const char *why = picture_read(path, &photo);
+  const char *why = picture_read(path, !known_finds, &photo);
   if (why) return fail(path, why, BAD_INPUT);
-  if (photo.width == NIWAKI_MODEL_INPUT_WIDTH && photo.height == NIWAKI_MODEL_INPUT_HEIGHT)
+  if (!known_finds) {
+    why = take_whole(&photo, input);
+    status = why ? BAD_INPUT : DONE;
+  } else if (photo.width == NIWAKI_MODEL_INPUT_WIDTH && photo.height == NIWAKI_MODEL_INPUT_HEIGHT)
     memcpy(input, photo.pixels, NIWAKI_MODEL_INPUT_BYTES);
   else if (photo.width == known_inner_width && photo.height == known_inner_height)
     pad(photo.pixels, input);

@@ -17,7 +17,8 @@ from niwaki.errors import ModelError, first_line
 USED = frozenset(
     {
         "niwaki_model_run_pixels", "niwaki_vision_bytes", "niwaki_vision_init", "niwaki_vision_learn",
-        "niwaki_vision_forget", "niwaki_vision_find",
+        "niwaki_vision_forget", "niwaki_vision_find", "niwaki_frame_pixels", "niwaki_frame_bytes", "niwaki_frame_init",
+        "niwaki_frame_shrink",
     }
 )  # fmt: skip
 """The functions that the runner calls."""

@@ -21,12 +21,15 @@ from niwaki.board.options import LEAST_NAMED, BundleOptions
 from niwaki.board.place import EXECUTABLE
 from niwaki.board.sounds import has_voice
 from niwaki.board.targets import BundleTarget, find_target
+from niwaki.board.visions import GARMENT
 from niwaki.errors import ModelError
 from niwaki.folders import temporary
 from niwaki.notify import Notify, silent
 
 UNREADABLE = "bundle.json cannot be read"
-LIMIT = 2_000_000  # bytes without the words: a bundle is small
+LIMIT = 2_000_000  # bytes without the words: a bundle that knows garments is small
+LARGEST = 256_000_000  # of another, whose network may see photographs: the smallest board has 512 MB of memory
+SHOWN = {True: "the made-up scenes with a garment", False: "its own images"}
 
 
 def examine_file(
@@ -77,7 +80,7 @@ def examine(
         *check_program(folder, target),
         *check_instructions(folder, target, "" if runs else why_not()),
         *check_python(folder, target),
-        *_size(manifest),
+        *_size(manifest, about),
         *_words(folder, about),
         *_named(about, least_named),
         *_only_there(target),
@@ -106,11 +109,12 @@ def _made_for(about: Description | None, target: BundleTarget) -> Iterator[Check
     yield Check("made for", right, text if right else f"{text}: {target.name} is {target.machine.name}")
 
 
-def _size(manifest: Manifest) -> Iterator[Check]:
+def _size(manifest: Manifest, about: Description | None) -> Iterator[Check]:
+    most = LIMIT if about is None or about.look.vision == GARMENT else LARGEST
     words = sum(entry.bytes for path, entry in manifest.files.items() if path.startswith("sounds/"))
     rest = sum(entry.bytes for entry in manifest.files.values()) - words
     text = f"{rest:,} bytes, and {words:,} of words"
-    yield Check("size", rest <= LIMIT, text if rest <= LIMIT else f"{text}: more than {LIMIT:,} without words")
+    yield Check("size", rest <= most, text if rest <= most else f"{text}: more than {most:,} without words")
 
 
 def _words(folder: Path, about: Description | None) -> Iterator[Check]:
@@ -142,7 +146,7 @@ def _named(about: Description | None, least_named: float) -> Iterator[Check]:
         yield Check("named", None, "not calibrated: whatever is found gets a name")
         return
     why = too_silent(about.decision, least_named)
-    text = why or f"{100 * (calibration.accepted_true_rate or 0):.1f} % of the made-up scenes with a garment"
+    text = why or f"{100 * (calibration.accepted_true_rate or 0):.1f} % of {SHOWN[about.look.vision == GARMENT]}"
     yield Check("named", not why, text)
 
 

@@ -8,15 +8,17 @@ from typing import List, Tuple
 
 from ..errors import DeviceError
 from .child import Recipe
+from .pixels import BT601, BT709, GREY, Pixels, layout_of
 from .spec import FASTEST, Spec
 
 CSI_SENSOR = (1280, 720)  # a mode of every sensor that is sold for Jetsons
+HD = (1280, 720)
 RPICAM_ALIGNMENT = 64  # rows of the camera's buffers start at multiples of this: such widths leave no gap
 RPICAM_PROGRAMS = ("rpicam-vid", "libcamera-vid")  # the second is the name before Debian 12
 
 
-def csi(spec: Spec) -> Recipe:
-    """`csi:0?width=640&height=360&fps=30`: Jetson, through GStreamer, scaled and made grey by its own hardware."""
+def csi(spec: Spec, want: Pixels = GREY) -> Recipe:
+    """`csi:0?width=640&height=360&fps=30`: Jetson, through GStreamer, scaled by its own hardware; grey, or NV12."""
     spec.allow(("width", "height", "fps"))
     sensor = _index(spec)
     width = spec.number("width", 640)
@@ -29,13 +31,17 @@ def csi(spec: Spec) -> Recipe:
 
     def command(descriptor: int) -> List[str]:
         captured = "video/x-raw(memory:NVMM),width={},height={},framerate={}/1,format=NV12".format(*CSI_SENSOR, rate)
-        grey = "video/x-raw,format=GRAY8,width={},height={}".format(width, height)
-        pipeline = [["nvarguscamerasrc", "sensor-id={}".format(sensor)], [captured], ["nvvidconv"], [grey]]
+        form = "GRAY8" if want.convert is None else "NV12"
+        given = "video/x-raw,format={},width={},height={}".format(form, width, height)
+        pipeline = [["nvarguscamerasrc", "sensor-id={}".format(sensor)], [captured], ["nvvidconv"], [given]]
         pipeline += [["fdsink", "fd={}".format(descriptor), "sync=false"]]
         return ["gst-launch-1.0", "-q", *_joined(pipeline)]
 
     install = "csi: is for NVIDIA Jetson, whose system brings it; sudo apt-get install gstreamer1.0-tools"
-    return Recipe(spec.text, command, width, height, width * height, install)
+    if want.convert is None:
+        return Recipe(spec.text, command, width, height, width * height, install)
+    layout = layout_of("NV12", (width, height), width)
+    return Recipe(spec.text, command, width, height, layout.bytes, install, layout)
 
 
 def _joined(elements: List[List[str]]) -> List[str]:
@@ -49,8 +55,9 @@ def _joined(elements: List[List[str]]) -> List[str]:
 def rpicam(spec: Spec) -> Recipe:
     """`rpicam:0?width=640&height=480&fps=30`: Raspberry Pi, through rpicam-vid (libcamera-vid on older systems).
 
-    It writes YUV 4:2:0; luminance is its first plane. Its rows are padded if the width is not a multiple of 64, by an
-    amount that differs between boards: such widths are refused.
+    It writes YUV 4:2:0 in limited range, from 1280×720 on as BT.709; luminance is its first plane. Its
+    rows are padded if the width is not a multiple of 64, by an amount that differs between boards: such widths are
+    refused.
     """
     spec.allow(("width", "height", "fps"))
     camera = _index(spec)
@@ -66,10 +73,12 @@ def rpicam(spec: Spec) -> Recipe:
         return [*words, "--output", "/dev/fd/{}".format(descriptor)]
 
     install = "rpicam: is for Raspberry Pi; sudo apt-get install rpicam-apps"
-    return Recipe(spec.text, command, width, height, width * height * 3 // 2, install)
+    matrix = BT709 if width >= HD[0] or height >= HD[1] else BT601
+    layout = layout_of("YU12", (width, height), width, matrix)
+    return Recipe(spec.text, command, width, height, width * height * 3 // 2, install, layout)
 
 
-def ffmpeg(device: str, size: Tuple[int, int], rate: int) -> Recipe:
+def ffmpeg(device: str, size: Tuple[int, int], rate: int, channels: int = 1) -> Recipe:
     """The camera at `device`, which gives only MJPEG, decoded by ffmpeg."""
     width, height = size
 
@@ -77,10 +86,13 @@ def ffmpeg(device: str, size: Tuple[int, int], rate: int) -> Recipe:
         words = ["ffmpeg", "-nostdin", "-loglevel", "error", "-fflags", "nobuffer"]
         words += ["-f", "v4l2", "-input_format", "mjpeg", "-video_size", "{}x{}".format(width, height)]
         words += ["-framerate", str(rate), "-i", device]
-        words += ["-s", "{}x{}".format(width, height), "-pix_fmt", "gray", "-f", "rawvideo"]
-        return [*words, "pipe:{}".format(descriptor)]
+        words += ["-s", "{}x{}".format(width, height), "-pix_fmt", "gray" if channels == 1 else "rgb24"]
+        return [*words, "-f", "rawvideo", "pipe:{}".format(descriptor)]
 
-    return Recipe(device, command, width, height, width * height, "sudo apt-get install ffmpeg")
+    install = "sudo apt-get install ffmpeg"
+    if channels == 1:  # from MJPEG, which is of full range
+        return Recipe(device, command, width, height, width * height, install, layout_of("GREY", size, width))
+    return Recipe(device, command, width, height, 3 * width * height, install, layout_of("RGB3", size, 3 * width))
 
 
 def _index(spec: Spec) -> int:

@@ -11,6 +11,7 @@ import time
 from typing import IO, Callable, Deque, List, NamedTuple, Optional, Tuple
 
 from ..errors import NO_CAMERA, DeviceError
+from .pixels import GREY, Layout, Pixels
 from .source import Frame, Source, SourceLost
 
 END_S = 2.0  # seconds that a program has to end by itself
@@ -31,6 +32,7 @@ class Recipe(NamedTuple):
     height: int
     frame_bytes: int
     install: str  # what to do if the program is missing
+    layout: Optional[Layout] = None  # where a frame has its samples, if it must be converted
 
 
 class ChildCamera(Source):
@@ -43,9 +45,9 @@ class ChildCamera(Source):
 
     live = True
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, want: Pixels = GREY) -> None:
         self.name, self.width, self.height = recipe.name, recipe.width, recipe.height
-        self._frame_bytes = recipe.frame_bytes
+        self._frame_bytes, self._layout, self._convert = recipe.frame_bytes, recipe.layout, want.convert
         self._newest: Optional[Frame] = None
         self._given = -1
         self._ended = False
@@ -64,9 +66,10 @@ class ChildCamera(Source):
         number = 0
         with pipe:
             while _fill(pipe, memoryview(buffer)):
-                grey = bytes(memoryview(buffer)[: self.width * self.height])
+                kept = self.width * self.height if self._convert is None else self._frame_bytes
+                pixels = bytes(memoryview(buffer)[:kept])
                 with self._changed:
-                    self._newest = Frame(grey, number, time.monotonic())
+                    self._newest = Frame(pixels, number, time.monotonic())
                     self._changed.notify_all()
                 number += 1
         with self._changed:
@@ -94,7 +97,10 @@ class ChildCamera(Source):
                     raise SourceLost("{}: no frame for {:.1f} s".format(self.name, timeout_s))
                 self._changed.wait(left)
             self._given = self._newest.number
-            return self._newest
+            newest = self._newest
+        if self._convert is None or self._layout is None:
+            return newest
+        return newest._replace(pixels=self._convert(newest.pixels, self._layout))
 
     def _last_words(self) -> str:
         self._threads[1].join(END_S)  # its messages end when it does

@@ -17,18 +17,21 @@ _ALONE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
 FFMPEG_S = 30.0  # seconds for one picture
 
 
-def decode_jpeg(data: bytes) -> Tuple[int, int, bytes]:
-    """Width, height and luminance of a JPEG picture; a `ValueError` says what is wrong or what to install."""
-    decode = find_decoder() or _ffmpeg_decoder()
+def decode_jpeg(data: bytes, channels: int = 1) -> Tuple[int, int, bytes]:
+    """Width, height and luminance (with 3 channels colours) of a JPEG picture.
+
+    A `ValueError` says what is wrong or what to install.
+    """
+    decode = find_decoder(channels) or _ffmpeg_decoder(channels)
     if decode is None:
         raise ValueError("JPEG needs a decoder: {}; or convert it to PNG".format(INSTALL))
     check_size(data)
     return decode(data)
 
 
-def find_decoder() -> Optional[Decoder]:
+def find_decoder(channels: int = 1) -> Optional[Decoder]:
     """A decoder in this process, fast enough for a camera's stream: OpenCV's or Pillow's; None without either."""
-    decode = _opencv_decoder() or _pillow_decoder()
+    decode = _opencv_decoder(channels) or _pillow_decoder(channels)
     return None if decode is None else _within_size(decode)
 
 
@@ -69,46 +72,52 @@ def _module(name: str) -> Any:
         return None
 
 
-def _opencv_decoder() -> Optional[Decoder]:
+def _opencv_decoder(channels: int) -> Optional[Decoder]:
     cv2, numpy = _module("cv2"), _module("numpy")
     if cv2 is None or numpy is None:
         return None
 
-    as_stored = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION  # as the other decoders do
+    kind = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
+    as_stored = kind | cv2.IMREAD_IGNORE_ORIENTATION  # as the other decoders do
 
     def decode(data: bytes) -> Tuple[int, int, bytes]:
         picture = cv2.imdecode(numpy.frombuffer(data, numpy.uint8), as_stored)
         if picture is None:
             raise ValueError("is a damaged JPEG")
-        height, width = picture.shape
+        height, width = picture.shape[:2]
+        if channels == 3:  # OpenCV has blue first
+            picture = picture[..., ::-1]
         return width, height, picture.tobytes()
 
     return decode
 
 
-def _pillow_decoder() -> Optional[Decoder]:
+def _pillow_decoder(channels: int) -> Optional[Decoder]:
     image = _module("PIL.Image")
     if image is None:
         return None
 
+    mode = "L" if channels == 1 else "RGB"
+
     def decode(data: bytes) -> Tuple[int, int, bytes]:
         try:
             with image.open(io.BytesIO(data)) as picture:
-                picture.draft("L", picture.size)  # only the luminance is decoded
-                grey = picture.convert("L")
+                picture.draft(mode, picture.size)  # of a grey one only the luminance is decoded
+                wanted = picture.convert(mode)
         except (OSError, SyntaxError) as error:
             raise ValueError("is a damaged JPEG: {}".format(error)) from error
-        return grey.width, grey.height, grey.tobytes()
+        return wanted.width, wanted.height, wanted.tobytes()
 
     return decode
 
 
-def _ffmpeg_decoder() -> Optional[Decoder]:
+def _ffmpeg_decoder(channels: int) -> Optional[Decoder]:
     program = shutil.which("ffmpeg")
     if program is None:
         return None
     command = [program, "-v", "error", "-f", "mjpeg", "-i", "pipe:0"]
-    command += ["-frames:v", "1", "-pix_fmt", "gray", "-c:v", "pgm", "-f", "image2pipe", "pipe:1"]
+    kind = ("gray", "pgm") if channels == 1 else ("rgb24", "ppm")
+    command += ["-frames:v", "1", "-pix_fmt", kind[0], "-c:v", kind[1], "-f", "image2pipe", "pipe:1"]
 
     def decode(data: bytes) -> Tuple[int, int, bytes]:
         try:
@@ -120,6 +129,6 @@ def _ffmpeg_decoder() -> Optional[Decoder]:
         if done.returncode:
             last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
             raise ValueError("ffmpeg cannot decode it: {}".format("".join(last) or "no reason given"))
-        return decode_pnm(done.stdout)
+        return decode_pnm(done.stdout, channels)
 
     return decode

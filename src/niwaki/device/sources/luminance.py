@@ -2,6 +2,8 @@
 
 from typing import Dict, NamedTuple
 
+from ..finding import interleaved
+
 
 class Packing(NamedTuple):
     """Where a row of pixels has its luminance: in byte `first` of every `step` bytes."""
@@ -42,3 +44,10 @@ def luminance_of_rgb(rgb: bytes) -> bytes:
     red, green, blue = (tuple(v * weight for v in range(256)) for weight in (19595, 38470, 7471))
     pixels = zip(rgb[::3], rgb[1::3], rgb[2::3])
     return bytes([(red[r] + green[g] + blue[b] + 32768) >> 16 for r, g, b in pixels])
+
+
+def as_wanted(pixels: bytes, stored: int, channels: int) -> bytes:
+    """Pixels of 1 or 3 channels in the number that is wanted."""
+    if stored == channels:
+        return pixels
+    return luminance_of_rgb(pixels) if channels == 1 else interleaved([pixels] * 3)

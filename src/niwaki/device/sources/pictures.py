@@ -18,8 +18,11 @@ LARGEST_FILE = 6 * LARGEST_SIDE * LARGEST_SIDE + (1 << 16)
 MAGIC = ((b"P", decode_pnm), (b"\x89PNG", decode_png), (b"\xff\xd8", decode_jpeg))
 
 
-def read_picture(path: Path) -> Tuple[int, int, bytes]:
-    """Width, height and luminance of the PGM, PPM, PNG or JPEG file at `path`; a `DeviceError` names what is wrong."""
+def read_picture(path: Path, channels: int = 1) -> Tuple[int, int, bytes]:
+    """Width, height and luminance (with 3 channels colours) of the PGM, PPM, PNG or JPEG file at `path`.
+
+    A `DeviceError` names what is wrong.
+    """
     try:
         data = read_at_most(path, LARGEST_FILE)
     except OSError as error:
@@ -29,12 +32,12 @@ def read_picture(path: Path) -> Tuple[int, int, bytes]:
     for magic, decode in MAGIC:
         if data.startswith(magic):
             try:
-                width, height, grey = decode(data)
+                width, height, pixels = decode(data, channels)
             except ValueError as error:
                 raise DeviceError("{}: {}".format(path, error)) from error
             if max(width, height) > LARGEST_SIDE:
                 raise DeviceError("{}: {}×{} pixels, at most {} a side".format(path, width, height, LARGEST_SIDE))
-            return width, height, grey
+            return width, height, pixels
     raise DeviceError("{}: is neither a Y4M film nor a PGM, PPM, PNG or JPEG picture".format(path))
 
 
@@ -44,28 +47,29 @@ class Pictures(Source):
     All must have the same size. Other kinds of files in the folder are skipped.
     """
 
-    def __init__(self, path: str, frames_per_second: int) -> None:
+    def __init__(self, path: str, frames_per_second: int, channels: int = 1) -> None:
         self.name = path
+        self._channels = channels
         self._paths = _pictures_in(Path(path))
         self._frames_per_second = frames_per_second
         self._number = 0
-        self.width, self.height, self._first = read_picture(self._paths[0])
+        self.width, self.height, self._first = read_picture(self._paths[0], channels)
 
     def read(self, timeout_s: float) -> Optional[Frame]:  # noqa: ARG002
         """The next picture, or None after the last."""
         number = self._number
         if number == len(self._paths):
             return None
-        grey = self._first if number == 0 else self._read(self._paths[number])
+        pixels = self._first if number == 0 else self._read(self._paths[number])
         self._number += 1
-        return Frame(grey, number, number / self._frames_per_second)
+        return Frame(pixels, number, number / self._frames_per_second)
 
     def _read(self, path: Path) -> bytes:
-        width, height, grey = read_picture(path)
+        width, height, pixels = read_picture(path, self._channels)
         if (width, height) != (self.width, self.height):
             sizes = (path, width, height, self._paths[0].name, self.width, self.height)
             raise DeviceError("{}: {}×{} pixels, but {} has {}×{}: give all one size".format(*sizes))
-        return grey
+        return pixels
 
 
 def _pictures_in(path: Path) -> List[Path]:

@@ -1,4 +1,4 @@
-"""Raw grey frames on standard input, from any program that can write them."""
+"""Raw frames on standard input, from any program that can write them."""
 
 import os
 import sys
@@ -12,19 +12,21 @@ STANDARD_INPUT = 0
 
 
 class Pipe(Source):
-    """`pipe:-?width=640&height=480&fps=30`: every frame, `width`·`height` bytes each, until the writer closes the pipe.
+    """`pipe:-?width=640&height=480&fps=30`: every frame, until the writer closes the pipe.
+
+    A frame is `width`·`height` bytes of luminance; for a bundle that sees colours, three bytes for each pixel: RGB.
 
     It is read like a film: the writer waits until there is room, and may pause for as long as it likes.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, channels: int = 1) -> None:
         spec.allow(("width", "height", "fps"))
         if spec.place != "-":
             raise spec.error(spec.text, "only standard input is read: write pipe:-")
         self.name = "pipe:-"
         self.width, self.height = spec.number("width", None), spec.number("height", None)
         self._frames_per_second = spec.number("fps", 30, FASTEST)
-        self._number = 0
+        self._number, self._channels = 0, channels
         if sys.stdin is None:  # closed when Python started; its number may be another file's by now
             raise self._error("standard input is closed: pipe frames into it, as in PROGRAM | ./start --source pipe:-")
 
@@ -33,16 +35,16 @@ class Pipe(Source):
 
     def read(self, timeout_s: float) -> Optional[Frame]:  # noqa: ARG002
         """The next frame, or None if the pipe ended after a whole one."""
-        size = self.width * self.height
-        grey = bytearray()
-        while len(grey) < size:
-            part = self._part(size - len(grey))
+        size = self.width * self.height * self._channels
+        pixels = bytearray()
+        while len(pixels) < size:
+            part = self._part(size - len(pixels))
             if not part:
-                if grey:
-                    raise self._error("frame {} is cut off: {} of {} bytes".format(self._number, len(grey), size))
+                if pixels:
+                    raise self._error("frame {} is cut off: {} of {} bytes".format(self._number, len(pixels), size))
                 return None
-            grey += part
-        frame = Frame(bytes(grey), self._number, self._number / self._frames_per_second)
+            pixels += part
+        frame = Frame(bytes(pixels), self._number, self._number / self._frames_per_second)
         self._number += 1
         return frame
 

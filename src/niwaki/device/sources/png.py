@@ -2,9 +2,10 @@
 
 import struct
 import zlib
-from typing import Iterator, NamedTuple, Tuple
+from typing import Iterator, List, NamedTuple, Tuple
 
-from .luminance import luminance_of_rgb
+from ..finding import interleaved
+from .luminance import as_wanted
 from .spec import LARGEST_SIDE
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -30,8 +31,11 @@ class Header(NamedTuple):
         return (self.width * CHANNELS[self.colour] * self.depth + 7) // 8
 
 
-def decode_png(data: bytes) -> Tuple[int, int, bytes]:
-    """Width, height and luminance; a `ValueError` says what is wrong. Transparent pixels show white behind them."""
+def decode_png(data: bytes, channels: int = 1) -> Tuple[int, int, bytes]:
+    """Width, height and luminance, or with 3 channels colours; a `ValueError` says what is wrong.
+
+    Transparent pixels show white behind them.
+    """
     if not data.startswith(SIGNATURE):
         raise ValueError("has a damaged PNG signature")
     header, packed, palette, transparent = None, b"", b"", b""
@@ -49,7 +53,7 @@ def decode_png(data: bytes) -> Tuple[int, int, bytes]:
     if header is None:
         raise ValueError("has no PNG header")
     samples = _unfilter(header, _inflate(header, packed))
-    return header.width, header.height, _grey(header, samples, palette, transparent)
+    return header.width, header.height, _pixels(header, samples, (palette, transparent), channels)
 
 
 def _chunks(data: bytes) -> Iterator[Tuple[bytes, bytes]]:
@@ -134,25 +138,24 @@ def _paeth(left: int, above: int, corner: int) -> int:
     return above if to_above <= to_corner else corner
 
 
-def _grey(header: Header, samples: bytes, palette: bytes, transparent: bytes) -> bytes:
+def _pixels(header: Header, samples: bytes, colours: Tuple[bytes, bytes], channels: int) -> bytes:
+    """`colours`: the palette and how opaque its entries are."""
     if header.colour == PALETTE:
         indices = _unpack(header, samples)
-        return indices.translate(_palette(palette, transparent, max(indices)))
+        tables = _palette(*colours, max(indices), channels)
+        return interleaved([indices.translate(table) for table in tables])
     if header.depth < 8:
         scale = 255 // ((1 << header.depth) - 1)
-        return _unpack(header, samples).translate(bytes((value * scale) & 255 for value in range(256)))
+        grey = _unpack(header, samples).translate(bytes((value * scale) & 255 for value in range(256)))
+        return as_wanted(grey, 1, channels)
     if header.depth == 16:
         samples = samples[::2]  # the most significant byte comes first
-    if header.colour == GREY:
-        return samples
-    if header.colour == RGB:
-        return luminance_of_rgb(samples)
+    if header.colour in (GREY, RGB):
+        return as_wanted(samples, CHANNELS[header.colour], channels)
     if header.colour == GREY_ALPHA:
-        return _over_white(samples[::2], samples[1::2])
-    rgb = bytearray(3 * header.width * header.height)
-    for channel in range(3):
-        rgb[channel::3] = samples[channel::4]
-    return _over_white(luminance_of_rgb(bytes(rgb)), samples[3::4])
+        return as_wanted(_over_white(samples[::2], samples[1::2]), 1, channels)
+    pixels = as_wanted(interleaved([samples[channel::4] for channel in range(3)]), 3, channels)
+    return interleaved([_over_white(pixels[channel::channels], samples[3::4]) for channel in range(channels)])
 
 
 def _unpack(header: Header, samples: bytes) -> bytes:
@@ -167,12 +170,13 @@ def _unpack(header: Header, samples: bytes) -> bytes:
     return b"".join(rows)
 
 
-def _palette(palette: bytes, transparent: bytes, largest: int) -> bytes:
-    """A table of 256 grey levels."""
+def _palette(palette: bytes, transparent: bytes, largest: int, channels: int) -> List[bytes]:
+    """For each channel a table of 256 levels."""
     if len(palette) % 3 or largest >= len(palette) // 3:
         raise ValueError("PNG palette has {} bytes, but a pixel says colour {}".format(len(palette), largest))
-    grey = luminance_of_rgb(palette)
-    return _over_white(grey, transparent.ljust(len(grey), b"\xff")).ljust(256, b"\0")
+    entries = as_wanted(palette, 3, channels)
+    alpha = transparent.ljust(len(palette) // 3, b"\xff")
+    return [_over_white(entries[channel::channels], alpha).ljust(256, b"\0") for channel in range(channels)]
 
 
 def _over_white(grey: bytes, alpha: bytes) -> bytes:

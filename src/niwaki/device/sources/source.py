@@ -6,9 +6,9 @@ from ..errors import NO_CAMERA, DeviceError
 
 
 class Frame(NamedTuple):
-    """One grey picture: `width`·`height` bytes of luminance, row after row, no padding."""
+    """One picture: its pixels side by side, row after row, no padding; grey (luminance) or red, green and blue."""
 
-    grey: bytes
+    pixels: bytes
     number: int  # from 0; a live camera skips numbers of frames that came too fast
     time_s: float  # cameras: seconds of a monotonic clock; films: number / frames per second
 

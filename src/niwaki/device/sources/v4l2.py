@@ -13,6 +13,7 @@ from .cameras import ffmpeg
 from .child import ChildCamera
 from .jpeg import INSTALL, Decoder, find_decoder
 from .luminance import PACKINGS, luminance
+from .pixels import GREY, Pixels
 from .source import Frame, Source, SourceLost
 from .spec import FASTEST, Spec
 from .v4l2_device import JPEGS, Device, Picture, negotiate
@@ -21,7 +22,7 @@ BUFFERS = 4  # one being filled, one in use, two so that none is missed
 AGAIN_S = 0.005  # pause if a driver says ready and then is not
 
 
-def open_v4l2(spec: Spec) -> Source:
+def open_v4l2(spec: Spec, want: Pixels = GREY) -> Source:
     """`v4l2:/dev/video0?width=640&height=480&fps=30`: the camera, with a picture of that size or the nearest it has.
 
     MJPEG is used only for cameras that give nothing else, through OpenCV or Pillow, or else through an ffmpeg child.
@@ -31,20 +32,20 @@ def open_v4l2(spec: Spec) -> Source:
     rate = spec.number("fps", 30, FASTEST)
     device = Device(spec.place or "/dev/video0")
     try:
-        picture = negotiate(device, asked)
-        decoder = find_decoder() if picture.fourcc in JPEGS else None
+        picture = negotiate(device, asked, want)
+        decoder = find_decoder(want.channels) if picture.fourcc in JPEGS else None
         if picture.fourcc not in JPEGS or decoder is not None:
-            return V4l2Camera(device, picture, rate, decoder)
+            return V4l2Camera(device, picture, rate, want, decoder)
     except BaseException:
         device.close()
         raise
     device.close()
-    return _through_ffmpeg(device.path, picture, rate)
+    return _through_ffmpeg(device.path, picture, rate, want)
 
 
-def _through_ffmpeg(path: str, picture: Picture, rate: int) -> Source:
+def _through_ffmpeg(path: str, picture: Picture, rate: int, want: Pixels) -> Source:
     try:
-        return ChildCamera(ffmpeg(path, (picture.width, picture.height), rate))
+        return ChildCamera(ffmpeg(path, (picture.width, picture.height), rate, want.channels), want)
     except DeviceError as error:
         raise DeviceError("{}: gives only MJPEG, which needs {}".format(path, INSTALL), NO_CAMERA) from error
 
@@ -54,9 +55,10 @@ class V4l2Camera(Source):
 
     live = True
 
-    def __init__(self, device: Device, picture: Picture, rate: int, decoder: Optional[Decoder]) -> None:
+    def __init__(self, device: Device, picture: Picture, rate: int, want: Pixels, decoder: Optional[Decoder]) -> None:
         self.name, self.width, self.height = device.path, picture.width, picture.height
-        self._device, self._picture, self._decoder = device, picture, decoder
+        self._device, self._picture = device, picture
+        self._want, self._decoder = want, decoder
         self._memory: List[mmap.mmap] = []
         self._number = 0
         self._refused = ""  # why the decoder refused the last frame
@@ -106,29 +108,29 @@ class V4l2Camera(Source):
                 why = "; the last one {}".format(self._refused) if self._refused else ""
                 raise SourceLost("{}: no frame for {:.1f} s{}".format(self.name, timeout_s, why))
             try:
-                grey = self._newest(rested)
+                pixels = self._newest(rested)
             except OSError as error:
                 raise SourceLost("{}: {}".format(self.name, _loss(error))) from error
-            if grey is not None:
+            if pixels is not None:
                 self._refused = ""
-                return Frame(grey, self._number - 1, time.monotonic())
+                return Frame(pixels, self._number - 1, time.monotonic())
             time.sleep(AGAIN_S)
             rested = True
 
     def _newest(self, any_age: bool) -> Optional[bytes]:
-        """The luminance of the last good buffer that is ready; None if there is none.
+        """The pixels of the last good buffer that is ready; None if there is none.
 
         If every buffer is full the camera had none left to fill, and even the last may be old: unless `any_age`, it is
         skipped too.
         """
         ready = list(iter(self._take, None))
-        good = [buffer for buffer in ready if buffer[1] >= self._picture.least_bytes]
+        good = [buffer for buffer in ready if buffer[1] >= self._picture.least_bytes(self._want)]
         self._number += len(good)
         full = len(ready) == len(self._memory)
-        grey = self._grey(*good[-1]) if good and (any_age or not full) else None
+        pixels = self._pixels(*good[-1]) if good and (any_age or not full) else None
         for index, _ in ready:
             self._buffer(layout.QBUF, index)
-        return grey
+        return pixels
 
     def _take(self) -> Optional[Tuple[int, int]]:
         """Index and bytes of a filled buffer (0 bytes if it is damaged); None if none is ready."""
@@ -139,18 +141,20 @@ class V4l2Camera(Source):
         index, _, used, flags = answer[:4]
         return index, 0 if flags & layout.BUF_FLAG_ERROR else used
 
-    def _grey(self, index: int, used: int) -> Optional[bytes]:
+    def _pixels(self, index: int, used: int) -> Optional[bytes]:
         picture = self._picture
         data = self._memory[index][:used]
+        if self._decoder is None and self._want.convert is not None:
+            return self._want.convert(data, picture.layout)
         if self._decoder is None:
             return luminance(data, PACKINGS[picture.fourcc], picture.width, picture.height, picture.stride)
         try:
-            width, height, grey = self._decoder(data)
+            width, height, pixels = self._decoder(data)
         except ValueError as error:  # cut off in transfer: wait for the next one
             self._refused = str(error)
             return None
         if (width, height) == (picture.width, picture.height):
-            return grey
+            return pixels
         self._refused = "is {}×{}, not {}×{} as agreed".format(width, height, picture.width, picture.height)
         return None
 

@@ -9,6 +9,7 @@ from typing import Any, List, NamedTuple, Optional, Tuple
 from ..errors import NO_CAMERA, DeviceError
 from . import v4l2_layout as layout
 from .luminance import PACKINGS
+from .pixels import BT601, BT709, COLOURED, COLOURLESS, GREY, Layout, Pixels, layout_of
 from .source import SourceLost
 from .spec import LARGEST_SIDE
 
@@ -43,12 +44,20 @@ class Picture(NamedTuple):
     height: int
     stride: int  # bytes from one row to the next
     bytes: int  # of a whole frame
+    matrix: int = BT601
+    full: bool = False
 
     @property
-    def least_bytes(self) -> int:
-        """A frame with fewer bytes than this has incomplete luminance."""
+    def layout(self) -> Layout:
+        """Where it has its samples."""
+        return layout_of(self.fourcc, (self.width, self.height), self.stride, self.matrix, self.full)
+
+    def least_bytes(self, want: Pixels) -> int:
+        """A frame with fewer bytes than this has incomplete luminance, or colour if that is wanted."""
         if self.fourcc in JPEGS:
             return 4
+        if want.convert is not None:
+            return self.layout.bytes
         step = PACKINGS[self.fourcc].step
         return self.stride * (self.height - 1) + self.width * step
 
@@ -86,12 +95,12 @@ class Device:
             os.close(descriptor)
 
 
-def negotiate(device: Device, size: Tuple[int, int]) -> Picture:
+def negotiate(device: Device, size: Tuple[int, int], want: Pixels = GREY) -> Picture:
     """The best format that the camera has and a size near `size`; sets the camera to it."""
     try:
         _check_capture(device)
         formats = _formats(device)
-        for fourcc in (*PACKINGS, *JPEGS):
+        for fourcc in _best_first(want):
             picture = _set_format(device, fourcc, size) if fourcc in formats else None
             if picture is not None:
                 return picture
@@ -100,6 +109,12 @@ def negotiate(device: Device, size: Tuple[int, int]) -> Picture:
     listed = ", ".join(formats) or "no picture at all"
     way = CONVERT if any(fourcc in RGB for fourcc in formats) else RIBBON
     raise DeviceError("{}: gives only {}, which niwaki does not read; {}".format(device.path, listed, way), NO_CAMERA)
+
+
+def _best_first(want: Pixels) -> Tuple[str, ...]:
+    if want.channels == 3:
+        return (*COLOURED, *JPEGS, *COLOURLESS)
+    return (*PACKINGS, *JPEGS)
 
 
 def _check_capture(device: Device) -> None:
@@ -143,8 +158,16 @@ def _set_format(device: Device, fourcc: str, size: Tuple[int, int]) -> Optional[
         if error.errno == errno.EINVAL:
             return None
         raise
-    _, width, height, given, _, stride, size_bytes, _ = answer
+    _, width, height, given, _, stride, size_bytes, rest = answer
     if given != wish[3] or not all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in (width, height)):
         return None
-    step = PACKINGS[fourcc].step if fourcc in PACKINGS else 0
-    return Picture(fourcc, width, height, max(stride, width * step), size_bytes)
+    step = 0 if fourcc in JPEGS else layout_of(fourcc, (1, 1), 0).a.step
+    return Picture(fourcc, width, height, max(stride, width * step), size_bytes, *_meaning(rest))
+
+
+def _meaning(rest: bytes) -> Tuple[int, bool]:
+    """Matrix and range of YCbCr, by the rules of V4L2_MAP_YCBCR_ENC_DEFAULT and V4L2_MAP_QUANTIZATION_DEFAULT."""
+    space, _, _, encoding, quantization = layout.COLOURS.unpack_from(rest)
+    is_709 = encoding in layout.ENCODINGS_709 or (encoding == 0 and space in layout.SPACES_709)
+    full = quantization == layout.FULL_RANGE or (quantization == 0 and space == layout.SPACE_JPEG)
+    return BT709 if is_709 else BT601, full

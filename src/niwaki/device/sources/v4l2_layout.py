@@ -25,6 +25,11 @@ CAPABILITY = struct.Struct("@16s32s32sIII3I")
 FMTDESC = struct.Struct("@III32s4sI3I")
 # type, (alignment of a union that holds pointers), width, height, pixelformat, field, bytesperline, sizeimage, the rest
 FORMAT = struct.Struct("@I{}xII4sIII176s".format(_POINTER - 4))
+# the begin of that rest: colour space, private, flags, encoding of YCbCr, quantization
+COLOURS = struct.Struct("@5I")
+SPACE_JPEG, SPACES_709 = 7, (3, 12)  # V4L2_COLORSPACE_: REC709 and DCI_P3
+ENCODINGS_709 = (2, 4)  # V4L2_YCBCR_ENC_: 709 and XV709
+FULL_RANGE = 1  # V4L2_QUANTIZATION_FULL_RANGE
 # type, capability, capturemode, numerator, denominator, the rest
 STREAMPARM = struct.Struct("@IIIII184s")
 # count, type, memory, capabilities, flags and reserved

@@ -1,13 +1,16 @@
 """Films in YUV4MPEG2 (Y4M): uncompressed, one text header, then `FRAME` and the planes of each picture.
 
-Only the luminance plane of every frame is used, unchanged: a film in limited range (black 16, white 235) stays so,
-since the search for a garment compares grey levels within one frame and stretches what it finds.
+For the search for a garment only the luminance plane of every frame is used, unchanged: a film in limited range (black
+16, white 235) stays so, since the search compares grey levels within one frame and stretches what it finds. For whoever
+looks at the whole frame the library makes grey or colour of the planes, in the range that the header states
+(XCOLORRANGE=FULL, else limited).
 """
 
 from pathlib import Path
 from typing import Callable, Dict, Optional, Tuple
 
 from ..errors import DeviceError
+from .pixels import BT601, GREY, Layout, Pixels, Samples
 from .source import Frame, Source
 from .spec import LARGEST_SIDE
 
@@ -36,8 +39,8 @@ class Y4mFilm(Source):
     cut off ends the film with a `DeviceError`.
     """
 
-    def __init__(self, path: str) -> None:
-        self.name = path
+    def __init__(self, path: str, want: Pixels = GREY) -> None:
+        self.name, self._want = path, want
         try:
             self._file = Path(path).open("rb")  # noqa: SIM115 - closed by close()
         except OSError as error:
@@ -61,6 +64,15 @@ class Y4mFilm(Source):
             raise self._error("C{} is not read: convert it with ffmpeg -i IN -pix_fmt gray OUT.y4m".format(colour))
         planes, across, down = COLOUR_PLANES[colour]
         self._colour_bytes = planes * -(-self.width // across) * -(-self.height // down)
+        self._layout = self._planes(planes, across, down, b"XCOLORRANGE=FULL" in words)
+
+    def _planes(self, planes: int, across: int, down: int, full: bool) -> Layout:
+        area, row = self.width * self.height, -(-self.width // across)
+        luma = Samples(0, self.width, 1)
+        blue, red = (Samples(area + plane * row * -(-self.height // down), row, 1) for plane in (0, 1))
+        if planes == 0:  # no colour: one sample of it for all pixels, which `read` adds
+            blue = red = Samples(area, 0, 0)
+        return Layout(self.width, self.height, luma, blue, red, across, down, BT601, full)
 
     def _side(self, parameters: Dict[str, str], name: str) -> int:
         text = parameters.get(name, "")
@@ -104,6 +116,8 @@ class Y4mFilm(Source):
         if len(grey) + len(rest) != self.width * self.height + self._colour_bytes:
             raise self._error("frame {} is cut off: the film is incomplete".format(self._number))
         above, below = self.frames_per_second
+        if self._want.convert is not None:
+            grey = self._want.convert(grey + (rest or b"\x80"), self._layout)
         frame = Frame(grey, self._number, self._number * below / above)
         self._number += 1
         return frame

@@ -17,6 +17,8 @@ class Labels(NamedTuple):
     """Title of the model, shown beside the name of the program."""
     inner: Tuple[int, int] = (28, 28)
     """Width and height of `Snapshot.picture`."""
+    channels: int = 1  # of the frames' pixels and of that picture
+    finds: bool = True  # whether a garment is searched for, against a scene that can be learned
 
     def to_json(self) -> Dict[str, Any]:
         """The data that the page requests once."""
@@ -26,4 +28,5 @@ class Labels(NamedTuple):
             "languages": list(self.languages),
             "energy": self.rule.energy,
             "temperature": self.rule.temperature,
+            "finds": self.finds,
         }

@@ -1,5 +1,5 @@
-"""A snapshot as it is sent: four bytes, the length of a JSON text (little-endian); that text; grey bytes of the frame,
-then of what the network sees.
+"""A snapshot as it is sent: four bytes, the length of a JSON text (little-endian); that text; the pixels of the frame
+(a byte each, or three of a colour), then of what the network sees.
 
 Large frames are thinned, not averaged: that costs a board next to nothing, and the view is to look at.
 """
@@ -10,26 +10,33 @@ import threading
 import time
 from typing import Any, Dict, Optional, Tuple
 
+from ..finding import interleaved
 from .labels import Labels
 from .latest import Entry
 
 _LONGEST = 400  # pixels of the longer side as sent, at most
 
 
-def thin(grey: bytes, width: int, height: int, longest: int = _LONGEST) -> Tuple[bytes, int]:
+def thin(
+    pixels: bytes, width: int, height: int, longest: int = _LONGEST, channels: int = 1
+) -> Tuple[bytes, int]:  # fmt: skip
     """Every k-th pixel of every k-th row of a frame, and k: the smallest one that makes it small enough."""
     step = max(1, -(-max(width, height) // longest))
     if step == 1:
-        return grey, 1
-    rows = (grey[row * width : (row + 1) * width : step] for row in range(0, height, step))
-    return b"".join(rows), step
+        return pixels, 1
+    size = width * channels
+    rows = (pixels[row * size : (row + 1) * size] for row in range(0, height, step))
+    if channels == 1:
+        return b"".join(row[::step] for row in rows), step
+    thinned = ([row[channel :: channels * step] for channel in range(channels)] for row in rows)
+    return b"".join(map(interleaved, thinned)), step
 
 
 class Encoder:
     """Encodes an entry once, however many clients watch."""
 
     def __init__(self, labels: Labels) -> None:
-        self._inner = labels.inner
+        self._inner, self._channels = labels.inner, labels.channels
         self._lock = threading.Lock()
         self._done: Optional[Tuple[int, bytes]] = None
 
@@ -42,12 +49,17 @@ class Encoder:
 
     def _encode(self, entry: Entry) -> bytes:
         snapshot = entry.snapshot
-        grey, step = thin(snapshot.grey, snapshot.width, snapshot.height)
+        pixels, step = thin(snapshot.pixels, snapshot.width, snapshot.height, channels=self._channels)
         fields = describe(entry, time.monotonic())
         fields["sent"] = {"width": -(-snapshot.width // step), "height": -(-snapshot.height // step), "step": step}
         fields["inner"] = {"width": self._inner[0], "height": self._inner[1]}
+        fields["channels"] = self._channels
         text = json.dumps(fields, ensure_ascii=False).encode("utf-8")
-        return struct.pack("<I", len(text)) + text + grey + snapshot.picture
+        return struct.pack("<I", len(text)) + text + pixels + self._side_by_side(snapshot.picture)
+
+    def _side_by_side(self, picture: bytes) -> bytes:
+        size = len(picture) // self._channels
+        return interleaved([picture[at : at + size] for at in range(0, len(picture), size)])
 
 
 def describe(entry: Entry, now_s: float) -> Dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from elftools.elf.elffile import ELFFile
 
 from bundled import emulated, run_program, scores_of
 from niwaki.board.build import bundle_file
-from niwaki.board.compile import LIBRARY, PROGRAM, compile_binaries
+from niwaki.board.compile import LIBRARY, PROGRAM, compile_binaries, sources
 from niwaki.board.description import read_description
 from niwaki.board.known import write_known
 from niwaki.board.options import BundleOptions
@@ -45,6 +46,12 @@ BOARDS = {  # processors that a target must run on, and the kernels that it must
     ("linux-x86_64", "Haswell"): "avx2",
 }
 IMAGES = 400
+PI_32 = "raspberry-pi-32"  # its C library takes zig a minute in a fresh clone
+
+
+def long(*values: str) -> Any:
+    """Parameters of a test; those of 32-bit ARM are for the long form."""
+    return pytest.param(*values, marks=[pytest.mark.soak] if PI_32 in values else [])
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +61,7 @@ def images(small_data):
     return np.concatenate([small_data.test.images, made])
 
 
-@pytest.mark.parametrize(("target", "processor"), BOARDS)
+@pytest.mark.parametrize(("target", "processor"), [long(*board) for board in BOARDS])
 def test_the_program_gives_the_bits_of_the_reference(target, processor, bundle_for, images, exact, tmp_path):
     before = emulated(target, processor)
     program = bundle_for(target) / PROGRAM
@@ -65,7 +72,7 @@ def test_the_program_gives_the_bits_of_the_reference(target, processor, bundle_f
     assert (done.returncode, done.stdout) == (0, expected)
 
 
-@pytest.mark.parametrize("target", ["jetson-nano", "raspberry-pi-32", "linux-x86_64"])
+@pytest.mark.parametrize("target", [long("jetson-nano"), long(PI_32), long("linux-x86_64")])
 def test_the_library_needs_an_old_glibc_and_the_program_nothing(target, bundle_for):
     with (bundle_for(target) / LIBRARY).open("rb") as stream:
         library = ELFFile(stream)
@@ -83,13 +90,28 @@ def test_the_library_needs_an_old_glibc_and_the_program_nothing(target, bundle_f
     assert not kinds & {"PT_DYNAMIC", "PT_INTERP"}
 
 
+def test_every_source_is_read_for_32_bits(small_export, tmp_path):
+    """By Debian's cross compiler, with its warnings: the long form compiles and runs them."""
+    cross = TARGETS["armhf"]
+    if missing_tools(cross):
+        pytest.skip(f"needs {cross.packages}: apt-get install {cross.packages}")
+    files = sources({file.name: file.read_bytes() for file in (small_export / "c").glob("*.[ch]")})
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    names = [name for name in files if name.endswith(".c")]
+    assert {"program.c", "niwaki_vision.c", "model.c"} < set(names)
+    flags = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only")
+    done = subprocess.run([cross.compiler, *flags, *names], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 LOADED = {  # cross compiler's target, where its C library lies, processors
     "jetson-nano": ("aarch64", "/usr/aarch64-linux-gnu", ("cortex-a57", "cortex-a76")),
     "raspberry-pi-32": ("armhf", "/usr/arm-linux-gnueabihf", ("cortex-a7",)),
 }
 
 
-@pytest.mark.parametrize("target", LOADED)
+@pytest.mark.parametrize("target", [long(target) for target in LOADED])
 def test_the_library_is_loaded_and_runs_on_arm(target, bundle_for, images, exact, tmp_path):
     """Linked with a program by Debian's cross compiler, against its C library."""
     name, root, processors = LOADED[target]

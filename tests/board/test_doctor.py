@@ -55,18 +55,18 @@ def failed(folder, target=NANO):
     return {check.name: check.found for check in report.checks if check.ok is False}
 
 
-def test_a_good_bundle(bundle_for, emulated):
-    for target in ("jetson-nano", "raspberry-pi-32"):
-        report = examine(bundle_for(target), TARGETS[target])
-        assert report.ok
-        unknown = {check.name for check in report.checks if check.ok is None}
-        assert unknown == ONLY_THERE | ({"named"} if target == "raspberry-pi-32" else set())  # no scenes: not measured
-        found = {check.name: check.found for check in report.checks}
-        assert found["program: imports"] == "static: imports nothing"
-        assert re.fullmatch(r"needs 2\.\d+, the oldest board has 2\.\d+", found["library: glibc"])
-        for processor in TARGETS[target].processors:
-            assert "images: 100 of 100 exact; frames: 4 of 4 exact" in found[f"instructions: {processor}"]
-        assert "./start selftest --source " in found["camera"]
+@pytest.mark.parametrize("target", ["jetson-nano", pytest.param("raspberry-pi-32", marks=pytest.mark.soak)])
+def test_a_good_bundle(bundle_for, emulated, target):
+    report = examine(bundle_for(target), TARGETS[target])
+    assert report.ok
+    unknown = {check.name for check in report.checks if check.ok is None}
+    assert unknown == ONLY_THERE | ({"named"} if target == "raspberry-pi-32" else set())  # no scenes: not measured
+    found = {check.name: check.found for check in report.checks}
+    assert found["program: imports"] == "static: imports nothing"
+    assert re.fullmatch(r"needs 2\.\d+, the oldest board has 2\.\d+", found["library: glibc"])
+    for processor in TARGETS[target].processors:
+        assert "images: 100 of 100 exact; frames: 4 of 4 exact" in found[f"instructions: {processor}"]
+    assert "./start selftest --source " in found["camera"]
 
 
 def test_without_an_emulator_the_instructions_are_not_checked(bundle_for):
@@ -120,6 +120,10 @@ def test_the_wrong_board(bundle_for, emulated):
     assert wrong["library: processor"] == "AARCH64, 64 bit: the board is 32-bit ARM with hard float"
     assert "program: processor" in wrong
     assert "exit status" in wrong["instructions: cortex-a7"]
+
+
+@pytest.mark.soak
+def test_a_board_of_32_bits(bundle_for, emulated):
     wrong = failed(bundle_for("raspberry-pi-32"))
     assert wrong["library: processor"] == "ARM, 32 bit, hard float: the board is 64-bit ARM"
 
@@ -205,6 +209,7 @@ def test_an_emulator_that_never_ends(copy, emulated, monkeypatch):
     assert "timed out after 0.5 seconds" in failed(copy)["instructions: cortex-a57"]
 
 
+@pytest.mark.soak
 def test_soft_float_is_another_calling_convention(bundle_for, tmp_path):
     folder = shutil.copytree(bundle_for("raspberry-pi-32"), tmp_path / "copy")
     data = bytearray((folder / "niwaki").read_bytes())

@@ -143,6 +143,7 @@ def test_an_interrupted_search_leaves_the_best_so_far_with_its_report(
     assert "The chosen network and the runner-up" in (folder / "report.html").read_text()
 
 
+@pytest.mark.soak
 def test_a_search_that_lost_stages_gives_the_same_answer_with_more_workers(
     searched: Path, small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,6 +184,7 @@ def test_latency_is_measured_on_this_machine_after_training(
     assert not (fresh / "stages").exists()
 
 
+@pytest.mark.soak
 def test_a_latency_limits_what_is_tried(
     small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -166,6 +166,7 @@ def test_a_search_that_lost_stages_gives_the_same_answer_with_more_workers(
     assert one == other
 
 
+@pytest.mark.soak
 def test_latency_is_measured_on_this_machine_after_training(
     searched: Path, small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,7 +185,6 @@ def test_latency_is_measured_on_this_machine_after_training(
     assert not (fresh / "stages").exists()
 
 
-@pytest.mark.soak
 def test_a_latency_limits_what_is_tried(
     small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_second_run_keeps_what_is_whole_and_takes_away_what_is_not_asked_for(s
     assert "verified" not in niwaki("study", "show", study / "out").stdout
 
 
+@pytest.mark.soak
 def test_the_chosen_model_has_the_opset_that_its_board_reads(study: Path, niwaki: Niwaki) -> None:
     assert opsets(study) == [DEFAULT_OPSET, DEFAULT_OPSET]
     text = (study / "s.toml").read_text()

@@ -229,8 +229,7 @@ def _make(making: Making, forms: Sequence[Form], optional: Sequence[Form]) -> di
         except NiwakiError as error:
             failed[form] = error
     if failed and not set(forms) - set(failed):
-        first = next(iter(failed.values()))
-        raise first if making.origin.name in str(first) else type(first)(f"{making.origin.name}: ", *first.args)
+        raise next(iter(failed.values()))
     making.remarks.extend(Wording(f"no {form}: ", error) for form, error in failed.items() if form in optional)
     return {form: str(error) for form, error in failed.items() if form not in optional}
 

@@ -203,7 +203,11 @@ class Making:
     def _generate(self, int8_onnx: bytes) -> None:
         self.notify("generating C")
         options, name = self.options, self.origin.name
-        graph = read_qdq(load_onnx(int8_onnx, name), name)
+        model = load_onnx(int8_onnx, name)
+        try:
+            graph = read_qdq(model, name)
+        except ModelError as error:
+            raise error if name in str(error) else ModelError(f"{name}: ", *error.args) from None
         generated = generate(graph, prefix=options.prefix, ram_limit=options.ram_limit, title=self.origin.title)
         self.footprint = generated.report
         if graph.preprocessing is None:

@@ -160,9 +160,9 @@ def _template(part: str, ending: str) -> str:
 
 
 def _vision() -> dict[str, bytes]:
-    """The C of vision, by name."""
+    """The C that finds a garment, by name."""
     with source_files() as folder:
-        return {file.name: file.read_bytes() for file in sorted(folder.glob("*.[ch]"))}
+        return {file.name: file.read_bytes() for file in sorted(folder.glob("niwaki_vision*.[ch]"))}
 
 
 def _names(content: Content) -> dict[str, object]:

@@ -222,7 +222,7 @@ def test_in_korean(view, opened):
     shows(page, "#word", "coat")
     page.get_by_role("button", name="한국어").click()
     shows(page, "#word", "코트")
-    assert view.buttons.pressed == ["ko"]
+    assert eventually(lambda: view.buttons.pressed == ["ko"])
     assert page.locator("html").get_attribute("lang") == "ko"
     assert page.locator("#scores .name").all_text_contents() == list(NAMES.values())
     assert page.get_by_role("button", name="한국어").get_attribute("aria-pressed") == "true"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from niwaki import api
 from niwaki.data.dataset import Dataset
 from niwaki.errors import ModelError, NiwakiError, SpecError
 from niwaki.models.accelerator import check_device
-from niwaki.models.examine import check_answers, check_numbers, check_same, evaluating
+from niwaki.models.examine import check_answers, check_numbers, check_same, evaluating, not_scores
 
 
 class Small(nn.Module):
@@ -93,6 +95,10 @@ def evaluate(model: nn.Module, data: Dataset) -> None:
         (lambda: Small().double(), train, r"'c1.weight' is float64, .* model\.float\(\)"),
         (lambda: Small().bfloat16(), evaluate, r"'c1.weight' is bfloat16, .* model\.float\(\)"),
         (lambda: Small().double(), save, r"'c1.weight' is float64, .* model\.float\(\)"),
+        (lambda: torch.jit.script(Small()), save, r"the model was made by torch\.jit, .* network that it was made of"),
+        (lambda: torch.jit.script(Small()), prune, r"the model was made by torch\.jit, .* network that it was made of"),
+        (lambda: Small().to("meta"), train, r"'c1.weight' is on the device meta, .*to_empty\(device='cpu'\)"),
+        (lambda: Small().to("meta"), save, r"'c1.weight' is on the device meta, .*to_empty\(device='cpu'\)"),
         (nn.Flatten, prune, "Flatten has no parameters"),
         (lambda: nn.Conv2d(1, 1, 3), train, r"must return a tensor \(images, classes\), not a tensor \(2, 1, 14, 14\)"),
         (lambda: networks.RandomDepth(4, 16, always=True), train, r"gives different outputs .*training=self\.training"),
@@ -185,3 +191,18 @@ def test_a_gpu_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_nothing_was_written() -> None:
     assert not Path("never-written.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "way"),
+    [
+        ({"scores": 1, "features": 2}, r"a dict of 2 \('scores', 'features'\): .* output\['scores'\]"),
+        ((1, 2), r"a tuple of 2: .* output\[0\]"),
+        (SimpleNamespace(logits=1), r"a SimpleNamespace: let forward return its \.logits"),
+        (torch.zeros(2, 3, 1, 1), r"a tensor \(2, 3, 1, 1\): .*flatten\(1\)"),
+        (torch.zeros(2, 3, 4, 4), r"a tensor \(2, 3, 4, 4\)$"),
+        (1, "an int$"),
+    ],
+)
+def test_outputs_that_are_no_scores_and_the_way_out(output: object, way: str) -> None:
+    assert re.search(rf"^the network must return a tensor \(images, classes\), not {way}", not_scores(output))

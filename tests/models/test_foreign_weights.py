@@ -15,7 +15,7 @@ import niwaki
 from niwaki.cli.entry import run
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.errors import NiwakiError
-from niwaki.models.own_preprocessing import stated_preprocessing
+from niwaki.models.own_preprocessing import completed, stated_preprocessing
 
 ARGS = {"num_classes": 3, "image_size": 16, "widths": [2, 3, 8, 8]}
 SIXTEEN = Preprocessing(size=(16, 16))
@@ -161,5 +161,31 @@ def test_a_network_that_states_its_preprocessing() -> None:
         std=(0.1, 0.2, 0.3),
     )  # fmt: skip
     assert stated_preprocessing(model, 1, (64, 64)).mean == (0.0,)
+    given, own = completed(model, {"size": (64, 64), "std": [0.2]})
+    assert Preprocessing(**given) == Preprocessing(
+        color="rgb", size=(64, 64), resize="crop", shorter=73, interpolation="bicubic", mean=(0.4, 0.5, 0.6),
+        std=(0.2,),
+    )  # fmt: skip
+    assert set(own) == {"color", "resize", "shorter", "interpolation", "mean"}
+    assert Preprocessing(**completed(model, {"color": "grey", "resize": "fit"})[0]).shorter is None
+    assert completed(nn.Sequential(nn.Conv2d(3, 1, 1)), {"size": (8, 8)})[0] == {"color": "rgb", "size": (8, 8)}
     model.pretrained_cfg["interpolation"] = "random"
     assert stated_preprocessing(model, 3) is None
+
+
+def test_what_is_left_out_is_as_the_network_states_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tokens_first.py").write_text(
+        "import torch\n\n\nclass Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.token = torch.nn.Parameter(torch.zeros(1, 1, 2))\n        self.body = torch.nn.Conv2d(3, 2, 4)\n"
+        "        self.pretrained_cfg = {'input_size': (3, 32, 32), 'mean': (0.4, 0.5, 0.6)}\n\n"
+        "    def forward(self, x):\n        return self.body(x).mean((2, 3))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    weights = {"token": torch.zeros(1, 1, 2), "body.weight": torch.zeros(2, 3, 4, 4), "body.bias": torch.zeros(2)}
+    torch.save(weights, tmp_path / "w.pth")
+    asked = {"factory": "tokens_first:Net", "args": {}, "labels": ["a", "b"], "trust": True}
+    assert bring(tmp_path / "w.pth", preprocessing=None, **asked).info.input_shape == (3, 32, 32)
+    said: list[str] = []
+    report = bring(tmp_path / "w.pth", preprocessing={"size": [8, 12]}, notify=said.append, **asked)
+    assert (report.info.input_shape, report.info.preprocessing.mean) == ((3, 8, 12), (0.4, 0.5, 0.6))
+    assert "color, resize, mean, std: as the network states them" in said

@@ -21,10 +21,11 @@ from niwaki.measure.accuracy import evaluate as measure_accuracy
 from niwaki.measure.predict import torch_predictor
 from niwaki.models import factory as factories
 from niwaki.models import modelfile
+from niwaki.models.examine import not_scores
 from niwaki.models.foreign_weights import put, read_weights
 from niwaki.models.generators import generators_kept
 from niwaki.models.modelfile import ModelInfo
-from niwaki.models.own_preprocessing import stated_preprocessing
+from niwaki.models.own_preprocessing import completed
 from niwaki.models.provenance import Provenance
 from niwaki.notify import Notify, logged
 
@@ -73,9 +74,9 @@ def import_model(
     """Make a model file of a factory and weights of another tool: a `.pth`, `.pt` or `.safetensors` file.
 
     Files of PyTorch are read with `weights_only`: nothing in them is run. `labels` are the names of the outputs, in
-    their order; `data`, a dataset or its place, gives them too, and is measured. `preprocessing` comes from you, from a
-    dataset, or from the network itself (timm's `pretrained_cfg`). With `partial`, entries that do not fit keep random
-    first values: a classifier of other classes, to be trained.
+    their order; `data`, a dataset or its place, gives them too, and is measured. `preprocessing` comes from you,
+    from a dataset, or from the network itself (timm's `pretrained_cfg`), which also states what you leave out. With
+    `partial`, entries that do not fit keep random first values: a classifier of other classes, to be trained.
 
     Raises ModelError if weights and network do not fit, SpecError if labels or preprocessing are unknown.
 
@@ -88,7 +89,7 @@ def import_model(
     tensors, where = read_weights(Path(weights))
     model = factories.build_seeded(factory, given, 0, trust=trust).eval()
     fitted = put(model, tensors, partial=partial, name=str(weights))
-    how = _preprocessing(preprocessing, data, model)
+    how = _preprocessing(preprocessing, data, model, tell)
     if data is not None and not isinstance(data, Dataset):
         data = load_data(data, preprocessing=how.model_dump())
     shape = _shape_of(how) if data is None else data.input_shape
@@ -113,17 +114,23 @@ def import_model(
     return ImportReport(file, info, fitted.taken, fitted.fresh, remarks, accuracy)
 
 
-def _preprocessing(given: object, data: object, model: nn.Module) -> Preprocessing:
+def _preprocessing(given: object, data: object, model: nn.Module, tell: Notify) -> Preprocessing:
     known = data.preprocessing if isinstance(data, Dataset) else None
     if isinstance(given, Preprocessing):
         found: Preprocessing | None = given
-    elif given is not None:
-        found = settings_of(Preprocessing, given, "preprocessing")
+    elif known is not None:
+        found = known if given is None else settings_of(Preprocessing, given, "preprocessing")
+    elif given is None or isinstance(given, Mapping):
+        values, own = completed(model, given)
+        found = settings_of(Preprocessing, values, "preprocessing") if values else None
+        if given and own:
+            tell(f"{', '.join(own)}: as the network states them")
     else:
-        first = next(iter(model.parameters()))
-        found = known or stated_preprocessing(model, int(first.shape[1]) if first.dim() == 4 else 1)
+        found = settings_of(Preprocessing, given, "preprocessing")
     if found is None:
-        raise SpecError("the network states no preprocessing: give ", Setting("preprocessing"))
+        if given is None:
+            raise SpecError("the network states no preprocessing: give ", Setting("preprocessing"))
+        found = Preprocessing()
     if known is not None and found != known:
         raise SpecError(Setting("preprocessing"), " differs from that of the data: load the data with it")
     return found
@@ -142,7 +149,7 @@ def _outputs(model: nn.Module, shape: tuple[int, int, int]) -> int:
         except Exception as error:  # whatever a user's forward raises
             raise ModelError(f"the network does not take an input of {'×'.join(map(str, shape))}: {error}") from error
     if not isinstance(scores, torch.Tensor) or scores.dim() != 2:
-        raise ModelError("the network must return a tensor (images, classes)")
+        raise ModelError(not_scores(scores))
     return int(scores.shape[1])
 
 

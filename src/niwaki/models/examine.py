@@ -34,6 +34,12 @@ def check_module(model: object) -> None:
         raise ModelError(f"the model is the class {model.__name__}, not a network: call it: {model.__name__}()")
     if not isinstance(model, nn.Module):
         raise ModelError(f"the model is of type {type(model).__name__}: expected a network (torch.nn.Module)")
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+        if tensor.is_meta:
+            raise ModelError(
+                f"{name!r} is on the device meta, where it holds no numbers: give the network memory with "
+                "model.to_empty(device='cpu'), then its weights with model.load_state_dict"
+            )
 
 
 def check_bare(model: nn.Module) -> None:
@@ -51,6 +57,10 @@ def check_bare(model: nn.Module) -> None:
         if "_orig_mod" in module._modules:
             inside = f"{_access(name)}._orig_mod"
             raise ModelError(f"{what} was made by torch.compile: pass the network inside, {inside}")
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ModelError(
+                f"{what} was made by torch.jit, which fixes its sizes: pass the network that it was made of"
+            )
         for hook in module._forward_pre_hooks.values():
             if isinstance(hook, BasePruningMethod):
                 call = f"torch.nn.utils.prune.remove({_access(name)}, {hook._tensor_name!r})"
@@ -100,7 +110,7 @@ def check_answers(model: nn.Module, images: torch.Tensor) -> None:
         except Exception as error:  # whatever a user's forward raises
             raise ModelError(_failed(model, images, error)) from error
     if not isinstance(once, torch.Tensor) or once.dim() != 2 or len(once) != len(images):
-        raise ModelError(f"the network must return a tensor (images, classes), not {describe(once)}")
+        raise ModelError(not_scores(once))
     if not torch.allclose(once, again, rtol=1e-5, atol=1e-6, equal_nan=True):
         raise ModelError(
             f"{type(model).__name__} gives different outputs for the same images in eval mode (by "
@@ -129,12 +139,28 @@ def check_same(model: nn.Module, stored: nn.Module, images: torch.Tensor) -> Non
     )
 
 
+def not_scores(output: object) -> str:
+    """What to say of a forward that did not return a tensor (images, classes), and the way out."""
+    way = ""
+    if isinstance(output, dict):
+        keys = ", ".join(map(repr, output))
+        way = f" ({keys}): let forward return the scores alone, such as output[{next(iter(output), 'logits')!r}]"
+    elif isinstance(output, tuple | list):
+        way = ": let forward return the scores alone, such as output[0]"
+    elif hasattr(output, "logits"):
+        way = ": let forward return its .logits"
+    elif isinstance(output, torch.Tensor) and output.dim() > 2 and output[0].numel() == output.shape[1]:
+        way = ": let forward return output.flatten(1)"
+    return f"the network must return a tensor (images, classes), not {describe(output)}{way}"
+
+
 def describe(output: object) -> str:
     """A short description of what a forward returned."""
     if isinstance(output, torch.Tensor):
         return f"a tensor {tuple(output.shape)}"
     count = f" of {len(output)}" if isinstance(output, tuple | list | dict) else ""
-    return f"a {type(output).__name__}{count}"
+    name = type(output).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}{count}"
 
 
 def _failed(model: nn.Module, images: torch.Tensor, error: Exception) -> str:

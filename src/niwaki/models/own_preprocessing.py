@@ -34,3 +34,28 @@ def stated_preprocessing(model: nn.Module, channels: int, size: tuple[int, int] 
             settings |= {name: tuple(map(float, said[name])) for name in ("mean", "std") if said.get(name)}
         return Preprocessing(**settings)
     return None
+
+
+def completed(model: nn.Module, given: Mapping[str, Any] | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Settings as they were given, those that are missing as the network states them; and the names of the latter.
+
+    A network that states nothing still tells colour from grey. Without given settings, that is not enough: {}.
+    """
+    given, channels = dict(given or {}), _channels(model)
+    color = given.get("color", "rgb" if channels == 3 else "grey")
+    stated = stated_preprocessing(model, 3 if color == "rgb" else 1, given.get("size"))
+    if stated is None:
+        return ({"color": color, **given} if given else {}), ()
+    own = {name: value for name, value in stated.model_dump().items() if name not in (*given, "pad")}
+    if given.get("resize", "crop") != "crop":
+        own.pop("shorter", None)
+    return own | given, tuple(own)
+
+
+def _channels(model: nn.Module) -> int:
+    """Of the images: as the first convolution takes them, since the first parameter may be a token or a position."""
+    first = next((layer.in_channels for layer in model.modules() if isinstance(layer, nn.Conv2d)), 0)
+    said = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
+    if first not in (1, 3) and isinstance(said, Mapping) and "input_size" in said:
+        return int(next(iter(said["input_size"])))
+    return first

@@ -10,7 +10,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from niwaki.errors import ModelError, kind_and_line
-from niwaki.models.examine import describe, evaluating
+from niwaki.models.examine import evaluating, not_scores
 from niwaki.models.generators import generators_kept
 from niwaki.models.structure import weighted_layers
 
@@ -79,7 +79,7 @@ def run(model: nn.Module, images: torch.Tensor, when: str) -> torch.Tensor:
         for hook in hooks:
             hook.remove()
     if not isinstance(output, torch.Tensor) or output.dim() != 2:
-        raise ModelError(f"the network must return a tensor (images, classes), not {describe(output)}")
+        raise ModelError(not_scores(output))
     if output.shape[0] != len(images):
         name, module = mixed[0] if mixed else ("(the network itself)", model)
         what = f"{len(images)} images came out as {output.shape[0]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +196,23 @@ def test_sizes_that_are_said_must_fit_the_file(tmp_path: Path) -> None:
     numbers = Origin("a.onnx", "a", "int8", b"", (), None, (640,))
     with pytest.raises(ModelError, match="its input of 640 numbers is no image: leave out `preprocessing=`"):
         described(numbers, Preprocessing(), [])
+
+
+@pytest.mark.parametrize(("kind", "shape", "message"), [
+    (TensorProto.FLOAT16, (1, 3, 8, 8), r"input 'x' is float16: niwaki gives float32; .* with model\.float\(\)"),
+    (TensorProto.UINT8, (1, 3, 8, 8), r"input 'x' is uint8: niwaki gives float32; "),
+    (TensorProto.FLOAT, ("n", 3, "h", "w"), r"input 'x' leaves its sides open: export it with fixed ones"),
+    (TensorProto.FLOAT, (1, 8, 9, 3), "its input is 8 × 9 × 3, with the channels last: export"),
+])  # fmt: skip
+def test_float_inputs_that_no_picture_becomes(kind: int, shape: tuple, message: str, tmp_path: Path) -> None:
+    values = [
+        onnx.helper.make_tensor_value_info("x", kind, shape),
+        onnx.helper.make_tensor_value_info("y", kind, ("a", "b")),
+    ]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Flatten", ["x"], ["y"])], "g", values[:1], values[1:])
+    file = write(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]), tmp_path)
+    with pytest.raises(ModelError, match=rf"^{re.escape(str(file))}: {message}"):
+        described(open_origin(file), Preprocessing(color="rgb"), [])
 
 
 def test_a_refusal_names_the_file_and_endings_may_be_capitals(tmp_path: Path) -> None:

@@ -143,6 +143,12 @@ def _check_shape(origin: Origin, preprocessing: Preprocessing) -> None:
             f"{origin.name}: its input of {what} numbers is no image: leave out ", Setting("preprocessing")
         )
     channels, *sides = origin.input_shape
+    _check_float(origin)
+    if preprocessing.channels != channels and sides[-1] == preprocessing.channels:
+        raise ModelError(
+            f"{origin.name}: its input is {' × '.join(map(str, origin.input_shape))}, with the channels last: export "
+            "it with the channels first"
+        )
     if preprocessing.channels != channels:
         raise ModelError(
             f"{origin.name}: its input has {channels} channels, but color = {preprocessing.color} gives "
@@ -154,6 +160,24 @@ def _check_shape(origin: Origin, preprocessing: Preprocessing) -> None:
             f"{origin.name}: its input has {sides[0]} × {sides[1]} pixels, but size and pad give {given[0]} × "
             f"{given[1]}: say others with ", Setting("preprocessing"),
         )  # fmt: skip
+
+
+def _check_float(origin: Origin) -> None:
+    """Raise ModelError if the input of a float ONNX is no float32, or leaves its sides open."""
+    if origin.kind != "float":
+        return
+    entry = input_of(load_onnx(origin.data, origin.name))
+    found = onnx.TensorProto.DataType.Name(entry.type.tensor_type.elem_type).lower()
+    if found != "float":
+        raise ModelError(
+            f"{origin.name}: input {entry.name!r} is {found}: niwaki gives float32; export the network so that it "
+            "takes that, with model.float() if its weights are float16"
+        )
+    if 0 in origin.input_shape:
+        raise ModelError(
+            f"{origin.name}: input {entry.name!r} leaves its sides open: export it with fixed ones, such as "
+            "(batch, 3, 64, 64); the batch alone may stay open"
+        )
 
 
 def measured_on(origin: Origin, pictures: Pictures, images: int) -> Origin:

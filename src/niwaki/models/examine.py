@@ -140,7 +140,7 @@ def check_same(model: nn.Module, stored: nn.Module, images: torch.Tensor) -> Non
 
 
 def not_scores(output: object) -> str:
-    """What to say of a forward that did not return a tensor (images, classes), and the way out."""
+    """What to say of a forward that did not return a tensor (images, classes), and what helps."""
     way = ""
     if isinstance(output, dict):
         keys = ", ".join(map(repr, output))

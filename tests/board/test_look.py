@@ -81,9 +81,15 @@ def test_what_does_not_exist_or_cannot_be_is_refused() -> None:
         SpecError, match=r'`vision="whole"`: did you mean .*expected garment, whole frame, centre square'
     ):
         check_vision("whole")
-    with pytest.raises(
-        ModelError, match="gives grey pictures, but the network takes colour ones: whole frame or centre"
-    ):
+    with pytest.raises(ModelError, match="gives grey pictures, but the network takes colour: whole frame or centre"):
         choose_look(Preprocessing(color="rgb"), ("cat", "dog"), (32, 32), None, GARMENT)
     check_vision(None)
     check_vision(WHOLE)
+
+
+@pytest.mark.parametrize(("color", "others"), [("rgb", "whole frame"), ("grey", "garment or whole frame")])
+def test_only_a_vision_that_is_possible_is_offered(color: str, others: str) -> None:
+    told = Preprocessing(color=color, size=(8, 8), resize="crop")
+    assert f"vision: centre square, since its images were cut to their centre (`vision=`: {others})" in str(
+        choose_look(told, ["a", "b"], (8, 8), None, None).notes[0]
+    )

@@ -55,10 +55,10 @@ def choose_look(
         what = Setting("vision", f'"{GARMENT}"')
         raise ModelError(
             what,
-            f": the search for a garment gives grey pictures, but the network takes colour ones: {_other(GARMENT)}",
+            f": the search for a garment gives grey pictures, but the network takes colour: {_other(GARMENT, told)}",
         )
     vision, why = (asked, "as asked for") if asked else _suitable(told, labels, data)
-    change = Wording(" (", Setting("vision"), f": {_other(vision)})") if not asked else ""
+    change = Wording(" (", Setting("vision"), f": {_other(vision, told)})") if not asked else ""
     note = Wording(f"vision: {vision}, {why}", change)
     if vision == GARMENT:
         return Look(notes=(note,))
@@ -66,8 +66,9 @@ def choose_look(
     return Look(vision, how, (note, *remarks))
 
 
-def _other(vision: str) -> str:
-    return " or ".join(one for one in VISIONS if one != vision)
+def _other(vision: str, told: Preprocessing) -> str:
+    possible = VISIONS if told.channels == 1 else (WHOLE, CENTRE)
+    return " or ".join(one for one in possible if one != vision)
 
 
 def _suitable(told: Preprocessing, labels: Sequence[str], data: Dataset | None) -> tuple[str, str]:

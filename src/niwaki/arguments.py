@@ -16,7 +16,7 @@ from torch import nn
 from niwaki.data.dataset import Dataset
 from niwaki.device.text import listed, printable
 from niwaki.errors import SpecError, explain, guess
-from niwaki.models.examine import check_module
+from niwaki.models.examine import check_usable
 
 Settings = TypeVar("Settings", bound=BaseModel)
 SPLITS = ("train", "validation", "test")
@@ -102,7 +102,7 @@ def check_pair(model: object, data: object) -> None:
     """Raise NiwakiError unless the arguments are a network and a dataset, in this order."""
     if isinstance(model, Dataset) and isinstance(data, nn.Module):
         raise SpecError("the model and the data are swapped: the model comes first")
-    check_module(model)
+    check_usable(model)
     check_data(data)
 
 

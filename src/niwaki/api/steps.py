@@ -26,7 +26,7 @@ from niwaki.measure.predict import torch_predictor
 from niwaki.models import modelfile
 from niwaki.models.accelerator import check_device
 from niwaki.models.class_names import remember, remembered
-from niwaki.models.examine import check_answers, check_bare, check_module, check_numbers
+from niwaki.models.examine import check_answers, check_bare, check_numbers, check_usable
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.pixels import pixel_scale
 from niwaki.models.provenance import Provenance
@@ -225,7 +225,7 @@ def save(
     >>> niwaki.save(model, "mine.safetensors", factory="lenet5", data=data).name
     'mine.safetensors'
     """
-    check_module(model)
+    check_usable(model)
     check_factory(factory)
     if data is not None:
         check_data(data)

@@ -34,6 +34,12 @@ def check_module(model: object) -> None:
         raise ModelError(f"the model is the class {model.__name__}, not a network: call it: {model.__name__}()")
     if not isinstance(model, nn.Module):
         raise ModelError(f"the model is of type {type(model).__name__}: expected a network (torch.nn.Module)")
+
+
+def check_usable(model: object) -> None:
+    """`check_module`, and raise ModelError for a network on the device meta, where it can be counted and no more."""
+    check_module(model)
+    assert isinstance(model, nn.Module)
     for name, tensor in chain(model.named_parameters(), model.named_buffers()):
         if tensor.is_meta:
             raise ModelError(

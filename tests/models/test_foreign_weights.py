@@ -189,3 +189,6 @@ def test_what_is_left_out_is_as_the_network_states_it(tmp_path: Path, monkeypatc
     report = bring(tmp_path / "w.pth", preprocessing={"size": [8, 12]}, notify=said.append, **asked)
     assert (report.info.input_shape, report.info.preprocessing.mean) == ((3, 8, 12), (0.4, 0.5, 0.6))
     assert "color, resize, mean, std: as the network states them" in said
+    for size, message in (([8], r"size\[1\] is missing"), ("8", "expected a list")):
+        with pytest.raises(NiwakiError, match=f"`preprocessing=`: .*{message}"):
+            bring(tmp_path / "w.pth", preprocessing={"size": size}, **asked)

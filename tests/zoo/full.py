@@ -43,7 +43,10 @@ def measured(folder: Path) -> Full:
         paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, "-m", "zoo.full", str(folder)]
         subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": paths})
-    return Full(**json.loads((folder / FACTS).read_text()))
+    found = Full(**json.loads((folder / FACTS).read_text()))
+    if not found.agrees:
+        raise RuntimeError(f"{folder}: the C of ResNet-18 does not give the bits of the integer reference")
+    return found
 
 
 def measure(folder: Path) -> Full:

@@ -91,16 +91,16 @@ def export(
     return replace(report, projects=written.places, notes=(*report.notes, *written.notes))
 
 
-def stated(given: Preprocessing | Mapping[str, object] | None) -> Preprocessing | None:
+def stated(given: object) -> Preprocessing | None:
     """Preprocessing from its settings. Raises SpecError if they are no settings, or wrong ones."""
     if given is None or isinstance(given, Preprocessing):
         return given
+    if not isinstance(given, Mapping):
+        return settings_of(Preprocessing, given, "preprocessing")  # which says that it is none
     try:
         return settings_of(Preprocessing, given, "preprocessing")
     except SpecError as error:
-        raise SpecError(
-            *((Setting("preprocessing"), ": ") if isinstance(given, Mapping) else ()), *error.args
-        ) from error
+        raise SpecError(Setting("preprocessing"), ": ", *error.args) from error
 
 
 @checked

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from niwaki.api.data import load_data
-from niwaki.arguments import check_factory, checked, settings_of
+from niwaki.api.forms import stated
+from niwaki.arguments import check_factory, checked
 from niwaki.data.classes import in_order
 from niwaki.data.dataset import Dataset
 from niwaki.data.preprocessing import Preprocessing
@@ -116,21 +117,15 @@ def import_model(
 
 def _preprocessing(given: object, data: object, model: nn.Module, tell: Notify) -> Preprocessing:
     known = data.preprocessing if isinstance(data, Dataset) else None
-    if isinstance(given, Preprocessing):
-        found: Preprocessing | None = given
-    elif known is not None:
-        found = known if given is None else settings_of(Preprocessing, given, "preprocessing")
-    elif given is None or isinstance(given, Mapping):
+    if known is None and (given is None or (isinstance(given, Mapping) and not isinstance(given, Preprocessing))):
         values, own = completed(model, given)
-        found = settings_of(Preprocessing, values, "preprocessing") if values else None
+        found = stated(values or given)
         if given and own:
             tell(f"{', '.join(own)}: as the network states them")
     else:
-        found = settings_of(Preprocessing, given, "preprocessing")
+        found = known if given is None else stated(given)
     if found is None:
-        if given is None:
-            raise SpecError("the network states no preprocessing: give ", Setting("preprocessing"))
-        found = Preprocessing()
+        raise SpecError("the network states no preprocessing: give ", Setting("preprocessing"))
     if known is not None and found != known:
         raise SpecError(Setting("preprocessing"), " differs from that of the data: load the data with it")
     return found

@@ -25,7 +25,7 @@ def in_halves(step: Step, way: str, *, twice: bool) -> Step | None:
     `way` is its kernel on a Cortex-M (`work.ways`); `twice` says that convolutions round in two steps: their shift
     stays.
     """
-    if step.weights != "blocks" or way not in _WAYS or step.fields.get("twice"):
+    if step.weights != "blocks" or way not in _WAYS:
         return None
     weights = step.arrays["weights"]
     rows = weights.reshape(len(weights), -1).astype(np.int64)

@@ -26,12 +26,7 @@ typedef struct {
   int16_t shift, zero_a, zero_b, out_zero, low, high;
 } niwaki_pairwise;
 
-typedef struct {
-  int32_t count0, count1, count2, count3, count4;
-  int32_t a0, a1, a2, a3, a4, b0, b1, b2, b3, b4;
-  int32_t multiplier_a, multiplier_b;
-  int16_t shift, zero_a, zero_b, out_zero, low, high;
-} niwaki_divide;
+typedef niwaki_pairwise niwaki_divide; /* without a kind */
 
 /* Five loops over one tensor, the innermost last: what a transposition, a slice or a repetition is. */
 typedef struct {
@@ -95,18 +90,19 @@ NIWAKI_KERNEL int8_t niwaki_pair(const niwaki_pairwise *d, int8_t x, int8_t y) {
   return niwaki_round_once(value, d->shift, d->out_zero, d->low, d->high);
 }
 
-NIWAKI_KERNEL void niwaki_run_pairwise(const niwaki_pairwise *d, const int8_t *a, const int8_t *b, int8_t *out) {
-  for (int32_t i0 = 0; i0 < d->count0; i0++) {
-    for (int32_t i1 = 0; i1 < d->count1; i1++) {
-      for (int32_t i2 = 0; i2 < d->count2; i2++) {
-        for (int32_t i3 = 0; i3 < d->count3; i3++) {
-          const int8_t *p = a + i0 * d->a0 + i1 * d->a1 + i2 * d->a2 + i3 * d->a3;
-          const int8_t *q = b + i0 * d->b0 + i1 * d->b1 + i2 * d->b2 + i3 * d->b3;
-          for (int32_t i = 0; i < d->count4; i++, p += d->a4, q += d->b4) *out++ = niwaki_pair(d, *p, *q);
+/* The five loops: `of` gives the result of two elements. */
+#define NIWAKI_EVERY_TWO(of)                                                                            \
+  for (int32_t i0 = 0; i0 < d->count0; i0++)                                                            \
+    for (int32_t i1 = 0; i1 < d->count1; i1++)                                                          \
+      for (int32_t i2 = 0; i2 < d->count2; i2++)                                                        \
+        for (int32_t i3 = 0; i3 < d->count3; i3++) {                                                    \
+          const int8_t *p = a + i0 * d->a0 + i1 * d->a1 + i2 * d->a2 + i3 * d->a3;                      \
+          const int8_t *q = b + i0 * d->b0 + i1 * d->b1 + i2 * d->b2 + i3 * d->b3;                      \
+          for (int32_t i = 0; i < d->count4; i++, p += d->a4, q += d->b4) *out++ = of(d, *p, *q);       \
         }
-      }
-    }
-  }
+
+NIWAKI_KERNEL void niwaki_run_pairwise(const niwaki_pairwise *d, const int8_t *a, const int8_t *b, int8_t *out) {
+  NIWAKI_EVERY_TWO(niwaki_pair)
 }
 
 /* The whole quotient of positive numbers; without the library's division where the processor has none of 64 bits. */
@@ -138,17 +134,7 @@ NIWAKI_KERNEL int8_t niwaki_ratio(const niwaki_divide *d, int8_t x, int8_t y) {
 }
 
 NIWAKI_KERNEL void niwaki_run_divide(const niwaki_divide *d, const int8_t *a, const int8_t *b, int8_t *out) {
-  for (int32_t i0 = 0; i0 < d->count0; i0++) {
-    for (int32_t i1 = 0; i1 < d->count1; i1++) {
-      for (int32_t i2 = 0; i2 < d->count2; i2++) {
-        for (int32_t i3 = 0; i3 < d->count3; i3++) {
-          const int8_t *p = a + i0 * d->a0 + i1 * d->a1 + i2 * d->a2 + i3 * d->a3;
-          const int8_t *q = b + i0 * d->b0 + i1 * d->b1 + i2 * d->b2 + i3 * d->b3;
-          for (int32_t i = 0; i < d->count4; i++, p += d->a4, q += d->b4) *out++ = niwaki_ratio(d, *p, *q);
-        }
-      }
-    }
-  }
+  NIWAKI_EVERY_TWO(niwaki_ratio)
 }
 
 NIWAKI_KERNEL void niwaki_run_copy(const niwaki_copy *d, const int8_t *in, int8_t *out) {

@@ -43,7 +43,11 @@ def completed(model: nn.Module, given: Mapping[str, Any] | None) -> tuple[dict[s
     """
     given, channels = dict(given or {}), _channels(model)
     color = given.get("color", "rgb" if channels == 3 else "grey")
-    stated = stated_preprocessing(model, 3 if color == "rgb" else 1, given.get("size"))
+    size = None
+    match given.get("size"):
+        case [int(height), int(width)]:  # anything else is none, or refused when the settings are read
+            size = (height, width)
+    stated = stated_preprocessing(model, 3 if color == "rgb" else 1, size)
     if stated is None:
         return ({"color": color, **given} if given else {}), ()
     own = {name: value for name, value in stated.model_dump().items() if name not in (*given, "pad")}

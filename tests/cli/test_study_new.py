@@ -84,6 +84,31 @@ def test_the_factory_s_own_names_and_arguments(photos: Path, call) -> None:
     assert load_spec(str(timm))[0].model.args == {"model_name": "resnet10t", "in_chans": 3, "num_classes": 3}
 
 
+def test_what_the_network_states_of_its_images(photos: Path, call) -> None:
+    stated = "{'input_size': (3, 64, 64), 'interpolation': 'bicubic', 'mean': (0.5, 0.4, 0.3), 'std': (0.2, 0.2, 0.1)}"
+    source = NETWORK.replace("    return", "    net =") + f"    net.pretrained_cfg = {stated}\n    return net\n"
+    Path("mynet_that_states.py").write_text(source, encoding="utf-8")
+    asked = ("study", "new", photos, "--factory", "mynet_that_states:build")
+    assert call(*asked, "--trust", "--out", "mine.toml")[0] == 0
+    how = load_spec("mine.toml")[0].data.preprocessing
+    assert (how.interpolation, how.mean, how.std) == ("bicubic", (0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
+    assert (how.size, how.resize) == ((48, 48), "fit")
+    assert call(*asked, "--out", "untrusted.toml")[0] == 0
+    assert load_spec("untrusted.toml")[0].data.preprocessing.mean == (0.0,)
+    Path("mynet_that_states.py").write_text("def build(**_):\n    raise ValueError('no weights')\n", encoding="utf-8")
+    assert call(*asked, "--trust", "--out", "failing.toml")[0] == 0
+
+
+def test_classes_of_unlike_size_get_weights(photos: Path, call) -> None:
+    assert call("study", "new", photos, "--out", "alike.toml")[0] == 0
+    assert load_spec("alike.toml")[0].train.class_weights == "none"
+    for number in range(3, 30):
+        (photos / "a" / f"{number}.png").unlink()
+    assert call("study", "new", photos, "--out", "unlike.toml")[0] == 0
+    assert load_spec("unlike.toml")[0].train.class_weights == "balanced"
+    assert "# 2 to 22 training images a class" in Path("unlike.toml").read_text(encoding="utf-8")
+
+
 def test_small_square_images_are_padded_and_not_mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     images, labels = np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8), np.arange(60) % 3

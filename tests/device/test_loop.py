@@ -90,6 +90,21 @@ def test_an_empty_scene_is_silent(runner, table):
     assert {s.decision.state for s in runner.snapshots} == {"empty"}
 
 
+def test_a_film_that_names_nothing_says_so(runner, table, garments):
+    coat = garments.image("Coat")
+    assert runner.run(table.empty(5), table.shows(coat, 3)) == []
+    assert runner.notices.splitlines()[-1] == (
+        "niwaki: the film ended after 8 frames, and nothing was named: a thing is named once it was seen for 0.6 s"
+    )
+    assert runner.run(table.empty(1)) == []
+    assert runner.notices == (
+        "niwaki: the film ended after 1 frame, and nothing was named: all were taken for the empty scene, which is "
+        "learned first (--learn N, --no-learn)\n"
+    )
+    runner.run(table.empty(30), limit=30)  # as many as were asked for
+    assert "ended" not in runner.notices
+
+
 def test_json_events(runner, table, garments):
     coat = garments.image("Coat")
     lines = runner.run(table.empty(5), table.shows(coat, 30), as_json=True)

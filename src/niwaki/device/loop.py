@@ -7,7 +7,6 @@ from collections import deque
 from typing import Any, Callable, Deque, NamedTuple, Optional
 
 from .decision import EMPTY, Decision
-from .errors import DONE
 from .finding import Finding
 from .learning import Learning
 from .pipeline import Pipeline, Step
@@ -17,6 +16,7 @@ from .snapshot import Snapshot
 from .sources import Frame, Source
 from .speech import Speaker
 from .stopping import Stopping
+from .text import counted
 
 READ_TIMEOUT_S = 3.0  # a camera without a frame for this long is lost
 RUNNING, LEARNING, WAITING = "running", "learning", "waiting"
@@ -79,24 +79,34 @@ class Loop:
         self._arrived: Deque[float] = deque(maxlen=_RATE_OF)
         self._lost = False
         self._shown: Optional[Snapshot] = None
-        self.frames = 0
+        self.frames = self._words = 0
 
-    def run(self, limit: Optional[int] = None) -> int:
+    def run(self, limit: Optional[int] = None) -> None:
         """Run until the film ends, `limit` frames were taken, or a signal (Stopped) or DeviceError arrives."""
         while limit is None or self.frames < limit:
             with self._stopping.waiting():
                 frame = self._source.read(READ_TIMEOUT_S)
             if frame is None:
+                self._ended()
                 break
             self._take(frame)
-        return DONE
+
+    def _ended(self) -> None:
+        if self._words:
+            return
+        why = "a thing is named once it was seen for {:g} s".format(self._pipeline.bundle.rule.stable_s)
+        if self._learning is not None:
+            why = "all were taken for the empty scene, which is learned first (--learn N, --no-learn)"
+        ended = "the film ended after {}, and nothing was named: {}".format(counted(self.frames, "frame"), why)
+        self._report.event("ended", ended, frames=self.frames)
 
     def camera_state(self, message: str, lost: bool) -> None:
         """The source reports that the camera was lost or is back."""
         self._report.event("lost" if lost else "back", message)
         self._lost = self._lost or lost
         if lost and self._shown is not None and self._publish is not None:
-            self._publish(self._shown._replace(source_state=WAITING, fps=0.0, decision=_silent(self._shown.decision)))
+            silent = self._shown.decision._replace(speak=None)
+            self._publish(self._shown._replace(source_state=WAITING, fps=0.0, decision=silent))
 
     def pause(self, seconds: float) -> None:
         """Wait for a lost camera, and attend to the word that is being spoken."""
@@ -135,9 +145,7 @@ class Loop:
 
     def _obey(self) -> None:
         """Handle the requests from the live view's buttons."""
-        asked = self._controls.next()
-        while asked is not None:
-            what, value = asked
+        for what, value in iter(self._controls.next, None):
             finds = self._pipeline.bundle.look.finds  # else there is no empty scene
             if what == "learn" and finds:
                 self._learning = Learning(self._learn_frames or LEARNED_ON_REQUEST)
@@ -146,7 +154,6 @@ class Loop:
                 self._forget()
             elif value in self._pipeline.bundle.languages:
                 self._speaker.language = value
-            asked = self._controls.next()
 
     def _forget(self) -> None:
         self._pipeline.forget()
@@ -184,6 +191,7 @@ class Loop:
         if self._recorder is not None:
             self._recorder.look(frame, step)
         if step.decision.speak is not None:
+            self._words += 1
             self._report.word(self._pipeline.bundle, self._speaker.language, frame, step)
             self._speaker.say(step.decision.speak)
         return step
@@ -203,7 +211,3 @@ class Loop:
     def _rate(self) -> float:
         took = self._arrived[-1] - self._arrived[0]
         return (len(self._arrived) - 1) / took if took > 0 else 0.0
-
-
-def _silent(decision: Decision) -> Decision:
-    return decision._replace(speak=None)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from niwaki.data.preprocessing import Preprocessing
 from niwaki.data.survey import Survey, survey
-from niwaki.errors import Setting, SpecError
+from niwaki.errors import FactoryError, Setting, SpecError
 from niwaki.files import parse_toml, read_at_most, write_whole
 from niwaki.models import factory as factories
+from niwaki.models.own_preprocessing import stated_preprocessing
 from niwaki.notify import Notify, silent
 from niwaki.study.fitting import ARGUMENTS
 from niwaki.study.spec import parse_spec
 
+STATED = ("interpolation", "mean", "std")  # of the preprocessing: what a network may state itself
+UNBALANCED = 2.0  # training images of the largest class for one of the smallest
 TRUSTED, PLAN_ONLY = (f" --{option}" for option in ("trust", "dry-run"))  # in the commands that the file names
 
 
@@ -67,7 +74,8 @@ def new_study(
         raise SpecError(f"{file} exists: give another name")
     factories.check_name(str(model["factory"]))
     found = survey(place, notify)
-    text = _text(found, file, str(model["factory"]), _arguments(found, model, trust))
+    args = _arguments(found, model, trust)
+    text = _text(_as_stated(found, str(model["factory"]), args, trust), file, str(model["factory"]), args)
     parse_spec(text, str(file), file.parent)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, text.encode())
@@ -92,6 +100,21 @@ def _arguments(found: Survey, model: Mapping[str, Any], trust: bool) -> dict[str
         if name is not None and name not in given:
             given[name] = values[kind]
     return given
+
+
+def _as_stated(found: Survey, factory: str, args: Mapping[str, Any], trust: bool) -> Survey:
+    """With the mean, deviation and interpolation that a trusted network of the user's states for its images, if any."""
+    how = found.spec.preprocessing
+    if not trust or not factories.is_foreign(factory):
+        return found
+    with contextlib.suppress(FactoryError):  # the study's plan tells it
+        module = factories.build_seeded(factory, args, 0, trust=True)
+        if stated := stated_preprocessing(module, how.channels):
+            own = {name: getattr(stated, name) for name in STATED}
+            own |= {} if how.size else {"interpolation": how.interpolation}
+            spec = found.spec.model_copy(update={"preprocessing": how.model_copy(update=own)})
+            return replace(found, spec=spec)
+    return found
 
 
 def _text(found: Survey, file: Path, factory: str, args: Mapping[str, Any]) -> str:
@@ -140,13 +163,21 @@ def _data(found: Survey, file: Path) -> list[str]:
         lines.append(f"resize = {_quoted(how.resize)}            # fit: whole image; crop: its centre; stretch")
     if how.pad:
         lines.append(f"pad = {how.pad}                   # black pixels on each side")
+    stated = {name: getattr(how, name) for name in STATED if getattr(how, name) != getattr(Preprocessing(), name)}
+    lines += ["# as the network states it:"] if stated else []
+    lines += [f"{name} = {_value(value)}" for name, value in stated.items()]
     return lines
 
 
 def _augmentation(found: Survey) -> list[str]:
     glyphs = found.spec.name == "idx"
     flip = "false              # letters and digits are not mirrored" if glyphs else "true               # mirror half"
-    return [f"flip = {flip}", "shift = 2                 # move images by up to so many pixels"]
+    lines = [f"flip = {flip}", "shift = 2                 # move images by up to so many pixels"]
+    if found.imbalance >= UNBALANCED:
+        counts = np.bincount(found.data.train.labels, minlength=found.data.num_classes)
+        lines.append(f"# {counts.min():,} to {counts.max():,} training images a class: all count the same in the loss")
+        lines.append('class_weights = "balanced"')
+    return lines
 
 
 _RECIPE = (

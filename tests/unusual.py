@@ -37,6 +37,16 @@ def between(middle: Callable[[torch.Tensor], torch.Tensor], first: int = 8, seco
     return Net(forward, **{"c1": conv(1, first, 2), "c2": conv(second, 8), "fc": nn.Linear(8, 4), **layers})
 
 
+def without_a_call() -> Net:
+    """The weight of `by` is used through torch.nn.functional: the layer itself is never called."""
+
+    def forward(net: Net, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(F.conv2d(F.relu(net.c1(x)), net.by.weight, net.by.bias))
+        return net.fc(F.relu(net.c2(x)).mean((2, 3)))
+
+    return Net(forward, c1=conv(1, 8, 2), by=conv(8, 8), c2=conv(8, 8), fc=nn.Linear(8, 4))
+
+
 def shuffled(x: torch.Tensor, groups: int = 2) -> torch.Tensor:
     """The channels of both halves in turn."""
     n, c, h, w = x.shape

@@ -102,13 +102,14 @@ def test_the_pruned_network_is_the_unpruned_one_without_some_channels(net: nn.Mo
         (unusual.transformer(), [8, 8, 8, 8], ["c1", "b"], "to mixed, and niwaki does not prune MultiheadAttention"),
         (between(lambda x: F.local_response_norm(x, 3)), [8, 4], ["c1"], re.escape(ORDER_OF_C2)),
         (between(lambda x: x, spare=nn.Linear(8, 4)), [4, 4, 4], ["spare"], "output does not depend on it"),
+        (unusual.without_a_call(), [8, 8, 4], ["by"], "forward uses its weight without calling it"),
         (unusual.attention_by_hand(), [8, 24, 8, 4], ["p", "o"], r"without some of these .*: shape '\["),
         (unusual.Positions(), [8, 4], ["c1"], "without some of these channels: RuntimeError: The size of tensor a"),
     ],
     ids=[
         "channels last", "shuffle", "flip", "roll", "pixel shuffle", "GLU", "shortcut", "LayerNorm over a map",
         "maxout", "LSTM", "weight norm", "linear then convolution", "flat and pooled", "bilinear pooling", "attention",
-        "LRN", "unused", "attention by hand", "positions",
+        "LRN", "unused", "functional", "attention by hand", "positions",
     ],
 )  # fmt: skip
 def test_what_cannot_be_cut_stays_whole_and_is_named(

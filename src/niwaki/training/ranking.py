@@ -21,6 +21,7 @@ from niwaki.training.unprunable import unprunable
 
 _ALL = "DEFAULT_SCOPE"  # the single ranking of global pruning, by its name in the files of pruned networks
 _ROOTS = (_ConvNd, nn.Linear)
+_FUNCTIONAL = "forward uses its weight without calling it (torch.nn.functional): call the layer itself"
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,8 @@ class Surveyor:
             if not isinstance(layer, _ROOTS) or kind != type(layer).__name__:
                 yield name, f"niwaki does not prune {kind} layers"
             elif layer not in self._graph.module2node:
-                yield name, "the network's output does not depend on it"
+                used = any(parameter in self._graph.used for parameter in layer.parameters())
+                yield name, _FUNCTIONAL if used else "the network's output does not depend on it"
 
 
 def fails_on_it(error: Exception) -> str:

@@ -32,6 +32,7 @@ class BoundedGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
+        self.used: set[torch.Tensor] = set()  # the parameters that the network's output depends on
         self._edges, self._widest = 0, 0
         self._start_again()
 
@@ -118,10 +119,16 @@ def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> BoundedGraph:
     """
     device = next(model.parameters()).device
     graph = BoundedGraph()
+
+    def look(output: torch.Tensor) -> torch.Tensor:
+        graph.used.update(_parameters_behind(output))
+        return output
+
     try:
         with warnings.catch_warnings(), _without_mapping_of_nothing():
             warnings.simplefilter("ignore")  # its remarks on layers that it does not know: the result is compared
-            graph.build_dependency(model, example_inputs=torch.rand(1, *input_shape, device=device))
+            images = torch.rand(1, *input_shape, device=device)
+            graph.build_dependency(model, example_inputs=images, output_transform=look)
     except EndlessGroup:
         raise ModelError(
             "torch-pruning cannot trace this model: determining how many channels its operations have never ends"
@@ -129,3 +136,15 @@ def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> BoundedGraph:
     except Exception as error:  # any user's model may hit any of its limits
         raise ModelError(f"torch-pruning cannot trace this model: {kind_and_line(error)}") from error
     return graph
+
+
+def _parameters_behind(output: torch.Tensor) -> Iterator[torch.Tensor]:
+    steps, seen = [output.grad_fn], set()
+    while steps:
+        step = steps.pop()
+        if step is None or step in seen:
+            continue
+        seen.add(step)
+        steps += [before for before, _ in step.next_functions]
+        if isinstance(parameter := getattr(step, "variable", None), torch.Tensor):
+            yield parameter

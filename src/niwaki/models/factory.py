@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from niwaki.errors import FactoryError, Setting, guess, kind_and_line
@@ -62,7 +63,8 @@ def find_callable(path: str, said: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         raise FactoryError(f"{said}: {_absent(error, module_name)}") from error
     except Exception as error:  # a user's module may fail in any way on import
-        raise FactoryError(f"{said}: importing {module_name} failed: {kind_and_line(error)}") from error
+        why = f"importing {module_name} failed: {kind_and_line(error)}{_way_out(error)}"
+        raise FactoryError(f"{said}: {why}") from error
     for name in attribute.split("."):
         if not hasattr(found, name):
             raise FactoryError(f"{said}: {module_name} has no {attribute!r}; check the spelling")
@@ -87,6 +89,16 @@ def _absent(error: ModuleNotFoundError, module_name: str) -> str:
     if f"{module_name}.".startswith(f"{error.name}."):
         return f"there is no module {error.name!r}: check the spelling, run this in its folder, or install it"
     return f"there is no module {error.name!r}, which {module_name} imports: install it"
+
+
+def _way_out(error: Exception) -> str:
+    """What helps if torchvision, which timm needs, was built for another torch: its operators are missing."""
+    if "torchvision::" not in str(error):
+        return ""
+    return (
+        f": this torchvision was built for another torch: install the one that belongs to torch {torch.__version__}, "
+        "both for the CPU or both for the same CUDA"
+    )
 
 
 def build(factory: str, args: Mapping[str, Any], *, trust: bool = False) -> nn.Module:

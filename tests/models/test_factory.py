@@ -42,8 +42,9 @@ def test_what_cannot_be_built_is_named(factory: str, args: dict, message: str) -
         ("raise ModuleNotFoundError('bring your own')", "importing needy failed: ModuleNotFoundError: bring your own"),
         (
             "raise RuntimeError('operator torchvision::nms does not exist')",
-            "importing needy failed: RuntimeError: operator torchvision::nms does not exist: this torchvision was built "
-            "for another torch: install the one that belongs to torch 2.*, both for the CPU or both for the same CUDA",
+            "importing needy failed: RuntimeError: operator torchvision::nms does not exist: this torchvision was "
+            "built for another torch: install the one that belongs to torch 2.*, both for the CPU or both for the "
+            "same CUDA",
         ),
     ],
 )

@@ -102,7 +102,7 @@ def _arguments(found: Survey, model: Mapping[str, Any], trust: bool) -> dict[str
     return given
 
 
-def _as_stated(found: Survey, factory: str, args: Mapping[str, Any], trust: bool) -> Survey:
+def _as_stated(found: Survey, factory: str, args: Mapping[str, object], trust: bool) -> Survey:
     """With the mean, deviation and interpolation that a trusted network of the user's states for its images, if any."""
     how = found.spec.preprocessing
     if not trust or not factories.is_foreign(factory):

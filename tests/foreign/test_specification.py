@@ -13,7 +13,7 @@ import niwaki
 from foreign_habits import HABITS, drawn
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.arithmetic import requantize, round_off
-from niwaki.codegen.graph.ties import with_ties_to_even
+from niwaki.codegen.graph.ties import with_ties
 from niwaki.deploy import runners
 from niwaki.deploy.exported import Export, open_export
 from niwaki.deploy.images import random_images
@@ -57,7 +57,7 @@ def powers_of_two() -> ModelProto:
 
 def test_halves_to_even_are_what_onnx_runtime_rounds() -> None:
     products, shift = np.arange(-12, 13), np.array([2])
-    assert round_off(products, shift, 0, even=True).tolist() == np.rint(products / 4).astype(int).tolist()
+    assert round_off(products, shift, 0, ties="even").tolist() == np.rint(products / 4).astype(int).tolist()
     assert requantize(products, np.array([1]), shift, 0).tolist() == np.floor(products / 4 + 0.5).astype(int).tolist()
 
 
@@ -68,7 +68,7 @@ def test_ties_are_told_from_faults(tmp_path: Path) -> None:
     run = specification(origin, export).run
     assert run is not None
     ours = run(pixels).reshape(80, -1)
-    even = reference.run(with_ties_to_even(graph), inputs_of(graph, pixels)).reshape(80, -1)
+    even = reference.run(with_ties(graph, "even"), inputs_of(graph, pixels)).reshape(80, -1)
     assert (ours != theirs).mean() > 0.1
     assert np.array_equal(ours, even)
     found = explained(graph, pixels, 0, ours, theirs)

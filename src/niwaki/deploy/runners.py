@@ -54,6 +54,8 @@ class Subject:
     """Whether it takes all images in one call."""
     int8: Int8File | None = None
     """For an int8 ONNX that is an integer network: what is needed to find out why it disagrees."""
+    alone: Int8File | None = None
+    """The same for a file whose scores are in int8 steps already."""
     even: bool = False
     """Whether it gives int8 steps, of a runtime that rounds halves to even."""
     dynamic: tuple[bytes, np.ndarray] | None = None

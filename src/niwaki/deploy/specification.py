@@ -11,7 +11,8 @@ import onnxruntime
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.arithmetic import HIGH, LOW
 from niwaki.codegen.graph.graph import Graph
-from niwaki.codegen.graph.ties import with_ties_to_even
+from niwaki.codegen.graph.ties import with_ties
+from niwaki.deploy.cause import Int8File
 from niwaki.deploy.exported import Export
 from niwaki.deploy.formats import FILE, INT8
 from niwaki.deploy.origin import Origin
@@ -36,7 +37,8 @@ def specification(origin: Origin, export: Export) -> Subject:
     except ModelError as error:
         return Subject(FILE, subject.how, reason=str(error))
     run = partial(_run, session, export.graph, table, origin.ending is None)
-    return Subject(FILE, subject.how, run=run, even=True)
+    alone = None if origin.given else Int8File(origin.data, export.graph, table)  # another one says nothing about it
+    return Subject(FILE, subject.how, run=run, alone=alone, even=True)
 
 
 def _run(
@@ -87,7 +89,7 @@ def explained(graph: Graph, pixels: np.ndarray, steps: int, ours: np.ndarray, th
     if near:
         said.append(f"another class for {len(near)} of {len(ours)} images, each a near tie (within {steps} steps)")
     if odd:
-        again = reference.run(with_ties_to_even(graph), inputs_of(graph, pixels[odd])).reshape(len(odd), -1)
+        again = reference.run(with_ties(graph, "even"), inputs_of(graph, pixels[odd])).reshape(len(odd), -1)
         off = np.abs(again - ours[odd]).max(1)
         if off.max() > 1:
             return Difference(odd[int(np.flatnonzero(off > 1)[0])], "")

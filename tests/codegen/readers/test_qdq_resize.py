@@ -10,7 +10,7 @@ import pytest
 from niwaki.codegen.graph import reference
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.operators.resize import Bilinear
-from niwaki.codegen.graph.ties import with_ties_to_even
+from niwaki.codegen.graph.ties import with_ties
 from niwaki.codegen.readers.qdq import float_output
 from niwaki.codegen.readers.qdq_bounds import Range
 from niwaki.models.onnxfile import load_onnx
@@ -38,7 +38,7 @@ def scores(model: Qdq, output: str, graph: Graph, *, even: bool = False) -> tupl
     rng = np.random.default_rng(3)
     inputs = rng.integers(-128, 128, (60, *graph.tensors[graph.input].shape)).astype(np.int8)
     expected = runtime_scores(model.build(output), graph, inputs)
-    found = reference.run(with_ties_to_even(graph) if even else graph, inputs)
+    found = reference.run(with_ties(graph, "even") if even else graph, inputs)
     return found.astype(int), expected.reshape(found.shape).astype(int)
 
 

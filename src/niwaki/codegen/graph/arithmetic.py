@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 
@@ -12,6 +13,11 @@ from niwaki.errors import ModelError
 
 LOW, HIGH = -128, 127
 MAX_SHIFT = 62
+Ties = Literal["up", "even", "early", "late"]
+"""Where a step ends: at a half, which goes up, as the C has it; or to even numbers, as ONNX Runtime rounds; or a NEARth
+of a step before or after the half, the furthest that float arithmetic moves it. The others only tell ties from faults.
+"""
+NEAR = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +32,12 @@ class Rescale:
     multiplier: np.ndarray
     shift: np.ndarray
     twice: bool = False
-    even: bool = False
-    """Ties go to even numbers, as ONNX Runtime rounds: to tell ties from faults; no C does so."""
+    ties: Ties = "up"
 
     def along_first_of(self, axes: int) -> Rescale:
         """The same factors, to broadcast against values with so many axes whose first are the channels."""
         shape = (-1,) + (1,) * (axes - 1)
-        return Rescale(self.multiplier.reshape(shape), self.shift.reshape(shape), self.twice, self.even)
+        return Rescale(self.multiplier.reshape(shape), self.shift.reshape(shape), self.twice, self.ties)
 
 
 def rescale_of(factors: Sequence[Fraction], name: str) -> Rescale:
@@ -93,8 +98,9 @@ def requantize(
 
 def rescaled(values: np.ndarray, rescale: Rescale, zero_point: int, low: int = LOW, high: int = HIGH) -> np.ndarray:
     """`requantize` by a `Rescale`, whose factors broadcast against `values`, in one rounding or in two."""
-    if rescale.even:
-        return round_off(values.astype(np.int64) * rescale.multiplier, rescale.shift, zero_point, low, high, even=True)
+    if rescale.ties != "up":
+        products = values.astype(np.int64) * rescale.multiplier
+        return round_off(products, rescale.shift, zero_point, low, high, ties=rescale.ties)
     if not rescale.twice:
         return requantize(values, rescale.multiplier, rescale.shift, zero_point, low, high)
     clamped: np.ndarray = np.clip(rounded_twice(values, rescale) + zero_point, low, high)
@@ -115,13 +121,15 @@ def rounded_twice(values: np.ndarray, rescale: Rescale) -> np.ndarray:
 
 
 def round_off(
-    products: np.ndarray, shift: np.ndarray, zero_point: int, low: int = LOW, high: int = HIGH, *, even: bool = False
+    products: np.ndarray, shift: np.ndarray, zero_point: int, low: int = LOW, high: int = HIGH, *, ties: Ties = "up"
 ) -> np.ndarray:
-    """`products` (int64, within ±2**62) divided by 2**`shift`, ties up, shifted to `zero_point`, clamped, as int8."""
+    """`products` (int64, within ±2**62) divided by 2**`shift`, shifted to `zero_point`, clamped, as int8."""
     shift = shift.astype(np.int64)
     moved = products + (np.int64(1) << (shift - 1))
+    if ties in ("early", "late"):
+        moved += ((np.int64(1) << shift) // NEAR) * (1 if ties == "early" else -1)
     rounded = moved >> shift
-    if even:
+    if ties == "even":
         rounded -= ((moved & ((np.int64(1) << shift) - 1)) == 0) & (rounded & 1 == 1)
     clamped: np.ndarray = np.clip(rounded + zero_point, low, high)
     return clamped.astype(np.int8)

@@ -49,7 +49,8 @@ class Requantize(Layer):
 def _run_add(layer: Add, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor) -> np.ndarray:
     a, b = (centred(values, tensor).astype(np.int64) for values, tensor in zip(inputs, sources, strict=True))
     factors, shift = layer.rescale.multiplier, layer.rescale.shift[:1]
-    return round_off(a * factors[0] + b * factors[1], shift, target.zero_point, *layer.clamp, even=layer.rescale.even)
+    sums = a * factors[0] + b * factors[1]
+    return round_off(sums, shift, target.zero_point, *layer.clamp, ties=layer.rescale.ties)
 
 
 def _run_fine_add(

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale, rescaled, round_off
+from niwaki.codegen.graph.arithmetic import HIGH, LOW, NEAR, Rescale, rescaled, round_off
 from niwaki.codegen.graph.graph import Layer, Pair, Tensor
 from niwaki.codegen.graph.lines import Lines
 from niwaki.codegen.graph.loops import DEPTH, loops_of
@@ -82,7 +82,7 @@ def _run_pairwise(
     factors, shift = layer.rescale.multiplier, layer.rescale.shift[:1]
     a, b = a * factors[0], b * factors[1]
     chosen = a + b if layer.kind == "sum" else np.maximum(a, b) if layer.kind == "largest" else np.minimum(a, b)
-    return round_off(chosen, shift, target.zero_point, *layer.clamp, even=layer.rescale.even)
+    return round_off(chosen, shift, target.zero_point, *layer.clamp, ties=layer.rescale.ties)
 
 
 def _run_divide(layer: Divide, inputs: Sequence[np.ndarray], sources: Sequence[Tensor], target: Tensor) -> np.ndarray:
@@ -92,7 +92,8 @@ def _run_divide(layer: Divide, inputs: Sequence[np.ndarray], sources: Sequence[T
     )
     multiplier, shift = int(layer.rescale.multiplier[0]), int(layer.rescale.shift[0])
     by = np.where(b == 0, 1, np.abs(b)) << shift
-    quotients = (np.where(b < 0, -a, a) * multiplier + (by >> 1)) // by
+    half = (by >> 1) + by // NEAR * {"early": 1, "late": -1}.get(layer.rescale.ties, 0)
+    quotients = (np.where(b < 0, -a, a) * multiplier + half) // by
     quotients = np.where(b == 0, np.sign(a) * 256, quotients)
     clamped: np.ndarray = np.clip(quotients + target.zero_point, *layer.clamp).astype(np.int8)
     return clamped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,12 +60,12 @@ def _run_average_pool(
 ) -> np.ndarray:
     """Each position has its divisor: the window's size, or how many of its pixels are inside the image."""
     sums, divisors = _sums(layer, centred(inputs[0], sources[0]), target, int(layer.count_include_pad))
-    multiplier, shift, twice, even = np.zeros_like(divisors), np.ones_like(divisors), False, False
+    multiplier, shift = np.zeros_like(divisors), np.ones_like(divisors)
     for divisor, rescale in layer.rescale.items():
         multiplier[divisors == divisor] = rescale.multiplier[0]
         shift[divisors == divisor] = rescale.shift[0]
-        twice, even = twice | rescale.twice, even | rescale.even
-    return rescaled(sums, Rescale(multiplier, shift, twice, even), target.zero_point, *layer.clamp).swapaxes(0, 1)
+    each = replace(next(iter(layer.rescale.values())), multiplier=multiplier, shift=shift)
+    return rescaled(sums, each, target.zero_point, *layer.clamp).swapaxes(0, 1)
 
 
 def _run_integer_mean(

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from niwaki.codegen.graph.arithmetic import HIGH, LOW, Rescale, rescaled
+from niwaki.codegen.graph.arithmetic import HIGH, LOW, NEAR, Rescale, Ties, rescaled
 from niwaki.codegen.graph.graph import Layer, Pair, Tensor
 from niwaki.codegen.graph.lowering import Lowering
 from niwaki.codegen.graph.operators.operator import Operator
@@ -43,7 +43,7 @@ class Bilinear(Layer):
     rows: Between
     columns: Between
     rescale: Rescale | None
-    ties: Literal["up", "away", "even"] = "up"  # away from zero, of int8; even: to tell ties from faults, no C does so
+    ties: Ties | Literal["away"] = "up"  # away from zero, of int8
     clamp: Pair = (LOW, HIGH)
 
 
@@ -74,7 +74,7 @@ def _divided(sums: np.ndarray, units: int, ties: str) -> np.ndarray:
     if ties == "away":
         means: np.ndarray = np.sign(sums) * ((2 * np.abs(sums) + units) // (2 * units))
         return means
-    doubled = 2 * sums + units
+    doubled = 2 * sums + units + 2 * units // NEAR * {"early": 1, "late": -1}.get(ties, 0)
     means = doubled // (2 * units)
     if ties == "even":
         means -= (doubled % (2 * units) == 0) & (means % 2 == 1)

@@ -28,7 +28,7 @@ TABLE = np.tile(np.arange(-128, 128, dtype=np.float32) * np.float32(0.5), (2, 1)
 
 
 def near_ties(times: int) -> bytes:
-    """Halves its pixel, but for the last bit of a float32, and multiplies that by `times`."""
+    """Halves its pixel up to the last bit of a float32, and multiplies that by `times`."""
     model, x = start(1, 1, 1, scale=0.1)
     half = model.qdq(model.conv(x, weights=np.full((1, 1, 1, 1), 3, np.int8), scale=1.0, name="half"), 0.6)
     weights = np.array([times, -times], np.int8).reshape(2, 1, 1, 1)

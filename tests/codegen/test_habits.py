@@ -181,6 +181,42 @@ class Upward(nn.Module):
         return self.last(torch.cat([x.mean((1, 3)), x.mean((2, 3))], 1))
 
 
+class Normed(nn.Module):
+    """Vectors of length 1 over the channels of each pixel; a classifier by the cosine; other reductions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 16, 3, stride=2, padding=1)
+        self.each, self.last = nn.Parameter(torch.randn(10, 16)), nn.Linear(4 * 16 + 10, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.second(F.normalize(self.first(x), dim=1)))
+        flat = x.flatten(2)
+        mean = flat.mean(2)
+        cosine = F.linear(mean / mean.norm(dim=1, keepdim=True), F.normalize(self.each))
+        others = flat.amin(2), flat.logsumexp(2), flat.abs().sum(2) / 16, F.normalize(mean, p=1)
+        return self.last(torch.cat([*others, cosine], 1))
+
+
+class Products(nn.Module):
+    """Einsum as networks have it: attention, a matrix along one axis, channels mixed, a dot product, an outer one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.mix = nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.Parameter(torch.randn(8, 8) / 3)
+        self.along, self.last = nn.Parameter(torch.randn(4, 4) / 2), nn.Linear(8 + 8 + 4, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.first(x))
+        y = torch.einsum("bchw,oc->bohw", torch.einsum("nchw,vw->nchv", x, self.along), self.mix)
+        heads = x.reshape(-1, 2, 4, 16).transpose(2, 3)
+        weights = torch.einsum("bhid,bhjd->bhij", heads, y.reshape(-1, 2, 4, 16).transpose(2, 3)).softmax(3)
+        seen = torch.einsum("bhij,bhjd->bhid", weights, heads).mean((2,)).flatten(1)
+        dots = torch.einsum("bchw,bchw->bc", x, y) / 4
+        outer = torch.einsum("bi,bj->bij", seen[:, :4], dots[:, :4])
+        return self.last(torch.cat([seen, dots, torch.einsum("bij->bi", outer)], 1))
+
+
 HABITS: dict[str, nn.Module] = {
     "activated": seeded(Activated),
     "excitation": seeded(Excited, nn.Sigmoid(), nn.SiLU()),
@@ -189,6 +225,8 @@ HABITS: dict[str, nn.Module] = {
     "vision transformer": seeded(Attention, False),
     "odd": seeded(Odd),
     "upward": seeded(Upward),
+    "normed": seeded(Normed),
+    "products": seeded(Products),
 }
 MORE: dict[str, nn.Module] = {
     "hard excitation": seeded(Excited, nn.Hardsigmoid(), nn.Hardswish()),

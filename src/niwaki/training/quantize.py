@@ -218,7 +218,7 @@ def _usable(model: ModelProto, ranges: dict[str, Range]) -> dict[str, Range]:
 
 _SMALLEST_RANGE = 1e-9
 # Their factors and offsets stay as they are: the integer form takes them with more than 8 bits.
-NORMALIZATIONS = ("InstanceNormalization", "LayerNormalization", "RMSNormalization")
+NORMALIZATIONS = ("InstanceNormalization", "LayerNormalization", "LpNormalization", "RMSNormalization")
 
 
 def _insert(model: ModelProto, ranges: dict[str, Range], fixed: tuple[np.float32, np.int8]) -> ModelProto:

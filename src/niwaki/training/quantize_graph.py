@@ -7,6 +7,8 @@ from collections import Counter
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
+from niwaki.training.decompose import decompose
+
 _ACTIVATIONS = ("Relu", "Clip")
 _COMMUTES = ("MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose")
 
@@ -14,6 +16,7 @@ _COMMUTES = ("MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose
 def prepared(model: ModelProto) -> ModelProto:
     """A copy of a float model that computes the same numbers and loses less when it is quantized.
 
+    - Norms, Einsum and the like become operators of the integer form (`decompose`).
     - Relu and Clip come before max-pooling and changes of shape, not after: the quantizer fuses an activation only
           into the layer directly before it, so the usual `relu(max_pool2d(conv(x)))` would be rounded twice.
         - Average pooling over the whole image becomes global: the quantizer gives ordinary pooling the scale of its
@@ -27,6 +30,7 @@ def prepared(model: ModelProto) -> ModelProto:
     for number, node in enumerate(copied.graph.node):
         if not node.name or taken[node.name] > 1:
             node.name = f"{node.name or node.op_type}, node {number}"
+    decompose(copied)
     _activations_first(copied.graph)
     _global_pooling(copied)
     return copied

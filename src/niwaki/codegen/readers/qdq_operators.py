@@ -211,6 +211,8 @@ SUPPORTED = ", ".join((*OPERATORS, "Split"))
 _AS_QDQ = "quantize it as QDQ (QuantFormat.QDQ), not as QOperator"
 _STATICALLY = "quantize it again with calibration images: niwaki quantize, or quantize_static with QuantFormat.QDQ"
 WAYS_OUT = {
+    "Einsum": "write it with torch.matmul, permute and sum: products of two tensors, image by image, have a C",
+    "ReduceProd": "take the logarithm, sum it and raise e to it, or multiply slices",
     "ArgMax": "leave it out: the C returns the scores, and the largest is the class",
     **dict.fromkeys(("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"), _STATICALLY),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm"), _AS_QDQ),

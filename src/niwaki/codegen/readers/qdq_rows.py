@@ -174,6 +174,17 @@ def _layer_normalization(node: NodeProto, inputs: Inputs) -> Value:
     return Value(Normal(name_of(node), (tensor,), shape, axes, axes, epsilon, factors, offsets, root), shape)
 
 
+def _unit(node: NodeProto, inputs: Inputs) -> Value:
+    """LpNormalization: divided by the L2 norm along an axis, the root of n times the mean square."""
+    given, full, shape = attributes(node), inputs.full_shape(node.input[0]), inputs.shape(node.input[0])
+    if given.get("p", 2) != 2:
+        raise ModelError(f"{label(node)}: p = {given['p']}: the L2 norm, p = 2, is supported")
+    axes = axes_of(node, full, [given.get("axis", -1)])
+    factor = np.array([Fraction(1 / math.sqrt(shape[axes[0]]))], object)
+    tensor = inputs.tensor(node.input[0], node)
+    return Value(Normal(name_of(node), (tensor,), shape, axes, (), 0.0, factor, 0 * factor, root=True), shape)
+
+
 def _instance_normalization(node: NodeProto, inputs: Inputs) -> Value:
     """Each channel by itself, over all that lies in it."""
     shape = inputs.shape(node.input[0])
@@ -217,6 +228,7 @@ OPERATORS: dict[str, Callable[[NodeProto, Inputs], Value]] = {
     "GlobalMaxPool": _peak,
     "InstanceNormalization": _instance_normalization,
     "LayerNormalization": _layer_normalization,
+    "LpNormalization": _unit,
     "RMSNormalization": _layer_normalization,
     "ReduceMax": _peak,
     "ReduceSum": total,

@@ -38,9 +38,9 @@ def same(model: ModelProto, x: np.ndarray) -> set[str]:
 # Einsum of an activation x, of another one that is made of it (y), or of constants (w)
 EQUATIONS = [
     "xy nhid,nhjd->nhij", "xy nhij,nhjd->nhid", "xy nij,njk->nik", "xy nij,nkj->nik", "xw nchw,vw->nchv",
-    "xw nchw,oc->nohw", "xw nchw,cho->nwo", "wx oc,nchw->nohw", "xw nkctv,kvw->nctw", "x nij->nji", "x nchw->nc",
+    "xw nchw,oc->nohw", "xw nchv,cho->nvo", "wx oc,nchw->nohw", "xw nkctv,kvw->nctw", "x nij->nji", "x nchw->nc",
     "x nchw->nwc", "x nchw->nchw", "xy nchw,nchw->nc", "xy ni,nj->nij", "xy nchw,nc->nchw", "xy nchw,nc->nhw",
-    "xw nchw,c->nchw", "xw nchw,c->nhw", "xw nc,cd->nd", "xw aij,jk", "xy ...ij,...jk->...ik", "xw ...j,jk->...k",
+    "xw nchw,c->nchw", "xw nchw,c->nhw", "xw nc,ck->nk", "xw aij,jk", "xy ...ij,...jk->...ik", "xw ...j,jk->...k",
     "xy nabc,nabd->ndc", "xy nab,ncd->nca", "xw nab,cd->nac", "xy nia,nja->nji",
 ]  # fmt: skip
 

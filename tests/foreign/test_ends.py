@@ -201,7 +201,7 @@ def test_sizes_that_are_said_must_fit_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("kind", "shape", "message"), [
     (TensorProto.FLOAT16, (1, 3, 8, 8), r"input 'x' is float16: niwaki gives float32; .* with model\.float\(\)"),
     (TensorProto.UINT8, (1, 3, 8, 8), r"input 'x' is uint8: niwaki gives float32; "),
-    (TensorProto.FLOAT, ("n", 3, "h", "w"), r"input 'x' leaves its sides open: export it with fixed ones"),
+    (TensorProto.FLOAT, ("n", 3, "h", "w"), r"input 'x' leaves its sides open: state them, as in 'size"),
     (TensorProto.FLOAT, (1, 8, 9, 3), "its input is 8 × 9 × 3, with the channels last: export"),
 ])  # fmt: skip
 def test_float_inputs_that_no_picture_becomes(kind: int, shape: tuple, message: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import onnx
 
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.ending import Ending, measured, with_ending
+from niwaki.deploy.open_sides import with_sides
 from niwaki.deploy.pictures import ImageNeeds, Pictures
 from niwaki.errors import ModelError, Setting
 from niwaki.foreign.ends import with_plain_ends
@@ -54,7 +55,14 @@ class Origin:
 
     @property
     def needs(self) -> ImageNeeds:
-        """What its images must be."""
+        """What its images must be.
+
+        Raises ModelError for an ONNX with several inputs or outputs, and for a float one whose input no picture
+        becomes.
+        """
+        _check_ends(self)
+        if self.preprocessing is not None:
+            _check_float(self)
         return ImageNeeds(self.name, self.input_shape, self.labels, self.preprocessing, self.provenance, self.outputs)
 
 
@@ -97,10 +105,23 @@ def onnx_origin(path: Path, data: bytes | None = None, model: onnx.ModelProto | 
         data, bare = (ended.SerializeToString(deterministic=True), data) if ending else (data, bare)
         model = model if data == given else load_onnx(data, str(path))
     about = metadata(model)
-    return Origin(
+    origin = Origin(
         str(path), path.stem, kind, data, about.labels, about.preprocessing, input_shape_of(model),
         outputs=outputs_of(model), ending=ending, bare=bare, given=b"" if data == given else given,
     )  # fmt: skip
+    return origin if about.preprocessing is None else _sized(origin, about.preprocessing)
+
+
+def _sized(origin: Origin, preprocessing: Preprocessing) -> Origin:
+    """A float ONNX for the size that `preprocessing` states, if its input leaves its sides open."""
+    if origin.kind != "float" or 0 not in origin.input_shape:
+        return origin
+    model = load_onnx(origin.data, origin.name)
+    sized = with_sides(model, input_of(model).name, preprocessing, origin.name)
+    if sized is None:
+        return origin
+    data = sized.SerializeToString(deterministic=True)
+    return replace(origin, data=data, input_shape=input_shape_of(sized), given=origin.given or origin.data)
 
 
 def described(origin: Origin, preprocessing: Preprocessing | None, labels: Sequence[str]) -> Origin:
@@ -114,6 +135,7 @@ def described(origin: Origin, preprocessing: Preprocessing | None, labels: Seque
         given = Setting("labels") if preprocessing is None else Setting("preprocessing")
         raise ModelError(f"{origin.name}: a model file states that itself: leave out ", given)
     if preprocessing is not None:
+        origin = _sized(origin, preprocessing)
         _check_shape(origin, preprocessing)
     if labels and origin.outputs is not None and len(labels) != origin.outputs:
         raise ModelError(
@@ -175,9 +197,27 @@ def _check_float(origin: Origin) -> None:
         )
     if 0 in origin.input_shape:
         raise ModelError(
-            f"{origin.name}: input {entry.name!r} leaves its sides open: export it with fixed ones, such as "
-            "(batch, 3, 64, 64); the batch alone may stay open"
-        )
+            f"{origin.name}: input {entry.name!r} leaves its sides open: state them, as in 'size = [64, 64]', with ",
+            Setting("preprocessing"), ", or export it with fixed ones; the batch alone may stay open",
+        )  # fmt: skip
+
+
+def _check_ends(origin: Origin) -> None:
+    """Raise ModelError if an ONNX has several inputs or outputs: images and scores are one of each."""
+    if origin.kind == "model" or not origin.data:
+        return
+    graph = onnx.load_from_string(origin.data).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value.name for value in graph.input if value.name not in weights]
+    outputs = [value.name for value in graph.output]
+    for kind, names, meant in (("inputs", inputs, "its images"), ("outputs", outputs, "its scores")):
+        if len(names) > 1:
+            kept = f"{inputs[:1]}, {outputs[:1]}"
+            raise ModelError(
+                f"{origin.name}: {len(names)} {kind} ({', '.join(names)}): a classifier has one, {meant}: export it "
+                f"with that alone, or cut it out: onnx.utils.extract_model('{Path(origin.name).name}', 'one.onnx', "
+                f"{kept})"
+            )
 
 
 def measured_on(origin: Origin, pictures: Pictures, images: int) -> Origin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -42,14 +43,17 @@ def fold(model: ModelProto, *, most: int | None = None) -> bool:
     kept: list[NodeProto] = []
     for node in model.graph.node:
         sizes = shapes.get(node.input[0], ()) if node.op_type == "Shape" else ()
+        given = {entry.name: entry.i for entry in node.attribute} if sizes else {}
+        read = sizes[given.get("start", 0) : given.get("end", len(sizes))]
         names = [str(name) for name in node.input if name]
-        if node.op_type in _FOLDED and all(name in known for name in names):
+        fixed = all(name in known for name in names)
+        if fixed and (node.op_type in _FOLDED or _turns_a_shape(node, known)):
             inputs = {name: numpy_helper.to_array(known[name]) for name in names}
             if node.op_type == "ConstantOfShape" and prod(inputs[names[0]].ravel().tolist()) > _LARGEST:
                 kept.append(node)
                 continue
-        elif min(sizes, default=0) > 0:
-            inputs = {names[0]: np.broadcast_to(np.int8(0), sizes)}
+        elif min(read, default=0) > 0:
+            inputs = {names[0]: np.broadcast_to(np.int8(0), [side or 1 for side in sizes])}
         else:
             kept.append(node)
             continue
@@ -62,6 +66,11 @@ def fold(model: ModelProto, *, most: int | None = None) -> bool:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return found
+
+
+def _turns_a_shape(node: NodeProto, known: Mapping[str, onnx.TensorProto]) -> bool:
+    """Whether it is a Reshape of whole numbers, as of sizes that are joined; weights stay as they are."""
+    return node.op_type == "Reshape" and known[node.input[0]].data_type == onnx.TensorProto.INT64
 
 
 def _evaluated(node: NodeProto, inputs: dict[str, np.ndarray], model: ModelProto) -> np.ndarray:

@@ -23,7 +23,9 @@ from niwaki.codegen.graph.operators.functions import KINDS, Lookup, Pairwise
 from niwaki.codegen.graph.operators.pooling import AveragePool, IntegerMean, MaxPool
 from niwaki.codegen.graph.operators.products import Conv, Dense
 from niwaki.codegen.graph.operators.resize import Between, Bilinear
-from niwaki.emit.generate import generate, write
+from niwaki.codegen.graph.program import Program
+from niwaki.emit.generate import generate_program, write
+from niwaki.emit.lower import lower
 
 
 class Builder:
@@ -335,20 +337,27 @@ def _add_conv(draw: st.DrawFn, b: Builder, kind: str, pads: tuple[int, int, int,
 
 def compile_together(graphs: Sequence[Graph], folder: Path, flags: Sequence[str], cc: str = "cc") -> ctypes.CDLL:
     """One library of many models; number i has the prefix `m<i>`. Compiled as strictly as can be."""
+    return compile_programs([(graph, lower(graph)) for graph in graphs], folder, flags, cc)
+
+
+def compile_programs(
+    programs: Sequence[tuple[Graph, Program]], folder: Path, flags: Sequence[str], cc: str = "cc"
+) -> ctypes.CDLL:  # fmt: skip
+    """The same of graphs with their programs."""
     strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
     build = folder / hashlib.sha256(repr((cc, flags)).encode()).hexdigest()[:8]
 
     def compile_one(index: int) -> str:
         source = folder / str(index)
         if not source.exists():
-            write(generate(graphs[index], prefix=f"m{index}"), source)
+            write(generate_program(*programs[index], prefix=f"m{index}"), source)
         made = build / f"{index}.o"
         _run([cc, *strict, *flags, "-fPIC", "-c", "-o", str(made), str(source / "model.c")])
         return str(made)
 
     build.mkdir()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, range(len(graphs))))
+        objects = list(pool.map(compile_one, range(len(programs))))
     _run([cc, *flags, "-shared", "-o", str(build / "lib.so"), *objects])
     return ctypes.CDLL(str(build / "lib.so"))
 

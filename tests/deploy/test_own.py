@@ -54,3 +54,21 @@ def test_a_model_that_an_earlier_niwaki_wrote_said_less(tmp_path: Path) -> None:
     source.write_text(earlier[-1].replace("layer0_conv", "layer9_conv"))
     with pytest.raises(ModelError, match=r"model\.c: differs from what this niwaki generates"):
         own_files(folder, graph, "model-int8.onnx")
+
+
+def test_c_by_stripes_of_rows_is_known_by_its_own_ram(tmp_path: Path) -> None:
+    """Whatever the limit was: its form fits best into the RAM that it takes, too."""
+    builder = Builder((2, 24, 9), 0)
+    for _ in range(3):
+        builder.conv(8, (3, 3), pads=(1, 1, 1, 1))
+    builder.dense(4)
+    graph = builder.graph()
+    made = generate(graph, ram_limit=2800)
+    assert made.report.ram_bytes < 2800
+    assert made.program.stripes
+    folder = write(made, tmp_path)
+    assert own_files(folder, graph, "model-int8.onnx") == made.compiled
+    kernels = folder / "niwaki_stripes.h"
+    kernels.write_bytes(kernels.read_bytes().replace(b"done + p->most", b"done + 1"))
+    with pytest.raises(ModelError, match=r"niwaki_stripes\.h: differs from what this niwaki generates"):
+        own_files(folder, graph, "model-int8.onnx")

@@ -21,6 +21,7 @@ from niwaki.data.class_names import name_classes
 from niwaki.data.datasets import GARMENTS
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.images import random_images
+from niwaki.emit.generate import generate
 from niwaki.firmware.content import Content, content_of
 from niwaki.firmware.layouts import project_files
 from niwaki.models.onnxfile import load_onnx
@@ -44,7 +45,14 @@ def content(pruned_projects: Path) -> Content:
     int8 = (pruned_projects / "model-int8.onnx").read_bytes()
     read = read_qdq(load_onnx(int8, "pruned"), "pruned")
     graph = replace(read, labels=GARMENTS, preprocessing=Preprocessing(size=(28, 28), pad=2))
-    return content_of(graph, random_images((1, 32, 32), 8), "8 random images", int8=int8, prefix="seen", title="seen")
+    return content_of(
+        graph,
+        random_images((1, 32, 32), 8),
+        "8 random images",
+        int8=int8,
+        generated=generate(graph, prefix="seen", title="seen"),
+        title="seen",
+    )
 
 
 @pytest.fixture(scope="module")

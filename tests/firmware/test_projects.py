@@ -22,6 +22,7 @@ from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.datasets import GARMENTS
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.deploy.images import random_images
+from niwaki.emit.generate import generate
 from niwaki.errors import ModelError
 from niwaki.firmware.content import Content, content_of, headers_of, sources_of
 from niwaki.firmware.layouts import project_files
@@ -109,7 +110,14 @@ def content(small_export: Path) -> Content:
     int8 = (small_export / "model-int8.onnx").read_bytes()
     graph = read_qdq(load_onnx(small_export / "model-int8.onnx"), "small")
     images = random_images(graph.tensors[graph.input].shape, 20)
-    return content_of(graph, images, "random images", int8=int8, prefix="small", title="small")
+    return content_of(
+        graph,
+        images,
+        "random images",
+        int8=int8,
+        generated=generate(graph, prefix="small", title="small"),
+        title="small",
+    )
 
 
 def test_every_class_has_its_name_if_there_are_more_than_256(content: Content, tmp_path: Path) -> None:

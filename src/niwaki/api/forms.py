@@ -66,8 +66,8 @@ def export(
     `file` may also be an int8 .tflite file, which becomes onnx-int8 and c. `data` names the dataset whose training
     images calibrate int8, if the file names none; of another tool's int8 file whose output is float, they give its
     range. `preprocessing` says how pixels become the input of an ONNX that does not say so, `labels` are the names of
-    its classes. `ram_limit` is in bytes; `settings` are those of `[quantize]` (calibration, images, percentile). Raises
-    NiwakiError if no form can be made.
+    its classes. `ram_limit` is in bytes: if the C needs more, some layers run by stripes of rows. `settings` are those
+    of `[quantize]` (calibration, images, percentile). Raises NiwakiError if no form can be made.
 
     >>> niwaki.export("small.safetensors", "int8", to=["onnx-int8", "c"], images=100)
     <ExportReport int8: model, onnx-int8, c>
@@ -87,7 +87,7 @@ def export(
     report = export_file(Path(file), forms, Path(out), data=images, options=options, notify=tell)
     if not kinds or INT8 in report.missing:
         return report
-    written = write_projects(Path(out), kinds, prefix=prefix, data=images, notify=tell)
+    written = write_projects(Path(out), kinds, prefix=prefix, ram_limit=ram_limit, data=images, notify=tell)
     return replace(report, projects=written.places, notes=(*report.notes, *written.notes))
 
 

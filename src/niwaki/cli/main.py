@@ -188,7 +188,10 @@ def export(
     ] = None,
     prefix: Annotated[str, typer.Option(help="Prefix of every name in the C code.")] = "niwaki_model",
     ram_limit: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Fail if the C code needs more RAM, as in 8KB.")
+        str | None,
+        typer.Option(
+            metavar="BYTES", help="Limit the RAM of the C code, as in 8KB: layers run by stripes of rows if they must."
+        ),
     ] = None,
     data: Data = None,
     preprocessing: Preprocessing = "",

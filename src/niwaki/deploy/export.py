@@ -76,6 +76,7 @@ class ExportReport:
                 f"C: flash {needs.constant_bytes:,} bytes of constants, plus code; RAM {needs.ram_bytes:,} bytes "
                 f"(arena {needs.arena_bytes:,}, with the image; output {needs.output_bytes:,}), plus stack"
             )
+            said += [f"C, by stripes of rows: {stripes}" for stripes in needs.stripes]
         if board := self.board:
             said.append(
                 f"C on {board.cpu}, compiled with {board.optimization}: flash {board.flash:,} bytes (code "
@@ -95,6 +96,7 @@ class ExportReport:
                 "flash": self.footprint.constant_bytes,
                 "ram": self.footprint.ram_bytes,
                 "arena": self.footprint.arena_bytes,
+                "stripes": list(self.footprint.stripes),
                 "board": self.board and _on_board(self.board),
             }
         return {

@@ -44,7 +44,7 @@ class ExportOptions:
     prefix: str = PREFIX
     """Prefix of every name in the C."""
     ram_limit: int | None = None
-    """Bytes of RAM that the C may need."""
+    """Bytes of RAM that the C may need; if it needs more, some layers run by stripes of rows."""
     settings: QuantizeSettings = field(default_factory=QuantizeSettings)
     trust: bool = False
     """Whether to call a factory that is not niwaki's."""
@@ -219,7 +219,10 @@ class Making:
             )
         self.remarks.extend(_few_values(graph))
         files = {f"{FILES[C]}/{file}": content for file, content in generated.files.items()}
-        self._take(C, files, {"prefix": options.prefix}, int8_onnx)
+        settings: dict[str, MadeWith] = {"prefix": options.prefix}
+        if options.ram_limit is not None:
+            settings |= {"ram_limit": options.ram_limit, "stripes": "; ".join(generated.report.stripes) or None}
+        self._take(C, files, settings, int8_onnx)
 
 
 def _taken(graph: Graph) -> str:

@@ -106,8 +106,9 @@ def fresh_files(folder: Path, graph: Graph, onnx: str, *, read: Mapping[str, byt
     header = _header(folder, read)
     title = _TITLE.match(header)
     try:
-        prefix = Interface(header, str(folder / "model.h")).prefix
-        return generate(graph, prefix=prefix, title=title[1] if title else "").compiled
+        known = Interface(header, str(folder / "model.h"))
+        limit = known.arena_bytes + known.output_bytes  # what fits best into a limit does so into its own RAM too
+        return generate(graph, prefix=known.prefix, ram_limit=limit, title=title[1] if title else "").compiled
     except NiwakiError as error:
         raise ModelError(error, "; ", _way_out(onnx)) from error
 

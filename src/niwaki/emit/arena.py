@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from niwaki.codegen.graph.program import INPUT, OUTPUT, Step
+from niwaki.codegen.graph.program import INPUT, OUTPUT, Step, Stripes
 from niwaki.emit.memory import Life
 
 
@@ -29,11 +29,37 @@ def lives_of(steps: Sequence[Step], sizes: Mapping[str, int]) -> dict[str, Life]
     return {name: Life(name, sizes[name], first[name], last[name]) for name in first}
 
 
-def share_in_place(steps: Sequence[Step], lives: dict[str, Life]) -> Lives:
+def lives_by_stripes(
+    steps: Sequence[Step], sizes: Mapping[str, int], stripes: Sequence[Stripes] = ()
+) -> dict[str, Life]:  # fmt: skip
+    """The same if some steps run by stripes: all that passes from one to the next is needed as long as the loop runs.
+
+    A window of which nothing is kept is needed only from the step that fills it to the one that reads it.
+    """
+    lives = lives_of(steps, sizes)
+    for some in stripes:
+        loop = range(some.start, some.end)
+        rows = {steps[index].output: passage.out_row for index, passage in zip(loop, some.passages, strict=True)}
+        for name, life in lives.items():
+            if name in some.transient:
+                first = min(lives[other].first for other in rows if other in lives and some.place_of(other) == name)
+                lives[name] = Life(name, some.windows[name] * rows[name], first, life.last)
+            elif name in some.windows:
+                lives[name] = Life(name, some.windows[name] * rows[name], loop[0], loop[-1])
+            elif name in rows and name not in some.shared:
+                lives[name] = Life(name, life.size, loop[0], max(life.last, loop[-1]))
+            elif name in some.sources:
+                lives[name] = replace(life, last=max(life.last, loop[-1]))
+    return lives
+
+
+def share_in_place(steps: Sequence[Step], lives: dict[str, Life], stripes: Sequence[Stripes] = ()) -> Lives:
     """Let a step that can work in place overwrite an input that nothing reads afterwards."""
     roots = {name: name for name in lives}
+    roots |= {name: some.place_of(name) for some in stripes for name in some.shared}
+    inside = {index for some in stripes for index in range(some.start, some.end)}
     for index, step in enumerate(steps):
-        if step.output == OUTPUT or not _may_be_in_place(step) or lives[step.output].first != index:
+        if index in inside or step.output == OUTPUT or not may_be_in_place(step) or lives[step.output].first != index:
             continue
         for name in dict.fromkeys(step.inputs):
             root = roots[name]
@@ -45,7 +71,7 @@ def share_in_place(steps: Sequence[Step], lives: dict[str, Life]) -> Lives:
     return Lives(lives, roots)
 
 
-def _may_be_in_place(step: Step) -> bool:
+def may_be_in_place(step: Step) -> bool:
     """A sum, a table, a rescaled tensor, and a maximum without padding read ahead of what they write."""
     if step.kernel == "max_pool":
         return step.fields["pad_top"] == 0 and step.fields["pad_left"] == 0

@@ -10,11 +10,13 @@ from pathlib import Path
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.program import Program
 from niwaki.emit.constants import Constant, StoredWeights
+from niwaki.emit.fitting import fit
 from niwaki.emit.lower import lower
 from niwaki.emit.source import LAYOUTS, fill, input_shape, write_source
+from niwaki.emit.striped import in_words
 from niwaki.errors import ModelError, NiwakiError
 from niwaki.files import write_whole
-from niwaki.kernels import headers
+from niwaki.kernels import STRIPES, headers
 
 PREFIX = "niwaki_model"
 EXAMPLE = "example"
@@ -43,6 +45,8 @@ class Footprint:
     output_bytes: int
     weights: tuple[StoredWeights, ...]
     """Those of each layer that has any, in plain C."""
+    stripes: tuple[str, ...] = ()
+    """In words, layers that run by stripes of rows to keep a limit of RAM."""
 
     @property
     def constant_bytes(self) -> int:
@@ -92,24 +96,27 @@ class Generated:
 def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None, title: str = "") -> Generated:
     """The C of a graph: `model.h`, `model.c`, kernels, `README.md`, `Makefile` and an example; always the same bytes.
 
-    `ram_limit` is in bytes, for arena and output. Raises ModelError if `prefix` is not a C identifier or the model
-    needs more RAM than the limit.
+    `ram_limit` is in bytes, for arena and output: if the model needs more, some of its layers run by stripes of rows.
+    Raises ModelError if `prefix` is not a C identifier, or if that does not help enough.
     """
+    program = lower(graph)
+    if ram_limit is not None:
+        program = fit(graph, program, ram_limit - graph.tensors[graph.output].size)
+    return generate_program(graph, program, prefix=prefix, title=title)
+
+
+def generate_program(graph: Graph, program: Program, *, prefix: str = PREFIX, title: str = "") -> Generated:
+    """The C of a graph by a program of it. Raises ModelError if `prefix` is not a C identifier."""
     if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]{0,40}", prefix) or prefix in _KEYWORDS:
         raise ModelError(f"prefix {prefix!r}: expected a C identifier of up to 41 letters, digits and underscores")
-    program = lower(graph)
     source = write_source(graph, program, prefix, title or prefix)
     report = Footprint(
         source.constants, program.arena_bytes, program.arena_without_input, program.lifetimes_bytes,
         graph.tensors[graph.input].size, graph.tensors[graph.output].size, source.weights,
+        tuple(in_words(program, stripes) for stripes in program.stripes),
     )  # fmt: skip
-    if ram_limit is not None and report.ram_bytes > ram_limit:
-        raise ModelError(
-            f"the model needs {report.ram_bytes:,} bytes of RAM (arena {report.arena_bytes:,}, output "
-            f"{report.output_bytes:,}), more than the limit of {ram_limit:,}: prune further or raise the limit"
-        )
     files = {"model.h": source.model_h.encode(), "model.c": source.model_c.encode()}
-    files |= headers()
+    files |= {name: data for name, data in headers().items() if program.stripes or name != STRIPES}
     files |= _companions(graph, report, prefix, title or prefix)
     return Generated(files, report, program, prefix)
 

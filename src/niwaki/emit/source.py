@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from math import prod
 from string import Template
@@ -13,7 +15,7 @@ from niwaki.codegen.graph.arithmetic import LOW
 from niwaki.codegen.graph.graph import Graph, Layout
 from niwaki.codegen.graph.layout import pair_bytes, stack_bytes
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Program
-from niwaki.emit import pack
+from niwaki.emit import pack, striped
 from niwaki.emit.constants import Constant, Constants, StoredWeights, comment, kind
 from niwaki.emit.halves import in_halves
 from niwaki.emit.work import ways
@@ -43,6 +45,7 @@ def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Sou
         writer.table(graph.table)
     names = {"prefix": prefix, "macro": prefix.upper(), "title": comment(title)}
     has_pixels = graph.table is not None
+    writer.lines += [striped.passages(stripes) for stripes in program.stripes]
     patch, scratch = stack_bytes(program.steps)
     model_c = fill(
         "model.c",
@@ -52,7 +55,9 @@ def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Sou
         scratch=scratch,
         pairs=f"\n#define NIWAKI_PAIRS {pairs}" if (pairs := pair_bytes(program.steps)) else "",
         constants="\n".join(writer.lines),
-        calls="\n".join(_call(program, index, writer.suffixes[index]) for index in range(len(program.steps))),
+        stripes='#include "niwaki_stripes.h"\n' if program.stripes else "",
+        by_stripes="\n#define NIWAKI_BY_STRIPES 1" if program.stripes else "",
+        **_calls(program, writer.suffixes),
         arrange=_arrange(graph, program),
         input_at=program.offsets.get(INPUT, 0),
         labels=_labels(graph, prefix),
@@ -120,15 +125,44 @@ def _preprocessing(graph: Graph) -> str:
     return f"(x / 255 - {mean}) / ({std})."
 
 
-def _call(program: Program, index: int, bits: str) -> str:
+def _calls(program: Program, bits: Sequence[str]) -> dict[str, str]:
+    """The calls of all kernels, one by one; or, each in a function so that none adds to the stack of another,
+    loops of stripes and the calls between them. `bits` ends the name of each kernel.
+    """
+    kernel = partial(_kernel, program, bits=bits)
+    bodies, index = [], 0
+    for stripes in program.stripes:
+        loop = striped.loop(program, stripes, partial(_place, program), kernel)
+        bodies += [_run(program, index, stripes.start, kernel), loop]
+        index = stripes.end
+    bodies.append(_run(program, index, len(program.steps), kernel))
+    if not program.stripes:
+        return {"parts": "", "calls": bodies[0]}
+    bodies = [body for body in bodies if body]
+    functions = [fill("part.c", number=number, body=body) for number, body in enumerate(bodies)]
+    calls = [f"  part{number}(arena, input, output);" for number in range(len(bodies))]
+    return {"parts": "\n".join(functions) + "\n", "calls": "\n".join(calls)}
+
+
+def _run(program: Program, start: int, end: int, kernel: Callable[[int], str]) -> str:
+    return "\n".join(_call(program, index, kernel(index)) for index in range(start, end))
+
+
+def _place(program: Program, name: str) -> str:
+    return name if name in (INPUT, OUTPUT) else f"arena + {program.offsets[name]}"
+
+
+def _kernel(program: Program, index: int, bits: Sequence[str]) -> str:
     step = program.steps[index]
+    return _CALLS.get(step.weights, "niwaki_run_{kernel}{bits}").format(kernel=step.kernel, bits=bits[index])
 
-    def place(name: str) -> str:
-        return name if name in (INPUT, OUTPUT) else f"arena + {program.offsets[name]}"
 
-    target = place(step.output) + (f" + {step.fields['at']}" if step.fields.get("at") else "")
-    kernel = _CALLS.get(step.weights, "niwaki_run_{kernel}{bits}").format(kernel=step.kernel, bits=bits)
-    places = ", ".join([f"layer{index}_{step.kernel}", *map(place, step.inputs), target])
+def _call(program: Program, index: int, kernel: str) -> str:
+    step = program.steps[index]
+    target = _place(program, step.output) + (f" + {step.fields['at']}" if step.fields.get("at") else "")
+    places = ", ".join(
+        [f"layer{index}_{step.kernel}", *(_place(program, name) for name in step.inputs), target]
+    )  # fmt: skip
     return f"  NIWAKI_RUN({kernel}, niwaki_{kind(step)}, {places});"
 
 

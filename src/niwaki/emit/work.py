@@ -93,9 +93,9 @@ def _way(step: Step, bits: int, scratch: Scratch) -> str:
 
 def _conv_way(step: Step, bits: int, scratch: Scratch) -> str:
     f = step.fields
-    if _is_first(f) and bits == 8:
+    if is_first(f) and bits == 8:
         return "first"
-    if _is_first(f) and f["out_c"] * f["kernel_h"] * 5 <= scratch.patch // 2:
+    if is_first(f) and f["out_c"] * f["kernel_h"] * 5 <= scratch.patch // 2:
         return f"packed first {bits}"
     pairs = bits == 8 and not scratch.small and _pair_rows(f, scratch) > 0
     return "pairs" if pairs else _plain_way(step, bits)
@@ -109,7 +109,8 @@ def _array(way: str, scratch: Scratch) -> int:
     return scratch.pairs if way == "dense widened" else known.get(kind, 0)
 
 
-def _is_first(f: Mapping[str, int]) -> bool:
+def is_first(f: Mapping[str, int]) -> bool:
+    """Whether a convolution is the work of the kernel for a first layer of one channel."""
     plain = f["stride_h"] == f["stride_w"] == f["dilation_h"] == 1 and f["pad_top"] == f["pad_left"] == 0
     shape = f["in_c"] == 1 and f["kernel_w"] == 5 and f["kernel_h"] <= 7 and f["pool_h"] == f["pool_w"] == 2
     inside = 2 * f["out_h"] + f["kernel_h"] - 1 <= f["in_h"] and 2 * f["out_w"] + 4 <= f["in_w"]

@@ -15,7 +15,7 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.data.class_names import name_classes
 from niwaki.deploy.runners import inputs_of, takes_pixels
 from niwaki.emit.constants import comment
-from niwaki.emit.generate import Generated, generate
+from niwaki.emit.generate import Generated
 from niwaki.emit.source import c_string
 from niwaki.errors import ModelError, Setting
 from niwaki.files import sha256_of
@@ -103,7 +103,9 @@ class Content:
         }  # fmt: skip
 
 
-def content_of(graph: Graph, images: np.ndarray, of: str, *, int8: bytes, prefix: str, title: str) -> Content:
+def content_of(
+    graph: Graph, images: np.ndarray, of: str, *, int8: bytes, generated: Generated, title: str
+) -> Content:  # fmt: skip
     """The content of the projects of a graph, whose int8 ONNX is `int8`; `images` are raw pixels, uint8 (n, C, H, W).
 
     Raises ModelError if the network takes no image, a file of that prefix would take the place of another, or C or
@@ -115,7 +117,7 @@ def content_of(graph: Graph, images: np.ndarray, of: str, *, int8: bytes, prefix
     inputs = inputs_of(graph, images)
     scores = reference.run(graph, inputs).reshape(len(images), -1)
     stored = images if takes_pixels(graph) else inputs.view(np.uint8)
-    generated = generate(graph, prefix=prefix, title=title)
+    prefix = generated.prefix
     if f"{prefix}.h" in generated.files or f"{prefix}.h" in _vision():
         raise ModelError(Setting("prefix", f'"{prefix}"'), f": {prefix}.h is a file of the C already: give another")
     if prefix.lower() in f"{_HEADERS_OF_C} {_OF_ARDUINO}".split():

@@ -13,6 +13,7 @@ from niwaki.deploy.exported import Export, open_export
 from niwaki.deploy.formats import INT8, PROJECTS
 from niwaki.deploy.images import random_images
 from niwaki.deploy.pictures import Pictures, find_pictures
+from niwaki.emit.generate import generate
 from niwaki.errors import ModelError
 from niwaki.files import flush_folder, json_with_checksum, load_checked, sha256_of, write_whole
 from niwaki.firmware.content import MANY, Content, content_of
@@ -37,7 +38,9 @@ class Written:
     notes: tuple[str, ...]
 
 
-def write_projects(folder: Path, kinds: Sequence[str], *, prefix: str, data: str | None, notify: Notify) -> Written:
+def write_projects(
+    folder: Path, kinds: Sequence[str], *, prefix: str, ram_limit: int | None, data: str | None, notify: Notify
+) -> Written:  # fmt: skip
     """Write projects of the given kinds into an exported folder that holds an int8 ONNX.
 
     The stored images are test images of `data`, or of the dataset that the export names, or random ones. An older
@@ -46,7 +49,7 @@ def write_projects(folder: Path, kinds: Sequence[str], *, prefix: str, data: str
     """
     export = open_export(folder)
     pictures = find_pictures(export.needs, data, notify)
-    content = _content(export, pictures, prefix)
+    content = _content(export, pictures, prefix, ram_limit)
     large = too_large_for_an_uno(content.generated) if {"arduino", "platformio"} & set(kinds) else ""
     places = {kind: folder / kind for kind in dict.fromkeys(kinds)}
     for place in places.values():
@@ -57,7 +60,7 @@ def write_projects(folder: Path, kinds: Sequence[str], *, prefix: str, data: str
     return Written(places, (large,) if large else ())
 
 
-def _content(export: Export, pictures: Pictures, prefix: str) -> Content:
+def _content(export: Export, pictures: Pictures, prefix: str, ram_limit: int | None) -> Content:
     if pictures.data is None:
         shape = export.input_shape
         images, of = random_images(shape if len(shape) == 3 else (1, 1, *shape), MANY), f"{MANY} random images"
@@ -66,9 +69,8 @@ def _content(export: Export, pictures: Pictures, prefix: str) -> Content:
         places = np.sort(np.random.default_rng(0).permutation(len(test))[:MANY])
         images, of = np.asarray(test.images[places]), f"{len(places)} test images of {pictures.data.name}"
     title = Path(export.note.origin).stem if export.note else prefix
-    return content_of(
-        export.integer, images, of, int8=export.files[INT8], prefix=prefix, title=title
-    )  # fmt: skip
+    generated = generate(export.integer, prefix=prefix, ram_limit=ram_limit, title=title)
+    return content_of(export.integer, images, of, int8=export.files[INT8], generated=generated, title=title)
 
 
 def _check_free(place: Path) -> None:

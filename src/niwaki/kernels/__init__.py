@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from importlib import resources
 
+STRIPES = "niwaki_stripes.h"
+"""The header that only C of layers by stripes of rows includes."""
+
 
 def headers() -> dict[str, bytes]:
     """Every header by its name, in order."""

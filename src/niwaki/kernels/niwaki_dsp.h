@@ -134,6 +134,14 @@ NIWAKI_KERNEL int32_t *niwaki_widen_zeros(int halves, int32_t c, int32_t zero, i
   return to;
 }
 
+/* By stripes of rows, some sizes of a layer are variables. It is copied for a call that takes its address, or the other
+ * sizes would no longer be literals where assembly is between. */
+#if defined(NIWAKI_BY_STRIPES)
+#define NIWAKI_APART(d, layer) const niwaki_conv copied = *(d), *const layer = &copied
+#else
+#define NIWAKI_APART(d, layer) const niwaki_conv *const layer = (d)
+#endif
+
 /* What a place sees in `rows` kernel rows from row `top` of the image on, if some of it is padding. A kernel row begins
  * at byte `at` of the image's. */
 static __attribute__((noinline, unused)) void niwaki_widen_edge(const niwaki_conv *d, const int8_t *in, int32_t top,
@@ -172,7 +180,8 @@ NIWAKI_KERNEL void niwaki_widen(const niwaki_conv *d, const int8_t *in, int32_t 
   const int never = d->pad_top == 0 && d->pad_left == 0 && reach_h < 0 && reach_w < 0; /* no place sees padding */
   if (!never && (first < 0 || first + (rows - 1) * d->dilation_h >= d->in_h || left < 0 ||
                  left + d->kernel_w > d->in_w)) {
-    niwaki_widen_edge(d, in, first, left * d->in_c, rows, to);
+    NIWAKI_APART(d, layer);
+    niwaki_widen_edge(layer, in, first, left * d->in_c, rows, to);
     return;
   }
   const int halves = NIWAKI_HALVED(d);

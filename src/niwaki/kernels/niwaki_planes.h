@@ -138,8 +138,10 @@ NIWAKI_LARGE void niwaki_depthwise_planes(const niwaki_conv *d, int32_t bits, co
       const niwaki_taps taps = niwaki_taps_of(d, bits, c);
       if (__builtin_expect(d->shift[c] > 32, 1))
         niwaki_plane(d, plane, rows, c, taps, 0, out + y * d->out_w * d->out_c + c);
-      else
-        niwaki_plane_any(d, plane, rows, c, &taps, out + y * d->out_w * d->out_c + c);
+      else {
+        NIWAKI_APART(d, layer);
+        niwaki_plane_any(layer, plane, rows, c, &taps, out + y * d->out_w * d->out_c + c);
+      }
     }
   }
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from niwaki.deploy.folder import NOTE, read_note
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.images import random_images
 from niwaki.deploy.origin import open_origin
+from niwaki.deploy.own import own_files
 from niwaki.deploy.pictures import ImageNeeds, Pictures, find_pictures, fit_to
 from niwaki.errors import DataError, ModelError, NiwakiError
 from niwaki.files import sha256_of
@@ -150,6 +152,21 @@ def test_a_form_that_cannot_be_made_takes_no_other_with_it(
     report = export_file(foreign(small_export / "model.onnx", tmp_path / "t.onnx"), ["all"], tmp_path / "theirs")
     assert set(report.missing) == {"onnx-int8", "c"}
     assert "does not say how pixels become its input" in report.missing["c"]
+
+
+def test_a_limit_of_ram_is_kept_by_stripes_of_rows_and_recorded(small_export: Path, tmp_path: Path) -> None:
+    source = small_export / "model-int8.onnx"
+    whole = export_file(source, ["c"], tmp_path / "whole").footprint
+    limit = whole.ram_bytes - 1
+    report = export_file(source, ["c"], tmp_path / "out", options=ExportOptions(ram_limit=limit))
+    assert report.footprint.ram_bytes <= limit
+    (said,) = report.to_dict()["forms"]["c"]["stripes"]
+    assert re.fullmatch(r"conv1( to conv2)?: \d+ rows? more in each of \d+ passes", said)
+    assert f"C, by stripes of rows: {said}" in report.table().notes
+    note = read_note(report.folder)
+    assert note.forms["c"].settings == {"prefix": "niwaki_model", "ram_limit": limit, "stripes": said}
+    own = own_files(report.folder / "c", read_qdq(load_onnx(source), "it"), "model-int8.onnx")
+    assert own["model.c"] == (report.folder / "c" / "model.c").read_bytes()
 
 
 def test_calibration_sees_training_images_only(

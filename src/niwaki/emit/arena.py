@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from niwaki.codegen.graph.program import INPUT, OUTPUT, Step, Stripes
 from niwaki.emit.memory import Life
@@ -15,6 +15,8 @@ class Lives:
 
     lives: dict[str, Life]
     roots: dict[str, str]
+    moved: dict[str, int] = field(default_factory=dict)
+    """How far behind the beginning of such a place a buffer lies, if it does."""
 
 
 def lives_of(steps: Sequence[Step], sizes: Mapping[str, int]) -> dict[str, Life]:
@@ -27,30 +29,6 @@ def lives_of(steps: Sequence[Step], sizes: Mapping[str, int]) -> dict[str, Life]
             first.setdefault(step.output, index)
             last[step.output] = index
     return {name: Life(name, sizes[name], first[name], last[name]) for name in first}
-
-
-def lives_by_stripes(
-    steps: Sequence[Step], sizes: Mapping[str, int], stripes: Sequence[Stripes] = ()
-) -> dict[str, Life]:  # fmt: skip
-    """The same if some steps run by stripes: all that passes from one to the next is needed as long as the loop runs.
-
-    A window of which nothing is kept is needed only from the step that fills it to the one that reads it.
-    """
-    lives = lives_of(steps, sizes)
-    for some in stripes:
-        loop = range(some.start, some.end)
-        rows = {steps[index].output: passage.out_row for index, passage in zip(loop, some.passages, strict=True)}
-        for name, life in lives.items():
-            if name in some.transient:
-                first = min(lives[other].first for other in rows if other in lives and some.place_of(other) == name)
-                lives[name] = Life(name, some.windows[name] * rows[name], first, life.last)
-            elif name in some.windows:
-                lives[name] = Life(name, some.windows[name] * rows[name], loop[0], loop[-1])
-            elif name in rows and name not in some.shared:
-                lives[name] = Life(name, life.size, loop[0], max(life.last, loop[-1]))
-            elif name in some.sources:
-                lives[name] = replace(life, last=max(life.last, loop[-1]))
-    return lives
 
 
 def share_in_place(steps: Sequence[Step], lives: dict[str, Life], stripes: Sequence[Stripes] = ()) -> Lives:

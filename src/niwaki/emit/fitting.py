@@ -9,8 +9,9 @@ from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.lowering import hwc
 from niwaki.codegen.graph.passage import passage_of
 from niwaki.codegen.graph.program import INPUT, Program, Step, Stripes
-from niwaki.emit.arena import Lives, apart, lives_by_stripes, lives_of, share_in_place
+from niwaki.emit.arena import Lives, apart, lives_of, share_in_place
 from niwaki.emit.memory import Life, check_plan, lifetimes_bytes, plan_arena
+from niwaki.emit.stripe_lives import lives_by_stripes, overlaid
 from niwaki.emit.stripes import parts_from, stripes_of
 from niwaki.errors import ModelError
 
@@ -63,7 +64,7 @@ def _plain_lives(program: Program) -> list[Life]:
 def _alive(lives: Sequence[Life]) -> list[int]:
     """Bytes at each step."""
     steps = range(max((life.last for life in lives), default=-1) + 1)
-    return [sum(life.size for life in lives if life.first <= step <= life.last) for step in steps]
+    return [sum(life.at(step) for life in lives if life.first <= step <= life.last) for step in steps]
 
 
 def _lives(program: Program, stripes: Stripes) -> list[Life]:
@@ -72,7 +73,7 @@ def _lives(program: Program, stripes: Stripes) -> list[Life]:
 
 def _shared(program: Program, stripes: Stripes) -> Lives:
     lives = lives_by_stripes(program.steps, program.sizes, [stripes])
-    return share_in_place(program.steps, lives, [stripes])
+    return overlaid(share_in_place(program.steps, lives, [stripes]), stripes)
 
 
 def planned(program: Program, stripes: Stripes) -> Program:
@@ -81,12 +82,14 @@ def planned(program: Program, stripes: Stripes) -> Program:
     lives = apart(shared)
     offsets, arena = plan_arena(lives, last=INPUT)
     check_plan(lives, offsets)
-    places = {name: offsets[root] for name, root in shared.roots.items()}
-    without = [life for life in lives if life.name != INPUT or program.arrange_input]
+    places = {name: offsets[root] + shared.moved.get(name, 0) for name, root in shared.roots.items()}
+    rows = {program.steps[i].output: p.out_row for i, p in enumerate(stripes.passages, stripes.start)}
+    sizes = {name: stripes.windows.get(stripes.place_of(name), 0) * rows.get(name, 0) for name in places}
+    sizes = {name: size or program.sizes[name] for name, size in sizes.items()}
+    inside = [name for name in places if name != INPUT or program.arrange_input]
     return replace(
-        program, offsets=places, sizes={name: shared.lives[root].size for name, root in shared.roots.items()},
-        arena_bytes=arena, stripes=(stripes,),
-        arena_without_input=max((offsets[life.name] + life.size for life in without), default=0),
+        program, offsets=places, sizes=sizes, arena_bytes=arena, stripes=(stripes,),
+        arena_without_input=max((places[name] + sizes[name] for name in inside), default=0),
     )  # fmt: skip
 
 
@@ -121,12 +124,15 @@ def _what(program: Program, stripes: Sequence[Stripes], lives: Sequence[Life]) -
     if not alive:
         return "nothing else"
     step = alive.index(max(alive))
-    there = sorted((life for life in lives if life.first <= step <= life.last), key=lambda life: -life.size)
+    there = sorted((life for life in lives if life.first <= step <= life.last), key=lambda life: -life.at(step))
     made = {one.output: one.name for one in program.steps}
     windows = {name: rows for some in stripes for name, rows in some.windows.items()}
+    under = {made: source for some in stripes for made, source in some.lags}
 
     def said(life: Life) -> str:
         name = "the image" if life.name == INPUT else made.get(life.name, life.name)
+        if life.shrinks is not None:  # both lie there
+            name = f"{'the image' if under[life.name] == INPUT else made[under[life.name]]} with {name} over it"
         rows = f"{windows[life.name]} rows of " if life.name in windows else ""
         return f"{rows}{name} {life.size:,}"
 

@@ -109,7 +109,7 @@ class _Loop:
 
 
 def _sizes(step: Step, passage: Passage) -> str:
-    """What a layer's description says of some rows."""
+    """The sizes in a layer's description, of some rows."""
     if passage.scaled:
         each = step.fields[passage.scaled] // passage.in_h
         return f"d.{passage.scaled} = s.rows" + (f" * {each}" if each > 1 else "")

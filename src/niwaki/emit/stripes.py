@@ -90,10 +90,11 @@ def stripes_of(part: Part, rows: int) -> Stripes:
     while any(run.done[index] < part.passages[index].out_h for index in last.values()):
         run.one_pass()
     shared = run.shared()
+    lags = run.lags(shared)
     windows = {name: count for name, count in run.windows.items() if name not in shared}
     return Stripes(
         part.start, part.end, rows, part.passages, tuple(run.most), dict(part.sources), windows, shared,
-        frozenset(name for name in windows if name not in run.kept), run.passes, run.calls, run.moved,
+        frozenset(name for name in windows if name not in run.kept), run.passes, run.calls, run.moved, lags,
     )  # fmt: skip
 
 
@@ -110,6 +111,9 @@ class _Run:
     windows: dict[str, int] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
     apart: set[tuple[int, str]] = field(default_factory=set)  # steps that leave rows of an input for the next pass
+    events: list[tuple[int, int, dict[str, int]]] = field(default_factory=list)
+    """Of calls that write a whole tensor, or may: the step, its rows so far, and of every source the bytes that nothing
+    needs any more."""
     passes: int = 0
     calls: int = 0
     moved: int = 0
@@ -125,6 +129,11 @@ class _Run:
         self.windows = dict.fromkeys(self.first, 0)
         self.writers = {name: self.part.writers(name) for name in self.first}
         self.readers = {name: self.part.readers(name) for name in self.first}
+        self.kept_whole = set(self.part.whole)
+        for step in reversed(self.part.steps):
+            if step.output in self.kept_whole and may_be_in_place(step):
+                self.kept_whole.update(step.inputs)
+        self.reading = {name: self.part.readers(name) for name in self.part.sources}
         self.before = [self._inputs(index) for index in range(len(self.part.steps))]
 
     def _inputs(self, index: int) -> tuple[list[str], list[int], list[int]]:
@@ -152,6 +161,8 @@ class _Run:
         ready = min([ready, self.done[index] + self.most[index], *(self.done[other] for other in beside)])
         if ready > self.done[index]:
             self.calls += 1
+            if step.output in self.kept_whole:
+                self.events.append((index, ready, {name: self._free(name) for name in self.part.sources}))
             self.done[index] = ready
         if step.output in self.windows:
             there = self.done[index] - self.first[step.output]
@@ -159,6 +170,10 @@ class _Run:
         for name in step.inputs:
             if name in self.first and self.done[self.writers[name][-1]] != self.done[index]:
                 self.apart.add((index, name))
+
+    def _free(self, source: str) -> int:
+        passages = self.part.passages
+        return min(passages[i].needed(self.done[i]) * passages[i].in_row for i in self.reading[source])
 
     def _leave(self, name: str, first: int) -> None:
         writers, readers = self.writers[name], self.readers[name]
@@ -170,6 +185,19 @@ class _Run:
             if keep > first:
                 self.moved += left * self.part.passages[writers[0]].out_row
         self.first[name] = keep
+
+    def lags(self, shared: Mapping[str, str]) -> dict[tuple[str, str], int]:
+        """How far behind a whole tensor a source must lie so that only rows are overwritten that nothing needs."""
+        found: dict[tuple[str, str], int] = {}
+        for index, done, free in self.events:
+            name = self.part.steps[index].output
+            while name in shared:
+                name = shared[name]
+            if name in self.part.whole and name != OUTPUT:
+                written = done * self.part.passages[index].out_row
+                for source, before in free.items():
+                    found[name, source] = max(found.get((name, source), 0), written - before)
+        return found
 
     def shared(self) -> dict[str, str]:
         """Windows that the step which reads them overwrites in place, all of their rows in every pass."""

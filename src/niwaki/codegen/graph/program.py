@@ -72,6 +72,8 @@ class Stripes:
     passes: int
     calls: int  # of kernels, in all passes
     moved: int  # bytes of rows that are kept from pass to pass
+    lags: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Of whole tensors that it makes and of sources: how many bytes the source must lie behind to be overwritten."""
 
     def place_of(self, name: str) -> str:
         """The tensor in whose place a tensor's rows lie, its own if they have one."""

@@ -19,15 +19,15 @@ from niwaki.toolchain.targets import TARGETS, missing_tools
 def costs(slowest: int) -> list[few_bits.Cost]:
     return [
         few_bits.Cost(name, bits, 1000 * bits, 1200 * bits, {"-O2": count, "-Os": 200})
-        for name, counts in (("LeNet-5", (100, 90, slowest)), ("DS-CNN", (100, 100, 500)))
+        for name, counts in (("LeNet-5", (100, 90, slowest)), ("DS-CNN", (100, 100, 120)))
         for bits, count in zip(few_bits.BITS, counts, strict=True)
     ]
 
 
-def test_the_goal_is_for_every_lenet5() -> None:
+def test_the_goal_is_for_every_network() -> None:
     made = few_bits.report(costs(130))
     assert made.tables[0].rows[2] == ("LeNet-5", "2", "2,000", "2,400", "130", "1.30", "200", "1.00")
-    assert made.findings == ("LeNet-5 takes at most 1.30 times the instructions of 8 bits; goal: at most 1.3 (met).",)
+    assert made.findings == ("Fewer bits take at most 1.30 times the instructions of 8 bits; goal: at most 1.3 (met).",)
     assert (
         "at most 1.31 times the instructions of 8 bits; goal: at most 1.3 (MISSED)"
         in few_bits.report(costs(131)).findings[0]

@@ -71,7 +71,7 @@ LAYERS = {  # of the networks in benchmarks/microcontrollers.py; instructions at
     "DS-CNN, average": (average((64, 25, 5)), 53_040),
     "MobileNetV1-0.25, first": (conv((3, 96, 96), 8, (3, 3), (2, 2), SAME), 1_308_600),
     "MobileNetV1-0.25, 1x1 of 8 channels": (conv((8, 48, 48), 16, (1, 1)), 1_247_960),
-    "MobileNetV1-0.25, depthwise by 2": (conv((16, 48, 48), 16, (3, 3), (2, 2), SAME, groups=16), 454_000),
+    "MobileNetV1-0.25, depthwise by 2": (conv((16, 48, 48), 16, (3, 3), (2, 2), SAME, groups=16), 454_280),
     "MobileNetV1-0.25, 1x1 of 128 channels": (conv((128, 6, 6), 128, (1, 1)), 668_960),
     "autoencoder, dense 640 -> 128": (dense(640, 128), 111_880),
     "autoencoder, dense 128 -> 128": (dense(128, 128), 20_280),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,38 @@ def halved() -> list[Graph]:
     return found
 
 
+def packed() -> list[Graph]:
+    """Weights of 4 and 2 bits: channels in twos and fours, and what these leave over; rounded once and twice."""
+    made: list[Sensitive] = []
+
+    def start(shape: tuple[int, ...], bits: int, *, twice: bool = False) -> Sensitive:
+        made.append(Sensitive(shape, len(made), twice=twice))
+        made[-1].bits = bits
+        return made[-1]
+
+    for bits in (4, 2):
+        for shape, filters, kernel in HALVED.values():
+            start(shape, bits).conv(filters, kernel, pads=(1, 1, 2, 1))
+        for filters in (2, 5, 6, 8):
+            start((10, 6, 5), bits).conv(filters, (3, 3), pads=(1, 0, 1, 1))
+        widest = start((128, 2, 3), bits)  # 512 products at once, all as large as they can be in the padding
+        widest.tensors[widest.input] = replace(widest.tensors[widest.input], zero_point=-128)
+        widest.conv(4, (9, 1), pads=(8, 0, 8, 0))
+        widest.layers[-1].weights[:, :, :8] = -(1 << bits - 1)
+        start((6, 9, 9), bits, twice=True).conv(8, (3, 3), pads=(1, 1, 1, 1))
+        start((6, 14, 14), bits).conv(8, (5, 5))
+        made[-1].max_pool((2, 2), (2, 2))
+        start((10, 9, 8), bits).conv(10, (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), groups=10)
+        large = start((8, 5, 5), bits)  # sums that leave no room
+        large.conv(8, (3, 3))
+        large.layers[-1] = replace(large.layers[-1], bias=large.layers[-1].bias + (1 << 24))
+    found = [builder.graph() for builder in made]
+    texts = [generate(graph).files["model.c"] for graph in found]
+    assert all(b"bit, niwaki_conv" in text for text in texts)
+    assert 0.7 < sum(b".roomy = 1" in text for text in texts) / len(texts) < 1
+    return found
+
+
 def vector_edges() -> list[Graph]:
     """Strips and tiles that end early, few places, long rows, columns and pairs of places."""
     made = []
@@ -236,10 +269,14 @@ def test_weights_in_halves() -> None:
     check(halved(), M4, ("-O2",))
 
 
+def test_weights_of_few_bits() -> None:
+    check(packed(), M4, ("-O2", "-Os"))
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("target", ALL, ids=[target.name for target in ALL])
 def test_shapes_at_the_edges_at_every_level(target: Target) -> None:
-    check([*edges(), *halved()], target, ("-O0", "-Og", "-O1", "-Os", "-O3", "-Ofast"))
+    check([*edges(), *halved(), *packed()], target, ("-O0", "-Og", "-O1", "-Os", "-O3", "-Ofast"))
 
 
 @pytest.mark.soak

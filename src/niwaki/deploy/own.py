@@ -25,6 +25,7 @@ from niwaki.models.onnxfile import load_onnx
 HEADER_BYTES = 1 << 20  # of a model.h: niwaki's have a few thousand
 MODEL = ("model.c", "model.h")
 _LATER = re.compile(rb"^#define NIWAKI_PAIRS \d+\n", re.MULTILINE)
+_ROOMY = re.compile(rb",\n  \.roomy = 1$", re.MULTILINE)
 _HALVES = re.compile(rb"^#elif NIWAKI_HALVES\n(?:(?!#).*\n)*|,\n  \.halves = 1$", re.MULTILINE)
 _TAPS = re.compile(rb"^#define NIWAKI_LOWEST 1 .*\n|^#elif NIWAKI_BLOCKS\n(?:(?!#).*\n)*", re.MULTILINE)
 _CALL = re.compile(rb"NIWAKI_RUN\((\w+), \w+, ")
@@ -57,15 +58,16 @@ def _form(folder: Path, name: str, content: bytes, read: Mapping[str, bytes] | N
 
 
 def _earlier_models(model: bytes) -> tuple[bytes, ...]:
-    """Earlier forms of a `model.c`: it had no weights in halves, then no depthwise weights by taps for vector units,
-    did not say where constants lie on an AVR, nor what its kernels did not ask.
+    """Earlier forms of a `model.c`: it did not say which sums have room, had no weights in halves, then no depthwise
+    weights by taps for vector units, did not say where constants lie on an AVR, nor what its kernels did not ask.
     """
-    whole = _HALVES.sub(b"", model)
+    close = _ROOMY.sub(b"", model)
+    whole = _HALVES.sub(b"", close)
     plain = _TAPS.sub(b"", whole)
     in_ram = _CALL.sub(rb"\1(&", plain).replace(b" NIWAKI_FLASH", b"")
     in_ram = in_ram.replace(b" arrange = {\n        .in_h", b" arrange = {.in_h")
     in_ram = in_ram.replace(b"\n        .out_h", b"\n" + b" " * 43 + b".out_h")
-    return whole, plain, in_ram, _LATER.sub(b"", in_ram)
+    return close, whole, plain, in_ram, _LATER.sub(b"", in_ram)
 
 
 def _content(folder: Path, name: str, read: Mapping[str, bytes] | None, size: int) -> bytes | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from niwaki.codegen.graph.program import Step
 from niwaki.emit import pack
+from niwaki.emit.halves import has_room
 
 _TYPES = {
     "bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t", "factor": "int32_t", "offset": "int32_t",
@@ -66,7 +67,9 @@ class Constants:
         self.suffixes.append(stored.suffix if stored else "")
         members = [f".{key} = {value}" for key, value in step.fields.items() if key != "at"]
         members += [f".{key} = {name}_{key}" for key in arrays]
-        more = ",\n  .halves = 1" if halved else ""
+        in_lanes = stored is not None and stored.bits < 8
+        roomy = step.kernel == "conv" and (in_lanes or step.weights == "depthwise") and has_room(step)
+        more = ",\n  .halves = 1" if halved else ",\n  .roomy = 1" if roomy else ""
         self.lines.append(
             f"static const NIWAKI_FLASH niwaki_{kind(step)} {name} = {{\n  {_wrap(', '.join(members))}{more}\n}};\n"
         )

@@ -1,6 +1,6 @@
-"""Weights in halves: for Cortex-M, two bytes are one number of 16 bits that is multiplied as it is.
+"""What the kernels of Cortex-M may do with a layer, as its weights show: two of them as one number, larger sums.
 
-kernels/niwaki_dsp.h says how it works: w0 and w1 become 256 w1 + w0, and sums 256 times what they are.
+kernels/niwaki_dsp.h says how weights in halves work: w0 and w1 become 256 w1 + w0, and sums 256 times what they are.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ _SHIFT = 8
 _LONGEST = 62  # a shift of the kernels
 
 
+def has_room(step: Step) -> bool:
+    """Whether 256 times every sum of a layer fits into 32 bits, and its shifts can be larger by 8."""
+    weights, bias = (step.arrays[name].astype(np.int64) for name in ("weights", "bias"))
+    largest = np.abs(bias) + 128 * np.abs(weights.reshape(len(weights), -1)).sum(axis=1)
+    return bool(largest.max() < _MOST and int(step.arrays["shift"].max()) + _SHIFT <= _LONGEST)
+
+
 def in_halves(step: Step, way: str, *, twice: bool) -> Step | None:
     """A layer with the arrays of kernels that multiply weights in halves; None if its kernel, its sizes or its weights
     do not allow it.
@@ -29,14 +36,13 @@ def in_halves(step: Step, way: str, *, twice: bool) -> Step | None:
         return None
     weights = step.arrays["weights"]
     rows = weights.reshape(len(weights), -1).astype(np.int64)
-    if len(rows) < _WAYS[way] or rows.shape[1] % 2:
+    if len(rows) < _WAYS[way] or rows.shape[1] % 2 or not has_room(step):
         return None
     low, high = rows[:, 0::2], rows[:, 1::2]
     numbers = 256 * high + low
-    bias, shift = step.arrays["bias"].astype(np.int64), step.arrays["shift"].astype(np.int64)
-    largest = np.abs(bias) + 128 * np.abs(rows).sum(axis=1)
-    if numbers.min() < -(1 << 15) or largest.max() >= _MOST or shift.max() + _SHIFT > _LONGEST:
+    if numbers.min() < -(1 << 15):
         return None
+    bias, shift = step.arrays["bias"].astype(np.int64), step.arrays["shift"].astype(np.int64)
     sums = 256 * (bias + 127 * high.sum(axis=1))
     arrays = {
         "weights": np.stack([low, numbers >> 8], axis=2).reshape(weights.shape).astype(np.int8),

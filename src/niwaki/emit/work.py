@@ -97,8 +97,10 @@ def _conv_way(step: Step, bits: int, scratch: Scratch) -> str:
         return "first"
     if is_first(f) and f["out_c"] * f["kernel_h"] * 5 <= scratch.patch // 2:
         return f"packed first {bits}"
-    pairs = bits == 8 and not scratch.small and _pair_rows(f, scratch) > 0
-    return "pairs" if pairs else _plain_way(step, bits)
+    in_twos = bits == 8 or (step.kernel == "conv" and f["out_c"] % (2 if bits == 4 else 4) == 0)
+    if in_twos and not scratch.small and _pair_rows(f, scratch) > 0:
+        return "pairs" if bits == 8 else f"pairs {bits}"
+    return _plain_way(step, bits)
 
 
 def _array(way: str, scratch: Scratch) -> int:
@@ -153,8 +155,8 @@ def _places(f: Mapping[str, int]) -> int:
 def _counts(step: Step, way: str, scratch: Scratch) -> Iterator[tuple[str, float]]:
     yield f"layer {way}", 1
     f, kind = step.fields, way.partition(" ")[0]
-    if way == "pairs":
-        yield from _pairs(f, scratch)
+    if kind == "pairs":
+        yield from _pairs(f, way, scratch)
     elif kind == "patches":
         yield from _patches(f, way)
     elif kind in ("first", "packed"):
@@ -187,7 +189,7 @@ def _others(f: Mapping[str, int], way: str) -> Iterator[tuple[str, float]]:
         yield f"{way} values", f["size"] * f.get("rows", 1) if "size" in f else image
 
 
-def _pairs(f: Mapping[str, int], scratch: Scratch) -> Iterator[tuple[str, float]]:
+def _pairs(f: Mapping[str, int], name: str, scratch: Scratch) -> Iterator[tuple[str, float]]:
     line, pooled, outputs = f["kernel_w"] * f["in_c"], f["pool_h"] * f["pool_w"], f["out_h"] * f["out_w"]
     size, rows, channels = line * f["kernel_h"], _pair_rows(f, scratch), f["out_c"]
     parts = -(-f["kernel_h"] // rows)
@@ -201,11 +203,11 @@ def _pairs(f: Mapping[str, int], scratch: Scratch) -> Iterator[tuple[str, float]
     yield f"widen {way}", inner * (parts if way == "words" else 1)
     yield "widen at the edge", edge * share
     yield "widen at the edge: words" if f["in_c"] % 4 == 0 else "widen at the edge: bytes", edge * share * size
-    yield "pairs", twos * parts
-    yield "pairs: channels", twos * parts * -(-channels // 2)
-    yield "pairs: words of two channels", twos * words * (channels // 2)
-    yield "pairs: words of one channel", twos * words * (channels % 2)
-    yield "pairs: outputs", channels * (twos if pooled > 1 else outputs)
+    yield name, twos * parts
+    yield f"{name}: channels", twos * parts * -(-channels // 2)
+    yield f"{name}: words of two channels", twos * words * (channels // 2)
+    yield f"{name}: words of one channel", twos * words * (channels % 2)
+    yield f"{name}: outputs", channels * (twos if pooled > 1 else outputs)
 
 
 def _patches(f: Mapping[str, int], way: str) -> Iterator[tuple[str, float]]:

@@ -16,6 +16,10 @@
  * so the word of weights is multiplied as it is, and its even bytes once more: LDR, SXTB16 and four SMLAD. Words 0 and 2
  * are then (y0, y2), words 1 and 3 (z1, z3). Sums are 256 times as large, and the generator sees to it that they fit;
  * the bias takes in the 127 w1, and the shift is larger by 8.
+ *
+ * Weights of 4 and 2 bits (niwaki_packed.h) lie so that a word has four inputs of two channels, or of four. A mask at the
+ * top of each halfword takes two of them from the word, moved by their lane, times 2^12 or 2^14: LDR, four AND and eight
+ * SMLAD for two channels, 15 instructions for 16 products.
  */
 
 /* Any shift: seldom, so it is not inlined. */
@@ -59,6 +63,14 @@ NIWAKI_KERNEL int32_t niwaki_conv_rounded(int32_t sum, int32_t multiplier, int32
 }
 #else
 #define niwaki_conv_rounded niwaki_rounded
+#endif
+
+/* By how many bits sums are larger than they are, so that shifts are beyond 32: where there is room in 32 bits. Asking
+ * at run time is not worth it. */
+#if defined(NIWAKI_TWICE) || defined(__OPTIMIZE_SIZE__)
+#define NIWAKI_UP(d) 0
+#else
+#define NIWAKI_UP(d) ((d)->roomy ? 8 : 0)
 #endif
 
 /* Kernel rows that are widened at a time, so that they and, where they are not all, two sums of each output channel fit
@@ -260,6 +272,43 @@ NIWAKI_KERNEL void niwaki_pair_sums(int halves, const int32_t *x, const int8_t *
   s[3] = s3;
 }
 
+/* Four inputs of the channel whose weights begin at bit `odd` of a byte, counted from the top; `even` is 8 more. */
+#define NIWAKI_LANE(odd, even, first, second)                                                                     \
+  "and %[even], %[top], %[ws], lsl #" odd                                                                         \
+  "\n\tsmlad %[" first "], %[x1], %[even], %[" first "]\n\tsmlad %[" second "], %[x3], %[even], %[" second "]\n\t" \
+  "and %[even], %[top], %[ws], lsl #" even                                                                        \
+  "\n\tsmlad %[" first "], %[x0], %[even], %[" first "]\n\tsmlad %[" second "], %[x2], %[even], %[" second "]\n\t"
+#define NIWAKI_LANES_OF_TWO(first, second)                                                                     \
+  "ldrd %[x0], %[x1], [%[x]], #8\n\tldrd %[x2], %[x3], [%[x]], #8\n\tldr %[ws], [%[w]], #4\n\t" first second
+#define NIWAKI_LANES_4 NIWAKI_LANES_OF_TWO(NIWAKI_LANE("0", "8", "s0", "s1"), NIWAKI_LANE("4", "12", "s2", "s3"))
+#define NIWAKI_LANES_2 NIWAKI_LANES_OF_TWO(NIWAKI_LANE("0", "8", "s0", "s1"), NIWAKI_LANE("2", "10", "s2", "s3"))
+#define NIWAKI_LANES_2_LAST NIWAKI_LANES_OF_TWO(NIWAKI_LANE("4", "12", "s0", "s1"), NIWAKI_LANE("6", "14", "s2", "s3"))
+#define NIWAKI_USED_LANES NIWAKI_USED, [s2] "+r"(s2), [s3] "+r"(s3), [top] "+r"(top)
+
+/* Add `all` products of two channels of few bits at two places; `last` are the last two of four in the same bytes. Of 511
+ * products the sum fits into 32 bits, 2^12 or 2^14 times what it is; 2^up is kept. */
+NIWAKI_KERNEL void niwaki_lane_sums(int32_t bits, int32_t last, int32_t up, const int32_t *x, const int8_t *w,
+                                    int32_t all, int32_t *s) {
+  for (int32_t at = 0, size; at < all; at += size) {
+    size = all - at <= 511 ? all - at : 496;
+    const int8_t *v = w;
+    const int32_t *const end = x + (size & ~15);
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, x0, x1, x2, x3, ws, even;
+    int32_t top = (int32_t)(bits == 4 ? 0xf000f000 : 0xc000c000);
+    if (bits == 4)
+      NIWAKI_ALL_WORDS(NIWAKI_LANES_4, NIWAKI_USED_LANES)
+    else if (last)
+      NIWAKI_ALL_WORDS(NIWAKI_LANES_2_LAST, NIWAKI_USED_LANES)
+    else
+      NIWAKI_ALL_WORDS(NIWAKI_LANES_2, NIWAKI_USED_LANES)
+    (void)v;
+    s[0] += s0 >> (16 - bits - up);
+    s[1] += s1 >> (16 - bits - up);
+    s[2] += s2 >> (16 - bits - up);
+    s[3] += s3 >> (16 - bits - up);
+  }
+}
+
 /* A sum as it is rounded: the shift takes in the factor of 256 unless there are two steps. */
 #if defined(NIWAKI_TWICE)
 #define NIWAKI_WHOLE(d, sum) (NIWAKI_HALVED(d) ? (sum) >> 8 : (sum))
@@ -268,9 +317,9 @@ NIWAKI_KERNEL void niwaki_pair_sums(int halves, const int32_t *x, const int8_t *
 #endif
 
 /* One channel's sums at two places, rounded. With `more`, out[channel] is the largest so far. */
-NIWAKI_KERNEL void niwaki_pair_out(const niwaki_conv *d, int32_t channel, const int32_t *sums, int more, int8_t *out,
-                                   int8_t *next) {
-  const int32_t multiplier = d->multiplier[channel], shift = d->shift[channel];
+NIWAKI_KERNEL void niwaki_pair_out(const niwaki_conv *d, int32_t up, int32_t channel, const int32_t *sums, int more,
+                                   int8_t *out, int8_t *next) {
+  const int32_t multiplier = d->multiplier[channel], shift = d->shift[channel] + up;
   if (d->pool_h * d->pool_w > 1) {
     const int32_t best = sums[0] < sums[1] ? sums[1] : sums[0];
     const int32_t value = niwaki_conv_rounded(NIWAKI_WHOLE(d, best), multiplier, shift, d->out_zero, d->low, d->high);
@@ -282,29 +331,39 @@ NIWAKI_KERNEL void niwaki_pair_out(const niwaki_conv *d, int32_t channel, const 
   out[channel] = (int8_t)niwaki_conv_rounded(left, multiplier, shift, d->out_zero, d->low, d->high);
 }
 
-/* All channels at two places that are widened: `ky` is the first of `rows` kernel rows. */
-NIWAKI_KERNEL void niwaki_pair_channels(const niwaki_conv *d, const int32_t *x, int32_t ky, int32_t rows, int more,
-                                        int32_t *parts, int8_t *out, int8_t *next) {
-  const int32_t line = d->kernel_w * d->in_c, size = d->kernel_h * line, last = d->out_c - 1;
+/* Two channels from `c` on, or the last one, at two places that are widened: `ky` is the first of `rows` kernel rows. */
+NIWAKI_KERNEL void niwaki_pair_two(const niwaki_conv *d, int32_t bits, int32_t last, const int32_t *x, const int8_t *w,
+                                   int32_t c, int32_t ky, int32_t rows, int more, int32_t *parts, int8_t *out,
+                                   int8_t *next) {
+  const int32_t line = d->kernel_w * d->in_c, alone = (d->out_c & 1) && c == d->out_c - 1;
+  const int32_t up = bits < 8 ? NIWAKI_UP(d) : 0;
+  int32_t sums[4];
+  if (ky == 0) {
+    sums[0] = sums[1] = d->bias[c] * (1 << up);
+    sums[2] = sums[3] = alone ? 0 : d->bias[c + 1] * (1 << up);
+  } else {
+    for (int32_t i = 0; i < 4; i++) sums[i] = parts[2 * c + i];
+  }
+  if (bits < 8)
+    niwaki_lane_sums(bits, last, up, x, w, rows * line, sums);
+  else
+    niwaki_pair_sums(NIWAKI_HALVED(d), x, w, d->kernel_h * line, rows * line, alone ? 1 : 2, sums);
+  if (ky + rows < d->kernel_h) {
+    for (int32_t i = 0; i < 4; i++) parts[2 * c + i] = sums[i];
+  } else {
+    niwaki_pair_out(d, up, c, sums, more, out, next);
+    if (!alone) niwaki_pair_out(d, up, c + 1, sums + 2, more, out, next);
+  }
+}
+
+/* All channels at two places. */
+NIWAKI_KERNEL void niwaki_pair_channels(const niwaki_conv *d, int32_t bits, const int32_t *x, int32_t ky, int32_t rows,
+                                        int more, int32_t *parts, int8_t *out, int8_t *next) {
+  const int32_t line = d->kernel_w * d->in_c, size = d->kernel_h * line;
   const int8_t *w = d->weights + ky * line;
-  for (int32_t c = 0; c < d->out_c; c += 2, w += 2 * size) {
-    int32_t sums[4];
-    if (ky == 0) {
-      sums[0] = sums[1] = d->bias[c];
-      sums[2] = sums[3] = c < last ? d->bias[c + 1] : 0;
-    } else {
-      for (int32_t i = 0; i < 4; i++) sums[i] = parts[2 * c + i];
-    }
-    if (!(d->out_c & 1) || c < last)
-      niwaki_pair_sums(NIWAKI_HALVED(d), x, w, size, rows * line, 2, sums);
-    else
-      niwaki_pair_sums(NIWAKI_HALVED(d), x, w, size, rows * line, 1, sums);
-    if (ky + rows < d->kernel_h) {
-      for (int32_t i = 0; i < 4; i++) parts[2 * c + i] = sums[i];
-    } else {
-      niwaki_pair_out(d, c, sums, more, out, next);
-      if (!(d->out_c & 1) || c < last) niwaki_pair_out(d, c + 1, sums + 2, more, out, next);
-    }
+  for (int32_t c = 0; c < d->out_c; c += 2, w += bits == 8 ? 2 * size : size) {
+    niwaki_pair_two(d, bits, 0, x, w, c, ky, rows, more, parts, out, next);
+    if (bits == 2) niwaki_pair_two(d, bits, 1, x, w, c += 2, ky, rows, more, parts, out, next);
   }
 }
 
@@ -323,7 +382,7 @@ NIWAKI_KERNEL void niwaki_next_place(const niwaki_conv *d, niwaki_place *place, 
 }
 
 /* `count` places from the one at `top`, `left` on, two at a time; the last may be without a second. */
-NIWAKI_LARGE void niwaki_conv_places(const niwaki_conv *d, const int8_t *in, int32_t top, int32_t left,
+NIWAKI_LARGE void niwaki_conv_places(const niwaki_conv *d, int32_t bits, const int8_t *in, int32_t top, int32_t left,
                                       int32_t across, int32_t count, int8_t *out) {
   const int32_t step = niwaki_pair_rows(d), pooled = d->pool_h * d->pool_w > 1;
   int32_t pairs[NIWAKI_PAIRS / 4], *const parts = pairs + step * d->kernel_w * d->in_c;
@@ -335,7 +394,7 @@ NIWAKI_LARGE void niwaki_conv_places(const niwaki_conv *d, const int8_t *in, int
       const int32_t rows = d->kernel_h - ky < step ? d->kernel_h - ky : step;
       niwaki_widen(d, in, first.top, first.left, ky, rows, pairs);
       niwaki_widen(d, in, place.top, place.left, ky, rows, pairs + 2);
-      niwaki_pair_channels(d, pairs, ky, rows, i > 0, parts, out, i + 1 < count ? out + d->out_c : out);
+      niwaki_pair_channels(d, bits, pairs, ky, rows, i > 0, parts, out, i + 1 < count ? out + d->out_c : out);
     }
     niwaki_next_place(d, &place, across);
     if (!pooled) out += 2 * d->out_c;
@@ -343,14 +402,19 @@ NIWAKI_LARGE void niwaki_conv_places(const niwaki_conv *d, const int8_t *in, int
 }
 
 /* A convolution without groups, two places at a time: neighbours, or of one pooling window. */
-NIWAKI_KERNEL void niwaki_conv_pairs(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+NIWAKI_KERNEL void niwaki_conv_pairs(const niwaki_conv *d, int32_t bits, const int8_t *in, int8_t *out) {
   if (d->pool_h * d->pool_w == 1) {
-    niwaki_conv_places(d, in, -d->pad_top, -d->pad_left, d->out_w, d->out_h * d->out_w, out);
+    niwaki_conv_places(d, bits, in, -d->pad_top, -d->pad_left, d->out_w, d->out_h * d->out_w, out);
     return;
   }
   for (int32_t y = 0; y < d->out_h; y++) {
     for (int32_t x = 0; x < d->out_w; x++, out += d->out_c)
-      niwaki_conv_places(d, in, y * d->pool_h * d->stride_h - d->pad_top, x * d->pool_w * d->stride_w - d->pad_left,
-                         d->pool_w, d->pool_h * d->pool_w, out);
+      niwaki_conv_places(d, bits, in, y * d->pool_h * d->stride_h - d->pad_top,
+                         x * d->pool_w * d->stride_w - d->pad_left, d->pool_w, d->pool_h * d->pool_w, out);
   }
+}
+
+/* Whether the channels of few bits come in twos that share their bytes, and two places fit on the stack. */
+NIWAKI_KERNEL int niwaki_has_lanes(const niwaki_conv *d, int32_t bits) {
+  return d->out_c % (bits == 4 ? 2 : 4) == 0 && niwaki_pair_rows(d) > 0;
 }

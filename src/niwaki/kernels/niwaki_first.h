@@ -100,14 +100,14 @@ NIWAKI_KERNEL void niwaki_run_conv(const niwaki_conv *d, const int8_t *in, int8_
   if (niwaki_is_first(d))
     niwaki_conv_first(d, in, out);
   else if (niwaki_takes_pairs(d))
-    niwaki_conv_pairs(d, in, out);
+    niwaki_conv_pairs(d, 8, in, out);
   else
     niwaki_conv_patches(d, in, out);
 }
 
 NIWAKI_KERNEL void niwaki_run_large_conv(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   if (niwaki_takes_pairs(d))
-    niwaki_conv_pairs(d, in, out);
+    niwaki_conv_pairs(d, 8, in, out);
   else
     niwaki_conv_rows(d, in, out);
 }

@@ -130,6 +130,7 @@ typedef struct {
   int8_t wide;   /* a product may leave 32 bits: round one by one */
   int8_t pixels; /* vectors run over pixels, not over output channels */
   int8_t halves; /* where NIWAKI_HALVES is 1, two weights are one number, and sums 256 times what they are */
+  int8_t roomy;  /* 256 times every sum fits into 32 bits */
   const NIWAKI_FLASH int8_t *weights;
   const NIWAKI_FLASH int32_t *bias; /* takes in the input's zero point */
   const NIWAKI_FLASH int32_t *multiplier;
@@ -241,6 +242,11 @@ NIWAKI_KERNEL int32_t niwaki_scaled(int32_t value, int32_t multiplier, int32_t s
 #define NIWAKI_SMALL 1 /* the code of more kernels would take more than is worth the time of so small a model */
 #endif
 #endif
+#if defined(NIWAKI_SMALL)
+#define NIWAKI_LANED 0
+#else
+#define NIWAKI_LANED 1
+#endif
 #define NIWAKI_PLANE 960 /* bytes of the stack for some rows of one channel */
 #include "niwaki_dsp.h"
 #include "niwaki_first.h"
@@ -276,12 +282,16 @@ NIWAKI_KERNEL int32_t niwaki_scaled(int32_t value, int32_t multiplier, int32_t s
 NIWAKI_KERNEL void niwaki_run_conv_4bit(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   if (niwaki_is_packed_first(d))
     niwaki_conv_packed_first(d, 4, in, out);
+  else if (NIWAKI_LANED && niwaki_has_lanes(d, 4))
+    niwaki_conv_pairs(d, 4, in, out);
   else
     niwaki_conv_patches_4bit(d, in, out);
 }
 NIWAKI_KERNEL void niwaki_run_conv_2bit(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   if (niwaki_is_packed_first(d))
     niwaki_conv_packed_first(d, 2, in, out);
+  else if (NIWAKI_LANED && niwaki_has_lanes(d, 2))
+    niwaki_conv_pairs(d, 2, in, out);
   else
     niwaki_conv_patches_2bit(d, in, out);
 }

@@ -13,11 +13,11 @@ typedef struct {
   int32_t w02[3], middle, last;
 } niwaki_taps;
 
-/* The weight of a channel in a tap; packed ones lie as niwaki_packed.h says. */
+/* The weight of a channel in a tap, 2^up times what it is; packed ones lie as niwaki_packed.h says. */
 NIWAKI_KERNEL int32_t niwaki_tap(const niwaki_conv *d, int32_t bits, int32_t tap, int32_t channel) {
   const int32_t lane = channel % (8 / bits), row = (d->in_c * bits + 7) / 8;
   const int32_t byte = d->weights[tap * row + channel / (8 / bits)];
-  return (int32_t)((uint32_t)byte << (24 + bits * lane)) >> (32 - bits);
+  return ((int32_t)((uint32_t)byte << (24 + bits * lane)) >> (32 - bits)) * (1 << NIWAKI_UP(d));
 }
 
 NIWAKI_KERNEL int32_t niwaki_two_taps(const niwaki_conv *d, int32_t bits, int32_t low, int32_t high, int32_t channel) {
@@ -96,11 +96,11 @@ NIWAKI_KERNEL void niwaki_fill_plane(const niwaki_conv *d, const int8_t *in, int
                : niwaki_rounded_beyond(sum, multiplier, shift - 32, d->out_zero, d->low, d->high))
 #endif
 
-/* `rows` output rows of a channel from its plane; without `any`, its shift is beyond 32. */
+/* `rows` output rows of a channel from its plane; without `any`, its shift is beyond 32 as sums are. */
 NIWAKI_KERNEL void niwaki_plane(const niwaki_conv *d, const int8_t *plane, int32_t rows, int32_t channel,
                                 niwaki_taps taps, int any, int8_t *out) {
-  const int32_t row = niwaki_plane_row(d), bias = d->bias[channel], multiplier = d->multiplier[channel];
-  const int32_t shift = d->shift[channel], step = d->out_c;
+  const int32_t row = niwaki_plane_row(d), bias = d->bias[channel] * (1 << NIWAKI_UP(d));
+  const int32_t multiplier = d->multiplier[channel], shift = d->shift[channel] + NIWAKI_UP(d), step = d->out_c;
   for (; rows > 0; rows--, plane += d->stride_h * row) {
     const int8_t *x = plane;
     int32_t i = d->out_w, four, even, odd, first, second;
@@ -136,7 +136,7 @@ NIWAKI_LARGE void niwaki_depthwise_planes(const niwaki_conv *d, int32_t bits, co
     for (int32_t c = 0; c < d->out_c; c++) {
       niwaki_fill_plane(d, in + c, y * d->stride_h - d->pad_top, (rows - 1) * d->stride_h + 3, plane);
       const niwaki_taps taps = niwaki_taps_of(d, bits, c);
-      if (__builtin_expect(d->shift[c] > 32, 1))
+      if (__builtin_expect(d->shift[c] + NIWAKI_UP(d) > 32, 1))
         niwaki_plane(d, plane, rows, c, taps, 0, out + y * d->out_w * d->out_c + c);
       else {
         NIWAKI_APART(d, layer);

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from bundled import need_tool
@@ -20,7 +20,9 @@ from random_graphs import compile_together, graphs, run_c
 from random_shapes import STEPS, of_each_kind, shaped_graphs
 
 # Every network of a batch in plain C, and those of images with this processor's widest vectors.
-FEW = settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FEW = settings(
+    max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+)  # fmt: skip
 MANY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 IMAGES = 50  # networks of a batch whose layers have kernels for vector units; the others run in plain C everywhere
 BATCHES = st.builds(
@@ -67,6 +69,7 @@ def test_networks_of_each_kind_of_layer() -> None:
 @FEW
 @given(BATCHES)
 def test_random_networks(batch: list[Graph]) -> None:
+    assume(len({len(graph.layers) for graph in batch}) > 3)  # the first example is the simplest: all networks alike
     check(batch, (PLAIN, WIDEST))
     for kind, called in covered(batch)[0].items():
         assert called <= set(OPERATORS[kind].kernels), kind.__name__

@@ -207,7 +207,7 @@ def packed() -> list[Graph]:
         large.layers[-1] = replace(large.layers[-1], bias=large.layers[-1].bias + (1 << 24))
     found = [builder.graph() for builder in made]
     texts = [generate(graph).files["model.c"] for graph in found]
-    assert all(b"bit, niwaki_conv" in text for text in texts)
+    assert sum(b"bit_twos, niwaki_conv" in text for text in texts) > 0.6 * len(texts)
     assert 0.7 < sum(b".roomy = 1" in text for text in texts) / len(texts) < 1
     return found
 

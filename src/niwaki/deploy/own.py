@@ -61,7 +61,7 @@ def _earlier_models(model: bytes) -> tuple[bytes, ...]:
     """Earlier forms of a `model.c`: it did not say which sums have room, had no weights in halves, then no depthwise
     weights by taps for vector units, did not say where constants lie on an AVR, nor what its kernels did not ask.
     """
-    close = _ROOMY.sub(b"", model)
+    close = _ROOMY.sub(b"", model).replace(b"bit_twos, ", b"bit, ")
     whole = _HALVES.sub(b"", close)
     plain = _TAPS.sub(b"", whole)
     in_ram = _CALL.sub(rb"\1(&", plain).replace(b" NIWAKI_FLASH", b"")

@@ -40,6 +40,7 @@ def write_source(graph: Graph, program: Program, prefix: str, title: str) -> Sou
     writer = Constants()
     for index, (step, way) in enumerate(zip(program.steps, ways(program), strict=True)):
         writer.layer(index, step, pack.stored(step), halved=in_halves(step, way, twice=graph.rounds_twice))
+        writer.suffixes[-1] += "_twos" if way in ("pairs 4", "pairs 2") else ""
     shifted = graph.table is None or pixels_are_shifted(graph)
     if graph.table is not None and not shifted:
         writer.table(graph.table)

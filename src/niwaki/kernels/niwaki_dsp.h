@@ -413,8 +413,3 @@ NIWAKI_KERNEL void niwaki_conv_pairs(const niwaki_conv *d, int32_t bits, const i
                          x * d->pool_w * d->stride_w - d->pad_left, d->pool_w, d->pool_h * d->pool_w, out);
   }
 }
-
-/* Whether the channels of few bits come in twos that share their bytes, and two places fit on the stack. */
-NIWAKI_KERNEL int niwaki_has_lanes(const niwaki_conv *d, int32_t bits) {
-  return d->out_c % (bits == 4 ? 2 : 4) == 0 && niwaki_pair_rows(d) > 0;
-}

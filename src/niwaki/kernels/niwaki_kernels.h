@@ -242,11 +242,6 @@ NIWAKI_KERNEL int32_t niwaki_scaled(int32_t value, int32_t multiplier, int32_t s
 #define NIWAKI_SMALL 1 /* the code of more kernels would take more than is worth the time of so small a model */
 #endif
 #endif
-#if defined(NIWAKI_SMALL)
-#define NIWAKI_LANED 0
-#else
-#define NIWAKI_LANED 1
-#endif
 #define NIWAKI_PLANE 960 /* bytes of the stack for some rows of one channel */
 #include "niwaki_dsp.h"
 #include "niwaki_first.h"
@@ -269,10 +264,13 @@ NIWAKI_KERNEL int32_t niwaki_scaled(int32_t value, int32_t multiplier, int32_t s
 #include "niwaki_avr.h"
 #endif
 
-/* Layers whose weights are packed in plain C: in blocks and tiles these are bytes. */
+/* Layers whose weights are packed in plain C: in blocks and tiles these are bytes. Those that end in `twos` have their
+ * channels in twos that share bytes, and room on the stack for two places. */
 #if NIWAKI_BLOCKS
 #define niwaki_run_conv_4bit niwaki_run_conv
 #define niwaki_run_conv_2bit niwaki_run_conv
+#define niwaki_run_conv_4bit_twos niwaki_run_conv
+#define niwaki_run_conv_2bit_twos niwaki_run_conv
 #define niwaki_run_large_conv_4bit niwaki_run_large_conv
 #define niwaki_run_large_conv_2bit niwaki_run_large_conv
 #define niwaki_run_dense_4bit niwaki_run_dense
@@ -282,22 +280,29 @@ NIWAKI_KERNEL int32_t niwaki_scaled(int32_t value, int32_t multiplier, int32_t s
 NIWAKI_KERNEL void niwaki_run_conv_4bit(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   if (niwaki_is_packed_first(d))
     niwaki_conv_packed_first(d, 4, in, out);
-  else if (NIWAKI_LANED && niwaki_has_lanes(d, 4))
-    niwaki_conv_pairs(d, 4, in, out);
   else
     niwaki_conv_patches_4bit(d, in, out);
 }
 NIWAKI_KERNEL void niwaki_run_conv_2bit(const niwaki_conv *d, const int8_t *in, int8_t *out) {
   if (niwaki_is_packed_first(d))
     niwaki_conv_packed_first(d, 2, in, out);
-  else if (NIWAKI_LANED && niwaki_has_lanes(d, 2))
-    niwaki_conv_pairs(d, 2, in, out);
   else
     niwaki_conv_patches_2bit(d, in, out);
 }
 #else
 #define niwaki_run_conv_4bit niwaki_conv_patches_4bit
 #define niwaki_run_conv_2bit niwaki_conv_patches_2bit
+#endif
+#if defined(NIWAKI_TUNED) && !defined(NIWAKI_SMALL)
+NIWAKI_KERNEL void niwaki_run_conv_4bit_twos(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+  niwaki_conv_pairs(d, 4, in, out);
+}
+NIWAKI_KERNEL void niwaki_run_conv_2bit_twos(const niwaki_conv *d, const int8_t *in, int8_t *out) {
+  niwaki_conv_pairs(d, 2, in, out);
+}
+#else
+#define niwaki_run_conv_4bit_twos niwaki_run_conv_4bit
+#define niwaki_run_conv_2bit_twos niwaki_run_conv_2bit
 #endif
 #define niwaki_run_large_conv_4bit niwaki_conv_rows_4bit
 #define niwaki_run_large_conv_2bit niwaki_conv_rows_2bit

@@ -95,12 +95,21 @@ def instruction_counts(works: Sequence[Work]) -> Counter[str]:
 
 def code_counts(works: Sequence[Work]) -> Counter[str]:
     """What the code is made of: each kernel, how often it is called (compilers copy it), and if it is only once."""
-    counts: Counter[str] = Counter({"program": 1})
+    counts: Counter[str] = Counter({"program": 1, "pairs: of several bits": _several({work.way for work in works})})
     for way, number in Counter(work.way for work in works).items():
         counts[way] = 1
         counts[f"{way}: calls"] = number
         counts[f"{way}: one call"] = int(number == 1)
     return counts
+
+
+def _several(ways: set[str]) -> int:
+    """How many kinds of weights the kernel of two places is compiled for beyond the first: the function for 8 bits has
+    it in any case.
+    """
+    packed = len(ways & {"pairs 4", "pairs 2"})
+    whole = bool(ways & {"pairs", "patches 8", "first"})
+    return packed + whole - 1 if packed else 0
 
 
 def _sum(coefficients: Mapping[str, float], counts: Counter[str]) -> float:

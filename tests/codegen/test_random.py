@@ -24,17 +24,21 @@ FEW = settings(
     max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
 )  # fmt: skip
 MANY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-IMAGES = 50  # networks of a batch whose layers have kernels for vector units; the others run in plain C everywhere
-BATCHES = st.builds(
-    lambda images, shaped: [*images, *shaped], st.lists(graphs(), min_size=IMAGES, max_size=IMAGES),
-    st.lists(shaped_graphs(), min_size=30, max_size=30),
-)  # fmt: skip
+IMAGES, SOME = 50, 24  # networks of a batch with kernels for vector units; the others run in plain C everywhere
 PLAIN, WIDEST = ("-O1", "-DNIWAKI_PORTABLE"), ("-O0", "-march=native")
 BUILDS = (
     PLAIN, WIDEST, ("-O3", "-march=native"), ("-O1", "-march=native", "-mno-avx512vbmi"), ("-O1", "-march=x86-64-v3"),
     ("-Os", "-DNIWAKI_PORTABLE"), ("-Ofast", "-march=native"),
     ("-O1", "-DNIWAKI_PORTABLE", "-fsanitize=undefined", "-fno-sanitize-recover"),
 )  # fmt: skip
+
+
+def batches(images: int, shaped: int) -> st.SearchStrategy[list[Graph]]:
+    """Networks of images, then of tensors of any shape."""
+    return st.builds(
+        lambda first, last: [*first, *last], st.lists(graphs(), min_size=images, max_size=images),
+        st.lists(shaped_graphs(), min_size=shaped, max_size=shaped),
+    )  # fmt: skip
 
 
 def check(batch: list[Graph], builds: tuple[tuple[str, ...], ...], images: int | None = IMAGES) -> None:
@@ -67,10 +71,10 @@ def test_networks_of_each_kind_of_layer() -> None:
 
 
 @FEW
-@given(BATCHES)
+@given(batches(SOME, 16))
 def test_random_networks(batch: list[Graph]) -> None:
     assume(len({len(graph.layers) for graph in batch}) > 3)  # the first example is the simplest: all networks alike
-    check(batch, (PLAIN, WIDEST))
+    check(batch, (PLAIN, WIDEST), SOME)
     for kind, called in covered(batch)[0].items():
         assert called <= set(OPERATORS[kind].kernels), kind.__name__
 
@@ -91,6 +95,6 @@ def covered(batch: list[Graph]) -> tuple[dict[type[Layer], set[str]], set[tuple[
 
 @pytest.mark.soak
 @MANY
-@given(BATCHES)
+@given(batches(IMAGES, 30))
 def test_many_random_networks(batch: list[Graph]) -> None:
     check(batch, BUILDS, None)

@@ -58,9 +58,10 @@ def spoil(root: Path) -> list[str]:
     (root / "dog" / "2023" / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
     (root / "dog" / "gone.jpg").symlink_to(root / "nowhere.jpg")
     (root / "dog" / "round").symlink_to(root / "dog")
+    Image.new("F", (4, 3)).save(root / "dog" / "float.tiff")
     (root / "list.xlsx").write_bytes(b"PK")
     (root / "unsorted").mkdir()
-    return ["cut.png", "notes.txt", "clip.mp4", "gone.jpg", "round", "list.xlsx", "unsorted"]
+    return ["cut.png", "notes.txt", "clip.mp4", "gone.jpg", "round", "float.tiff", "list.xlsx", "unsorted"]
 
 
 def test_a_wild_folder_loads(wild: Path, tmp_path: Path) -> None:

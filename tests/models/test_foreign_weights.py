@@ -101,7 +101,7 @@ def test_no_code_of_a_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("w.pth", None, "cannot be read: No such file"),
         ("w.pth", [1, 2], "holds a list, not a state dict"),
         ("w.pth", {"epoch": 1}, "holds a dict of epoch, not a state dict"),
-        ("w.pth", nn.Linear(1, 1), "cannot be read as weights alone"),
+        ("w.pth", nn.Linear(1, 1), "cannot be read as weights alone: it is damaged, or holds Python objects"),
     ],
 )
 def test_files_that_are_none(tmp_path: Path, name: str, content: object, message: str) -> None:

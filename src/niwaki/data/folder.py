@@ -15,7 +15,7 @@ from niwaki.data.layout import Files, Layout, files_of, find_layout
 from niwaki.data.limits import check_images
 from niwaki.data.look import proposed_size, size_range
 from niwaki.data.pictures import Problem
-from niwaki.data.preprocessing import Preprocessing
+from niwaki.data.preprocessing import Preprocessing, check_depth
 from niwaki.data.source import Places, Raw, Source
 from niwaki.data.spec import DataSpec
 from niwaki.device.text import counted
@@ -42,7 +42,7 @@ def source_of(layout: Layout, name: str, origin: str, *, skip: bool = False) -> 
     digests, unread = _digests(layout)
     problems = [*layout.problems, *unread]
     if problems and not skip:
-        rest = pictures.each(list(digests), lambda _, image: image.load())
+        rest = pictures.each(list(digests), _try)
         pictures.raise_together([*problems, *rest], len(layout.paths) + len(layout.problems))
     usable = layout.without(unread)
 
@@ -59,6 +59,11 @@ def source_of(layout: Layout, name: str, origin: str, *, skip: bool = False) -> 
         has_test=bool(usable.test),
         paths=tuple(usable.paths),
     )
+
+
+def _try(_: int, image: Image.Image) -> None:
+    image.load()
+    check_depth(image)
 
 
 def _digests(layout: Layout) -> tuple[dict[Path, bytes], list[Problem]]:

@@ -43,6 +43,14 @@ class _OneLine(type(BaseModel)):  # type: ignore[misc]
             raise DataError(f"niwaki.Preprocessing takes settings by name: {allowed}") from None
 
 
+def check_depth(image: Image.Image) -> None:
+    """Raise DataError if the pixels of an image are of no kind that can become 8 bits."""
+    if image.mode not in (*EIGHT_BIT_MODES, *SIXTEEN_BIT_MODES):
+        raise DataError(
+            f"pixels of mode {image.mode} are not 8 or 16 bits deep: save the image with 8 bits per channel"
+        )
+
+
 class Preprocessing(BaseModel, frozen=True, extra="forbid", metaclass=_OneLine):
     """From an image to a network's input, in the order of the fields. The model file stores it as JSON.
 
@@ -187,12 +195,9 @@ class Preprocessing(BaseModel, frozen=True, extra="forbid", metaclass=_OneLine):
         return np.stack([table[channel][pixels[:, channel]] for channel in range(self.channels)], axis=1)
 
     def _flatten(self, image: Image.Image) -> Image.Image:
+        check_depth(image)
         if image.mode in SIXTEEN_BIT_MODES:
             image = _eight_bits(image)
-        if image.mode not in EIGHT_BIT_MODES:
-            raise DataError(
-                f"pixels of mode {image.mode} are not 8 or 16 bits deep: save the image with 8 bits per channel"
-            )
         upright = ImageOps.exif_transpose(image)
         if upright.has_transparency_data:
             upright = upright.convert("RGBA")

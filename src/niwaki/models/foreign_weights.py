@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from niwaki.errors import ModelError, Setting, first_line
+from niwaki.errors import ModelError, Setting, first_line, kind_and_line
 
 ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors")
 HOLDERS = ("state_dict", "model_state_dict", "model", "net", "weights", "module")  # where checkpoints keep the weights
@@ -50,9 +50,11 @@ def read_weights(path: Path) -> tuple[Tensors, tuple[str, ...]]:
     except SafetensorError as error:
         raise ModelError(f"{path}: damaged, truncated or not a safetensors file: {first_line(error)}") from error
     except Exception as error:  # PyTorch's reader fails in many ways on damaged bytes and on other objects
+        said = kind_and_line(error)
+        why = "" if "Weights only" in said else f" ({said[:120]})"  # PyTorch advises to read it all the same
         raise ModelError(
-            f"{path}: cannot be read as weights alone ({first_line(error)[:120]}): it is damaged, or holds Python "
-            "objects whose loading runs code; where it was made, save torch.save(model.state_dict(), 'weights.pth')"
+            f"{path}: cannot be read as weights alone{why}: it is damaged, or holds Python objects whose loading runs "
+            "code; where it was made, save torch.save(model.state_dict(), 'weights.pth')"
         ) from error
     return _inside(found, path)
 

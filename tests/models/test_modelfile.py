@@ -168,6 +168,15 @@ class TestSave:
         with pytest.raises(ModelError, match=r"its weight is|do not match|gives other outputs"):
             save(networks.ResidualNet(4), tmp_path / "m.safetensors", LENET)
 
+    def test_scores_that_are_no_numbers(self, tmp_path: Path) -> None:
+        class Undefined(LeNet5):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                scores = super().forward(x)
+                return scores / (scores - scores)
+
+        with pytest.raises(ModelError, match="Undefined gives NaN or infinity as a score for random images"):
+            save(Undefined(), tmp_path / "m.safetensors", LENET)
+
     def test_a_module_that_computes_something_else(self, tmp_path: Path) -> None:
         class Doubled(LeNet5):
             def forward(self, x: torch.Tensor) -> torch.Tensor:

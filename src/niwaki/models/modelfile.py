@@ -184,6 +184,11 @@ def _check_same_outputs(model: nn.Module, again: nn.Module, info: ModelInfo) -> 
         raise ModelError(
             f"the module returns {tuple(before.shape)} for 2 images, but there are {len(info.labels)} labels"
         )
+    if not before.isfinite().all():
+        raise ModelError(
+            f"{type(model).__name__} gives NaN or infinity as a score for random images: find what makes it, such as a "
+            "division by a norm of 0"
+        )
     if not torch.allclose(before, after, rtol=1e-5, atol=1e-6):
         raise ModelError(
             f"factory {info.factory!r} with {info.args!r} builds a module that gives other outputs with these "

@@ -81,6 +81,11 @@ class Blueprint:
         return tuple(layer.name for layer in self._base.layers if isinstance(layer, Conv | Dense))
 
     @property
+    def depthwise(self) -> bool:
+        """Whether a convolution works on groups of channels."""
+        return any(isinstance(layer, Conv) and layer.groups > 1 for layer in self._base.layers)
+
+    @property
     def smallest(self) -> dict[str, int]:
         """The fewest channels that every group can keep."""
         return {group.name: group.parts for group in self.groups}

@@ -205,9 +205,13 @@ def _planned(search: Search, exploring: Exploring, started: float) -> int:
     found = plan_for(
         exploring, _asking(search), search.wanted.seconds - (time.monotonic() - started), search.wanted.seeds
     )
-    search.plan = {**kept, "time": asked, "trials": found.trials, "final_epochs": found.final_epochs}
+    search.plan = {
+        **kept, "time": asked, "trials": found.trials, "final_epochs": found.final_epochs,
+        "finalists": found.finalists,
+    }  # fmt: skip
     search.notify(
-        f"{search.wanted.time}: {found.trials} candidates, {counted(found.final_epochs, 'epoch')} for each finalist, "
+        f"{search.wanted.time}: {found.trials} candidates, {counted(found.final_epochs, 'epoch')} for each of "
+        f"{counted(found.finalists, 'finalist')}, "
         f"by what the first took: {found.said}"
     )
     return found.trials
@@ -228,7 +232,7 @@ def _finals(search: Search, exploring: Exploring) -> None:
     able = [one for one in search.explored if one.at(last) is not None]
     order = _order(search, _within(search, able, 1.0), last)
     seeds = range(search.wanted.seeds)
-    count = search.space.search.finalists
+    count = search.finalists
     for begin in range(0, len(order), count) if search.limits.of(TRAINED) else (0,):
         finalists = order[begin : begin + count]
         if begin == 0 and search.minimized is None:

@@ -48,6 +48,11 @@ class Search:
         """The epochs of finalists."""
         return int(self.plan.get("final_epochs", self.space.search.final_epochs))
 
+    @property
+    def finalists(self) -> int:
+        """How many candidates are trained in full, besides those for less of the budget."""
+        return int(self.plan.get("finalists", self.space.search.finalists))
+
     def save(self) -> None:
         """Write `search.json`: what is known by now."""
         merged = Known([from_note(one.note()) for one in self.known])

@@ -32,6 +32,7 @@ from niwaki.study.records import Record, Results
 from niwaki.study.spec import ModelSpec
 from niwaki.study.structure import structure_id
 from niwaki.study.telling import EpochTold, Tell, nobody
+from niwaki.training.memory import keep_freed_memory
 from niwaki.training.output_layers import find_heads
 from niwaki.training.prune import COMPARED, Given, prune_step, widths
 from niwaki.training.settings import FinetuneSettings, PruneSettings, TrainSettings
@@ -154,6 +155,7 @@ def reset_weights(model: nn.Module, seed: int) -> None:
 
 def _make_deterministic(device: str) -> None:
     torch.set_num_threads(1)  # a stage's bits must not depend on the number of cores
+    keep_freed_memory()
     if device == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it to repeat its sums
         torch.use_deterministic_algorithms(True, warn_only=True)

@@ -19,6 +19,7 @@ from torch import nn
 
 from niwaki.errors import ModelError
 from niwaki.models.onnxcheck import label
+from niwaki.training.memory import in_format_of
 from niwaki.training.quantize_checks import constants
 from niwaki.training.quantize_graph import in_order
 from niwaki.training.torch_operators import KEEPS_VALUES, OPERATORS, Attributes, attributes_of
@@ -224,7 +225,8 @@ class _Layer:
 
     def __call__(self, network: QdqNetwork, values: Values) -> torch.Tensor:
         step = network.weights[self.weight + 1].exp()
-        weight = rounded(network.weights[self.weight], step, *LIMITS[self.bits])
+        stored = network.weights[self.weight]
+        weight = in_format_of(stored, rounded(stored, step, *LIMITS[self.bits]))
         bias = None if self.bias_as is None else network.weights[self.weight + 2]
         if bias is not None:
             with torch.no_grad():
@@ -257,20 +259,20 @@ class _Rounded(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.Tensor:
         scaled = values / step
-        whole = scaled.round().clamp_(low, high)
+        whole = scaled.clamp(low, high).round_()
         ctx.save_for_backward(scaled, whole)
-        ctx.low, ctx.high, ctx.shape = low, high, step.shape
+        ctx.high, ctx.shape = high, step.shape
+        ctx.ends = float(np.nextafter(np.float32(low), -np.inf)), float(np.nextafter(np.float32(high), np.inf))
         return whole * step
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         scaled, whole = ctx.saved_tensors
-        inside = (scaled >= ctx.low) & (scaled <= ctx.high)
-        passed = gradients[0] * inside
+        passed = torch.ops.aten.hardtanh_backward(gradients[0], scaled, *ctx.ends)  # 0 outside, in one pass
         if not ctx.needs_input_grad[1]:
             return passed, None, None, None
         # Within the range a step moves the value by the rounding error; at its ends, by as many steps as there are.
-        by_step = gradients[0] * whole - passed * scaled
+        by_step = (gradients[0] * whole).sub_(passed * scaled)
         count = scaled.numel() // max(1, int(np.prod(ctx.shape)))
         return passed, by_step.sum_to_size(ctx.shape) / (count * ctx.high) ** 0.5, None, None
 

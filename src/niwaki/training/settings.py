@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 # For training, newer than the first stored stages: in a stage's key only if used.
 LATER_OPTIONS = (
     "rotate", "zoom", "blur", "contrast", "noise", "outliers", "label_smoothing", "decay", "warmup", "average",
-    "ema_decay", "swa_epochs", "teacher", "temperature", "teacher_weight", "class_weights", "sampling",
+    "ema_decay", "swa_epochs", "teacher", "temperature", "teacher_weight", "class_weights", "sampling", "memory_format",
 )  # fmt: skip
 
 
@@ -64,6 +64,11 @@ class TrainSettings(BaseModel):
     sampling: Literal["shuffle", "balanced"] = Field(
         "shuffle", description="balanced: images are drawn so that every class comes equally often, with repetition"
     )
+    memory_format: Literal["contiguous", "channels_last"] = Field(
+        "contiguous",
+        description="PyTorch's memory format of images and weights in training; channels_last: networks with "
+        "depthwise convolutions train faster",
+    )
 
     @field_validator("teacher", mode="before")
     @classmethod
@@ -104,6 +109,7 @@ class TrainSettings(BaseModel):
             "average": self.average != "none",
             "class_weights": self.class_weights != "none",
             "sampling": self.sampling != "shuffle",
+            "memory_format": self.memory_format != "contiguous",
         }
         return needed.get(name, bool(getattr(self, name)))
 

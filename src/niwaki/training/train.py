@@ -26,6 +26,7 @@ from niwaki.randomness import derive_seed
 from niwaki.training.augment import augment, transformed
 from niwaki.training.average import Average, estimate_norms
 from niwaki.training.fast_convolutions import fast_narrow_convolutions
+from niwaki.training.memory import laid_out, stored_as
 from niwaki.training.optimizer import make_optimizer, make_scheduler
 from niwaki.training.outliers import against_none, draw_outliers, shape_pool
 from niwaki.training.settings import TrainSettings
@@ -159,7 +160,10 @@ def fit(
     work = _Work.on(model, data, settings, training)
     history: list[Epoch] = []
     best: tuple[float, dict[str, torch.Tensor]] | None = None
-    with generators_kept(), fast_narrow_convolutions(model), _quiet_schedulers():
+    with (
+        stored_as(settings.memory_format, model), generators_kept(), fast_narrow_convolutions(model),
+        _quiet_schedulers(),
+    ):  # fmt: skip
         for epoch in range(settings.epochs):
             epoch_seed = derive_seed(seed, kind, position, epoch)
             model.train()
@@ -234,7 +238,7 @@ def _one_epoch(work: _Work, seed: int) -> float:
         pixels, view = augment(pixels, settings, generator)
         known = None if work.transform else view[: len(labels)]
         taught = None if work.lesson is None else work.lesson.of(pixels[: len(labels)], chosen, known)
-        logits = work.model(data.scale(pixels))
+        logits = work.model(laid_out(data.scale(pixels), settings.memory_format))
         if not isinstance(logits, torch.Tensor):
             raise ModelError(_not_scores(logits))
         loss = work.loss(logits, labels, taught)

@@ -13,7 +13,7 @@ from torch import nn
 from networks import MobileNet, ResidualNet
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.deploy.images import random_images
-from niwaki.emit.generate import Footprint, generate
+from niwaki.emit.generate import Footprint, generate, least_ram
 from niwaki.errors import ModelError
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo
@@ -65,6 +65,17 @@ def test_costs_before_training_are_those_of_the_generated_c(
         found, made = blueprint.cost(widths, bits), _made(model, info, widths, bits)
         assert (found.constants, found.ram) == (made.constant_bytes, made.ram_bytes)
         assert dict(found.layer_bytes) == made.layer_bytes
+        assert found.stripes is None
+        # by stripes of rows too
+        graph = blueprint.graph(widths, bits)
+        least = least_ram(graph)
+        striped = blueprint.cost(widths, bits, least)
+        assert (striped.ram, striped.constants) == (generate(graph, ram_limit=least).report.ram_bytes, found.constants)
+        assert striped.ram <= least <= found.ram
+        if least < found.ram:
+            assert striped.stripes is not None
+            assert (striped.stripes.limit, striped.stripes.whole_ram) == (least, found.ram)
+        assert blueprint.cost(widths, bits, least - 1).ram == found.ram  # nothing helps
 
 
 def test_macs_are_those_of_the_base() -> None:

@@ -117,6 +117,37 @@ def test_another_budget_is_answered_from_the_same_folder(
     assert code == 1
 
 
+def test_a_limit_of_ram_is_kept_by_stripes_of_rows(
+    searched: Path, small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [one for one in json.loads((searched / "search.json").read_text())["tried"] if one["scores"]]
+    limit = min(one["figures"]["ram"] for one in found) - 1
+    folder = tmp_path / "again"
+    shutil.copytree(searched, folder)
+    options = ("compress", "lenet5", "--data", small_npz, "--space", space, "--seeds", 1, "--json", "--out", folder)
+    code, answer = run_json(capsys, *options, "--fit", f"ram<={limit:.0f}")
+    chosen = answer["chosen"]
+    assert (code, answer["trained"], answer["verified"]) == (0, 0, True)
+    assert chosen["ram"] <= limit  # type: ignore[index]
+    assert "passes" in str(chosen["stripes"])  # type: ignore[index]
+    graph = read_qdq(onnx.load(folder / "chosen/model-int8.onnx"), "the int8 ONNX")
+    made = generate(graph, ram_limit=int(limit), title="chosen")
+    assert made.report.ram_bytes == chosen["ram"]  # type: ignore[index]
+    assert (folder / "chosen/c/model.c").read_bytes() == made.files["model.c"]
+    # the figures do not outlive the limit
+    code, answer = run_json(capsys, *options, "--fit", "constants<=2KB")
+    again = {one["id"]: one["figures"] for one in json.loads((folder / "search.json").read_text())["tried"]}
+    assert code == 0
+    assert answer["chosen"]["stripes"] == []  # type: ignore[index]
+    assert answer["chosen"]["ram"] == generate(graph).report.ram_bytes or answer["chosen"]["ram"] > limit  # type: ignore[index]
+    assert again == {one["id"]: one["figures"] for one in json.loads((searched / "search.json").read_text())["tried"]}
+    # and a further search fits candidates with them
+    code, answer = run_json(capsys, *options, "--fit", f"ram<={limit:.0f}", "--trials", 1)
+    last = json.loads((folder / "search.json").read_text())["tried"]
+    assert code == 0
+    assert any(one["figures"].get("ram_limit") == int(limit) for one in last)
+
+
 class Impatient(Silent):
     """Presses Ctrl-C when the finalists are named."""
 

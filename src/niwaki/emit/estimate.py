@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 
 from niwaki.codegen.graph.graph import Graph
-from niwaki.emit.generate import generate
+from niwaki.emit.generate import generate_within
 from niwaki.emit.work import Work, work_of
 from niwaki.errors import ModelError
 from niwaki.files import parse_json
@@ -74,9 +74,12 @@ def model_of(target: str) -> Model:
     return Model(target, **{name: found[name] for name in names})
 
 
-def estimate(graph: Graph, model: Model) -> Estimate:
-    """What the C of a graph needs on a target. Raises ModelError if no C can be written for it."""
-    made = generate(graph)
+def estimate(graph: Graph, model: Model, ram_limit: int | None = None) -> Estimate:
+    """What the C of a graph needs on a target, by stripes of rows if a limit of RAM takes that.
+
+    Raises ModelError if no C can be written for it.
+    """
+    made = generate_within(graph, ram_limit)
     works = work_of(graph, made.program, tuned=model.tuned)
     code = _sum(model.code, code_counts(works))
     return Estimate(

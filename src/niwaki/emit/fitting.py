@@ -24,6 +24,14 @@ def fit(graph: Graph, program: Program, limit: int) -> Program:
 
     Raises ModelError, with the smallest RAM that it could have and why, if no form fits.
     """
+    found = within(graph, program, limit)
+    if found is None:
+        raise ModelError(_refusal(graph, program, limit))
+    return found
+
+
+def within(graph: Graph, program: Program, limit: int) -> Program | None:
+    """The same; None if no form fits."""
     if program.arena_bytes <= limit:
         return program
     forms = [(found, _lives(program, found)) for found in forms_of(graph, program, limit)]
@@ -31,7 +39,7 @@ def fit(graph: Graph, program: Program, limit: int) -> Program:
     for stripes, lives in forms:
         if lifetimes_bytes(lives) <= limit and (smaller := planned(program, stripes)).arena_bytes <= limit:
             return smaller
-    raise ModelError(_refusal(graph, program, limit))
+    return None
 
 
 def forms_of(graph: Graph, program: Program, limit: int) -> Iterator[Stripes]:
@@ -93,14 +101,19 @@ def planned(program: Program, stripes: Stripes) -> Program:
     )  # fmt: skip
 
 
-def _refusal(graph: Graph, program: Program, limit: int) -> str:
-    """The smallest RAM of all forms, and what takes it."""
-    best = program
-    lives = _plain_lives(program)
+def smallest(graph: Graph, program: Program) -> tuple[Program, list[Life]]:
+    """The program in the smallest arena that any form of it has, and what is alive in it."""
+    best, lives = program, _plain_lives(program)
     forms = [(lifetimes_bytes(found), found, form) for form, found in _least(graph, program)]
     for _, found, form in sorted(forms, key=lambda one: one[0])[:_PLANNED]:
         if (smaller := planned(program, form)).arena_bytes < best.arena_bytes:
             best, lives = smaller, found
+    return best, lives
+
+
+def _refusal(graph: Graph, program: Program, limit: int) -> str:
+    """The smallest RAM of all forms, and what takes it."""
+    best, lives = smallest(graph, program)
     output = graph.tensors[graph.output].size
     how = ""
     if best.stripes:

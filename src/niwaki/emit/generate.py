@@ -10,7 +10,7 @@ from pathlib import Path
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.program import Program
 from niwaki.emit.constants import Constant, StoredWeights
-from niwaki.emit.fitting import fit
+from niwaki.emit.fitting import fit, smallest, within
 from niwaki.emit.lower import lower
 from niwaki.emit.source import LAYOUTS, fill, input_shape, write_source
 from niwaki.emit.striped import in_words
@@ -103,6 +103,19 @@ def generate(graph: Graph, *, prefix: str = PREFIX, ram_limit: int | None = None
     if ram_limit is not None:
         program = fit(graph, program, ram_limit - graph.tensors[graph.output].size)
     return generate_program(graph, program, prefix=prefix, title=title)
+
+
+def generate_within(graph: Graph, ram_limit: int | None) -> Generated:
+    """The C of a graph within a limit of RAM, as `generate` writes it; without stripes if no form of it fits."""
+    program = lower(graph)
+    if ram_limit is not None:
+        program = within(graph, program, ram_limit - graph.tensors[graph.output].size) or program
+    return generate_program(graph, program)
+
+
+def least_ram(graph: Graph) -> int:
+    """The smallest limit of RAM, in bytes, that the C of a graph can keep to."""
+    return smallest(graph, lower(graph))[0].arena_bytes + graph.tensors[graph.output].size
 
 
 def generate_program(graph: Graph, program: Program, *, prefix: str = PREFIX, title: str = "") -> Generated:

@@ -16,12 +16,11 @@ from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.compiled.library import CModel
 from niwaki.data.dataset import Split
 from niwaki.deploy.runners import in_layout
-from niwaki.emit.generate import Footprint, generate, write
+from niwaki.emit.generate import Footprint, generate_within, write
 from niwaki.errors import NiwakiError
 from niwaki.folders import temporary
 from niwaki.measure.accuracy import Accuracy, evaluate, wilson_interval
 from niwaki.search.limits import AT_LEAST, Limits
-from niwaki.search.measured import measure
 from niwaki.search.remarks import Remark
 from niwaki.search.tried import Score, Tried
 from niwaki.study.budget import Budget
@@ -59,6 +58,7 @@ class Figures:
             "constants": self.footprint.constant_bytes,
             "flash": _whole(self.target.get("flash")),
             "ram": self.footprint.ram_bytes,
+            "stripes": list(self.footprint.stripes),
             "stack": _whole(self.target.get("stack")),
             "macs": int(self.tried.figures["macs"]),
             "instructions": _whole(self.target.get("instructions")),
@@ -76,11 +76,11 @@ def graph_of(int8: bytes) -> Graph:
     return read_qdq(onnx.load_from_string(int8), "the int8 ONNX")
 
 
-def integer_accuracy(graph: Graph, split: Split, classes: int) -> Accuracy:
+def integer_accuracy(graph: Graph, split: Split, classes: int, ram_limit: int | None) -> Accuracy:
     """How often the integer network itself is right: its C on this machine, or the reference without a compiler."""
     try:
         with temporary("integer") as name:
-            folder = write(generate(graph), Path(name) / "c")
+            folder = write(generate_within(graph, ram_limit), Path(name) / "c")
             network = CModel(folder)
             return evaluate(lambda images: network(in_layout(graph, images)), split.images, split.labels, classes)
     except NiwakiError:
@@ -88,11 +88,6 @@ def integer_accuracy(graph: Graph, split: Split, classes: int) -> Accuracy:
             lambda images: reference.run(graph, reference.quantize_pixels(graph, images)),
             split.images, split.labels, classes,
         )  # fmt: skip
-
-
-def on_target(graph: Graph, target: str | None, *, instructions: bool) -> dict[str, float]:
-    """What the C needs on a target; nothing without one."""
-    return {} if target is None else measure(graph, target, instructions=instructions)
 
 
 def ranked(tried: Sequence[Tried], minimized: str | None) -> list[Tried]:

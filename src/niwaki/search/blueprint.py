@@ -17,7 +17,7 @@ import numpy as np
 from niwaki.codegen.graph.arithmetic import Rescale
 from niwaki.codegen.graph.graph import Graph, Layer, Tensor
 from niwaki.codegen.graph.operators.products import Conv, Dense
-from niwaki.emit.generate import Footprint, generate
+from niwaki.emit.generate import Footprint, generate, generate_within
 from niwaki.errors import ModelError
 
 Widths = Mapping[str, int]
@@ -35,6 +35,14 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Striped:
+    """Layers run by stripes of rows, to keep to a limit of RAM; and the RAM that they need otherwise."""
+
+    limit: int
+    whole_ram: int
+
+
+@dataclass(frozen=True)
 class Cost:
     """What the C of a candidate needs, in bytes, and its multiply-accumulates."""
 
@@ -43,6 +51,8 @@ class Cost:
     macs: int
     layer_bytes: Mapping[str, int]
     """Of the constants, those of each layer."""
+    stripes: Striped | None = None
+    """Whether layers run by stripes of rows."""
 
 
 class Blueprint:
@@ -103,11 +113,21 @@ class Blueprint:
         """What the C of such a network needs. Raises ModelError if no C can be written for it."""
         return generate(self.graph(widths, bits)).report
 
-    def cost(self, widths: Widths, bits: Bits | None = None) -> Cost:
-        """Constants and RAM of the C of such a network, exactly, and its multiply-accumulates."""
-        graph = self.graph(widths, bits)
-        found = generate(graph).report
-        return Cost(found.constant_bytes, found.ram_bytes, _macs(graph), found.layer_bytes)
+    def cost(self, widths: Widths, bits: Bits | None = None, ram_limit: int | None = None) -> Cost:
+        """What the C of such a network needs, exactly."""
+        return cost_of(self.graph(widths, bits), ram_limit)
+
+
+def cost_of(graph: Graph, ram_limit: int | None) -> Cost:
+    """Constants and RAM of the C of a graph, exactly, and its multiply-accumulates.
+
+    With a limit of RAM, some layers run by stripes of rows if that is what it takes.
+    """
+    made = generate_within(graph, ram_limit)
+    found, stripes = made.report, None
+    if ram_limit is not None and made.program.stripes:
+        stripes = Striped(ram_limit, generate(graph).report.ram_bytes)
+    return Cost(found.constant_bytes, found.ram_bytes, _macs(graph), found.layer_bytes, stripes)
 
 
 def _macs(graph: Graph) -> int:

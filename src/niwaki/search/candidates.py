@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from niwaki.emit.generate import least_ram
 from niwaki.errors import SpecError
 from niwaki.files import canonical_json, sha256_of
 from niwaki.search.blueprint import Blueprint, Cost
 from niwaki.search.limits import EXACT, Limits
 from niwaki.study.spec import ModelSpec
 
+STRIPED, UNSTRIPED = "ram_limit", "ram_without_stripes"
+"""Figures of a candidate whose layers run by stripes of rows: the limit that this keeps to, and its RAM otherwise."""
 _HALVINGS = 14  # of the range of scales: finer than one channel in 120
 
 
@@ -38,9 +41,9 @@ class Member:
         """The candidate with the most channels and bits."""
         return Shape(self.number, {name: most for name, (_, most) in self.widths.items()}, self._bits(0))
 
-    def cost(self, shape: Shape) -> Cost:
+    def cost(self, shape: Shape, ram_limit: int | None = None) -> Cost:
         """What the C of a candidate needs."""
-        return self.blueprint.cost(shape.widths, shape.bits)
+        return self.blueprint.cost(shape.widths, shape.bits, ram_limit)
 
     def scaled(self, proposal: Proposal, scale: float) -> Shape:
         """The candidate of a proposal at a scale: each group keeps its share of the channels, times the scale."""
@@ -83,12 +86,14 @@ class Costs:
     """The costs of shapes, each worked out once."""
 
     members: list[Member]
+    ram_limit: int | None = None
+    """Where it takes that, layers run by stripes of rows."""
     _known: dict[str, Cost] = field(default_factory=dict)
 
     def of(self, shape: Shape) -> Cost:
         """What the C of a candidate needs."""
         if shape.id not in self._known:
-            self._known[shape.id] = self.members[shape.member].cost(shape)
+            self._known[shape.id] = self.members[shape.member].cost(shape, self.ram_limit)
         return self._known[shape.id]
 
     def fits(self, shape: Shape, limits: Limits, share: float = 1.0) -> bool:
@@ -98,8 +103,11 @@ class Costs:
 
 
 def figures(cost: Cost) -> dict[str, float]:
-    """A cost by the words of a budget."""
-    return {"constants": cost.constants, "ram": cost.ram, "macs": cost.macs}
+    """A cost by the words of a budget; for layers by stripes of rows also the limit of RAM, and the RAM without it."""
+    found: dict[str, float] = {"constants": cost.constants, "ram": cost.ram, "macs": cost.macs}
+    if cost.stripes is not None:
+        found |= {STRIPED: cost.stripes.limit, UNSTRIPED: cost.stripes.whole_ram}
+    return found
 
 
 def filled(costs: Costs, proposal: Proposal, fits: Callable[[Shape], bool]) -> Shape | None:
@@ -150,6 +158,8 @@ def infeasible(costs: Costs, limits: Limits) -> str | None:
     for limit in limits.of(EXACT):
         least = min(smallest, key=lambda shape: figures(costs.of(shape))[limit.quantity])
         found = figures(costs.of(least))[limit.quantity]
+        if limit.quantity == "ram":
+            found = least_ram(costs.members[least.member].blueprint.graph(least.widths, least.bits))
         if found > limit.limit:
             reasons.append(
                 f"{limit.text}: the smallest candidate needs {found:,.0f}{_why(costs, least, limit.quantity)}"

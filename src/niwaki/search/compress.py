@@ -12,10 +12,11 @@ from niwaki.notify import Notify
 from niwaki.search.candidates import Costs, Member, check_members, figures, infeasible
 from niwaki.search.exploring import Exploring
 from niwaki.search.fitting import Fitter
+from niwaki.search.judging import time_candidates
 from niwaki.search.latency import check_latency, macs_within
 from niwaki.search.limits import TRAINED
 from niwaki.search.measured import OnTarget, check_target
-from niwaki.search.outcome import Answer, answer, forget, time_candidates
+from niwaki.search.outcome import Answer, answer, forget
 from niwaki.search.paths import Paths
 from niwaki.search.request import TRIALS, Wanted
 from niwaki.search.running import Running
@@ -85,13 +86,15 @@ def _opened(
     options = RunOptions(wanted.folder, None, wanted.jobs, wanted.ray, device, wanted.trust, paths)
     running = Running(subject, store, facts, options, listener)
     search = Search(
-        wanted, space, subject, store, running, Paths(subject, space, identity, trainer), Costs([]), wanted.limits,
-        wanted.minimized, target, listener.message,
+        wanted, space, subject, store, running, Paths(subject, space, identity, trainer), Costs([], wanted.limits.ram),
+        wanted.limits, wanted.minimized, target, listener.message,
     )  # fmt: skip
     before = store.load(SearchNote)
     if before is not None:
         _check_same(before, subject, store)
         search.known = Known(map(from_note, before.tried))
+        for one in search.known:
+            one.within(search.limits.ram)
         search.whole = before.whole
         search.plan = dict(before.plan) if isinstance(before.plan, Mapping) else {}
     return search

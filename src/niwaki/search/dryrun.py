@@ -78,7 +78,7 @@ def dry_run(wanted: Wanted, space: Space, notify: Notify) -> DryRun:
     target = check_target(wanted.target, wanted.limits, wanted.minimized)
     subject = open_subject(wanted.model, wanted.data, space.data, trust=wanted.trust, notify=notify)
     members = make_members(subject, space, notify, trust=wanted.trust)
-    costs, limits = Costs(members), wanted.limits
+    costs, limits = Costs(members, wanted.limits.ram), wanted.limits
     first = members[0]
     whole, smallest = figures(costs.of(first.largest)), figures(costs.of(first.smallest))
     why = infeasible(costs, limits)

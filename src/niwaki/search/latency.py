@@ -8,7 +8,7 @@ import numpy as np
 
 from niwaki.codegen.graph.graph import Graph
 from niwaki.compiled.library import CModel
-from niwaki.emit.generate import generate
+from niwaki.emit.generate import generate_within
 from niwaki.errors import SpecError, StageFailed, step
 from niwaki.measure.latency import Call, alone_on_one_cpu, measure_latency
 from niwaki.search.candidates import Costs, figures
@@ -27,14 +27,14 @@ def check_latency(device: str) -> None:
 
 
 @step("timing the candidates' C")
-def latencies_of(graphs: Mapping[str, Graph]) -> dict[str, float]:
+def latencies_of(graphs: Mapping[str, Graph], ram_limit: int | None) -> dict[str, float]:
     """Microseconds for one image of each graph's C, compiled for this machine: medians of one interleaved run.
 
     Raises NiwakiError if there is no C compiler, or it fails.
     """
     calls: dict[str, Call] = {}
     for name, graph in graphs.items():
-        call = CModel(name, files=generate(graph).compiled).prepare(inputs=True)
+        call = CModel(name, files=generate_within(graph, ram_limit).compiled).prepare(inputs=True)
         call.image[:] = np.random.default_rng(0).integers(-128, 128, call.image.shape, np.int8)
         calls[name] = call
     with alone_on_one_cpu():
@@ -52,7 +52,7 @@ def macs_within(costs: Costs, limit: Budget) -> int:
         for member in costs.members
         for name, shape in (("smallest", member.smallest), ("largest", member.largest))
     }
-    times = latencies_of({name: graph for name, (_, graph) in ends.items()})
+    times = latencies_of({name: graph for name, (_, graph) in ends.items()}, costs.ram_limit)
     least = min(times.values())
     if not limit.allows(least):
         raise StageFailed(f"nothing fits: {limit.text}: the smallest candidate takes {least:,.1f} µs on this machine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,11 @@ class Limits:
         """The limits that figures break; a figure that is unknown breaks its limit."""
         chosen = self.budgets if quantities is None else self.of(quantities)
         return tuple(budget for budget in chosen if not budget.allows(figures.get(budget.quantity)))
+
+    @property
+    def ram(self) -> int | None:
+        """The bytes that `--ram-limit` of an export would say; None without a limit on RAM."""
+        return next((math.floor(limit.limit) for limit in self.of(("ram",))), None)
 
     @property
     def needs_target(self) -> bool:

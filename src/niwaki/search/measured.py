@@ -11,7 +11,7 @@ from niwaki.compiled.footprint import measure_footprint
 from niwaki.compiled.on_target import measure_on_board
 from niwaki.deploy.images import random_images
 from niwaki.emit.estimate import estimate, estimated_targets, model_of
-from niwaki.emit.generate import generate, write
+from niwaki.emit.generate import generate_within, write
 from niwaki.errors import SpecError
 from niwaki.folders import temporary
 from niwaki.search.candidates import Costs, Shape, figures
@@ -38,7 +38,9 @@ class OnTarget:
         """`flash`, `code`, `stack` and, if they are counted, `instructions` of a candidate."""
         if shape.id not in self._known:
             graph = self.costs.members[shape.member].blueprint.graph(shape.widths, shape.bits)
-            self._known[shape.id] = measure(graph, self.target, instructions=self.instructions)
+            self._known[shape.id] = measure(
+                graph, self.target, instructions=self.instructions, ram_limit=self.costs.ram_limit
+            )
         return self._known[shape.id]
 
     def all_of(self, shape: Shape) -> dict[str, float]:
@@ -46,9 +48,10 @@ class OnTarget:
         return {**figures(self.costs.of(shape)), **self.of(shape)}
 
 
-def measure(graph: Graph, target: str, *, instructions: bool) -> dict[str, float]:
+def measure(graph: Graph, target: str, *, instructions: bool, ram_limit: int | None = None) -> dict[str, float]:
     """Bytes of flash, code and stack of a graph's C on a target at -Os, and the instructions of one inference.
 
+    With a limit of RAM, some layers run by stripes of rows if that is what it takes.
     What `estimated` names is estimated, with its margin. Raises NiwakiError if a tool is missing for a target without
     estimates, or fails.
     """
@@ -56,13 +59,13 @@ def measure(graph: Graph, target: str, *, instructions: bool) -> dict[str, float
     figure: dict[str, float] = {}
     if guessed:
         model = model_of(target)
-        figure = estimate(graph, model).safely(model)
+        figure = estimate(graph, model, ram_limit).safely(model)
         if not instructions:
             del figure["instructions"]
     if "flash" in guessed:
         return figure
     with temporary("candidate") as name:
-        folder = write(generate(graph), Path(name) / "c")
+        folder = write(generate_within(graph, ram_limit), Path(name) / "c")
         found = measure_footprint(folder, target, OPTIMIZATION)
         figure |= {"flash": float(found.flash), "code": float(found.all_code), "stack": float(found.stack)}
         if instructions and "instructions" not in guessed:

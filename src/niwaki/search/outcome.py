@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 from niwaki.deploy.export import export_all
 from niwaki.deploy.forms import ExportOptions
 from niwaki.deploy.verify import VerifyOptions, verify_folder
 from niwaki.device.text import counted
-from niwaki.emit.generate import generate
-from niwaki.errors import NiwakiError, Setting, StageFailed, Wording
+from niwaki.errors import Setting, StageFailed, Wording
 from niwaki.folders import sweep
-from niwaki.measure.accuracy import Accuracy
-from niwaki.search.answer import Figures, binding, graph_of, integer_accuracy, on_target, ranked
-from niwaki.search.latency import latencies_of
-from niwaki.search.limits import COMPILED, TRAINED
-from niwaki.search.measured import estimated
+from niwaki.search.answer import Figures, binding
+from niwaki.search.judging import int8_of, judged_of, with_test
+from niwaki.search.limits import TRAINED
 from niwaki.search.remarks import Remark
 from niwaki.search.state import Search
-from niwaki.search.tried import Score, Tried, fitting, front
+from niwaki.search.tried import Tried, fitting, front
 from niwaki.study.store import CHOSEN, FORMS, Store
 from niwaki.study.structure import one_thread
 from niwaki.toolchain.targets import find_target, how_to_get
 from niwaki.training.settings import QuantizeSettings
 
 RESULT, FRONT, REPORT = "result.json", "front.csv", "report.html"
-_JUDGED = 3  # candidates whose integers are compared
-_TIMED = 24  # the best candidates, if latency is a limit
 _COLUMNS = ("constants", "ram", "macs", "flash", "stack", "instructions")
 
 
@@ -83,11 +76,11 @@ def forget(store: Store) -> None:
 def answer(search: Search, started: float) -> Answer:
     """Choose among all that is known, and write the answer. Raises StageFailed (exit code 1) if nothing fits."""
     forget(search.store)
-    judged = _judged(search)
+    judged = judged_of(search)
     if not judged:
         raise StageFailed(_nothing(search))
-    chosen = _with_test(search, judged[0])
-    runner_up = _with_test(search, judged[1]) if len(judged) > 1 else None
+    chosen = with_test(search, judged[0])
+    runner_up = with_test(search, judged[1]) if len(judged) > 1 else None
     search.notify("exporting the chosen network and verifying its forms")
     verified = _export(search, chosen)
     rung = search.space.search.rungs[-1]
@@ -103,97 +96,6 @@ def answer(search: Search, started: float) -> Answer:
     return found
 
 
-def _judged(search: Search) -> list[Figures]:
-    """The two best candidates by the accuracy of their integers, mean over the seeds, each with its best seed."""
-    found: list[tuple[float, Figures]] = []
-    for one in ranked(_fitting(search), search.minimized):
-        judged = [_figures(search, one, score) for score in one.last]
-        kept = [entry for entry in judged if not search.limits.broken(_known_figures(entry), _asked(search))]
-        if kept:
-            best = max(kept, key=lambda entry: (entry.validation.accuracy, -entry.score.seed))
-            found.append((fmean(entry.validation.accuracy for entry in judged), best))
-        if len(found) == _JUDGED:
-            break
-    if search.minimized is None:
-        found.sort(key=lambda entry: -entry[0])
-    return [entry for _, entry in found[:2]]
-
-
-def _fitting(search: Search) -> list[Tried]:
-    """What keeps to all limits. What keeps to the others is timed, together, if latency is one of them."""
-    known = _measured(search)
-    if not search.limits.of(("latency",)):
-        return fitting(known, search.limits, search.whole)
-    others = [limit.quantity for limit in search.limits.budgets if limit.quantity != "latency"]
-    able = ranked(fitting(known, search.limits, search.whole, words=others), search.minimized)[:_TIMED]
-    time_candidates(search, able)
-    return fitting(able, search.limits, search.whole, latency=search.latency)
-
-
-def time_candidates(search: Search, tried: Sequence[Tried]) -> None:
-    """Time the C of candidates on this machine, all in one run, if any of them was not timed yet."""
-    able = [one for one in tried if one.scores]
-    if all(one.shape.id in search.latency for one in able):
-        return
-    search.notify(f"timing the C of {counted(len(able), 'candidate')} on this machine")
-    search.latency |= latencies_of({one.shape.id: graph_of(_int8(search, one.last[0].key)) for one in able})
-
-
-def _measured(search: Search) -> list[Tried]:
-    """Everything known, with what a target needs: of a network that an earlier search left unmeasured, its own C."""
-    if search.target is None:
-        return list(search.known)
-    asked = _asked(search)
-    found = []
-    for one in search.known:
-        if one.scores and any(name not in one.figures for name in asked):
-            graph = graph_of(_int8(search, one.last[0].key))
-            one.figures |= on_target(graph, search.target, instructions="instructions" in asked)
-        found.append(one)
-    return found
-
-
-def _asked(search: Search) -> list[str]:
-    """The words of the budget that a compiler or an emulator answers."""
-    words = [limit.quantity for limit in search.limits.of(COMPILED)]
-    return words + ([search.minimized] if search.minimized in COMPILED else [])
-
-
-def _known_figures(entry: Figures) -> dict[str, float | None]:
-    return {**entry.tried.figures, **entry.target}
-
-
-def _int8(search: Search, key: str) -> bytes:
-    record = search.store.checked(key)
-    if record is None:
-        raise StageFailed(f"stage {key} is not in {search.store.folder}: run the search again")
-    return search.store.weights(key, record)
-
-
-def _figures(search: Search, tried: Tried, score: Score) -> Figures:
-    graph = graph_of(_int8(search, score.key))
-    data = search.subject.data
-    with one_thread():
-        validation = integer_accuracy(graph, data.validation, data.num_classes)
-    target = on_target(graph, search.target, instructions="instructions" in _asked(search))
-    footprint = generate(graph).report
-    return Figures(tried, score, validation, None, footprint, target, search.latency.get(tried.shape.id))
-
-
-def _with_test(search: Search, figures: Figures) -> Figures:
-    """The same with its accuracy on the test images, which nothing was chosen on, and what it needs on the target."""
-    data = search.subject.data
-    graph = graph_of(_int8(search, figures.score.key))
-    with one_thread():
-        test: Accuracy = integer_accuracy(graph, data.test, data.num_classes)
-    target = figures.target
-    if "instructions" not in target:
-        with contextlib.suppress(NiwakiError):  # no compiler or emulator: nothing that was asked for is missing
-            target = on_target(graph, search.wanted.target, instructions=True)
-    guessed = tuple(name for name in estimated(search.wanted.target) if name in target)
-    return replace(figures, test=test, target=target, estimated=guessed)
-
-
 def _export(search: Search, chosen: Figures) -> bool:
     """Write the forms of the chosen network and verify that they agree; returns whether they do."""
     record = search.store.checked(chosen.score.float_key)
@@ -203,10 +105,12 @@ def _export(search: Search, chosen: Figures) -> bool:
     few = {layer: bits for layer, bits in chosen.tried.shape.bits.items() if bits != 8}
     settings = QuantizeSettings.model_validate({"kind": "qat" if few else "static", "layer_bits": few})
     folder, data, trust = search.store.folder / FORMS, search.subject.data, search.wanted.trust
+    ram_limit = search.limits.ram if chosen.footprint.stripes else None
+    options = ExportOptions(settings=settings, trust=trust, ram_limit=ram_limit)
     with one_thread():
         export_all(
-            search.store.folder / CHOSEN, folder, data=data, options=ExportOptions(settings=settings, trust=trust),
-            int8=_int8(search, chosen.score.key), notify=search.notify,
+            search.store.folder / CHOSEN, folder, data=data, options=options,
+            int8=int8_of(search, chosen.score.key), notify=search.notify,
         )  # fmt: skip
         report = verify_folder(folder, data=data, options=VerifyOptions(trust=trust), notify=search.notify)
     for line in report.disagreements:

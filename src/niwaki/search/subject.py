@@ -50,6 +50,11 @@ class Subject:
             model, info = modelfile.loads(self.weights, trust=trust, name=self.name)
             return blueprint_of(model, info)
         spec = self.with_args(args)
+        if args:
+            try:
+                check_networks(_study(spec), self.data, trust=trust)
+            except SpecError as error:
+                raise SpecError(f"space: args: {error}") from error
         model = factories.build_seeded(spec.factory, spec.args, 0, trust=trust)
         info = ModelInfo(
             factory=spec.factory, args=spec.args, input_shape=self.data.input_shape, labels=self.data.labels,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, ClassVar
 
-from niwaki.search.candidates import Shape
-from niwaki.search.limits import Limits
+from niwaki.search.blueprint import Cost
+from niwaki.search.candidates import STRIPED, UNSTRIPED, Shape, figures
+from niwaki.search.limits import COMPILED, Limits
 from niwaki.study.checked_json import Part, ResultFile
 from niwaki.study.result_files import DataFacts
 
@@ -98,6 +99,19 @@ class Tried:
             "worst_class": _mean([score.worst for score in last]),
             "accuracy_drop": whole - self.validation if whole is not None and known else None,
         }
+
+    def within(self, ram_limit: int | None) -> None:
+        """Forget what its C needs by stripes of rows that keep to another limit of RAM than this one."""
+        if STRIPED in self.figures and self.figures[STRIPED] != ram_limit:
+            self.figures["ram"] = self.figures[UNSTRIPED]
+            for name in (STRIPED, UNSTRIPED, "code", *COMPILED):
+                self.figures.pop(name, None)
+
+    def striped(self, cost: Cost) -> None:
+        """Note what its C needs by stripes of rows."""
+        for name in ("code", *COMPILED):
+            self.figures.pop(name, None)
+        self.figures |= figures(cost)
 
     def note(self) -> TriedNote:
         """As it is written."""

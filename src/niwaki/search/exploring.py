@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import fmean
 
 import numpy as np
@@ -27,12 +28,15 @@ from niwaki.search.tried import Known, Score, Tried
 from niwaki.study.records import Record
 
 GAIN = 0.2  # points by which another way of training must be better
-_COMPARED = 2  # candidates that it must be better for, on average
+COMPARED = 2  # candidates that it must be better for, on average
 QUESTIONS = {
-    "inherited": "start from the given weights", "taught": "learn from the given network", "flip": "mirror images",
+    "inherited": "start from the given weights", "taught": "learn from the given network",
+    "fast": "learn faster, lr = 0.01", "faster": "learn still faster, lr = 0.02", "flip": "mirror images",
     "still": "leave images where they are",
 }  # fmt: skip
 """How candidates may train better, in words."""
+LR = {"fast": 1e-2, "faster": 2e-2}
+"""Learning rates that networks with batch norm bear, and few others."""
 _SHARES = (1.0, 0.5, 0.7, 0.35, 0.25, 0.5, 0.18, 0.12)  # of the largest, when something is minimized
 
 
@@ -62,12 +66,16 @@ class Exploring:
         for batch in range(batches):
             count = min(self.space.search.batch, trials - batch * self.space.search.batch)
             self._batch(asking, batch, batches, count)
+        if batches == 1:  # the best of it in less of the budget
+            smaller = self._smaller(self.space.search.smaller)
+            for epochs in self.space.search.rungs:
+                self.evaluate(smaller, epochs)
 
     def _batch(self, asking: Asking, batch: int, batches: int, count: int) -> None:
         rungs = self.space.search.rungs
         asked = [asking.ask() for _ in range(count)]
         tried = [self._met(one.proposal, self._share(batch, index)) for index, one in enumerate(asked)]
-        smaller = self._smaller(batch)
+        smaller = self._smaller(shares_of(batch, batches, self.space.search.smaller))
         self.notify(
             f"batch {batch + 1} of {batches}: {counted(len(asked), 'candidate')} for {counted(rungs[0], 'epoch')}"
         )
@@ -133,10 +141,9 @@ class Exploring:
         args = self.costs.members[shape.member].model.args
         return self.known.add(Tried(shape, share, found, args))
 
-    def _smaller(self, batch: int) -> list[Tried]:
-        """The best candidate so far, with its proportions, in less of the budget: a share for each batch in turn."""
-        smaller = self.space.search.smaller
-        if batch == 0 or self.minimized or not smaller:
+    def _smaller(self, parts: Sequence[float]) -> list[Tried]:
+        """The best candidate so far, with its proportions, in these parts of the budget."""
+        if self.minimized or not parts:
             return []
         first = self.space.search.rungs[0]
         full = [one for one in self.known if one.share == 1.0 and one.at(first) is not None]
@@ -145,8 +152,9 @@ class Exploring:
         best = max(full, key=lambda one: (one.at(first) or 0.0, one.shape.id))
         groups = self.costs.members[best.shape.member].blueprint.groups
         shares = {group.name: best.shape.widths[group.name] / group.width for group in groups}
-        met = self._met(Proposal(best.shape.member, best.shape.bits, shares), smaller[(batch - 1) % len(smaller)])
-        return [] if met is None or met in full else [met]
+        proposal = Proposal(best.shape.member, best.shape.bits, shares)
+        met = [self._met(proposal, part) for part in parts]
+        return _unique([one for one in met if one is not None and one not in full])
 
     def _values(self, tried: Sequence[Tried | None], epochs: int) -> list[float | None]:
         """What the sampler learns: accuracy; if something is minimized, what is above the trend for such a cost."""
@@ -175,9 +183,9 @@ class Exploring:
     def _ask_questions(self, tried: Sequence[Tried]) -> None:
         """Find out by measuring how these networks train best; each answer counts from then on."""
         first = self.space.search.rungs[0]
-        compared = _best(_unique(tried), first, _COMPARED, self._worth)
+        compared = _best(_unique(tried), first, COMPARED, self._worth)
         before = [one.at(first) for one in compared]
-        for question, change in self._questions() if compared else ():
+        for question, change in self.questions() if compared else ():
             way = change(self.way)
             after = self._measured(compared, first, way)
             gains = [new - old for old, new in zip(before, after, strict=True) if old is not None and new is not None]
@@ -187,7 +195,7 @@ class Exploring:
             if better:
                 self.way, before = way, after
 
-    def _questions(self) -> list[tuple[str, Callable[[Way], Way]]]:
+    def questions(self) -> list[tuple[str, Callable[[Way], Way]]]:
         """Each question, and what a yes changes."""
         recipe = self.space.recipe(1)
         trained = self.running.subject.weights is not None
@@ -198,10 +206,12 @@ class Exploring:
             return found  # the rest is the function's own
         if trained:
             found.append(("taught", lambda way: replace(way, taught=True)))
+        if "lr" not in self.space.train:
+            found += [(question, partial(_changed, lr=lr)) for question, lr in LR.items()]
         if "flip" not in self.space.train:
-            found.append(("flip", lambda way: replace(way, changed=(*way.changed, ("flip", True)))))
+            found.append(("flip", partial(_changed, flip=True)))
         if recipe.shift and "shift" not in self.space.train:
-            found.append(("still", lambda way: replace(way, changed=(*way.changed, ("shift", 0)))))
+            found.append(("still", partial(_changed, shift=0)))
         return found
 
     def _measured(self, compared: Sequence[Tried], epochs: int, way: Way) -> list[float | None]:
@@ -209,6 +219,28 @@ class Exploring:
         records = self.running.run(paths)
         found = [records.get(path.end) for path in paths]
         return [record.results.validation.accuracy if record and record.results else None for record in found]
+
+
+def shares_of(batch: int, batches: int, shares: Sequence[float]) -> Sequence[float]:
+    """The parts of the budget that a batch also tries: one in turn, but all of them by the last batch.
+
+    >>> [shares_of(batch, 6, (0.5, 0.25, 0.125)) for batch in range(6)]
+    [(), (0.5,), (0.25,), (0.125,), (0.5,), (0.25,)]
+    >>> [shares_of(batch, 3, (0.5, 0.25, 0.125)) for batch in range(3)]
+    [(), (0.5, 0.125), (0.25,)]
+    """
+    if batch == 0 or not shares:
+        return ()
+    turns = batches - 1
+    if turns >= len(shares):
+        return (shares[(batch - 1) % len(shares)],)
+    return tuple(shares[batch - 1 :: turns])
+
+
+def _changed(way: Way, **settings: object) -> Way:
+    """The way with other settings of training."""
+    kept = [(name, value) for name, value in way.changed if name not in settings]
+    return replace(way, changed=(*kept, *settings.items()))
 
 
 def _answered(question: str, gains: Sequence[float], epochs: int, *, better: bool) -> Remark:

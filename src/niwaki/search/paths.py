@@ -32,6 +32,11 @@ class Way:
         return dict(self.changed)
 
     @property
+    def of_rounding(self) -> Values:
+        """Those that hold for training with rounding too: its learning rate is its own."""
+        return {name: value for name, value in self.changed if name != "lr"}
+
+    @property
     def text(self) -> str:
         """In words."""
         parts = ["from the given weights" if self.start == "inherited" else "from new weights"]
@@ -123,7 +128,7 @@ class Paths:
         if not few:
             return self._stage("quantize", self._tools(QuantizeSettings(images=CALIBRATION)), trained.key, drawn, label)
         rounding: QatSettings = self._space.rounding(
-            epochs, **_layout(member, self._space.qat), **way.settings, **extra
+            epochs, **_layout(member, self._space.qat), **way.of_rounding, **extra
         )
         settings = QuantizeSettings.model_validate(
             {"kind": "qat", "images": CALIBRATION, "layer_bits": few, "train": rounding}

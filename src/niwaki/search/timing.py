@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from niwaki.search.exploring import Exploring
+from niwaki.search.exploring import COMPARED, Exploring
 from niwaki.search.sampling import Asking
 from niwaki.search.space import SearchSettings
 
 END_S = 45.0  # for choosing, exporting and verifying
 FINALS = 0.5  # share of the time for the finalists
 _LEAST, _ENOUGH, _MOST = 5, 20, 120  # epochs of a finalist; below enough, fewer finalists train for longer
-_COMPARED = 2  # finalists at least, if as many are asked for: the chosen one and the runner-up
+_LEAST_FINALISTS = 2  # if as many are asked for: the chosen one and the runner-up
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,36 @@ def plan_for(exploring: Exploring, asking: Asking, seconds: float, seeds: int) -
     taken = time.monotonic() - (measured if len(settings.rungs) > 1 else begun)
     epoch = taken / longer / max(1.0, len(first) / slots)  # of one candidate on each worker
     left = max(seconds - (time.monotonic() - begun) - END_S, 0.0)
-    finalists, smaller = settings.finalists, 0 if exploring.minimized else len(settings.smaller)
-    fitting = FINALS * left / epoch  # epochs of the finalists on each worker
-    while finalists > _COMPARED and fitting < _ENOUGH * _at_once(finalists + smaller, seeds, slots):
+    smaller = 0 if exploring.minimized else len(settings.smaller)
+    questions = COMPARED * len(exploring.questions()) if settings.questions else 0
+    return divided(left, epoch, slots, settings, (smaller, seeds, questions))
+
+
+def divided(
+    left: float, epoch: float, slots: int, settings: SearchSettings, asked: tuple[int, int, int]
+) -> TimePlan:  # fmt: skip
+    """What fits into `left` seconds on so many workers, if an epoch of a candidate takes `epoch` seconds.
+
+    `asked` are the networks for smaller budgets, the seeds of a finalist, and the trainings that answer questions.
+
+    >>> plan = divided(7200, 5.0, 2, SearchSettings(), (3, 3, 8))
+    >>> plan.trials, plan.final_epochs, plan.finalists
+    (176, 82, 3)
+    >>> plan = divided(3400, 19.0, 2, SearchSettings(), (3, 3, 8))
+    >>> plan.trials, plan.final_epochs, plan.finalists
+    (16, 13, 2)
+    """
+    smaller, seeds, questions = asked
+    finalists, fitting = settings.finalists, FINALS * left / epoch  # epochs of the finalists on each worker
+    while finalists > _LEAST_FINALISTS and fitting < _ENOUGH * _at_once(finalists + smaller, seeds, slots):
         finalists -= 1
-    finals = _at_once(finalists + smaller, seeds, slots)
-    final_epochs = min(max(round(fitting / finals), _LEAST), _MOST)
-    left -= final_epochs * epoch * finals
-    batch = _epochs_of_batch(settings) * epoch / slots
-    questions = 6 * settings.rungs[0] * epoch / slots if settings.questions else 0.0
-    batches = max(1, int((left - questions) / batch))
+    finals = _at_once(finalists + smaller, seeds, slots) * epoch
+    left -= questions * settings.rungs[0] * epoch / slots
+    batches = 1
+    while (1 - FINALS) * left >= _epochs_of(batches + 1, settings, smaller) * epoch / slots:
+        batches += 1
+    left -= _epochs_of(batches, settings, smaller) * epoch / slots
+    final_epochs = min(max(int(left / finals), _LEAST), _MOST)
     return TimePlan(batches * settings.batch, final_epochs, finalists, f"{epoch:.1f} s for an epoch of a candidate")
 
 
@@ -59,10 +79,10 @@ def _at_once(networks: int, seeds: int, slots: int) -> float:
     return max(networks * seeds / slots, 1.0)
 
 
-def _epochs_of_batch(settings: SearchSettings) -> float:
-    """Epochs of a batch over all rungs, with the smaller candidates that go through all of them."""
+def _epochs_of(batches: int, settings: SearchSettings, smaller: int) -> float:
+    """Epochs of so many batches over all rungs, with the smaller candidates, which go through all of them."""
     total, left = 0.0, float(settings.batch)
     for epochs in settings.rungs:
-        total += (left + 1) * epochs
+        total += left * epochs
         left = max(1.0, round(left * settings.keep))
-    return total
+    return batches * total + (max(batches - 1, smaller) if smaller else 0) * sum(settings.rungs)

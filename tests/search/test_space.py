@@ -9,6 +9,7 @@ import pytest
 from niwaki.errors import SpecError
 from niwaki.search.blueprint import Blueprint, Group
 from niwaki.search.candidates import Member
+from niwaki.search.paths import Way
 from niwaki.search.sampling import Asking
 from niwaki.search.space import Space, checked_space, load_space
 from niwaki.study.spec import ModelSpec
@@ -97,3 +98,11 @@ def test_a_seed_changes_what_is_proposed_and_nothing_else_does() -> None:
         return [asking.ask().proposal for _ in range(3)]
 
     assert proposals(0) == proposals(0) != proposals(1)
+
+
+def test_rounding_keeps_its_own_learning_rate() -> None:
+    """What a question found holds for both trainings, except for the learning rate."""
+    way = Way(changed=(("lr", 2e-2), ("flip", True)))
+    assert way.settings == {"lr": 2e-2, "flip": True}
+    assert way.of_rounding == {"flip": True}
+    assert way.text == "from new weights, lr = 0.02, flip = True"

@@ -49,7 +49,7 @@ class Limits:
 
     @property
     def ram(self) -> int | None:
-        """The bytes that `--ram-limit` of an export would say; None without a limit on RAM."""
+        """The limit on RAM in whole bytes, as an export takes it; None without one."""
         return next((math.floor(limit.limit) for limit in self.of(("ram",))), None)
 
     @property

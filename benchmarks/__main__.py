@@ -16,6 +16,7 @@ from benchmarks import (
     inference,
     int8_accuracy,
     lite,
+    memory,
     microcontrollers,
     overhead,
     report,
@@ -29,7 +30,7 @@ from niwaki.data.dataset import Dataset
 
 TRAINING = ("overhead", "convolutions", "study", "scaling")
 INFERENCE, DOMAIN_GAP, VISION, FEW_BITS = "inference", "domain-gap", "vision", "few-bits"
-INT8_ACCURACY = "int8-accuracy"
+INT8_ACCURACY, MEMORY = "int8-accuracy", "memory"
 MICROCONTROLLERS, VECTORS, SMALL_CORES = "microcontrollers", "vectors", "small-cores"
 TIMELESS = (
     DOMAIN_GAP,
@@ -41,6 +42,7 @@ TIMELESS = (
 )  # nothing there depends on time
 ALONE = (
     INFERENCE,
+    MEMORY,
     DOMAIN_GAP,
     VISION,
     FEW_BITS,
@@ -61,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write and (options.bench not in ("all", *ALONE, TFLITE) or options.quick):
         parser.error(
             "--write replaces results in README.md, those of training all at once: it goes with `all`, `inference`, "
-            "`domain-gap`, `vision`, `few-bits`, `int8-accuracy`, `microcontrollers`, `vectors`, `small-cores` or "
-            "`tflite`, and not with --quick"
+            "`memory`, `domain-gap`, `vision`, `few-bits`, `int8-accuracy`, `microcontrollers`, `vectors`, "
+            "`small-cores` or `tflite`, and not with --quick"
         )
     if options.wall is not None and options.wall <= 0:
         parser.error(f"--wall {options.wall:g}: give the seconds that the study took")
@@ -114,6 +116,7 @@ def _bench(name: str, data: Dataset, options: argparse.Namespace) -> report.Repo
         "convolutions": convolutions.run,
         "scaling": scaling.run,
         INFERENCE: inference.run,
+        MEMORY: memory.run,
         VISION: vision.run,
         FEW_BITS: few_bits.run,
         MICROCONTROLLERS: microcontrollers.run,

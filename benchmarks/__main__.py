@@ -21,6 +21,7 @@ from benchmarks import (
     overhead,
     report,
     scaling,
+    search,
     small_cores,
     study,
     vectors,
@@ -30,7 +31,7 @@ from niwaki.data.dataset import Dataset
 
 TRAINING = ("overhead", "convolutions", "study", "scaling")
 INFERENCE, DOMAIN_GAP, VISION, FEW_BITS = "inference", "domain-gap", "vision", "few-bits"
-INT8_ACCURACY, MEMORY = "int8-accuracy", "memory"
+INT8_ACCURACY, MEMORY, SEARCH = "int8-accuracy", "memory", "search"
 MICROCONTROLLERS, VECTORS, SMALL_CORES = "microcontrollers", "vectors", "small-cores"
 TIMELESS = (
     DOMAIN_GAP,
@@ -39,6 +40,7 @@ TIMELESS = (
     MICROCONTROLLERS,
     VECTORS,
     SMALL_CORES,
+    SEARCH,
 )  # nothing there depends on time
 ALONE = (
     INFERENCE,
@@ -51,7 +53,7 @@ ALONE = (
     VECTORS,
     SMALL_CORES,
 )  # each has a part of README.md to itself
-TFLITE = "tflite"  # of files that the user has: `all` leaves it out
+TFLITE = "tflite"  # of files that the user has: `all` leaves it out, as it does `search`, which takes hours
 NAMES = (*TRAINING, *ALONE)
 README = Path(__file__).with_name("README.md")
 
@@ -60,11 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the requested benchmarks; returns 0 when done, 2 with one line of explanation if that is impossible."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.write and (options.bench not in ("all", *ALONE, TFLITE) or options.quick):
+    if options.write and (options.bench not in ("all", *ALONE, TFLITE, SEARCH) or options.quick):
         parser.error(
             "--write replaces results in README.md, those of training all at once: it goes with `all`, `inference`, "
             "`memory`, `domain-gap`, `vision`, `few-bits`, `int8-accuracy`, `microcontrollers`, `vectors`, "
-            "`small-cores` or `tflite`, and not with --quick"
+            "`small-cores`, `search` or `tflite`, and not with --quick"
         )
     if options.wall is not None and options.wall <= 0:
         parser.error(f"--wall {options.wall:g}: give the seconds that the study took")
@@ -96,7 +98,7 @@ def _write(machine: Mapping[str, Any], results: Mapping[str, report.Report]) -> 
     training = {name: results[name] for name in TRAINING if name in results}
     if training:
         report.write_results(README, machine, training)
-    for name in (*ALONE, TFLITE):
+    for name in (*ALONE, TFLITE, SEARCH):
         if name in results:
             where = {**machine, "load": None} if name in TIMELESS else machine
             report.write_results(README, where, {name: results[name]}, part=name)
@@ -109,6 +111,8 @@ def _bench(name: str, data: Dataset, options: argparse.Namespace) -> report.Repo
         return lite.run(sorted(options.files.glob("*.tflite")) if options.files else [], quick=options.quick)
     if name == DOMAIN_GAP:
         return domain_gap.run(data, quick=options.quick, studies=options.studies)
+    if name == SEARCH:
+        return search.run(data, quick=options.quick, folder=options.studies / SEARCH)
     if name == INT8_ACCURACY:
         return int8_accuracy.run(data, quick=options.quick, folder=options.studies / INT8_ACCURACY)
     benches = {
@@ -134,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="What niwaki costs and saves, how fast its C is, what a camera costs."
     )
-    parser.add_argument("bench", nargs="?", choices=(*NAMES, TFLITE, "all"), default="all")
+    parser.add_argument("bench", nargs="?", choices=(*NAMES, TFLITE, SEARCH, "all"), default="all")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: shows that it works, no more")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE as well")
     parser.add_argument("--write", action="store_true", help="put the results into benchmarks/README.md")
@@ -151,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         default=Path("studies"),
         help="where networks that take long to train are kept: domain-gap's two studies (camera, clean), those of "
-        "int8-accuracy; what is there is not trained again",
+        "int8-accuracy, the searches of search; what is there is not trained again",
     )
     return parser
 

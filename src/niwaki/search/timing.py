@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from niwaki.search.exploring import COMPARED, Exploring
@@ -25,6 +26,19 @@ class TimePlan:
     said: str
 
 
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that the training of a candidate takes on each worker: for each epoch, and besides."""
+
+    epoch: float
+    besides: float = 0.0
+    """For cutting, quantizing, measuring."""
+
+    def of(self, trainings: float, epochs: float) -> float:
+        """Seconds of so many trainings, one after the other, with so many epochs in all."""
+        return trainings * self.besides + epochs * self.epoch
+
+
 def plan_for(exploring: Exploring, asking: Asking, seconds: float, seeds: int) -> TimePlan:
     """The plan for `seconds`, by what as many candidates take as there are workers; their stages are kept.
 
@@ -33,45 +47,67 @@ def plan_for(exploring: Exploring, asking: Asking, seconds: float, seeds: int) -
     settings, begun = exploring.space.search, time.monotonic()
     slots = exploring.running.slots
     first = exploring.first(asking, min(slots, settings.batch))
-    exploring.evaluate(first, settings.rungs[0])  # starts the workers too
-    measured = time.monotonic()
-    longer = settings.rungs[-1]
-    if len(settings.rungs) > 1:
-        exploring.evaluate(first, longer)
-    taken = time.monotonic() - (measured if len(settings.rungs) > 1 else begun)
-    epoch = taken / longer / max(1.0, len(first) / slots)  # of one candidate on each worker
+    turns = max(1.0, len(first) / slots)
+    taken = []
+    for epochs in settings.rungs:  # the first one starts the workers too
+        before = time.monotonic()
+        exploring.evaluate(first, epochs)
+        taken.append((time.monotonic() - before) / turns)
     left = max(seconds - (time.monotonic() - begun) - END_S, 0.0)
     smaller = 0 if exploring.minimized else len(settings.smaller)
     questions = COMPARED * len(exploring.questions()) if settings.questions else 0
-    return divided(left, epoch, slots, settings, (smaller, seeds, questions))
+    return divided(left, pace_of(settings.rungs, taken), slots, settings, (smaller, seeds, questions))
+
+
+def pace_of(rungs: Sequence[int], taken: Sequence[float]) -> Pace:
+    """The pace of trainings that took so many seconds for the epochs of each rung, on a line through the last two.
+
+    >>> pace_of((3, 9), (60.0, 150.0))
+    Pace(epoch=15.0, besides=15.0)
+    >>> pace_of((4,), (60.0,))
+    Pace(epoch=15.0, besides=0.0)
+    """
+    if len(rungs) > 1 and taken[-1] > taken[-2]:
+        epoch = min((taken[-1] - taken[-2]) / (rungs[-1] - rungs[-2]), taken[-1] / rungs[-1])
+        return Pace(epoch, taken[-1] - epoch * rungs[-1])
+    return Pace(taken[-1] / rungs[-1])
 
 
 def divided(
-    left: float, epoch: float, slots: int, settings: SearchSettings, asked: tuple[int, int, int]
+    left: float, pace: Pace, slots: int, settings: SearchSettings, asked: tuple[int, int, int]
 ) -> TimePlan:  # fmt: skip
-    """What fits into `left` seconds on so many workers, if an epoch of a candidate takes `epoch` seconds.
+    """What fits into `left` seconds on so many workers.
 
     `asked` are the networks for smaller budgets, the seeds of a finalist, and the trainings that answer questions.
 
-    >>> plan = divided(7200, 5.0, 2, SearchSettings(), (3, 3, 8))
+    >>> plan = divided(7200, Pace(5.0), 2, SearchSettings(), (3, 3, 8))
     >>> plan.trials, plan.final_epochs, plan.finalists
     (176, 82, 3)
-    >>> plan = divided(3400, 19.0, 2, SearchSettings(), (3, 3, 8))
+    >>> plan = divided(3400, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, 8))
     >>> plan.trials, plan.final_epochs, plan.finalists
-    (16, 13, 2)
+    (16, 14, 2)
     """
     smaller, seeds, questions = asked
-    finalists, fitting = settings.finalists, FINALS * left / epoch  # epochs of the finalists on each worker
-    while finalists > _LEAST_FINALISTS and fitting < _ENOUGH * _at_once(finalists + smaller, seeds, slots):
+
+    def trained(finalists: int, epochs: int) -> float:
+        each = _at_once(finalists + smaller, seeds, slots)
+        return pace.of(each, each * epochs)
+
+    def tried(batches: int) -> float:
+        return pace.of(*(each / slots for each in _trainings(batches, settings, smaller)))
+
+    finalists = settings.finalists
+    while finalists > _LEAST_FINALISTS and trained(finalists, _ENOUGH) > FINALS * left:
         finalists -= 1
-    finals = _at_once(finalists + smaller, seeds, slots) * epoch
-    left -= questions * settings.rungs[0] * epoch / slots
+    left -= pace.of(questions / slots, questions * settings.rungs[0] / slots)
     batches = 1
-    while (1 - FINALS) * left >= _epochs_of(batches + 1, settings, smaller) * epoch / slots:
+    while tried(batches + 1) <= (1 - FINALS) * left:
         batches += 1
-    left -= _epochs_of(batches, settings, smaller) * epoch / slots
-    final_epochs = min(max(int(left / finals), _LEAST), _MOST)
-    return TimePlan(batches * settings.batch, final_epochs, finalists, f"{epoch:.1f} s for an epoch of a candidate")
+    left -= tried(batches)
+    spare = left - trained(finalists, 0)
+    final_epochs = min(max(int(spare / (trained(finalists, 1) - trained(finalists, 0))), _LEAST), _MOST)
+    said = f"{pace.epoch:.1f} s for an epoch of a candidate, {pace.besides:.0f} s besides"
+    return TimePlan(batches * settings.batch, final_epochs, finalists, said)
 
 
 def _at_once(networks: int, seeds: int, slots: int) -> float:
@@ -79,10 +115,13 @@ def _at_once(networks: int, seeds: int, slots: int) -> float:
     return max(networks * seeds / slots, 1.0)
 
 
-def _epochs_of(batches: int, settings: SearchSettings, smaller: int) -> float:
-    """Epochs of so many batches over all rungs, with the smaller candidates, which go through all of them."""
-    total, left = 0.0, float(settings.batch)
+def _trainings(batches: int, settings: SearchSettings, smaller: int) -> tuple[float, float]:
+    """Trainings of so many batches over all rungs, with the smaller candidates, which go through all of them; and their
+    epochs.
+    """
+    total, left = [0.0, 0.0], float(settings.batch)
     for epochs in settings.rungs:
-        total += left * epochs
+        total = [total[0] + left, total[1] + left * epochs]
         left = max(1.0, round(left * settings.keep))
-    return batches * total + (max(batches - 1, smaller) if smaller else 0) * sum(settings.rungs)
+    more = max(batches - 1, smaller) if smaller else 0
+    return batches * total[0] + more * len(settings.rungs), batches * total[1] + more * sum(settings.rungs)

@@ -7,6 +7,7 @@ machine but which compiler it has: its version is in the result.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -19,8 +20,8 @@ import numpy as np
 
 from niwaki.data.preprocessing import Preprocessing
 from niwaki.emit import estimate
-from niwaki.emit.generate import generate
-from niwaki.emit.work import Work, work_of
+from niwaki.emit.generate import generate_within, least_ram
+from niwaki.emit.work import STRIPES, Work, work_of
 from niwaki.models import factory as factories
 from niwaki.models.modelfile import ModelInfo
 from niwaki.search.blueprint import Blueprint
@@ -52,6 +53,12 @@ class Candidate:
     network: str
     widths: dict[str, int]
     bits: dict[str, int]
+    striped: bool = False
+    """Whether it takes the least RAM that it can, by stripes of rows."""
+
+    @property
+    def ram_limit(self) -> int | None:
+        return least_ram(self.graph) if self.striped else None
 
     @property
     def graph(self):
@@ -87,12 +94,14 @@ def candidates(seed: int, rounds: int, networks: tuple[str, ...] = tuple(NETWORK
                 for layer in known.layers
             }
             yield Candidate(network, widths, bits)
+            if number % 3 == 0:
+                yield Candidate(network, widths, bits, striped=True)
 
 
 def works_of(candidate: Candidate, *, tuned: bool) -> tuple[list[Work], int]:
     """What its kernels do, and the bytes of its constants."""
     graph = candidate.graph
-    made = generate(graph)
+    made = generate_within(graph, candidate.ram_limit)
     return work_of(graph, made.program, tuned=tuned), made.report.constant_bytes
 
 
@@ -105,7 +114,7 @@ def measured(target: str, kept: Path | None) -> Iterator[tuple[Candidate, dict[s
     for candidate in candidates(FITTED, ROUNDS):
         name = json.dumps(vars(candidate))
         if name not in known:
-            known[name] = measure(candidate.graph, target, instructions=True)
+            known[name] = measure(candidate.graph, target, instructions=True, ram_limit=candidate.ram_limit)
             if kept is not None:
                 with kept.open("a") as file:
                     file.write(json.dumps({"candidate": vars(candidate), "measured": known[name]}) + "\n")
@@ -147,15 +156,19 @@ def ridge(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def stacks(works: list[list[Work]], values: np.ndarray) -> dict[str, float]:
-    """Beside its array, what a kernel takes: the median where it decides."""
+    """Beside its array, what a kernel takes: the median where it decides; and a loop by stripes of rows, beneath it."""
+    plain = [not any(work.way == STRIPES for work in each) for each in works]
     beside: dict[str, float] = {}
     for _ in range(20):
         found: dict[str, list[float]] = {}
-        for each, value in zip(works, values, strict=True):
-            deepest = max(each, key=lambda work: work.array + beside.get(work.way, 0.0))
-            found.setdefault(deepest.way, []).append(value - deepest.array)
+        for each, value in itertools.compress(zip(works, values, strict=True), plain):
+            decides = max(each, key=lambda work: work.array + beside.get(work.way, 0.0))
+            found.setdefault(decides.way, []).append(value - decides.array)
         beside |= {way: float(np.median(rest)) for way, rest in found.items()}
-    return beside
+    striped = [not each for each in plain]
+    more = [value - estimate.deepest(beside, each)
+            for each, value in itertools.compress(zip(works, values, strict=True), striped)]  # fmt: skip
+    return beside | ({STRIPES: float(np.median(more))} if more else {})
 
 
 class Fit:
@@ -181,7 +194,7 @@ class Fit:
         code = total(self.code, estimate.code_counts(works))
         return {
             "instructions": total(self.instructions, estimate.instruction_counts(works)), "code": code,
-            "flash": constants + code, "stack": max(work.array + self.stack.get(work.way, 0.0) for work in works),
+            "flash": constants + code, "stack": estimate.deepest(self.stack, works),
         }  # fmt: skip
 
 
@@ -195,7 +208,9 @@ def main() -> None:
     works, constants = map(list, zip(*(works_of(candidate, tuned=tuned) for candidate, _ in pairs), strict=True))
     figures = {name: np.array([found[name] for _, found in pairs]) for name in ("flash", "stack", "instructions")}
     figures["code"] = figures["flash"] - constants
-    fold = np.arange(len(pairs)) // len(NETWORKS) % FOLDS
+    names = [json.dumps([one.network, one.widths, one.bits]) for one, _ in pairs]
+    order = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    fold = np.array([order[name] for name in names]) // len(NETWORKS) % FOLDS  # with and without stripes together
     ratios: dict[str, list[float]] = {name: [] for name in figures}
     for number in range(FOLDS):
         inside = np.flatnonzero(fold != number)

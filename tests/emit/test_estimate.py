@@ -31,8 +31,9 @@ def ratios(found: list[Candidate]) -> dict[str, np.ndarray]:
     """What was measured, relative to the estimate."""
     model, all_of = model_of(TARGET), []
     for candidate in found:
-        graph = candidate.graph
-        real, guess = measured.measure(graph, TARGET, instructions=True), estimate(graph, model)
+        graph, limit = candidate.graph, candidate.ram_limit
+        real = measured.measure(graph, TARGET, instructions=True, ram_limit=limit)
+        guess = estimate(graph, model, limit)
         all_of.append([real["flash"] / guess.flash, real["stack"] / guess.stack,
                        real["instructions"] / guess.instructions])  # fmt: skip
     return dict(zip(("flash", "stack", "instructions"), np.array(all_of).T, strict=True))
@@ -44,9 +45,9 @@ def stated() -> dict[str, dict[str, float]]:
     return json.loads(file.read_text(encoding="utf-8"))["off"]
 
 
-def test_three_candidates_are_estimated_no_worse_than_stated() -> None:
+def test_candidates_are_estimated_no_worse_than_stated() -> None:
     needs_tools()
-    for name, each in ratios(list(candidates(LEFT_OUT, 3, ("lenet5",)))).items():
+    for name, each in ratios(list(candidates(LEFT_OUT, 2, ("lenet5",)))).items():
         off = np.abs(each - 1)
         assert off.max() <= stated()[name]["all"], name
         assert np.median(off) < 0.05, name
@@ -54,13 +55,13 @@ def test_three_candidates_are_estimated_no_worse_than_stated() -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_thirty_candidates_of_three_networks_keep_to_what_the_estimates_state() -> None:
+def test_many_candidates_of_three_networks_keep_to_what_the_estimates_state() -> None:
     needs_tools()
     found = ratios(list(candidates(LEFT_OUT, 10, ("lenet5", "separable", "residual"))))
     for name, each in found.items():
         off = np.abs(each - 1)
         assert np.median(off) <= 0.05, name
-        assert (off > stated()[name]["95 %"]).sum() <= 4, name  # of 30, with 1.5 expected
+        assert (off > stated()[name]["95 %"]).mean() <= 0.13, name  # with 0.05 expected
 
 
 def test_what_a_kernel_does_is_counted_from_its_loops() -> None:

@@ -130,6 +130,7 @@ def test_a_limit_of_ram_is_kept_by_stripes_of_rows(
     assert (code, answer["trained"], answer["verified"]) == (0, 0, True)
     assert chosen["ram"] <= limit  # type: ignore[index]
     assert "passes" in str(chosen["stripes"])  # type: ignore[index]
+    assert any("by stripes of rows, to keep to the RAM: " in str(note) for note in answer["notes"])  # type: ignore[attr-defined]
     graph = read_qdq(onnx.load(folder / "chosen/model-int8.onnx"), "the int8 ONNX")
     made = generate(graph, ram_limit=int(limit), title="chosen")
     assert made.report.ram_bytes == chosen["ram"]  # type: ignore[index]

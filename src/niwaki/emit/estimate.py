@@ -14,7 +14,7 @@ from importlib import resources
 
 from niwaki.codegen.graph.graph import Graph
 from niwaki.emit.generate import generate_within
-from niwaki.emit.work import Work, work_of
+from niwaki.emit.work import STRIPED_STEPS, STRIPES, Work, work_of
 from niwaki.errors import ModelError
 from niwaki.files import parse_json
 
@@ -83,9 +83,16 @@ def estimate(graph: Graph, model: Model, ram_limit: int | None = None) -> Estima
     works = work_of(graph, made.program, tuned=model.tuned)
     code = _sum(model.code, code_counts(works))
     return Estimate(
-        made.report.constant_bytes + code, code, max(work.array + model.stack.get(work.way, 0.0) for work in works),
+        made.report.constant_bytes + code, code, deepest(model.stack, works),
         _sum(model.instructions, instruction_counts(works)),
     )  # fmt: skip
+
+
+def deepest(stack: Mapping[str, float], works: Sequence[Work]) -> float:
+    """Bytes of stack: the deepest kernel, and beneath it the loop by stripes of rows if there is one."""
+    loops = any(work.way == STRIPES for work in works)
+    kernels = (work.array + stack.get(work.way, 0.0) for work in works if work.way != STRIPES)
+    return max(kernels) + (stack.get(STRIPES, 0.0) if loops else 0.0)
 
 
 def instruction_counts(works: Sequence[Work]) -> Counter[str]:
@@ -99,6 +106,7 @@ def instruction_counts(works: Sequence[Work]) -> Counter[str]:
 def code_counts(works: Sequence[Work]) -> Counter[str]:
     """What the code is made of: each kernel, how often it is called (compilers copy it), and if it is only once."""
     counts: Counter[str] = Counter({"program": 1, "pairs: of several bits": _several({work.way for work in works})})
+    counts[STRIPED_STEPS] = sum(work.counts[STRIPED_STEPS] for work in works)
     for way, number in Counter(work.way for work in works).items():
         counts[way] = 1
         counts[f"{way}: calls"] = number

@@ -7,17 +7,18 @@ the parts are their loops. A target's coefficients (estimate.py) turn these coun
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.layout import pair_bytes, stack_bytes
-from niwaki.codegen.graph.program import Program, Step
+from niwaki.codegen.graph.program import Program, Step, Stripes
 from niwaki.emit.pack import stored
 
 _PLANE = 960  # NIWAKI_PLANE: bytes for some rows of one channel
 _FEW = 48  # NIWAKI_FEW: bytes that are put together before they are widened
 _LANES = 16
+STRIPES, STRIPED_STEPS = "stripes", "stripes: steps"
 Counts = Counter[str]
 
 
@@ -65,9 +66,19 @@ def work_of(graph: Graph, program: Program, *, tuned: bool) -> list[Work]:
         bits = _bits(step)
         way = _way(step, bits, scratch) if tuned else _plain_way(step, bits)
         found.append(Work(way, _array(way, scratch), Counter(dict(_counts(step, way, scratch)))))
+    found += [_striping(stripes, [work.way for work in found]) for stripes in program.stripes]
     if program.arrange_input:
         found.append(Work("reshape", 0, Counter({"reshape values": graph.tensors[graph.input].size})))
     return found
+
+
+def _striping(stripes: Stripes, kernels: Sequence[str]) -> Work:
+    """A loop by stripes of rows: what its passes, the calls of each kernel and the rows that move take in addition."""
+    steps = range(stripes.start, stripes.end)
+    counts: Counts = Counter({"stripes: passes": stripes.passes, "stripes: moved": stripes.moved})
+    for index in steps:
+        counts[f"stripes: calls of {kernels[index]}"] += max(stripes.calls // len(steps), 1)
+    return Work(STRIPES, 0, counts | Counter({STRIPED_STEPS: len(steps)}))
 
 
 def _plain_way(step: Step, bits: int) -> str:

@@ -169,6 +169,9 @@ def _notes(search: Search, chosen: Figures) -> list[Remark]:
         target, names = search.wanted.target, ", ".join(chosen.estimated)
         text = f"estimated for {target}, with a margin: {names}; {how_to_get(find_target(target))} measures them"
         said.append(Remark("search.estimated", text, target=target, names=names, how=how_to_get(find_target(target))))
+    if chosen.footprint.stripes:
+        layers = "; ".join(text.partition(":")[0] for text in chosen.footprint.stripes)
+        said.append(Remark("search.stripes", f"by stripes of rows, to keep to the RAM: {layers}", layers=layers))
     if chosen.latency is not None:
         time = f"{chosen.latency:,.1f}"
         text = f"{time} µs for an image in C on this machine; on another one, another network may be chosen"

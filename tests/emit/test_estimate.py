@@ -47,10 +47,13 @@ def stated() -> dict[str, dict[str, float]]:
 
 def test_candidates_are_estimated_no_worse_than_stated() -> None:
     needs_tools()
-    for name, each in ratios(list(candidates(LEFT_OUT, 2, ("lenet5",)))).items():
+    found = list(candidates(LEFT_OUT, 3, ("lenet5",)))
+    whole = np.array([not candidate.striped for candidate in found])
+    assert list(whole) == [True, False, True, True]
+    for name, each in ratios(found).items():
         off = np.abs(each - 1)
         assert off.max() <= stated()[name]["all"], name
-        assert np.median(off) < 0.05, name
+        assert np.median(off[whole]) < 0.05, name
 
 
 @pytest.mark.soak

@@ -95,6 +95,11 @@ class Exploring:
         met = [self._met(asking.ask().proposal, self._share(0, index)) for index in range(count)]
         return _unique([one for one in met if one is not None])
 
+    def prepare(self, tried: Sequence[Tried]) -> None:
+        """Run what comes before the training of candidates: they are cut."""
+        paths = [self._path(one, 1, 0, self.way) for one in tried]
+        self.running.run([Path(path.stages[:-2]) for path in paths])
+
     def evaluate(
         self, tried: Sequence[Tried], epochs: int, seeds: Sequence[int] = (0,), way: Way | None = None
     ) -> None:

@@ -49,7 +49,8 @@ def plan_for(exploring: Exploring, asking: Asking, seconds: float, seeds: int) -
     first = exploring.first(asking, min(slots, settings.batch))
     turns = max(1.0, len(first) / slots)
     taken = []
-    for epochs in settings.rungs:  # the first one starts the workers too
+    exploring.prepare(first)  # starts the workers too
+    for epochs in settings.rungs:
         before = time.monotonic()
         exploring.evaluate(first, epochs)
         taken.append((time.monotonic() - before) / turns)

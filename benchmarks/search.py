@@ -66,7 +66,7 @@ def run(data: Dataset, *, quick: bool, folder: Path) -> Report:
         for sampler in SAMPLERS:
             for budget, test in searched(data.name, sampler, seed, trials, images, folder).items():
                 found[sampler][budget].append(test)
-    return report(found, halves(folder, quick=quick))
+    return report(found, halves(folder, quick=quick), (trials, images), quick=quick)
 
 
 def searched(
@@ -93,7 +93,7 @@ def halves(folder: Path, *, quick: bool) -> list[Half]:
     if not syllables.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         write_syllables(syllables, 20_000, 4_000)
-    epochs, trials = (1, 2) if quick else (HALF_EPOCHS, HALF_TRIALS)
+    epochs, trials = _half_cost(quick=quick)
     grey: dict[str, Any] = {"limit": 600} if quick else {}
     colour: dict[str, Any] = {**grey, "preprocessing": {"color": "rgb", "pad": 2}}
     lenet = {"norm": True, "image_size": 28}
@@ -117,7 +117,7 @@ def _half(
             niwaki.train(model, data, epochs, **RECIPE)
         place.mkdir(parents=True, exist_ok=True)
         niwaki.save(model, file, factory=factory, args=dict(args), data=data)
-    written = niwaki.export(file, place / "whole", to=("onnx-int8", "c"), data=data, trust=True)
+    written = niwaki.export(file, place / "whole", to=("onnx-int8", "c"), data=name, trust=True)
     constants = written.footprint.constant_bytes if written.footprint else 0
     test = data.test
     whole = evaluate(niwaki.load_c(place / "whole" / "c"), test.images, test.labels, data.num_classes)
@@ -134,8 +134,13 @@ def _test(answer: Any) -> float:
     return float(found.accuracy) if found else float("nan")
 
 
-def report(found: Found, other: Sequence[Half]) -> Report:
-    """Both tables, and whether their goals are met."""
+def _half_cost(*, quick: bool) -> tuple[int, int]:
+    """Epochs and trials of the second table."""
+    return (1, 2) if quick else (HALF_EPOCHS, HALF_TRIALS)
+
+
+def report(found: Found, other: Sequence[Half], asked: tuple[int, int], *, quick: bool = False) -> Report:
+    """Both tables, and whether their goals are met; the searches had so many trials and training images."""
     seeds = len(found["tpe"][BUDGETS[0]])
     rows, figures, better, worse = [], {}, 0, 0
     for budget in BUDGETS:
@@ -154,10 +159,10 @@ def report(found: Found, other: Sequence[Half]) -> Report:
          f"{one.found:.2f}", f"{one.lost:+.2f}")
         for one in other
     )  # fmt: skip
+    (trials, images), (half_epochs, half_trials) = asked, _half_cost(quick=quick)
     method = METHOD.format(
-        images=IMAGES, trials=TRIALS, seeds=seeds, epochs=FINAL_EPOCHS, half_epochs=HALF_EPOCHS,
-        half_trials=HALF_TRIALS,
-    )  # fmt: skip
+        images=images, trials=trials, seeds=seeds, epochs=FINAL_EPOCHS, half_epochs=half_epochs, half_trials=half_trials
+    )
     return Report(
         "What a search finds",
         method,

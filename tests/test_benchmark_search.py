@@ -27,13 +27,14 @@ def half(after: float) -> search.Half:
 
 
 def test_differences_are_taken_within_a_seed() -> None:
-    made = search.report(found(0.5), [half(96.0)])
+    made = search.report(found(0.5), [half(96.0)], (32, 12_000))
     assert made.tables[0].rows[0] == ("16 KB", "91.00 ± 0.71", "90.50 ± 0.71", "+0.50 ± 0.00")
     assert made.tables[1].rows[0][2:] == ("46,000", "97.00", "22,900", "96.00", "+1.00")
     assert made.findings[0].startswith("Better than random by more than the spread in 2 of 4 budgets, worse in 0")
     assert made.findings[0].endswith("(met).")
+    assert "on 12,000 images" in made.method
     assert made.findings[1] == "At most 1.00 points are lost in half the bytes (LeNet-5); goal: at most 1 (met)."
-    missed = search.report(found(-0.1), [half(95.9)])
+    missed = search.report(found(-0.1), [half(95.9)], (32, 12_000))
     assert all(finding.endswith("(MISSED).") for finding in missed.findings)
     assert "in 0 of 4 budgets, worse in 2" in missed.findings[0]
 

@@ -18,6 +18,7 @@ from niwaki.errors import ModelError
 from niwaki.models.lenet5 import LeNet5
 from niwaki.models.modelfile import ModelInfo
 from niwaki.models.onnx_export import to_onnx
+from niwaki.search import groups
 from niwaki.search.blueprint import Blueprint
 from niwaki.search.groups import blueprint_of, cut, groups_of
 from niwaki.training.quantize import quantize
@@ -54,11 +55,14 @@ def _drawn(blueprint: Blueprint, draw: np.random.Generator) -> tuple[dict[str, i
     ids=["lenet5", "residual", "depthwise"],
 )
 def test_costs_before_training_are_those_of_the_generated_c(
-    make: Callable[[], nn.Module], shape: tuple[int, int, int], classes: int
+    make: Callable[[], nn.Module], shape: tuple[int, int, int], classes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    exported: list[int] = []
+    monkeypatch.setattr(groups, "to_onnx", lambda *given: exported.append(1) or to_onnx(*given))
     torch.manual_seed(0)
     model, info = make().eval(), _info(shape, classes)
     blueprint = blueprint_of(model, info)
+    assert len(exported) == 2  # the whole network, and half of it as a check: the others are narrowed files
     draw = np.random.default_rng(1)
     for _ in range(2):
         widths, bits = _drawn(blueprint, draw)

@@ -36,6 +36,8 @@ from niwaki.study.stages import TEST
 from niwaki.study.store import Store
 from niwaki.study.workers.processes import check_guard
 
+_TOLERATED = 0.1  # of a time that was asked for, without a word
+
 
 def compress(
     wanted: Wanted, space: Space, listener: Listener, *, report: Callable[[Answer], object], device: str = "cpu",
@@ -217,6 +219,8 @@ def _planned(search: Search, exploring: Exploring, started: float) -> int:
         f"{counted(found.finalists, 'finalist')}, "
         f"by what the first took: {found.said}"
     )
+    if found.over > _TOLERATED * search.wanted.seconds:
+        search.notify(f"a search takes at least {(search.wanted.seconds + found.over) / 60:.0f} minutes, and will here")
     return found.trials
 
 

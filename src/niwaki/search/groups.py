@@ -29,6 +29,7 @@ from niwaki.training.settings import PruneSettings, QuantizeSettings
 from niwaki.training.tracing import trace
 
 _RANKED = PruneSettings(ratio=0.5, steps=1)
+_WITH_BIAS = ("Conv", "ConvTranspose", "Gemm")
 _IMAGES = 4  # made-up ones, since ranges change no size
 
 
@@ -113,10 +114,10 @@ class _Exported:
         sizes = {name: list(tensor.shape) for name, tensor in small.state_dict().items()}
         modules = dict(small.named_modules())
         reshaped = {node.input[1] for node in file.graph.node if node.op_type == "Reshape"}
+        for node in file.graph.node:
+            if node.op_type in _WITH_BIAS and len(node.input) > 2 and node.name in modules:  # a folded norm's, too
+                sizes[node.input[2]] = [out_width(modules[node.name])]
         for tensor in file.graph.initializer:
-            owner, _, leaf = tensor.name.rpartition(".")
-            if leaf == "bias" and tensor.name not in sizes and f"{owner}.weight" in sizes:  # of a folded norm
-                sizes[tensor.name] = [out_width(modules[owner])]
             if tensor.name in sizes and sizes[tensor.name] != list(tensor.dims):
                 tensor.CopyFrom(_other_size(tensor, sizes[tensor.name]))
             elif tensor.name in reshaped and list(numpy_helper.to_array(tensor))[:1] == [-1] and tensor.dims == [2]:

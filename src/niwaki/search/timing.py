@@ -24,6 +24,8 @@ class TimePlan:
     final_epochs: int
     finalists: int
     said: str
+    over: float = 0.0
+    """Seconds by which even this plan, the least that there is, takes longer than was asked."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ def divided(
     >>> plan = divided(3400, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, 8))
     >>> plan.trials, plan.final_epochs, plan.finalists
     (16, 14, 2)
+    >>> divided(300, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, 8)).over
+    1495.0
     """
     smaller, seeds, questions = asked
 
@@ -108,7 +112,8 @@ def divided(
     spare = left - trained(finalists, 0)
     final_epochs = min(max(int(spare / (trained(finalists, 1) - trained(finalists, 0))), _LEAST), _MOST)
     said = f"{pace.epoch:.1f} s for an epoch of a candidate, {pace.besides:.0f} s besides"
-    return TimePlan(batches * settings.batch, final_epochs, finalists, said)
+    over = max(trained(finalists, final_epochs) - left, 0.0)
+    return TimePlan(batches * settings.batch, final_epochs, finalists, said, over)
 
 
 def _at_once(networks: int, seeds: int, slots: int) -> float:

@@ -150,7 +150,7 @@ def test_a_limit_of_ram_is_kept_by_stripes_of_rows(
 
 
 class Hearing(Silent):
-    """Keeps what is said."""
+    """Keeps all messages."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -159,7 +159,7 @@ class Hearing(Silent):
         self.said.append(str(text))
 
 
-def test_a_time_that_no_search_keeps_to_is_said(small_npz: Path, space: Path, tmp_path: Path) -> None:
+def test_a_time_that_no_search_keeps_to_is_named(small_npz: Path, space: Path, tmp_path: Path) -> None:
     heard = Hearing()
     found = niwaki.compress(
         "lenet5", small_npz, fit="constants<=2KB", time="1s", seeds=1, jobs=1, space=space, out=tmp_path, listener=heard

@@ -37,6 +37,8 @@ QUESTIONS = {
 """How candidates may train better, in words."""
 LR = {"fast": 1e-2, "faster": 2e-2}
 """Learning rates that networks with batch norm bear, and few others."""
+_LATE = ("flip", "still")
+"""Questions about moved images: few epochs speak against them, many for them, so the last rung is asked."""
 _SHARES = (1.0, 0.5, 0.7, 0.35, 0.25, 0.5, 0.18, 0.12)  # of the largest, when something is minimized
 
 
@@ -187,18 +189,27 @@ class Exploring:
 
     def _ask_questions(self, tried: Sequence[Tried]) -> None:
         """Find out by measuring how these networks train best; each answer counts from then on."""
-        first = self.space.search.rungs[0]
-        compared = _best(_unique(tried), first, COMPARED, self._worth)
-        before = [one.at(first) for one in compared]
+        compared = _best(_unique(tried), self.space.search.rungs[0], COMPARED, self._worth)
+        at, before = 0, list[float | None]()
         for question, change in self.questions() if compared else ():
-            way = change(self.way)
-            after = self._measured(compared, first, way)
+            epochs, way = self._epochs_for(question), change(self.way)
+            if epochs != at:
+                at, before = epochs, self._measured(compared, epochs, self.way)
+            after = self._measured(compared, epochs, way)
             gains = [new - old for old, new in zip(before, after, strict=True) if old is not None and new is not None]
             better = bool(gains) and fmean(gains) >= GAIN
-            self.answers.append(_answered(question, gains, first, better=better))
+            self.answers.append(_answered(question, gains, epochs, better=better))
             self.notify(self.answers[-1])
             if better:
                 self.way, before = way, after
+
+    def _epochs_for(self, question: str) -> int:
+        return self.space.search.rungs[-1 if question in _LATE else 0]
+
+    def cost_of_questions(self) -> tuple[int, int]:
+        """Trainings that answer the questions, and their epochs."""
+        asked = [self._epochs_for(question) for question, _ in self.questions()] if self.space.search.questions else []
+        return COMPARED * len(asked), COMPARED * sum(asked)
 
     def questions(self) -> list[tuple[str, Callable[[Way], Way]]]:
         """Each question, and what a yes changes."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from niwaki.search.exploring import COMPARED, Exploring
+from niwaki.search.exploring import Exploring
 from niwaki.search.sampling import Asking
 from niwaki.search.space import SearchSettings
 
@@ -58,8 +58,8 @@ def plan_for(exploring: Exploring, asking: Asking, seconds: float, seeds: int) -
         taken.append((time.monotonic() - before) / turns)
     left = max(seconds - (time.monotonic() - begun) - END_S, 0.0)
     smaller = 0 if exploring.minimized else len(settings.smaller)
-    questions = COMPARED * len(exploring.questions()) if settings.questions else 0
-    return divided(left, pace_of(settings.rungs, taken), slots, settings, (smaller, seeds, questions))
+    asked = smaller, seeds, exploring.cost_of_questions()
+    return divided(left, pace_of(settings.rungs, taken), slots, settings, asked)
 
 
 def pace_of(rungs: Sequence[int], taken: Sequence[float]) -> Pace:
@@ -77,20 +77,21 @@ def pace_of(rungs: Sequence[int], taken: Sequence[float]) -> Pace:
 
 
 def divided(
-    left: float, pace: Pace, slots: int, settings: SearchSettings, asked: tuple[int, int, int]
+    left: float, pace: Pace, slots: int, settings: SearchSettings, asked: tuple[int, int, tuple[int, int]]
 ) -> TimePlan:  # fmt: skip
     """What fits into `left` seconds on so many workers.
 
-    `asked` are the networks for smaller budgets, the seeds of a finalist, and the trainings that answer questions.
+    `asked` are the networks for smaller budgets, the seeds of a finalist, and the trainings that answer questions, with
+    their epochs.
 
-    >>> plan = divided(7200, Pace(5.0), 2, SearchSettings(), (3, 3, 8))
+    >>> plan = divided(7200, Pace(5.0), 2, SearchSettings(), (3, 3, (8, 48)))
     >>> plan.trials, plan.final_epochs, plan.finalists
-    (176, 82, 3)
-    >>> plan = divided(3400, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, 8))
+    (176, 81, 3)
+    >>> plan = divided(3400, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, (8, 48)))
     >>> plan.trials, plan.final_epochs, plan.finalists
-    (16, 14, 2)
-    >>> divided(300, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, 8)).over
-    1495.0
+    (16, 13, 2)
+    >>> divided(300, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, (8, 48))).over
+    1675.0
     """
     smaller, seeds, questions = asked
 
@@ -104,7 +105,7 @@ def divided(
     finalists = settings.finalists
     while finalists > _LEAST_FINALISTS and trained(finalists, _ENOUGH) > FINALS * left:
         finalists -= 1
-    left -= pace.of(questions / slots, questions * settings.rungs[0] / slots)
+    left -= pace.of(*(each / slots for each in questions))
     batches = 1
     while tried(batches + 1) <= (1 - FINALS) * left:
         batches += 1

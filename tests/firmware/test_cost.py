@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import onnx
 import pytest
 
 import niwaki
+from niwaki.cli.entry import run
 from niwaki.cli.output import output, print_tabular
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.emit.estimate import estimate, model_of
@@ -80,6 +82,37 @@ def test_a_file_costs_what_its_c_needs(small_model: Path, small_export: Path) ->
     for file in (small_model, small_export / "model.onnx", small_export / "model-int8.onnx"):
         report = niwaki.cost(file)
         assert (report.constants, report.ram) == (whole.constant_bytes, whole.ram_bytes)
+
+
+def test_a_limit_of_ram_costs_what_the_stripes_cost(small_export: Path) -> None:
+    file = small_export / "model-int8.onnx"
+    graph = read_qdq(load_onnx(file), "small")
+    whole = niwaki.cost(file)
+    limit = whole.ram - 1
+    striped = niwaki.cost(file, ram_limit=limit)
+    made = generate(graph, ram_limit=limit).report
+    assert (striped.ram, striped.stripes) == (made.ram_bytes, made.stripes)
+    assert striped.ram <= limit
+    assert whole.stripes == ()
+    assert f"by stripes of rows: {made.stripes[0]}" in striped.table().notes
+    assert striped.to_dict()["stripes"] == list(made.stripes)
+    before, after = (next(board for board in one.boards if board.name == "stm32f411") for one in (whole, striped))
+    assert after.flash > before.flash  # the same constants, and a loop
+    assert after.instructions > before.instructions
+    assert after.ram - after.stack - striped.ram == before.ram - before.stack - whole.ram  # what the board takes
+    with pytest.raises(ModelError, match="the model needs"):
+        niwaki.cost(file, ram_limit=10)
+
+
+def test_a_limit_of_ram_on_the_command_line(small_export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(small_export / "model-int8.onnx")
+    limit = niwaki.cost(file).ram - 1
+    assert run(["cost", file, "--ram-limit", str(limit), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ram"] <= limit
+    assert found["stripes"]
+    assert run(["cost", file, "--ram-limit", "little"]) == 2
+    assert "--ram-limit little: expected bytes, as in 8192 or 8KB" in capsys.readouterr().err
 
 
 def test_boards_of_ones_own(small_export: Path, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from niwaki.study.listener import Silent
+
 SPACE = """
 [data]
 validation = 60
@@ -26,6 +28,16 @@ questions = false
 fc1 = [1, 16]
 fc2 = [1, 12]
 """
+
+
+class Hearing(Silent):
+    """Keeps all messages."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def message(self, text: object) -> None:
+        self.said.append(str(text))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from tests.search.conftest import SPACE
+from tests.search.conftest import SPACE, Hearing
 
 import niwaki
 from niwaki.cli.entry import run
@@ -149,16 +149,6 @@ def test_a_limit_of_ram_is_kept_by_stripes_of_rows(
     assert any(one["figures"].get("ram_limit") == int(limit) for one in last)
 
 
-class Hearing(Silent):
-    """Keeps all messages."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def message(self, text: object) -> None:
-        self.said.append(str(text))
-
-
 def test_a_time_that_no_search_keeps_to_is_named(small_npz: Path, space: Path, tmp_path: Path) -> None:
     heard = Hearing()
     found = niwaki.compress(
@@ -168,6 +158,7 @@ def test_a_time_that_no_search_keeps_to_is_named(small_npz: Path, space: Path, t
     plan = json.loads((tmp_path / "search.json").read_text())["plan"]
     assert (plan["time"], plan["trials"], plan["finalists"]) == ("1 s", 3, 2)
     assert found.chosen.score.epochs == plan["final_epochs"] == 5
+    assert plan["settled"]
 
 
 class Impatient(Silent):

@@ -20,6 +20,7 @@ def cost(
     args: Mapping[str, object] | None = None,
     shape: Sequence[int] | None = None,
     boards: str | Path | None = None,
+    ram_limit: int | None = None,
     trust: bool = False,
     notify: Notify | None = None,
 ) -> CostReport:
@@ -28,16 +29,15 @@ def cost(
     `model` is a model, ONNX or .tflite file, or a factory (`lenet5`, `package.module:callable`), called with `args` for
     images of `shape` (C, H, W), by default (1, 32, 32): nothing need be trained. Constants and working memory are
     exact; code, stack, instructions, time, and what a board takes itself are estimates. `boards` is a TOML file with
-    boards of your own. Raises NiwakiError if no C can be made of it.
+    boards of your own. `ram_limit` is in bytes, as in `export`: if the C needs more, layers run by stripes of rows.
+    Raises NiwakiError if no C can be made of it, or none within the limit.
 
     >>> report = niwaki.cost("lenet5", args={"widths": [2, 6, 48, 33]})
     >>> report.constants, report.ram, report.boards[0].fits
     (10355, 1426, True)
     """
-    from niwaki.firmware.cost import cost_of
+    from niwaki.firmware.cost import Called, cost_of
 
-    sides = None if shape is None else tuple(shape)
-    tell = notify or logged
-    return cost_of(
-        str(model), args=args, shape=sides, boards=None if boards is None else Path(boards), trust=trust, notify=tell
-    )  # fmt: skip
+    called = Called(args, None if shape is None else tuple(shape))
+    own = None if boards is None else Path(boards)
+    return cost_of(str(model), called, boards=own, ram_limit=ram_limit, trust=trust, notify=notify or logged)

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from niwaki.cli.deploy import allow
+from niwaki.cli.deploy import allow, bytes_of
 from niwaki.cli.output import output, print_json, print_tabular
 from niwaki.errors import SpecError
 from niwaki.study.new import arguments
 
+if TYPE_CHECKING:
+    from niwaki.firmware.cost import CostReport
+
 
 def cost(
-    model: str, *, args: str | None, shape: str | None, boards: Path | None, as_json: bool, trust: bool
-) -> None:  # fmt: skip
-    """Print the table of boards."""
+    model: str, *, args: str | None, shape: str | None, boards: Path | None, ram_limit: str | None, trust: bool
+) -> CostReport:  # fmt: skip
+    """What a network costs on every known board."""
     from niwaki import api
 
     allow(trust)
-    given = None if args is None else arguments(args)
-    report = api.cost(model, args=given, shape=_sides(shape), boards=boards, trust=trust)
+    given, limit = None if args is None else arguments(args), bytes_of(ram_limit)
+    return api.cost(model, args=given, shape=_sides(shape), boards=boards, ram_limit=limit, trust=trust)
+
+
+def show(report: CostReport, *, as_json: bool) -> None:
+    """Print the table of boards."""
     if as_json:
         print_json(report.to_dict())
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from niwaki.cli.options import Json, Trust
+from niwaki.cli.options import Json, RamLimit, Trust
 
 
 def cost(
@@ -20,6 +20,7 @@ def cost(
     boards: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Boards of your own, in front of niwaki's.")
     ] = None,
+    ram_limit: RamLimit = None,
     json: Json = False,
     trust: Trust = False,
 ) -> None:
@@ -31,4 +32,5 @@ def cost(
     """
     from niwaki.cli import cost as commands
 
-    commands.cost(model, args=args, shape=shape, boards=boards, as_json=json, trust=trust)
+    found = commands.cost(model, args=args, shape=shape, boards=boards, ram_limit=ram_limit, trust=trust)
+    commands.show(found, as_json=json)

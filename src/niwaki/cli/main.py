@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from niwaki.cli import board_commands, firmware_commands, import_command, search_commands
-from niwaki.cli.options import Data, Json, Labels, Preprocessing, Serial, Trust
+from niwaki.cli.options import Data, Json, Labels, Preprocessing, RamLimit, Serial, Trust
 from niwaki.cli.usage import Commands
 from niwaki.cli.version import print_version
 from niwaki.data.datasets import BUILT_IN
@@ -187,12 +187,7 @@ def export(
         int | None, typer.Option(help="ONNX operator set, 13 to 18; default: 17, or 18 if the network needs it.")
     ] = None,
     prefix: Annotated[str, typer.Option(help="Prefix of every name in the C code.")] = "niwaki_model",
-    ram_limit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="BYTES", help="Limit the RAM of the C code, as in 8KB: layers run by stripes of rows if they must."
-        ),
-    ] = None,
+    ram_limit: RamLimit = None,
     data: Data = None,
     preprocessing: Preprocessing = "",
     labels: Labels = None,

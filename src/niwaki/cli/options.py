@@ -27,6 +27,12 @@ Serial = Annotated[
     str | None,
     typer.Option(metavar="PORT[:BAUD]", help="A board with the Serial example, as in /dev/ttyACM0 or COM3."),
 ]
+RamLimit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BYTES", help="Limit the RAM of the C code, as in 8KB: layers run by stripes of rows if they must."
+    ),
+]
 Board = Annotated[str, typer.Option(metavar="BOARD", help=f"{listed(TARGETS)}.")]
 Vision = Annotated[
     str | None,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from niwaki.codegen.graph.graph import Graph
 from niwaki.codegen.graph.layout import stack_bytes
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.data.preprocessing import Preprocessing
@@ -76,6 +75,8 @@ class CostReport:
     """Bytes of constants in flash, exactly."""
     ram: int
     """Bytes of working memory with the image, and scores, exactly."""
+    stripes: tuple[str, ...]
+    """Which layers run by stripes of rows, and how, if a limit of RAM takes that."""
     boards: tuple[BoardCost, ...]
 
     @property
@@ -96,39 +97,53 @@ class CostReport:
         rows = tuple(_cells(board) for board in self.boards)
         why = (f"{board.title}: {'; '.join(board.why_not)}" for board in self.boards if board.why_not)
         caption = f"{self.name}: {self.macs:,} MACs, {self.constants:,} bytes of constants, {self.ram:,} bytes of RAM"
-        return Tabular(_COLUMNS, rows, caption, (*why, _ESTIMATES))
+        striped = (f"by stripes of rows: {layers}" for layers in self.stripes)
+        return Tabular(_COLUMNS, rows, caption, (*why, *striped, _ESTIMATES))
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return {
             "name": self.name, "macs": self.macs, "constants": self.constants, "ram": self.ram,
-            "estimates": self.estimates,
+            "stripes": list(self.stripes), "estimates": self.estimates,
             "boards": [{**vars(board), "why_not": list(board.why_not), "fits": board.fits} for board in self.boards],
         }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Called:
+    """How a factory is called."""
+
+    args: Mapping[str, object] | None = None
+    shape: tuple[int, ...] | None = None
+    """Of its images: (C, H, W)."""
+
+
 def cost_of(
-    model: str, *, args: Mapping[str, object] | None, shape: tuple[int, ...] | None, boards: Path | None, trust: bool,
-    notify: Notify,
+    model: str, called: Called, *, boards: Path | None, ram_limit: int | None, trust: bool, notify: Notify
 ) -> CostReport:  # fmt: skip
     """What a model file, an ONNX or .tflite file, or the network of a factory costs on every known board.
 
-    A factory is called with `args`, for images of `shape` (C, H, W); `boards` is a file with boards of the user's own.
-    Raises NiwakiError if there is no such file or factory, or no C can be made of it.
+    `boards` is a file of the user's own boards. With a limit of RAM in bytes, layers run by stripes of rows if they
+    must. Raises NiwakiError if there is no such file or factory, or no C can be made of it within the limit.
     """
     cores, known = known_boards(boards)
     notify(f"working out what {model} needs")
     path = Path(model)
     if path.exists() or path.suffix.lower() in (".safetensors", ".onnx", ".tflite"):
-        for setting, value in (("args", args), ("shape", shape)):
+        for setting, value in vars(called).items():
             if value is not None:
                 raise ModelError(Setting(setting), f" belongs to a factory: {model} is a file that says it itself")
         int8 = _int8_of(open_origin(path), trust)
     else:
-        int8 = _of_factory(model, args or {}, shape or (1, 32, 32), trust)
+        int8 = _of_factory(model, called.args or {}, called.shape or (1, 32, 32), trust)
     onnx = load_onnx(int8, model)
     graph = read_qdq(onnx, model)
-    return _report(model, graph, count_onnx(onnx).macs or 0, cores, known)
+    made = generate(graph, ram_limit=ram_limit)
+    tried = {core.kernels for core in cores.values() if core.kernels}
+    kernels = {target: estimate(graph, model_of(target), ram_limit) for target in tried}
+    macs, needs = count_onnx(onnx).macs or 0, made.report
+    costs = tuple(_on_board(made, macs, board, cores[board.core], kernels) for board in known)
+    return CostReport(model, macs, needs.constant_bytes, needs.ram_bytes, needs.stripes, costs)
 
 
 def too_large_for_an_uno(made: Generated) -> str:
@@ -179,14 +194,6 @@ def _of_factory(name: str, args: Mapping[str, object], shape: tuple[int, ...], t
 
 def _quantized(float_onnx: bytes, shape: tuple[int, ...]) -> bytes:
     return quantize_static(float_onnx, random_images(shape, IMAGES), QuantizeSettings(images=IMAGES)).onnx
-
-
-def _report(name: str, graph: Graph, macs: int, cores: Mapping[str, Core], known: tuple[KnownBoard, ...]) -> CostReport:
-    made = generate(graph)
-    tried = {core.kernels for core in cores.values() if core.kernels}
-    kernels = {target: estimate(graph, model_of(target)) for target in tried}
-    costs = tuple(_on_board(made, macs, board, cores[board.core], kernels) for board in known)
-    return CostReport(name, macs, made.report.constant_bytes, made.report.ram_bytes, costs)
 
 
 def _on_board(

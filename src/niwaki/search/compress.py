@@ -24,7 +24,7 @@ from niwaki.search.sampling import Asking
 from niwaki.search.space import Space
 from niwaki.search.state import Search
 from niwaki.search.subject import Subject, open_subject
-from niwaki.search.timing import plan_for
+from niwaki.search.timing import final_epochs, plan_for
 from niwaki.search.tried import Known, SearchNote, Tried, fitting, from_note
 from niwaki.study import environment
 from niwaki.study.listener import Listener
@@ -152,7 +152,7 @@ def _search(search: Search, started: float) -> None:
     exploring.explore(_asking(search), trials)
     if search.limits.of(("accuracy_drop",)):
         _measure_whole(search, exploring)
-    _finals(search, exploring)
+    _finals(search, exploring, started)
 
 
 def _asking(search: Search) -> Asking:
@@ -215,7 +215,7 @@ def _planned(search: Search, exploring: Exploring, started: float) -> int:
         "finalists": found.finalists,
     }  # fmt: skip
     search.notify(
-        f"{search.wanted.time}: {found.trials} candidates, {counted(found.final_epochs, 'epoch')} for each of "
+        f"{search.wanted.time}: {found.trials} candidates, about {counted(found.final_epochs, 'epoch')} for each of "
         f"{counted(found.finalists, 'finalist')}, "
         f"by what the first took: {found.said}"
     )
@@ -233,7 +233,7 @@ def _measure_whole(search: Search, exploring: Exploring) -> None:
     search.whole = found.validation.accuracy if found else None
 
 
-def _finals(search: Search, exploring: Exploring) -> None:
+def _finals(search: Search, exploring: Exploring, started: float) -> None:
     """Train the best candidates in full with every seed; more of them until one keeps to the limits on accuracy."""
     last = search.space.search.rungs[-1]
     able = [one for one in search.explored if one.at(last) is not None]
@@ -244,6 +244,7 @@ def _finals(search: Search, exploring: Exploring) -> None:
         finalists = order[begin : begin + count]
         if begin == 0 and search.minimized is None:
             finalists += _smaller(search, able, last, finalists)
+        _settle(search, exploring, finalists, started)
         names = ", ".join(one.shape.id for one in finalists)
         search.notify(f"finalists {names}: {counted(search.epochs, 'epoch')}, {counted(len(seeds), 'seed')}")
         exploring.evaluate(finalists, search.epochs, seeds)
@@ -251,6 +252,20 @@ def _finals(search: Search, exploring: Exploring) -> None:
             time_candidates(search, finalists)
         if fitting(finalists, search.limits, search.whole, latency=search.latency):
             return
+
+
+def _settle(search: Search, exploring: Exploring, finalists: Sequence[Tried], started: float) -> None:
+    """Give finalists the epochs that the rest of the time allows; once, so that a resumed search is the same one.
+
+    If an accuracy drop counts, the whole network was trained with the epochs that were planned: they stay.
+    """
+    if search.wanted.seconds is None or "settled" in search.plan:
+        return
+    if not search.limits.of(("accuracy_drop",)):
+        left = search.wanted.seconds - (time.monotonic() - started)
+        search.plan["final_epochs"] = final_epochs(exploring, finalists, left, search.wanted.seeds) or search.epochs
+    search.plan["settled"] = "before the finalists"
+    search.save()
 
 
 def _within(search: Search, tried: Sequence[Tried], share: float) -> list[Tried]:

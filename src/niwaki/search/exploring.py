@@ -206,6 +206,17 @@ class Exploring:
     def _epochs_for(self, question: str) -> int:
         return self.space.search.rungs[-1 if question in _LATE else 0]
 
+    def seconds(self, tried: Tried) -> list[float] | None:
+        """How long a candidate trained, and was quantized, on each rung; None if an earlier run did it."""
+        found = []
+        for epochs in self.space.search.rungs:
+            ran = [score for score in tried.scores if score.epochs == epochs and score.seed == 0]
+            keys = (ran[-1].key, ran[-1].float_key) if ran else ()
+            if not keys or not all(key in self.running.seconds for key in keys):
+                return None
+            found.append(sum(self.running.seconds[key] for key in keys))
+        return found
+
     def cost_of_questions(self) -> tuple[int, int]:
         """Trainings that answer the questions, and their epochs."""
         asked = [self._epochs_for(question) for question, _ in self.questions()] if self.space.search.questions else []

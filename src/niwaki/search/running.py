@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from niwaki.search.paths import Path
 from niwaki.search.subject import Subject
 from niwaki.study.environment import Facts
 from niwaki.study.listener import Listener
-from niwaki.study.plan import Plan
+from niwaki.study.plan import Plan, Stage
 from niwaki.study.records import Record
 from niwaki.study.run import RunOptions, default_jobs, stored
 from niwaki.study.scheduler import Job, StudyResult, drive
@@ -18,6 +19,24 @@ from niwaki.study.store import Store
 from niwaki.study.workers import Workers
 from niwaki.study.workers.cluster import RayWorkers
 from niwaki.study.workers.processes import ProcessWorkers
+
+
+class _Clock:
+    """Passes everything on to a listener, and notes how long each stage ran."""
+
+    def __init__(self, listener: Listener, seconds: dict[str, float]) -> None:
+        self._listener, self._seconds = listener, seconds
+        self._begun: dict[str, float] = {}
+        self.message, self.planned, self.epoch = listener.message, listener.planned, listener.epoch
+
+    def started(self, stage: Stage) -> None:
+        self._begun[stage.key] = time.monotonic()
+        self._listener.started(stage)
+
+    def finished(self, stage: Stage, record: Record) -> None:
+        if stage.key in self._begun:
+            self._seconds[stage.key] = time.monotonic() - self._begun[stage.key]
+        self._listener.finished(stage, record)
 
 
 @dataclass
@@ -31,6 +50,8 @@ class Running:
     listener: Listener
     ran: int = 0
     """Stages that were not in the store."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long each of them ran, by key."""
     _workers: Workers | None = None
     _records: dict[str, Record] = field(default_factory=dict)
 
@@ -46,7 +67,8 @@ class Running:
             result = StudyResult(self.store.folder, plan, known)
             files = {self.subject.weights_sha256: self.subject.weights} if self.subject.weights is not None else {}
             job = Job(
-                plan, self.store, self.options.device, self.options.trust, self.options.paths, self.listener, result,
+                plan, self.store, self.options.device, self.options.trust, self.options.paths,
+                _Clock(self.listener, self.seconds), result,
                 {str(key): value for key, value in files.items()}, self.subject.data.fingerprint, self.facts,
             )  # fmt: skip
             drive(job, self._started())

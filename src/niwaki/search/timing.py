@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from niwaki.search.exploring import Exploring
 from niwaki.search.sampling import Asking
 from niwaki.search.space import SearchSettings
+from niwaki.search.tried import Tried
 
 END_S = 45.0  # for choosing, exporting and verifying
 FINALS = 0.5  # share of the time for the finalists
@@ -91,7 +93,7 @@ def divided(
     >>> plan.trials, plan.final_epochs, plan.finalists
     (16, 13, 2)
     >>> divided(300, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, (8, 48))).over
-    1675.0
+    2125.0
     """
     smaller, seeds, questions = asked
 
@@ -111,10 +113,42 @@ def divided(
         batches += 1
     left -= tried(batches)
     spare = left - trained(finalists, 0)
-    final_epochs = min(max(int(spare / (trained(finalists, 1) - trained(finalists, 0))), _LEAST), _MOST)
+    least = max(_LEAST, settings.rungs[-1])
+    final_epochs = min(max(int(spare / (trained(finalists, 1) - trained(finalists, 0))), least), _MOST)
     said = f"{pace.epoch:.1f} s for an epoch of a candidate, {pace.besides:.0f} s besides"
     over = max(trained(finalists, final_epochs) - left, 0.0)
     return TimePlan(batches * settings.batch, final_epochs, finalists, said, over)
+
+
+def final_epochs(exploring: Exploring, finalists: Sequence[Tried], left: float, seeds: int) -> int | None:
+    """The epochs of these finalists that fit into `left` seconds, by what each of them took on the rungs.
+
+    None if that is not known: they were trained by an earlier run.
+    """
+    settings, taken = exploring.space.search, [exploring.seconds(one) for one in finalists]
+    paces = [pace_of(settings.rungs, each) for each in taken if each is not None]
+    if len(paces) < len(taken):
+        return None
+    return epochs_within(left - END_S, paces, seeds, exploring.running.slots, max(_LEAST, settings.rungs[-1]))
+
+
+def epochs_within(left: float, paces: Sequence[Pace], seeds: int, slots: int, least: int) -> int:
+    """The epochs with which all networks, with each seed, are trained within `left` seconds on so many workers.
+
+    >>> epochs_within(1000.0, [Pace(20.0, 10.0), Pace(10.0, 5.0)], 3, 2, 9)
+    19
+    >>> epochs_within(10.0, [Pace(20.0)], 3, 2, 9)
+    9
+    """
+
+    def takes(epochs: int) -> float:
+        free = [0.0] * slots
+        for pace in paces:
+            for _ in range(seeds):
+                heapq.heapreplace(free, free[0] + pace.of(1, epochs))
+        return max(free)
+
+    return max((epochs for epochs in range(least, _MOST + 1) if takes(epochs) <= left), default=least)
 
 
 def _at_once(networks: int, seeds: int, slots: int) -> float:

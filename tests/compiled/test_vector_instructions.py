@@ -21,8 +21,8 @@ from typical_layers import SAME, Typical
 KNOWN = {
     "native": {
         "niwaki_conv_columns": 34_211,
-        "niwaki_conv_tiles_16": 83_293,
-        "niwaki_conv_tiles_8": 9_363,
+        "niwaki_conv_tiles_16": 80_828,
+        "niwaki_conv_tiles_8": 9_264,
         "niwaki_depthwise_3x3": 4_127,
         "niwaki_depthwise_rows": 13_447,
         "niwaki_place": 2_248,
@@ -33,7 +33,7 @@ KNOWN = {
     },
     "aarch64": {
         "niwaki_conv_columns": 64_419,
-        "niwaki_conv_tiles_16": 149_142,
+        "niwaki_conv_tiles_16": 146_869,
         "niwaki_conv_tiles_8": 16_833,
         "niwaki_depthwise_3x3": 47_672,
         "niwaki_make_panel": 1_543,

@@ -330,50 +330,69 @@ NIWAKI_KERNEL __m256i niwaki_four_inputs(const int16_t *x) {
 #define NIWAKI_MORE_16                                         \
   NIWAKI_STEP_16(NIWAKI_ADD, "16", "256", "288", "320", "352") \
   NIWAKI_STEP_16(NIWAKI_ADD, "24", "384", "416", "448", "480")
+#define NIWAKI_MOST_16                                         \
+  NIWAKI_STEP_16(NIWAKI_ADD, "32", "512", "544", "576", "608") \
+  NIWAKI_STEP_16(NIWAKI_ADD, "40", "640", "672", "704", "736") \
+  NIWAKI_STEP_16(NIWAKI_ADD, "48", "768", "800", "832", "864") \
+  NIWAKI_STEP_16(NIWAKI_ADD, "56", "896", "928", "960", "992")
 #define NIWAKI_STEP_8(ADD, at, w0, w1)                                          \
   NIWAKI_SEE("0", at) ADD(w0, "a") ADD(w1, "b") NIWAKI_SEE("1", at) ADD(w0, "c") ADD(w1, "d") \
   NIWAKI_SEE("2", at) ADD(w0, "e") ADD(w1, "f") NIWAKI_SEE("3", at) ADD(w0, "g") ADD(w1, "h") \
   NIWAKI_SEE("4", at) ADD(w0, "i") ADD(w1, "j") NIWAKI_SEE("5", at) ADD(w0, "k") ADD(w1, "l")
 #define NIWAKI_NEXT_8 NIWAKI_STEP_8(NIWAKI_ADD, "8", "64", "96")
 #define NIWAKI_MORE_8 NIWAKI_STEP_8(NIWAKI_ADD, "16", "128", "160") NIWAKI_STEP_8(NIWAKI_ADD, "24", "192", "224")
-/* Rows of steps, four at once, two or one: the very first step, any other, the next, two more, and bytes of weights. */
-#define NIWAKI_ROWS(first, one, next, more, one_bytes, two_bytes, four_bytes) \
+#define NIWAKI_MOST_8                                                                       \
+  NIWAKI_STEP_8(NIWAKI_ADD, "32", "256", "288") NIWAKI_STEP_8(NIWAKI_ADD, "40", "320", "352") \
+  NIWAKI_STEP_8(NIWAKI_ADD, "48", "384", "416") NIWAKI_STEP_8(NIWAKI_ADD, "56", "448", "480")
+/* Rows of steps: the very first step, any other, the next, two more, four more, and bytes of weights. The first four are
+ * at once, then eight, then four, two and one. `left` is what is left, less the steps of the block that is tried. */
+#define NIWAKI_ROWS(first, one, next, more, most, one_bytes, two_bytes, four_bytes, eight_bytes) \
   "movslq %[groups], %[left]\n\t"                            \
   "subq $4, %[left]\n\t"                                     \
-  "jl 7f\n\t" first next more                                     \
+  "jl 7f\n\t" first next more                                \
+  "addq $" four_bytes ", %[w]\n\t"                           \
+  "addq $32, %[at]\n\t"                                      \
+  "subq $8, %[left]\n\t"                                     \
+  "jl 3f\n"                                                  \
+  "2:\n\t" one next more most                                \
+  "addq $" eight_bytes ", %[w]\n\t"                          \
+  "addq $64, %[at]\n\t"                                      \
+  "subq $8, %[left]\n\t"                                     \
+  "jge 2b\n"                                                 \
+  "3:\n\t"                                                   \
+  "addq $8, %[left]\n\t"                                     \
+  "je 6f\n\t"                                                \
+  "testb $4, %b[left]\n\t"                                   \
+  "jz 4f\n\t" one next more                                  \
   "addq $" four_bytes ", %[w]\n\t"                           \
   "addq $32, %[at]\n\t"                                      \
   "subq $4, %[left]\n\t"                                     \
-  "jmp 6f\n"                                                 \
+  "je 6f\n"                                                  \
+  "4:\n\t"                                                   \
+  "testb $2, %b[left]\n\t"                                   \
+  "jz 5f\n\t" one next                                       \
+  "addq $" two_bytes ", %[w]\n\t"                            \
+  "addq $16, %[at]\n"                                        \
+  "5:\n\t"                                                   \
+  "testb $1, %b[left]\n\t"                                   \
+  "jz 6f\n\t" one                                            \
+  "addq $" one_bytes ", %[w]\n\t"                            \
+  "addq $8, %[at]\n"                                         \
+  "6:\n\t"                                                   \
+  "addq %[gap], %[at]\n\t"                                   \
+  "subl $1, %[rows]\n\t"                                     \
+  "jz 8f\n\t"                                                \
+  "movslq %[groups], %[left]\n\t"                            \
+  "subq $8, %[left]\n\t"                                     \
+  "jge 2b\n\t"                                               \
+  "jmp 3b\n"                                                 \
   "7:\n\t" first                                             \
   "addq $" one_bytes ", %[w]\n\t"                            \
   "addq $8, %[at]\n\t"                                       \
-  "subq $1, %[left]\n\t"                                     \
-  "jmp 3f\n"                                                 \
-  "1:\n\t"                                                   \
-  "movslq %[groups], %[left]\n\t"                            \
-  "subq $4, %[left]\n"                                       \
-  "6:\n\t"                                                   \
-  "jl 3f\n"                                                  \
-  "2:\n\t" one next more                                          \
-  "addq $" four_bytes ", %[w]\n\t"                           \
-  "addq $32, %[at]\n\t"                                      \
-  "subq $4, %[left]\n\t"                                     \
-  "jge 2b\n"                                                 \
-  "3:\n\t"                                                   \
-  "testb $2, %b[left]\n\t"                                   \
-  "jz 4f\n\t" one next                                       \
-  "addq $" two_bytes ", %[w]\n\t"                            \
-  "addq $16, %[at]\n"                                        \
-  "4:\n\t"                                                   \
-  "testb $1, %b[left]\n\t"                                   \
-  "jz 5f\n\t" one                                            \
-  "addq $" one_bytes ", %[w]\n\t"                            \
-  "addq $8, %[at]\n"                                         \
-  "5:\n\t"                                                   \
-  "addq %[gap], %[at]\n\t"                                   \
-  "subl $1, %[rows]\n\t"                                     \
-  "jnz 1b\n\t"
+  "addq $3, %[left]\n\t"                                     \
+  "je 6b\n\t"                                                \
+  "jmp 4b\n"                                                 \
+  "8:\n\t"
 #define NIWAKI_BOTH(sum, other) "vphaddd %[" other "], %[" sum "], %[" sum "]\n\t"
 #define NIWAKI_ENDS                                                                       \
   NIWAKI_BOTH("a", "b") NIWAKI_BOTH("c", "d") NIWAKI_BOTH("e", "f") NIWAKI_BOTH("g", "h") \
@@ -391,8 +410,8 @@ NIWAKI_KERNEL void niwaki_tile_16(const niwaki_view *view, const int16_t *w, niw
   __m256i a, b, c, d, e, f, g, h, i, j, k, l, x, product;
   __asm__ volatile(
       NIWAKI_ROWS(NIWAKI_STEP_16(NIWAKI_FIRST, "0", "0", "32", "64", "96"),
-                  NIWAKI_STEP_16(NIWAKI_ADD, "0", "0", "32", "64", "96"), NIWAKI_NEXT_16, NIWAKI_MORE_16, "128", "256",
-                  "512")
+                  NIWAKI_STEP_16(NIWAKI_ADD, "0", "0", "32", "64", "96"), NIWAKI_NEXT_16, NIWAKI_MORE_16,
+                  NIWAKI_MOST_16, "128", "256", "512", "1024")
       NIWAKI_ENDS
       : NIWAKI_OUTPUTS
       : [x0] "r"(view->x[0]), [x1] "r"(view->x[1]), [x2] "r"(view->x[2]), [groups] "m"(groups), [gap] "rm"(gap)
@@ -413,7 +432,7 @@ NIWAKI_KERNEL void niwaki_tile_8(const niwaki_view *view, const int16_t *w, niwa
   __m256i a, b, c, d, e, f, g, h, i, j, k, l, x, product;
   __asm__ volatile(
       NIWAKI_ROWS(NIWAKI_STEP_8(NIWAKI_FIRST, "0", "0", "32"), NIWAKI_STEP_8(NIWAKI_ADD, "0", "0", "32"), NIWAKI_NEXT_8,
-                  NIWAKI_MORE_8, "64", "128", "256")
+                  NIWAKI_MORE_8, NIWAKI_MOST_8, "64", "128", "256", "512")
       NIWAKI_ENDS
       : NIWAKI_OUTPUTS
       : [x0] "r"(view->x[0]), [x1] "r"(view->x[1]), [x2] "r"(view->x[2]), [x3] "r"(view->x[3]), [x4] "r"(view->x[4]),

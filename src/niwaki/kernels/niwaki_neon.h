@@ -252,6 +252,12 @@ NIWAKI_KERNEL int8x16_t niwaki_four_inputs(const int8_t *x) {
 /* In the tiles below NIWAKI_EACH repeats a line for the places 0 to 7, whose sums are a0, b0, ... to a7, b7, ...; places
  * and vectors beyond the literals vanish. */
 #if NIWAKI_PARTS == 1
+#if defined(__GNUC__) /* else compilers move sums between registers */
+#define NIWAKI_DOT(sum, v, x, lane) __asm__("sdot %0.4s, %1.16b, %2.4b[" #lane "]" : "+w"(sum) : "w"(v), "w"(x));
+#else
+#define NIWAKI_DOT(sum, v, x, lane) sum = vdotq_laneq_s32(sum, v, x, lane);
+#endif
+
 /* The sums of `places` places, in vectors of four channels. */
 NIWAKI_KERNEL void niwaki_tile(const niwaki_view *view, const int8_t *w, const int32_t places, const int32_t vectors,
                                niwaki_sums *sums) {
@@ -264,12 +270,12 @@ NIWAKI_KERNEL void niwaki_tile(const niwaki_view *view, const int8_t *w, const i
   const int8x16_t v2 = vld1q_s8(w + (vectors > 2 ? 32 : 0)), v3 = vld1q_s8(w + (vectors > 2 ? 48 : 0));
 #define SEE(i) \
   if (places > i) in##i = vld1q_s8(x##i + at);
-#define DOT(i, lane)                                \
-  if (places > i) {                                 \
-    a##i = vdotq_laneq_s32(a##i, v0, in##i, lane);  \
-    if (vectors > 1) b##i = vdotq_laneq_s32(b##i, v1, in##i, lane); \
-    if (vectors > 2) c##i = vdotq_laneq_s32(c##i, v2, in##i, lane); \
-    if (vectors > 2) d##i = vdotq_laneq_s32(d##i, v3, in##i, lane); \
+#define DOT(i, lane)                                          \
+  if (places > i) {                                           \
+    NIWAKI_DOT(a##i, v0, in##i, lane)                         \
+    if (vectors > 1) NIWAKI_DOT(b##i, v1, in##i, lane)        \
+    if (vectors > 2) NIWAKI_DOT(c##i, v2, in##i, lane)        \
+    if (vectors > 2) NIWAKI_DOT(d##i, v3, in##i, lane)        \
   }
 #define DOT_0(i) DOT(i, 0)
 #define DOT_1(i) DOT(i, 1)

@@ -43,11 +43,12 @@ NIWAKI_SHARED void niwaki_conv_places(const niwaki_job *job, const niwaki_weight
 /* All places of a strip, `most` to a tile; the last tile sees some places once more. Whole vectors are written, which
  * the next place overwrites in part; only the last one writes no more than its `channels`. */
 NIWAKI_KERNEL void niwaki_conv_tiles(const niwaki_job *job, const niwaki_weights *w, const int32_t width,
-                                     const int32_t most, const niwaki_panel *p, int32_t channels, int8_t *out) {
+                                     const int32_t most, const int32_t pooled, const niwaki_panel *p, int32_t channels,
+                                     int8_t *out) {
   const niwaki_conv *const d = job->layer;
   const ptrdiff_t step = d->pool_w * d->stride_w * d->in_c, down = (ptrdiff_t)d->pool_h * d->stride_h * job->row;
   const ptrdiff_t out_c = d->out_c;
-  const int32_t windows = d->pool_h * d->pool_w, out_w = d->out_w;
+  const int32_t windows = pooled ? d->pool_h * d->pool_w : 1, out_w = d->out_w;
   const niwaki_seen *at = job->seen;
   int32_t column = 0, left = job->places;
   niwaki_view view;
@@ -99,18 +100,23 @@ NIWAKI_KERNEL void niwaki_conv_tiles(const niwaki_job *job, const niwaki_weights
 
 NIWAKI_SHARED void niwaki_conv_tiles_16(const niwaki_job *job, const niwaki_weights *w, const niwaki_panel *p,
                                         int32_t channels, int8_t *out) {
-  niwaki_conv_tiles(job, w, 16, NIWAKI_PLACES_16, p, channels, out);
+  niwaki_conv_tiles(job, w, 16, NIWAKI_PLACES_16, 0, p, channels, out);
+}
+
+NIWAKI_SHARED void niwaki_pool_tiles_16(const niwaki_job *job, const niwaki_weights *w, const niwaki_panel *p,
+                                        int32_t channels, int8_t *out) {
+  niwaki_conv_tiles(job, w, 16, NIWAKI_PLACES_16, 1, p, channels, out);
 }
 
 NIWAKI_SHARED void niwaki_conv_tiles_8(const niwaki_job *job, const niwaki_weights *w, const niwaki_panel *p,
                                        int32_t channels, int8_t *out) {
-  niwaki_conv_tiles(job, w, 8, NIWAKI_PLACES_8, p, channels, out);
+  niwaki_conv_tiles(job, w, 8, NIWAKI_PLACES_8, 1, p, channels, out);
 }
 
 /* Place by place. */
 NIWAKI_SHARED void niwaki_conv_places(const niwaki_job *job, const niwaki_weights *w, int32_t width,
                                       const niwaki_panel *p, int32_t channels, int8_t *out) {
-  niwaki_conv_tiles(job, w, width, 1, p, channels, out);
+  niwaki_conv_tiles(job, w, width, 1, 1, p, channels, out);
 }
 
 #include "niwaki_columns.h"
@@ -129,6 +135,8 @@ NIWAKI_SHARED void niwaki_conv_strip(const niwaki_job *job) {
     const int32_t channels = niwaki_least(width, d->out_c - first);
     if (!niwaki_in_tiles(&w))
       niwaki_conv_places(job, &w, width, &panel, channels, job->out + first);
+    else if (width == 16 && d->pool_h * d->pool_w > 1)
+      niwaki_pool_tiles_16(job, &w, &panel, channels, job->out + first);
     else if (width == 16)
       niwaki_conv_tiles_16(job, &w, &panel, channels, job->out + first);
     else

@@ -26,8 +26,10 @@ FEW = settings(
 MANY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 IMAGES, SOME = 50, 24  # networks of a batch with kernels for vector units; the others run in plain C everywhere
 PLAIN, WIDEST = ("-O1", "-DNIWAKI_PORTABLE"), ("-O0", "-march=native")
+VNNI = ("-O0", "-march=x86-64-v3", "-mavx512vl", "-mavx512vnni")  # the kernels of AVX-VNNI
+HAS_VNNI = Path("/proc/cpuinfo").exists() and " avx512_vnni " in Path("/proc/cpuinfo").read_text()
 BUILDS = (
-    PLAIN, WIDEST, ("-O3", "-march=native"), ("-O1", "-march=native", "-mno-avx512vbmi"), ("-O1", "-march=x86-64-v3"),
+    *((VNNI,) if HAS_VNNI else ()), PLAIN, WIDEST, ("-O3", "-march=native"), ("-O1", "-march=native", "-mno-avx512vbmi"), ("-O1", "-march=x86-64-v3"),
     ("-Os", "-DNIWAKI_PORTABLE"), ("-Ofast", "-march=native"),
     ("-O1", "-DNIWAKI_PORTABLE", "-fsanitize=undefined", "-fno-sanitize-recover"),
 )  # fmt: skip
@@ -68,6 +70,11 @@ def test_networks_of_each_kind_of_layer() -> None:
     kernels, lain = covered(networks)
     assert set(kernels) == set(OPERATORS)
     assert lain == {(how, bits) for how in ("rows", "blocks", "depthwise") for bits in (8, 4, 2)}
+
+
+@pytest.mark.skipif(not HAS_VNNI, reason="needs an x86-64 processor with avx512_vnni")
+def test_avx_vnni() -> None:
+    check(of_each_kind(), (VNNI,), None)
 
 
 @FEW

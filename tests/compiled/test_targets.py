@@ -40,6 +40,7 @@ SIMULATED = (  # AVX-512 in plain C, by SIMDe: on any processor
     "-O0", "-DNIWAKI_AVX512=1", "-DSIMDE_NO_NATIVE", "-DSIMDE_ENABLE_NATIVE_ALIASES", "-Wno-psabi",
     f"-I{Path(__file__).parent / 'programs' / 'simulated'}",
 )  # fmt: skip
+VNNI = ("-march=x86-64-v3", "-mavx512vl", "-mavx512vnni")  # what AVX-VNNI has, on a processor with AVX-512
 BUILDS = {  # compiler, flags, and what /proc/cpuinfo must say of this processor
     "gcc -O0": (GCC, ("-O0",), ""),
     "gcc -O2": (GCC, ("-O2",), ""),
@@ -56,21 +57,25 @@ BUILDS = {  # compiler, flags, and what /proc/cpuinfo must say of this processor
     "x86-64 avx2 clang": (CLANG, ("-O2", "-march=x86-64-v3"), "avx2"),
     "x86-64 avx512 clang": (CLANG, ("-O2", "-march=x86-64-v4", "-mavx512vnni"), "avx512_vnni"),
     "x86-64 avx-vnni": (GCC, ("-O2", "-march=x86-64-v3", "-mavxvnni"), "avx_vnni"),
+    "x86-64 avx2 and vnni": (GCC, ("-O2", *VNNI), "avx512_vnni"),
+    "x86-64 avx2 and vnni clang": (CLANG, ("-O2", *VNNI), "avx512_vnni"),
 }
 QUICK_BUILDS = {  # by model; the others are left to the long forms
     "gcc -O0": "pruned", "gcc -O3 native": "pruned", "x86-64 avx2": "pruned", "gcc portable": "base",
-    "clang -O2": "base",
+    "clang -O2": "base", "x86-64 avx2 and vnni": "pruned",
 }  # fmt: skip
 BOARDS = tuple(name for name, target in TARGETS.items() if target.board)
 EMULATED = {"s390x": S390X, **{n: t for n, t in TARGETS.items() if t.emulator and n not in BOARDS}}
 KERNELS = {  # that must have been chosen; elsewhere it is plain C
     "x86-64 avx2": "NIWAKI_AVX2", "x86-64 avx2 clang": "NIWAKI_AVX2",
     "x86-64 avx512": "NIWAKI_AVX512", "x86-64 avx512 clang": "NIWAKI_AVX512",
+    "x86-64 avx-vnni": "NIWAKI_AVX2 NIWAKI_VNNI", "x86-64 avx2 and vnni": "NIWAKI_AVX2 NIWAKI_VNNI",
+    "x86-64 avx2 and vnni clang": "NIWAKI_AVX2 NIWAKI_VNNI",
     "aarch64": "NIWAKI_NEON", "aarch64-dotprod": "NIWAKI_NEON", "armhf-neon": "NIWAKI_NEON",
     "cortex-m4": "NIWAKI_DSP", "cortex-m7": "NIWAKI_DSP", "cortex-m55": "NIWAKI_MVE",
     "avr": "NIWAKI_AVR",
 }  # fmt: skip
-ALL_KERNELS = frozenset(KERNELS.values())
+ALL_KERNELS = frozenset(" ".join(KERNELS.values()).split())
 
 
 def need(target, sanitizers=False):
@@ -108,7 +113,7 @@ def macros(target, flags, folder):
 
 def check_kernels(name, target, flags, folder):
     if name.startswith("x86-64") or target.emulator:
-        assert macros(target, flags, folder) & ALL_KERNELS == ({KERNELS[name]} if name in KERNELS else set())
+        assert macros(target, flags, folder) & ALL_KERNELS == set(KERNELS.get(name, "").split())
 
 
 def check_bits(example, target, flags, images=None):
@@ -136,6 +141,21 @@ def test_avx512_and_vnni_on_a_processor_that_has_neither(lenet5, model, more):
     flags = (*SIMULATED, *more)
     assert "NIWAKI_AVX512" in macros(GCC, flags, example.folder)
     check_bits(example, GCC, flags, example.images[:20])
+
+
+@pytest.mark.parametrize("compiler", [GCC, CLANG], ids=["gcc", "clang"])
+def test_avx_vnni_needs_nothing_of_avx512(lenet5, compiler, tmp_path):
+    """Few machines have it, and no emulator: its code is that of VNNI above but for how one instruction is written."""
+    need(compiler)
+    program = tmp_path / "model.o"
+    flags = ("-O2", "-march=x86-64-v3", "-mavxvnni", *STRICT, "-c")
+    subprocess.run([compiler.compiler, *flags, "-o", program, lenet5("base").folder / "model.c"], check=True)
+    code = subprocess.run(["objdump", "-d", program], check=True, capture_output=True, text=True).stdout
+    instructions = [line.split("\t") for line in code.splitlines() if "vpdpbusd" in line]
+    assert len(instructions) > 100
+    assert all(encoded.startswith("c4 ") for _, encoded, *_ in instructions)  # VEX; EVEX begins with 62
+    assert "zmm" not in code
+    assert "%k1" not in code
 
 
 @pytest.mark.parametrize("name", EMULATED)

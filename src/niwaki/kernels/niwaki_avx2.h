@@ -6,19 +6,34 @@
  */
 #include <immintrin.h>
 
-typedef int16_t niwaki_seen; /* an activation as kernels read it */
-typedef int16_t niwaki_tap;  /* a depthwise weight */
+#if defined(NIWAKI_VNNI)
+typedef uint8_t niwaki_seen; /* an activation as kernels read it: for convolutions moved by 128 */
+typedef int8_t niwaki_wide;  /* a weight as tiles read it */
+#define NIWAKI_PLACES_16 6   /* output places of a tile of 16 channels */
+#if defined(__AVXVNNI__)
+#define NIWAKI_VPDPBUSD "%{vex%} vpdpbusd "
+#else
+#define NIWAKI_VPDPBUSD "vpdpbusd "
+#endif
+#else
+typedef int16_t niwaki_seen, niwaki_wide;
+#define NIWAKI_PLACES_16 3
+#endif
+typedef int16_t niwaki_tap; /* a depthwise weight */
 
-#define NIWAKI_PLACES_16 3 /* output places of a tile of 16 channels */
 #define NIWAKI_PLACES_8 6
 #define NIWAKI_PLACES 6
 #define NIWAKI_GROUPS 256 /* groups of four inputs of 16 channels whose weights are widened beforehand */
+#if defined(NIWAKI_VNNI)
+#define NIWAKI_ROOM (16 * NIWAKI_GROUPS)
+#else
 #define NIWAKI_ROOM (64 * NIWAKI_GROUPS)
+#endif
 
-/* Weights as they lie in memory, and widened if that pays. */
+/* Weights as they lie in memory, and as tiles read them if tiles pay. */
 typedef struct {
   const int8_t *bytes;
-  const int16_t *wide;
+  const niwaki_wide *wide;
 } niwaki_weights;
 
 /* What a tile sees: the first inputs of its places, and `rows` rows of `groups` times four, `row` apart, `from` there. */
@@ -56,8 +71,41 @@ NIWAKI_KERNEL __m256i niwaki_two(__m128i low, __m128i high) {
   return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
 }
 
-NIWAKI_KERNEL void niwaki_widen(const int8_t *in, int32_t count, int16_t *out) {
+#if defined(NIWAKI_VNNI)
+NIWAKI_KERNEL void niwaki_see(const int8_t *in, int32_t count, int32_t flip, uint8_t *out) {
+  const __m256i moved = _mm256_set1_epi8((char)flip);
   int32_t i = 0;
+  for (; i + 32 <= count; i += 32) niwaki_store_256(out + i, _mm256_xor_si256(niwaki_load_256(in + i), moved));
+  if (i < count && count >= 32) { /* the last 32 once more, if need be */
+    i = count - 32;
+    niwaki_store_256(out + i, _mm256_xor_si256(niwaki_load_256(in + i), moved));
+    return;
+  }
+  for (; i < count; i++) out[i] = (uint8_t)(in[i] ^ flip);
+}
+
+NIWAKI_KERNEL void niwaki_see_fill(uint8_t *out, int32_t value, int32_t count) {
+  NIWAKI_FILL(out, value & 0xff, (size_t)count);
+}
+
+NIWAKI_KERNEL __m256i niwaki_load_seen(const uint8_t *x) { return _mm256_cvtepi8_epi16(niwaki_load_128(x)); }
+
+/* Four products of a byte without and one with a sign, added to each sum. */
+NIWAKI_KERNEL __m256i niwaki_add_four(__m256i sums, __m256i x, __m256i w) {
+  __asm__(NIWAKI_VPDPBUSD "%2, %1, %0" : "+x"(sums) : "x"(x), "xm"(w));
+  return sums;
+}
+
+/* Weights of four channels, with four more of zero. */
+NIWAKI_SHARED const int8_t *niwaki_eight_channels(const int8_t *w, int32_t groups, int8_t *out) {
+  for (int32_t g = 0; g < groups; g++)
+    niwaki_store_256(out + 32 * g, _mm256_zextsi128_si256(niwaki_load_128(w + 16 * g)));
+  return out;
+}
+#else
+NIWAKI_KERNEL void niwaki_see(const int8_t *in, int32_t count, int32_t flip, int16_t *out) {
+  int32_t i = 0;
+  (void)flip;
   if (count < 16) {
     for (; i < count; i++) out[i] = in[i];
     return;
@@ -71,13 +119,13 @@ NIWAKI_KERNEL void niwaki_widen(const int8_t *in, int32_t count, int16_t *out) {
   niwaki_store_256(out + i, _mm256_cvtepi8_epi16(niwaki_load_128(in + i)));
 }
 
-#define niwaki_see niwaki_widen
-
 /* May write 15 more, where something else is written afterwards. */
 NIWAKI_KERNEL void niwaki_see_fill(int16_t *out, int32_t value, int32_t count) {
   const __m256i v = _mm256_set1_epi16((int16_t)value);
   for (int32_t i = 0; i < count; i += 16) niwaki_store_256(out + i, v);
 }
+
+NIWAKI_KERNEL __m256i niwaki_load_seen(const int16_t *x) { return niwaki_load_256(x); }
 
 /* Weights of 16 channels, then of the two vectors of 8: for every four inputs channels 0 1 8 9, 2 3 10 11, 4 5 12 13,
  * 6 7 14 15; or 0 1 4 5, 2 3 6 7. */
@@ -99,6 +147,8 @@ NIWAKI_SHARED void niwaki_widen_weights(const int8_t *w, int32_t groups, int32_t
     }
   }
 }
+
+#endif
 
 /* The scale of a vector, its multipliers and shifts in natural order.
  *
@@ -308,15 +358,58 @@ NIWAKI_KERNEL void niwaki_larger_sums(niwaki_sums *best, const niwaki_sums *sums
 }
 
 /* Four inputs, the same for every lane. */
-NIWAKI_KERNEL __m256i niwaki_four_inputs(const int16_t *x) {
+NIWAKI_KERNEL __m256i niwaki_four_inputs(const niwaki_seen *x) {
+#if defined(NIWAKI_VNNI)
+  int32_t four;
+  NIWAKI_COPY(&four, x, 4);
+  return _mm256_set1_epi32(four);
+#else
   int64_t four;
   NIWAKI_COPY(&four, x, 8);
   return _mm256_set1_epi64x(four);
+#endif
 }
 
 #if defined(__GNUC__) && defined(__x86_64__) && !defined(__ILP32__)
-/* Three places and four vectors of widened weights, or six places and two, in assembly: compilers keep weights in
- * registers, where sums should be, and move sums between registers. Sums have letters. */
+/* Tiles in assembly: compilers keep weights in registers, where sums should be, and move sums between registers. Sums
+ * have letters. */
+#define NIWAKI_SIX(ADD, at, w0, w1) /* six places, two vectors of weights */                        \
+  NIWAKI_SEE("0", at) ADD(w0, "a") ADD(w1, "b") NIWAKI_SEE("1", at) ADD(w0, "c") ADD(w1, "d") \
+  NIWAKI_SEE("2", at) ADD(w0, "e") ADD(w1, "f") NIWAKI_SEE("3", at) ADD(w0, "g") ADD(w1, "h") \
+  NIWAKI_SEE("4", at) ADD(w0, "i") ADD(w1, "j") NIWAKI_SEE("5", at) ADD(w0, "k") ADD(w1, "l")
+#if defined(NIWAKI_VNNI) /* six places, and two vectors of 8 channels or one */
+#define NIWAKI_INPUTS(bytes, half) half /* of 16 and of 8 bits each */
+#define NIWAKI_FIRST_16 NIWAKI_STEP_16(NIWAKI_FIRST, "0", "0", "32")
+#define NIWAKI_ONE_16 NIWAKI_STEP_16(NIWAKI_ADD, "0", "0", "32")
+#define NIWAKI_FIRST_8 NIWAKI_STEP_8(NIWAKI_FIRST, "0", "0")
+#define NIWAKI_ONE_8 NIWAKI_STEP_8(NIWAKI_ADD, "0", "0")
+#define NIWAKI_BYTES_16 "64", "128", "256", "512"
+#define NIWAKI_BYTES_8 "32", "64", "128", "256"
+#define NIWAKI_ADD(weights, sum) NIWAKI_VPDPBUSD weights "(%[w]), %[x], %[" sum "]\n\t"
+#define NIWAKI_FIRST(weights, sum) "vpxor %[" sum "], %[" sum "], %[" sum "]\n\t" NIWAKI_ADD(weights, sum)
+#define NIWAKI_SEE(i, at) "vpbroadcastd " at "(%[x" i "], %[at]), %[x]\n\t"
+#define NIWAKI_STEP_16 NIWAKI_SIX
+#define NIWAKI_NEXT_16 NIWAKI_STEP_16(NIWAKI_ADD, "4", "64", "96")
+#define NIWAKI_MORE_16 NIWAKI_STEP_16(NIWAKI_ADD, "8", "128", "160") NIWAKI_STEP_16(NIWAKI_ADD, "12", "192", "224")
+#define NIWAKI_MOST_16                                                                          \
+  NIWAKI_STEP_16(NIWAKI_ADD, "16", "256", "288") NIWAKI_STEP_16(NIWAKI_ADD, "20", "320", "352") \
+  NIWAKI_STEP_16(NIWAKI_ADD, "24", "384", "416") NIWAKI_STEP_16(NIWAKI_ADD, "28", "448", "480")
+#define NIWAKI_STEP_8(ADD, at, w0)                                                               \
+  NIWAKI_SEE("0", at) ADD(w0, "a") NIWAKI_SEE("1", at) ADD(w0, "c") NIWAKI_SEE("2", at) ADD(w0, "e") \
+  NIWAKI_SEE("3", at) ADD(w0, "g") NIWAKI_SEE("4", at) ADD(w0, "i") NIWAKI_SEE("5", at) ADD(w0, "k")
+#define NIWAKI_NEXT_8 NIWAKI_STEP_8(NIWAKI_ADD, "4", "32")
+#define NIWAKI_MORE_8 NIWAKI_STEP_8(NIWAKI_ADD, "8", "64") NIWAKI_STEP_8(NIWAKI_ADD, "12", "96")
+#define NIWAKI_MOST_8                                                             \
+  NIWAKI_STEP_8(NIWAKI_ADD, "16", "128") NIWAKI_STEP_8(NIWAKI_ADD, "20", "160") \
+  NIWAKI_STEP_8(NIWAKI_ADD, "24", "192") NIWAKI_STEP_8(NIWAKI_ADD, "28", "224")
+#else /* three places and four vectors of widened weights, or six places and two */
+#define NIWAKI_INPUTS(bytes, half) bytes
+#define NIWAKI_FIRST_16 NIWAKI_STEP_16(NIWAKI_FIRST, "0", "0", "32", "64", "96")
+#define NIWAKI_ONE_16 NIWAKI_STEP_16(NIWAKI_ADD, "0", "0", "32", "64", "96")
+#define NIWAKI_FIRST_8 NIWAKI_STEP_8(NIWAKI_FIRST, "0", "0", "32")
+#define NIWAKI_ONE_8 NIWAKI_STEP_8(NIWAKI_ADD, "0", "0", "32")
+#define NIWAKI_BYTES_16 "128", "256", "512", "1024"
+#define NIWAKI_BYTES_8 "64", "128", "256", "512"
 #define NIWAKI_ADD(weights, sum)                    \
   "vpmaddwd " weights "(%[w]), %[x], %[product]\n\t" \
   "vpaddd %[product], %[" sum "], %[" sum "]\n\t"
@@ -335,28 +428,27 @@ NIWAKI_KERNEL __m256i niwaki_four_inputs(const int16_t *x) {
   NIWAKI_STEP_16(NIWAKI_ADD, "40", "640", "672", "704", "736") \
   NIWAKI_STEP_16(NIWAKI_ADD, "48", "768", "800", "832", "864") \
   NIWAKI_STEP_16(NIWAKI_ADD, "56", "896", "928", "960", "992")
-#define NIWAKI_STEP_8(ADD, at, w0, w1)                                          \
-  NIWAKI_SEE("0", at) ADD(w0, "a") ADD(w1, "b") NIWAKI_SEE("1", at) ADD(w0, "c") ADD(w1, "d") \
-  NIWAKI_SEE("2", at) ADD(w0, "e") ADD(w1, "f") NIWAKI_SEE("3", at) ADD(w0, "g") ADD(w1, "h") \
-  NIWAKI_SEE("4", at) ADD(w0, "i") ADD(w1, "j") NIWAKI_SEE("5", at) ADD(w0, "k") ADD(w1, "l")
+#define NIWAKI_STEP_8 NIWAKI_SIX
 #define NIWAKI_NEXT_8 NIWAKI_STEP_8(NIWAKI_ADD, "8", "64", "96")
 #define NIWAKI_MORE_8 NIWAKI_STEP_8(NIWAKI_ADD, "16", "128", "160") NIWAKI_STEP_8(NIWAKI_ADD, "24", "192", "224")
 #define NIWAKI_MOST_8                                                                       \
   NIWAKI_STEP_8(NIWAKI_ADD, "32", "256", "288") NIWAKI_STEP_8(NIWAKI_ADD, "40", "320", "352") \
   NIWAKI_STEP_8(NIWAKI_ADD, "48", "384", "416") NIWAKI_STEP_8(NIWAKI_ADD, "56", "448", "480")
+#endif
 /* Rows of steps: the very first step, any other, the next, two more, four more, and bytes of weights. The first four are
  * at once, then eight, then four, two and one. `left` is what is left, less the steps of the block that is tried. */
-#define NIWAKI_ROWS(first, one, next, more, most, one_bytes, two_bytes, four_bytes, eight_bytes) \
+#define NIWAKI_ROWS(...) NIWAKI_ROWS_OF(__VA_ARGS__) /* its arguments expanded */
+#define NIWAKI_ROWS_OF(first, one, next, more, most, one_bytes, two_bytes, four_bytes, eight_bytes) \
   "movslq %[groups], %[left]\n\t"                            \
   "subq $4, %[left]\n\t"                                     \
   "jl 7f\n\t" first next more                                \
   "addq $" four_bytes ", %[w]\n\t"                           \
-  "addq $32, %[at]\n\t"                                      \
+  "addq $" NIWAKI_INPUTS("32", "16") ", %[at]\n\t"                                      \
   "subq $8, %[left]\n\t"                                     \
   "jl 3f\n"                                                  \
   "2:\n\t" one next more most                                \
   "addq $" eight_bytes ", %[w]\n\t"                          \
-  "addq $64, %[at]\n\t"                                      \
+  "addq $" NIWAKI_INPUTS("64", "32") ", %[at]\n\t"                                      \
   "subq $8, %[left]\n\t"                                     \
   "jge 2b\n"                                                 \
   "3:\n\t"                                                   \
@@ -365,19 +457,19 @@ NIWAKI_KERNEL __m256i niwaki_four_inputs(const int16_t *x) {
   "testb $4, %b[left]\n\t"                                   \
   "jz 4f\n\t" one next more                                  \
   "addq $" four_bytes ", %[w]\n\t"                           \
-  "addq $32, %[at]\n\t"                                      \
+  "addq $" NIWAKI_INPUTS("32", "16") ", %[at]\n\t"                                      \
   "subq $4, %[left]\n\t"                                     \
   "je 6f\n"                                                  \
   "4:\n\t"                                                   \
   "testb $2, %b[left]\n\t"                                   \
   "jz 5f\n\t" one next                                       \
   "addq $" two_bytes ", %[w]\n\t"                            \
-  "addq $16, %[at]\n"                                        \
+  "addq $" NIWAKI_INPUTS("16", "8") ", %[at]\n"                                        \
   "5:\n\t"                                                   \
   "testb $1, %b[left]\n\t"                                   \
   "jz 6f\n\t" one                                            \
   "addq $" one_bytes ", %[w]\n\t"                            \
-  "addq $8, %[at]\n"                                         \
+  "addq $" NIWAKI_INPUTS("8", "4") ", %[at]\n"                                         \
   "6:\n\t"                                                   \
   "addq %[gap], %[at]\n\t"                                   \
   "subl $1, %[rows]\n\t"                                     \
@@ -388,55 +480,79 @@ NIWAKI_KERNEL __m256i niwaki_four_inputs(const int16_t *x) {
   "jmp 3b\n"                                                 \
   "7:\n\t" first                                             \
   "addq $" one_bytes ", %[w]\n\t"                            \
-  "addq $8, %[at]\n\t"                                       \
+  "addq $" NIWAKI_INPUTS("8", "4") ", %[at]\n\t"                                       \
   "addq $3, %[left]\n\t"                                     \
   "je 6b\n\t"                                                \
   "jmp 4b\n"                                                 \
   "8:\n\t"
 #define NIWAKI_BOTH(sum, other) "vphaddd %[" other "], %[" sum "], %[" sum "]\n\t"
+#if defined(NIWAKI_VNNI)
+#define NIWAKI_ENDS
+#else
 #define NIWAKI_ENDS                                                                       \
   NIWAKI_BOTH("a", "b") NIWAKI_BOTH("c", "d") NIWAKI_BOTH("e", "f") NIWAKI_BOTH("g", "h") \
   NIWAKI_BOTH("i", "j") NIWAKI_BOTH("k", "l")
+#endif
 #define NIWAKI_OUTPUTS                                                                                           \
   [a] "=&x"(a), [b] "=&x"(b), [c] "=&x"(c), [d] "=&x"(d), [e] "=&x"(e), [f] "=&x"(f), [g] "=&x"(g),              \
   [h] "=&x"(h), [i] "=&x"(i), [j] "=&x"(j), [k] "=&x"(k), [l] "=&x"(l), [x] "=&x"(x), [product] "=&x"(product),  \
   [w] "+r"(w), [at] "+r"(at), [left] "=&r"(left), [rows] "+r"(rows)
 
-NIWAKI_KERNEL void niwaki_tile_16(const niwaki_view *view, const int16_t *w, niwaki_sums *sums) {
+#define NIWAKI_SEEN_8                                                                                          \
+  [x0] "r"(view->x[0]), [x1] "r"(view->x[1]), [x2] "r"(view->x[2]), [x3] "r"(view->x[3]), [x4] "r"(view->x[4]), \
+      [x5] "r"(view->x[5])
+#if defined(NIWAKI_VNNI)
+#define NIWAKI_SEEN_16 NIWAKI_SEEN_8
+#define NIWAKI_ANYWHERE "m"
+/* Channels 0 to 7 and 8 to 15, put where those of a sum are. */
+#define NIWAKI_KEEP(place, first, last)                              \
+  sums[place].low = _mm256_permute2x128_si256(first, last, 0x20);    \
+  sums[place].high = _mm256_permute2x128_si256(first, last, 0x31);
+#else
+#define NIWAKI_SEEN_16 [x0] "r"(view->x[0]), [x1] "r"(view->x[1]), [x2] "r"(view->x[2])
+#define NIWAKI_ANYWHERE "rm"
+#endif
+
+NIWAKI_KERNEL void niwaki_tile_16(const niwaki_view *view, const niwaki_wide *w, niwaki_sums *sums) {
   const int32_t groups = view->groups;
-  const int64_t gap = 2 * (int64_t)view->row - 8 * (int64_t)groups;
-  int64_t at = 2 * (int64_t)view->from, left;
+  const int64_t size = sizeof(niwaki_seen), gap = size * (view->row - 4 * (int64_t)groups);
+  int64_t at = size * view->from, left;
   int32_t rows = view->rows;
   __m256i a, b, c, d, e, f, g, h, i, j, k, l, x, product;
   __asm__ volatile(
-      NIWAKI_ROWS(NIWAKI_STEP_16(NIWAKI_FIRST, "0", "0", "32", "64", "96"),
-                  NIWAKI_STEP_16(NIWAKI_ADD, "0", "0", "32", "64", "96"), NIWAKI_NEXT_16, NIWAKI_MORE_16,
-                  NIWAKI_MOST_16, "128", "256", "512", "1024")
+      NIWAKI_ROWS(NIWAKI_FIRST_16, NIWAKI_ONE_16, NIWAKI_NEXT_16, NIWAKI_MORE_16, NIWAKI_MOST_16, NIWAKI_BYTES_16)
       NIWAKI_ENDS
       : NIWAKI_OUTPUTS
-      : [x0] "r"(view->x[0]), [x1] "r"(view->x[1]), [x2] "r"(view->x[2]), [groups] "m"(groups), [gap] "rm"(gap)
+      : NIWAKI_SEEN_16, [groups] "m"(groups), [gap] NIWAKI_ANYWHERE(gap)
       : "memory", "cc");
+#if defined(NIWAKI_VNNI)
+  NIWAKI_KEEP(0, a, b)
+  NIWAKI_KEEP(1, c, d)
+  NIWAKI_KEEP(2, e, f)
+  NIWAKI_KEEP(3, g, h)
+  NIWAKI_KEEP(4, i, j)
+  NIWAKI_KEEP(5, k, l)
+#else
   sums[0].low = a;
   sums[0].high = c;
   sums[1].low = e;
   sums[1].high = g;
   sums[2].low = i;
   sums[2].high = k;
+#endif
 }
 
-NIWAKI_KERNEL void niwaki_tile_8(const niwaki_view *view, const int16_t *w, niwaki_sums *sums) {
+NIWAKI_KERNEL void niwaki_tile_8(const niwaki_view *view, const niwaki_wide *w, niwaki_sums *sums) {
   const int32_t groups = view->groups;
-  const int64_t gap = 2 * (int64_t)view->row - 8 * (int64_t)groups;
-  int64_t at = 2 * (int64_t)view->from, left;
+  const int64_t size = sizeof(niwaki_seen), gap = size * (view->row - 4 * (int64_t)groups);
+  int64_t at = size * view->from, left;
   int32_t rows = view->rows;
   __m256i a, b, c, d, e, f, g, h, i, j, k, l, x, product;
   __asm__ volatile(
-      NIWAKI_ROWS(NIWAKI_STEP_8(NIWAKI_FIRST, "0", "0", "32"), NIWAKI_STEP_8(NIWAKI_ADD, "0", "0", "32"), NIWAKI_NEXT_8,
-                  NIWAKI_MORE_8, NIWAKI_MOST_8, "64", "128", "256", "512")
+      NIWAKI_ROWS(NIWAKI_FIRST_8, NIWAKI_ONE_8, NIWAKI_NEXT_8, NIWAKI_MORE_8, NIWAKI_MOST_8, NIWAKI_BYTES_8)
       NIWAKI_ENDS
       : NIWAKI_OUTPUTS
-      : [x0] "r"(view->x[0]), [x1] "r"(view->x[1]), [x2] "r"(view->x[2]), [x3] "r"(view->x[3]), [x4] "r"(view->x[4]),
-        [x5] "r"(view->x[5]), [groups] "m"(groups), [gap] "m"(gap)
+      : NIWAKI_SEEN_8, [groups] "m"(groups), [gap] "m"(gap)
       : "memory", "cc");
   sums[0].low = a;
   sums[1].low = c;
@@ -473,6 +589,24 @@ NIWAKI_KERNEL void niwaki_tile_in_c(const niwaki_view *view, const int16_t *w, i
 NIWAKI_SHARED void niwaki_place(const niwaki_view *view, const int8_t *w, int32_t width, niwaki_sums *sums) {
   const __m256i none = _mm256_setzero_si256();
   __m256i a = none, b = none, c = none, d = none;
+#if defined(NIWAKI_VNNI)
+  for (int32_t r = 0; r < view->rows; r++) {
+    const uint8_t *in = view->x[0] + view->from + (ptrdiff_t)r * view->row;
+    for (int32_t g = 0; g < view->groups; g++, in += 4, w += 4 * width) {
+      const __m256i four = niwaki_four_inputs(in);
+      if (width == 4) {
+        a = niwaki_add_four(a, four, _mm256_zextsi128_si256(niwaki_load_128(w)));
+        continue;
+      }
+      a = niwaki_add_four(a, four, niwaki_load_256(w));
+      if (width == 16) b = niwaki_add_four(b, four, niwaki_load_256(w + 32));
+    }
+  }
+  (void)c;
+  (void)d;
+  sums->low = width == 16 ? _mm256_permute2x128_si256(a, b, 0x20) : a;
+  sums->high = _mm256_permute2x128_si256(a, b, 0x31);
+#else
 #define ADD(sum, v) \
   sum = _mm256_add_epi32(sum, _mm256_madd_epi16(four, _mm256_cvtepi8_epi16(niwaki_load_128(w + 16 * (v)))));
   for (int32_t r = 0; r < view->rows; r++) {
@@ -512,6 +646,7 @@ NIWAKI_SHARED void niwaki_place(const niwaki_view *view, const int8_t *w, int32_
   const __m256i last = _mm256_permute4x64_epi64(_mm256_hadd_epi32(c, d), 0xd8);
   sums->low = width == 16 ? _mm256_permute2x128_si256(first, last, 0x20) : first;
   sums->high = _mm256_permute2x128_si256(first, last, 0x31);
+#endif
 }
 
 /* Weights of a block for so many places. */
@@ -520,10 +655,15 @@ NIWAKI_KERNEL niwaki_weights niwaki_prepare(const int8_t *bytes, int32_t groups,
   niwaki_weights w;
   w.bytes = bytes;
   w.wide = NULL;
+#if defined(NIWAKI_VNNI)
+  if (places >= NIWAKI_PLACES && (width > 4 || groups <= NIWAKI_GROUPS))
+    w.wide = width > 4 ? bytes : niwaki_eight_channels(bytes, groups, (int8_t *)room);
+#else
   if (places >= (width == 16 ? NIWAKI_PLACES_16 : NIWAKI_PLACES_8) && groups * (width == 16 ? 1 : 2) <= NIWAKI_GROUPS) {
     niwaki_widen_weights(bytes, groups, width, room);
     w.wide = room;
   }
+#endif
   return w;
 }
 
@@ -584,32 +724,34 @@ NIWAKI_KERNEL __m256i niwaki_add_pairs(__m256i sum, __m256i pairs, const int16_t
 }
 
 /* Two taps of 16 channels, at x and y. */
-NIWAKI_KERNEL void niwaki_two_taps(niwaki_sums *sums, const int16_t *x, const int16_t *y, const int16_t *w) {
-  const __m256i a = niwaki_load_256(x), b = niwaki_load_256(y);
+NIWAKI_KERNEL void niwaki_two_taps(niwaki_sums *sums, const niwaki_seen *x, const niwaki_seen *y, const int16_t *w) {
+  const __m256i a = niwaki_load_seen(x), b = niwaki_load_seen(y);
   sums->low = niwaki_add_pairs(sums->low, _mm256_unpacklo_epi16(a, b), w);
   sums->high = niwaki_add_pairs(sums->high, _mm256_unpackhi_epi16(a, b), w + 16);
 }
 
 /* The first two. */
-NIWAKI_KERNEL niwaki_sums niwaki_first_taps(const int16_t *x, const int16_t *y, const int16_t *w) {
-  const __m256i a = niwaki_load_256(x), b = niwaki_load_256(y);
+NIWAKI_KERNEL niwaki_sums niwaki_first_taps(const niwaki_seen *x, const niwaki_seen *y, const int16_t *w) {
+  const __m256i a = niwaki_load_seen(x), b = niwaki_load_seen(y);
   niwaki_sums sums;
   sums.low = _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), niwaki_load_256(w));
   sums.high = _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), niwaki_load_256(w + 16));
   return sums;
 }
 
-/* A row of outputs of any window, 16 channels of each; the rows that it sees begin at x. */
-NIWAKI_SHARED void niwaki_depthwise_row(const niwaki_conv *d, const int16_t *x, int32_t row, const int16_t *pairs,
-                                        const niwaki_panel *p, int32_t count, int8_t *out) {
+/* A row of outputs of any window, 16 channels of each; the rows that it sees begin at x. Whole vectors are written,
+ * which the next place overwrites in part, but where the output would end within one: `count` bytes there. */
+NIWAKI_SHARED void niwaki_depthwise_row(const niwaki_conv *d, const niwaki_seen *x, int32_t row, const int16_t *pairs,
+                                        const niwaki_panel *p, int32_t count, int8_t *out, const int8_t *end) {
   const int32_t step = d->stride_w * d->in_c;
   const ptrdiff_t next = d->dilation_w * d->in_c, below = (ptrdiff_t)d->dilation_h * row;
   for (int32_t i = 0; i < d->out_w; i++, x += step, out += d->out_c) {
-    const int16_t *w = pairs, *before = NULL;
+    const int16_t *w = pairs;
+    const niwaki_seen *before = NULL;
     niwaki_sums sums = {_mm256_setzero_si256(), _mm256_setzero_si256()};
     for (int32_t ky = 0; ky < d->kernel_h; ky++) {
       for (int32_t kx = 0; kx < d->kernel_w; kx++) {
-        const int16_t *const at = x + ky * below + kx * next;
+        const niwaki_seen *const at = x + ky * below + kx * next;
         if (!before) {
           before = at;
           continue;
@@ -620,24 +762,24 @@ NIWAKI_SHARED void niwaki_depthwise_row(const niwaki_conv *d, const int16_t *x, 
       }
     }
     if (before) niwaki_two_taps(&sums, before, before, w);
-    niwaki_store_sums(&sums, p, 16, 1, 0, i == d->out_w - 1 ? count : 16, out);
+    niwaki_store_sums(&sums, p, 16, 1, 0, end - out < 16 ? count : 16, out);
   }
 }
 
 /* The same of 3 x 3. */
-NIWAKI_SHARED void niwaki_depthwise_3x3(const niwaki_conv *d, const int16_t *x, int32_t row, const int16_t *pairs,
-                                        const niwaki_panel *p, int32_t count, int8_t *out) {
+NIWAKI_SHARED void niwaki_depthwise_3x3(const niwaki_conv *d, const niwaki_seen *x, int32_t row, const int16_t *pairs,
+                                        const niwaki_panel *p, int32_t count, int8_t *out, const int8_t *end) {
   const ptrdiff_t step = d->stride_w * d->in_c, out_c = d->out_c;
   const ptrdiff_t next = d->dilation_w * d->in_c, below = (ptrdiff_t)d->dilation_h * row;
   for (int32_t left = d->out_w; left > 0; left--, x += step, out += out_c) {
-    const int16_t *const y = x + below, *const z = y + below;
+    const niwaki_seen *const y = x + below, *const z = y + below;
     niwaki_sums sums = niwaki_first_taps(x, x + next, pairs);
     niwaki_two_taps(&sums, x + 2 * next, y, pairs + 32);
     niwaki_two_taps(&sums, y + next, y + 2 * next, pairs + 64);
     NIWAKI_READ_AGAIN
     niwaki_two_taps(&sums, z, z + next, pairs + 96);
     niwaki_two_taps(&sums, z + 2 * next, z + 2 * next, pairs + 128);
-    niwaki_store_sums(&sums, p, 16, 1, 0, left == 1 ? count : 16, out);
+    niwaki_store_sums(&sums, p, 16, 1, 0, end - out < 16 ? count : 16, out);
   }
 }
 
@@ -646,18 +788,18 @@ NIWAKI_SHARED void niwaki_store_place(const niwaki_sums *sums, const niwaki_pane
 }
 
 /* Two rows of outputs of 3 x 3, `down` apart. */
-NIWAKI_SHARED void niwaki_depthwise_rows(const niwaki_conv *d, const int16_t *x, int32_t row, const int16_t *pairs,
-                                         const niwaki_panel *p, int32_t count, int8_t *out) {
+NIWAKI_SHARED void niwaki_depthwise_rows(const niwaki_conv *d, const niwaki_seen *x, int32_t row, const int16_t *pairs,
+                                         const niwaki_panel *p, int32_t count, int8_t *out, const int8_t *end) {
   const ptrdiff_t step = d->stride_w * d->in_c, next = d->dilation_w * d->in_c;
   const int32_t out_c = d->out_c, down = d->out_w * d->out_c;
   for (int32_t left = d->out_w; left > 0; left--, x += step, out += out_c) {
-    const int16_t *const y = x + row, *const z = y + row, *const last = z + row;
+    const niwaki_seen *const y = x + row, *const z = y + row, *const last = z + row;
     niwaki_sums sums[2];
     for (int32_t kx = 0; kx < 3; kx++) {
       const ptrdiff_t at = kx * next;
       const int16_t *const w = pairs + 160 + 128 * kx;
-      const __m256i a = niwaki_load_256(x + at), b = niwaki_load_256(y + at);
-      const __m256i c = niwaki_load_256(z + at), e = niwaki_load_256(last + at);
+      const __m256i a = niwaki_load_seen(x + at), b = niwaki_load_seen(y + at);
+      const __m256i c = niwaki_load_seen(z + at), e = niwaki_load_seen(last + at);
       const __m256i low = _mm256_unpacklo_epi16(a, b), high = _mm256_unpackhi_epi16(a, b);
       const __m256i low_end = _mm256_unpacklo_epi16(c, e), high_end = _mm256_unpackhi_epi16(c, e);
       if (kx == 0) {
@@ -677,7 +819,7 @@ NIWAKI_SHARED void niwaki_depthwise_rows(const niwaki_conv *d, const int16_t *x,
       sums[1].high = niwaki_add_pairs(sums[1].high, high_end, w + 112);
       NIWAKI_READ_AGAIN
     }
-    if (left > 1 || count == 16) {
+    if ((left > 1 || count == 16) && left * out_c >= 16 && end - out >= down + 16) {
       niwaki_store_sums(sums, p, 16, 2, down, 16, out);
     } else { /* where the first row ends, the second is already written */
       niwaki_store_place(sums, p, count, out);
@@ -686,17 +828,18 @@ NIWAKI_SHARED void niwaki_depthwise_rows(const niwaki_conv *d, const int16_t *x,
   }
 }
 
-/* Some rows of outputs of a tile of 16 channels; returns how many. `count` channels of the last place are written. */
-NIWAKI_KERNEL int32_t niwaki_depthwise_some(const niwaki_conv *d, const int16_t *x, int32_t row, int32_t rows,
-                                            const int16_t *pairs, const niwaki_panel *p, int32_t count, int8_t *out) {
+/* Some rows of outputs of a tile of 16 channels; returns how many. */
+NIWAKI_KERNEL int32_t niwaki_depthwise_some(const niwaki_conv *d, const niwaki_seen *x, int32_t row, int32_t rows,
+                                            const int16_t *pairs, const niwaki_panel *p, int32_t count, int8_t *out,
+                                            const int8_t *end) {
   if (niwaki_two_rows(d, rows)) {
-    niwaki_depthwise_rows(d, x, row, pairs, p, count, out);
+    niwaki_depthwise_rows(d, x, row, pairs, p, count, out, end);
     return 2;
   }
   if (d->kernel_h == 3 && d->kernel_w == 3)
-    niwaki_depthwise_3x3(d, x, row, pairs, p, rows == 1 ? count : 16, out);
+    niwaki_depthwise_3x3(d, x, row, pairs, p, count, out, end);
   else
-    niwaki_depthwise_row(d, x, row, pairs, p, rows == 1 ? count : 16, out);
+    niwaki_depthwise_row(d, x, row, pairs, p, count, out, end);
   return 1;
 }
 

@@ -90,8 +90,9 @@ NIWAKI_KERNEL void niwaki_column_sums(const niwaki_conv *d, const int16_t *x, in
   if (d->out_c - c == 1) niwaki_sum_columns(d, x, row, w, c, 1, across, best);
 }
 
-/* Columns of 8 channels, four in each half in the order 0 2 1 3, as pixels: a pixel's store is ended by the next. */
-NIWAKI_KERNEL void niwaki_write_columns(const __m256i *v, const niwaki_panel *p, int32_t out_c, int32_t last,
+/* Columns of 8 channels, four in each half in the order 0 2 1 3, as pixels: a pixel's store is ended by the next. There
+ * is `room` for so many bytes. */
+NIWAKI_KERNEL void niwaki_write_columns(const __m256i *v, const niwaki_panel *p, int32_t out_c, int32_t room,
                                         int8_t *out) {
   const __m256i turned = _mm256_setr_epi8(0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15,
                                           0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15);
@@ -105,13 +106,12 @@ NIWAKI_KERNEL void niwaki_write_columns(const __m256i *v, const niwaki_panel *p,
   const __m256i even = _mm256_unpacklo_epi32(half[0], half[1]), odd = _mm256_unpackhi_epi32(half[0], half[1]);
   const __m128i pixels[4] = {_mm256_castsi256_si128(even), _mm256_castsi256_si128(odd),
                              _mm256_extracti128_si256(even, 1), _mm256_extracti128_si256(odd, 1)};
-  for (int32_t i = 0; i < 4; i++, out += 2 * out_c) {
-    const __m128i second = _mm_unpackhi_epi64(pixels[i], pixels[i]);
-    _mm_storel_epi64((__m128i *)out, pixels[i]);
-    if (i == 3 && last)
-      niwaki_store_some(second, out_c, out + out_c);
+  for (int32_t i = 0; i < 8; i++, room -= out_c, out += out_c) {
+    const __m128i pixel = i % 2 ? _mm_unpackhi_epi64(pixels[i / 2], pixels[i / 2]) : pixels[i / 2];
+    if (room < 8)
+      niwaki_store_some(pixel, out_c, out);
     else
-      _mm_storel_epi64((__m128i *)(out + out_c), second);
+      _mm_storel_epi64((__m128i *)out, pixel);
   }
 }
 
@@ -216,8 +216,8 @@ NIWAKI_KERNEL void niwaki_column_sums(const niwaki_conv *d, const int8_t *x, int
   if (c < d->out_c) niwaki_sum_columns(d, x, row, w, c, 1, across, best);
 }
 
-/* Columns of 8 channels as pixels: a pixel's store is ended by the next. */
-NIWAKI_KERNEL void niwaki_write_columns(const int8x8_t *v, const niwaki_panel *p, int32_t out_c, int32_t last,
+/* Columns of 8 channels as pixels: a pixel's store is ended by the next. There is `room` for so many bytes. */
+NIWAKI_KERNEL void niwaki_write_columns(const int8x8_t *v, const niwaki_panel *p, int32_t out_c, int32_t room,
                                         int8_t *out) {
   int16x4x2_t even[2], odd[2];
   int8x8_t pixels[8];
@@ -235,8 +235,8 @@ NIWAKI_KERNEL void niwaki_write_columns(const int8x8_t *v, const niwaki_panel *p
       pixels[4 * k + 2 * i + 1] = vreinterpret_s8_s32(b.val[k]);
     }
   }
-  for (int32_t i = 0; i < 8; i++, out += out_c) {
-    if (i == 7 && last)
+  for (int32_t i = 0; i < 8; i++, room -= out_c, out += out_c) {
+    if (room < 8)
       niwaki_store_bytes(vcombine_s8(pixels[i], pixels[i]), out_c, out);
     else
       vst1_s8(out, pixels[i]);
@@ -263,7 +263,7 @@ NIWAKI_SHARED void niwaki_conv_columns(const niwaki_job *job, int32_t rows) {
         niwaki_column_sums(d, x, row, &w, 3, best);
       else
         niwaki_column_sums(d, x, row, &w, (d->kernel_w + 1) / 2, best);
-      niwaki_write_columns(best, &w.panel, out_c, y == rows - 1 && column == d->out_w - 8,
+      niwaki_write_columns(best, &w.panel, out_c, ((rows - y) * d->out_w - column) * out_c,
                            job->out + (y * d->out_w + column) * out_c);
     }
   }

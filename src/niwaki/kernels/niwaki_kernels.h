@@ -2,7 +2,7 @@
  * time; all give the same bits.
  *
  *   NIWAKI_AVX512   x86 with AVX-512 VNNI        NIWAKI_NEON   ARM with NEON, and its dot product where compiled for
- *   NIWAKI_AVX2     x86 with AVX2                NIWAKI_DSP    Cortex-M with the DSP extension
+ *   NIWAKI_AVX2     x86 with AVX2, or AVX-VNNI   NIWAKI_DSP    Cortex-M with the DSP extension
  *   NIWAKI_AVR      an AVR that multiplies       NIWAKI_MVE    Cortex-M with Helium
  *
  * model.c says how much its layers keep on the stack: NIWAKI_PATCH bytes in plain C, NIWAKI_SCRATCH in vector kernels.
@@ -24,6 +24,10 @@
 #define NIWAKI_AVX512 1
 #elif defined(__AVX2__)
 #define NIWAKI_AVX2 1
+#if (defined(__AVXVNNI__) || (defined(__AVX512VNNI__) && defined(__AVX512VL__))) && defined(__GNUC__) && \
+    defined(__x86_64__) && !defined(__ILP32__)
+#define NIWAKI_VNNI 1 /* which multiplies bytes without saturating */
+#endif
 #elif defined(__ARM_NEON) && (!defined(__BYTE_ORDER__) || __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 #define NIWAKI_NEON 1
 #elif defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && defined(__OPTIMIZE__) /* else a register is missing */
@@ -52,7 +56,7 @@
 #define NIWAKI_BLOCKS 0 /* weights lie row by row, nothing added */
 #endif
 
-#if defined(NIWAKI_AVX512)
+#if defined(NIWAKI_AVX512) || defined(NIWAKI_VNNI)
 #define NIWAKI_UNSIGNED 1 /* the bias takes in that activations are moved by 128 before they are multiplied */
 #else
 #define NIWAKI_UNSIGNED 0

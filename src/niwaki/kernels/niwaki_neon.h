@@ -59,7 +59,10 @@ typedef struct {
   int32_t near; /* some factor is so large that the sum is scaled up before it is multiplied */
 } niwaki_panel;
 
-NIWAKI_KERNEL void niwaki_see(const int8_t *in, int32_t count, int8_t *out) { NIWAKI_COPY(out, in, (size_t)count); }
+NIWAKI_KERNEL void niwaki_see(const int8_t *in, int32_t count, int32_t flip, int8_t *out) {
+  (void)flip;
+  NIWAKI_COPY(out, in, (size_t)count);
+}
 
 NIWAKI_KERNEL void niwaki_see_fill(int8_t *out, int32_t value, int32_t count) {
   NIWAKI_FILL(out, value, (size_t)count);
@@ -495,9 +498,11 @@ NIWAKI_KERNEL void niwaki_two_taps(niwaki_sums *sums, const int8_t *x, const int
   sums->part[3] = vaddw_s16(sums->part[3], vget_high_s16(high));
 }
 
-/* A row of outputs, 16 channels of each, the taps' rows `below` apart; `fixed`: the window is 3 x 3. */
+/* A row of outputs, 16 channels of each, the taps' rows `below` apart; `fixed`: the window is 3 x 3. Whole vectors are
+ * written, which the next place overwrites in part, but where the output would end within one: `count` bytes there. */
 NIWAKI_KERNEL void niwaki_depthwise_taps(const niwaki_conv *d, const int8_t *x, int32_t row, const int8_t *w,
-                                         const niwaki_panel *p, int32_t count, const int32_t fixed, int8_t *out) {
+                                         const niwaki_panel *p, int32_t count, const int32_t fixed, int8_t *out,
+                                         const int8_t *end) {
   const int32_t step = d->stride_w * d->in_c, taps = fixed ? 9 : d->kernel_h * d->kernel_w;
   const int32_t kernel_w = fixed ? 3 : d->kernel_w;
   const ptrdiff_t next = d->dilation_w * d->in_c, below = (ptrdiff_t)d->dilation_h * row;
@@ -510,27 +515,29 @@ NIWAKI_KERNEL void niwaki_depthwise_taps(const niwaki_conv *d, const int8_t *x, 
     if (taps & 1)
       niwaki_two_taps(&sums, x + (taps - 1) / kernel_w * below + (taps - 1) % kernel_w * next, NULL,
                       w + 16 * (taps - 1), NULL);
-    niwaki_store_sums(&sums, p, 16, 1, 0, left == 1 ? count : 16, out);
+    niwaki_store_sums(&sums, p, 16, 1, 0, end - out < 16 ? count : 16, out);
   }
 }
 
 NIWAKI_SHARED void niwaki_depthwise_row(const niwaki_conv *d, const int8_t *x, int32_t row, const int8_t *w,
-                                        const niwaki_panel *p, int32_t count, int8_t *out) {
-  niwaki_depthwise_taps(d, x, row, w, p, count, 0, out);
+                                        const niwaki_panel *p, int32_t count, int8_t *out, const int8_t *end) {
+  niwaki_depthwise_taps(d, x, row, w, p, count, 0, out, end);
 }
 
 NIWAKI_SHARED void niwaki_depthwise_3x3(const niwaki_conv *d, const int8_t *x, int32_t row, const int8_t *w,
-                                        const niwaki_panel *p, int32_t count, int8_t *out) {
-  niwaki_depthwise_taps(d, x, row, w, p, count, 1, out);
+                                        const niwaki_panel *p, int32_t count, int8_t *out, const int8_t *end) {
+  niwaki_depthwise_taps(d, x, row, w, p, count, 1, out, end);
 }
 
-/* Some rows of outputs of a tile of 16 channels; returns how many. `count` channels of the last place are written. */
+/* Some rows of outputs of a tile of 16 channels; returns how many. */
 NIWAKI_KERNEL int32_t niwaki_depthwise_some(const niwaki_conv *d, const int8_t *x, int32_t row, int32_t rows,
-                                            const int8_t *w, const niwaki_panel *p, int32_t count, int8_t *out) {
+                                            const int8_t *w, const niwaki_panel *p, int32_t count, int8_t *out,
+                                            const int8_t *end) {
+  (void)rows;
   if (d->kernel_h == 3 && d->kernel_w == 3)
-    niwaki_depthwise_3x3(d, x, row, w, p, rows == 1 ? count : 16, out);
+    niwaki_depthwise_3x3(d, x, row, w, p, count, out, end);
   else
-    niwaki_depthwise_row(d, x, row, w, p, rows == 1 ? count : 16, out);
+    niwaki_depthwise_row(d, x, row, w, p, count, out, end);
   return 1;
 }
 

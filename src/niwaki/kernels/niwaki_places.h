@@ -12,27 +12,28 @@ typedef struct {
   int32_t row, places;
 } niwaki_job;
 
-/* The image around output rows y0 to y0 + rows, with padding, as the kernels read it. */
+/* The image around output rows y0 to y0 + rows, with padding, as the kernels read it. `flip` (see niwaki_strip.h) is
+ * for kernels that read bytes without a sign. */
 NIWAKI_SHARED void niwaki_see_strip(const niwaki_conv *d, const int8_t *in, int32_t y0, int32_t rows, int32_t row,
-                                    niwaki_seen *strip) {
+                                    int32_t flip, niwaki_seen *strip) {
   const int32_t from = y0 * d->pool_h * d->stride_h - d->pad_top, count = niwaki_strip_height(d, rows);
   const int32_t left = niwaki_least(d->pad_left * d->in_c, row);
   const int32_t taken = niwaki_least(d->in_w * d->in_c, row - left);
   const int32_t first = niwaki_least(from < 0 ? -from : 0, count);
   const int32_t last = d->in_h - from < count ? (d->in_h > from ? d->in_h - from : 0) : count;
   if (left == 0 && taken == row && row == d->in_w * d->in_c && last > first) {
-    if (first) niwaki_see_fill(strip, d->in_zero, first * row);
-    niwaki_see(in + (from + first) * row, (last - first) * row, strip + first * row);
+    if (first) niwaki_see_fill(strip, d->in_zero ^ flip, first * row);
+    niwaki_see(in + (from + first) * row, (last - first) * row, flip, strip + first * row);
   } else {
-    niwaki_see_fill(strip, d->in_zero, first * row);
+    niwaki_see_fill(strip, d->in_zero ^ flip, first * row);
     for (int32_t r = first; r < last; r++) {
       niwaki_seen *const to = strip + r * row;
-      niwaki_see_fill(to, d->in_zero, left);
-      niwaki_see(in + (from + r) * d->in_w * d->in_c, taken, to + left);
-      niwaki_see_fill(to + left + taken, d->in_zero, row - left - taken);
+      niwaki_see_fill(to, d->in_zero ^ flip, left);
+      niwaki_see(in + (from + r) * d->in_w * d->in_c, taken, flip, to + left);
+      niwaki_see_fill(to + left + taken, d->in_zero ^ flip, row - left - taken);
     }
   }
-  if (last < count) niwaki_see_fill(strip + (last > first ? last : first) * row, d->in_zero,
+  if (last < count) niwaki_see_fill(strip + (last > first ? last : first) * row, d->in_zero ^ flip,
                                     (count - (last > first ? last : first)) * row);
   niwaki_see_fill(strip + count * row, 0, 32);
 }
@@ -93,7 +94,11 @@ NIWAKI_KERNEL void niwaki_conv_tiles(const niwaki_job *job, const niwaki_weights
       for (int32_t k = 0; k < most; k++) niwaki_larger_sums(sums + k, more + k, width);
     }
     left -= most;
-    niwaki_store_sums(sums, p, width, most, out_c, left == 0 ? channels : width, out);
+    if (width < 16 && 2 * out_c < width) { /* a whole vector would reach beyond the next place */
+      for (int32_t k = 0; k < most; k++) niwaki_store_sums(sums + k, p, width, 1, 0, channels, out + k * out_c);
+    } else {
+      niwaki_store_sums(sums, p, width, most, out_c, left == 0 ? channels : width, out);
+    }
     out += most * out_c;
   }
 }
@@ -119,7 +124,12 @@ NIWAKI_SHARED void niwaki_conv_places(const niwaki_job *job, const niwaki_weight
   niwaki_conv_tiles(job, w, width, 1, 1, p, channels, out);
 }
 
+#if defined(NIWAKI_VNNI)
+#define niwaki_in_columns(d) 0
+#define niwaki_conv_columns(job, rows) (void)(rows)
+#else
 #include "niwaki_columns.h"
+#endif
 
 /* The blocks of a strip, the last one first: what it writes beyond its channels is written again. */
 NIWAKI_SHARED void niwaki_conv_strip(const niwaki_job *job) {
@@ -153,7 +163,7 @@ NIWAKI_SHARED void niwaki_run_conv(const niwaki_conv *d, const int8_t *in, int8_
   job.row = niwaki_strip_row(d);
   for (int32_t y = 0; y < d->out_h; y += rows) {
     const int32_t some = niwaki_least(rows, d->out_h - y);
-    niwaki_see_strip(d, in, y, some, job.row, seen);
+    niwaki_see_strip(d, in, y, some, job.row, NIWAKI_FLIP, seen);
     job.places = some * d->out_w;
     job.out = out + y * d->out_w * d->out_c;
     if (niwaki_in_columns(d)) {
@@ -174,7 +184,7 @@ NIWAKI_SHARED void niwaki_run_dense(const niwaki_dense *d, const int8_t *in, int
   view.from = view.row = 0;
   view.rows = 1;
   view.groups = (d->in + 3) / 4;
-  niwaki_see(in, d->in, seen);
+  niwaki_see(in, d->in, NIWAKI_FLIP, seen);
   niwaki_see_fill(seen + d->in, 0, 4);
   niwaki_bound_panel(&panel, d->out_zero, d->low, d->high);
   for (int32_t first = 0; first < d->out; first += width) {
@@ -194,6 +204,7 @@ NIWAKI_SHARED void niwaki_run_depthwise(const niwaki_conv *d, const int8_t *in, 
   niwaki_panel panel;
   const int32_t rows = niwaki_strip_rows(d), row = niwaki_strip_row(d), taps = d->kernel_h * d->kernel_w;
   const int32_t pairs = d->out_c == 8 && d->stride_w == 1 && d->out_w % 2 == 0;
+  const int8_t *const end = out + (ptrdiff_t)d->out_h * d->out_w * d->out_c;
   niwaki_conv two = *d;
   niwaki_bound_panel(&panel, d->out_zero, d->low, d->high);
   if (pairs) {
@@ -203,15 +214,15 @@ NIWAKI_SHARED void niwaki_run_depthwise(const niwaki_conv *d, const int8_t *in, 
   }
   for (int32_t y0 = 0; y0 < d->out_h; y0 += rows) {
     const int32_t some = niwaki_least(rows, d->out_h - y0);
-    niwaki_see_strip(d, in, y0, some, row, seen);
+    niwaki_see_strip(d, in, y0, some, row, 0, seen);
     for (int32_t first = (d->out_c - 1) / 16 * 16; first >= 0; first -= 16) {
       niwaki_make_panel(d->bias + first, d->multiplier + first, d->shift + first, 16, 1, &panel);
-        if (pairs) niwaki_double_panel(&panel);
+      if (pairs) niwaki_double_panel(&panel);
       const niwaki_tap *const w = niwaki_prepare_taps(d, d->weights + first * taps, some, pairs, room);
       for (int32_t y = 0; y < some;)
         y += niwaki_depthwise_some(&two, seen + y * d->stride_h * row + first, row, some - y, w, &panel,
                                    pairs ? 16 : niwaki_least(16, d->out_c - first),
-                                   out + (y0 + y) * d->out_w * d->out_c + first);
+                                   out + (y0 + y) * d->out_w * d->out_c + first, end);
     }
   }
 }

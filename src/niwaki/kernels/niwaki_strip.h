@@ -3,7 +3,7 @@
 #define NIWAKI_STRIP_H
 
 /* Values of an image copied at a time, where more than a row fits: the first-level cache. */
-#if defined(NIWAKI_AVX2)
+#if defined(NIWAKI_AVX2) && !defined(NIWAKI_VNNI)
 #define NIWAKI_STRIP 12288 /* of 16 bits */
 #else
 #define NIWAKI_STRIP 24576

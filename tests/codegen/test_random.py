@@ -29,7 +29,8 @@ PLAIN, WIDEST = ("-O1", "-DNIWAKI_PORTABLE"), ("-O0", "-march=native")
 VNNI = ("-O0", "-march=x86-64-v3", "-mavx512vl", "-mavx512vnni")  # the kernels of AVX-VNNI
 HAS_VNNI = Path("/proc/cpuinfo").exists() and " avx512_vnni " in Path("/proc/cpuinfo").read_text()
 BUILDS = (
-    *((VNNI,) if HAS_VNNI else ()), PLAIN, WIDEST, ("-O3", "-march=native"), ("-O1", "-march=native", "-mno-avx512vbmi"), ("-O1", "-march=x86-64-v3"),
+    PLAIN, WIDEST, ("-O3", "-march=native"), ("-O1", "-march=native", "-mno-avx512vbmi"), ("-O1", "-march=x86-64-v3"),
+    *((VNNI,) if HAS_VNNI else ()),
     ("-Os", "-DNIWAKI_PORTABLE"), ("-Ofast", "-march=native"),
     ("-O1", "-DNIWAKI_PORTABLE", "-fsanitize=undefined", "-fno-sanitize-recover"),
 )  # fmt: skip

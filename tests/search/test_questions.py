@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
 from tests.search.conftest import Hearing
 
 import niwaki
+from niwaki.search.exploring import Exploring
+from niwaki.search.running import Running
+from niwaki.search.space import Space
 
 SPACE = """
 bits = [8]
@@ -15,19 +22,39 @@ validation = 60
 preprocessing = { size = [16, 16] }
 [train]
 batch_size = 20
-shift = 1
 [search]
 batch = 2
 rungs = [1, 3]
-final_epochs = 1
+final_epochs = 4
 finalists = 1
 smaller = []
 [widths]
 fc1 = [1, 16]
 fc2 = [1, 12]
 """
+CHANGES = {  # of training, by the question
+    "learn faster, lr = 0.01": {"lr": "0.01"}, "learn still faster, lr = 0.02": {"lr": "0.02"},
+    "mirror images": {"flip": "True"}, "leave images where they are": {"shift": "0"},
+}  # fmt: skip
 
 
+def test_the_time_that_questions_take_is_known_before_they_are_asked() -> None:
+    """Two candidates each: two learning rates after 3 epochs, mirrored and unmoved images after 9."""
+    fresh = SimpleNamespace(subject=SimpleNamespace(weights=None))
+
+    def cost(**settings: object) -> tuple[int, int]:
+        space = Space.model_validate(settings)
+        nothing: Any = None
+        return Exploring(
+            nothing, cast(Running, fresh), nothing, space, nothing, nothing, nothing, nothing
+        ).cost_of_questions()  # fmt: skip
+
+    assert cost() == (8, 2 * (3 + 3 + 9 + 9))
+    assert cost(train={"lr": 1e-3, "shift": 0}) == (2, 2 * 9)
+    assert cost(search={"questions": False}) == (0, 0)
+
+
+@pytest.mark.soak
 def test_moved_images_are_judged_after_the_epochs_of_the_last_rung(small_npz: Path, tmp_path: Path) -> None:
     space, heard = tmp_path / "space.toml", Hearing()
     space.write_text(SPACE)
@@ -35,11 +62,12 @@ def test_moved_images_are_judged_after_the_epochs_of_the_last_rung(small_npz: Pa
         "lenet5", small_npz, fit="constants<=2KB", trials=2, seeds=1, jobs=1, space=space, out=tmp_path / "found",
         listener=heard,
     )  # fmt: skip
-    asked = [text for text in heard.said if text.endswith((": yes", ": no"))]
-    assert [text.partition(":")[0] for text in asked] == [
-        "learn faster, lr = 0.01", "learn still faster, lr = 0.02", "mirror images"
-    ]  # fmt: skip
-    assert [" points in 3 epochs: " in text for text in asked] == [False, False, True]
-    settings = [text.partition(":")[0] for text in asked if text.endswith("yes")]
-    way = "from new weights" + (", lr = 0.02" if settings[1:2] == [] and settings else "")
-    assert way
+    asked = {text.partition(":")[0]: text for text in heard.said if text.endswith((": yes", ": no"))}
+    assert list(asked) == list(CHANGES)
+    assert [" points in 3 epochs: " in text for text in asked.values()] == [False, False, True, True]
+    way: dict[str, str] = {}
+    for question, change in CHANGES.items():
+        way |= change if asked[question].endswith("yes") else {}
+    tried = json.loads((tmp_path / "found" / "search.json").read_text())["tried"]
+    final = {score["way"] for one in tried for score in one["scores"] if score["epochs"] == 4}
+    assert final == {", ".join(["from new weights", *(f"{name} = {value}" for name, value in way.items())])}

@@ -90,11 +90,16 @@ def integer_accuracy(graph: Graph, split: Split, classes: int, ram_limit: int | 
         )  # fmt: skip
 
 
-def ranked(tried: Sequence[Tried], minimized: str | None) -> list[Tried]:
-    """Candidates that fit, the best first: those trained longest, by accuracy, or by what is minimized."""
+def ranked(tried: Sequence[Tried], minimized: str | None, full: int) -> list[Tried]:
+    """Candidates that fit: first those trained for `full` epochs or more, by accuracy or by what is minimized.
+
+    Then come the others, those trained longest first.
+    """
     if minimized is None:
-        return sorted(tried, key=lambda one: (-one.epochs, -one.validation, one.shape.id))
-    return sorted(tried, key=lambda one: (-one.epochs, one.figures[minimized], -one.validation, one.shape.id))
+        return sorted(tried, key=lambda one: (-min(one.epochs, full), -one.validation, one.shape.id))
+    return sorted(
+        tried, key=lambda one: (-min(one.epochs, full), one.figures[minimized], -one.validation, one.shape.id)
+    )
 
 
 def binding(limits: Limits, chosen: Figures, front: Sequence[Tried], epochs: int) -> list[Remark]:

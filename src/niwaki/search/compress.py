@@ -245,9 +245,9 @@ def _finals(search: Search, exploring: Exploring, started: float) -> None:
         if begin == 0 and search.minimized is None:
             finalists += _smaller(search, able, last, finalists)
         _settle(search, exploring, finalists, started)
-        names = ", ".join(one.shape.id for one in finalists)
-        search.notify(f"finalists {names}: {counted(search.epochs, 'epoch')}, {counted(len(seeds), 'seed')}")
-        exploring.evaluate(finalists, search.epochs, seeds)
+        names = ", ".join(f"{one.shape.id} ({counted(search.epochs_of(one), 'epoch')})" for one in finalists)
+        search.notify(f"finalists, with {counted(len(seeds), 'seed')} each: {names}")
+        exploring.evaluate(finalists, search.epochs_of, seeds)
         if search.limits.of(("latency",)):
             time_candidates(search, finalists)
         if fitting(finalists, search.limits, search.whole, latency=search.latency):
@@ -263,7 +263,8 @@ def _settle(search: Search, exploring: Exploring, finalists: Sequence[Tried], st
         return
     if not search.limits.of(("accuracy_drop",)):
         left = search.wanted.seconds - (time.monotonic() - started)
-        search.plan["final_epochs"] = final_epochs(exploring, finalists, left, search.wanted.seeds) or search.epochs
+        if found := final_epochs(exploring, finalists, left, search.wanted.seeds):
+            search.plan |= {"epochs": found, "final_epochs": min(found.values())}
     search.plan["settled"] = "before the finalists"
     search.save()
 

@@ -103,16 +103,14 @@ class Exploring:
         self.running.run([Path(path.stages[:-2]) for path in paths])
 
     def evaluate(
-        self, tried: Sequence[Tried], epochs: int, seeds: Sequence[int] = (0,), way: Way | None = None
+        self, tried: Sequence[Tried], epochs: int | Callable[[Tried], int], seeds: Sequence[int] = (0,)
     ) -> None:
         """Train candidates for so many epochs with each seed, in the way found best, and note how good they are."""
-        used = way or self.way
-        paths = {(one.shape.id, seed): self._path(one, epochs, seed, used) for one in tried for seed in seeds}
-        records = self.running.run(paths.values())
-        for one in tried:
-            for seed in seeds:
-                path = paths[one.shape.id, seed]
-                self._score(one, path, (epochs, seed), used, records)
+        wanted = [(one, epochs if isinstance(epochs, int) else epochs(one), seed) for one in tried for seed in seeds]
+        paths = [self._path(*each, self.way) for each in wanted]
+        records = self.running.run(paths)
+        for (one, number, seed), path in zip(wanted, paths, strict=True):
+            self._score(one, path, (number, seed), self.way, records)
         self.saved()
 
     def _path(self, tried: Tried, epochs: int, seed: int, way: Way) -> Path:

@@ -28,7 +28,7 @@ _TIMED = 24  # the best candidates, if latency is a limit
 def judged_of(search: Search) -> list[Figures]:
     """The two best candidates by the accuracy of their integers, mean over the seeds, each with its best seed."""
     found: list[tuple[float, Figures]] = []
-    for one in ranked(_fitting(search), search.minimized):
+    for one in ranked(_fitting(search), search.minimized, search.epochs):
         judged = [_figures(search, one, score) for score in one.last]
         kept = [entry for entry in judged if not search.limits.broken(_known_figures(entry), _asked(search))]
         if kept:
@@ -47,7 +47,7 @@ def _fitting(search: Search) -> list[Tried]:
     if not search.limits.of(("latency",)):
         return fitting(known, search.limits, search.whole)
     others = [limit.quantity for limit in search.limits.budgets if limit.quantity != "latency"]
-    able = ranked(fitting(known, search.limits, search.whole, words=others), search.minimized)[:_TIMED]
+    able = ranked(fitting(known, search.limits, search.whole, words=others), search.minimized, search.epochs)[:_TIMED]
     time_candidates(search, able)
     return fitting(able, search.limits, search.whole, latency=search.latency)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from niwaki.notify import Notify
 from niwaki.search.candidates import Costs
@@ -13,7 +14,7 @@ from niwaki.search.request import Wanted
 from niwaki.search.running import Running
 from niwaki.search.space import Space
 from niwaki.search.subject import Subject
-from niwaki.search.tried import Known, SearchNote, from_note
+from niwaki.search.tried import Known, SearchNote, Tried, from_note
 from niwaki.study.result_files import DataFacts, Images
 from niwaki.study.store import Store
 
@@ -37,7 +38,7 @@ class Search:
     """Everything that is known, from earlier searches in this folder too."""
     explored: Known = field(default_factory=Known)
     """What this search tried."""
-    plan: dict[str, int | str] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
     whole: float | None = None
     answers: list[Remark] = field(default_factory=list)
     latency: dict[str, float] = field(default_factory=dict)
@@ -45,8 +46,12 @@ class Search:
 
     @property
     def epochs(self) -> int:
-        """The epochs of finalists."""
+        """The least epochs of finalists."""
         return int(self.plan.get("final_epochs", self.space.search.final_epochs))
+
+    def epochs_of(self, tried: Tried) -> int:
+        """The epochs of a finalist."""
+        return int(self.plan.get("epochs", {}).get(tried.shape.id, self.epochs))
 
     @property
     def finalists(self) -> int:

@@ -99,24 +99,36 @@ def _fronts(answer: Answer, tried: Sequence[Tried], words: Words) -> Iterator[Bl
 
 
 def _in_full(tried: Sequence[Tried], words: Words) -> Iterator[Block]:
-    """The candidates that were trained longest: what other budgets give."""
+    """The candidates that were trained longer than all others: what other budgets give."""
     most = max((one.epochs for one in tried), default=0)
-    longest = sorted((one for one in tried if one.epochs == most > 0), key=lambda one: one.figures["constants"])
+    least = min(_compared(tried) + 1, most)
+    longest = sorted((one for one in tried if one.epochs >= least > 0), key=lambda one: one.figures["constants"])
     if len(longest) < 2:
         return
     heads = tuple(
         words(f"search.{key}")
-        for key in ("cost.constants", "cost.ram", "cost.macs", "validation", "std", "seeds", "channels", "bits")
+        for key in (
+            "cost.constants",
+            "cost.ram",
+            "cost.macs",
+            "epochs",
+            "validation",
+            "std",
+            "seeds",
+            "channels",
+            "bits",
+        )
     )
     rows = tuple(
         (
-            *(f"{one.figures[name]:,.0f}" for name in ("constants", "ram", "macs")), f"{one.validation:.2f}",
+            *(f"{one.figures[name]:,.0f}" for name in ("constants", "ram", "macs")), str(one.epochs),
+            f"{one.validation:.2f}",
             f"{stdev(score.validation for score in one.last):.2f}" if len(one.last) > 1 else "", str(len(one.last)),
             ", ".join(map(str, one.shape.widths.values())), ", ".join(map(str, one.shape.bits.values())),
         )
         for one in longest
     )  # fmt: skip
-    yield Grid("full", words("search.full", epochs=words.count("epochs", most)), heads, rows, to_csv(heads, rows))
+    yield Grid("full", words("search.full"), heads, rows, to_csv(heads, rows))
 
 
 def _compared(tried: Sequence[Tried]) -> int:

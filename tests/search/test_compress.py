@@ -94,7 +94,7 @@ def test_another_budget_is_answered_from_the_same_folder(
     found = [one for one in json.loads((searched / "search.json").read_text())["tried"] if one["scores"]]
     (smaller,) = (one for one in found if one["figures"]["constants"] <= 0.6 * 2048)
     assert [score["epochs"] for score in smaller["scores"]] == [1, 2]
-    assert "Trained in full: 2 epochs" in (searched / "report.html").read_text()
+    assert "Trained in full" in (searched / "report.html").read_text()
     folder = tmp_path / "again"
     shutil.copytree(searched, folder)
     least = min(one["figures"]["ram"] for one in found)

@@ -264,7 +264,8 @@ def _settle(search: Search, exploring: Exploring, finalists: Sequence[Tried], st
     if not search.limits.of(("accuracy_drop",)):
         left = search.wanted.seconds - (time.monotonic() - started)
         if found := final_epochs(exploring, finalists, left, search.wanted.seeds):
-            search.plan |= {"epochs": found, "final_epochs": min(found.values())}
+            search.plan |= {f"epochs of {name}": epochs for name, epochs in found.items()}
+            search.plan["final_epochs"] = min(found.values())
     search.plan["settled"] = "before the finalists"
     search.save()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from niwaki.notify import Notify
 from niwaki.search.candidates import Costs
@@ -38,7 +37,7 @@ class Search:
     """Everything that is known, from earlier searches in this folder too."""
     explored: Known = field(default_factory=Known)
     """What this search tried."""
-    plan: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, int | str] = field(default_factory=dict)
     whole: float | None = None
     answers: list[Remark] = field(default_factory=list)
     latency: dict[str, float] = field(default_factory=dict)
@@ -51,7 +50,7 @@ class Search:
 
     def epochs_of(self, tried: Tried) -> int:
         """The epochs of a finalist."""
-        return int(self.plan.get("epochs", {}).get(tried.shape.id, self.epochs))
+        return int(self.plan.get(f"epochs of {tried.shape.id}", self.epochs))
 
     @property
     def finalists(self) -> int:

@@ -740,12 +740,13 @@ NIWAKI_KERNEL niwaki_sums niwaki_first_taps(const niwaki_seen *x, const niwaki_s
 }
 
 /* A row of outputs of any window, 16 channels of each; the rows that it sees begin at x. Whole vectors are written,
- * which the next place overwrites in part, but where the output would end within one: `count` bytes there. */
+ * which the next place overwrites in part, but at the end of a row. */
 NIWAKI_SHARED void niwaki_depthwise_row(const niwaki_conv *d, const niwaki_seen *x, int32_t row, const int16_t *pairs,
-                                        const niwaki_panel *p, int32_t count, int8_t *out, const int8_t *end) {
+                                        const niwaki_panel *p, int32_t count, int8_t *out) {
   const int32_t step = d->stride_w * d->in_c;
   const ptrdiff_t next = d->dilation_w * d->in_c, below = (ptrdiff_t)d->dilation_h * row;
-  for (int32_t i = 0; i < d->out_w; i++, x += step, out += d->out_c) {
+  const int32_t last = niwaki_last_places(d, count);
+  for (int32_t left = d->out_w; left > 0; left--, x += step, out += d->out_c) {
     const int16_t *w = pairs;
     const niwaki_seen *before = NULL;
     niwaki_sums sums = {_mm256_setzero_si256(), _mm256_setzero_si256()};
@@ -762,15 +763,16 @@ NIWAKI_SHARED void niwaki_depthwise_row(const niwaki_conv *d, const niwaki_seen 
       }
     }
     if (before) niwaki_two_taps(&sums, before, before, w);
-    niwaki_store_sums(&sums, p, 16, 1, 0, end - out < 16 ? count : 16, out);
+    niwaki_store_sums(&sums, p, 16, 1, 0, left > last ? 16 : count, out);
   }
 }
 
 /* The same of 3 x 3. */
 NIWAKI_SHARED void niwaki_depthwise_3x3(const niwaki_conv *d, const niwaki_seen *x, int32_t row, const int16_t *pairs,
-                                        const niwaki_panel *p, int32_t count, int8_t *out, const int8_t *end) {
+                                        const niwaki_panel *p, int32_t count, int8_t *out) {
   const ptrdiff_t step = d->stride_w * d->in_c, out_c = d->out_c;
   const ptrdiff_t next = d->dilation_w * d->in_c, below = (ptrdiff_t)d->dilation_h * row;
+  const int32_t last = niwaki_last_places(d, count);
   for (int32_t left = d->out_w; left > 0; left--, x += step, out += out_c) {
     const niwaki_seen *const y = x + below, *const z = y + below;
     niwaki_sums sums = niwaki_first_taps(x, x + next, pairs);
@@ -779,7 +781,7 @@ NIWAKI_SHARED void niwaki_depthwise_3x3(const niwaki_conv *d, const niwaki_seen 
     NIWAKI_READ_AGAIN
     niwaki_two_taps(&sums, z, z + next, pairs + 96);
     niwaki_two_taps(&sums, z + 2 * next, z + 2 * next, pairs + 128);
-    niwaki_store_sums(&sums, p, 16, 1, 0, end - out < 16 ? count : 16, out);
+    niwaki_store_sums(&sums, p, 16, 1, 0, left > last ? 16 : count, out);
   }
 }
 
@@ -789,9 +791,9 @@ NIWAKI_SHARED void niwaki_store_place(const niwaki_sums *sums, const niwaki_pane
 
 /* Two rows of outputs of 3 x 3, `down` apart. */
 NIWAKI_SHARED void niwaki_depthwise_rows(const niwaki_conv *d, const niwaki_seen *x, int32_t row, const int16_t *pairs,
-                                         const niwaki_panel *p, int32_t count, int8_t *out, const int8_t *end) {
+                                         const niwaki_panel *p, int32_t count, int8_t *out) {
   const ptrdiff_t step = d->stride_w * d->in_c, next = d->dilation_w * d->in_c;
-  const int32_t out_c = d->out_c, down = d->out_w * d->out_c;
+  const int32_t out_c = d->out_c, down = d->out_w * d->out_c, last_places = niwaki_last_places(d, count);
   for (int32_t left = d->out_w; left > 0; left--, x += step, out += out_c) {
     const niwaki_seen *const y = x + row, *const z = y + row, *const last = z + row;
     niwaki_sums sums[2];
@@ -819,7 +821,7 @@ NIWAKI_SHARED void niwaki_depthwise_rows(const niwaki_conv *d, const niwaki_seen
       sums[1].high = niwaki_add_pairs(sums[1].high, high_end, w + 112);
       NIWAKI_READ_AGAIN
     }
-    if ((left > 1 || count == 16) && left * out_c >= 16 && end - out >= down + 16) {
+    if (left > last_places) {
       niwaki_store_sums(sums, p, 16, 2, down, 16, out);
     } else { /* where the first row ends, the second is already written */
       niwaki_store_place(sums, p, count, out);
@@ -830,16 +832,15 @@ NIWAKI_SHARED void niwaki_depthwise_rows(const niwaki_conv *d, const niwaki_seen
 
 /* Some rows of outputs of a tile of 16 channels; returns how many. */
 NIWAKI_KERNEL int32_t niwaki_depthwise_some(const niwaki_conv *d, const niwaki_seen *x, int32_t row, int32_t rows,
-                                            const int16_t *pairs, const niwaki_panel *p, int32_t count, int8_t *out,
-                                            const int8_t *end) {
+                                            const int16_t *pairs, const niwaki_panel *p, int32_t count, int8_t *out) {
   if (niwaki_two_rows(d, rows)) {
-    niwaki_depthwise_rows(d, x, row, pairs, p, count, out, end);
+    niwaki_depthwise_rows(d, x, row, pairs, p, count, out);
     return 2;
   }
   if (d->kernel_h == 3 && d->kernel_w == 3)
-    niwaki_depthwise_3x3(d, x, row, pairs, p, count, out, end);
+    niwaki_depthwise_3x3(d, x, row, pairs, p, count, out);
   else
-    niwaki_depthwise_row(d, x, row, pairs, p, count, out, end);
+    niwaki_depthwise_row(d, x, row, pairs, p, count, out);
   return 1;
 }
 

@@ -106,12 +106,16 @@ NIWAKI_KERNEL void niwaki_write_columns(const __m256i *v, const niwaki_panel *p,
   const __m256i even = _mm256_unpacklo_epi32(half[0], half[1]), odd = _mm256_unpackhi_epi32(half[0], half[1]);
   const __m128i pixels[4] = {_mm256_castsi256_si128(even), _mm256_castsi256_si128(odd),
                              _mm256_extracti128_si256(even, 1), _mm256_extracti128_si256(odd, 1)};
+  if (room >= 7 * out_c + 8) {
+    for (int32_t i = 0; i < 4; i++, out += 2 * out_c) {
+      _mm_storel_epi64((__m128i *)out, pixels[i]);
+      _mm_storel_epi64((__m128i *)(out + out_c), _mm_unpackhi_epi64(pixels[i], pixels[i]));
+    }
+    return;
+  }
   for (int32_t i = 0; i < 8; i++, room -= out_c, out += out_c) {
     const __m128i pixel = i % 2 ? _mm_unpackhi_epi64(pixels[i / 2], pixels[i / 2]) : pixels[i / 2];
-    if (room < 8)
-      niwaki_store_some(pixel, out_c, out);
-    else
-      _mm_storel_epi64((__m128i *)out, pixel);
+    niwaki_store_some(pixel, room < 8 ? out_c : 8, out);
   }
 }
 
@@ -235,12 +239,12 @@ NIWAKI_KERNEL void niwaki_write_columns(const int8x8_t *v, const niwaki_panel *p
       pixels[4 * k + 2 * i + 1] = vreinterpret_s8_s32(b.val[k]);
     }
   }
-  for (int32_t i = 0; i < 8; i++, room -= out_c, out += out_c) {
-    if (room < 8)
-      niwaki_store_bytes(vcombine_s8(pixels[i], pixels[i]), out_c, out);
-    else
-      vst1_s8(out, pixels[i]);
+  if (room >= 7 * out_c + 8) {
+    for (int32_t i = 0; i < 8; i++, out += out_c) vst1_s8(out, pixels[i]);
+    return;
   }
+  for (int32_t i = 0; i < 8; i++, room -= out_c, out += out_c)
+    niwaki_store_bytes(vcombine_s8(pixels[i], pixels[i]), room < 8 ? out_c : 8, out);
 }
 
 typedef int8x8_t niwaki_columns;

@@ -499,13 +499,13 @@ NIWAKI_KERNEL void niwaki_two_taps(niwaki_sums *sums, const int8_t *x, const int
 }
 
 /* A row of outputs, 16 channels of each, the taps' rows `below` apart; `fixed`: the window is 3 x 3. Whole vectors are
- * written, which the next place overwrites in part, but where the output would end within one: `count` bytes there. */
+ * written, which the next place overwrites in part, but at the end of a row. */
 NIWAKI_KERNEL void niwaki_depthwise_taps(const niwaki_conv *d, const int8_t *x, int32_t row, const int8_t *w,
-                                         const niwaki_panel *p, int32_t count, const int32_t fixed, int8_t *out,
-                                         const int8_t *end) {
+                                         const niwaki_panel *p, int32_t count, const int32_t fixed, int8_t *out) {
   const int32_t step = d->stride_w * d->in_c, taps = fixed ? 9 : d->kernel_h * d->kernel_w;
   const int32_t kernel_w = fixed ? 3 : d->kernel_w;
   const ptrdiff_t next = d->dilation_w * d->in_c, below = (ptrdiff_t)d->dilation_h * row;
+  const int32_t last = niwaki_last_places(d, count);
   for (int32_t left = d->out_w; left > 0; left--, x += step, out += d->out_c) {
     niwaki_sums sums;
     for (int32_t v = 0; v < 4; v++) sums.part[v] = vdupq_n_s32(0);
@@ -515,29 +515,28 @@ NIWAKI_KERNEL void niwaki_depthwise_taps(const niwaki_conv *d, const int8_t *x, 
     if (taps & 1)
       niwaki_two_taps(&sums, x + (taps - 1) / kernel_w * below + (taps - 1) % kernel_w * next, NULL,
                       w + 16 * (taps - 1), NULL);
-    niwaki_store_sums(&sums, p, 16, 1, 0, end - out < 16 ? count : 16, out);
+    niwaki_store_sums(&sums, p, 16, 1, 0, left > last ? 16 : count, out);
   }
 }
 
 NIWAKI_SHARED void niwaki_depthwise_row(const niwaki_conv *d, const int8_t *x, int32_t row, const int8_t *w,
-                                        const niwaki_panel *p, int32_t count, int8_t *out, const int8_t *end) {
-  niwaki_depthwise_taps(d, x, row, w, p, count, 0, out, end);
+                                        const niwaki_panel *p, int32_t count, int8_t *out) {
+  niwaki_depthwise_taps(d, x, row, w, p, count, 0, out);
 }
 
 NIWAKI_SHARED void niwaki_depthwise_3x3(const niwaki_conv *d, const int8_t *x, int32_t row, const int8_t *w,
-                                        const niwaki_panel *p, int32_t count, int8_t *out, const int8_t *end) {
-  niwaki_depthwise_taps(d, x, row, w, p, count, 1, out, end);
+                                        const niwaki_panel *p, int32_t count, int8_t *out) {
+  niwaki_depthwise_taps(d, x, row, w, p, count, 1, out);
 }
 
 /* Some rows of outputs of a tile of 16 channels; returns how many. */
 NIWAKI_KERNEL int32_t niwaki_depthwise_some(const niwaki_conv *d, const int8_t *x, int32_t row, int32_t rows,
-                                            const int8_t *w, const niwaki_panel *p, int32_t count, int8_t *out,
-                                            const int8_t *end) {
+                                            const int8_t *w, const niwaki_panel *p, int32_t count, int8_t *out) {
   (void)rows;
   if (d->kernel_h == 3 && d->kernel_w == 3)
-    niwaki_depthwise_3x3(d, x, row, w, p, count, out, end);
+    niwaki_depthwise_3x3(d, x, row, w, p, count, out);
   else
-    niwaki_depthwise_row(d, x, row, w, p, count, out, end);
+    niwaki_depthwise_row(d, x, row, w, p, count, out);
   return 1;
 }
 

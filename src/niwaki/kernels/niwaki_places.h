@@ -44,8 +44,8 @@ NIWAKI_SHARED void niwaki_conv_places(const niwaki_job *job, const niwaki_weight
 /* All places of a strip, `most` to a tile; the last tile sees some places once more. Whole vectors are written, which
  * the next place overwrites in part; only the last one writes no more than its `channels`. */
 NIWAKI_KERNEL void niwaki_conv_tiles(const niwaki_job *job, const niwaki_weights *w, const int32_t width,
-                                     const int32_t most, const int32_t pooled, const niwaki_panel *p, int32_t channels,
-                                     int8_t *out) {
+                                     const int32_t most, const int32_t pooled, const int32_t few,
+                                     const niwaki_panel *p, int32_t channels, int8_t *out) {
   const niwaki_conv *const d = job->layer;
   const ptrdiff_t step = d->pool_w * d->stride_w * d->in_c, down = (ptrdiff_t)d->pool_h * d->stride_h * job->row;
   const ptrdiff_t out_c = d->out_c;
@@ -94,7 +94,7 @@ NIWAKI_KERNEL void niwaki_conv_tiles(const niwaki_job *job, const niwaki_weights
       for (int32_t k = 0; k < most; k++) niwaki_larger_sums(sums + k, more + k, width);
     }
     left -= most;
-    if (width < 16 && 2 * out_c < width) { /* a whole vector would reach beyond the next place */
+    if (few) {
       for (int32_t k = 0; k < most; k++) niwaki_store_sums(sums + k, p, width, 1, 0, channels, out + k * out_c);
     } else {
       niwaki_store_sums(sums, p, width, most, out_c, left == 0 ? channels : width, out);
@@ -105,23 +105,28 @@ NIWAKI_KERNEL void niwaki_conv_tiles(const niwaki_job *job, const niwaki_weights
 
 NIWAKI_SHARED void niwaki_conv_tiles_16(const niwaki_job *job, const niwaki_weights *w, const niwaki_panel *p,
                                         int32_t channels, int8_t *out) {
-  niwaki_conv_tiles(job, w, 16, NIWAKI_PLACES_16, 0, p, channels, out);
+  niwaki_conv_tiles(job, w, 16, NIWAKI_PLACES_16, 0, 0, p, channels, out);
 }
 
 NIWAKI_SHARED void niwaki_pool_tiles_16(const niwaki_job *job, const niwaki_weights *w, const niwaki_panel *p,
                                         int32_t channels, int8_t *out) {
-  niwaki_conv_tiles(job, w, 16, NIWAKI_PLACES_16, 1, p, channels, out);
+  niwaki_conv_tiles(job, w, 16, NIWAKI_PLACES_16, 1, 0, p, channels, out);
 }
 
 NIWAKI_SHARED void niwaki_conv_tiles_8(const niwaki_job *job, const niwaki_weights *w, const niwaki_panel *p,
                                        int32_t channels, int8_t *out) {
-  niwaki_conv_tiles(job, w, 8, NIWAKI_PLACES_8, 1, p, channels, out);
+  niwaki_conv_tiles(job, w, 8, NIWAKI_PLACES_8, 1, 0, p, channels, out);
+}
+
+NIWAKI_SHARED void niwaki_few_tiles_8(const niwaki_job *job, const niwaki_weights *w, const niwaki_panel *p,
+                                      int32_t channels, int8_t *out) {
+  niwaki_conv_tiles(job, w, 8, NIWAKI_PLACES_8, 1, 1, p, channels, out);
 }
 
 /* Place by place. */
 NIWAKI_SHARED void niwaki_conv_places(const niwaki_job *job, const niwaki_weights *w, int32_t width,
                                       const niwaki_panel *p, int32_t channels, int8_t *out) {
-  niwaki_conv_tiles(job, w, width, 1, 1, p, channels, out);
+  niwaki_conv_tiles(job, w, width, 1, 1, 2 * job->layer->out_c < width, p, channels, out);
 }
 
 #if defined(NIWAKI_VNNI)
@@ -149,6 +154,8 @@ NIWAKI_SHARED void niwaki_conv_strip(const niwaki_job *job) {
       niwaki_pool_tiles_16(job, &w, &panel, channels, job->out + first);
     else if (width == 16)
       niwaki_conv_tiles_16(job, &w, &panel, channels, job->out + first);
+    else if (2 * d->out_c < 8)
+      niwaki_few_tiles_8(job, &w, &panel, channels, job->out + first);
     else
       niwaki_conv_tiles_8(job, &w, &panel, channels, job->out + first);
   }
@@ -204,7 +211,6 @@ NIWAKI_SHARED void niwaki_run_depthwise(const niwaki_conv *d, const int8_t *in, 
   niwaki_panel panel;
   const int32_t rows = niwaki_strip_rows(d), row = niwaki_strip_row(d), taps = d->kernel_h * d->kernel_w;
   const int32_t pairs = d->out_c == 8 && d->stride_w == 1 && d->out_w % 2 == 0;
-  const int8_t *const end = out + (ptrdiff_t)d->out_h * d->out_w * d->out_c;
   niwaki_conv two = *d;
   niwaki_bound_panel(&panel, d->out_zero, d->low, d->high);
   if (pairs) {
@@ -222,7 +228,7 @@ NIWAKI_SHARED void niwaki_run_depthwise(const niwaki_conv *d, const int8_t *in, 
       for (int32_t y = 0; y < some;)
         y += niwaki_depthwise_some(&two, seen + y * d->stride_h * row + first, row, some - y, w, &panel,
                                    pairs ? 16 : niwaki_least(16, d->out_c - first),
-                                   out + (y0 + y) * d->out_w * d->out_c + first, end);
+                                   out + (y0 + y) * d->out_w * d->out_c + first);
     }
   }
 }

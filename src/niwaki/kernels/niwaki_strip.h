@@ -78,4 +78,10 @@ NIWAKI_KERNEL int32_t niwaki_strip_rows(const niwaki_conv *d) {
   return rows < 1 ? 1 : niwaki_least(rows, d->out_h);
 }
 
+/* At the end of a row so many places write no more than their `count` channels of 16: a whole vector would reach beyond
+ * the row. */
+NIWAKI_KERNEL int32_t niwaki_last_places(const niwaki_conv *d, int32_t count) {
+  return count == 16 ? 0 : d->out_c < 16 ? 15 / d->out_c : 1;
+}
+
 #endif

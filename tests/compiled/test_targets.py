@@ -145,7 +145,7 @@ def test_avx512_and_vnni_on_a_processor_that_has_neither(lenet5, model, more):
 
 @pytest.mark.parametrize("compiler", [GCC, CLANG], ids=["gcc", "clang"])
 def test_avx_vnni_needs_nothing_of_avx512(lenet5, compiler, tmp_path):
-    """No emulator and few machines have it: its code is that of VNNI above, with one instruction encoded differently."""
+    """No emulator, and few machines have it: it is VNNI as above, with one instruction encoded differently."""
     need(compiler)
     program = tmp_path / "model.o"
     flags = ("-O2", "-march=x86-64-v3", "-mavxvnni", *STRICT, "-c")

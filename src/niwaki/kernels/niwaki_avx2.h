@@ -513,6 +513,11 @@ NIWAKI_KERNEL __m256i niwaki_four_inputs(const niwaki_seen *x) {
 #define NIWAKI_ANYWHERE "rm"
 #endif
 
+#if defined(__clang__) /* it counts the characters of assembly too */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Woverlength-strings"
+#endif
+
 NIWAKI_KERNEL void niwaki_tile_16(const niwaki_view *view, const niwaki_wide *w, niwaki_sums *sums) {
   const int32_t groups = view->groups;
   const int64_t size = sizeof(niwaki_seen), gap = size * (view->row - 4 * (int64_t)groups);
@@ -561,6 +566,10 @@ NIWAKI_KERNEL void niwaki_tile_8(const niwaki_view *view, const niwaki_wide *w, 
   sums[4].low = i;
   sums[5].low = k;
 }
+
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 #else
 /* The sums of `places` places with `vectors` vectors of widened weights. */
 NIWAKI_KERNEL void niwaki_tile_in_c(const niwaki_view *view, const int16_t *w, int32_t places, int32_t vectors,

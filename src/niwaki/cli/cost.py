@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from niwaki.cli.deploy import allow, bytes_of
 from niwaki.cli.output import output, print_json, print_tabular
 from niwaki.errors import SpecError
 from niwaki.study.new import arguments
+from niwaki.tabular import Tabular
 
-if TYPE_CHECKING:
-    from niwaki.firmware.cost import CostReport
+
+class Report(Protocol):
+    """What a network costs."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values."""
+        ...
+
+    def table(self) -> Tabular:
+        """A row for each board."""
+        ...
 
 
 def cost(
     model: str, *, args: str | None, shape: str | None, boards: Path | None, ram_limit: str | None, trust: bool
-) -> CostReport:  # fmt: skip
+) -> Report:  # fmt: skip
     """What a network costs on every known board."""
     from niwaki import api
 
@@ -25,7 +35,7 @@ def cost(
     return api.cost(model, args=given, shape=_sides(shape), boards=boards, ram_limit=limit, trust=trust)
 
 
-def show(report: CostReport, *, as_json: bool) -> None:
+def show(report: Report, *, as_json: bool) -> None:
     """Print the table of boards."""
     if as_json:
         print_json(report.to_dict())

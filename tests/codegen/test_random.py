@@ -73,11 +73,6 @@ def test_networks_of_each_kind_of_layer() -> None:
     assert lain == {(how, bits) for how in ("rows", "blocks", "depthwise") for bits in (8, 4, 2)}
 
 
-@pytest.mark.skipif(not HAS_VNNI, reason="needs an x86-64 processor with avx512_vnni")
-def test_avx_vnni() -> None:
-    check(of_each_kind(), (VNNI,), None)
-
-
 @FEW
 @given(batches(SOME, 16))
 def test_random_networks(batch: list[Graph]) -> None:

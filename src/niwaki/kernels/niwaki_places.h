@@ -42,7 +42,8 @@ NIWAKI_SHARED void niwaki_conv_places(const niwaki_job *job, const niwaki_weight
                                       const niwaki_panel *p, int32_t channels, int8_t *out);
 
 /* All places of a strip, `most` to a tile; the last tile sees some places once more. Whole vectors are written, which
- * the next place overwrites in part; only the last one writes no more than its `channels`. */
+ * the next place overwrites in part; only the last one writes no more than its `channels`, or all of them if there are
+ * so `few` that a vector reaches beyond the next place. Only if `pooled` is there more than one window. */
 NIWAKI_KERNEL void niwaki_conv_tiles(const niwaki_job *job, const niwaki_weights *w, const int32_t width,
                                      const int32_t most, const int32_t pooled, const int32_t few,
                                      const niwaki_panel *p, int32_t channels, int8_t *out) {

@@ -105,20 +105,8 @@ def _in_full(tried: Sequence[Tried], words: Words) -> Iterator[Block]:
     longest = sorted((one for one in tried if one.epochs >= least > 0), key=lambda one: one.figures["constants"])
     if len(longest) < 2:
         return
-    heads = tuple(
-        words(f"search.{key}")
-        for key in (
-            "cost.constants",
-            "cost.ram",
-            "cost.macs",
-            "epochs",
-            "validation",
-            "std",
-            "seeds",
-            "channels",
-            "bits",
-        )
-    )
+    names = "cost.constants", "cost.ram", "cost.macs", "epochs", "validation", "std", "seeds", "channels", "bits"
+    heads = tuple(words(f"search.{name}") for name in names)
     rows = tuple(
         (
             *(f"{one.figures[name]:,.0f}" for name in ("constants", "ram", "macs")), str(one.epochs),

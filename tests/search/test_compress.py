@@ -11,6 +11,7 @@ import pytest
 from tests.search.conftest import SPACE, Hearing
 
 import niwaki
+from niwaki.api.compressing import Compressed
 from niwaki.cli.entry import run
 from niwaki.codegen.readers.qdq import read_qdq
 from niwaki.emit.generate import generate
@@ -149,24 +150,51 @@ def test_a_limit_of_ram_is_kept_by_stripes_of_rows(
     assert any(one["figures"].get("ram_limit") == int(limit) for one in last)
 
 
-def test_a_time_that_no_search_keeps_to_is_named(small_npz: Path, space: Path, tmp_path: Path) -> None:
-    heard = Hearing()
-    found = niwaki.compress(
-        "lenet5", small_npz, fit="constants<=2KB", time="1s", seeds=1, jobs=1, space=space, out=tmp_path, listener=heard
-    )
-    assert any(text.startswith("a search takes at least ") for text in heard.said)
-    plan = json.loads((tmp_path / "search.json").read_text())["plan"]
-    assert (plan["time"], plan["trials"], plan["finalists"]) == ("1 s", 3, 2)
-    assert found.chosen.score.epochs == plan["final_epochs"] == 5
-    assert plan["settled"]
+class Impatient(Hearing):
+    """Keeps all messages, and presses Ctrl-C at one that begins so."""
 
-
-class Impatient(Silent):
-    """Presses Ctrl-C when the finalists are named."""
+    def __init__(self, begins: str) -> None:
+        super().__init__()
+        self._begins = begins
 
     def message(self, text: object) -> None:
-        if str(text).startswith("finalists"):
+        super().message(text)
+        if str(text).startswith(self._begins):
             raise KeyboardInterrupt
+
+
+def test_a_timed_search_keeps_its_plan_for_the_question_that_it_was_made_for(
+    small_npz: Path, space: Path, tmp_path: Path
+) -> None:
+    def ask(fit: str, listener: Silent) -> Compressed:
+        return niwaki.compress(
+            "lenet5", small_npz, fit=fit, time="1s", seeds=1, jobs=1, space=space, out=tmp_path, listener=listener
+        )
+
+    def plan() -> dict[str, object]:
+        found = json.loads((tmp_path / "search.json").read_text())["plan"]
+        assert isinstance(found, dict)
+        return found
+
+    begun = Impatient("finalists")
+    with pytest.raises(KeyboardInterrupt):
+        ask("constants<=2KB", begun)
+    assert any(text.startswith("a search takes at least ") for text in begun.said)  # a second is too little for any
+    settled = plan()
+    assert (settled["time"], settled["trials"], settled["finalists"]) == ("1 s", 3, 2)
+    assert settled["final_epochs"] == 5
+    assert any(name.startswith("epochs of ") for name in settled)
+    resumed = Hearing()
+    found = ask("constants<=2KB", resumed)
+    assert found.chosen.score.epochs == 5
+    assert not any(text.startswith("1s: ") for text in resumed.said)
+    assert [text for text in resumed.said if text.startswith("finalists")] == begun.said[-1:]
+    assert plan() == settled
+    another = Impatient("1s: ")  # less of the same takes other candidates: it is planned anew
+    with pytest.raises(KeyboardInterrupt):
+        ask("constants<=1KB", another)
+    assert plan()["of"] != settled["of"]
+    assert not any(name.startswith("epochs of ") for name in plan())
 
 
 def test_an_interrupted_search_leaves_the_best_so_far_with_its_report(
@@ -179,7 +207,7 @@ def test_an_interrupted_search_leaves_the_best_so_far_with_its_report(
     with pytest.raises(KeyboardInterrupt):
         niwaki.compress(
             "lenet5", small_npz, fit="constants<=2KB", trials=4, seeds=1, jobs=1, space=space, out=folder,
-            listener=Impatient(),
+            listener=Impatient("finalists"),
         )  # fmt: skip
     chosen = json.loads((folder / "result.json").read_text())["chosen"]
     assert chosen["constants"] <= 2048

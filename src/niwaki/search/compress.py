@@ -204,21 +204,25 @@ def _planned(search: Search, exploring: Exploring, started: float) -> int:
         trials = search.wanted.trials or TRIALS
         search.plan = {**kept, "trials": trials, "final_epochs": search.space.search.final_epochs}
         return trials
-    asked = f"{search.wanted.seconds:g} s"
-    if search.plan.get("time") == asked:
+    asked = {"time": f"{search.wanted.seconds:g} s", "of": search.question}
+    if asked.items() <= search.plan.items():
+        exploring.late = bool(search.plan["late_questions"])
         return int(search.plan["trials"])
     found = plan_for(
         exploring, _asking(search), search.wanted.seconds - (time.monotonic() - started), search.wanted.seeds
     )
     search.plan = {
-        **kept, "time": asked, "trials": found.trials, "final_epochs": found.final_epochs,
-        "finalists": found.finalists,
+        **kept, **asked, "trials": found.trials, "final_epochs": found.final_epochs, "finalists": found.finalists,
+        "late_questions": int(found.late),
     }  # fmt: skip
     search.notify(
         f"{search.wanted.time}: {found.trials} candidates, about {counted(found.final_epochs, 'epoch')} for each of "
         f"{counted(found.finalists, 'finalist')}, "
         f"by what the first took: {found.said}"
     )
+    exploring.late = found.late
+    if not found.late:
+        search.notify("whether to mirror images, or not to move them, would take too much of it to find out: not asked")
     if found.over > _TOLERATED * search.wanted.seconds:
         search.notify(f"a search takes at least {(search.wanted.seconds + found.over) / 60:.0f} minutes, and will here")
     return found.trials

@@ -57,6 +57,8 @@ class Exploring:
     saved: Callable[[], None]
     """Called after each rung: it writes what is known."""
     way: Way = field(default_factory=Way)
+    late: bool = True
+    """Whether it asks the questions that take the epochs of the last rung."""
     minimized: str | None = None
     """What is minimized; None if accuracy is maximized."""
     answers: list[Remark] = field(default_factory=list)
@@ -215,10 +217,11 @@ class Exploring:
             found.append(sum(self.running.seconds[key] for key in keys))
         return found
 
-    def cost_of_questions(self) -> tuple[int, int]:
-        """Trainings that answer the questions, and their epochs."""
-        asked = [self._epochs_for(question) for question, _ in self.questions()] if self.space.search.questions else []
-        return COMPARED * len(asked), COMPARED * sum(asked)
+    def cost_of_questions(self, *, late: bool | None = None) -> tuple[int, int]:
+        """Trainings that answer the questions, and their epochs; with `late`, of those alone that are so or not."""
+        asked = [question for question, _ in self.questions()] if self.space.search.questions else []
+        epochs = [self._epochs_for(one) for one in asked if late is None or (one in _LATE) == late]
+        return COMPARED * len(epochs), COMPARED * sum(epochs)
 
     def questions(self) -> list[tuple[str, Callable[[Way], Way]]]:
         """Each question, and what a yes changes."""
@@ -237,7 +240,7 @@ class Exploring:
             found.append(("flip", partial(_changed, flip=True)))
         if recipe.shift and "shift" not in self.space.train:
             found.append(("still", partial(_changed, shift=0)))
-        return found
+        return [one for one in found if self.late or one[0] not in _LATE]
 
     def _measured(self, compared: Sequence[Tried], epochs: int, way: Way) -> list[float | None]:
         paths = [self._path(one, epochs, 0, way) for one in compared]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
+from niwaki.device.text import counted
+from niwaki.files import sha256_of
 from niwaki.notify import Notify
 from niwaki.search.candidates import Costs
 from niwaki.search.limits import Limits
@@ -42,6 +45,16 @@ class Search:
     answers: list[Remark] = field(default_factory=list)
     latency: dict[str, float] = field(default_factory=dict)
     """Microseconds on this machine, by candidate: no record has them."""
+
+    @property
+    def question(self) -> str:
+        """What is asked, in a line. A plan holds for one question: another one may cost more."""
+        space = json.dumps(self.space.model_dump(mode="json"), sort_keys=True)
+        goal = f"least {self.minimized}" if self.minimized else "most accuracy"
+        return (
+            f"{self.limits.text}; {goal}; {counted(self.wanted.seeds, 'seed')}; {self.wanted.sampler}; "
+            f"space {sha256_of(space.encode())[:12]}"
+        )
 
     @property
     def epochs(self) -> int:

@@ -145,11 +145,13 @@ def _data_spec(named: str, settings: Values, info: ModelInfo | None) -> DataSpec
 
 
 def _fitting_args(factory: str, data: Dataset) -> Values:
-    """Arguments of a built-in factory that follow from the data; and batch norm, which is folded away in the C."""
+    """Arguments of a built-in factory that follow from the data; and those with which small networks train well: batch
+    norm, which is folded away in the C, but none between the two convolutions of a block.
+    """
     if factories.is_foreign(factory):
         return {}
     channels, height, width = data.input_shape
-    usual = {"num_classes": data.num_classes, "in_channels": channels, "norm": True}
+    usual = {"num_classes": data.num_classes, "in_channels": channels, "norm": True, "between": False}
     if height == width:
         usual["image_size"] = height
     known = inspect.signature(factories.find(factory)).parameters

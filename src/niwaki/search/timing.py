@@ -6,7 +6,7 @@ import heapq
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from niwaki.search.exploring import Exploring
 from niwaki.search.sampling import Asking
@@ -14,7 +14,8 @@ from niwaki.search.space import SearchSettings
 from niwaki.search.tried import Tried
 
 END_S = 45.0  # for choosing, exporting and verifying
-FINALS = 0.5  # share of the time for the finalists
+FINALS = 0.6  # share of the time for the finalists: small networks gain more from training than from further search
+LATE = 0.05  # share of the time that questions about moved images may take
 _LEAST, _ENOUGH, _MOST = 5, 20, 120  # epochs of a finalist; below enough, fewer finalists train for longer
 _LEAST_FINALISTS = 2  # if as many are asked for: the chosen one and the runner-up
 
@@ -27,6 +28,8 @@ class TimePlan:
     final_epochs: int
     finalists: int
     said: str
+    late: bool = True
+    """Whether there is time to ask about moved images."""
     over: float = 0.0
     """Seconds by which even this plan, the least that there is, takes longer than was asked."""
 
@@ -61,8 +64,10 @@ def plan_for(exploring: Exploring, asking: Asking, seconds: float, seeds: int) -
         taken.append((time.monotonic() - before) / turns)
     left = max(seconds - (time.monotonic() - begun) - END_S, 0.0)
     smaller = 0 if exploring.minimized else len(settings.smaller)
-    asked = smaller, seeds, exploring.cost_of_questions()
-    return divided(left, pace_of(settings.rungs, taken), slots, settings, asked)
+    pace = pace_of(settings.rungs, taken)
+    late = pace.of(*exploring.cost_of_questions(late=True)) / slots <= LATE * left
+    asked = smaller, seeds, exploring.cost_of_questions(late=None if late else False)
+    return replace(divided(left, pace, slots, settings, asked), late=late)
 
 
 def pace_of(rungs: Sequence[int], taken: Sequence[float]) -> Pace:
@@ -89,10 +94,10 @@ def divided(
 
     >>> plan = divided(7200, Pace(5.0), 2, SearchSettings(), (3, 3, (8, 48)))
     >>> plan.trials, plan.final_epochs, plan.finalists
-    (176, 81, 3)
+    (144, 95, 3)
     >>> plan = divided(3400, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, (8, 48)))
     >>> plan.trials, plan.final_epochs, plan.finalists
-    (16, 13, 2)
+    (8, 17, 2)
     >>> divided(300, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, (8, 48))).over
     2125.0
     """
@@ -118,7 +123,7 @@ def divided(
     final_epochs = min(max(int(spare / (trained(finalists, 1) - trained(finalists, 0))), least), _MOST)
     said = f"{pace.epoch:.1f} s for an epoch of a candidate, {pace.besides:.0f} s besides"
     over = max(trained(finalists, final_epochs) - left, 0.0)
-    return TimePlan(batches * settings.batch, final_epochs, finalists, said, over)
+    return TimePlan(batches * settings.batch, final_epochs, finalists, said, over=over)
 
 
 def final_epochs(exploring: Exploring, finalists: Sequence[Tried], left: float, seeds: int) -> dict[str, int] | None:

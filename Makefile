@@ -9,7 +9,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); if [ $$n -lt 4 ]; then ech
 PYTEST := sh tests/in_memory.sh $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 ARGS   ?=
 # What the tests of the generated C compile and run it with; a test that finds its tool missing is skipped by name.
-SYSTEM := python3-venv make gcc libc6-dev clang libclang-rt-14-dev valgrind qemu-user-static qemu-system-arm \
+SYSTEM := python3-venv make gcc libc6-dev clang llvm libclang-rt-14-dev valgrind qemu-user-static qemu-system-arm \
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
   gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-arm-none-eabi libnewlib-arm-none-eabi libsimde-dev \
   gcc-avr avr-libc simavr qemu-system-misc gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf \

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers import MissingPeer
@@ -17,10 +18,16 @@ from niwaki.toolchain.targets import Target
 _LOG = "in_asm,exec,nochain"  # qemu's: the code of each block once, then a line whenever one is executed
 
 
-def executed(
-    program: Path, target: Target, arguments: Sequence[str] = (), *, folder: Path
-) -> Iterator[tuple[str, int]]:
-    """The blocks of code that `program` executes in an emulator without a system, in order: function, instructions.
+@dataclass(frozen=True)
+class Block:
+    """Code that is executed as a whole: its function, and its instructions as hexadecimal digits."""
+
+    function: str
+    words: tuple[str, ...]
+
+
+def executed(program: Path, target: Target, arguments: Sequence[str] = (), *, folder: Path) -> Iterator[Block]:
+    """The blocks of code that `program` executes in an emulator without a system, in order.
 
     It runs in `folder`. Raises NiwakiError if it fails.
     """
@@ -34,18 +41,26 @@ def executed(
         raise NiwakiError(f"{program.name} on {target.name} ended with {done.returncode}")
 
 
-def blocks(log: Iterator[str]) -> Iterator[tuple[str, int]]:
+def blocks(log: Iterator[str]) -> Iterator[Block]:
     """The same from the lines of a log."""
-    sizes: dict[int, int] = {}
+    words: dict[int, list[str]] = {}
+    known: dict[int, Block] = {}
     start: int | None = None
     for line in log:
         if line.startswith("IN:"):
             start = None
         elif line.startswith("0x"):
-            start = int(line.split(":", 1)[0], 16) if start is None else start
-            sizes[start] = sizes.get(start, 0) + 1
+            at, word, *_ = line.split(None, 2)
+            if start is None:  # the emulator may translate a block again
+                start = int(at.rstrip(":"), 16)
+                words[start] = []
+                known.pop(start, None)
+            words[start].append(word)
         elif line.startswith("Trace"):
-            yield line.rsplit("]", 1)[-1].strip(), sizes[int(line.split("/")[1], 16)]
+            at = int(line.split("/")[1], 16)
+            if at not in known:
+                known[at] = Block(line.rsplit("]", 1)[-1].strip(), tuple(words[at]))
+            yield known[at]
 
 
 def counted_by_callgrind(program: Path, arguments: Sequence[str] = (), *, alone: bool = False) -> Mapping[str, int]:

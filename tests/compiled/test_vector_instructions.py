@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # benchmarks/ is beside tests/, not installed
 
-from benchmarks.executed import blocks, counted_by_callgrind, executed
+from benchmarks.executed import Block, blocks, counted_by_callgrind, executed
 from benchmarks.vectors import A57, A76, AVX2
 
 from niwaki.compiled.on_target import compile_sources
@@ -96,8 +96,8 @@ def test_no_kernel_takes_more_instructions_than_it_did(chip, tmp_path):
     program = compile_sources([folder / "model.c", main], chip.target, flags, out=tmp_path / "program")
     counts = Counter()
     if chip.target.emulator:
-        for function, size in executed(program, chip.target, folder=tmp_path):
-            counts[function] += size
+        for block in executed(program, chip.target, folder=tmp_path):
+            counts[block.function] += len(block.words)
     else:
         counts.update(counted_by_callgrind(program, alone=True))
     took = {name: count for name, count in counts.items() if name.startswith("niwaki_") and count > 1000}
@@ -122,4 +122,5 @@ IN: next
 Trace 0: 0x7f10 [00000000/0000000000400590/00000000/ff000000] next
 Trace 0: 0x7f00 [00000000/0000000000400580/00000000/ff000000] main
 """
-    assert list(blocks(iter(log.splitlines()))) == [("main", 2), ("next", 1), ("main", 2)]
+    main, following = Block("main", ("a9bf7bfd", "910003fd")), Block("next", ("d65f03c0",))
+    assert list(blocks(iter(log.splitlines()))) == [main, following, main]

@@ -22,6 +22,16 @@ def test_parameters_and_macs_are_those_worked_out_by_hand() -> None:
     assert count(model, (1, 32, 32)).macs == macs
 
 
+def test_blocks_without_norm_between_have_as_many_weights_less_those_norms() -> None:
+    whole, plain = (Separable(widths=(8, 16, 32), depth=1, between=between).eval() for between in (True, False))
+    weights = [sum(parameter.numel() for parameter in model.parameters()) for model in (whole, plain)]
+    assert weights[0] - weights[1] == 2 * (8 + 16)
+    assert count(whole, (1, 32, 32)).macs == count(plain, (1, 32, 32)).macs
+    block, image = plain.blocks[0], torch.rand(1, 8, 6, 6)
+    expected = torch.relu(block.norm2(block.pointwise(block.depthwise(image))))
+    assert torch.equal(block(image), expected)
+
+
 def test_a_block_adds_its_input_where_the_shape_stays() -> None:
     model = Separable(widths=(8, 8, 16), depth=2).eval()
     assert [block.residual for block in model.blocks] == [True, True, False, True]

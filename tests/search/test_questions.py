@@ -42,14 +42,20 @@ def test_the_time_that_questions_take_is_known_before_they_are_asked() -> None:
     """Two candidates each: two learning rates after 3 epochs, mirrored and unmoved images after 9."""
     fresh = SimpleNamespace(subject=SimpleNamespace(weights=None))
 
-    def cost(**settings: object) -> tuple[int, int]:
+    def exploring(**settings: object) -> Exploring:
         space = Space.model_validate(settings)
         nothing: Any = None
-        return Exploring(
-            nothing, cast(Running, fresh), nothing, space, nothing, nothing, nothing, nothing
-        ).cost_of_questions()  # fmt: skip
+        return Exploring(nothing, cast(Running, fresh), nothing, space, nothing, nothing, nothing, nothing)
+
+    def cost(**settings: object) -> tuple[int, int]:
+        return exploring(**settings).cost_of_questions()
 
     assert cost() == (8, 2 * (3 + 3 + 9 + 9))
+    assert exploring().cost_of_questions(late=True) == (4, 2 * (9 + 9))
+    hurried = exploring()
+    hurried.late = False
+    assert hurried.cost_of_questions() == exploring().cost_of_questions(late=False) == (4, 2 * (3 + 3))
+    assert [question for question, _ in hurried.questions()] == ["fast", "faster"]
     assert cost(train={"lr": 1e-3, "shift": 0}) == (2, 2 * 9)
     assert cost(search={"questions": False}) == (0, 0)
 

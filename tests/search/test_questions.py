@@ -39,7 +39,7 @@ CHANGES = {  # of training, by the question
 
 
 def test_the_time_that_questions_take_is_known_before_they_are_asked() -> None:
-    """Two candidates each: two learning rates after 3 epochs, mirrored and unmoved images after 9."""
+    """Two candidates each: two learning rates after 3 epochs, mirrored and unmoved images after 6 more."""
     fresh = SimpleNamespace(subject=SimpleNamespace(weights=None))
 
     def exploring(**settings: object) -> Exploring:
@@ -50,13 +50,13 @@ def test_the_time_that_questions_take_is_known_before_they_are_asked() -> None:
     def cost(**settings: object) -> tuple[int, int]:
         return exploring(**settings).cost_of_questions()
 
-    assert cost() == (8, 2 * (3 + 3 + 9 + 9))
-    assert exploring().cost_of_questions(late=True) == (4, 2 * (9 + 9))
+    assert cost() == (8, 2 * (3 + 3 + 6 + 6))
+    assert exploring().cost_of_questions(late=True) == (4, 2 * (6 + 6))
     hurried = exploring()
     hurried.late = False
     assert hurried.cost_of_questions() == exploring().cost_of_questions(late=False) == (4, 2 * (3 + 3))
     assert [question for question, _ in hurried.questions()] == ["fast", "faster"]
-    assert cost(train={"lr": 1e-3, "shift": 0}) == (2, 2 * 9)
+    assert cost(train={"lr": 1e-3, "shift": 0}) == (2, 2 * 6)
     assert cost(search={"questions": False}) == (0, 0)
 
 

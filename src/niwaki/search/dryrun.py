@@ -94,13 +94,12 @@ def dry_run(wanted: Wanted, space: Space, notify: Notify) -> DryRun:
         )
     settings = space.search
     trials = wanted.trials or TRIALS
-    kept = trials * settings.rungs[0] + sum(
-        round(trials * settings.keep**index) * epochs for index, epochs in enumerate(settings.rungs[1:], 1)
-    )
+    kept = sum(round(trials * settings.keep**index) * epochs for index, epochs in enumerate(settings.steps))
     finalists = settings.finalists + (0 if wanted.minimized else len(settings.smaller))
+    further = settings.further(settings.final_epochs)
     return DryRun(
         dict(first.widths), dict(first.bits), len(members), whole, smallest, _share(costs, wanted), why,
-        {"trials": trials, "search": kept, "finals": finalists * wanted.seeds * settings.final_epochs},
+        {"trials": trials, "search": kept, "finals": finalists * wanted.seeds * further},
         limits.text, () if target is None else tuple(name for name in estimated(target) if name in whole),
     )  # fmt: skip
 

@@ -63,6 +63,8 @@ class Exploring:
     """What is minimized; None if accuracy is maximized."""
     answers: list[Remark] = field(default_factory=list)
     """What the questions gave."""
+    _ran: dict[str, Path] = field(default_factory=dict)
+    """The longest training of each candidate on the rungs, by name: the next one goes on from there."""
 
     def explore(self, asking: Asking, trials: int) -> None:
         """Try so many candidates of the sampler, and some with less of the budget."""
@@ -113,11 +115,15 @@ class Exploring:
         records = self.running.run(paths)
         for (one, number, seed), path in zip(wanted, paths, strict=True):
             self._score(one, path, (number, seed), self.way, records)
+            if number in self.space.search.rungs and one.at(number) is not None:
+                self._ran[one.shape.id] = path
         self.saved()
 
     def _path(self, tried: Tried, epochs: int, seed: int, way: Way) -> Path:
         member = self.costs.members[tried.shape.member]
-        return self.paths.of(member, tried.shape, epochs, seed, way)
+        before = self._ran.get(tried.shape.id)
+        after = before if before is not None and before.epochs < epochs else None
+        return self.paths.of(member, tried.shape, epochs, seed, way, after)
 
     def _score(self, tried: Tried, path: Path, at: tuple[int, int], way: Way, records: Mapping[str, Record]) -> None:
         record = records.get(path.end)
@@ -220,7 +226,9 @@ class Exploring:
     def cost_of_questions(self, *, late: bool | None = None) -> tuple[int, int]:
         """Trainings that answer the questions, and their epochs; with `late`, of those alone that are so or not."""
         asked = [question for question, _ in self.questions()] if self.space.search.questions else []
-        epochs = [self._epochs_for(one) for one in asked if late is None or (one in _LATE) == late]
+        first, last = self.space.search.rungs[0], self.space.search.rungs[-1]
+        further = last - first or first  # of candidates that have been on the first rung
+        epochs = [further if one in _LATE else first for one in asked if late is None or (one in _LATE) == late]
         return COMPARED * len(epochs), COMPARED * sum(epochs)
 
     def questions(self) -> list[tuple[str, Callable[[Way], Way]]]:

@@ -187,14 +187,14 @@ def _notes(search: Search, chosen: Figures) -> list[Remark]:
             )
         )  # fmt: skip
     elif search.running.ran == 0:
-        batch, rungs = search.space.search.batch, search.space.search.rungs
-        most = batch * sum(rungs)
+        batch, most = search.space.search.batch, search.space.search.batch * search.space.search.rungs[-1]
+        final = search.space.search.further(search.epochs)
         said.append(
             Remark(
                 "search.known",
                 f"answered from what is known; searching further costs at most {most} epochs for every {batch} "
-                f"trials, and {search.epochs} for each seed of a finalist",
-                most=most, batch=batch, final=search.epochs,
+                f"trials, and {final} for each seed of a finalist",
+                most=most, batch=batch, final=final,
             )
         )  # fmt: skip
     return said + search.answers

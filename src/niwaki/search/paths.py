@@ -49,6 +49,9 @@ class Path:
     """The stages of a candidate, each after what it needs; the last one is the integer network."""
 
     stages: tuple[Stage, ...]
+    epochs: int = 0
+    trainings: int = 1
+    """How many trainings follow each other, each with a learning rate that falls to the end."""
 
     @property
     def end(self) -> str:
@@ -69,19 +72,31 @@ class Paths:
         self._trainer = trainer or {}
         self._source = factories.source_hash(subject.model.factory)
 
-    def of(self, member: Member, shape: Shape, epochs: int, seed: int, way: Way) -> Path:
-        """A candidate trained for so many epochs."""
+    def of(
+        self, member: Member, shape: Shape, epochs: int, seed: int, way: Way, after: Path | None = None
+    ) -> Path:  # fmt: skip
+        """A candidate trained for so many epochs; those that it trained `after` are a part of them."""
         base = self.base(member)
         teachers = (self.teacher(),) if way.taught else ()
         extra: Values = {"teacher": tuple(stage.key for stage in teachers)} if teachers else {}
         label = f"{shape.id}, {counted(epochs, 'epoch')}" + (f", seed {seed}" if seed else "")
+        layout = _layout(member, self._space.train)
+        if after is not None:
+            recipe = self._space.recipe(epochs - after.epochs, **layout, **way.settings, **extra)
+            drawn = seed, after.trainings + 1
+            stated = {**recipe.identity(), **self._trainer}
+            trained = self._stage("finetune", stated, after.float_end, drawn, f"train {label}", recipe)
+            quantized = self._quantized(member, shape, trained, epochs, way, extra)
+            before = {stage.key: stage for stage in (*after.stages[:-1], *teachers)}
+            return Path((*before.values(), trained, quantized), epochs, after.trainings + 1)
         named = {group.name: shape.widths[group.name] for group in member.blueprint.groups}
         settings: Settings = {"widths": named, "torch_pruning": importlib.metadata.version("torch-pruning")}
         cut = self._stage("cut", settings, base.key, (0, 1), f"cut {shape.id}")
-        recipe = self._space.recipe(epochs, **_layout(member, self._space.train), **way.settings, **extra)
+        recipe = self._space.recipe(epochs, **layout, **way.settings, **extra)
         trained = self._trained(member, cut, recipe, (seed, 1), way, label)
         quantized = self._quantized(member, shape, trained, epochs, way, extra)
-        return Path((base, *(stage for stage in teachers if stage.key != base.key), cut, trained, quantized))
+        taught = (stage for stage in teachers if stage.key != base.key)
+        return Path((base, *taught, cut, trained, quantized), epochs)
 
     def base(self, member: Member) -> Stage:
         """The network before it is cut: the given one, or a fresh one that is not trained."""

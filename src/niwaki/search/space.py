@@ -33,9 +33,9 @@ class SearchSettings(BaseModel):
 
     seed: int = Field(0, ge=0, lt=2**32, description="of what the sampler proposes")
     batch: int = Field(8, ge=1, le=1000, description="candidates that are asked for at a time")
-    rungs: tuple[int, ...] = Field((3, 9), description="epochs of each rung; all candidates train for the first")
-    keep: float = Field(0.4, gt=0, le=1, description="share of a rung's candidates that train for the next one too")
-    final_epochs: int = Field(60, ge=1, le=100_000, description="epochs of a finalist")
+    rungs: tuple[int, ...] = Field((3, 9), description="epochs by the end of each rung; all candidates reach the first")
+    keep: float = Field(0.4, gt=0, le=1, description="share of a rung's candidates that go on to the next one")
+    final_epochs: int = Field(60, ge=1, le=100_000, description="epochs of a finalist, with those of the rungs")
     finalists: int = Field(3, ge=1, le=100, description="candidates that are trained in full, with every seed")
     smaller: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.5, 0.25, 0.125), description="shares of the budget; the best candidate within each is trained in full too"
@@ -48,6 +48,15 @@ class SearchSettings(BaseModel):
         if not value or any(later <= earlier for earlier, later in itertools.pairwise((0, *value))):
             raise ValueError("give numbers of epochs that rise, such as [3, 9]")
         return value
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The epochs that each rung adds: a candidate goes on from where the rung before left it."""
+        return tuple(later - earlier for earlier, later in itertools.pairwise((0, *self.rungs)))
+
+    def further(self, epochs: int) -> int:
+        """The epochs that the last training adds, of a finalist that has so many in all."""
+        return epochs - self.rungs[-1] if epochs > self.rungs[-1] else epochs
 
 
 class Space(BaseModel):

@@ -16,6 +16,7 @@ from niwaki.search.tried import Tried
 END_S = 45.0  # for choosing, exporting and verifying
 FINALS = 0.6  # share of the time for the finalists: small networks gain more from training than from further search
 LATE = 0.05  # share of the time that questions about moved images may take
+ROUNDING = 0.2  # share of a training's seconds that training with rounding takes
 _LEAST, _ENOUGH, _MOST = 5, 20, 120  # epochs of a finalist; below enough, fewer finalists train for longer
 _LEAST_FINALISTS = 2  # if as many are asked for: the chosen one and the runner-up
 
@@ -58,30 +59,31 @@ def plan_for(exploring: Exploring, asking: Asking, seconds: float, seeds: int) -
     turns = max(1.0, len(first) / slots)
     taken = []
     exploring.prepare(first)  # starts the workers too
-    for epochs in settings.rungs:
+    for epochs in settings.rungs:  # one after the other: a rung goes on from the one before
         before = time.monotonic()
         exploring.evaluate(first, epochs)
         taken.append((time.monotonic() - before) / turns)
     left = max(seconds - (time.monotonic() - begun) - END_S, 0.0)
     smaller = 0 if exploring.minimized else len(settings.smaller)
-    pace = pace_of(settings.rungs, taken)
+    pace = pace_of(settings.steps, taken)
     late = pace.of(*exploring.cost_of_questions(late=True)) / slots <= LATE * left
     asked = smaller, seeds, exploring.cost_of_questions(late=None if late else False)
     return replace(divided(left, pace, slots, settings, asked), late=late)
 
 
-def pace_of(rungs: Sequence[int], taken: Sequence[float]) -> Pace:
-    """The pace of trainings that took so many seconds for the epochs of each rung, on a line through the last two.
+def pace_of(steps: Sequence[int], taken: Sequence[float]) -> Pace:
+    """The pace of trainings that took so many seconds for the epochs that each rung adds, on a line through the last
+    two.
 
-    >>> pace_of((3, 9), (60.0, 150.0))
+    >>> pace_of((3, 6), (60.0, 105.0))
     Pace(epoch=15.0, besides=15.0)
     >>> pace_of((4,), (60.0,))
     Pace(epoch=15.0, besides=0.0)
     """
-    if len(rungs) > 1 and taken[-1] > taken[-2]:
-        epoch = min((taken[-1] - taken[-2]) / (rungs[-1] - rungs[-2]), taken[-1] / rungs[-1])
-        return Pace(epoch, taken[-1] - epoch * rungs[-1])
-    return Pace(taken[-1] / rungs[-1])
+    if len(steps) > 1 and steps[-1] > steps[-2] and taken[-1] > taken[-2]:
+        epoch = min((taken[-1] - taken[-2]) / (steps[-1] - steps[-2]), taken[-1] / steps[-1])
+        return Pace(epoch, taken[-1] - epoch * steps[-1])
+    return Pace(taken[-1] / steps[-1])
 
 
 def divided(
@@ -94,18 +96,18 @@ def divided(
 
     >>> plan = divided(7200, Pace(5.0), 2, SearchSettings(), (3, 3, (8, 48)))
     >>> plan.trials, plan.final_epochs, plan.finalists
-    (144, 95, 3)
+    (176, 102, 3)
     >>> plan = divided(3400, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, (8, 48)))
     >>> plan.trials, plan.final_epochs, plan.finalists
-    (8, 17, 2)
+    (16, 19, 3)
     >>> divided(300, Pace(15.0, 20.0), 2, SearchSettings(), (3, 3, (8, 48))).over
-    2125.0
+    1517.5
     """
     smaller, seeds, questions = asked
 
     def trained(finalists: int, epochs: int) -> float:
         each = _at_once(finalists + smaller, seeds, slots)
-        return pace.of(each, each * epochs)
+        return pace.of(each, each * final_cost(epochs, settings))
 
     def tried(batches: int) -> float:
         return pace.of(*(each / slots for each in _trainings(batches, settings, smaller)))
@@ -118,9 +120,8 @@ def divided(
     while tried(batches + 1) <= (1 - FINALS) * left:
         batches += 1
     left -= tried(batches)
-    spare = left - trained(finalists, 0)
-    least = max(_LEAST, settings.rungs[-1])
-    final_epochs = min(max(int(spare / (trained(finalists, 1) - trained(finalists, 0))), least), _MOST)
+    able = [epochs for epochs in range(least_epochs(settings), _MOST + 1) if trained(finalists, epochs) <= left]
+    final_epochs = able[-1] if able else least_epochs(settings)
     said = f"{pace.epoch:.1f} s for an epoch of a candidate, {pace.besides:.0f} s besides"
     over = max(trained(finalists, final_epochs) - left, 0.0)
     return TimePlan(batches * settings.batch, final_epochs, finalists, said, over=over)
@@ -132,24 +133,38 @@ def final_epochs(exploring: Exploring, finalists: Sequence[Tried], left: float, 
     None if that is not known: they were trained by an earlier run.
     """
     settings, taken = exploring.space.search, [exploring.seconds(one) for one in finalists]
-    paces = [pace_of(settings.rungs, each) for each in taken if each is not None]
+    paces = [pace_of(settings.steps, each) for each in taken if each is not None]
     if len(paces) < len(taken):
         return None
-    least = max(_LEAST, settings.rungs[-1])
-    found = epochs_within(left - END_S, paces, seeds, exploring.running.slots, least)
+    found = epochs_within(left - END_S, paces, (seeds, exploring.running.slots), settings)
     return {one.shape.id: epochs for one, epochs in zip(finalists, found, strict=True)}
 
 
-def epochs_within(left: float, paces: Sequence[Pace], seeds: int, slots: int, least: int) -> list[int]:
-    """The epochs of each network with which all, with each seed, are trained within `left` seconds on so many workers.
+def least_epochs(settings: SearchSettings) -> int:
+    """The fewest epochs of a finalist, however little time there is: it goes on from the last rung for a third more."""
+    return max(_LEAST, settings.rungs[-1] + math.ceil(settings.rungs[-1] / 3))
+
+
+def final_cost(epochs: int, settings: SearchSettings) -> float:
+    """The epochs, at the pace of the rungs, that a finalist with so many in all costs.
+
+    It goes on from the last rung, but trains with rounding in proportion to all of them.
+    """
+    further = settings.further(epochs)
+    return further + ROUNDING * (epochs - further)
+
+
+def epochs_within(left: float, paces: Sequence[Pace], how: tuple[int, int], settings: SearchSettings) -> list[int]:
+    """The epochs of each network with which all are trained within `left` seconds; `how`: seeds, and workers.
 
     One that takes a quarter of the time for an epoch gets twice the epochs: small networks gain the most from more.
 
-    >>> epochs_within(1000.0, [Pace(20.0, 10.0), Pace(5.0, 5.0)], 3, 2, 9)
-    [19, 38]
-    >>> epochs_within(10.0, [Pace(20.0), Pace(5.0)], 3, 2, 9)
-    [9, 9]
+    >>> epochs_within(1000.0, [Pace(20.0, 10.0), Pace(5.0, 5.0)], (3, 2), SearchSettings())
+    [25, 50]
+    >>> epochs_within(10.0, [Pace(20.0), Pace(5.0)], (3, 2), SearchSettings())
+    [12, 12]
     """
+    (seeds, slots), least = how, least_epochs(settings)
     slowest = max(pace.epoch for pace in paces)
 
     def given(epochs: int) -> list[int]:
@@ -159,7 +174,7 @@ def epochs_within(left: float, paces: Sequence[Pace], seeds: int, slots: int, le
         free = [0.0] * slots
         for epochs, pace in sorted(zip(each, paces, strict=True), key=lambda one: -one[0]):  # as the scheduler does
             for _ in range(seeds):
-                heapq.heapreplace(free, free[0] + pace.of(1, epochs))
+                heapq.heapreplace(free, free[0] + pace.of(1, final_cost(epochs, settings)))
         return max(free)
 
     able = [each for epochs in range(least, _MOST + 1) if takes(each := given(epochs)) <= left]
@@ -176,8 +191,8 @@ def _trainings(batches: int, settings: SearchSettings, smaller: int) -> tuple[fl
     epochs.
     """
     total, left = [0.0, 0.0], float(settings.batch)
-    for epochs in settings.rungs:
+    for epochs in settings.steps:
         total = [total[0] + left, total[1] + left * epochs]
         left = max(1.0, round(left * settings.keep))
     more = max(batches - 1, smaller) if smaller else 0
-    return batches * total[0] + more * len(settings.rungs), batches * total[1] + more * sum(settings.rungs)
+    return batches * total[0] + more * len(settings.rungs), batches * total[1] + more * settings.rungs[-1]

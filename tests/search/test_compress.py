@@ -150,6 +150,17 @@ def test_a_limit_of_ram_is_kept_by_stripes_of_rows(
     assert any(one["figures"].get("ram_limit") == int(limit) for one in last)
 
 
+def test_a_finalist_goes_on_from_where_the_last_rung_left_it(searched: Path) -> None:
+    tried = json.loads((searched / "search.json").read_text())["tried"]
+    keys = [{score["epochs"]: score["float_key"] for score in one["scores"]} for one in tried]
+    both = [known for known in keys if len(known) == 2]
+    assert both
+    for known in both:
+        rung, last = (json.loads((searched / "stages" / known[n] / "record.json").read_text()) for n in (1, 2))
+        assert (rung["kind"], rung["settings"]["epochs"]) == ("train", 1)
+        assert (last["kind"], last["settings"]["epochs"], last["parent"]) == ("finetune", 1, known[1])
+
+
 class Impatient(Hearing):
     """Keeps all messages, and presses Ctrl-C at one that begins so."""
 
@@ -188,7 +199,8 @@ def test_a_timed_search_keeps_its_plan_for_the_question_that_it_was_made_for(
     found = ask("constants<=2KB", resumed)
     assert found.chosen.score.epochs == 5
     assert not any(text.startswith("1s: ") for text in resumed.said)
-    assert [text for text in resumed.said if text.startswith("finalists")] == begun.said[-1:]
+    finalists = [[text for text in heard.said if text.startswith("finalists")] for heard in (begun, resumed)]
+    assert finalists[0] == finalists[1] != []
     assert plan() == settled
     another = Impatient("1s: ")  # less of the same takes other candidates: it is planned anew
     with pytest.raises(KeyboardInterrupt):

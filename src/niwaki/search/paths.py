@@ -75,28 +75,30 @@ class Paths:
     def of(
         self, member: Member, shape: Shape, epochs: int, seed: int, way: Way, after: Path | None = None
     ) -> Path:  # fmt: skip
-        """A candidate trained for so many epochs; those that it trained `after` are a part of them."""
-        base = self.base(member)
+        """A candidate with so many epochs in all: from the beginning, or from where its training on the rung before
+        ended, which is `after`.
+        """
         teachers = (self.teacher(),) if way.taught else ()
         extra: Values = {"teacher": tuple(stage.key for stage in teachers)} if teachers else {}
         label = f"{shape.id}, {counted(epochs, 'epoch')}" + (f", seed {seed}" if seed else "")
-        layout = _layout(member, self._space.train)
-        if after is not None:
-            recipe = self._space.recipe(epochs - after.epochs, **layout, **way.settings, **extra)
-            drawn = seed, after.trainings + 1
-            stated = {**recipe.identity(), **self._trainer}
-            trained = self._stage("finetune", stated, after.float_end, drawn, f"train {label}", recipe)
-            quantized = self._quantized(member, shape, trained, epochs, way, extra)
-            before = {stage.key: stage for stage in (*after.stages[:-1], *teachers)}
-            return Path((*before.values(), trained, quantized), epochs, after.trainings + 1)
+        before: tuple[Stage, ...]
+        own = {**_layout(member, self._space.train), **way.settings, **extra}
+        if after is None:
+            before, trainings = (self.base(member), self._cut(member, shape)), 1
+            recipe = self._space.recipe(epochs, **own)
+            trained = self._trained(member, before[-1], recipe, (seed, trainings), way, label)
+        else:
+            before, trainings = after.stages[:-1], after.trainings + 1
+            recipe = self._space.recipe(epochs - after.epochs, **own)
+            trained = self._finetuned(before[-1], recipe, (seed, trainings), label)
+        quantized = self._quantized(member, shape, trained, epochs, way, extra)
+        stages = {stage.key: stage for stage in (*teachers, *before, trained, quantized)}
+        return Path(tuple(stages.values()), epochs, trainings)
+
+    def _cut(self, member: Member, shape: Shape) -> Stage:
         named = {group.name: shape.widths[group.name] for group in member.blueprint.groups}
         settings: Settings = {"widths": named, "torch_pruning": importlib.metadata.version("torch-pruning")}
-        cut = self._stage("cut", settings, base.key, (0, 1), f"cut {shape.id}")
-        recipe = self._space.recipe(epochs, **layout, **way.settings, **extra)
-        trained = self._trained(member, cut, recipe, (seed, 1), way, label)
-        quantized = self._quantized(member, shape, trained, epochs, way, extra)
-        taught = (stage for stage in teachers if stage.key != base.key)
-        return Path((base, *taught, cut, trained, quantized), epochs)
+        return self._stage("cut", settings, self.base(member).key, (0, 1), f"cut {shape.id}")
 
     def base(self, member: Member) -> Stage:
         """The network before it is cut: the given one, or a fresh one that is not trained."""
@@ -129,10 +131,13 @@ class Paths:
         self, member: Member, cut: Stage, recipe: TrainSettings, drawn: tuple[int, int], way: Way, label: str
     ) -> Stage:  # fmt: skip
         if way.start == "inherited":
-            settings = {**recipe.identity(), **self._trainer}
-            return self._stage("finetune", settings, cut.key, drawn, f"fine-tune {label}", recipe)
+            return self._finetuned(cut, recipe, drawn, label)
         settings = {**self._model(member), **recipe.identity(), **self._trainer}
         return self._stage("train", settings, cut.key, drawn, f"train {label}", recipe)
+
+    def _finetuned(self, parent: Stage, recipe: TrainSettings, drawn: tuple[int, int], label: str) -> Stage:
+        settings = {**recipe.identity(), **self._trainer}
+        return self._stage("finetune", settings, parent.key, drawn, f"fine-tune {label}", recipe)
 
     def _quantized(
         self, member: Member, shape: Shape, trained: Stage, epochs: int, way: Way, extra: Values

@@ -143,11 +143,21 @@ def test_a_limit_of_ram_is_kept_by_stripes_of_rows(
     assert answer["chosen"]["stripes"] == []  # type: ignore[index]
     assert answer["chosen"]["ram"] > limit  # type: ignore[index]
     assert again == {one["id"]: one["figures"] for one in json.loads((searched / "search.json").read_text())["tried"]}
-    # and a further search fits candidates with them
-    code, answer = run_json(capsys, *options, "--fit", f"ram<={limit:.0f}", "--trials", 1)
+
+
+@pytest.mark.soak
+def test_a_further_search_fits_candidates_by_stripes_of_rows(
+    searched: Path, small_npz: Path, space: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [one for one in json.loads((searched / "search.json").read_text())["tried"] if one["scores"]]
+    limit = int(min(one["figures"]["ram"] for one in found)) - 1
+    folder = tmp_path / "again"
+    shutil.copytree(searched, folder)
+    asked = ("--fit", f"ram<={limit}", "--trials", 1, "--seeds", 1, "--json", "--out", folder)
+    code, _ = run_json(capsys, "compress", "lenet5", "--data", small_npz, "--space", space, *asked)
     last = json.loads((folder / "search.json").read_text())["tried"]
     assert code == 0
-    assert any(one["figures"].get("ram_limit") == int(limit) for one in last)
+    assert any(one["figures"].get("ram_limit") == limit for one in last)
 
 
 def test_a_finalist_goes_on_from_where_the_last_rung_left_it(searched: Path) -> None:
@@ -174,39 +184,46 @@ class Impatient(Hearing):
             raise KeyboardInterrupt
 
 
+def timed(data: Path, space: Path, folder: Path, listener: Silent, fit: str = "constants<=2KB") -> Compressed:
+    return niwaki.compress(
+        "lenet5", data, fit=fit, time="1s", seeds=1, jobs=1, space=space, out=folder, listener=listener
+    )
+
+
+def plan_in(folder: Path) -> dict[str, object]:
+    found = json.loads((folder / "search.json").read_text())["plan"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_time_that_no_search_keeps_to_is_named(small_npz: Path, space: Path, tmp_path: Path) -> None:
+    heard = Impatient("finalists")
+    with pytest.raises(KeyboardInterrupt):
+        timed(small_npz, space, tmp_path, heard)
+    assert any(text.startswith("a search takes at least ") for text in heard.said)
+    plan = plan_in(tmp_path)
+    assert (plan["time"], plan["trials"], plan["finalists"]) == ("1 s", 3, 2)
+    assert plan["final_epochs"] == 5
+    assert any(name.startswith("epochs of ") for name in plan)
+
+
+@pytest.mark.soak
 def test_a_timed_search_keeps_its_plan_for_the_question_that_it_was_made_for(
     small_npz: Path, space: Path, tmp_path: Path
 ) -> None:
-    def ask(fit: str, listener: Silent) -> Compressed:
-        return niwaki.compress(
-            "lenet5", small_npz, fit=fit, time="1s", seeds=1, jobs=1, space=space, out=tmp_path, listener=listener
-        )
-
-    def plan() -> dict[str, object]:
-        found = json.loads((tmp_path / "search.json").read_text())["plan"]
-        assert isinstance(found, dict)
-        return found
-
-    begun = Impatient("finalists")
+    begun, resumed = Impatient("finalists"), Hearing()
     with pytest.raises(KeyboardInterrupt):
-        ask("constants<=2KB", begun)
-    assert any(text.startswith("a search takes at least ") for text in begun.said)  # a second is too little for any
-    settled = plan()
-    assert (settled["time"], settled["trials"], settled["finalists"]) == ("1 s", 3, 2)
-    assert settled["final_epochs"] == 5
-    assert any(name.startswith("epochs of ") for name in settled)
-    resumed = Hearing()
-    found = ask("constants<=2KB", resumed)
-    assert found.chosen.score.epochs == 5
+        timed(small_npz, space, tmp_path, begun)
+    settled = plan_in(tmp_path)
+    assert timed(small_npz, space, tmp_path, resumed).chosen.score.epochs == 5
     assert not any(text.startswith("1s: ") for text in resumed.said)
     finalists = [[text for text in heard.said if text.startswith("finalists")] for heard in (begun, resumed)]
     assert finalists[0] == finalists[1] != []
-    assert plan() == settled
-    another = Impatient("1s: ")  # less of the same takes other candidates: it is planned anew
-    with pytest.raises(KeyboardInterrupt):
-        ask("constants<=1KB", another)
-    assert plan()["of"] != settled["of"]
-    assert not any(name.startswith("epochs of ") for name in plan())
+    assert plan_in(tmp_path) == settled
+    with pytest.raises(KeyboardInterrupt):  # less of the same takes other candidates: it is planned anew
+        timed(small_npz, space, tmp_path, Impatient("1s: "), fit="constants<=1KB")
+    assert plan_in(tmp_path)["of"] != settled["of"]
+    assert not any(name.startswith("epochs of ") for name in plan_in(tmp_path))
 
 
 def test_an_interrupted_search_leaves_the_best_so_far_with_its_report(
